@@ -1,0 +1,36 @@
+"""What reads metrics from a running program: one file a family, found by being here.
+
+A module in this folder defines ``INSTRUMENT``, a class with the methods of ``Instrument``. Its ``passes`` say in which
+passes it takes part; an instrument that slows the program down belongs to a pass of its own.
+"""
+
+import importlib
+import pkgutil
+from typing import Any, Protocol
+
+from perfgate.actor.devices import Device
+
+
+class Instrument(Protocol):
+    """Reads one family of metrics. ``begin_step`` and ``end_step`` surround each step, ``start`` and ``finish`` the launch."""
+
+    passes: frozenset[str]
+
+    def start(self) -> None:
+        """Called before the program is built."""
+
+    def begin_step(self) -> None:
+        """Called as the last thing before a step."""
+
+    def end_step(self) -> dict[str, float]:
+        """Called as the first thing after a step; returns this step's metrics."""
+
+    def finish(self) -> dict[str, Any]:
+        """Called after the last step; returns the launch's metrics, or lists with a value a step."""
+
+
+def for_pass(name: str, device: Device) -> list[Instrument]:
+    """Build the instruments of one pass, in alphabetical order of their modules."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    classes = [importlib.import_module(f"{__name__}.{module}").INSTRUMENT for module in modules]
+    return [cls(device) for cls in classes if name in cls.passes]

@@ -1,0 +1,116 @@
+"""A forked actor, from its first instruction to its last: isolate, build the program, take steps when told."""
+
+import ctypes
+import fcntl
+import gc
+import importlib
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from typing import Any, NoReturn
+
+from perfgate.actor import devices, instruments
+from perfgate.actor.pace import Done, NotFinite, Pace
+from perfgate.wire import Channel
+
+TOKEN_FD, REPLY_FD = 3, 4
+PR_SET_PDEATHSIG = 1
+PADDING = 400
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+_padding: list[Any] = []
+
+
+def main(server: int, token_fd: int, reply_fd: int, output: str) -> NoReturn:
+    """Run in the child of a fork; never returns."""
+    code = 1
+    try:
+        isolate(server, token_fd, reply_fd, output)
+        code = perform(Channel(TOKEN_FD, REPLY_FD))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def isolate(server: int, token_fd: int, reply_fd: int, output: str) -> None:
+    """Own process group, own output file, and no descriptor but the two pipes; end when the server ends."""
+    os.setsid()
+    die_with(server)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    # Out of the way first: the ends may have come in under the very numbers they are to get.
+    token_fd = fcntl.fcntl(token_fd, fcntl.F_DUPFD, 10)
+    reply_fd = fcntl.fcntl(reply_fd, fcntl.F_DUPFD, 10)
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    file = fcntl.fcntl(file, fcntl.F_DUPFD, 10)
+    null = fcntl.fcntl(os.open(os.devnull, os.O_RDONLY), fcntl.F_DUPFD, 10)
+    for source, target in ((null, 0), (file, 1), (file, 2), (token_fd, TOKEN_FD), (reply_fd, REPLY_FD)):
+        os.dup2(source, target, inheritable=target < TOKEN_FD)
+    os.closerange(REPLY_FD + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def die_with(server: int) -> None:
+    """Ask the kernel (Linux) to kill this process when the server dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != server:
+            os._exit(1)
+
+
+def pad_heap() -> None:
+    """Shift the heap at random, so that launches of one server do not share its memory layout."""
+    source = random.Random(os.urandom(16))
+    for _ in range(PADDING):
+        _padding.append(bytearray(source.randrange(64, 8192)))
+    if torch := sys.modules.get("torch"):
+        _padding.extend(torch.empty(source.randrange(16, 16384), dtype=torch.uint8) for _ in range(PADDING))
+
+
+def perform(channel: Channel) -> int:
+    """Build what the first message asks for and step it until the channel closes; returns the exit code."""
+    order = channel.receive()
+    if order is None:
+        return 0
+    try:
+        pad_heap()
+        device = devices.open_device(order["device"], order["core"], order["threads"])
+        active = instruments.for_pass(order["pass"], device)
+        for instrument in active:
+            instrument.start()
+        start = time.perf_counter()
+        module, _, name = order["workload"]["program"].partition(":")
+        program = getattr(importlib.import_module(module), name)(device=device, **order["workload"]["params"])
+        setup_s = time.perf_counter() - start
+        gc.collect()
+        channel.send({"ready": {"setup_s": setup_s, "samples": program.samples, "tokens": program.tokens}})
+        program.drive(Pace(channel, active, device))
+    except Done:
+        return 0
+    except BaseException as error:
+        traceback.print_exc()
+        sys.stderr.flush()
+        channel.send({"error": {"reason": reason_of(error), "message": first_line(error)}})
+        return 1
+    return 0
+
+
+def reason_of(error: BaseException) -> str:
+    """Say in the stage's words why a launch ended."""
+    if isinstance(error, NotFinite):
+        return "not finite"
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or any(phrase in text for phrase in OUT_OF_MEMORY):
+        return "out of memory"
+    return "crash"
+
+
+def first_line(error: BaseException) -> str:
+    """The exception's type and the first line of its message."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -1,0 +1,30 @@
+"""What every program is: something built once that can take a step again and again."""
+
+from typing import Any
+
+from perfgate.actor.pace import Pace
+
+
+class Program:
+    """A workload built inside a process.
+
+    A subclass takes ``device`` and the workload's parameters as keyword arguments, does all set-up in ``__init__``, and
+    defines ``step``; one that hands its loop to a library overrides ``drive`` instead.
+
+    Attributes:
+        samples: how many samples a step handles.
+        tokens: how many real (unpadded) tokens a step handles; 0 where there are none.
+    """
+
+    samples: int = 1
+    tokens: int = 0
+
+    def step(self) -> Any:
+        """Do the unit of work that is timed; returns tensors that must be finite, or ``None``."""
+        raise TypeError(f"{type(self).__name__} defines neither step() nor drive()")
+
+    def drive(self, pace: Pace) -> None:
+        """Take a step a token until the stage wants no more."""
+        while True:
+            pace.begin()
+            pace.end(self.step())

@@ -1,0 +1,97 @@
+"""Greedy generation of a fixed number of tokens, with the first token's time and the others' apart."""
+
+import time
+from typing import Any
+
+import torch
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from perfgate.actor.devices import Device
+from perfgate.actor.pace import Pace
+from perfgate.actor.programs.base import Program
+from perfgate.actor.programs.inputs import ragged_prompts
+from perfgate.actor.programs.models import build_model
+
+
+class Generation(Program):
+    """A step is one call of ``generate``; its tokens are the new ones."""
+
+    def __init__(
+        self,
+        device: Device,
+        model: dict[str, Any],
+        task: str,
+        seed: int,
+        batch_size: int,
+        prompt_length: int,
+        new_tokens: int,
+    ) -> None:
+        del task
+        self._device = device
+        self.samples = batch_size
+        self.tokens = batch_size * new_tokens
+        self.network = build_model(model, seed).eval()
+        self.inputs, _ = ragged_prompts(self.network.config.vocab_size, batch_size, prompt_length, seed)
+        self.arrivals = Arrivals(device)
+        self.options = {
+            "min_new_tokens": new_tokens,
+            "max_new_tokens": new_tokens,
+            "do_sample": False,
+            "num_beams": 1,
+            "use_cache": True,
+            "pad_token_id": 0,
+            "eos_token_id": None,
+            "stopping_criteria": StoppingCriteriaList([self.arrivals]),
+            "logits_processor": LogitsProcessorList([LastLogits(self.arrivals)]),
+        }
+
+    def drive(self, pace: Pace) -> None:
+        """Generate once a token of the stage, and report when the model's tokens arrived."""
+        while True:
+            pace.begin()
+            self.arrivals.restart()
+            with torch.inference_mode():
+                self.network.generate(**self.inputs, **self.options)
+            pace.end(self.arrivals.logits, self.arrivals.metrics())
+
+
+class Arrivals(StoppingCriteria):
+    """Notes when each new token was there; it never stops the generation."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.logits: Any = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin to wait for the first token."""
+        self._begin = time.perf_counter()
+        self._times: list[float] = []
+
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+        """Note the time, once the device is done with the token."""
+        del scores
+        self._device.synchronize()
+        self._times.append(time.perf_counter())
+        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+    def metrics(self) -> dict[str, float]:
+        """Seconds to the first token, and for each one after it where there is more than one."""
+        first, last = self._times[0], self._times[-1]
+        result = {"time_to_first_token_s": first - self._begin}
+        if len(self._times) > 1:
+            result["time_per_output_token_s"] = (last - first) / (len(self._times) - 1)
+        return result
+
+
+class LastLogits(LogitsProcessor):
+    """Keeps the logits of the latest token: what is not finite stays so through the cache."""
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Pass the logits on as they are."""
+        del input_ids
+        self._arrivals.logits = scores
+        return scores

@@ -1,0 +1,111 @@
+"""The fork server: imports the heavy libraries once, then forks an actor per launch.
+
+``python -m perfgate.actor.server FD MODULE...`` with FD one end of a stream socket. It starts no thread that computes
+and touches no device, so that a fork is safe; whatever a program needs beyond the named modules is imported in the
+actor. Requests are JSON lines; ``launch`` carries the actor's two pipe ends along.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import Any
+
+from perfgate.actor import process
+
+REAP_GRACE_S = 2.0
+MESSAGE_BYTES = 1 << 16
+
+
+class Server:
+    """Forks actors on request and tells how they ended."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.children: set[int] = set()
+
+    def serve(self) -> None:
+        """Answer requests until the stage closes its end; then no actor is left behind."""
+        try:
+            while True:
+                data, fds, _, _ = socket.recv_fds(self.control, MESSAGE_BYTES, 2)
+                if not data:
+                    return
+                request = json.loads(data)
+                answer = self.launch(request, fds) if request["op"] == "launch" else self.reap(request["pid"])
+                self.answer(answer)
+        finally:
+            for pid in tuple(self.children):
+                kill_group(pid)
+
+    def answer(self, message: dict[str, Any]) -> None:
+        """Write one line to the stage."""
+        self.control.sendall(json.dumps(message).encode() + b"\n")
+
+    def launch(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Fork an actor that owns the two pipe ends; returns its process id."""
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            process.main(parent, fds[0], fds[1], request["output"])
+        for fd in fds:
+            os.close(fd)
+        self.children.add(pid)
+        return {"pid": pid}
+
+    def reap(self, pid: int) -> dict[str, Any]:
+        """Wait a moment for an actor to end, then end it and all that it started; returns its wait status."""
+        deadline = time.monotonic() + REAP_GRACE_S
+        while True:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                break
+            if time.monotonic() > deadline:
+                kill_group(pid)
+                _, status = os.waitpid(pid, 0)
+                break
+            time.sleep(0.001)
+        kill_group(pid)
+        self.children.discard(pid)
+        return {"exit_code": os.waitstatus_to_exitcode(status)}
+
+
+def kill_group(pid: int) -> None:
+    """Kill an actor and what it started (an actor leads a process group of its own)."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def preload(modules: list[str]) -> dict[str, str]:
+    """Import the modules; returns the versions of the libraries that came with them."""
+    for name in modules:
+        importlib.import_module(name)
+    packages = ("torch", "transformers", "accelerate", "datasets", "numpy")
+    return {name: getattr(sys.modules[name], "__version__", "?") for name in packages if name in sys.modules}
+
+
+def main() -> None:
+    """Import, report ready, serve."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    server = Server(control)
+    start = time.perf_counter()
+    try:
+        versions = preload(sys.argv[2:])
+    except BaseException as error:
+        traceback.print_exc()
+        server.answer({"error": f"{type(error).__name__}: {error}"})
+        return
+    gc.collect()
+    gc.freeze()
+    server.answer({"ready": versions, "import_s": time.perf_counter() - start})
+    server.serve()
+
+
+if __name__ == "__main__":
+    main()

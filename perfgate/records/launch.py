@@ -1,0 +1,107 @@
+"""One launch: what one actor measured in its life."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Side = Literal["candidate", "reference"]
+Value = float | list[float]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """The unit of replication.
+
+    Attributes:
+        case: the case's id.
+        workload: identity of the workload, SHA-256.
+        launch: number of the launch within its case and side, from 0.
+        metrics: a number, or a list with one value a step.
+        side: ``candidate`` is what is under test.
+        pair: number of the duet that this launch is half of.
+        yardstick_s: the yardstick's time beside each step.
+        invalid: why this launch may not be used.
+        fault: whether ``invalid`` is the program's doing, and not the machine's.
+        server: which fork server it came from.
+        pass_name: ``time`` or ``memory``.
+        samples: handled by a step.
+        tokens: real tokens handled by a step.
+        details: anything else worth keeping.
+    """
+
+    case: str
+    workload: str
+    launch: int
+    metrics: Mapping[str, Value]
+    side: Side = "candidate"
+    pair: int | None = None
+    yardstick_s: Sequence[float] | None = None
+    invalid: str | None = None
+    fault: bool = False
+    server: str | None = None
+    pass_name: str | None = None
+    samples: int | None = None
+    tokens: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def value(self, name: str) -> float:
+        """Median over the steps, in the metric's own unit."""
+        found = self.metrics[name]
+        return float(statistics.median(found)) if isinstance(found, list) else float(found)
+
+    def in_yardsticks(self, name: str) -> float | None:
+        """Median over the steps of the ratio to the yardstick beside each; ``None`` where none ran."""
+        if not self.yardstick_s:
+            return None
+        found = self.metrics[name]
+        if isinstance(found, list) and len(found) == len(self.yardstick_s):
+            return float(statistics.median(a / b for a, b in zip(found, self.yardstick_s, strict=True)))
+        return self.value(name) / statistics.median(self.yardstick_s)
+
+    def rejected(self, reason: str, fault: bool = False) -> "Launch":
+        """The same launch, marked as not to be used."""
+        return replace(self, invalid=reason, fault=fault)
+
+    def to_json(self) -> dict[str, Any]:
+        """The line of a run file."""
+        line: dict[str, Any] = {
+            "kind": "launch",
+            "case": self.case,
+            "workload": self.workload,
+            "launch": self.launch,
+            "side": self.side,
+            "pair": self.pair,
+            "metrics": dict(self.metrics),
+            "yardstick_s": None if self.yardstick_s is None else list(self.yardstick_s),
+            "invalid": self.invalid,
+        }
+        extra = {
+            "fault": self.fault or None,
+            "server": self.server,
+            "pass": self.pass_name,
+            "samples": self.samples,
+            "tokens": self.tokens,
+            "details": dict(self.details) or None,
+        }
+        return line | {key: value for key, value in extra.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> "Launch":
+        """Read a line that ``runfile`` has checked."""
+        return cls(
+            case=line["case"],
+            workload=line["workload"],
+            launch=line["launch"],
+            metrics=line["metrics"],
+            side=line["side"],
+            pair=line["pair"],
+            yardstick_s=line["yardstick_s"],
+            invalid=line["invalid"],
+            fault=bool(line.get("fault")),
+            server=line.get("server"),
+            pass_name=line.get("pass"),
+            samples=line.get("samples"),
+            tokens=line.get("tokens"),
+            details=line.get("details") or {},
+        )

@@ -1,0 +1,74 @@
+"""The registry of metrics: what each is called, its unit, which way is better, and how it is judged."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from perfgate.errors import UserError
+
+Kind = Literal["exact", "bytes", "noisy", "reported"]
+TOLERANCES: dict[Kind, float] = {"exact": 0.0, "bytes": 0.005, "noisy": 0.03, "reported": 0.0}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: with its unit at the end.
+        unit: ``s``, ``bytes``, ``1/s``, ... as reports show it.
+        higher_is_better: the direction.
+        kind: ``exact`` must be equal; ``bytes`` may grow by its tolerance; ``noisy`` is decided by statistics;
+            ``reported`` is shown and never gated.
+    """
+
+    name: str
+    unit: str
+    kind: Kind
+    higher_is_better: bool = False
+
+    @property
+    def gated(self) -> bool:
+        """Whether a case can fail by it."""
+        return self.kind != "reported"
+
+    @property
+    def tolerance(self) -> float:
+        """The largest acceptable change, where a case names none; 0.03 is 3%."""
+        return TOLERANCES[self.kind]
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("step_time_s", "s", "noisy"),
+        Metric("time_to_first_token_s", "s", "noisy"),
+        Metric("time_per_output_token_s", "s", "noisy"),
+        Metric("peak_memory_bytes", "bytes", "bytes"),
+        Metric("samples_per_s", "1/s", "reported", higher_is_better=True),
+        Metric("tokens_per_s", "1/s", "reported", higher_is_better=True),
+        Metric("step_time_p50_s", "s", "reported"),
+        Metric("step_time_p95_s", "s", "reported"),
+        Metric("process_time_s", "s", "reported"),
+        Metric("peak_rss_bytes", "bytes", "reported"),
+        Metric("setup_s", "s", "reported"),
+        Metric("first_step_s", "s", "reported"),
+    )
+}
+
+
+def metric(name: str) -> Metric:
+    """Look a metric up; one that is not registered is reported and never gated."""
+    return METRICS.get(name, Metric(name, "", "reported"))
+
+
+def check_names(names: Iterable[str], where: str) -> None:
+    """Refuse names that cannot be gated.
+
+    Raises:
+        UserError: naming the first such name and those that exist.
+    """
+    gated = [name for name, known in METRICS.items() if known.gated]
+    for name in names:
+        if name not in gated:
+            raise UserError(f"{where}: unknown metric {name!r}; metrics that are gated: {', '.join(gated)}")

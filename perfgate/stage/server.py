@@ -1,0 +1,133 @@
+"""The parent's handle on a fork server."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from perfgate.errors import UserError
+from perfgate.stage.actor import Actor
+from perfgate.wire import Channel
+
+TAIL_LINES = 15
+START_TIMEOUT_S = 300.0
+ANSWER_TIMEOUT_S = 60.0
+QUIET = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+}
+
+
+class Server:
+    """An interpreter that has imported what the programs need and forks an actor per launch.
+
+    Args:
+        name: as it stands in the run file.
+        preload: modules to import before the first fork.
+        folder: where the outputs of the server and of its actors go.
+        python: the interpreter.
+    """
+
+    def __init__(
+        self, name: str, preload: Sequence[str], folder: Path, python: str | Path = sys.executable
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.output = folder / f"{name}.txt"
+        self.import_s = 0.0
+        self.versions: dict[str, str] = {}
+        self._launches = 0
+        self._control, theirs = socket.socketpair()
+        with theirs, self.output.open("ab") as output:
+            self._process = subprocess.Popen(
+                [str(python), "-m", "perfgate.actor.server", str(theirs.fileno()), *preload],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                env=os.environ | QUIET,
+                start_new_session=True,
+            )
+
+    def wait_ready(self) -> None:
+        """Wait until the imports are done.
+
+        Raises:
+            UserError: they failed.
+        """
+        answer = self._receive(START_TIMEOUT_S)
+        if answer is None or "error" in answer:
+            reason = (answer or {}).get("error", "it ended while starting")
+            raise UserError(
+                f"the programs cannot be imported by {self._process.args[0]}: {reason}; "  # type: ignore[index]
+                f"install them with pip install 'perfgate[hf]'\n{tail(self.output)}"
+            )
+        self.versions, self.import_s = answer["ready"], answer["import_s"]
+
+    def launch(self) -> Actor:
+        """Fork an actor that waits for its order."""
+        self._launches += 1
+        output = self.folder / f"{self.name}-actor-{self._launches}.txt"
+        their_read, our_write = os.pipe()
+        our_read, their_write = os.pipe()
+        try:
+            request = json.dumps({"op": "launch", "output": str(output)}).encode()
+            socket.send_fds(self._control, [request], [their_read, their_write])
+        finally:
+            os.close(their_read)
+            os.close(their_write)
+        answer = self._receive(ANSWER_TIMEOUT_S)
+        if answer is None:
+            raise UserError(f"fork server {self.name} ended:\n{tail(self.output)}")
+        return Actor(answer["pid"], Channel(our_read, our_write), output, self.reap)
+
+    def reap(self, pid: int) -> int:
+        """Collect an actor that ended, or end it; returns its exit code, negative for a signal."""
+        self._control.sendall(json.dumps({"op": "reap", "pid": pid}).encode())
+        answer = self._receive(ANSWER_TIMEOUT_S)
+        return int(answer["exit_code"]) if answer else -signal.SIGKILL
+
+    def _receive(self, timeout_s: float) -> dict[str, Any] | None:
+        self._control.settimeout(timeout_s)
+        data = b""
+        while not data.endswith(b"\n"):
+            try:
+                chunk = self._control.recv(1 << 16)
+            except TimeoutError:
+                raise UserError(f"fork server {self.name} gave no answer in {timeout_s:g} s") from None
+            except ConnectionError:
+                return None
+            if not chunk:
+                return None
+            data += chunk
+        answer: dict[str, Any] = json.loads(data)
+        return answer
+
+    def close(self) -> None:
+        """End the server and all its actors."""
+        self._control.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def tail(path: Path, lines: int = TAIL_LINES) -> str:
+    """The last lines of an output file; empty where there is none."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.strip().splitlines()[-lines:])

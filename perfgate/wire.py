@@ -1,0 +1,57 @@
+"""The protocol between stage and actor: one JSON object a line, over a pair of pipes.
+
+Standard library only: a reference interpreter needs no more than this file, ``workload`` and ``actor``.
+"""
+
+import json
+import os
+import select
+from typing import Any
+
+CHUNK_BYTES = 1 << 16
+
+
+class Channel:
+    """One end of a conversation."""
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self.read_fd = read_fd
+        self.write_fd = write_fd
+        self._buffer = bytearray()
+        self._poll = select.poll()
+        self._poll.register(read_fd, select.POLLIN)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Write one message.
+
+        Raises:
+            BrokenPipeError: the other side is gone.
+        """
+        data = json.dumps(message).encode() + b"\n"
+        while data:
+            data = data[os.write(self.write_fd, data) :]
+
+    def receive(self, timeout_s: float | None = None) -> dict[str, Any] | None:
+        """Wait for one message; ``None`` when the other side has closed its end.
+
+        Raises:
+            TimeoutError: nothing complete arrived in time.
+        """
+        while (end := self._buffer.find(b"\n")) < 0:
+            if timeout_s is not None and not self._poll.poll(timeout_s * 1000):
+                raise TimeoutError(f"no answer within {timeout_s:g} s")
+            chunk = os.read(self.read_fd, CHUNK_BYTES)
+            if not chunk:
+                return None
+            self._buffer += chunk
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def close(self) -> None:
+        """Close both pipes; the other side sees the end of file."""
+        for fd in (self.read_fd, self.write_fd):
+            if fd >= 0:
+                os.close(fd)
+        self.read_fd = self.write_fd = -1
