@@ -56,7 +56,9 @@ class Model:
             UserError: a key is unknown or missing.
         """
         if unknown := sorted(set(shape) - KEYS):
-            raise UserError(f"{where}: {name!r} has unknown keys {', '.join(unknown)}; known are {', '.join(sorted(KEYS))}")
+            raise UserError(
+                f"{where}: {name!r} has unknown keys {', '.join(unknown)}; known are {', '.join(sorted(KEYS))}"
+            )
         kinds = [key for key in SOURCES if key in shape]
         if len(kinds) != 1 or not shape.get("classes"):
             raise UserError(f"{where}: {name!r} needs 'classes' and exactly one of {', '.join(SOURCES)}")

@@ -11,7 +11,10 @@ from perfgate.model import Model, resolve
 from perfgate.workload import Json, Workload
 
 PROGRAMS = "perfgate.actor.programs"
-LOOPS = {"trainer": f"{PROGRAMS}.trainer:TrainerLoop", "accelerate": f"{PROGRAMS}.accelerated:AcceleratedLoop"}
+LOOPS = {
+    "trainer": f"{PROGRAMS}.trainer:TrainerLoop",
+    "accelerate": f"{PROGRAMS}.accelerated:AcceleratedLoop",
+}
 GENERATION = f"{PROGRAMS}.generation:Generation"
 FORWARD = f"{PROGRAMS}.forward:Forward"
 
@@ -50,9 +53,7 @@ def training(
     return _workload(LOOPS[loop], resolve(model), TRAINING_TASKS, task, TRAINING_DEFAULTS, settings, seed)
 
 
-def generation(
-    model: Model | str | Path, *, task: str | None = None, seed: int = 0, **settings: Json
-) -> Workload:
+def generation(model: Model | str | Path, *, task: str | None = None, seed: int = 0, **settings: Json) -> Workload:
     """Greedy generation of a fixed number of tokens; a step is one call of ``generate``.
 
     Args:

@@ -8,7 +8,7 @@ from perfgate.actor.instruments import Instrument
 from perfgate.wire import Channel
 
 
-class Done(BaseException):  # noqa: N818  not an error: it unwinds a loop that a library owns
+class Done(BaseException):
     """The stage wants no more steps."""
 
 

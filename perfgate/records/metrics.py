@@ -32,6 +32,20 @@ class Metric:
         """Whether a case can fail by it."""
         return self.kind != "reported"
 
+    def show(self, value: float) -> str:
+        """The value for people, with its unit."""
+        if self.unit == "s":
+            return (
+                f"{value:.3g} s"
+                if value >= 1
+                else f"{value * 1e3:.3g} ms"
+                if value >= 1e-3
+                else f"{value * 1e6:.3g} µs"
+            )
+        if self.unit == "bytes":
+            return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.2f} MiB"
+        return f"{value:.4g}{'/s' if self.unit == '1/s' else ''}"
+
     @property
     def tolerance(self) -> float:
         """The largest acceptable change, where a case names none; 0.03 is 3%."""

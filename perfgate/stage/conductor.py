@@ -109,13 +109,14 @@ class Stage:
             progress: told in words which launch begins.
         """
         memory = self._series(
-            self.effort.memory_launches, lambda n: self._memory_launch(case, workload, n), progress, "memory launch"
+            self.effort.memory_launches,
+            lambda n: self._memory_launch(case, workload, n),
+            progress,
+            "memory launch",
         )
         if any(launch.fault for launch in memory):
             return memory
-        timed = self._series(
-            self.effort.launches, lambda n: self._timed_launch(case, workload, n), progress, "launch"
-        )
+        timed = self._series(self.effort.launches, lambda n: self._timed_launch(case, workload, n), progress, "launch")
         return memory + timed
 
     def _series(

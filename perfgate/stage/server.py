@@ -39,10 +39,9 @@ class Server:
         python: the interpreter.
     """
 
-    def __init__(
-        self, name: str, preload: Sequence[str], folder: Path, python: str | Path = sys.executable
-    ) -> None:
+    def __init__(self, name: str, preload: Sequence[str], folder: Path, python: str | Path = sys.executable) -> None:
         self.name = name
+        self.python = str(python)
         self.folder = folder
         self.output = folder / f"{name}.txt"
         self.import_s = 0.0
@@ -51,7 +50,7 @@ class Server:
         self._control, theirs = socket.socketpair()
         with theirs, self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                [str(python), "-m", "perfgate.actor.server", str(theirs.fileno()), *preload],
+                [self.python, "-m", "perfgate.actor.server", str(theirs.fileno()), *preload],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -70,7 +69,7 @@ class Server:
         if answer is None or "error" in answer:
             reason = (answer or {}).get("error", "it ended while starting")
             raise UserError(
-                f"the programs cannot be imported by {self._process.args[0]}: {reason}; "  # type: ignore[index]
+                f"the programs cannot be imported by {self.python}: {reason}; "
                 f"install them with pip install 'perfgate[hf]'\n{tail(self.output)}"
             )
         self.versions, self.import_s = answer["ready"], answer["import_s"]

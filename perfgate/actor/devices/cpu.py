@@ -1,4 +1,4 @@
-"""The CPU: one core and one thread, unless told otherwise, so that two actors can be stepped in turn on the same core."""
+"""The CPU: one core and one thread, unless told otherwise, so that two actors can take turns on the same core."""
 
 import os
 import sys

@@ -12,7 +12,7 @@ from perfgate.actor.devices import Device
 
 
 class Instrument(Protocol):
-    """Reads one family of metrics. ``begin_step`` and ``end_step`` surround each step, ``start`` and ``finish`` the launch."""
+    """Reads one family of metrics: ``begin_step`` and ``end_step`` surround each step, ``start`` and ``finish`` all."""
 
     passes: frozenset[str]
 

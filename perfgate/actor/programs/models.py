@@ -24,7 +24,11 @@ def build_model(spec: dict[str, Any], seed: int) -> Any:
         build = getattr(model_class, "_from_config", model_class)
         return build(config)
     model = model_class.from_pretrained(
-        locate(spec), local_files_only=True, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
+        locate(spec),
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.float32,
+        trust_remote_code=False,
     )
     own_weights(model)
     return model

@@ -1,5 +1,6 @@
 """A fixed reference that contains nothing of what is under test: it tells how fast the machine is at this moment."""
 
+import itertools
 import time
 
 import numpy as np
@@ -36,8 +37,8 @@ class Yardstick(Program):
             for work in (self.multiply, self.count, self.copy):
                 work()
                 marks.append(time.perf_counter())
-            pairs = zip(marks, marks[1:], strict=False)
-            pace.end(None, {f"{part}_s": end - begin for part, (begin, end) in zip(PARTS, pairs, strict=True)})
+            spans = zip(PARTS, itertools.pairwise(marks), strict=True)
+            pace.end(None, {f"{part}_s": end - begin for part, (begin, end) in spans})
 
     def multiply(self) -> None:
         """Matrix products that fit the second-level cache."""

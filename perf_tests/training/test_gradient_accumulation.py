@@ -1,0 +1,20 @@
+"""Gradient accumulation: the same effective batch in smaller pieces. Peak memory is near that of one piece; each step
+takes a little more time.
+
+From https://huggingface.co/docs/transformers/perf_train_gpu_one. Every case here has an effective batch of 8.
+"""
+
+import pytest
+
+EFFECTIVE_BATCH = 8
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 4, 8])
+def test_gradient_accumulation(perf, training, model, pieces):
+    perf(training(model, batch_size=EFFECTIVE_BATCH // pieces, gradient_accumulation=pieces))
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("pieces", [4])
+def test_gradient_accumulation_accelerate(perf, training, model, pieces):
+    perf(training(model, loop="accelerate", batch_size=EFFECTIVE_BATCH // pieces, gradient_accumulation=pieces))

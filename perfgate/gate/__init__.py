@@ -1,0 +1,1 @@
+"""Decisions: pure functions from measurements to verdicts, without I/O."""

@@ -1,0 +1,179 @@
+"""From the launches of one case to its verdicts, against a stored baseline or against another run."""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from perfgate.gate.statistics import against_sessions, of_pairs
+from perfgate.gate.verdicts import (
+    MIN_BASELINE_LAUNCHES,
+    MIN_BASELINE_SESSIONS,
+    Held,
+    agree,
+    exact_verdict,
+    logarithms,
+    noisy_verdict,
+    share_of_alpha,
+    typical,
+    young_verdict,
+)
+from perfgate.records.baselines import Baseline
+from perfgate.records.launch import Launch
+from perfgate.records.metrics import METRICS, Metric, metric
+from perfgate.records.verdict import Verdict
+
+DELTA_MIN_SHARE = 1 / 3
+PASS_METRIC = {"memory": "peak_memory_bytes"}
+
+
+def against_baseline(
+    case: str,
+    workload: str,
+    launches: Sequence[Launch],
+    baseline: Baseline | None,
+    tolerances: Mapping[str, float],
+    pairs: int,
+) -> list[Verdict]:
+    """Judge one case of a run.
+
+    Args:
+        case: its id.
+        workload: identity of what was run.
+        launches: all of the case's launches, the invalid ones among them.
+        baseline: what is stored for the case on this machine, if anything.
+        tolerances: largest acceptable change by metric, where the case names its own.
+        pairs: noisy case-metric pairs of the whole suite, among which the chance of a false alarm is divided.
+    """
+    verdicts = invalid_verdicts(case, launches)
+    known = {verdict.metric for verdict in verdicts}
+    measured = gated_values(launches)
+    for name, values in measured.items():
+        held = statistics.median(values)
+        if baseline is None or not baseline.values(name):
+            verdicts.append(Verdict(case, name, "new", candidate=held, launches=len(values)))
+        elif baseline.workload != workload:
+            why = "the workload changed under its id, so the stored numbers are of something else"
+            verdicts.append(Verdict(case, name, "stale", candidate=held, launches=len(values), why=why))
+        else:
+            tolerance = tolerances.get(name, metric(name).tolerance)
+            verdicts.append(_stored(case, metric(name), launches, baseline, tolerance, share_of_alpha(pairs)))
+    if baseline is not None:
+        why = "stored, but not measured in this run"
+        for name in baseline.metrics:
+            if name not in measured and name not in known:
+                verdicts.append(Verdict(case, name, "inconclusive", reference=typical(baseline.values(name)), why=why))
+    return verdicts
+
+
+def _stored(
+    case: str, what: Metric, launches: Sequence[Launch], baseline: Baseline, tolerance: float, alpha: float
+) -> Verdict:
+    stored, now = baseline.values(what.name), having(launches, what.name)
+    values = [launch.value(what.name) for launch in now]
+    held = Held(case, what.name, typical(stored), statistics.median(values), len(values), tolerance)
+    demoted = ""
+    if what.kind != "noisy":
+        everything = [value for group in stored.values() for value in group]
+        if agree(values) and agree(everything):
+            return exact_verdict(held)
+        demoted = "demoted to noisy: its launches do not agree"
+    count = sum(map(len, stored.values()))
+    if count < MIN_BASELINE_LAUNCHES or len(stored) < MIN_BASELINE_SESSIONS:
+        return young_verdict(held, count, len(stored))
+    yardsticks, ratios = baseline.yardsticks(what.name), [launch.in_yardsticks(what.name) for launch in now]
+    if what.kind == "noisy" and sum(map(len, yardsticks.values())) == count and None not in ratios:
+        stored, values = yardsticks, [ratio for ratio in ratios if ratio is not None]
+    found = against_sessions(logarithms(stored), [math.log(value) for value in values])
+    return noisy_verdict(held, found, alpha, tolerance, demoted)
+
+
+def compare(
+    reference: Mapping[str, Sequence[Launch]],
+    candidate: Mapping[str, Sequence[Launch]],
+    tolerances: Mapping[str, Mapping[str, float]],
+) -> list[Verdict]:
+    """Judge recorded launches against recorded launches, one look.
+
+    Args:
+        reference: launches by case; their ``side`` does not matter.
+        candidate: launches by case.
+        tolerances: by case and metric, where a case names its own.
+    """
+    wanted = [(case, name) for case, launches in candidate.items() for name in gated_values(launches)]
+    shared = [(case, name) for case, name in wanted if case in reference and having(reference[case], name)]
+    alpha = share_of_alpha(sum(METRICS[name].kind == "noisy" for _, name in shared))
+    verdicts = [verdict for case, launches in candidate.items() for verdict in invalid_verdicts(case, launches)]
+    for case, name in wanted:
+        now = having(candidate[case], name)
+        if (case, name) not in shared:
+            middle = statistics.median(launch.value(name) for launch in now)
+            verdicts.append(Verdict(case, name, "new", candidate=middle, launches=len(now)))
+            continue
+        before = having(reference[case], name)
+        if {launch.workload for launch in before} != {launch.workload for launch in now}:
+            why = "the two runs measured different workloads under this id"
+            verdicts.append(Verdict(case, name, "stale", launches=len(now), why=why))
+            continue
+        tolerance = tolerances.get(case, {}).get(name, metric(name).tolerance)
+        verdicts.append(_recorded(case, metric(name), before, now, tolerance, alpha))
+    return sorted(verdicts, key=lambda verdict: (verdict.case, list(METRICS).index(verdict.metric)))
+
+
+def _recorded(
+    case: str, what: Metric, before: Sequence[Launch], now: Sequence[Launch], tolerance: float, alpha: float
+) -> Verdict:
+    old, new = ([launch.value(what.name) for launch in side] for side in (before, now))
+    held = Held(case, what.name, statistics.median(old), statistics.median(new), len(new), tolerance)
+    demoted = ""
+    if what.kind != "noisy":
+        if agree(old) and agree(new):
+            return exact_verdict(held)
+        demoted = "demoted to noisy: its launches do not agree"
+    threshold = tolerance * DELTA_MIN_SHARE
+    if duets := paired(before, now, what.name):
+        return noisy_verdict(held, of_pairs(duets), alpha, threshold, demoted)
+    if what.kind == "noisy":
+        ratios = [[launch.in_yardsticks(what.name) for launch in side] for side in (before, now)]
+        if all(ratio is not None for side in ratios for ratio in side):
+            old, new = ([ratio for ratio in side if ratio is not None] for side in ratios)
+    found = against_sessions(logarithms({"": old}), [math.log(value) for value in new])
+    why = demoted or ("what differs between two sessions is taken as 2%" if found else "")
+    return noisy_verdict(held, found, alpha, threshold, why)
+
+
+def paired(before: Sequence[Launch], now: Sequence[Launch], name: str) -> list[float]:
+    """Logarithm of candidate over reference of each duet: the median over its steps, which pair by position."""
+    partners = {launch.pair: launch for launch in before if launch.pair is not None}
+    differences = []
+    for launch in now:
+        if launch.pair is None or launch.pair not in partners:
+            continue
+        steps, beside = launch.metrics[name], partners[launch.pair].metrics[name]
+        if isinstance(steps, list) and isinstance(beside, list):
+            ratios = [math.log(a / b) for a, b in zip(steps, beside, strict=False)]
+            differences.append(statistics.median(ratios))
+        else:
+            differences.append(math.log(launch.value(name) / partners[launch.pair].value(name)))
+    return differences
+
+
+def invalid_verdicts(case: str, launches: Sequence[Launch]) -> list[Verdict]:
+    """One verdict for each pass of which no launch may be used."""
+    verdicts = []
+    for pass_name in dict.fromkeys(launch.pass_name for launch in launches):
+        group = [launch for launch in launches if launch.pass_name == pass_name]
+        if all(launch.invalid for launch in group):
+            name = PASS_METRIC.get(pass_name or "", "step_time_s")
+            verdicts.append(Verdict(case, name, "invalid", launches=0, why=group[-1].invalid or ""))
+    return verdicts
+
+
+def having(launches: Iterable[Launch], name: str) -> list[Launch]:
+    """The valid launches that measured a metric."""
+    return [launch for launch in launches if not launch.invalid and name in launch.metrics]
+
+
+def gated_values(launches: Sequence[Launch]) -> dict[str, list[float]]:
+    """Values of the gated metrics of the valid launches, in the registry's order."""
+    values = {name: [launch.value(name) for launch in having(launches, name)] for name, m in METRICS.items() if m.gated}
+    return {name: found for name, found in values.items() if found}

@@ -1,0 +1,109 @@
+"""From a case's verdicts to what pytest is told, in sentences for people."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from perfgate.records.metrics import metric
+from perfgate.records.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a case ends.
+
+    Attributes:
+        kind: ``warned`` is passed, with something to know.
+        message: one sentence first; empty where there is nothing to say.
+    """
+
+    kind: Literal["passed", "warned", "skipped", "failed"]
+    message: str = ""
+
+
+def decide(
+    verdicts: Sequence[Verdict], *, fault: bool, strict: bool, update: str | None, accept: str, output: str = ""
+) -> Outcome:
+    """Turn verdicts into an outcome.
+
+    Args:
+        verdicts: of one case.
+        fault: whether an invalid launch was the program's doing: a crash, a hang, a loss that is not finite.
+        strict: fail where one could not tell.
+        update: the update mode of this run, if any.
+        accept: the command that measures this case again; options to accept its result are added to it.
+        output: the end of what a failed launch printed.
+    """
+    accepted = {"all": {"regressed", "stale", "new"}, None: set[str]()}.get(update, {"new"})
+    found = {verdict.verdict: verdict for verdict in reversed(verdicts) if verdict.verdict not in accepted}
+    remedy = f"Accept it with: {accept} --perf-update all --perf-reason {shlex.quote('WHY')}"
+    if invalid := found.get("invalid"):
+        text = f"{invalid.case} could not be measured: {invalid.why}"
+        text = f"{text}\n{output}" if output else text
+        return Outcome("failed" if fault or strict else "skipped", text)
+    worse = [verdict for verdict in verdicts if verdict.verdict == "regressed" and "regressed" in found]
+    if worse:
+        return Outcome("failed", "\n".join([*map(sentence, worse), remedy]))
+    if stale := found.get("stale"):
+        return Outcome("failed", f"{stale.case}: {stale.why}.\n{remedy}")
+    unsure = [verdict for verdict in verdicts if verdict.verdict == "inconclusive"]
+    fresh = [verdict for verdict in verdicts if verdict.verdict == "new" and "new" in found]
+    if strict and fresh:
+        names = ", ".join(verdict.metric for verdict in fresh)
+        return Outcome(
+            "failed", f"{fresh[0].case} has no baseline for {names}. Store it with: {accept} --perf-update new"
+        )
+    if unsure:
+        return Outcome("failed" if strict else "warned", "\n".join(map(sentence, unsure)))
+    return Outcome("passed")
+
+
+def sentence(verdict: Verdict) -> str:
+    """One metric's verdict, in words."""
+    what = metric(verdict.metric)
+    values = ""
+    if verdict.candidate is not None and verdict.reference is not None:
+        values = f"{what.show(verdict.candidate)}, baseline {what.show(verdict.reference)}"
+    change = "" if verdict.change is None else f" {percent(verdict.change)}"
+    text = f"{verdict.case}: {verdict.metric} {WORDS[verdict.verdict]}{change}"
+    details = "; ".join(filter(None, [values, interval(verdict), verdict.why]))
+    return f"{text} ({details})" if details else text
+
+
+WORDS = {
+    "pass": "is as before",
+    "regressed": "got worse by",
+    "improved": "got better,",
+    "inconclusive": "is undecided",
+    "invalid": "is invalid",
+    "new": "is new",
+    "stale": "is stale",
+}
+
+
+def interval(verdict: Verdict) -> str:
+    """The interval, the tolerance and the smallest change that could have been shown."""
+    if verdict.tolerance is None or verdict.smallest_detectable is None:
+        return ""
+    if verdict.low is None or verdict.high is None or verdict.low == verdict.high:
+        return f"tolerance {verdict.tolerance:.1%}"
+    return f"interval {percent(verdict.low)} to {percent(verdict.high)}; {sight(verdict)}"
+
+
+def sight(verdict: Verdict) -> str:
+    """What this measurement could have seen, held against what is tolerated."""
+    if verdict.smallest_detectable is None or verdict.tolerance is None:
+        return ""
+    if verdict.smallest_detectable > verdict.tolerance:
+        return (
+            f"this gate cannot see {verdict.tolerance:.1%} here; it can see {percent(verdict.smallest_detectable, '')}"
+        )
+    return f"this gate can see {percent(verdict.smallest_detectable, '')}"
+
+
+def percent(change: float, sign: str = "+") -> str:
+    """A relative change, with enough digits and no more."""
+    if change > 9.995:
+        return f"{change + 1:.0f}-fold" if change < 1e6 else "beyond measure"
+    return f"{change:{sign}.1%}" if abs(change) >= 0.0095 else f"{change:{sign}.2%}"

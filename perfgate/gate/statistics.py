@@ -1,0 +1,134 @@
+"""How sure one can be that something got slower.
+
+All in logarithms: a launch is y = log(median of its steps), a difference is the logarithm of a ratio, and its
+uncertainty is Student's t on launches, never on steps: the steps of one launch share what made that launch fast or
+slow (Kalibera & Jones, ISMM 2013).
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+CLEAR_LEVEL = 0.995
+POWER = 0.95
+SESSION_PRIOR = 0.02
+SETTLED_SESSIONS = 3
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The candidate against the reference, as the logarithm of a ratio; above 0 is worse.
+
+    Attributes:
+        estimate: of the difference.
+        error: its standard error, from the launches at hand.
+        freedom: degrees of freedom of ``error``.
+        wide_error: standard error with what may differ between sessions, as far as the sessions at hand cannot tell.
+        wide_freedom: degrees of freedom of ``wide_error``.
+        launches: how many launches of the candidate it rests on.
+        widened: whether a prior went into ``wide_error``.
+    """
+
+    estimate: float
+    error: float
+    freedom: float
+    wide_error: float
+    wide_freedom: float
+    launches: int
+    widened: bool = False
+
+    def lower(self, alpha: float) -> float:
+        """One-sided bound that the true difference is above, but for a chance of ``alpha``."""
+        return self.estimate - t_quantile(1 - alpha, self.wide_freedom) * self.wide_error
+
+    def upper(self, level: float = CLEAR_LEVEL) -> float:
+        """One-sided bound that the true difference is below, with the given confidence."""
+        return self.estimate + t_quantile(level, self.freedom) * self.error
+
+    def better(self, alpha: float) -> float:
+        """The mirror image of ``lower``: the bound that an improvement must stay below."""
+        return self.estimate + t_quantile(1 - alpha, self.wide_freedom) * self.wide_error
+
+    def smallest_detectable(self, alpha: float, threshold: float) -> float:
+        """Smallest true change that these launches would have shown in 95 of 100 runs; 0.05 is 5%.
+
+        Args:
+            alpha: chance of a false alarm that is allowed.
+            threshold: change that must be excluded, as the logarithm of a ratio.
+        """
+        quantiles = t_quantile(1 - alpha, self.wide_freedom) + t_quantile(POWER, self.wide_freedom)
+        return safe_expm1(threshold + quantiles * self.wide_error)
+
+
+def against_sessions(reference: Mapping[str, Sequence[float]], candidate: Sequence[float]) -> Difference | None:
+    """Hold the launches of one session against those of earlier sessions.
+
+    A launch varies within its session, and sessions vary among themselves. The new session's mean is predicted from
+    the earlier ones': its variance is b²(1 + 1/S) + w²(1/k + 1/n), for S sessions, n launches in them, k launches now.
+    w² is pooled over all sessions, b² is what the sessions' means vary beyond that, with S - 1 degrees of freedom, and
+    the two are combined as Satterthwaite does. With fewer than three sessions b is not estimated but set to 2%.
+
+    Args:
+        reference: values (logarithms) of the launches of each earlier session.
+        candidate: values of the launches now.
+
+    Returns:
+        ``None`` where there are too few launches for a spread (none on a side, or one on each).
+    """
+    groups = [list(values) for values in reference.values() if values]
+    count = sum(map(len, groups))
+    freedom = count - len(groups) + len(candidate) - 1
+    if not groups or not candidate or freedom < 1:
+        return None
+    within = sum(sum_of_squares(values) for values in (*groups, candidate)) / freedom
+    means = [statistics.fmean(values) for values in groups]
+    scale = 1 / len(candidate) + 1 / count
+    parts = [(within * scale, float(freedom))]
+    wide = list(parts)
+    sessions = len(groups)
+    widened = sessions < SETTLED_SESSIONS
+    if widened:
+        wide.append((SESSION_PRIOR**2 * (1 + 1 / sessions), math.inf))
+    else:
+        share = statistics.fmean(1 / len(values) for values in groups)
+        between = max(0.0, statistics.variance(means) - within * share)
+        parts.append((between * (1 + 1 / sessions), float(sessions - 1)))
+        wide = parts
+    # Sessions count alike: launches of one session are not independent of each other.
+    estimate = statistics.fmean(candidate) - statistics.fmean(means)
+    return Difference(estimate, *combine(parts), *combine(wide), len(candidate), widened)
+
+
+def of_pairs(differences: Sequence[float]) -> Difference | None:
+    """Duets: one paired difference each, free of what both sides share; ``None`` for fewer than two."""
+    if len(differences) < 2:
+        return None
+    error = math.sqrt(statistics.variance(differences) / len(differences))
+    freedom = len(differences) - 1.0
+    return Difference(statistics.fmean(differences), error, freedom, error, freedom, len(differences))
+
+
+def combine(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Standard error and degrees of freedom of a sum of variances (Satterthwaite 1946)."""
+    total = sum(variance for variance, _ in parts)
+    weight = sum(variance**2 / freedom for variance, freedom in parts if freedom < math.inf)
+    return math.sqrt(total), total**2 / weight if weight > 0 else math.inf
+
+
+def sum_of_squares(values: Sequence[float]) -> float:
+    """Squared deviations from the mean, added up."""
+    mean = statistics.fmean(values)
+    return math.fsum((value - mean) ** 2 for value in values)
+
+
+def t_quantile(level: float, freedom: float) -> float:
+    """Quantile of Student's t; of the normal distribution for infinite degrees of freedom."""
+    from scipy.special import ndtri, stdtrit  # costs 0.1 s, which collecting need not pay
+
+    return float(ndtri(level)) if math.isinf(freedom) else float(stdtrit(freedom, level))
+
+
+def safe_expm1(value: float) -> float:
+    """``exp(value) - 1``, without overflow where next to nothing is known."""
+    return math.expm1(min(value, 50.0))

@@ -1,0 +1,124 @@
+"""From numbers to a verdict on one metric of one case."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from perfgate.gate.statistics import Difference, safe_expm1
+from perfgate.records.verdict import Name, Verdict
+
+ALPHA = 0.01
+MIN_BASELINE_LAUNCHES = 5
+MIN_BASELINE_SESSIONS = 3
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is held against what: one metric of one case, its values and how strictly to judge."""
+
+    case: str
+    metric: str
+    reference: float
+    candidate: float
+    launches: int
+    tolerance: float
+
+    def verdict(
+        self,
+        name: Name,
+        why: str,
+        change: float | None = None,
+        low: float | None = None,
+        high: float | None = None,
+        smallest_detectable: float | None = None,
+    ) -> Verdict:
+        """What was decided about these values."""
+        return Verdict(
+            self.case,
+            self.metric,
+            name,
+            change,
+            low,
+            high,
+            smallest_detectable,
+            self.reference,
+            self.candidate,
+            self.launches,
+            self.tolerance,
+            why,
+        )
+
+
+def exact_verdict(held: Held, why: str = "") -> Verdict:
+    """A metric that repeats itself: more than the tolerance is worse, anything less than before is better."""
+    change = held.candidate / held.reference - 1
+    name: Name = "regressed" if change > held.tolerance else "improved" if change < 0 else "pass"
+    return held.verdict(name, why, change, change, change, held.tolerance)
+
+
+def noisy_verdict(held: Held, found: Difference | None, alpha: float, threshold: float, why: str = "") -> Verdict:
+    """A metric that varies from launch to launch.
+
+    Args:
+        held: names and values.
+        found: the difference with its uncertainty, or ``None`` where there were too few launches.
+        alpha: this verdict's share of the chance of a false alarm.
+        threshold: relative change that must be excluded before the case fails.
+        why: a remark to carry along.
+    """
+    if found is None:
+        return held.verdict("inconclusive", why or TOO_FEW)
+    limit = math.log1p(threshold)
+    low, high = found.lower(alpha), found.upper()
+    if low > limit:
+        name: Name = "regressed"
+    elif found.better(alpha) < -limit:
+        name = "improved"
+    elif high < math.log1p(held.tolerance):
+        name = "pass"
+    else:
+        name = "inconclusive"
+    detectable = found.smallest_detectable(alpha, limit)
+    change, low, high = (safe_expm1(value) for value in (found.estimate, low, high))
+    return held.verdict(name, why, change, low, high, detectable)
+
+
+TOO_FEW = "too few launches to know how much they vary"
+
+
+def young_verdict(held: Held, launches: int, sessions: int) -> Verdict:
+    """A time whose baseline does not yet know how much it varies."""
+    change = held.candidate / held.reference - 1
+    why = (
+        f"baseline too young: {launches} launches from {sessions} "
+        f"{'session' if sessions == 1 else 'sessions'}, {MIN_BASELINE_LAUNCHES} from {MIN_BASELINE_SESSIONS} are needed"
+    )
+    return held.verdict("inconclusive", why, change)
+
+
+def summarize(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """How many verdicts of each name, worst first; names that do not occur are left out."""
+    order: tuple[Name, ...] = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
+    counts = {name: sum(verdict.verdict == name for verdict in verdicts) for name in order}
+    return {name: count for name, count in counts.items() if count}
+
+
+def agree(values: Sequence[float]) -> bool:
+    """Whether an exact metric repeated itself in all launches."""
+    return len(set(values)) <= 1
+
+
+def share_of_alpha(pairs: int) -> float:
+    """The chance of a false alarm, divided over all noisy case-metric pairs of a suite."""
+    return ALPHA / max(pairs, 1)
+
+
+def logarithms(values: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """The same sessions, with each value's logarithm."""
+    return {session: [math.log(value) for value in group] for session, group in values.items()}
+
+
+def typical(values: Mapping[str, Sequence[float]]) -> float:
+    """Mean over sessions of each session's median: the one number shown for a baseline."""
+    return statistics.fmean(statistics.median(group) for group in values.values() if group)

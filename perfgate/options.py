@@ -1,0 +1,177 @@
+"""What a run was asked to do: command line over ini file over default."""
+
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import pytest
+
+from perfgate.errors import UserError
+from perfgate.records.metrics import check_names
+from perfgate.records.store import MODES
+
+TIERS = ("smoke", "quick", "standard", "full")
+MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One ``--perf-...`` option, which is an ini value as well."""
+
+    name: str
+    default: str
+    metavar: str
+    help: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """As on the command line."""
+        return f"--perf-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """As in an ini file."""
+        return f"perf_{self.name}"
+
+
+OPTIONS = (
+    Option("device", "auto", "DEVICE", "where to measure: auto or cpu", ("auto", "cpu")),
+    Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
+    Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
+    Option("reason", "", "TEXT", "why baselines move; needed by --perf-update all, and stored with them"),
+    Option("baselines", "baselines", "DIR|git:REV", "folder of the baselines, or the same folder at a git revision"),
+    Option("output", "perf_output", "DIR", "folder that run files are written to"),
+    Option("launches", "3", "N", "timed launches a case"),
+    Option("timeout", "120", "SECONDS", "longest time for setting up a program or for one step"),
+    Option("shard", "1/1", "I/N", "run every Nth case, beginning with the Ith"),
+    Option("root", "perf_tests", "DIR", "folder below which a case's id begins"),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a run, checked."""
+
+    device: str
+    tier: str
+    update: str | None
+    reason: str
+    baselines: str
+    output: str
+    launches: int
+    timeout_s: float
+    shard: tuple[int, int]
+    root: str
+    strict: bool
+    preload: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As the run file's first line holds it."""
+        return asdict(self)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option to pytest."""
+    group = parser.getgroup("perfgate", "performance regression tests")
+    for option in OPTIONS:
+        group.addoption(option.flag, metavar=option.metavar, default=None, help=option.help)
+        parser.addini(option.ini, f"{option.help} (default {option.default!r})", default=option.default)
+    group.addoption("--perf-strict", action="store_true", default=None, help="fail where one could not tell")
+    parser.addini("perf_strict", "fail where one could not tell", type="bool", default=False)
+    parser.addini("perf_preload", "modules that the fork servers import ahead", type="args", default=[])
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Collect and check the options.
+
+    Raises:
+        UserError: naming the option, its value and what it may be.
+    """
+    values: dict[str, str] = {}
+    for option in OPTIONS:
+        given = config.getoption(option.flag)
+        value = str(config.getini(option.ini) if given is None else given)
+        if option.choices and value not in option.choices and value != option.default:
+            raise UserError(f"{option.flag} is {value!r}{nearest(value, option.choices)}")
+        values[option.name] = value
+    if values["update"] == "all" and not values["reason"].strip():
+        raise UserError("--perf-update all replaces stored numbers; say why with --perf-reason 'WHY'")
+    if values["update"] and values["baselines"].startswith("git:"):
+        raise UserError("--perf-update cannot write to --perf-baselines git:REV; name a folder")
+    strict = config.getoption("--perf-strict")
+    return Options(
+        device="cpu" if values["device"] == "auto" else values["device"],
+        tier=values["tier"],
+        update=values["update"] or None,
+        reason=values["reason"].strip(),
+        baselines=values["baselines"],
+        output=values["output"],
+        launches=int(positive("--perf-launches", values["launches"], whole=True)),
+        timeout_s=positive("--perf-timeout", values["timeout"]),
+        shard=read_shard(values["shard"]),
+        root=values["root"].strip("/"),
+        strict=bool(config.getini("perf_strict") if strict is None else strict),
+        preload=tuple(config.getini("perf_preload")),
+    )
+
+
+def positive(where: str, value: Any, whole: bool = False) -> float:
+    """Read a number above 0."""
+    try:
+        number = int(value) if whole else float(value)
+    except (TypeError, ValueError):
+        number = 0
+    if not 0 < number < float("inf"):
+        raise UserError(f"{where} is {value!r}; it must be a {'whole ' if whole else ''}number above 0")
+    return number
+
+
+def read_shard(value: str) -> tuple[int, int]:
+    """Read ``I/N``."""
+    first, slash, count = value.partition("/")
+    if not (slash and first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count)):
+        raise UserError(f"--perf-shard is {value!r}; it must be I/N with I from 1 to N, like 2/4")
+    return int(first), int(count)
+
+
+def nearest(value: str, known: tuple[str, ...]) -> str:
+    """What it may be, and what was perhaps meant."""
+    close = get_close_matches(value, known, 1)
+    return f"; it may be {', '.join(known)}{f' (did you mean {close[0]}?)' if close else ''}"
+
+
+def check_marker(where: str, arguments: tuple[Any, ...], values: dict[str, Any]) -> None:
+    """Refuse what ``@pytest.mark.perf`` does not know.
+
+    Raises:
+        UserError: naming the case and the argument.
+    """
+    if arguments:
+        raise UserError(f"{where}: mark perf takes named arguments only: {', '.join(MARKER_KEYS)}")
+    for name, value in values.items():
+        if name not in MARKER_KEYS:
+            raise UserError(f"{where}: mark perf has no argument {name!r}{nearest(name, MARKER_KEYS)}")
+        if name == "tier" and value not in TIERS:
+            raise UserError(f"{where}: tier is {value!r}{nearest(str(value), TIERS)}")
+        if name == "tolerance":
+            read_tolerance(where, value)
+        if name in ("launches", "timeout_s"):
+            positive(f"{where}: {name}", value, whole=name == "launches")
+
+
+def read_tolerance(where: str, value: Any) -> dict[str, float]:
+    """Read a tolerance: one number for times, or one for each metric that is named.
+
+    Raises:
+        UserError: a metric that is not gated, or a number that is no share.
+    """
+    tolerances = value if isinstance(value, dict) else {"step_time_s": value}
+    check_names(tolerances, f"{where}: tolerance")
+    for name, number in tolerances.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 10:
+            raise UserError(f"{where}: tolerance of {name} is {number!r}; it is a share above 0, like 0.05 for 5%")
+    if isinstance(value, dict):
+        return {name: float(number) for name, number in value.items()}
+    times = ("step_time_s", "time_to_first_token_s", "time_per_output_token_s")
+    return dict.fromkeys(times, float(value))

@@ -1,0 +1,150 @@
+"""The pytest hooks and fixtures; what they wire together lives elsewhere."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perfgate import __version__, tasks
+from perfgate.errors import UserError
+from perfgate.options import TIERS, add_options, check_marker, read_options, read_tolerance
+from perfgate.run import Run
+from perfgate.workload import Workload
+
+if TYPE_CHECKING:
+    from perfgate.session import Result
+
+RUN = pytest.StashKey[Run]()
+GENERATION_METRICS = 3
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare options and ini values."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options, and prepare a run; nothing starts before the first case."""
+    config.addinivalue_line(
+        "markers", "perf(tier, tolerance, launches, timeout_s): how a performance case is measured and judged"
+    )
+    try:
+        run = Run(config, read_options(config))
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[RUN] = run
+    config.pluginmanager.register(run, "perfgate-run")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Name the machine."""
+    return f"perfgate {__version__}: {config.stash[RUN].headline()}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what is beyond the tier or in another shard, before -k and --lf look at it."""
+    run = config.stash[RUN]
+    cases = [item for item in items if is_case(item)]
+    try:
+        for item in cases:
+            for marker in item.iter_markers("perf"):
+                check_marker(item.nodeid, marker.args, dict(marker.kwargs))
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
+    limit = TIERS.index(run.options.tier)
+    within = [item for item in cases if TIERS.index(tier_of(item)) <= limit]
+    run.pairs = sum(GENERATION_METRICS if "generation" in fixtures_of(item) else 1 for item in within)
+    first, count = run.options.shard
+    chosen = set(within[first - 1 :: count])
+    dropped = [item for item in cases if item not in chosen]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item in chosen or not is_case(item)]
+
+
+def is_case(item: pytest.Item) -> bool:
+    """Whether an item measures anything."""
+    return "perf" in fixtures_of(item)
+
+
+def fixtures_of(item: pytest.Item) -> list[str]:
+    """Names of all fixtures that an item uses."""
+    return list(getattr(item, "fixturenames", []))
+
+
+def tier_of(item: pytest.Item) -> str:
+    """The smallest tier that runs a case: the largest of its mark's and of its model's."""
+    marker = item.get_closest_marker("perf")
+    named: list[str] = [marker.kwargs["tier"]] if marker and "tier" in marker.kwargs else []
+    callspec = getattr(item, "callspec", None)
+    models: list[str] = [
+        value.tier for value in (callspec.params.values() if callspec else ()) if hasattr(value, "tier")
+    ]
+    return max([TIERS[0], *named, *models], key=TIERS.index)
+
+
+class PerfgateWarning(pytest.PytestWarning):
+    """A case passed, but whether it got worse could not be told."""
+
+
+@pytest.fixture
+def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
+    """Measure a workload and hold it against its baseline: ``perf(training(model, batch_size=8))``.
+
+    Args of the function: the workload, and ``tolerance``, a share for all times or a mapping by metric.
+    """
+    run = request.config.stash[RUN]
+    marker = request.node.get_closest_marker("perf")
+    marked: dict[str, Any] = dict(marker.kwargs) if marker else {}
+    calls: list[Workload] = []
+
+    def measure(workload: Workload, *, tolerance: Any = None) -> "Result":
+        __tracebackhide__ = True
+        given = marked.get("tolerance") if tolerance is None else tolerance
+        try:
+            if calls:
+                raise UserError(f"{request.node.nodeid} calls perf() twice; a case has one workload")
+            calls.append(workload)
+            tolerances = {} if given is None else read_tolerance(request.node.nodeid, given)
+            result = run.measure(request.node, workload, tolerances, marked)
+        except UserError as error:
+            pytest.fail(str(error), pytrace=False)
+        return conclude(request.node, result)
+
+    return measure
+
+
+def conclude(item: pytest.Item, result: "Result") -> "Result":
+    """Tell pytest how a case ended."""
+    __tracebackhide__ = True
+    message = result.outcome.message
+    if result.outcome.kind == "failed":
+        pytest.fail(message, pytrace=False)
+    if result.outcome.kind == "skipped":
+        pytest.skip(message)
+    if result.outcome.kind == "warned":
+        item.warn(PerfgateWarning(message))
+    return result
+
+
+def builder(name: str, build: Callable[..., Workload]) -> Any:
+    """A fixture that builds workloads; what a user gets wrong in it is one sentence, not a traceback."""
+
+    def safe(*arguments: Any, **settings: Any) -> Workload:
+        __tracebackhide__ = True
+        try:
+            return build(*arguments, **settings)
+        except UserError as error:
+            pytest.fail(str(error), pytrace=False)
+
+    def fixture() -> Iterator[Callable[..., Workload]]:
+        yield safe
+
+    fixture.__doc__ = build.__doc__
+    return pytest.fixture(fixture, name=name)
+
+
+training = builder("training", tasks.training)
+generation = builder("generation", tasks.generation)
+forward = builder("forward", tasks.forward)

@@ -1,0 +1,189 @@
+"""The store of baselines: for each machine and each test file, what its cases measured in earlier sessions.
+
+A file is JSON whose ``rows`` stand one to a line, and every line names its case: first the case's own row, then one row
+a launch. So a new session shows as added lines in a diff, and a merge that takes the lines of both sides
+(``merge=union``, set in the folder's ``.gitattributes``) never mixes two cases.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from perfgate.errors import UserError
+
+SCHEMA = "perfgate.baseline/1"
+MAX_SESSIONS = 20
+CASE_KEYS = {"case": str, "workload": str, "commit": str, "date": str, "reason": str}
+LAUNCH_KEYS = {
+    "case": str,
+    "session": str,
+    "server": str,
+    "device": str,
+    "commit": str,
+    "date": str,
+    "metrics": dict,
+}
+
+
+@dataclass(frozen=True)
+class StoredLaunch:
+    """One launch of an earlier session.
+
+    Attributes:
+        session: id of the run it came from.
+        metrics: by name, the value in the metric's unit and, where there was a yardstick, in yardsticks.
+    """
+
+    session: str
+    server: str
+    device: str
+    commit: str
+    date: str
+    metrics: Mapping[str, tuple[float, float | None]]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The stored measurement of a case on a machine.
+
+    Attributes:
+        workload: identity of what was measured.
+        commit: at which it last moved.
+        date: when it last moved.
+        reason: why it last moved.
+        launches: of all sessions that are kept.
+    """
+
+    case: str
+    workload: str
+    commit: str
+    date: str
+    reason: str
+    launches: tuple[StoredLaunch, ...]
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of all metrics that are stored."""
+        return list(dict.fromkeys(name for launch in self.launches for name in launch.metrics))
+
+    def values(self, name: str) -> dict[str, list[float]]:
+        """Values by session, in the metric's unit."""
+        return self._by_session(name, 0)
+
+    def yardsticks(self, name: str) -> dict[str, list[float]]:
+        """Values by session, in yardsticks; launches without one are left out."""
+        return self._by_session(name, 1)
+
+    def _by_session(self, name: str, position: int) -> dict[str, list[float]]:
+        groups: dict[str, list[float]] = {}
+        for launch in self.launches:
+            value = launch.metrics.get(name, (None, None))[position]
+            if value is not None:
+                groups.setdefault(launch.session, []).append(value)
+        return groups
+
+    def with_session(self, launches: Iterable[StoredLaunch]) -> "Baseline":
+        """The same baseline with one more session; the oldest ones beyond twenty are dropped."""
+        everything = (*self.launches, *launches)
+        kept = list(dict.fromkeys(launch.session for launch in everything))[-MAX_SESSIONS:]
+        return replace(self, launches=tuple(launch for launch in everything if launch.session in kept))
+
+
+def case_file(case: str) -> str:
+    """Path of the baseline file of a case, below the machine's folder."""
+    return str(Path(case.partition("::")[0]).with_suffix(".json"))
+
+
+def load_file(path: Path, root: Path) -> dict[str, Baseline]:
+    """Read one baseline file; an absent one is empty.
+
+    Args:
+        path: of the file.
+        root: the folder that it must not leave, by a symbolic link or otherwise.
+
+    Raises:
+        UserError: naming the file, the row and the remedy.
+    """
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{path}: a link leads out of {root}; replace it by a file of its own")
+    if not path.exists():
+        return {}
+    try:
+        document = json.loads(path.read_bytes().decode())
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, not a baseline file; remove it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON ({error}); {restore(path)}") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        found = document.get("schema") if isinstance(document, dict) else type(document).__name__
+        raise UserError(f"{path}: schema is {found!r}, this perfgate reads {SCHEMA!r}; {restore(path)}")
+    rows = document.get("rows")
+    if not isinstance(rows, list):
+        raise UserError(f"{path}: key 'rows' must be a list; {restore(path)}")
+    return read_rows(path, rows)
+
+
+def read_rows(path: Path, rows: list[Any]) -> dict[str, Baseline]:
+    """Check the rows of a file and gather them by case."""
+    cases: dict[str, Baseline] = {}
+    launches: dict[str, list[StoredLaunch]] = {}
+    for number, row in enumerate(rows, 1):
+        if row == {}:
+            continue
+        where = f"{path}: row {number}"
+        is_launch = isinstance(row, dict) and "session" in row
+        keys = LAUNCH_KEYS if is_launch else CASE_KEYS
+        for key, kind in keys.items():
+            if not isinstance(row, dict) or not isinstance(row.get(key), kind):
+                raise UserError(f"{where}: key {key!r} is missing or not of type {kind.__name__}; {restore(path)}")
+        if is_launch:
+            launches.setdefault(row["case"], []).append(read_launch(row, where, path))
+        elif row["case"] in cases:
+            raise UserError(f"{where}: case {row['case']!r} stands there twice; remove one of the two and its launches")
+        else:
+            cases[row["case"]] = Baseline(**{key: row[key] for key in CASE_KEYS}, launches=())
+    if lost := sorted(set(launches) - set(cases)):
+        raise UserError(f"{path}: launches of {lost[0]!r} stand there without the case's own row; {restore(path)}")
+    return {case: replace(found, launches=tuple(launches.get(case, ()))) for case, found in cases.items()}
+
+
+def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
+    """Check one launch's numbers."""
+    metrics: dict[str, tuple[float, float | None]] = {}
+    for name, pair in row["metrics"].items():
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise UserError(f"{where}: metric {name!r} must be [value, value in yardsticks or null]; {restore(path)}")
+        for value in pair:
+            positive = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+            if not positive and not (value is None and value is pair[1]):
+                raise UserError(
+                    f"{where}: metric {name!r} must be a finite number above 0, not {value!r}; {restore(path)}"
+                )
+        metrics[name] = (pair[0], pair[1])
+    return StoredLaunch(**{key: row[key] for key in LAUNCH_KEYS if key not in ("case", "metrics")}, metrics=metrics)
+
+
+def restore(path: Path) -> str:
+    """The remedy for a damaged file."""
+    return f"restore it with git checkout -- {path}, or remove it and run again with --perf-update new"
+
+
+def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Mapping[str, str]) -> str:
+    """The text of a baseline file, cases in sorted order."""
+    rows = []
+    for case in sorted(cases):
+        found = cases[case]
+        rows.append({key: getattr(found, key) for key in CASE_KEYS})
+        for launch in found.launches:
+            row = {key: getattr(launch, key) for key in LAUNCH_KEYS if key not in ("case", "metrics")}
+            rows.append({"case": case, **row, "metrics": {name: list(pair) for name, pair in launch.metrics.items()}})
+    head = {"schema": SCHEMA, "machine": dict(machine), "software": dict(software)}
+    lines = [f" {json.dumps(key)}: {json.dumps(value, sort_keys=True)}," for key, value in head.items()]
+    # The empty row ends the list, so that no line loses or gains its comma when a neighbour comes or goes.
+    body = "".join(f"  {json.dumps(row, allow_nan=False)},\n" for row in rows)
+    return "{\n" + "\n".join(lines) + '\n "rows": [\n' + body + "  {}\n ]\n}\n"

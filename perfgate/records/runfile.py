@@ -1,0 +1,216 @@
+"""The run file: everything one run measured and decided, one JSON object a line. The only input of every report."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from perfgate.errors import UserError
+from perfgate.records.launch import Launch
+from perfgate.records.verdict import Verdict
+
+SCHEMA = "perfgate.run/1"
+HEADER_KEYS: dict[str, type] = {
+    "run_id": str, "created": str, "machine": dict, "software": dict, "options": dict,
+}  # fmt: skip
+LAUNCH_KEYS = ("case", "workload", "launch", "side", "pair", "metrics", "yardstick_s", "invalid")
+WORKLOAD_KEYS = ("workload", "spec", "technique", "setting", "model", "vanilla")
+VERDICT_KEYS = ("case", "metric", "verdict")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run file, read.
+
+    Attributes:
+        header: its first line.
+        workloads: the ``workload`` lines by case; lines without a case by identity.
+        launches: in the file's order.
+        verdicts: in the file's order.
+        others: lines of other kinds, unread.
+    """
+
+    header: Mapping[str, Any]
+    workloads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    launches: tuple[Launch, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    others: tuple[Mapping[str, Any], ...] = ()
+
+    def by_case(self, side: str = "candidate") -> dict[str, list[Launch]]:
+        """Launches of one side, grouped by case."""
+        groups: dict[str, list[Launch]] = {}
+        for launch in self.launches:
+            if launch.side == side:
+                groups.setdefault(launch.case, []).append(launch)
+        return groups
+
+    def tolerances(self) -> dict[str, dict[str, float]]:
+        """Tolerances that cases named for themselves, by case and metric."""
+        return {line["case"]: line["tolerance"] for line in self.workloads.values() if line.get("tolerance")}
+
+
+class Writer:
+    """Appends lines; each is whole on disk before the next begins."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Append lines.
+
+        Raises:
+            UserError: the disk is full, or the file cannot be written.
+        """
+        try:
+            for line in lines:
+                self._file.write(json.dumps(line, allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(f"{self.path}: the run file cannot be written: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> None:
+    """Put parts (lines without a first line) behind one header, sorted by case, and remove them."""
+    parts = sorted(parts)
+    lines = [line for part in parts for line in part.read_text(encoding="utf-8").splitlines()]
+    lines.sort(key=lambda line: json.loads(line).get("case", ""))
+    temporary = target.with_suffix(".tmp")
+    temporary.write_text("\n".join([json.dumps(header, allow_nan=False), *lines]) + "\n", encoding="utf-8")
+    temporary.replace(target)
+    for part in parts:
+        part.unlink()
+
+
+def read(path: str | Path) -> Run:
+    """Read and check a run file.
+
+    Raises:
+        UserError: naming the file, the line, the key and the remedy.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such run file; a run writes one below its --perf-output folder") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; name the run file (*.jsonl) in it") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not text; a run file is JSON lines in UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    lines = text.splitlines()
+    if not lines:
+        raise UserError(f"{path}: is empty; a run file begins with a line of schema {SCHEMA!r}")
+    numbered = [
+        (number, parse(path, number, line, number == len(lines))) for number, line in enumerate(lines, 1) if line
+    ]
+    header = check_header(path, numbered[0][1] if numbered else None)
+    workloads: dict[str, Mapping[str, Any]] = {}
+    launches: list[Launch] = []
+    verdicts: list[Verdict] = []
+    others: list[Mapping[str, Any]] = []
+    for number, line in numbered[1:]:
+        where = f"{path}: line {number}"
+        kind = line.get("kind", "launch")
+        if kind == "launch":
+            launches.append(Launch.from_json(check_launch(where, line)))
+        elif kind == "workload":
+            require(where, line, WORKLOAD_KEYS)
+            workloads[line.get("case") or line["workload"]] = line
+        elif kind == "verdict":
+            require(where, line, VERDICT_KEYS)
+            known = {key: line[key] for key in Verdict.__dataclass_fields__ if key in line}
+            verdicts.append(Verdict(**known))
+        else:
+            others.append(line)
+    return Run(header, workloads, tuple(launches), tuple(verdicts), tuple(others))
+
+
+def parse(path: Path, number: int, line: str, last: bool) -> dict[str, Any]:
+    """Read one line as a JSON object."""
+    try:
+        value = json.loads(line, parse_constant=lambda name: refuse_constant(path, number, name))
+    except RecursionError:
+        raise UserError(f"{path}: line {number} is nested too deeply; this is not a run file") from None
+    except ValueError as error:
+        if last and number > 1:
+            raise UserError(
+                f"{path}: line {number}, the last one, is cut off; remove it with sed -i '$d' {path} "
+                "to use the launches before it"
+            ) from None
+        raise UserError(
+            f"{path}: line {number} is not JSON ({error}); this is not a run file, or it is damaged"
+        ) from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: line {number} is not a JSON object; this is not a run file")
+    return value
+
+
+def refuse_constant(path: Path, number: int, name: str) -> None:
+    """NaN and infinity are not JSON, and no measurement."""
+    raise UserError(f"{path}: line {number} holds {name}; remove that launch or measure it again")
+
+
+def check_header(path: Path, line: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Check the first line."""
+    if not line or line.get("schema") != SCHEMA:
+        found = line.get("schema") if line else None
+        raise UserError(f"{path}: line 1: key 'schema' is {found!r}, this perfgate reads {SCHEMA!r}")
+    for key, kind in HEADER_KEYS.items():
+        if not isinstance(line.get(key), kind):
+            raise UserError(f"{path}: line 1: key {key!r} is missing or not of type {kind.__name__}")
+    if not isinstance(line["machine"].get("name"), str):
+        raise UserError(f"{path}: line 1: key 'machine.name' is missing")
+    return line
+
+
+def require(where: str, line: Mapping[str, Any], keys: Iterable[str]) -> None:
+    """Refuse a line that lacks a key."""
+    for key in keys:
+        if key not in line:
+            raise UserError(f"{where}: key {key!r} is missing")
+
+
+def check_launch(where: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Check one launch's keys and numbers."""
+    require(where, line, LAUNCH_KEYS)
+    for key, kinds in (
+        ("case", str),
+        ("workload", str),
+        ("launch", int),
+        ("pair", int | None),
+        ("invalid", str | None),
+    ):
+        if not isinstance(line[key], kinds):
+            raise UserError(f"{where}: key {key!r} has the value {line[key]!r}, which is of the wrong type")
+    if line["side"] not in ("candidate", "reference"):
+        raise UserError(f"{where}: key 'side' is {line['side']!r}; it is 'candidate' or 'reference'")
+    if not isinstance(line["metrics"], dict):
+        raise UserError(f"{where}: key 'metrics' is not an object")
+    for name, value in line["metrics"].items():
+        check_numbers(f"{where}: metric {name!r}", value, positive=name.endswith(("_s", "_bytes")))
+    if line["yardstick_s"] is not None:
+        if not isinstance(line["yardstick_s"], list):
+            raise UserError(f"{where}: key 'yardstick_s' is neither a list nor null")
+        check_numbers(f"{where}: key 'yardstick_s'", line["yardstick_s"], positive=True)
+    return line
+
+
+def check_numbers(where: str, value: Any, positive: bool) -> None:
+    """Refuse what is not a finite number, or not above 0 where it is a time or a size."""
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise UserError(f"{where} is an empty list")
+    for number in values:
+        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            raise UserError(f"{where} holds {number!r}, which is not a finite number")
+        if positive and number <= 0:
+            raise UserError(f"{where} holds {number!r}; a time or a size is above 0")

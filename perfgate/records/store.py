@@ -1,0 +1,205 @@
+"""Where baselines lie: a folder, or the same folder at a git revision; and how they are moved."""
+
+import io
+import os
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from perfgate.errors import UserError
+from perfgate.records.baselines import Baseline, StoredLaunch, case_file, dump, load_file
+from perfgate.records.launch import Launch
+from perfgate.records.metrics import metric
+
+LOCK_TIMEOUT_S = 60.0
+MERGE_RULE = "# Each line names its case, so a merge may keep the lines of both sides.\n*.json merge=union\n"
+MODES = ("new", "improved", "more", "all")
+
+
+class Store:
+    """Baselines of one machine.
+
+    Args:
+        root: folder of all machines' baselines; it need not exist.
+        machine: the machine's name.
+    """
+
+    def __init__(self, root: Path, machine: str) -> None:
+        self.root = root
+        self.folder = root / machine
+        self._files: dict[str, dict[str, Baseline]] = {}
+
+    def get(self, case: str) -> Baseline | None:
+        """What is stored for a case, if anything.
+
+        Raises:
+            UserError: the case's file is damaged.
+        """
+        name = case_file(case)
+        if name not in self._files:
+            self._files[name] = load_file(self.folder / name, self.root)
+        return self._files[name].get(case)
+
+    def check_writable(self) -> None:
+        """Find out before an hour of measuring whether its result can be stored.
+
+        Raises:
+            UserError: it cannot.
+        """
+        with self._writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                file.write(b"\0" * 4096)
+
+    def put(self, moved: Mapping[str, Baseline], machine: Mapping[str, Any], software: Mapping[str, str]) -> None:
+        """Store baselines, each file whole and under a lock; what others stored meanwhile is kept.
+
+        A case that two runs measured at once keeps the launches of both, unless one of them replaced it.
+
+        Raises:
+            UserError: a file cannot be read or written; those before it are stored, and it is as it was.
+        """
+        names = sorted({case_file(case) for case in moved})
+        with self._writing(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not (self.root / ".gitattributes").exists():
+                write_whole(self.root / ".gitattributes", MERGE_RULE)
+        for name in names:
+            path = self.folder / name
+            with self._writing(path), self._locked():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                cases = load_file(path, self.root)
+                before = self._files.get(name, {})
+                for case, baseline in moved.items():
+                    if case_file(case) == name:
+                        cases[case] = merged(before.get(case), cases.get(case), baseline)
+                write_whole(path, dump(cases, machine, software))
+                self._files[name] = cases
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = self.folder / ".lock"
+        try:
+            with FileLock(lock, timeout=LOCK_TIMEOUT_S):
+                yield
+        except Timeout:
+            raise UserError(f"{lock}: another run has held the lock for {LOCK_TIMEOUT_S:g} s; try again") from None
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"{path}: baselines cannot be stored: {error.strerror or error}; "
+                "what was stored before is untouched. Make room or name another folder with --perf-baselines DIR"
+            ) from None
+
+
+def merged(before: Baseline | None, present: Baseline | None, moved: Baseline) -> Baseline:
+    """Put a moved baseline where ``present`` stands, which may have moved since it was read as ``before``."""
+    if present is None or present == before or present.workload != moved.workload:
+        return moved
+    known = {launch.session for launch in (*moved.launches, *(before.launches if before else ()))}
+    others = [launch for launch in present.launches if launch.session not in known]
+    return moved.with_session(others)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write to a file beside it, then rename: a reader sees the old text or the new one, never a part."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def moved_baseline(
+    mode: str,
+    case: str,
+    launches: Sequence[Launch],
+    verdicts: Sequence[str],
+    before: Baseline | None,
+    run: Mapping[str, str],
+) -> Baseline | None:
+    """What an update mode makes of a case; ``None`` leaves it as it is.
+
+    Args:
+        mode: ``new`` stores what has no baseline; ``improved`` also replaces what got better and nothing worse;
+            ``more`` also adds this session to what passed; ``all`` replaces everything that was measured.
+        launches: of the case in this run.
+        verdicts: names of its verdicts.
+        before: what is stored.
+        run: ``session``, ``commit``, ``date`` and ``reason`` of this run.
+    """
+    stored = tuple(stored_launches(launches, run))
+    if not stored or "invalid" in verdicts:
+        return None
+    identity = {"workload": launches[0].workload, "commit": run["commit"], "date": run["date"]}
+    if before is None:
+        return Baseline(case, **identity, reason=run["reason"] or "first measured", launches=stored)
+    if mode == "all":
+        return Baseline(case, **identity, reason=run["reason"], launches=stored)
+    if {"stale", "regressed"} & set(verdicts):
+        return None
+    if "improved" in verdicts:
+        return Baseline(case, **identity, reason="improved", launches=stored) if mode == "improved" else None
+    if mode == "more":
+        return before.with_session(stored)
+    if mode == "new" and "new" in verdicts:
+        return replace(before, launches=(*before.launches, *only(stored, before)))
+    return None
+
+
+def only(stored: Sequence[StoredLaunch], before: Baseline) -> list[StoredLaunch]:
+    """The launches, with nothing but the metrics that the baseline does not know yet."""
+    fresh = [
+        replace(launch, metrics={k: v for k, v in launch.metrics.items() if k not in before.metrics})
+        for launch in stored
+    ]
+    return [launch for launch in fresh if launch.metrics]
+
+
+def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Iterator[StoredLaunch]:
+    """The valid launches with their gated metrics, as a baseline keeps them."""
+    for launch in launches:
+        names = [name for name in launch.metrics if metric(name).gated]
+        if launch.invalid or not names:
+            continue
+        values = {name: (launch.value(name), launch.in_yardsticks(name)) for name in names}
+        yield StoredLaunch(run["session"], launch.server or "", "cpu", run["commit"], run["date"], values)
+
+
+@contextmanager
+def open_root(location: str, rootdir: Path) -> Iterator[Path]:
+    """The folder of baselines: ``DIR``, or ``git:REV`` for ``baselines/`` as it was at a revision.
+
+    Raises:
+        UserError: the revision or its baselines do not exist.
+    """
+    if not location.startswith("git:"):
+        yield rootdir / location
+        return
+    revision = location.removeprefix("git:")
+    command = ["git", "-C", str(rootdir), "archive", "--format=tar", revision, "baselines"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()
+        raise UserError(f"--perf-baselines {location}: git has no baselines/ there: {reason[-1] if reason else ''}")
+    with tempfile.TemporaryDirectory(prefix="perfgate-baselines-") as folder:
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+            archive.extractall(folder, filter="data")
+        yield Path(folder) / "baselines"

@@ -1,0 +1,40 @@
+"""What was decided about one metric of one case."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Name = Literal["pass", "regressed", "improved", "inconclusive", "invalid", "new", "stale"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided about one metric of one case.
+
+    Attributes:
+        change: relative, above 0 is worse; 0.05 is 5%. ``None`` where there was nothing to compare.
+        low: lower bound of the change; a case regressed only where it is above the change that must be excluded.
+        high: upper bound of the change; a case passes only where it is below the tolerance.
+        smallest_detectable: the smallest change that could have been shown.
+        reference: value held against, in the metric's unit.
+        candidate: value measured now.
+        launches: how many launches of the candidate the verdict rests on.
+        tolerance: largest acceptable change.
+        why: what else one should know, as a clause.
+    """
+
+    case: str
+    metric: str
+    verdict: Name
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    smallest_detectable: float | None = None
+    reference: float | None = None
+    candidate: float | None = None
+    launches: int = 0
+    tolerance: float | None = None
+    why: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``compare --json`` and the run file hold."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""What people read: lines while a run goes on, its summary, and reports made from run files."""

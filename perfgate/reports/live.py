@@ -1,0 +1,84 @@
+"""Progress: a live line on a terminal, plain lines elsewhere."""
+
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from perfgate.gate.outcome import percent
+from perfgate.records.metrics import metric
+from perfgate.records.verdict import Verdict
+
+if TYPE_CHECKING:
+    from perfgate.session import Result
+
+CLEAR_LINE = "\r\x1b[2K"
+SYMBOLS = {"passed": "ok", "warned": "ok?", "skipped": "skipped", "failed": "FAILED"}
+
+
+class Live:
+    """Counts cases and guesses the time left from the mean of those that are done.
+
+    Args:
+        stream: standard output; lines are rewritten only on a terminal.
+        cases: how many will run; 0 where that is not known yet.
+    """
+
+    def __init__(self, stream: TextIO, cases: int) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._cases = cases
+        self._done = 0
+        self._begin = time.monotonic()
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        """Rewrite the live line; does nothing where there is no terminal."""
+        if self._terminal:
+            width = terminal_width()
+            line = f"[{self._done + 1}/{self._cases}] {text}{self.left()}"
+            self._stream.write(f"{CLEAR_LINE}{line[: width - 1]}")
+            self._stream.flush()
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take the live line away, so that others can write."""
+        if self._shown:
+            self._stream.write(CLEAR_LINE)
+            self._stream.flush()
+            self._shown = False
+
+    def finished(self, line: str) -> str:
+        """Count a case; returns its line with the count and the time left."""
+        self._done += 1
+        count = f"[{self._done}/{self._cases}]" if self._cases else f"[{self._done}]"
+        return f"{count} {line}{self.left()}"
+
+    def left(self) -> str:
+        """How long it will go on, as a clause; empty where nothing is known."""
+        remaining = self._cases - self._done
+        if not self._done or remaining <= 0:
+            return ""
+        seconds = (time.monotonic() - self._begin) / self._done * remaining
+        return f", {seconds / 60:.0f} min left" if seconds >= 90 else f", {seconds:.0f} s left"
+
+
+def terminal_width() -> int:
+    """Columns of the terminal."""
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def one_line(result: "Result") -> str:
+    """A case's result on one line."""
+    shown = "; ".join(one_verdict(verdict) for verdict in result.verdicts)
+    return f"{SYMBOLS[result.outcome.kind]} {result.case}: {shown}"
+
+
+def one_verdict(verdict: Verdict) -> str:
+    """A metric's result in a few words."""
+    what = metric(verdict.metric)
+    if verdict.candidate is None:
+        return f"{verdict.metric} {verdict.verdict} ({verdict.why})"
+    value = f"{verdict.metric} {what.show(verdict.candidate)}"
+    change = "" if verdict.change is None else f" {percent(verdict.change)}"
+    return f"{value}{change} {verdict.verdict}"

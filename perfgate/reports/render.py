@@ -1,0 +1,108 @@
+"""The comparison report of one or more run files, in the formats that people and programs ask for."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
+
+import pandas as pd
+
+from perfgate.gate.verdicts import summarize
+from perfgate.records.runfile import Run
+from perfgate.records.verdict import Verdict
+from perfgate.reports.tables import long_table, setting_rows, technique_tables, verdict_table
+
+
+def terminal(runs: Sequence[Run], stream: TextIO) -> None:
+    """Tables by rich, as wide as the terminal, or as wide as they need to be where there is none."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(file=stream, width=None if stream.isatty() else 240)
+    for run in runs:
+        console.print(f"[bold]{escape(title(run))}[/bold]")
+        console.print(escape(subtitle(run)))
+        if run.verdicts:
+            console.print(escape(counts(run.verdicts)))
+            console.print(rich_table("Verdicts", verdict_table(run.verdicts)))
+        for name, frame in technique_tables(run).items():
+            console.print(rich_table(name, frame))
+
+
+STYLES = {"regressed": "bold red", "stale": "red", "invalid": "magenta", "inconclusive": "yellow", "improved": "green"}
+
+
+def rich_table(title: str, frame: pd.DataFrame) -> Any:
+    """A data frame as a table for the terminal; the rows of a verdict have its colour."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title), title_justify="left", header_style="bold")
+    for column in frame.columns:
+        table.add_column(str(column), overflow="fold")
+    for row in frame.fillna("").itertuples(index=False):
+        cells = [str(cell) for cell in row]
+        table.add_row(*map(escape, cells), style=STYLES.get(cells[0], "") if title == "Verdicts" else "")
+    return table
+
+
+def markdown(runs: Sequence[Run], stream: TextIO) -> None:
+    """For a pull request's comment."""
+    for run in runs:
+        stream.write(f"## {title(run)}\n\n{subtitle(run)}\n\n")
+        if run.verdicts:
+            stream.write(f"{counts(run.verdicts)}\n\n{pipe_table(verdict_table(run.verdicts))}\n\n")
+        for name, frame in technique_tables(run).items():
+            stream.write(f"### {name}\n\n{pipe_table(frame)}\n\n")
+
+
+def pipe_table(frame: pd.DataFrame) -> str:
+    """A data frame as a markdown table; a bar inside a cell is escaped."""
+    safe = frame.fillna("").astype(str).map(lambda cell: cell.replace("|", "\\|").replace("\n", " "))
+    return safe.to_markdown(index=False, disable_numparse=True)
+
+
+def csv(runs: Sequence[Run], stream: TextIO) -> None:
+    """One row for each run, case and metric."""
+    frames = [long_table(run).assign(run=run.header["run_id"]) for run in runs]
+    pd.concat(frames).to_csv(stream, index=False)
+
+
+def as_json(runs: Sequence[Run], stream: TextIO) -> None:
+    """One document with everything that the tables show, in plain numbers."""
+    documents = [
+        {
+            "run": dict(run.header),
+            "summary": summarize(run.verdicts),
+            "verdicts": [verdict.to_json() for verdict in run.verdicts],
+            "settings": setting_rows(run),
+        }
+        for run in runs
+    ]
+    stream.write(json.dumps({"runs": documents}, indent=1) + "\n")
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Run], TextIO], None]] = {
+    "terminal": terminal,
+    "markdown": markdown,
+    "csv": csv,
+    "json": as_json,
+}
+
+
+def title(run: Run) -> str:
+    """Which run it is."""
+    return f"Perfgate run {run.header['run_id']}"
+
+
+def subtitle(run: Run) -> str:
+    """Where and with what it ran."""
+    software = ", ".join(f"{name} {version}" for name, version in run.header["software"].items())
+    commit = str(run.header.get("commit") or "")[:10]
+    dirty = " with changes" if run.header.get("dirty") else ""
+    at = f", commit {commit}{dirty}" if commit else ""
+    return f"Machine {run.header['machine']['name']}; {software}{at}; {run.header['created']}"
+
+
+def counts(verdicts: Sequence[Verdict]) -> str:
+    """How many verdicts of each kind."""
+    return ", ".join(f"{count} {name}" for name, count in summarize(verdicts).items())

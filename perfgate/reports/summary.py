@@ -1,0 +1,61 @@
+"""The last lines of a run: what was decided, and what to do about it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from perfgate.gate.outcome import percent, sentence
+from perfgate.gate.verdicts import summarize
+from perfgate.records.verdict import Verdict
+
+SHOWN = 10
+
+
+def summary(results: Sequence[Mapping[str, Any]], again: str, path: str, update: str | None) -> list[str]:
+    """Lines for the terminal.
+
+    Args:
+        results: of all cases: ``case``, ``kind`` and ``verdicts``.
+        again: the command of this run, to which update options are added.
+        path: of the run file.
+        update: the update mode of this run, if any.
+    """
+    verdicts = [Verdict(**verdict) for result in results for verdict in result["verdicts"]]
+    counts = ", ".join(f"{count} {name}" for name, count in summarize(verdicts).items())
+    cases = f"{len(results)} {'case' if len(results) == 1 else 'cases'}"
+    lines = [f"{cases} measured, by metric: {counts}."]
+    named = {name: [verdict for verdict in verdicts if verdict.verdict == name] for name in summarize(verdicts)}
+    lines += some(sentence(verdict) for verdict in (*named.get("regressed", ()), *named.get("improved", ())))
+    if unsure := named.get("inconclusive"):
+        lines += undecided(unsure, again, update)
+    if named.get("improved") and update not in ("improved", "all"):
+        lines.append(f"To keep what improved: {again} --perf-update improved")
+    if named.get("new") and not update:
+        lines.append(f"Nothing is stored yet for what is new. Store it with: {again} --perf-update new")
+    lines.append(f"Run file: {path}. Report: perfgate report {path}")
+    return lines
+
+
+def undecided(verdicts: Sequence[Verdict], again: str, update: str | None) -> list[str]:
+    """Why some are inconclusive, gathered by reason."""
+    young = [verdict for verdict in verdicts if verdict.why.startswith("baseline too young")]
+    lines = []
+    if young:
+        lines.append(f"{len(young)} inconclusive: {young[0].why}.")
+        if update != "more":
+            lines.append(f"Add this machine's next session with: {again} --perf-update more")
+    seen = [verdict.smallest_detectable for verdict in verdicts if verdict.smallest_detectable is not None]
+    if seen:
+        middle = sorted(seen)[len(seen) // 2]
+        count = len(verdicts) - len(young)
+        lines.append(
+            f"{count} inconclusive: launches vary too much here to tell; changes of {percent(min(seen), '')} to "
+            f"{percent(max(seen), '')} (half of them from {percent(middle, '')}) would have been seen."
+        )
+    return lines
+
+
+def some(lines: Iterable[str]) -> list[str]:
+    """The first lines, and how many more there are."""
+    found = list(lines)
+    more = len(found) - SHOWN
+    return [*found[:SHOWN], *([f"... and {more} more, in the report"] if more > 0 else [])]

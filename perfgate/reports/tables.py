@@ -1,0 +1,146 @@
+"""From run files to tables: verdicts first, then each technique's settings side by side."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from perfgate.gate.outcome import percent
+from perfgate.records.metrics import metric
+from perfgate.records.runfile import Run
+from perfgate.records.verdict import Verdict
+from perfgate.session import medians
+
+ORDER = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
+TIMES = ("time_to_first_token_s", "time_per_output_token_s")
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    """One row a verdict, worst first, formatted for people."""
+    rows = [
+        {
+            "verdict": verdict.verdict,
+            "case": verdict.case,
+            "metric": verdict.metric,
+            "now": shown(verdict.metric, verdict.candidate),
+            "before": shown(verdict.metric, verdict.reference),
+            "change": share(verdict.change),
+            "interval": bounds(verdict),
+            "could see": share(verdict.smallest_detectable, ""),
+            "why": verdict.why,
+        }
+        for verdict in sorted(verdicts, key=lambda verdict: ORDER.index(verdict.verdict))
+    ]
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def setting_rows(run: Run) -> list[dict[str, Any]]:
+    """One mapping a case: technique, model, setting, its metrics in their units, and ratios to vanilla.
+
+    Vanilla is the workload with every setting at its default, wherever in the run it was measured.
+    """
+    found = {case: medians(launches) for case, launches in run.by_case().items()}
+    by_workload: dict[str, Mapping[str, float]] = {}
+    for case, line in run.workloads.items():
+        if found.get(case):
+            by_workload.setdefault(line["workload"], found[case])
+    rows = []
+    for case, line in run.workloads.items():
+        values = found.get(case, {})
+        vanilla = by_workload.get(line["vanilla"] or "", {})
+        row = {"technique": line["technique"], "model": line["model"], "case": case, "setting": words(line["setting"])}
+        ratios = {
+            f"{name}_to_vanilla": values[name] / vanilla[name]
+            for name in ("step_time_s", "samples_per_s", "peak_memory_bytes")
+            if name in values and name in vanilla
+        }
+        rows.append({**row, "vanilla": line["workload"] == line["vanilla"], **values, **ratios})
+    return rows
+
+
+def technique_tables(run: Run) -> dict[str, pd.DataFrame]:
+    """For each technique the table of its settings, formatted for people, in the order of the run file."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in setting_rows(run):
+        groups.setdefault(group_of(row), []).append(row)
+    return {name: technique_table(rows) for name, rows in groups.items()}
+
+
+def group_of(row: Mapping[str, Any]) -> str:
+    """Folder and technique: ``training / batch_size``."""
+    folder = str(row["case"]).partition("::")[0].rpartition("/")[0]
+    return f"{folder} / {row['technique']}" if folder else str(row["technique"])
+
+
+def technique_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Time, throughput, memory, and ratios to vanilla."""
+    table = []
+    for row in sorted(rows, key=lambda row: str(row["model"])):
+        cells = {
+            "model": row["model"],
+            "test": test_of(str(row["case"])),
+            "setting": f"{row['setting']}{' (vanilla)' if row['vanilla'] else ''}",
+            "step time": shown("step_time_s", row.get("step_time_s")),
+            **{name.removesuffix("_s").replace("_", " "): shown(name, row[name]) for name in TIMES if name in row},
+            "samples/s": number(row.get("samples_per_s")),
+            "tokens/s": number(row.get("tokens_per_s")),
+            "peak memory": shown("peak_memory_bytes", row.get("peak_memory_bytes")),
+            "time ratio": ratio(row.get("step_time_s_to_vanilla")),
+            "samples/s ratio": ratio(row.get("samples_per_s_to_vanilla")),
+            "memory ratio": ratio(row.get("peak_memory_bytes_to_vanilla")),
+        }
+        table.append(cells)
+    frame = pd.DataFrame(table).dropna(axis="columns", how="all")
+    return frame.drop(columns="test") if frame["test"].nunique() < 2 else frame
+
+
+def long_table(run: Run) -> pd.DataFrame:
+    """One row for each case and metric, in plain numbers: what ``--format csv`` writes."""
+    keys = ("technique", "model", "case", "setting", "vanilla")
+    decided = {(verdict.case, verdict.metric): verdict.to_json() for verdict in run.verdicts}
+    rows = []
+    for row in setting_rows(run):
+        for name in row:
+            if name not in keys:
+                verdict = decided.get((row["case"], name), {})
+                more = {key: verdict.get(key) for key in ("verdict", "change", "low", "high", "smallest_detectable")}
+                head = {key: row[key] for key in keys[:-1]}
+                rows.append({**head, "metric": name, "unit": metric(name).unit, "value": row[name], **more})
+    return pd.DataFrame(rows)
+
+
+def words(setting: Mapping[str, Any]) -> str:
+    """The settings that a case chose."""
+    return ", ".join(f"{name}={value}" for name, value in setting.items()) or "defaults"
+
+
+def test_of(case: str) -> str:
+    """The test function of a case's id."""
+    return case.rpartition("::")[2].partition("[")[0]
+
+
+def shown(name: str, value: float | None) -> str | None:
+    """A metric for people; ``None`` stays so, that an empty column can be dropped."""
+    return None if value is None else metric(name).show(value)
+
+
+def number(value: float | None) -> str | None:
+    """Four digits."""
+    return None if value is None else f"{value:.4g}"
+
+
+def ratio(value: float | None) -> str | None:
+    """Two decimals."""
+    return None if value is None else f"{value:.2f}"
+
+
+def share(value: float | None, sign: str = "+") -> str | None:
+    """Percent."""
+    return None if value is None else percent(value, sign)
+
+
+def bounds(verdict: Verdict) -> str | None:
+    """Both ends of the interval, where it is one."""
+    if verdict.low is None or verdict.high is None or verdict.low == verdict.high:
+        return None
+    return f"{percent(verdict.low)} to {percent(verdict.high)}"

@@ -1,0 +1,303 @@
+"""One pytest run, in one process or over xdist's workers: from the first case to run file and baselines."""
+
+import importlib.metadata
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perfgate.errors import UserError
+from perfgate.options import Options
+from perfgate.workload import Workload
+
+if TYPE_CHECKING:
+    from perfgate.reports.live import Live
+    from perfgate.session import Result, Session
+
+PROGRAMS = {
+    "training": ("trainer", "accelerated"),
+    "generation": ("generation",),
+    "forward": ("forward",),
+}
+LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "numpy", "perfgate")
+
+
+class Run:
+    """Holds what lives as long as the run. Registered as a plugin: its methods are pytest hooks."""
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self.config = config
+        self.options = options
+        self.pairs = 1
+        self.results: list[Mapping[str, Any]] = []
+        self.ran = 0
+        self.problem = ""
+        self._session: Session | None = None
+        self._live: Live | None = None
+        self._selected = 0
+        self._preload: tuple[str, ...] = options.preload
+        worker = getattr(config, "workerinput", None)
+        self.worker: str | None = worker["workerid"] if worker else None
+        now = datetime.now(UTC)
+        self.created = now.isoformat(timespec="seconds")
+        self.run_id: str = worker["perf_run_id"] if worker else f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        self.output = config.rootpath / options.output
+        self._stack = ExitStack()
+
+    # -- what cases ask for ------------------------------------------------------------------------------------------
+
+    def headline(self) -> str:
+        """Machine, tier and baselines, for the header."""
+        from perfgate.records.machine import this_machine
+
+        return f"machine {this_machine().name}, tier {self.options.tier}, baselines {self.options.baselines}"
+
+    def measure(
+        self, item: pytest.Item, workload: Workload, tolerances: Mapping[str, float], marked: Mapping[str, Any]
+    ) -> "Result":
+        """Run one case."""
+        from dataclasses import replace
+
+        from perfgate.session import Case, require_workload
+
+        session = self._open()
+        case = Case(
+            id=item.nodeid.removeprefix(f"{self.options.root}/"),
+            technique=item.path.stem.removeprefix("test_"),
+            accept=f"{command()} {shlex.quote(item.nodeid)}",
+            tolerances=tolerances,
+        )
+        effort = session.stage.effort
+        own = {key: marked[key] for key in ("launches", "timeout_s") if key in marked}
+        session.stage.effort = replace(effort, **own)
+        try:
+            result = session.run_case(case, require_workload(workload), self._progress(case.id))
+        finally:
+            session.stage.effort = effort
+        self._attach(item, result)
+        return result
+
+    def _attach(self, item: pytest.Item, result: "Result") -> None:
+        from perfgate.reports.live import one_line
+
+        for name, value in result.metrics.items():
+            item.user_properties.append((name, value))
+        item.stash[RESULT] = {
+            "case": result.case,
+            "kind": result.outcome.kind,
+            "line": one_line(result),
+            "verdicts": [verdict.to_json() for verdict in result.verdicts],
+        }
+
+    def _progress(self, case: str) -> Any:
+        def tell(what: str) -> None:
+            if self._live is not None:
+                capture = self.config.pluginmanager.getplugin("capturemanager")
+                with capture.global_and_fixture_disabled():
+                    self._live.show(f"{case}: {what}")
+
+        return tell
+
+    def _open(self) -> "Session":
+        if self._session is None:
+            from perfgate.records.machine import this_machine
+            from perfgate.records.store import Store, open_root
+            from perfgate.session import Session
+            from perfgate.stage.conductor import Effort
+
+            options = self.options
+            root = self._stack.enter_context(open_root(options.baselines, self.config.rootpath))
+            part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
+            effort = Effort(launches=options.launches, timeout_s=options.timeout_s)
+            store = Store(root, this_machine().name)
+            self._session = Session(store, part, self._preload, effort, self.pairs, options.strict, options.update)
+        return self._session
+
+    # -- hooks -------------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """See which programs the selected cases need, and whether their result can be stored."""
+        cases = [item for item in session.items if "perf" in getattr(item, "fixturenames", [])]
+        self._selected = len(cases)
+        used = {name for item in cases for name in getattr(item, "fixturenames", [])}
+        programs = [program for fixture, names in PROGRAMS.items() if fixture in used for program in names]
+        modules = [f"perfgate.actor.programs.{name}" for name in (*programs, "yardstick")]
+        self._preload = (*modules, *self.options.preload)
+        if not cases or self.worker or self.config.option.collectonly:
+            return
+        if self.options.update:
+            from perfgate.records.machine import this_machine
+            from perfgate.records.store import Store
+
+            try:
+                Store(self.config.rootpath / self.options.baselines, this_machine().name).check_writable()
+            except UserError as error:
+                raise pytest.UsageError(str(error)) from None
+        from perfgate.reports.live import Live
+
+        self._live = Live(sys.stdout, len(cases))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker of xdist to which run it belongs."""
+        node.workerinput["perf_run_id"] = self.run_id
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+        """Let a case's result travel with its report, from a worker to the controller."""
+        outcome: Any = yield
+        report = outcome.get_result()
+        if call.when == "call" and "perf" in getattr(item, "fixturenames", []):
+            report.perfgate = item.stash.get(RESULT, {})
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Show a finished case."""
+        result = getattr(report, "perfgate", None)
+        if result is None or self.worker:
+            return
+        self.ran += 1
+        if not result:
+            return
+        self.results.append(result)
+        if self._live is None:
+            from perfgate.reports.live import Live
+
+            self._live = Live(sys.stdout, 0)
+        writer = self.config.pluginmanager.getplugin("terminalreporter")
+        self._live.clear()
+        text = self._live.finished(result["line"])
+        if writer is not None and writer.verbosity >= 0:
+            # Not as a line of its own, or pytest would repeat the file's name before every case.
+            writer.write(f"\n{text}", flush=True)
+
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
+        """A case has its own line, so it needs no dot."""
+        result = getattr(report, "perfgate", None)
+        if not result or self.worker or report.when != "call":
+            return None
+        return report.outcome, "", {"passed": "PASSED", "failed": "FAILED"}.get(report.outcome, "SKIPPED")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """End all processes, write the run file, move the baselines."""
+        if self._session is not None:
+            self._session.close()
+        if self._live is not None:
+            self._live.clear()
+        if self.worker:
+            return
+        try:
+            self._finish()
+        except UserError as error:
+            self.problem = str(error)
+        finally:
+            self._stack.close()
+        if not self.problem and self.ran and not self.results:
+            reports = "ran and none of them called perf(), so nothing was measured"
+            self.problem = f"{self.ran} {'case' if self.ran == 1 else 'cases'} {reports}"
+        if not self.problem and self.results and all(is_invalid(result) for result in self.results):
+            self.problem = "no case could be measured; see the reasons above"
+        if self.problem and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _finish(self) -> None:
+        from perfgate.records import runfile
+        from perfgate.records.machine import this_machine
+
+        parts = sorted(self.output.glob(f"{self.run_id}.*.part"))
+        if not parts:
+            return
+        commit, dirty = git_state(self.config.rootpath)
+        header = {
+            "schema": runfile.SCHEMA,
+            "run_id": self.run_id,
+            "created": self.created,
+            "commit": commit,
+            "dirty": dirty,
+            "machine": this_machine().to_json(),
+            "software": software(),
+            "options": self.options.to_json(),
+        }
+        runfile.merge(self.path, header, parts)
+        if self.options.update:
+            from perfgate.update import update_baselines
+
+            update_baselines(runfile.read(self.path), self.config.rootpath / self.options.baselines, self.options)
+
+    @property
+    def path(self) -> Path:
+        """Where the run file lies."""
+        return self.output / f"{self.run_id}.jsonl"
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say what was decided, and what to do about it."""
+        if self.worker or not (self.results or self.problem):
+            return
+        from perfgate.reports.summary import summary
+
+        terminalreporter.section("perfgate")
+        again = f"{command()} {shlex.join(self.config.invocation_params.args)}".strip()
+        again = (
+            again.replace(f"{command()} {self.options.root}", command()) if "PERFGATE_COMMAND" in os.environ else again
+        )
+        shown = relative(self.path, Path.cwd())
+        for line in summary(self.results, again, shown, self.options.update) if self.results else ():
+            terminalreporter.write_line(line)
+        if self.problem:
+            terminalreporter.write_line(f"ERROR: {self.problem}", red=True)
+
+    def pytest_unconfigure(self) -> None:
+        """Leave no process behind, whatever happened."""
+        if self._session is not None:
+            self._session.close()
+
+
+RESULT = pytest.StashKey[dict[str, Any]]()
+
+
+def is_invalid(result: Mapping[str, Any]) -> bool:
+    """Whether a case has no verdict but ``invalid``."""
+    return all(verdict["verdict"] == "invalid" for verdict in result["verdicts"])
+
+
+def command() -> str:
+    """The command that people type here."""
+    return os.environ.get("PERFGATE_COMMAND", "pytest")
+
+
+def relative(path: Path, folder: Path) -> str:
+    """A path as short as it can be."""
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+
+def git_state(folder: Path) -> tuple[str, bool]:
+    """Commit and whether anything differs from it; empty outside of git."""
+
+    def ask(*arguments: Sequence[str] | str) -> str:
+        words = ["git", "-C", str(folder), *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+
+    try:
+        return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain", "--untracked-files=no"))
+    except FileNotFoundError:
+        return "", False
+
+
+def software() -> dict[str, str]:
+    """Versions of Python and of the libraries under test, without importing them."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
