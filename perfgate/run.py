@@ -16,10 +16,10 @@ import pytest
 
 from perfgate.errors import UserError
 from perfgate.options import Options
+from perfgate.reports.live import Live, one_line
 from perfgate.workload import Workload
 
 if TYPE_CHECKING:
-    from perfgate.reports.live import Live
     from perfgate.session import Result, Session
 
 PROGRAMS = {
@@ -86,8 +86,6 @@ class Run:
         return result
 
     def _attach(self, item: pytest.Item, result: "Result") -> None:
-        from perfgate.reports.live import one_line
-
         for name, value in result.metrics.items():
             item.user_properties.append((name, value))
         item.stash[RESULT] = {
@@ -142,14 +140,18 @@ class Run:
                 Store(self.config.rootpath / self.options.baselines, this_machine().name).check_writable()
             except UserError as error:
                 raise pytest.UsageError(str(error)) from None
-        from perfgate.reports.live import Live
-
         self._live = Live(sys.stdout, len(cases))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker of xdist to which run it belongs."""
         node.workerinput["perf_run_id"] = self.run_id
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Learn from a worker how many items there are."""
+        if self._live is None:
+            self._live = Live(sys.stdout, len(ids))
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
@@ -168,13 +170,10 @@ class Run:
         if not result:
             return
         self.results.append(result)
-        if self._live is None:
-            from perfgate.reports.live import Live
-
-            self._live = Live(sys.stdout, 0)
         writer = self.config.pluginmanager.getplugin("terminalreporter")
-        self._live.clear()
-        text = self._live.finished(result["line"])
+        live = self._live or Live(sys.stdout, 0)
+        live.clear()
+        text = live.finished(result["line"])
         if writer is not None and writer.verbosity >= 0:
             # Not as a line of its own, or pytest would repeat the file's name before every case.
             writer.write(f"\n{text}", flush=True)
@@ -266,7 +265,7 @@ RESULT = pytest.StashKey[dict[str, Any]]()
 
 def is_invalid(result: Mapping[str, Any]) -> bool:
     """Whether a case has no verdict but ``invalid``."""
-    return all(verdict["verdict"] == "invalid" for verdict in result["verdicts"])
+    return {verdict["verdict"] for verdict in result["verdicts"]} == {"invalid"}
 
 
 def command() -> str:

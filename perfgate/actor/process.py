@@ -80,12 +80,13 @@ def perform(channel: Channel) -> int:
     try:
         pad_heap()
         device = devices.open_device(order["device"], order["core"], order["threads"])
+        module, _, name = order["workload"]["program"].partition(":")
+        build = getattr(importlib.import_module(module), name)
         active = instruments.for_pass(order["pass"], device)
         for instrument in active:
             instrument.start()
         start = time.perf_counter()
-        module, _, name = order["workload"]["program"].partition(":")
-        program = getattr(importlib.import_module(module), name)(device=device, **order["workload"]["params"])
+        program = build(device=device, **order["workload"]["params"])
         setup_s = time.perf_counter() - start
         gc.collect()
         channel.send({"ready": {"setup_s": setup_s, "samples": program.samples, "tokens": program.tokens}})

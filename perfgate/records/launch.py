@@ -1,5 +1,6 @@
 """One launch: what one actor measured in its life."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,6 +8,7 @@ from typing import Any, Literal
 
 Side = Literal["candidate", "reference"]
 Value = float | list[float]
+TRIMMED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,17 @@ class Launch:
         return float(statistics.median(found)) if isinstance(found, list) else float(found)
 
     def in_yardsticks(self, name: str) -> float | None:
-        """Median over the steps of the ratio to the yardstick beside each; ``None`` where none ran."""
+        """Ratio to the yardstick beside each step; ``None`` where none ran.
+
+        The geometric mean over the steps without the outer tenth on either side: where a machine jumps between two
+        speeds, it repeats itself better than the median (``benchmarks/yardstick.py``).
+        """
         if not self.yardstick_s:
             return None
         found = self.metrics[name]
         if isinstance(found, list) and len(found) == len(self.yardstick_s):
-            return float(statistics.median(a / b for a, b in zip(found, self.yardstick_s, strict=True)))
+            ratios = [math.log(a / b) for a, b in zip(found, self.yardstick_s, strict=True)]
+            return math.exp(trimmed_mean(ratios, TRIMMED_SHARE))
         return self.value(name) / statistics.median(self.yardstick_s)
 
     def rejected(self, reason: str, fault: bool = False) -> "Launch":
@@ -105,3 +112,9 @@ class Launch:
             tokens=line.get("tokens"),
             details=line.get("details") or {},
         )
+
+
+def trimmed_mean(values: Sequence[float], share: float) -> float:
+    """Mean without the given share of the values on either side."""
+    cut = int(len(values) * share)
+    return statistics.fmean(sorted(values)[cut : len(values) - cut])

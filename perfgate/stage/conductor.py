@@ -20,6 +20,7 @@ YARDSTICK_PARTS = ("matmul_s", "python_s", "copy_s")
 WARMUP_STEPS = 3
 MEMORY_STEPS = 2
 MAX_RELAUNCHES = 2
+YARDSTICK_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Effort:
 
     launches: int = 3
     memory_launches: int = 2
-    steps_s: float = 0.8
+    steps_s: float = 1.5
     min_steps: int = 10
     max_steps: int = 40
     timeout_s: float = 120.0
@@ -114,7 +115,7 @@ class Stage:
             progress,
             "memory launch",
         )
-        if any(launch.fault for launch in memory):
+        if memory and all(launch.invalid for launch in memory):
             return memory
         timed = self._series(self.effort.launches, lambda n: self._timed_launch(case, workload, n), progress, "launch")
         return memory + timed
@@ -157,28 +158,29 @@ class Stage:
                 actor, ready = stack.enter_context(self._actor(server, workload, "time"))
                 yardstick, _ = stack.enter_context(self._actor(server, YARDSTICK, "yardstick"))
                 warmup = [self._step(actor)["step_time_s"] for _ in range(WARMUP_STEPS)]
-                self._step_yardstick(yardstick)
-                steps, beside = self._in_turn(actor, yardstick, self._count(min(warmup)), first)
+                rod_s = self._step_yardstick(yardstick)["step_time_s"]
+                count, beside = self._count(min(warmup)), max(1, round(YARDSTICK_SHARE * min(warmup) / rod_s))
+                steps, rods = self._in_turn(actor, yardstick, count, beside, first)
                 metrics: dict[str, Value] = self._ask(actor, {"finish": True})["metrics"]
             except LaunchFailed as failure:
                 return failed(start, failure)
         metrics |= columns(steps)
         metrics |= {"setup_s": ready["setup_s"], "first_step_s": warmup[0]}
-        parts = {part: [row[part] for row in beside] for part in YARDSTICK_PARTS}
+        parts = {part: [row[part] for row in rods] for part in YARDSTICK_PARTS}
         launch = completed(start, metrics, ready, {"first": first, "yardstick_parts_s": parts})
-        return judge(launch, [row["step_time_s"] for row in beside], [row["process_time_s"] for row in beside])
+        return judge(launch, [row["step_time_s"] for row in rods], [row["process_time_s"] for row in rods])
 
     def _in_turn(
-        self, actor: Actor, yardstick: Actor, count: int, first: str
+        self, actor: Actor, yardstick: Actor, count: int, beside: int, first: str
     ) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
-        steps, beside = [], []
+        steps, rods = [], []
         for _ in range(count):
             if first == "case":
                 steps.append(self._step(actor))
-            beside.append(self._step_yardstick(yardstick))
+            rods.append(mean_of([self._step_yardstick(yardstick) for _ in range(beside)]))
             if first != "case":
                 steps.append(self._step(actor))
-        return steps, beside
+        return steps, rods
 
     def _count(self, step_s: float) -> int:
         wanted = int(self.effort.steps_s / max(step_s, 1e-6))
@@ -249,6 +251,11 @@ def failed(start: Launch, failure: LaunchFailed) -> Launch:
 def columns(steps: list[dict[str, float]]) -> dict[str, Value]:
     """From one mapping a step to one list a metric."""
     return {name: [step[name] for step in steps] for name in steps[0]}
+
+
+def mean_of(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each metric."""
+    return {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
 
 
 def drop_first(value: Value) -> Value:

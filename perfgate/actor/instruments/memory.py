@@ -5,6 +5,7 @@ The CPU allocator keeps no count of its own, so the profiler watches from before
 the program several times over; no time is taken in this pass.
 """
 
+import sys
 import time
 from typing import Any
 
@@ -23,7 +24,9 @@ class TensorMemory:
         self._windows: list[tuple[int, int]] = []
 
     def start(self) -> None:
-        """Watch from here on."""
+        """Watch from here on, if the program's imports brought torch at all."""
+        if "torch" not in sys.modules:
+            return
         from torch.profiler import ProfilerActivity, profile  # not needed by passes that take no memory
 
         self._profile = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
@@ -40,6 +43,8 @@ class TensorMemory:
 
     def finish(self) -> dict[str, Any]:
         """Replay the allocations in order of time and take the highest level within each window."""
+        if self._profile is None:
+            return {}
         self._profile.stop()
         return {"peak_memory_bytes": peaks(allocations(self._profile), self._windows)}
 

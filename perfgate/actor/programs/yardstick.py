@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from typing import Any
 
 import numpy as np
 
@@ -14,19 +15,19 @@ PARTS = ("matmul", "python", "copy")
 
 
 class Yardstick(Program):
-    """A step is a few small matrix products, a Python loop and copies of memory, each timed apart.
+    """A step is matrix products over weights that do not fit the core's own caches, calls of small array functions from
+    a Python loop, and a copy of memory, each timed apart: what a model's step is made of.
 
-    The three are sized to take about the same time, a millisecond or two each. Their sizes are the unit in which
-    baselines are stored: a change of any of them needs a new ``VERSION``.
+    Their sizes are the unit in which baselines are stored: a change of any of them needs a new ``VERSION``.
     """
 
     def __init__(self, device: Device) -> None:
         del device
-        source = np.random.default_rng(0)
-        self.left = source.standard_normal((160, 160), dtype=np.float32)
-        self.right = source.standard_normal((160, 160), dtype=np.float32)
-        self.product = np.empty_like(self.left)
-        self.source = source.standard_normal(1 << 19, dtype=np.float32)
+        self.inputs = numbers(96, 384)
+        self.weights = itertools.cycle(numbers(24, 384, 384))
+        self.outputs = np.empty_like(self.inputs)
+        self.small = numbers(256)
+        self.source = numbers(1 << 21)
         self.target = np.empty_like(self.source)
 
     def drive(self, pace: Pace) -> None:
@@ -34,24 +35,28 @@ class Yardstick(Program):
         while True:
             pace.begin()
             marks = [time.perf_counter()]
-            for work in (self.multiply, self.count, self.copy):
+            for work in (self.multiply, self.call, self.copy):
                 work()
                 marks.append(time.perf_counter())
             spans = zip(PARTS, itertools.pairwise(marks), strict=True)
             pace.end(None, {f"{part}_s": end - begin for part, (begin, end) in spans})
 
     def multiply(self) -> None:
-        """Matrix products that fit the second-level cache."""
-        for _ in range(12):
-            np.matmul(self.left, self.right, out=self.product)
+        """Six products, each with the next of 24 matrices (14 MB in all)."""
+        for weight in itertools.islice(self.weights, 6):
+            np.matmul(self.inputs, weight, out=self.outputs)
 
-    def count(self) -> None:
-        """A loop of the interpreter."""
-        total = 0
-        for number in range(30_000):
-            total += number & 7
+    def call(self) -> None:
+        """Small calls, which cost the interpreter and the dispatch more than the arithmetic."""
+        values = self.small
+        for _ in range(500):
+            values = np.tanh(values + self.small)
 
     def copy(self) -> None:
-        """Copies of 2 MiB."""
-        for _ in range(8):
-            np.copyto(self.target, self.source)
+        """A copy of 8 MiB."""
+        np.copyto(self.target, self.source)
+
+
+def numbers(*shape: int) -> Any:
+    """An array of ordinary numbers between -1 and 1, made faster than by a random generator."""
+    return np.resize(np.linspace(-1, 1, 1021, dtype=np.float32), shape)

@@ -1,0 +1,76 @@
+"""Spread between launches of what a baseline stores: in seconds, and in yardsticks.
+
+    python benchmarks/yardstick.py [--launches 20]
+
+Launches of a few cases are interleaved over the whole time, as they are over the sessions of a baseline. The last
+column is to be at most 0.4. ``steps`` is the spread of the steps within a launch, for comparison.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import tempfile
+from pathlib import Path
+
+from fixtures.models import models, sentences
+from perfgate import tasks
+from perfgate.records.launch import Launch
+from perfgate.stage.conductor import Effort, Stage
+
+PROGRAMS = [f"perfgate.actor.programs.{name}" for name in ("trainer", "accelerated", "generation", "forward")]
+
+
+def workloads():
+    """One of each kind of program."""
+    found = models()
+    return {
+        "train gpt2-quick": tasks.training(found["gpt2-quick"]),
+        "train bert-quick batch 1": tasks.training(found["bert-quick"], batch_size=1),
+        "generate gpt2-quick": tasks.generation(found["gpt2-quick"]),
+        "forward bert-quick": tasks.forward(found["bert-quick"]),
+        "embed all-MiniLM-L6-v2": tasks.forward(found["all-MiniLM-L6-v2"], sentences=sentences()),
+    }
+
+
+def spread(values):
+    """Standard deviation of the logarithm: 0.03 is 3%."""
+    return statistics.stdev(map(math.log, values))
+
+
+def main():
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--launches", type=int, default=20)
+    parser.add_argument("--keep", type=Path, help="write the launches there, as JSON lines")
+    options = parser.parse_args()
+    launches: dict[str, list[Launch]] = {}
+    stage = Stage(PROGRAMS, Path(tempfile.mkdtemp()), Effort(launches=1, memory_launches=0))
+    try:
+        for _ in range(options.launches):
+            for name, workload in workloads().items():
+                launches.setdefault(name, []).extend(stage.measure(name, workload, lambda text: None))
+    finally:
+        stage.close()
+    if options.keep:
+        options.keep.write_text("".join(json.dumps(x.to_json()) + "\n" for group in launches.values() for x in group))
+    report(launches)
+
+
+def report(launches):
+    """Print a row a case."""
+    print(f"{'case':28} {'launches':>8} {'step':>9} {'steps':>7} {'seconds':>8} {'yardsticks':>10} {'share':>6}")
+    shares = []
+    for name, group in launches.items():
+        valid = [launch for launch in group if not launch.invalid]
+        seconds = [launch.value("step_time_s") for launch in valid]
+        inside = statistics.median(spread(launch.metrics["step_time_s"]) for launch in valid)
+        a, b = spread(seconds), spread([launch.in_yardsticks("step_time_s") for launch in valid])
+        shares.append(b / a)
+        step = f"{statistics.median(seconds) * 1e3:.1f} ms"
+        print(f"{name:28} {len(valid):>8} {step:>9} {inside:>7.1%} {a:>8.1%} {b:>10.1%} {b / a:>6.2f}")
+    print(f"median share: {statistics.median(shares):.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Tests of the engine itself; none needs a GPU."""

@@ -1,0 +1,53 @@
+"""A suite of a stranger's, with programs that need no torch, in a folder of its own."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+class Suite:
+    """Writes cases and runs them in a real pytest process."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.path = pytester.path
+        shutil.copy(Path(__file__).parent / "programs.py", self.path / "programs.py")
+        (self.path / "perf_tests").mkdir()
+        # The other plugins cost over a second at each start, and have no part in what is tested.
+        quiet = " ".join(f"-p no:{name}" for name in ("hypothesispytest", "benchmark", "anyio"))
+        pytester.makeini(f"[pytest]\naddopts = {quiet}\nperf_launches = 2\n")
+
+    def write(self, text: str, name: str = "test_case.py") -> None:
+        """Write a test file below perf_tests/."""
+        path = self.path / "perf_tests" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"import pytest\nfrom perfgate.workload import Workload\n\n\n{HELPER}\n\n{text}")
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        """Run pytest over perf_tests/."""
+        return self.pytester.runpytest_subprocess("perf_tests", *arguments)
+
+    @property
+    def run_files(self) -> list[Path]:
+        """All run files, oldest first."""
+        return sorted((self.path / "perf_output").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+
+    @property
+    def baselines(self) -> list[Path]:
+        """All baseline files."""
+        return sorted((self.path / "baselines").rglob("*.json"))
+
+
+HELPER = """
+def work(name="Spin", **params):
+    return Workload(f"programs:{name}", params)
+"""
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> Suite:
+    """An empty suite."""
+    return Suite(pytester)

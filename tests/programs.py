@@ -1,0 +1,128 @@
+"""Programs for the engine's tests: they do little, and go wrong on request."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from perfgate.actor.programs.base import Program
+
+
+class Spin(Program):
+    """Computes for about ``rounds`` thousand additions; ``factor`` is read from a file, to change it from outside."""
+
+    def __init__(self, device, rounds=20, factor_file=None):
+        self.samples, self.tokens = 4, 40
+        factor = float(Path(factor_file).read_text()) if factor_file and Path(factor_file).exists() else 1.0
+        self.rounds = int(rounds * 1000 * factor)
+
+    def step(self):
+        total = 0
+        for number in range(self.rounds):
+            total += number
+
+
+class Crash(Spin):
+    """Raises in the given step."""
+
+    def __init__(self, device, at=0):
+        super().__init__(device)
+        self.left = at
+
+    def step(self):
+        if self.left == 0:
+            print("about to fall over")
+            raise ValueError("the weights are upside down")
+        self.left -= 1
+
+
+class CrashInSetup(Program):
+    def __init__(self, device):
+        raise FileNotFoundError("no such vocabulary")
+
+
+class Exit(Spin):
+    def step(self):
+        os._exit(7)
+
+
+class Killed(Spin):
+    def step(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class OutOfMemory(Spin):
+    def step(self):
+        raise MemoryError("no room for 12 bytes")
+
+
+class Hang(Spin):
+    def step(self):
+        time.sleep(600)
+
+
+class HangInChild(Spin):
+    """Leaves a child of its own behind, and hangs."""
+
+    def __init__(self, device, pid_file):
+        super().__init__(device)
+        child = os.fork()
+        if child == 0:
+            time.sleep(600)
+            os._exit(0)
+        Path(pid_file).write_text(json.dumps([os.getpid(), child]))
+
+    def step(self):
+        time.sleep(600)
+
+
+class NotANumber(Spin):
+    def step(self):
+        import numpy
+
+        return Array(numpy.array([1.0, float("nan")]))
+
+
+class Array:
+    """As much of a tensor as the check for finite values needs."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def isfinite(self):
+        import numpy
+
+        return numpy.isfinite(self.values)
+
+
+class Chatty(Spin):
+    """Writes to standard output, which must not disturb the protocol."""
+
+    def step(self):
+        print('{"metrics": {"step_time_s": 1e9}}', flush=True)
+        super().step()
+
+
+class FlakyOnce(Spin):
+    """Falls over in its first launch only."""
+
+    def __init__(self, device, marker):
+        super().__init__(device)
+        if not Path(marker).exists():
+            Path(marker).write_text("")
+            raise RuntimeError("first time only")
+
+
+class Descriptors(Spin):
+    """Writes down which descriptors are open in the actor."""
+
+    def __init__(self, device, target):
+        super().__init__(device)
+        found = []
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                found.append((int(name), os.readlink(f"/proc/self/fd/{name}")))
+            except OSError:
+                continue
+        Path(target).write_text(json.dumps(found))

@@ -1,0 +1,222 @@
+"""The pytest side: baselines are stored and held against, and what got worse fails its own case."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from perfgate.records.runfile import read
+
+SLOWER = """
+def test_it(perf):
+    perf(work(rounds=20, factor_file="factor"))
+"""
+
+
+def sessions(suite, count):
+    """Store a baseline, and add sessions to it."""
+    suite.run("--perf-update", "new")
+    for _ in range(count - 1):
+        suite.run("--perf-update", "more")
+
+
+def test_a_first_run_passes_lists_what_is_new_and_names_the_command_that_stores_it(suite):
+    suite.write("def test_it(perf):\n    perf(work())")
+    result = suite.run()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["1 case measured, by metric: 1 new.", "*Store it with: pytest * perf_tests --perf-update new"]
+    )
+    assert not suite.baselines
+
+
+def test_the_named_command_stores_baselines_by_machine_and_test_file(suite):
+    suite.write("def test_it(perf):\n    perf(work())", "training/test_deep.py")
+    suite.run("--perf-update", "new").assert_outcomes(passed=1)
+    (path,) = suite.baselines
+    assert path.relative_to(suite.path / "baselines").parts[1:] == ("training", "test_deep.json")
+    assert json.loads(path.read_text())["rows"][0]["case"] == "training/test_deep.py::test_it"
+
+
+def test_a_young_baseline_warns_and_strict_fails(suite):
+    suite.write("def test_it(perf):\n    perf(work())")
+    suite.run("--perf-update", "new")
+    result = suite.run()
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*baseline too young: 2 launches from 1 session, 5 from 3 are needed*"])
+    result.stdout.fnmatch_lines(["Add this machine's next session with: pytest * perf_tests --perf-update more"])
+    suite.run("--perf-strict").assert_outcomes(failed=1)
+
+
+def test_a_slowdown_fails_its_case_with_one_sentence_and_accepting_it_passes(suite):
+    suite.write(SLOWER)
+    sessions(suite, 3)
+    (suite.path / "factor").write_text("6")
+    result = suite.run("--junitxml=report.xml")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "test_case.py::test_it: step_time_s got worse by * (* ms, baseline *; interval +* to +*; *",
+            "Accept it with: pytest perf_tests/test_case.py::test_it --perf-update all --perf-reason WHY",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    (case,) = ElementTree.parse(suite.path / "report.xml").iter("testcase")
+    assert "step_time_s got worse" in case.find("failure").get("message")
+    accepted = suite.run("--perf-update", "all", "--perf-reason", "a deeper model")
+    accepted.assert_outcomes(passed=1)
+    assert json.loads(suite.baselines[0].read_text())["rows"][0]["reason"] == "a deeper model"
+
+
+def test_an_unchanged_case_is_not_flagged_and_more_adds_a_session(suite):
+    suite.write(SLOWER)
+    sessions(suite, 4)
+    result = suite.run()
+    assert result.ret == 0
+    rows = [row for row in json.loads(suite.baselines[0].read_text())["rows"] if "session" in row]
+    assert len({row["session"] for row in rows}) == 4
+
+
+def test_an_improvement_passes_and_is_kept_when_asked(suite):
+    suite.write(SLOWER)
+    (suite.path / "factor").write_text("6")
+    sessions(suite, 3)
+    (suite.path / "factor").write_text("1")
+    result = suite.run()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["*step_time_s got better, -*", "To keep what improved: pytest * perf_tests --perf-update improved"]
+    )
+    suite.run("--perf-update", "improved").assert_outcomes(passed=1)
+    rows = json.loads(suite.baselines[0].read_text())["rows"]
+    assert rows[0]["reason"] == "improved"
+    assert len({row["session"] for row in rows if "session" in row}) == 1
+
+
+def test_a_changed_workload_is_stale_and_names_the_update(suite):
+    suite.write("def test_it(perf):\n    perf(work(rounds=20))")
+    suite.run("--perf-update", "new")
+    suite.write("def test_it(perf):\n    perf(work(rounds=30))")
+    result = suite.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*the workload changed under its id*", "Accept it with: *--perf-update all*"])
+    suite.run("--perf-update", "all", "--perf-reason", "more rounds").assert_outcomes(passed=1)
+
+
+def test_strict_fails_what_is_new(suite):
+    suite.write("def test_it(perf):\n    perf(work())")
+    result = suite.run("--perf-strict")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*has no baseline for step_time_s. Store it with: *--perf-update new"])
+
+
+def test_a_filtered_run_deletes_nothing(suite):
+    suite.write("def test_a(perf):\n    perf(work())\n\ndef test_b(perf):\n    perf(work())")
+    suite.run("--perf-update", "new")
+    suite.run("--perf-update", "all", "--perf-reason", "again", "-k", "test_a")
+    cases = {row["case"] for row in json.loads(suite.baselines[0].read_text())["rows"] if row}
+    assert cases == {"test_case.py::test_a", "test_case.py::test_b"}
+
+
+def test_a_run_whose_cases_measure_nothing_fails(suite):
+    suite.write("def test_it(perf):\n    pass")
+    result = suite.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["ERROR: 1 case ran and none of them called perf(), so nothing was measured"])
+
+
+def test_collecting_and_skipping_are_no_failure(suite):
+    suite.write("@pytest.mark.skip\ndef test_it(perf):\n    perf(work())")
+    assert suite.run("--collect-only").ret == 0
+    assert suite.run().ret == 0
+
+
+def test_perf_returns_a_frozen_result(suite):
+    suite.write(
+        """
+def test_it(perf):
+    result = perf(work())
+    assert result.case == "test_case.py::test_it"
+    assert result.verdicts[0].verdict == "new"
+    assert result.metrics["samples_per_s"] == pytest.approx(4 / result.metrics["step_time_s"], rel=0.5)
+    with pytest.raises(AttributeError):
+        result.case = "other"
+"""
+    )
+    suite.run().assert_outcomes(passed=1)
+
+
+def test_samples_a_second_times_time_is_the_work_of_a_step(suite):
+    suite.write("def test_it(perf):\n    perf(work())")
+    suite.run()
+    for launch in read(suite.run_files[0]).launches:
+        if launch.pass_name == "time":
+            assert launch.metrics["samples_per_s"] * launch.value("step_time_s") == pytest.approx(launch.samples)
+            assert launch.metrics["tokens_per_s"] * launch.value("step_time_s") == pytest.approx(launch.tokens)
+
+
+def test_tiers_shards_and_filters_select_as_ever(suite):
+    suite.write(
+        """
+@pytest.mark.perf(tier="quick")
+def test_quick(perf):
+    perf(work())
+
+@pytest.mark.parametrize("number", range(5))
+def test_smoke(perf, number):
+    perf(work())
+
+def test_without_perf():
+    pass
+"""
+    )
+
+    def selected(*arguments):
+        result = suite.run("--collect-only", "-q", *arguments)
+        return [line.partition("::")[2] for line in result.outlines if "::" in line]
+
+    smoke = [f"test_smoke[{number}]" for number in range(5)]
+    assert selected() == [*smoke, "test_without_perf"]
+    assert selected("--perf-tier", "quick") == ["test_quick", *smoke, "test_without_perf"]
+    assert selected("--perf-shard", "2/2", "-k", "perf or smoke") == [smoke[1], smoke[3], "test_without_perf"]
+    assert selected("-k", "smoke and 3") == [smoke[3]]
+
+
+def test_last_failed_and_exit_first_work(suite):
+    suite.write("def test_a(perf):\n    perf(work('Exit'))\n\ndef test_b(perf):\n    perf(work())")
+    suite.run("-x").assert_outcomes(failed=1)
+    suite.run("--lf").assert_outcomes(failed=1)
+
+
+def test_workers_of_xdist_write_one_run_file_and_their_baselines(suite):
+    suite.write("@pytest.mark.parametrize('number', range(4))\ndef test_it(perf, number):\n    perf(work())")
+    suite.run("-n", "2", "--perf-update", "new").assert_outcomes(passed=4)
+    (path,) = suite.run_files
+    run = read(path)
+    assert list(run.by_case()) == [f"test_case.py::test_it[{number}]" for number in range(4)]
+    assert not list(path.parent.glob("*.part"))
+    rows = json.loads(suite.baselines[0].read_text())["rows"]
+    assert len({row["case"] for row in rows if row}) == 4
+
+
+def test_plain_lines_show_each_case_where_there_is_no_terminal(suite):
+    suite.write("@pytest.mark.parametrize('number', range(2))\ndef test_it(perf, number):\n    perf(work())")
+    for workers in ((), ("-n", "2")):
+        result = suite.run(*workers)
+        result.stdout.re_match_lines([r"\[1/2\] ok .*: step_time_s .* new, \d+ s left", r"\[2/2\] ok .*"])
+        assert "\x1b[" not in result.stdout.str()
+
+
+def test_numbers_reach_junit_as_properties(suite):
+    suite.write("def test_it(perf):\n    perf(work())")
+    suite.run("--junitxml=report.xml")
+    names = {found.get("name") for found in ElementTree.parse(suite.path / "report.xml").iter("property")}
+    assert {"step_time_s", "samples_per_s", "setup_s"} <= names
+
+
+def test_other_tests_are_left_alone(suite):
+    (suite.path / "test_plain.py").write_text("def test_plain():\n    pass\n")
+    result = suite.pytester.runpytest_subprocess("test_plain.py")
+    result.assert_outcomes(passed=1)
+    assert "measured" not in result.stdout.str()
+    assert not (suite.path / "perf_output").exists()
