@@ -1,6 +1,7 @@
 """The command line: ``perfgate compare`` and ``perfgate report``."""
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -31,17 +32,29 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     options = build_parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code: int = options.command(options)
-        sys.stdout.flush()
-        return code
+        code, text = options.command(options)
     except UserError as error:
         print(f"perfgate: {error}", file=sys.stderr)
         return BAD_INPUT
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; nothing more may be written to it at exit.
+    return code if write(text) else BAD_INPUT
+
+
+def write(text: str) -> bool:
+    """Write to standard output; returns whether that went well, or its reader (head, less) has seen enough."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # Nothing more may be written to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        if isinstance(error, BrokenPipeError):
+            return True
+        print(f"perfgate: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        return False
+    return True
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -65,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def compare_command(options: argparse.Namespace) -> int:
+def compare_command(options: argparse.Namespace) -> tuple[int, str]:
     """Hold the candidate launches of HEAD against those of BASE, or the two sides of one file."""
     base = read(options.base)
     head = read(options.head) if options.head else base
@@ -73,19 +86,17 @@ def compare_command(options: argparse.Namespace) -> int:
     candidate = head.by_case()
     check_comparable(base, head, options)
     if not reference or not candidate:
-        which = "reference" if not reference else "candidate"
+        which, where = ("candidate", options.head or options.base) if reference else ("reference", options.base)
         hint = "" if options.head else "; name a second run file to compare with"
-        raise UserError(f"{options.base}: holds no {which} launches{hint}")
+        raise UserError(f"{where}: holds no {which} launches{hint}")
     if not set(reference) & set(candidate):
         raise UserError(f"{options.base} and {options.head or options.base} have no case in common")
     verdicts = compare(reference, candidate, head.tolerances())
-    gone = sorted(set(reference) - set(candidate))
     summary = summarize(verdicts)
+    code = exit_code(verdicts, options.strict)
     if options.json:
-        print(json.dumps({"verdicts": [verdict.to_json() for verdict in verdicts], "summary": summary}))
-    else:
-        show_comparison(verdicts, summary, gone)
-    return exit_code(verdicts, options.strict)
+        return code, json.dumps({"verdicts": [verdict.to_json() for verdict in verdicts], "summary": summary}) + "\n"
+    return code, comparison(verdicts, summary, sorted(set(reference) - set(candidate)))
 
 
 def check_comparable(base: Run, head: Run, options: argparse.Namespace) -> None:
@@ -98,21 +109,16 @@ def check_comparable(base: Run, head: Run, options: argparse.Namespace) -> None:
         )
 
 
-def show_comparison(verdicts: Sequence[Verdict], summary: dict[str, int], gone: Sequence[str]) -> None:
-    """Sentences for what is not a pass, a table for the rest."""
-    from rich.console import Console
+def comparison(verdicts: Sequence[Verdict], summary: dict[str, int], gone: Sequence[str]) -> str:
+    """A table of all verdicts, then a sentence for each case that is not well."""
+    from perfgate.reports.render import verdicts_for_terminal
 
-    from perfgate.reports.render import rich_table
-    from perfgate.reports.tables import verdict_table
-
-    console = Console(width=None if sys.stdout.isatty() else 240)
-    console.print(rich_table("Verdicts", verdict_table(verdicts)))
-    for verdict in verdicts:
-        if verdict.verdict in ("regressed", "stale", "invalid"):
-            print(sentence(verdict))
-    for case in gone:
-        print(f"{case}: only in BASE, not compared")
-    print(", ".join(f"{count} {name}" for name, count in summary.items()))
+    stream = io.StringIO()
+    verdicts_for_terminal(verdicts, stream, sys.stdout.isatty())
+    bad = [sentence(verdict) for verdict in verdicts if verdict.verdict in ("regressed", "stale", "invalid")]
+    missing = [f"{case}: only in BASE, not compared" for case in gone]
+    counts = ", ".join(f"{count} {name}" for name, count in summary.items())
+    return "\n".join([stream.getvalue().rstrip(), *bad, *missing, counts]) + "\n"
 
 
 def exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
@@ -123,18 +129,17 @@ def exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
     return UNSURE if strict and names & {"inconclusive", "invalid", "new"} else OK
 
 
-def report_command(options: argparse.Namespace) -> int:
+def report_command(options: argparse.Namespace) -> tuple[int, str]:
     """Write the report."""
+    runs = [read(path) for path in options.runs]
     from perfgate.reports.render import FORMATS as RENDERERS
 
-    runs = [read(path) for path in options.runs]
-    render = RENDERERS[options.format]
+    stream = io.StringIO()
+    RENDERERS[options.format](runs, stream, sys.stdout.isatty() and not options.output)
     if not options.output:
-        render(runs, sys.stdout)
-        return OK
+        return OK, stream.getvalue()
     try:
-        with Path(options.output).open("w", encoding="utf-8") as file:
-            render(runs, file)
+        Path(options.output).write_text(stream.getvalue(), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{options.output}: cannot be written: {error.strerror}") from None
-    return OK
+    return OK, ""

@@ -15,6 +15,7 @@ AUTO_CLASSES = {
     "sequence-classification": "AutoModelForSequenceClassification",
     "embedding": "AutoModel",
 }
+TIERS = ("smoke", "quick", "standard", "full")
 SOURCES = ("config", "folder", "package")
 KEYS = {"tier", "classes", "subfolder", "sha256", "tokenizer", *SOURCES}
 
@@ -62,6 +63,10 @@ class Model:
         kinds = [key for key in SOURCES if key in shape]
         if len(kinds) != 1 or not shape.get("classes"):
             raise UserError(f"{where}: {name!r} needs 'classes' and exactly one of {', '.join(SOURCES)}")
+        if shape.get("tier", "quick") not in TIERS or not isinstance(shape["classes"], Mapping):
+            raise UserError(
+                f"{where}: {name!r} needs 'classes' by task, and a 'tier' that is one of {', '.join(TIERS)}"
+            )
         source = {key: shape[key] for key in (*SOURCES, "subfolder", "sha256", "tokenizer") if key in shape}
         return cls(name, source, dict(shape["classes"]), shape.get("tier", "quick"))
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from perfgate.errors import UserError
+from perfgate.model import TIERS
 from perfgate.records.metrics import check_names
 from perfgate.records.store import MODES
 
-TIERS = ("smoke", "quick", "standard", "full")
 MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s")
 
 

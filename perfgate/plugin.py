@@ -7,7 +7,8 @@ import pytest
 
 from perfgate import __version__, tasks
 from perfgate.errors import UserError
-from perfgate.options import TIERS, add_options, check_marker, read_options, read_tolerance
+from perfgate.model import TIERS
+from perfgate.options import add_options, check_marker, read_options, read_tolerance
 from perfgate.run import Run
 from perfgate.workload import Workload
 

@@ -13,7 +13,7 @@ from perfgate.errors import UserError
 from perfgate.gate.judgement import against_baseline
 from perfgate.gate.outcome import Outcome, decide
 from perfgate.records.baselines import Baseline
-from perfgate.records.launch import Launch
+from perfgate.records.launch import Launch, medians
 from perfgate.records.runfile import Writer
 from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
@@ -162,13 +162,6 @@ def with_derived(launch: Launch) -> Launch:
     if launch.tokens:
         derived["tokens_per_s"] = launch.tokens / typical_s
     return Launch.from_json({**launch.to_json(), "metrics": {**launch.metrics, **derived}})
-
-
-def medians(launches: Sequence[Launch]) -> dict[str, float]:
-    """Median over the valid launches, for each metric."""
-    valid = [launch for launch in launches if not launch.invalid]
-    names = dict.fromkeys(name for launch in valid for name in launch.metrics)
-    return {name: statistics.median(x.value(name) for x in valid if name in x.metrics) for name in names}
 
 
 def require_workload(value: object) -> Workload:

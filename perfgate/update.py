@@ -29,7 +29,7 @@ def update_baselines(run: Run, root: Path, options: Options) -> int:
     }
     moved: dict[str, Baseline] = {}
     for case, launches in run.by_case().items():
-        verdicts = [verdict.verdict for verdict in run.verdicts if verdict.case == case]
+        verdicts = [verdict for verdict in run.verdicts if verdict.case == case]
         baseline = moved_baseline(options.update or "", case, launches, verdicts, store.get(case), about)
         if baseline is not None:
             moved[case] = baseline

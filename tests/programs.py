@@ -120,9 +120,9 @@ class Descriptors(Spin):
     def __init__(self, device, target):
         super().__init__(device)
         found = []
-        for name in os.listdir("/proc/self/fd"):
+        for name in sorted(p.name for p in Path("/proc/self/fd").iterdir()):
             try:
-                found.append((int(name), os.readlink(f"/proc/self/fd/{name}")))
+                found.append((int(name), str(Path(f"/proc/self/fd/{name}").readlink())))
             except OSError:
                 continue
         Path(target).write_text(json.dumps(found))

@@ -12,6 +12,7 @@ from typing import Any
 from perfgate.records.baselines import Baseline, StoredLaunch, case_file, dump
 from perfgate.records.launch import Launch
 from perfgate.records.store import Store, moved_baseline
+from perfgate.records.verdict import Verdict
 
 ROOT = Path(__file__).parent.parent
 MACHINE = {"name": "cpu-test-2x-8gib", "device": "cpu", "cpu": "test", "cpus": 2, "memory_gib": 8}
@@ -172,7 +173,9 @@ def add_sessions(barrier: Any, root: str, worker: str, count: int) -> None:
         moved = {}
         for case, verdict in ((CASE, "pass"), (f"{CASE[:-1]}-{session}]", "new")):
             values = launches([1 + number, 2 + number], case=case, server=worker)
-            found = moved_baseline("more", case, values, [verdict], store.get(case), about(session))
+            found = moved_baseline(
+                "more", case, values, [Verdict(case, "step_time_s", verdict)], store.get(case), about(session)
+            )
             assert found is not None
             moved[case] = found
         store.put(moved, MACHINE, SOFTWARE)

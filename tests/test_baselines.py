@@ -5,6 +5,7 @@ import multiprocessing
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from perfgate.errors import UserError
 from perfgate.records.baselines import Baseline, StoredLaunch, case_file, dump, load_file
 from perfgate.records.launch import Launch
 from perfgate.records.store import Store, moved_baseline, open_root
+from perfgate.records.verdict import Verdict
 from tests.runs import (
     CASE,
     MACHINE,
@@ -258,14 +260,16 @@ def moved(
 ) -> Baseline | None:
     """What a mode makes of a case."""
     measured = launches([0.03, 0.031]) if now is None else now
-    return moved_baseline(mode, CASE, measured, verdicts, before, about("now", "WHY" if mode == "all" else ""))
+    judged = [Verdict(CASE, name, verdict) for name, verdict in zip((TIME, MEMORY), verdicts, strict=False)]
+    return moved_baseline(mode, CASE, measured, judged, before, about("now", "WHY" if mode == "all" else ""))
 
 
+PASSED = [Verdict(CASE, TIME, "pass")]
 MODES = ("new", "improved", "more", "all")
 MOVES = {
     ("no baseline",): {"new": ["now"], "improved": ["now"], "more": ["now"], "all": ["now"]},
     ("pass",): {"more": ["s0", "s1", "now"], "all": ["now"]},
-    ("improved", "pass"): {"improved": ["now"], "all": ["now"]},
+    ("improved", "pass"): {"improved": ["s0", "now"], "all": ["now"]},
     ("regressed", "pass"): {"all": ["now"]},
     ("regressed", "improved"): {"all": ["now"]},
     ("stale", "stale"): {"all": ["now"]},
@@ -295,6 +299,19 @@ def test_why_a_baseline_moved_is_stored_with_it() -> None:
     assert [first.reason, improved.reason, replaced.reason] == ["first measured", "improved", "WHY"]
     assert (added.reason, added.commit, added.date) == (FULL.reason, FULL.commit, FULL.date)
     assert (replaced.commit, replaced.date) == ("4567cdef", "2026-02-03T04:05:06+00:00")
+
+
+def test_an_improvement_of_one_metric_keeps_the_history_of_the_others() -> None:
+    before = moved("new", ["new", "new"], None, [Launch(CASE, WORKLOAD, 0, {TIME: 0.03, MEMORY: 5e6})])
+    now = [Launch(CASE, WORKLOAD, 0, {TIME: 0.031, MEMORY: 4e6})]
+    assert before is not None
+    before = replace(before, launches=tuple(replace(launch, session="s0") for launch in before.launches))
+
+    found = moved("improved", ["pass", "improved"], before, now)
+
+    assert found is not None
+    assert found.values(TIME) == {"s0": [0.03]}
+    assert found.values(MEMORY) == {"now": [4e6]}
 
 
 def test_a_baseline_that_is_still_too_young_grows_with_more() -> None:
@@ -336,7 +353,7 @@ def test_a_case_of_which_no_launch_was_valid_is_left_as_it_is(mode: str) -> None
 def test_the_last_twenty_sessions_are_kept() -> None:
     found: Baseline | None = None
     for number in range(25):
-        found = moved_baseline("more", CASE, launches([0.02] * 2), ["pass"], found, about(f"s{number}"))
+        found = moved_baseline("more", CASE, launches([0.02] * 2), PASSED, found, about(f"s{number}"))
 
     assert sessions(found) == [f"s{number}" for number in range(5, 25)]
     assert found is not None
@@ -371,11 +388,11 @@ def test_a_session_that_was_stored_while_this_run_went_on_is_kept(tmp_path: Path
     store(tmp_path, FULL)
     mine, theirs = Store(tmp_path, NAME), Store(tmp_path, NAME)
     before = mine.get(CASE)
-    later = moved_baseline("more", CASE, launches([0.02]), ["pass"], theirs.get(CASE), about("theirs"))
+    later = moved_baseline("more", CASE, launches([0.02]), PASSED, theirs.get(CASE), about("theirs"))
     assert later is not None
     theirs.put({CASE: later}, MACHINE, SOFTWARE)
 
-    own = moved_baseline("more", CASE, launches([0.03]), ["pass"], before, about("mine"))
+    own = moved_baseline("more", CASE, launches([0.03]), PASSED, before, about("mine"))
     assert own is not None
     mine.put({CASE: own}, MACHINE, SOFTWARE)
 
@@ -386,11 +403,13 @@ def test_a_baseline_that_was_replaced_while_this_run_went_on_stays_replaced(tmp_
     store(tmp_path, FULL)
     mine, theirs = Store(tmp_path, NAME), Store(tmp_path, NAME)
     before = mine.get(CASE)
-    replaced = moved_baseline("all", CASE, launches([0.5]), ["regressed"], theirs.get(CASE), about("theirs", "WHY"))
+    replaced = moved_baseline(
+        "all", CASE, launches([0.5]), [Verdict(CASE, TIME, "regressed")], theirs.get(CASE), about("theirs", "WHY")
+    )
     assert replaced is not None
     theirs.put({CASE: replaced}, MACHINE, SOFTWARE)
 
-    own = moved_baseline("more", CASE, launches([0.02]), ["pass"], before, about("mine"))
+    own = moved_baseline("more", CASE, launches([0.02]), PASSED, before, about("mine"))
     assert own is not None
     mine.put({CASE: own}, MACHINE, SOFTWARE)
 
@@ -528,7 +547,7 @@ def test_branches_that_add_sessions_to_different_cases_merge_without_conflict(re
         git(repository, "switch", "-c", branch, "main")
         case = named(branch).case
         before = Store(root, NAME).get(case)
-        found = moved_baseline("more", case, launches([0.25], case=case), ["pass"], before, about(branch))
+        found = moved_baseline("more", case, launches([0.25], case=case), PASSED, before, about(branch))
         assert found is not None
         store(root, found)
         commit(repository)

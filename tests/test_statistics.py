@@ -82,7 +82,6 @@ def test_with_as_many_launches_in_every_session_the_error_is_that_of_the_session
 
     assert found.error == pytest.approx(math.sqrt(statistics.variance(means) * (1 + 1 / len(means))))
     assert found.estimate == pytest.approx(0.21 - statistics.fmean(means))
-    assert not found.widened
 
 
 def test_a_long_session_weighs_no_more_than_a_short_one() -> None:
@@ -174,21 +173,29 @@ def test_the_bounds_enclose_the_estimate(sessions: list[list[float]], candidate:
 
 @examples
 @given(st.lists(st.lists(values, min_size=2, max_size=4), min_size=1, max_size=2), candidates)
-def test_fewer_than_three_sessions_are_widened_by_two_percent(
-    sessions: list[list[float]], candidate: list[float]
-) -> None:
-    found = difference(sessions, candidate)
-    prior = SESSION_PRIOR * math.sqrt(1 + 1 / len(sessions))
+def test_few_sessions_are_drawn_towards_two_percent(sessions: list[list[float]], candidate: list[float]) -> None:
+    found = difference(sessions[:1], candidate)
 
     assert SESSION_PRIOR == 0.02
     assert found.widened
-    assert found.wide_error == pytest.approx(math.hypot(found.error, prior))
+    assert found.wide_error == pytest.approx(math.hypot(found.error, SESSION_PRIOR * math.sqrt(2)))
 
 
 @examples
-@given(groups.filter(lambda sessions: len(sessions) >= 3), candidates)
-def test_three_sessions_speak_for_themselves(sessions: list[list[float]], candidate: list[float]) -> None:
-    assert not difference(sessions, candidate).widened
+@given(groups.filter(lambda sessions: len(sessions) >= 2), candidates)
+def test_the_note_of_the_prior_ends_when_the_sessions_outweigh_it(
+    sessions: list[list[float]], candidate: list[float]
+) -> None:
+    assert difference(sessions, candidate).widened == (len(sessions) < 5)
+
+
+def test_the_prior_fades_as_sessions_come_in() -> None:
+    quiet = [[0.001, -0.001], [0.002, 0.0], [-0.001, 0.001]]
+    errors = [difference(quiet * count, [0.0, 0.0]).wide_error for count in (1, 3, 6, 20)]
+
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] > 0.015
+    assert errors[-1] < 0.006
 
 
 @examples

@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from perfgate.gate.statistics import against_sessions, of_pairs
+from perfgate.gate.statistics import Difference, against_sessions, of_pairs
 from perfgate.gate.verdicts import (
     MIN_BASELINE_LAUNCHES,
     MIN_BASELINE_SESSIONS,
@@ -84,7 +84,7 @@ def _stored(
     if what.kind == "noisy" and sum(map(len, yardsticks.values())) == count and None not in ratios:
         stored, values = yardsticks, [ratio for ratio in ratios if ratio is not None]
     found = against_sessions(logarithms(stored), [math.log(value) for value in values])
-    return noisy_verdict(held, found, alpha, tolerance, demoted)
+    return noisy_verdict(held, found, alpha, tolerance, demoted or prior_note(found))
 
 
 def compare(
@@ -101,7 +101,7 @@ def compare(
     """
     wanted = [(case, name) for case, launches in candidate.items() for name in gated_values(launches)]
     shared = [(case, name) for case, name in wanted if case in reference and having(reference[case], name)]
-    alpha = share_of_alpha(sum(METRICS[name].kind == "noisy" for _, name in shared))
+    alpha = share_of_alpha(len(shared))
     verdicts = [verdict for case, launches in candidate.items() for verdict in invalid_verdicts(case, launches)]
     for case, name in wanted:
         now = having(candidate[case], name)
@@ -116,6 +116,12 @@ def compare(
             continue
         tolerance = tolerances.get(case, {}).get(name, metric(name).tolerance)
         verdicts.append(_recorded(case, metric(name), before, now, tolerance, alpha))
+    for case in candidate:
+        unseen = {verdict.metric for verdict in verdicts if verdict.case == case}
+        for name, values in gated_values(reference.get(case, ())).items():
+            if name not in unseen:
+                why = "measured in the reference, but not in the candidate"
+                verdicts.append(Verdict(case, name, "inconclusive", reference=statistics.median(values), why=why))
     return sorted(verdicts, key=lambda verdict: (verdict.case, list(METRICS).index(verdict.metric)))
 
 
@@ -137,23 +143,27 @@ def _recorded(
         if all(ratio is not None for side in ratios for ratio in side):
             old, new = ([ratio for ratio in side if ratio is not None] for side in ratios)
     found = against_sessions(logarithms({"": old}), [math.log(value) for value in new])
-    why = demoted or ("what differs between two sessions is taken as 2%" if found else "")
-    return noisy_verdict(held, found, alpha, threshold, why)
+    return noisy_verdict(held, found, alpha, threshold, demoted or prior_note(found))
+
+
+def prior_note(found: Difference | None) -> str:
+    """Say where the interval rests on an assumption."""
+    return "sessions are taken to differ by 2%" if found is not None and found.widened else ""
 
 
 def paired(before: Sequence[Launch], now: Sequence[Launch], name: str) -> list[float]:
     """Logarithm of candidate over reference of each duet: the median over its steps, which pair by position."""
-    partners = {launch.pair: launch for launch in before if launch.pair is not None}
+    partners = {launch.pair: launch for launch in before if launch.pair is not None and launch.side == "reference"}
     differences = []
     for launch in now:
         if launch.pair is None or launch.pair not in partners:
             continue
         steps, beside = launch.metrics[name], partners[launch.pair].metrics[name]
         if isinstance(steps, list) and isinstance(beside, list):
-            ratios = [math.log(a / b) for a, b in zip(steps, beside, strict=False)]
+            ratios = [math.log(a) - math.log(b) for a, b in zip(steps, beside, strict=False)]
             differences.append(statistics.median(ratios))
         else:
-            differences.append(math.log(launch.value(name) / partners[launch.pair].value(name)))
+            differences.append(math.log(launch.value(name)) - math.log(partners[launch.pair].value(name)))
     return differences
 
 

@@ -38,15 +38,15 @@ def decide(
     accepted = {"all": {"regressed", "stale", "new"}, None: set[str]()}.get(update, {"new"})
     found = {verdict.verdict: verdict for verdict in reversed(verdicts) if verdict.verdict not in accepted}
     remedy = f"Accept it with: {accept} --perf-update all --perf-reason {shlex.quote('WHY')}"
-    if invalid := found.get("invalid"):
-        text = f"{invalid.case} could not be measured: {invalid.why}"
-        text = f"{text}\n{output}" if output else text
-        return Outcome("failed" if fault or strict else "skipped", text)
     worse = [verdict for verdict in verdicts if verdict.verdict == "regressed" and "regressed" in found]
     if worse:
         return Outcome("failed", "\n".join([*map(sentence, worse), remedy]))
     if stale := found.get("stale"):
         return Outcome("failed", f"{stale.case}: {stale.why}.\n{remedy}")
+    if invalid := found.get("invalid"):
+        text = f"{invalid.case} could not be measured: {invalid.why}"
+        text = f"{text}\n{output}" if output else text
+        return Outcome("failed" if fault or strict else "skipped", text)
     unsure = [verdict for verdict in verdicts if verdict.verdict == "inconclusive"]
     fresh = [verdict for verdict in verdicts if verdict.verdict == "new" and "new" in found]
     if strict and fresh:

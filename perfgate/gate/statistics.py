@@ -13,7 +13,7 @@ from dataclasses import dataclass
 CLEAR_LEVEL = 0.995
 POWER = 0.95
 SESSION_PRIOR = 0.02
-SETTLED_SESSIONS = 3
+PRIOR_FREEDOM = 4
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Difference:
         wide_error: standard error with what may differ between sessions, as far as the sessions at hand cannot tell.
         wide_freedom: degrees of freedom of ``wide_error``.
         launches: how many launches of the candidate it rests on.
-        widened: whether a prior went into ``wide_error``.
+        widened: whether ``wide_error`` rests more on the prior than on the sessions at hand.
     """
 
     estimate: float
@@ -67,7 +67,8 @@ def against_sessions(reference: Mapping[str, Sequence[float]], candidate: Sequen
     A launch varies within its session, and sessions vary among themselves. The new session's mean is predicted from
     the earlier ones': its variance is b²(1 + 1/S) + w²(1/k + 1/n), for S sessions, n launches in them, k launches now.
     w² is pooled over all sessions, b² is what the sessions' means vary beyond that, with S - 1 degrees of freedom, and
-    the two are combined as Satterthwaite does. With fewer than three sessions b is not estimated but set to 2%.
+    the two are combined as Satterthwaite does. So few means tell little of b, so for failing a case it is drawn towards
+    2% with the weight of four degrees of freedom (moderated as in Smyth 2004), which fades as sessions come in.
 
     Args:
         reference: values (logarithms) of the launches of each earlier session.
@@ -86,18 +87,18 @@ def against_sessions(reference: Mapping[str, Sequence[float]], candidate: Sequen
     scale = 1 / len(candidate) + 1 / count
     parts = [(within * scale, float(freedom))]
     wide = list(parts)
-    sessions = len(groups)
-    widened = sessions < SETTLED_SESSIONS
-    if widened:
-        wide.append((SESSION_PRIOR**2 * (1 + 1 / sessions), math.inf))
-    else:
+    known = len(groups) - 1
+    growth = 1 + 1 / len(groups)
+    between = 0.0
+    if known:
         share = statistics.fmean(1 / len(values) for values in groups)
         between = max(0.0, statistics.variance(means) - within * share)
-        parts.append((between * (1 + 1 / sessions), float(sessions - 1)))
-        wide = parts
+        parts.append((between * growth, float(known)))
+    moderated = (PRIOR_FREEDOM * SESSION_PRIOR**2 + known * between) / (PRIOR_FREEDOM + known)
+    wide.append((moderated * growth, float(PRIOR_FREEDOM + known)))
     # Sessions count alike: launches of one session are not independent of each other.
     estimate = statistics.fmean(candidate) - statistics.fmean(means)
-    return Difference(estimate, *combine(parts), *combine(wide), len(candidate), widened)
+    return Difference(estimate, *combine(parts), *combine(wide), len(candidate), known < PRIOR_FREEDOM)
 
 
 def of_pairs(differences: Sequence[float]) -> Difference | None:

@@ -11,6 +11,7 @@ from perfgate.records.verdict import Name, Verdict
 ALPHA = 0.01
 MIN_BASELINE_LAUNCHES = 5
 MIN_BASELINE_SESSIONS = 3
+ROUNDING = 1e-14  # a ratio of just 1.01 less 1 is above 0.01 in floating point
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Held:
 def exact_verdict(held: Held, why: str = "") -> Verdict:
     """A metric that repeats itself: more than the tolerance is worse, anything less than before is better."""
     change = held.candidate / held.reference - 1
-    name: Name = "regressed" if change > held.tolerance else "improved" if change < 0 else "pass"
+    name: Name = "regressed" if change > held.tolerance + ROUNDING else "improved" if change < 0 else "pass"
     return held.verdict(name, why, change, change, change, held.tolerance)
 
 

@@ -6,7 +6,8 @@ a launch. So a new session shows as added lines in a diff, and a merge that take
 """
 
 import json
-import math
+import shlex
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,7 +108,11 @@ def load_file(path: Path, root: Path) -> dict[str, Baseline]:
     Raises:
         UserError: naming the file, the row and the remedy.
     """
-    if not path.resolve().is_relative_to(root.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        raise UserError(f"{path}: is a link that leads to itself; remove it") from None
+    if not inside:
         raise UserError(f"{path}: a link leads out of {root}; replace it by a file of its own")
     if not path.exists():
         return {}
@@ -158,9 +163,11 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
     for name, pair in row["metrics"].items():
         if not isinstance(pair, list) or len(pair) != 2:
             raise UserError(f"{where}: metric {name!r} must be [value, value in yardsticks or null]; {restore(path)}")
-        for value in pair:
-            positive = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
-            if not positive and not (value is None and value is pair[1]):
+        for position, value in enumerate(pair):
+            positive = (
+                isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
+            )
+            if not positive and not (value is None and position == 1):
                 raise UserError(
                     f"{where}: metric {name!r} must be a finite number above 0, not {value!r}; {restore(path)}"
                 )
@@ -170,7 +177,9 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
 
 def restore(path: Path) -> str:
     """The remedy for a damaged file."""
-    return f"restore it with git checkout -- {path}, or remove it and run again with --perf-update new"
+    return (
+        f"restore it with git checkout -- {shlex.quote(str(path))}, or remove it and run again with --perf-update new"
+    )
 
 
 def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Mapping[str, str]) -> str:

@@ -62,7 +62,7 @@ class Launch:
             return None
         found = self.metrics[name]
         if isinstance(found, list) and len(found) == len(self.yardstick_s):
-            ratios = [math.log(a / b) for a, b in zip(found, self.yardstick_s, strict=True)]
+            ratios = [math.log(a) - math.log(b) for a, b in zip(found, self.yardstick_s, strict=True)]
             return math.exp(trimmed_mean(ratios, TRIMMED_SHARE))
         return self.value(name) / statistics.median(self.yardstick_s)
 
@@ -118,3 +118,10 @@ def trimmed_mean(values: Sequence[float], share: float) -> float:
     """Mean without the given share of the values on either side."""
     cut = int(len(values) * share)
     return statistics.fmean(sorted(values)[cut : len(values) - cut])
+
+
+def medians(launches: Sequence[Launch]) -> dict[str, float]:
+    """Median over the valid launches, for each metric."""
+    valid = [launch for launch in launches if not launch.invalid]
+    names = dict.fromkeys(name for launch in valid for name in launch.metrics)
+    return {name: statistics.median(x.value(name) for x in valid if name in x.metrics) for name in names}

@@ -1,15 +1,17 @@
 """The run file: everything one run measured and decided, one JSON object a line. The only input of every report."""
 
 import json
-import math
+import shlex
+import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from perfgate.errors import UserError
 from perfgate.records.launch import Launch
-from perfgate.records.verdict import Verdict
+from perfgate.records.verdict import Name, Verdict
 
 SCHEMA = "perfgate.run/1"
 HEADER_KEYS: dict[str, type] = {
@@ -48,7 +50,8 @@ class Run:
 
     def tolerances(self) -> dict[str, dict[str, float]]:
         """Tolerances that cases named for themselves, by case and metric."""
-        return {line["case"]: line["tolerance"] for line in self.workloads.values() if line.get("tolerance")}
+        lines = [line for line in self.workloads.values() if line.get("case") and line.get("tolerance")]
+        return {line["case"]: line["tolerance"] for line in lines}
 
 
 class Writer:
@@ -56,8 +59,11 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{self.path}: the run file cannot be written: {error.strerror}") from None
 
     def write(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Append lines.
@@ -74,17 +80,22 @@ class Writer:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
 
 
 def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> None:
     """Put parts (lines without a first line) behind one header, sorted by case, and remove them."""
     parts = sorted(parts)
-    lines = [line for part in parts for line in part.read_text(encoding="utf-8").splitlines()]
+    # What follows the last newline was cut off when its writer died.
+    lines = [line for part in parts for line in part.read_text(encoding="utf-8").split("\n")[:-1]]
     lines.sort(key=lambda line: json.loads(line).get("case", ""))
     temporary = target.with_suffix(".tmp")
-    temporary.write_text("\n".join([json.dumps(header, allow_nan=False), *lines]) + "\n", encoding="utf-8")
-    temporary.replace(target)
+    try:
+        temporary.write_text("\n".join([json.dumps(header, allow_nan=False), *lines]) + "\n", encoding="utf-8")
+        temporary.replace(target)
+    except OSError as error:
+        raise UserError(f"{target}: the run file cannot be written: {error.strerror}") from None
     for part in parts:
         part.unlink()
 
@@ -106,11 +117,13 @@ def read(path: str | Path) -> Run:
         raise UserError(f"{path}: is not text; a run file is JSON lines in UTF-8") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    lines = text.splitlines()
+    lines = text.removesuffix("\n").split("\n") if text else []
     if not lines:
         raise UserError(f"{path}: is empty; a run file begins with a line of schema {SCHEMA!r}")
     numbered = [
-        (number, parse(path, number, line, number == len(lines))) for number, line in enumerate(lines, 1) if line
+        (number, parse(path, number, line, number == len(lines)))
+        for number, line in enumerate(lines, 1)
+        if line.strip()
     ]
     header = check_header(path, numbered[0][1] if numbered else None)
     workloads: dict[str, Mapping[str, Any]] = {}
@@ -123,10 +136,10 @@ def read(path: str | Path) -> Run:
         if kind == "launch":
             launches.append(Launch.from_json(check_launch(where, line)))
         elif kind == "workload":
-            require(where, line, WORKLOAD_KEYS)
+            check_workload(where, line)
             workloads[line.get("case") or line["workload"]] = line
         elif kind == "verdict":
-            require(where, line, VERDICT_KEYS)
+            check_verdict(where, line)
             known = {key: line[key] for key in Verdict.__dataclass_fields__ if key in line}
             verdicts.append(Verdict(**known))
         else:
@@ -143,7 +156,7 @@ def parse(path: Path, number: int, line: str, last: bool) -> dict[str, Any]:
     except ValueError as error:
         if last and number > 1:
             raise UserError(
-                f"{path}: line {number}, the last one, is cut off; remove it with sed -i '$d' {path} "
+                f"{path}: line {number}, the last one, is cut off; remove it with sed -i '$d' {shlex.quote(str(path))} "
                 "to use the launches before it"
             ) from None
         raise UserError(
@@ -151,6 +164,11 @@ def parse(path: Path, number: int, line: str, last: bool) -> dict[str, Any]:
         ) from None
     if not isinstance(value, dict):
         raise UserError(f"{path}: line {number} is not a JSON object; this is not a run file")
+    if "\\ud" in line.lower():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{path}: line {number} holds half a surrogate pair, which is no Unicode") from None
     return value
 
 
@@ -179,6 +197,30 @@ def require(where: str, line: Mapping[str, Any], keys: Iterable[str]) -> None:
             raise UserError(f"{where}: key {key!r} is missing")
 
 
+def check_workload(where: str, line: Mapping[str, Any]) -> None:
+    """Check what the reports read of a workload's line."""
+    require(where, line, WORKLOAD_KEYS)
+    kinds = {"workload": str, "spec": dict, "setting": dict, "vanilla": str | None}
+    for key, kind in {**kinds, "case": str | None, "tolerance": dict | None}.items():
+        if not isinstance(line.get(key), kind):
+            raise UserError(f"{where}: key {key!r} has the value {line[key]!r}, which is of the wrong type")
+    for name, value in (line.get("tolerance") or {}).items():
+        check_numbers(f"{where}: key 'tolerance': metric {name!r}", value, positive=True)
+
+
+def check_verdict(where: str, line: Mapping[str, Any]) -> None:
+    """Check what the reports read of a verdict's line."""
+    require(where, line, VERDICT_KEYS)
+    for key in ("case", "metric"):
+        if not isinstance(line[key], str):
+            raise UserError(f"{where}: key {key!r} is of the wrong type")
+    if line["verdict"] not in get_args(Name):
+        raise UserError(f"{where}: key 'verdict' is {line['verdict']!r}; it is one of {', '.join(get_args(Name))}")
+    for key in ("change", "low", "high", "smallest_detectable", "reference", "candidate", "tolerance"):
+        if line.get(key) is not None:
+            check_numbers(f"{where}: key {key!r}", line[key], positive=False)
+
+
 def check_launch(where: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
     """Check one launch's keys and numbers."""
     require(where, line, LAUNCH_KEYS)
@@ -189,7 +231,7 @@ def check_launch(where: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
         ("pair", int | None),
         ("invalid", str | None),
     ):
-        if not isinstance(line[key], kinds):
+        if not isinstance(line[key], kinds) or isinstance(line[key], bool):
             raise UserError(f"{where}: key {key!r} has the value {line[key]!r}, which is of the wrong type")
     if line["side"] not in ("candidate", "reference"):
         raise UserError(f"{where}: key 'side' is {line['side']!r}; it is 'candidate' or 'reference'")
@@ -210,7 +252,7 @@ def check_numbers(where: str, value: Any, positive: bool) -> None:
     if not values:
         raise UserError(f"{where} is an empty list")
     for number in values:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) <= sys.float_info.max:
             raise UserError(f"{where} holds {number!r}, which is not a finite number")
         if positive and number <= 0:
             raise UserError(f"{where} holds {number!r}; a time or a size is above 0")

@@ -5,7 +5,7 @@ import os
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from perfgate.errors import UserError
 from perfgate.records.baselines import Baseline, StoredLaunch, case_file, dump, load_file
 from perfgate.records.launch import Launch
 from perfgate.records.metrics import metric
+from perfgate.records.verdict import Verdict
 
 LOCK_TIMEOUT_S = 60.0
 MERGE_RULE = "# Each line names its case, so a merge may keep the lines of both sides.\n*.json merge=union\n"
@@ -71,6 +72,8 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             if not (self.root / ".gitattributes").exists():
                 write_whole(self.root / ".gitattributes", MERGE_RULE)
+            if not (self.root / ".gitignore").exists():
+                write_whole(self.root / ".gitignore", ".lock\n")
         for name in names:
             path = self.folder / name
             with self._writing(path), self._locked():
@@ -107,6 +110,10 @@ def merged(before: Baseline | None, present: Baseline | None, moved: Baseline) -
     """Put a moved baseline where ``present`` stands, which may have moved since it was read as ``before``."""
     if present is None or present == before or present.workload != moved.workload:
         return moved
+    old = {launch.session for launch in before.launches} if before else set()
+    if old and not old & {launch.session for launch in present.launches}:
+        # Another run replaced it; what it replaced stays out.
+        return present.with_session(launch for launch in moved.launches if launch.session not in old)
     known = {launch.session for launch in (*moved.launches, *(before.launches if before else ()))}
     others = [launch for launch in present.launches if launch.session not in known]
     return moved.with_session(others)
@@ -131,46 +138,47 @@ def moved_baseline(
     mode: str,
     case: str,
     launches: Sequence[Launch],
-    verdicts: Sequence[str],
+    verdicts: Sequence[Verdict],
     before: Baseline | None,
     run: Mapping[str, str],
 ) -> Baseline | None:
     """What an update mode makes of a case; ``None`` leaves it as it is.
 
     Args:
-        mode: ``new`` stores what has no baseline; ``improved`` also replaces what got better and nothing worse;
-            ``more`` also adds this session to what passed; ``all`` replaces everything that was measured.
+        mode: ``new`` stores cases and metrics that have no baseline; ``improved`` also replaces the metrics that got
+            better, where none got worse; ``more`` stores new cases and adds this session to what is unchanged;
+            ``all`` replaces everything that was measured.
         launches: of the case in this run.
-        verdicts: names of its verdicts.
+        verdicts: on its metrics.
         before: what is stored.
         run: ``session``, ``commit``, ``date`` and ``reason`` of this run.
     """
     stored = tuple(stored_launches(launches, run))
-    if not stored or "invalid" in verdicts:
+    names = {verdict.verdict for verdict in verdicts}
+    if not stored or "invalid" in names:
         return None
     identity = {"workload": launches[0].workload, "commit": run["commit"], "date": run["date"]}
     if before is None:
         return Baseline(case, **identity, reason=run["reason"] or "first measured", launches=stored)
     if mode == "all":
         return Baseline(case, **identity, reason=run["reason"], launches=stored)
-    if {"stale", "regressed"} & set(verdicts):
+    if {"stale", "regressed"} & names:
         return None
-    if "improved" in verdicts:
-        return Baseline(case, **identity, reason="improved", launches=stored) if mode == "improved" else None
-    if mode == "more":
+    better = {verdict.metric for verdict in verdicts if verdict.verdict == "improved"}
+    if mode == "improved" and better:
+        kept = only(before.launches, set(before.metrics) - better)
+        moved = replace(before, commit=run["commit"], date=run["date"], reason="improved", launches=tuple(kept))
+        return moved.with_session(only(stored, better))
+    if mode == "more" and not better:
         return before.with_session(stored)
-    if mode == "new" and "new" in verdicts:
-        return replace(before, launches=(*before.launches, *only(stored, before)))
-    return None
+    fresh = {verdict.metric for verdict in verdicts if verdict.verdict == "new"}
+    return before.with_session(only(stored, fresh)) if mode in ("new", "improved") and fresh else None
 
 
-def only(stored: Sequence[StoredLaunch], before: Baseline) -> list[StoredLaunch]:
-    """The launches, with nothing but the metrics that the baseline does not know yet."""
-    fresh = [
-        replace(launch, metrics={k: v for k, v in launch.metrics.items() if k not in before.metrics})
-        for launch in stored
-    ]
-    return [launch for launch in fresh if launch.metrics]
+def only(launches: Iterable[StoredLaunch], names: set[str]) -> list[StoredLaunch]:
+    """The launches with nothing but the named metrics; those without any of them are left out."""
+    found = [replace(x, metrics={name: x.metrics[name] for name in x.metrics if name in names}) for x in launches]
+    return [launch for launch in found if launch.metrics]
 
 
 def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Iterator[StoredLaunch]:
@@ -195,11 +203,17 @@ def open_root(location: str, rootdir: Path) -> Iterator[Path]:
         return
     revision = location.removeprefix("git:")
     command = ["git", "-C", str(rootdir), "archive", "--format=tar", revision, "baselines"]
-    done = subprocess.run(command, capture_output=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise UserError(f"--perf-baselines {location}: git is not installed; name a folder instead") from None
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().splitlines()
         raise UserError(f"--perf-baselines {location}: git has no baselines/ there: {reason[-1] if reason else ''}")
     with tempfile.TemporaryDirectory(prefix="perfgate-baselines-") as folder:
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-            archive.extractall(folder, filter="data")
+            try:
+                archive.extractall(folder, filter="data")
+            except tarfile.TarError as error:
+                raise UserError(f"--perf-baselines {location}: {error}; remove that link") from None
         yield Path(folder) / "baselines"

@@ -1,6 +1,7 @@
 """The comparison report of one or more run files, in the formats that people and programs ask for."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
@@ -12,12 +13,11 @@ from perfgate.records.verdict import Verdict
 from perfgate.reports.tables import long_table, setting_rows, technique_tables, verdict_table
 
 
-def terminal(runs: Sequence[Run], stream: TextIO) -> None:
-    """Tables by rich, as wide as the terminal, or as wide as they need to be where there is none."""
-    from rich.console import Console
+def terminal(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> None:
+    """Tables by rich; in colour and as wide as the terminal where there is one."""
     from rich.markup import escape
 
-    console = Console(file=stream, width=None if stream.isatty() else 240)
+    console = console_for(stream, interactive)
     for run in runs:
         console.print(f"[bold]{escape(title(run))}[/bold]")
         console.print(escape(subtitle(run)))
@@ -28,6 +28,20 @@ def terminal(runs: Sequence[Run], stream: TextIO) -> None:
             console.print(rich_table(name, frame))
 
 
+def verdicts_for_terminal(verdicts: Sequence[Verdict], stream: TextIO, interactive: bool = False) -> None:
+    """The table of verdicts alone."""
+    console_for(stream, interactive).print(rich_table("Verdicts", verdict_table(verdicts)))
+
+
+def console_for(stream: TextIO, interactive: bool) -> Any:
+    """A console that writes into a stream as if it were standard output."""
+    from rich.console import Console
+
+    width = shutil.get_terminal_size().columns if interactive else WIDE
+    return Console(file=stream, force_terminal=interactive, width=width)
+
+
+WIDE = 240
 STYLES = {"regressed": "bold red", "stale": "red", "invalid": "magenta", "inconclusive": "yellow", "improved": "green"}
 
 
@@ -45,8 +59,9 @@ def rich_table(title: str, frame: pd.DataFrame) -> Any:
     return table
 
 
-def markdown(runs: Sequence[Run], stream: TextIO) -> None:
+def markdown(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> None:
     """For a pull request's comment."""
+    del interactive
     for run in runs:
         stream.write(f"## {title(run)}\n\n{subtitle(run)}\n\n")
         if run.verdicts:
@@ -61,14 +76,16 @@ def pipe_table(frame: pd.DataFrame) -> str:
     return safe.to_markdown(index=False, disable_numparse=True)
 
 
-def csv(runs: Sequence[Run], stream: TextIO) -> None:
+def csv(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> None:
     """One row for each run, case and metric."""
+    del interactive
     frames = [long_table(run).assign(run=run.header["run_id"]) for run in runs]
     pd.concat(frames).to_csv(stream, index=False)
 
 
-def as_json(runs: Sequence[Run], stream: TextIO) -> None:
+def as_json(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> None:
     """One document with everything that the tables show, in plain numbers."""
+    del interactive
     documents = [
         {
             "run": dict(run.header),
@@ -81,7 +98,7 @@ def as_json(runs: Sequence[Run], stream: TextIO) -> None:
     stream.write(json.dumps({"runs": documents}, indent=1) + "\n")
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Run], TextIO], None]] = {
+FORMATS: Mapping[str, Callable[[Sequence[Run], TextIO, bool], None]] = {
     "terminal": terminal,
     "markdown": markdown,
     "csv": csv,

@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from perfgate.gate.outcome import percent
+from perfgate.records.launch import medians
 from perfgate.records.metrics import metric
 from perfgate.records.runfile import Run
 from perfgate.records.verdict import Verdict
-from perfgate.session import medians
 
 ORDER = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
 TIMES = ("time_to_first_token_s", "time_per_output_token_s")
@@ -40,12 +40,13 @@ def setting_rows(run: Run) -> list[dict[str, Any]]:
     Vanilla is the workload with every setting at its default, wherever in the run it was measured.
     """
     found = {case: medians(launches) for case, launches in run.by_case().items()}
+    lines = workload_lines(run)
     by_workload: dict[str, Mapping[str, float]] = {}
-    for case, line in run.workloads.items():
+    for case, line in lines.items():
         if found.get(case):
             by_workload.setdefault(line["workload"], found[case])
     rows = []
-    for case, line in run.workloads.items():
+    for case, line in lines.items():
         values = found.get(case, {})
         vanilla = by_workload.get(line["vanilla"] or "", {})
         row = {"technique": line["technique"], "model": line["model"], "case": case, "setting": words(line["setting"])}
@@ -56,6 +57,15 @@ def setting_rows(run: Run) -> list[dict[str, Any]]:
         }
         rows.append({**row, "vanilla": line["workload"] == line["vanilla"], **values, **ratios})
     return rows
+
+
+def workload_lines(run: Run) -> dict[str, Mapping[str, Any]]:
+    """The ``workload`` line of each case, found by its launches where the line itself names no case."""
+    lines = {line["case"]: line for line in run.workloads.values() if line.get("case")}
+    for launch in run.launches:
+        if launch.case not in lines and launch.workload in run.workloads:
+            lines[launch.case] = run.workloads[launch.workload]
+    return lines
 
 
 def technique_tables(run: Run) -> dict[str, pd.DataFrame]:
