@@ -1,9 +1,10 @@
 """Spread between launches of what a baseline stores: in seconds, and in yardsticks.
 
-    python benchmarks/yardstick.py [--launches 20]
+    python -m benchmarks.yardstick [--launches 20] [--seconds 1.5]
 
 Launches of a few cases are interleaved over the whole time, as they are over the sessions of a baseline. The last
-column is to be at most 0.4. ``steps`` is the spread of the steps within a launch, for comparison.
+column is to be at most 0.4. ``steps`` is the spread of the steps within a launch; ``sampling`` is what of the spread in
+yardsticks comes from having so few of them, found by comparing the two halves of each launch.
 """
 
 import argparse
@@ -38,14 +39,27 @@ def spread(values):
     return statistics.stdev(map(math.log, values))
 
 
+def sampling(launches):
+    """Standard deviation of a launch's mean, from the difference between its halves."""
+    differences = []
+    for launch in launches:
+        pairs = zip(launch.metrics["step_time_s"], launch.yardstick_s, strict=True)
+        ratios = [math.log(a) - math.log(b) for a, b in pairs]
+        half = len(ratios) // 2
+        differences.append(statistics.fmean(ratios[:half]) - statistics.fmean(ratios[half : 2 * half]))
+    return statistics.stdev(differences) / 2
+
+
 def main():
     """Measure and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--launches", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=Effort.steps_s, help="of timed steps in each launch")
     parser.add_argument("--keep", type=Path, help="write the launches there, as JSON lines")
     options = parser.parse_args()
     launches: dict[str, list[Launch]] = {}
-    stage = Stage(PROGRAMS, Path(tempfile.mkdtemp()), Effort(launches=1, memory_launches=0))
+    effort = Effort(launches=1, memory_launches=0, steps_s=options.seconds, max_steps=int(40 * options.seconds))
+    stage = Stage(PROGRAMS, Path(tempfile.mkdtemp()), effort)
     try:
         for _ in range(options.launches):
             for name, workload in workloads().items():
@@ -59,7 +73,7 @@ def main():
 
 def report(launches):
     """Print a row a case."""
-    print(f"{'case':28} {'launches':>8} {'step':>9} {'steps':>7} {'seconds':>8} {'yardsticks':>10} {'share':>6}")
+    print(f"{'case':28} {'launches':>8} {'step':>9} {'steps':>7} {'seconds':>8} {'yardsticks':>10} {'sampling':>8} {'share':>6}")
     shares = []
     for name, group in launches.items():
         valid = [launch for launch in group if not launch.invalid]
@@ -68,7 +82,7 @@ def report(launches):
         a, b = spread(seconds), spread([launch.in_yardsticks("step_time_s") for launch in valid])
         shares.append(b / a)
         step = f"{statistics.median(seconds) * 1e3:.1f} ms"
-        print(f"{name:28} {len(valid):>8} {step:>9} {inside:>7.1%} {a:>8.1%} {b:>10.1%} {b / a:>6.2f}")
+        print(f"{name:28} {len(valid):>8} {step:>9} {inside:>7.1%} {a:>8.1%} {b:>10.1%} {sampling(valid):>8.1%} {b / a:>6.2f}")
     print(f"median share: {statistics.median(shares):.2f}")
 
 

@@ -38,7 +38,7 @@ class Effort:
     memory_launches: int = 2
     steps_s: float = 1.5
     min_steps: int = 10
-    max_steps: int = 40
+    max_steps: int = 60
     timeout_s: float = 120.0
     threads: int = 1
 

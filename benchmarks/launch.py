@@ -1,0 +1,66 @@
+"""What a launch costs beyond the program's own set-up, and how long a token takes to go and come back.
+
+    python -m benchmarks.launch [--launches 40] [--tokens 5000]
+
+A launch is to cost at most 50 ms once its server is up, with torch and transformers loaded in it; a token at most
+100 µs. The launch is of the real Trainer; the token's program does nothing and carries the clock like any other.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from fixtures.models import models
+from perfgate import tasks
+from perfgate.stage.conductor import Effort, Stage
+from perfgate.workload import Workload
+
+
+def main():
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--launches", type=int, default=40)
+    parser.add_argument("--tokens", type=int, default=5000)
+    options = parser.parse_args()
+    modules = ["perfgate.actor.programs.trainer", "perfgate.actor.programs.yardstick"]
+    stage = Stage(modules, Path(tempfile.mkdtemp()), Effort())
+    stage.start()
+    training = tasks.training(models()["gpt2-quick"])
+    try:
+        ends = []
+        for _ in range(options.launches):
+            with stage._actor(stage._next_server(), training, "time") as (actor, _ready):
+                begin = time.perf_counter()
+            ends.append(time.perf_counter() - begin)
+        trips = round_trips(stage, options.tokens)
+    finally:
+        stage.close()
+    print(f"{'':38} {'n':>6} {'median':>9} {'p95':>9} {'max':>9}")
+    show("launch beyond set-up (ms)", [value * 1e3 for value in stage.ledger.fork_s[: options.launches]])
+    show("ending a launch (ms)", [value * 1e3 for value in ends])
+    show("token, there and back (µs)", [value * 1e6 for value in trips])
+    print(f"servers up after {stage.ledger.servers_s:.1f} s")
+
+
+def round_trips(stage, count):
+    """Seconds of each token's way, less the step that the actor itself measured."""
+    idle = Workload("benchmarks.idle:Idle", {})
+    trips = []
+    with stage._actor(stage._next_server(), idle, "time") as (actor, _ready):
+        for _ in range(count):
+            begin = time.perf_counter()
+            answer = actor.ask({"steps": 1}, 10.0)
+            trips.append(time.perf_counter() - begin - answer["metrics"]["step_time_s"])
+    return trips
+
+
+def show(name, values):
+    """Print one row."""
+    p95 = statistics.quantiles(values, n=20)[-1]
+    print(f"{name:38} {len(values):6} {statistics.median(values):9.1f} {p95:9.1f} {max(values):9.1f}")
+
+
+if __name__ == "__main__":
+    main()
