@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fixtures.models import models
 from perfgate import tasks
-from perfgate.stage.conductor import Effort, Stage
+from perfgate.stage.conductor import Effort, Stage, on_core
 from perfgate.workload import Workload
 
 
@@ -31,10 +31,11 @@ def main():
     try:
         ends = []
         for _ in range(options.launches):
-            with stage._actor(stage._next_server(), training, "time") as (actor, _ready):
+            with stage.actor(stage.next_server(), training, "time"):
                 begin = time.perf_counter()
             ends.append(time.perf_counter() - begin)
-        trips = round_trips(stage, options.tokens)
+        with on_core(stage.core):
+            trips = round_trips(stage, options.tokens)
     finally:
         stage.close()
     print(f"{'':38} {'n':>6} {'median':>9} {'p95':>9} {'max':>9}")
@@ -48,7 +49,7 @@ def round_trips(stage, count):
     """Seconds of each token's way, less the step that the actor itself measured."""
     idle = Workload("benchmarks.idle:Idle", {})
     trips = []
-    with stage._actor(stage._next_server(), idle, "time") as (actor, _ready):
+    with stage.actor(stage.next_server(), idle, "time") as (actor, _ready):
         for _ in range(count):
             begin = time.perf_counter()
             answer = actor.ask({"steps": 1}, 10.0)

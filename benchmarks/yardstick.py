@@ -73,7 +73,8 @@ def main():
 
 def report(launches):
     """Print a row a case."""
-    print(f"{'case':28} {'launches':>8} {'step':>9} {'steps':>7} {'seconds':>8} {'yardsticks':>10} {'sampling':>8} {'share':>6}")
+    columns = ("case", "launches", "step", "steps", "seconds", "yardsticks", "sampling", "share")
+    print("{:28} {:>8} {:>9} {:>7} {:>8} {:>10} {:>8} {:>6}".format(*columns))
     shares = []
     for name, group in launches.items():
         valid = [launch for launch in group if not launch.invalid]
@@ -81,8 +82,8 @@ def report(launches):
         inside = statistics.median(spread(launch.metrics["step_time_s"]) for launch in valid)
         a, b = spread(seconds), spread([launch.in_yardsticks("step_time_s") for launch in valid])
         shares.append(b / a)
-        step = f"{statistics.median(seconds) * 1e3:.1f} ms"
-        print(f"{name:28} {len(valid):>8} {step:>9} {inside:>7.1%} {a:>8.1%} {b:>10.1%} {sampling(valid):>8.1%} {b / a:>6.2f}")
+        print(f"{name:28} {len(valid):>8} {statistics.median(seconds) * 1e3:>6.1f} ms {inside:>7.1%}", end=" ")
+        print(f"{a:>8.1%} {b:>10.1%} {sampling(valid):>8.1%} {b / a:>6.2f}")
     print(f"median share: {statistics.median(shares):.2f}")
 
 

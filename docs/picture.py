@@ -1,5 +1,6 @@
 """Draw a run's report as the picture that the README shows: python docs/picture.py RUN OUT.svg"""
 
+import io
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ WORST = 8
 def main(run_path: str, target: str) -> None:
     """Verdicts first (the worst of them), then each technique."""
     run = read(run_path)
-    console = Console(record=True, width=168, file=Path("/dev/null").open("w"))
+    console = Console(record=True, width=168, file=io.StringIO())
     console.print(f"[bold]{title(run)}[/bold]\n{subtitle(run)}\n{counts(run.verdicts)}")
     console.print(rich_table("Verdicts", verdict_table(run.verdicts).head(WORST)))
     for name, frame in technique_tables(run).items():

@@ -1,10 +1,8 @@
 """One pytest run, in one process or over xdist's workers: from the first case to run file and baselines."""
 
-import importlib.metadata
 import os
 import secrets
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,6 +14,7 @@ import pytest
 
 from perfgate.errors import UserError
 from perfgate.options import Options
+from perfgate.records.provenance import git_state, software
 from perfgate.reports.live import Live, one_line
 from perfgate.workload import Workload
 
@@ -27,7 +26,6 @@ PROGRAMS = {
     "generation": ("generation",),
     "forward": ("forward",),
 }
-LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "numpy", "perfgate")
 
 
 class Run:
@@ -276,27 +274,3 @@ def command() -> str:
 def relative(path: Path, folder: Path) -> str:
     """A path as short as it can be."""
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
-
-
-def git_state(folder: Path) -> tuple[str, bool]:
-    """Commit and whether anything differs from it; empty outside of git."""
-
-    def ask(*arguments: Sequence[str] | str) -> str:
-        words = ["git", "-C", str(folder), *map(str, arguments)]
-        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-
-    try:
-        return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain", "--untracked-files=no"))
-    except FileNotFoundError:
-        return "", False
-
-
-def software() -> dict[str, str]:
-    """Versions of Python and of the libraries under test, without importing them."""
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

@@ -34,13 +34,19 @@ class Channel:
     def receive(self, timeout_s: float | None = None) -> dict[str, Any] | None:
         """Wait for one message; ``None`` when the other side has closed its end.
 
+        A time-out needs a pipe that does not block; where the other side shares the core, its answer is often there by
+        the time that ``send`` returns, and reading without asking first saves a call.
+
         Raises:
             TimeoutError: nothing complete arrived in time.
         """
         while (end := self._buffer.find(b"\n")) < 0:
-            if timeout_s is not None and not self._poll.poll(timeout_s * 1000):
-                raise TimeoutError(f"no answer within {timeout_s:g} s")
-            chunk = os.read(self.read_fd, CHUNK_BYTES)
+            try:
+                chunk = os.read(self.read_fd, CHUNK_BYTES)
+            except BlockingIOError:
+                if not self._poll.poll(None if timeout_s is None else timeout_s * 1000):
+                    raise TimeoutError(f"no answer within {timeout_s:g} s") from None
+                continue
             if not chunk:
                 return None
             self._buffer += chunk

@@ -301,6 +301,16 @@ def test_why_a_baseline_moved_is_stored_with_it() -> None:
     assert (replaced.commit, replaced.date) == ("4567cdef", "2026-02-03T04:05:06+00:00")
 
 
+def test_numbers_in_units_of_another_yardstick_are_left_out() -> None:
+    before = timed_baseline([[0.02], [0.021]])
+    first, second = before.launches
+    measured = {name: (value, 4.0) for name, (value, _) in second.metrics.items()}
+    found = replace(before, launches=(replace(first, yardstick=0), replace(second, metrics=measured)))
+
+    assert found.yardsticks(TIME) == {second.session: [4.0]}
+    assert found.values(TIME) == before.values(TIME)
+
+
 def test_an_improvement_of_one_metric_keeps_the_history_of_the_others() -> None:
     before = moved("new", ["new", "new"], None, [Launch(CASE, WORKLOAD, 0, {TIME: 0.03, MEMORY: 5e6})])
     now = [Launch(CASE, WORKLOAD, 0, {TIME: 0.031, MEMORY: 4e6})]

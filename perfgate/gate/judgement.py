@@ -73,16 +73,15 @@ def _stored(
     held = Held(case, what.name, typical(stored), statistics.median(values), len(values), tolerance)
     demoted = ""
     if what.kind != "noisy":
-        everything = [value for group in stored.values() for value in group]
-        if agree(values) and agree(everything):
+        if agree(values) and all(map(agree, stored.values())):
             return exact_verdict(held)
         demoted = "demoted to noisy: its launches do not agree"
     count = sum(map(len, stored.values()))
-    if count < MIN_BASELINE_LAUNCHES or len(stored) < MIN_BASELINE_SESSIONS:
-        return young_verdict(held, count, len(stored))
     yardsticks, ratios = baseline.yardsticks(what.name), [launch.in_yardsticks(what.name) for launch in now]
     if what.kind == "noisy" and sum(map(len, yardsticks.values())) == count and None not in ratios:
         stored, values = yardsticks, [ratio for ratio in ratios if ratio is not None]
+    if count < MIN_BASELINE_LAUNCHES or len(stored) < MIN_BASELINE_SESSIONS:
+        return young_verdict(held, statistics.median(values) / typical(stored) - 1, count, len(stored))
     found = against_sessions(logarithms(stored), [math.log(value) for value in values])
     return noisy_verdict(held, found, alpha, tolerance, demoted or prior_note(found))
 
@@ -138,7 +137,8 @@ def _recorded(
     threshold = tolerance * DELTA_MIN_SHARE
     if duets := paired(before, now, what.name):
         return noisy_verdict(held, of_pairs(duets), alpha, threshold, demoted)
-    if what.kind == "noisy":
+    versions = {launch.details.get("yardstick_version") for launch in (*before, *now)}
+    if what.kind == "noisy" and len(versions) == 1:
         ratios = [[launch.in_yardsticks(what.name) for launch in side] for side in (before, now)]
         if all(ratio is not None for side in ratios for ratio in side):
             old, new = ([ratio for ratio in side if ratio is not None] for side in ratios)

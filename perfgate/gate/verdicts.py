@@ -88,9 +88,8 @@ def noisy_verdict(held: Held, found: Difference | None, alpha: float, threshold:
 TOO_FEW = "too few launches to know how much they vary"
 
 
-def young_verdict(held: Held, launches: int, sessions: int) -> Verdict:
-    """A time whose baseline does not yet know how much it varies."""
-    change = held.candidate / held.reference - 1
+def young_verdict(held: Held, change: float, launches: int, sessions: int) -> Verdict:
+    """A time whose baseline does not yet know how much it varies; ``change`` is shown and decides nothing."""
     why = (
         f"baseline too young: {launches} launches from {sessions} "
         f"{'session' if sessions == 1 else 'sessions'}, {MIN_BASELINE_LAUNCHES} from {MIN_BASELINE_SESSIONS} are needed"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.errors import UserError
+from perfgate.records.launch import YARDSTICK_VERSION
 
 SCHEMA = "perfgate.baseline/1"
 MAX_SESSIONS = 20
@@ -25,6 +26,7 @@ LAUNCH_KEYS = {
     "device": str,
     "commit": str,
     "date": str,
+    "yardstick": int,
     "metrics": dict,
 }
 
@@ -36,6 +38,7 @@ class StoredLaunch:
     Attributes:
         session: id of the run it came from.
         metrics: by name, the value in the metric's unit and, where there was a yardstick, in yardsticks.
+        yardstick: version of that yardstick.
     """
 
     session: str
@@ -44,6 +47,7 @@ class StoredLaunch:
     commit: str
     date: str
     metrics: Mapping[str, tuple[float, float | None]]
+    yardstick: int = YARDSTICK_VERSION
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,9 @@ class Baseline:
         return self._by_session(name, 0)
 
     def yardsticks(self, name: str) -> dict[str, list[float]]:
-        """Values by session, in yardsticks; launches without one are left out."""
-        return self._by_session(name, 1)
+        """Values by session, in yardsticks; launches without one, or with one of another version, are left out."""
+        same = tuple(launch for launch in self.launches if launch.yardstick == YARDSTICK_VERSION)
+        return replace(self, launches=same)._by_session(name, 1)
 
     def _by_session(self, name: str, position: int) -> dict[str, list[float]]:
         groups: dict[str, list[float]] = {}

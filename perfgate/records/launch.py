@@ -9,6 +9,7 @@ from typing import Any, Literal
 Side = Literal["candidate", "reference"]
 Value = float | list[float]
 TRIMMED_SHARE = 0.1
+YARDSTICK_VERSION = 1
 
 
 @dataclass(frozen=True)

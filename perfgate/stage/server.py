@@ -86,6 +86,7 @@ class Server:
         finally:
             os.close(their_read)
             os.close(their_write)
+        os.set_blocking(our_read, False)
         answer = self._receive(ANSWER_TIMEOUT_S)
         if answer is None:
             raise UserError(f"fork server {self.name} ended:\n{tail(self.output)}")

@@ -18,11 +18,14 @@ class Yardstick(Program):
     """A step is matrix products over weights that do not fit the core's own caches, calls of small array functions from
     a Python loop, and a copy of memory, each timed apart: what a model's step is made of.
 
-    Their sizes are the unit in which baselines are stored: a change of any of them needs a new ``VERSION``.
+    Their sizes are the unit in which baselines are stored: a change of any of them needs a new ``VERSION``, here and in
+    ``perfgate.records.launch``; numbers in units of another version are not compared.
     """
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, version: int) -> None:
         del device
+        if version != VERSION:
+            raise ValueError(f"yardstick {version} was asked for, this is {VERSION}")
         self.inputs = numbers(96, 384)
         self.weights = itertools.cycle(numbers(24, 384, 384))
         self.outputs = np.empty_like(self.inputs)

@@ -1,0 +1,32 @@
+"""Where a run came from: commit and versions."""
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "numpy", "perfgate")
+
+
+def git_state(folder: Path) -> tuple[str, bool]:
+    """Commit and whether anything differs from it; empty outside of git."""
+
+    def ask(*arguments: str) -> str:
+        words = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+
+    try:
+        return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain", "--untracked-files=no"))
+    except FileNotFoundError:
+        return "", False
+
+
+def software() -> dict[str, str]:
+    """Versions of Python and of the libraries under test, without importing them."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,53 @@
+"""What the documents tell people to type really does what they say; pictures and links lead somewhere."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+
+
+def blocks(page: Path) -> list[list[str]]:
+    """Commands of each console block, without the remarks behind them."""
+    found = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
+    return [[line.partition("#")[0].strip() for line in block.splitlines() if line.strip()] for block in found]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} names {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_exist_and_know_their_options(page):
+    known = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help"], capture_output=True, text=True, cwd=ROOT, check=True
+    ).stdout
+    for command in (command for block in blocks(page) for command in block):
+        words = [word for word in command.split() if "=" not in word or word.startswith("-")]
+        program = words[0]
+        assert program in ("perfgate", "python", "rm") or (ROOT / program).exists(), command
+        for option in re.findall(r"--perf-[a-z]+", command):
+            assert option in known, command
+
+
+@pytest.mark.long
+def test_the_walk_through_a_regression_does_what_it_says(tmp_path):
+    page = ROOT / "docs" / "a-regression-caught.md"
+    commands = [command for block in blocks(page) for command in block]
+    environment = os.environ | {"CASE": "test_batch_size[gpt2-quick-1]", "BASELINES": str(tmp_path / "baselines")}
+    codes = [
+        subprocess.run(["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        for command in commands
+    ]
+    assert [done.returncode for done in codes] == [0, 0, 0, 0, 1, 1], [done.stdout[-1500:] for done in codes]
+    slow, hungry = codes[-2:]
+    assert "test_batch_size[gpt2-quick-1]: step_time_s got worse by +" in slow.stdout
+    assert "peak_memory_bytes got worse" not in slow.stdout
+    assert "test_batch_size[gpt2-quick-1]: peak_memory_bytes got worse by +" in hungry.stdout
