@@ -4,6 +4,7 @@ A workload built with no settings is vanilla: what every setting of the same mod
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from perfgate.errors import UserError
@@ -50,7 +51,8 @@ def training(
     """
     if loop not in LOOPS:
         raise UserError(f"training: unknown loop {loop!r}; choose {' or '.join(LOOPS)}")
-    return _workload(LOOPS[loop], resolve(model), TRAINING_TASKS, task, TRAINING_DEFAULTS, settings, seed)
+    workload = _workload(LOOPS[loop], resolve(model), TRAINING_TASKS, task, TRAINING_DEFAULTS, settings, seed)
+    return workload if loop == "trainer" else replace(workload, setting={"loop": loop, **workload.setting})
 
 
 def generation(model: Model | str | Path, *, task: str | None = None, seed: int = 0, **settings: Json) -> Workload:
@@ -107,7 +109,8 @@ def _workload(
     chosen, class_name = model.class_for(task, accepted)
     fixed = {"model": {"class": class_name, **model.source}, "task": chosen, "seed": seed, **(extra or {})}
     vanilla = Workload(program, {**fixed, **defaults})
-    return Workload(program, {**fixed, **defaults, **settings}, model.name, dict(settings), vanilla.sha256)
+    named = {"task": task} if task else {}
+    return Workload(program, {**fixed, **defaults, **settings}, model.name, {**named, **settings}, vanilla.sha256)
 
 
 def _check(settings: Mapping[str, Json], defaults: Mapping[str, Json]) -> None:

@@ -47,6 +47,13 @@ def work(name="Spin", **params):
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs a suite."""
+    for item in items:
+        if {"suite", "run"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("measures")
+
+
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> Suite:
     """An empty suite."""

@@ -103,7 +103,12 @@ def test_no_process_is_left_when_the_run_is_ended_from_outside(suite, how):
     pids = suite.path / "pids.json"
     suite.write(f"def test_it(perf):\n    perf(work('HangInChild', pid_file={str(pids)!r}))")
     run = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "perf_tests"], cwd=suite.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [sys.executable, "-m", "pytest", "perf_tests"],
+        cwd=suite.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # A shell's background job ignores Ctrl-C, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for(lambda: pids.exists() and pids.read_text().endswith("]"))
     servers = servers_of(run.pid)

@@ -45,12 +45,13 @@ def undecided(verdicts: Sequence[Verdict], again: str, update: str | None) -> li
             lines.append(f"Add this machine's next session with: {again} --perf-update more")
     seen = [verdict.smallest_detectable for verdict in verdicts if verdict.smallest_detectable is not None]
     if seen:
-        middle = sorted(seen)[len(seen) // 2]
-        count = len(verdicts) - len(young)
-        lines.append(
-            f"{count} inconclusive: launches vary too much here to tell; changes of {percent(min(seen), '')} to "
-            f"{percent(max(seen), '')} (half of them from {percent(middle, '')}) would have been seen."
+        low, middle, high = (percent(value, "") for value in (min(seen), sorted(seen)[len(seen) // 2], max(seen)))
+        could = (
+            f"a change of {low}"
+            if len(seen) == 1
+            else f"changes of {low} to {high}, by case, half of them of {middle},"
         )
+        lines.append(f"{len(seen)} inconclusive: launches vary too much here to tell; {could} would have been seen.")
     return lines
 
 

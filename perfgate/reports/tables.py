@@ -12,6 +12,7 @@ from perfgate.records.runfile import Run
 from perfgate.records.verdict import Verdict
 
 ORDER = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
+ANYWHERE = ""
 TIMES = ("time_to_first_token_s", "time_per_output_token_s")
 
 
@@ -37,18 +38,20 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 def setting_rows(run: Run) -> list[dict[str, Any]]:
     """One mapping a case: technique, model, setting, its metrics in their units, and ratios to vanilla.
 
-    Vanilla is the workload with every setting at its default, wherever in the run it was measured.
+    Vanilla is the workload with every setting at its default, measured in the same file or else anywhere in the run.
     """
     found = {case: medians(launches) for case, launches in run.by_case().items()}
     lines = workload_lines(run)
-    by_workload: dict[str, Mapping[str, float]] = {}
+    measured: dict[tuple[str, str], Mapping[str, float]] = {}
     for case, line in lines.items():
         if found.get(case):
-            by_workload.setdefault(line["workload"], found[case])
+            for place in (file_of(case), ANYWHERE):
+                measured.setdefault((place, line["workload"]), found[case])
     rows = []
     for case, line in lines.items():
         values = found.get(case, {})
-        vanilla = by_workload.get(line["vanilla"] or "", {})
+        identity = line["vanilla"] or ""
+        vanilla = measured.get((file_of(case), identity)) or measured.get((ANYWHERE, identity), {})
         row = {"technique": line["technique"], "model": line["model"], "case": case, "setting": words(line["setting"])}
         ratios = {
             f"{name}_to_vanilla": values[name] / vanilla[name]
@@ -78,7 +81,7 @@ def technique_tables(run: Run) -> dict[str, pd.DataFrame]:
 
 def group_of(row: Mapping[str, Any]) -> str:
     """Folder and technique: ``training / batch_size``."""
-    folder = str(row["case"]).partition("::")[0].rpartition("/")[0]
+    folder = file_of(str(row["case"])).rpartition("/")[0]
     return f"{folder} / {row['technique']}" if folder else str(row["technique"])
 
 
@@ -124,6 +127,11 @@ def words(setting: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in setting.items()) or "defaults"
 
 
+def file_of(case: str) -> str:
+    """The test file of a case's id."""
+    return case.partition("::")[0]
+
+
 def test_of(case: str) -> str:
     """The test function of a case's id."""
     return case.rpartition("::")[2].partition("[")[0]
@@ -135,8 +143,8 @@ def shown(name: str, value: float | None) -> str | None:
 
 
 def number(value: float | None) -> str | None:
-    """Four digits."""
-    return None if value is None else f"{value:.4g}"
+    """Four digits, without an exponent."""
+    return None if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def ratio(value: float | None) -> str | None:
