@@ -98,7 +98,7 @@ class Run:
             if self._live is not None:
                 capture = self.config.pluginmanager.getplugin("capturemanager")
                 with capture.global_and_fixture_disabled():
-                    self._live.show(f"{case}: {what}")
+                    self._live.show(case, what)
 
         return tell
 

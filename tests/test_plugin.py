@@ -220,3 +220,12 @@ def test_other_tests_are_left_alone(suite):
     result.assert_outcomes(passed=1)
     assert "measured" not in result.stdout.str()
     assert not (suite.path / "perf_output").exists()
+
+
+def test_a_terminal_shows_the_launch_and_the_time_left_on_a_line_that_is_rewritten(suite):
+    suite.write("@pytest.mark.parametrize('number', range(2))\ndef test_it(perf, number):\n    perf(work())")
+    child = suite.pytester.spawn_pytest("perf_tests")
+    child.expect_exact("\r\x1b[2K[1/2] memory launch 1 of 2  test_case.py::test_it[0]")
+    child.expect_exact("\r\x1b[2K[1/2] launch 2 of 2  test_case.py::test_it[0]")
+    child.expect(r"\[2/2\] launch 1 of 2, \d+ s left  test_case.py::test_it\[1\]")
+    child.expect("2 passed")

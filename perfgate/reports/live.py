@@ -30,11 +30,11 @@ class Live:
         self._begin = time.monotonic()
         self._shown = False
 
-    def show(self, text: str) -> None:
-        """Rewrite the live line; does nothing where there is no terminal."""
+    def show(self, case: str, what: str) -> None:
+        """Rewrite the live line, with the case last, as it may not fit; does nothing where there is no terminal."""
         if self._terminal:
             width = terminal_width()
-            line = f"[{self._done + 1}/{self._cases}] {text}{self.left()}"
+            line = f"[{self._done + 1}/{self._cases}] {what}{self.left()}  {case}"
             self._stream.write(f"{CLEAR_LINE}{line[: width - 1]}")
             self._stream.flush()
             self._shown = True
