@@ -72,3 +72,10 @@ def test_a_whole_run_never_imports_torch_in_the_parent(suite):
         "import sys\ndef pytest_sessionfinish():\n    assert not {'torch', 'transformers'} & set(sys.modules)\n"
     )
     suite.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("program", ["generation", "forward", "trainer", "accelerated"])
+def test_what_is_slow_to_import_comes_with_the_program_and_not_in_each_actor(program):
+    code = f"import sys, perfgate.actor.programs.{program}; print('transformers.modeling_utils' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
