@@ -17,7 +17,7 @@ AUTO_CLASSES = {
 }
 TIERS = ("smoke", "quick", "standard", "full")
 SOURCES = ("config", "folder", "package")
-KEYS = {"tier", "classes", "subfolder", "sha256", "tokenizer", *SOURCES}
+KEYS = {"tier", "classes", "subfolder", "sha256", *SOURCES}
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Model:
             raise UserError(
                 f"{where}: {name!r} needs 'classes' by task, and a 'tier' that is one of {', '.join(TIERS)}"
             )
-        source = {key: shape[key] for key in (*SOURCES, "subfolder", "sha256", "tokenizer") if key in shape}
+        source = {key: shape[key] for key in (*SOURCES, "subfolder", "sha256") if key in shape}
         return cls(name, source, dict(shape["classes"]), shape.get("tier", "quick"))
 
     @classmethod

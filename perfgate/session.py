@@ -5,7 +5,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,7 @@ def with_derived(launch: Launch) -> Launch:
         derived["samples_per_s"] = launch.samples / typical_s
     if launch.tokens:
         derived["tokens_per_s"] = launch.tokens / typical_s
-    return Launch.from_json({**launch.to_json(), "metrics": {**launch.metrics, **derived}})
+    return replace(launch, metrics={**launch.metrics, **derived})
 
 
 def require_workload(value: object) -> Workload:

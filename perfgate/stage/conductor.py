@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -257,14 +257,12 @@ def on_core(core: int | None) -> Iterator[None]:
 
 def completed(start: Launch, metrics: dict[str, Value], ready: dict[str, Any], details: Any = None) -> Launch:
     """A launch that went through."""
-    values = {**start.to_json(), "metrics": metrics, "samples": ready["samples"], "tokens": ready["tokens"]}
-    return Launch.from_json({**values, "details": details})
+    return replace(start, metrics=metrics, samples=ready["samples"], tokens=ready["tokens"], details=details or {})
 
 
 def failed(start: Launch, failure: LaunchFailed) -> Launch:
     """A launch that ended early, with the reason and the end of what it printed."""
-    launch = start.rejected(failure.reason, failure.fault)
-    return Launch.from_json({**launch.to_json(), "details": {"output": tail(failure.output)}})
+    return replace(start.rejected(failure.reason, failure.fault), details={"output": tail(failure.output)})
 
 
 def columns(steps: list[dict[str, float]]) -> dict[str, Value]:

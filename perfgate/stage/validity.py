@@ -1,6 +1,7 @@
 """Whether a launch may be used: did the machine disturb it?"""
 
 import statistics
+from dataclasses import replace
 
 from perfgate.records.launch import Launch
 
@@ -14,7 +15,7 @@ def judge(launch: Launch, wall_s: list[float], process_s: list[float]) -> Launch
     The yardstick only computes: where its time on the wall is far above its time on the processor, something else had
     the core. Steps that still drift when the launch ends have not settled.
     """
-    launch = Launch.from_json({**launch.to_json(), "yardstick_s": wall_s})
+    launch = replace(launch, yardstick_s=wall_s)
     share = statistics.median(wall_s) / max(statistics.median(process_s), 1e-9)
     if share > CONTENDED:
         return launch.rejected(f"contended: other processes took {1 - 1 / share:.0%} of the core")
