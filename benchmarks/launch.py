@@ -14,7 +14,8 @@ from pathlib import Path
 
 from fixtures.models import models
 from perfgate import tasks
-from perfgate.stage.conductor import Effort, Stage, on_core
+from perfgate.stage.conductor import Effort, Stage
+from perfgate.stage.passes import on_core
 from perfgate.workload import Workload
 
 
@@ -39,10 +40,10 @@ def main():
     finally:
         stage.close()
     print(f"{'':38} {'n':>6} {'median':>9} {'p95':>9} {'max':>9}")
-    show("launch beyond set-up (ms)", [value * 1e3 for value in stage.ledger.fork_s[: options.launches]])
+    show("launch beyond set-up (ms)", [value * 1e3 for value in stage.timesheet.fork_s[: options.launches]])
     show("ending a launch (ms)", [value * 1e3 for value in ends])
     show("token, there and back (µs)", [value * 1e6 for value in trips])
-    print(f"servers up after {stage.ledger.servers_s:.1f} s")
+    print(f"servers up after {stage.timesheet.servers_s:.1f} s")
 
 
 def round_trips(stage, count):

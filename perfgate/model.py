@@ -13,6 +13,7 @@ AUTO_CLASSES = {
     "seq2seq-lm": "AutoModelForSeq2SeqLM",
     "masked-lm": "AutoModelForMaskedLM",
     "sequence-classification": "AutoModelForSequenceClassification",
+    "image-classification": "AutoModelForImageClassification",
     "embedding": "AutoModel",
 }
 TIERS = ("smoke", "quick", "standard", "full")

@@ -1,12 +1,13 @@
 """What a run was asked to do: command line over ini file over default."""
 
+import shutil
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from perfgate.errors import UserError
+from perfgate.errors import UserError, nearest
 from perfgate.model import TIERS
 from perfgate.records.metrics import check_names
 from perfgate.records.store import MODES
@@ -35,8 +36,10 @@ class Option:
         return f"perf_{self.name}"
 
 
+DEVICES = ("auto", "cpu", "none")
 OPTIONS = (
-    Option("device", "auto", "DEVICE", "where to measure: auto or cpu", ("auto", "cpu")),
+    Option("device", "auto", "DEVICE", "where to measure: auto, cpu, or none for the dry run alone", DEVICES),
+    Option("ref", "", "PYTHON", "interpreter to hold this one against; with --perf-device none"),
     Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
     Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
     Option("reason", "", "TEXT", "why baselines move; needed by --perf-update all, and stored with them"),
@@ -64,6 +67,7 @@ class Options:
     shard: tuple[int, int]
     root: str
     strict: bool
+    reference: str
     preload: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -89,9 +93,12 @@ def read_options(config: pytest.Config) -> Options:
         UserError: naming the option, its value and what it may be.
     """
     values: dict[str, str] = {}
+    named = set()
     for option in OPTIONS:
         given = config.getoption(option.flag)
         value = str(config.getini(option.ini) if given is None else given)
+        if given is not None or value != option.default:
+            named.add(option.name)
         if option.choices and value not in option.choices and value != option.default:
             raise UserError(f"{option.flag} is {value!r}{nearest(value, option.choices)}")
         values[option.name] = value
@@ -99,6 +106,13 @@ def read_options(config: pytest.Config) -> Options:
         raise UserError("--perf-update all replaces stored numbers; say why with --perf-reason 'WHY'")
     if values["update"] and values["baselines"].startswith("git:"):
         raise UserError("--perf-update cannot write to --perf-baselines git:REV; name a folder")
+    if values["ref"] and values["device"] != "none":
+        raise UserError("--perf-ref compares what a dry run tells; add --perf-device none")
+    if values["ref"] and values["update"]:
+        raise UserError("--perf-ref compares two interpreters and stores nothing; leave out --perf-update")
+    reference = find_interpreter(values["ref"]) if values["ref"] else ""
+    if values["device"] == "none" and "tier" not in named:
+        values["tier"] = "quick"
     strict = config.getoption("--perf-strict")
     return Options(
         device="cpu" if values["device"] == "auto" else values["device"],
@@ -112,8 +126,22 @@ def read_options(config: pytest.Config) -> Options:
         shard=read_shard(values["shard"]),
         root=values["root"].strip("/"),
         strict=bool(config.getini("perf_strict") if strict is None else strict),
+        reference=reference,
         preload=tuple(config.getini("perf_preload")),
     )
+
+
+def find_interpreter(name: str) -> str:
+    """The path of an interpreter.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    path = Path(name).expanduser()
+    found = shutil.which(str(path / "bin" / "python") if path.is_dir() else str(path))
+    if not found:
+        raise UserError(f"--perf-ref is {name!r}; it must be a Python interpreter, or the folder of its environment")
+    return found
 
 
 def positive(where: str, value: Any, whole: bool = False) -> float:
@@ -133,12 +161,6 @@ def read_shard(value: str) -> tuple[int, int]:
     if not (slash and first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count)):
         raise UserError(f"--perf-shard is {value!r}; it must be I/N with I from 1 to N, like 2/4")
     return int(first), int(count)
-
-
-def nearest(value: str, known: tuple[str, ...]) -> str:
-    """What it may be, and what was perhaps meant."""
-    close = get_close_matches(value, known, 1)
-    return f"; it may be {', '.join(known)}{f' (did you mean {close[0]}?)' if close else ''}"
 
 
 def check_marker(where: str, arguments: tuple[Any, ...], values: dict[str, Any]) -> None:

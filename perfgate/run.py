@@ -55,8 +55,14 @@ class Run:
     def headline(self) -> str:
         """Machine, tier and baselines, for the header."""
         from perfgate.records.machine import this_machine
+        from perfgate.records.portable import pair_of
 
-        return f"machine {this_machine().name}, tier {self.options.tier}, baselines {self.options.baselines}"
+        where = f"machine {this_machine().name}"
+        if self.options.device == "none":
+            where = f"no device, {pair_of(software())}"
+        if self.options.reference:
+            return f"{where}, tier {self.options.tier}, against {self.options.reference}"
+        return f"{where}, tier {self.options.tier}, baselines {self.options.baselines}"
 
     def measure(
         self, item: pytest.Item, workload: Workload, tolerances: Mapping[str, float], marked: Mapping[str, Any]
@@ -105,6 +111,7 @@ class Run:
     def _open(self) -> "Session":
         if self._session is None:
             from perfgate.records.machine import this_machine
+            from perfgate.records.portable import PortableStore, pair_of
             from perfgate.records.store import Store, open_root
             from perfgate.session import Session
             from perfgate.stage.conductor import Effort
@@ -112,9 +119,11 @@ class Run:
             options = self.options
             root = self._stack.enter_context(open_root(options.baselines, self.config.rootpath))
             part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
-            effort = Effort(launches=options.launches, timeout_s=options.timeout_s)
-            store = Store(root, this_machine().name)
-            self._session = Session(store, part, self._preload, effort, self.pairs, options.strict, options.update)
+            effort = Effort(launches=options.launches, timeout_s=options.timeout_s, device=options.device)
+            stores = Store(root, this_machine().name), PortableStore(root, pair_of(software()))
+            self._session = Session(
+                *stores, part, self._preload, effort, self.pairs, options.strict, options.update, options.reference
+            )
         return self._session
 
     # -- hooks -------------------------------------------------------------------------------------------------------
@@ -127,6 +136,8 @@ class Run:
         used = {name for item in cases for name in getattr(item, "fixturenames", [])}
         programs = [program for fixture, names in PROGRAMS.items() if fixture in used for program in names]
         modules = [f"perfgate.actor.programs.{name}" for name in (*programs, "yardstick")]
+        if programs:
+            modules.append("perfgate.actor.ledger.dry_run")
         self._preload = (*modules, *self.options.preload)
         if not cases or self.worker or self.config.option.collectonly:
             return
@@ -209,18 +220,22 @@ class Run:
     def _finish(self) -> None:
         from perfgate.records import runfile
         from perfgate.records.machine import this_machine
+        from perfgate.records.portable import pair_of
 
         parts = sorted(self.output.glob(f"{self.run_id}.*.part"))
         if not parts:
             return
         commit, dirty = git_state(self.config.rootpath)
+        machine: dict[str, Any] = this_machine().to_json()
+        if self.options.device == "none":
+            machine = {"name": f"portable/{pair_of(software())}", "device": "none"}
         header = {
             "schema": runfile.SCHEMA,
             "run_id": self.run_id,
             "created": self.created,
             "commit": commit,
             "dirty": dirty,
-            "machine": this_machine().to_json(),
+            "machine": machine,
             "software": software(),
             "options": self.options.to_json(),
         }

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.errors import UserError
-from perfgate.gate.judgement import against_baseline
+from perfgate.gate.judgement import against_baseline, beside_nearest, compare
 from perfgate.gate.outcome import Outcome, decide
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch, medians
+from perfgate.records.portable import PortableStore
 from perfgate.records.runfile import Writer
 from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
@@ -46,12 +47,14 @@ class Result:
         metrics: median over the valid launches, by name.
         verdicts: one for each gated metric.
         outcome: how the case ends.
+        remark: what else one should know, as a clause.
     """
 
     case: str
     metrics: Mapping[str, float]
     verdicts: tuple[Verdict, ...]
     outcome: Outcome
+    remark: str = ""
 
 
 class Session:
@@ -59,28 +62,34 @@ class Session:
 
     Args:
         store: baselines of this machine.
+        portable: baselines of these versions of torch and transformers.
         part: the file that this process's lines go to, to be merged into the run file.
         preload: modules that the fork servers import.
         effort: how much to measure.
         pairs: noisy case-metric pairs of the suite.
         strict: fail where one could not tell.
         update: update mode of this run, if any.
+        reference: another interpreter to hold this one against, in place of what is stored.
     """
 
     def __init__(
         self,
         store: Store,
+        portable: PortableStore,
         part: Path,
         preload: Sequence[str],
         effort: Effort,
         pairs: int,
         strict: bool,
         update: str | None,
+        reference: str | None = None,
     ) -> None:
         self._store = store
+        self._portable = portable
         self._writer = Writer(part)
         self._folder = Path(tempfile.mkdtemp(prefix="perfgate-"))
-        self.stage = Stage(preload, self._folder, effort)
+        alone = effort.device == "none"
+        self.stage = Stage(preload, self._folder, effort, servers=1 if alone else 2, reference=reference)
         self._pairs = pairs
         self._strict = strict
         self._update = update
@@ -91,12 +100,12 @@ class Session:
         Raises:
             UserError: its baseline cannot be read, or the programs' libraries are missing.
         """
-        baseline = self._store.get(case.id)
-        self.stage.start()
+        baseline = None if self.stage.effort.device == "none" else self._store.get(case.id)
+        self.start()
         begin = time.perf_counter()
         launches = [with_derived(launch) for launch in self.stage.measure(case.id, workload, progress)]
         took_s = time.perf_counter() - begin
-        verdicts = against_baseline(case.id, workload.sha256, launches, baseline, case.tolerances, self._pairs)
+        verdicts, remark = self._judge(case, workload, launches, baseline)
         faulty = [launch for launch in launches if launch.fault]
         outcome = decide(
             verdicts,
@@ -106,8 +115,43 @@ class Session:
             accept=case.accept,
             output=faulty[-1].details.get("output", "") if faulty else "",
         )
-        self._writer.write(lines(case, workload, launches, baseline, verdicts, outcome, took_s))
-        return Result(case.id, medians(launches), tuple(verdicts), outcome)
+        held = [baseline, self._portable.get(case.id)]
+        self._writer.write(lines(case, workload, launches, held, verdicts, outcome, took_s))
+        candidates = [launch for launch in launches if launch.side == "candidate"]
+        return Result(case.id, medians(candidates), tuple(verdicts), outcome, remark)
+
+    def start(self) -> None:
+        """Start the servers.
+
+        Raises:
+            UserError: libraries are missing, or both interpreters have the same.
+        """
+        self.stage.start()
+        if (reference := self.stage.reference) and dict(reference.versions) == dict(self.stage.pool.versions):
+            named = ", ".join(f"{name} {version}" for name, version in reference.versions.items())
+            raise UserError(f"nothing differs between the two interpreters, both have {named}")
+
+    def _judge(
+        self, case: Case, workload: Workload, launches: Sequence[Launch], baseline: Baseline | None
+    ) -> tuple[list[Verdict], str]:
+        """Verdicts on what was measured and on what came of the dry run; and why there was none."""
+        dry = [launch for launch in launches if launch.pass_name == "dry" and launch.side == "candidate"]
+        failed = dry[0].invalid if dry else None
+        alone = self.stage.effort.device == "none"
+        if self.stage.reference:
+            before = [launch for launch in launches if launch.side == "reference"]
+            return compare({case.id: before}, {case.id: dry}, {case.id: case.tolerances}), failed or ""
+        verdicts = []
+        if not alone:
+            measured = [launch for launch in launches if launch.pass_name != "dry"]
+            verdicts = against_baseline(case.id, workload.sha256, measured, baseline, case.tolerances, self._pairs)
+        stored = self._portable.get(case.id)
+        usable = dry if alone or not failed else []
+        missing = {"missing": failed} if failed else {}
+        exact = against_baseline(case.id, workload.sha256, usable, stored, case.tolerances, self._pairs, **missing)
+        if stored is None and (nearest := self._portable.nearest(case.id, workload.sha256)):
+            exact = beside_nearest(exact, *nearest)
+        return verdicts + exact, "" if alone else failed or ""
 
     def close(self) -> None:
         """End all processes and close the part."""
@@ -120,7 +164,7 @@ def lines(
     case: Case,
     workload: Workload,
     launches: Sequence[Launch],
-    baseline: Baseline | None,
+    baselines: Sequence[Baseline | None],
     verdicts: Sequence[Verdict],
     outcome: Outcome,
     took_s: float,
@@ -138,11 +182,11 @@ def lines(
         "tolerance": dict(case.tolerances),
     }
     held: list[dict[str, Any]] = []
-    if baseline is not None:
+    for baseline in filter(None, baselines):
         sessions = {launch.session: launch.date for launch in baseline.launches}
         values = {name: baseline.values(name) for name in baseline.metrics}
         identity = {"workload": baseline.workload, "commit": baseline.commit, "date": baseline.date}
-        held = [{"kind": "baseline", "case": case.id, **identity, "sessions": sessions, "values": values}]
+        held.append({"kind": "baseline", "case": case.id, **identity, "sessions": sessions, "values": values})
     end = {"kind": "case", "case": case.id, "outcome": outcome.kind, "message": outcome.message, "took_s": took_s}
     judged = [{"kind": "verdict", **verdict.to_json()} for verdict in verdicts]
     return [head, *(launch.to_json() for launch in launches), *held, *judged, end]

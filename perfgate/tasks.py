@@ -4,10 +4,10 @@ A workload built with no settings is vanilla: what every setting of the same mod
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from perfgate.errors import UserError
+from perfgate.errors import UserError, nearest
 from perfgate.model import Model, resolve
 from perfgate.workload import Json, Workload
 
@@ -19,13 +19,70 @@ LOOPS = {
 GENERATION = f"{PROGRAMS}.generation:Generation"
 FORWARD = f"{PROGRAMS}.forward:Forward"
 
-TRAINING_TASKS = ("causal-lm", "sequence-classification", "masked-lm", "seq2seq-lm")
+TRAINING_TASKS = ("causal-lm", "sequence-classification", "masked-lm", "seq2seq-lm", "image-classification")
 GENERATION_TASKS = ("causal-lm", "seq2seq-lm")
-FORWARD_TASKS = ("masked-lm", "sequence-classification", "embedding", "causal-lm")
+FORWARD_TASKS = ("masked-lm", "sequence-classification", "embedding", "causal-lm", "image-classification")
 
 TRAINING_DEFAULTS: dict[str, Json] = {"batch_size": 8, "gradient_accumulation": 1, "sequence_length": 64}
 GENERATION_DEFAULTS: dict[str, Json] = {"batch_size": 1, "prompt_length": 128, "new_tokens": 16}
 FORWARD_DEFAULTS: dict[str, Json] = {"batch_size": 8, "sequence_length": 128}
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+TRAINING_PRECISIONS = ("fp32", "bf16", "bf16-amp", "fp16-amp")
+OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "adagrad", "rmsprop", "sgd")
+ATTENTIONS = ("default", "eager", "sdpa")
+COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
+
+# Settings by choice: what they may be, the default first. One at its default is left out of the parameters, so that a
+# setting which is added here does not change the identity of the workloads that were there before it.
+CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
+INFERENCE_CHOICES = {"precision": PRECISIONS, **CHOICES}
+TRAINING_CHOICES = {
+    "precision": TRAINING_PRECISIONS,
+    "optimizer": OPTIMIZERS,
+    "activation_checkpointing": (False, True),
+    "lora_rank": (0, 4, 8, 16, 32, 64, 128),
+    **CHOICES,
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """The settings of one kind of workload.
+
+    Attributes:
+        numbers: defaults of those that are positive whole numbers.
+        choices: what the others may be, the default first.
+    """
+
+    numbers: Mapping[str, Json]
+    choices: Mapping[str, tuple[Json, ...]]
+
+    def check(self, settings: Mapping[str, Json]) -> None:
+        """Refuse unknown names and values.
+
+        Raises:
+            UserError: naming what was perhaps meant.
+        """
+        for name, value in settings.items():
+            if name in self.choices:
+                if value not in self.choices[name] or isinstance(value, bool) != isinstance(
+                    self.choices[name][0], bool
+                ):
+                    raise UserError(f"setting {name!r} is {value!r}{nearest(value, self.choices[name])}")
+            elif name not in self.numbers:
+                raise UserError(f"unknown setting {name!r}{nearest(name, (*self.numbers, *self.choices))}")
+            elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UserError(f"setting {name!r} must be a positive whole number, not {value!r}")
+
+    def beyond_default(self, settings: Mapping[str, Json]) -> dict[str, Json]:
+        """The settings that a workload's parameters hold."""
+        return {name: value for name, value in settings.items() if value != self.choices.get(name, (None,))[0]}
+
+
+TRAINING = Known(TRAINING_DEFAULTS, TRAINING_CHOICES)
+GENERATING = Known(GENERATION_DEFAULTS, INFERENCE_CHOICES)
+PASSING = Known(FORWARD_DEFAULTS, INFERENCE_CHOICES)
 
 
 def training(
@@ -44,14 +101,16 @@ def training(
         loop: ``trainer`` for ``transformers.Trainer``, ``accelerate`` for a plain loop over ``Accelerator``.
         seed: of the weights and of the data.
         settings: ``batch_size`` (of a micro-batch), ``gradient_accumulation`` (micro-batches a step) and
-            ``sequence_length`` in tokens.
+            ``sequence_length`` in tokens; ``precision`` (``bf16`` holds the weights in it, ``bf16-amp`` and
+            ``fp16-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it),
+            ``activation_checkpointing``, ``lora_rank`` (0 trains all weights), ``attention`` and ``compile``.
 
     Raises:
         UserError: an unknown task, loop or setting, or a value out of range.
     """
     if loop not in LOOPS:
         raise UserError(f"training: unknown loop {loop!r}; choose {' or '.join(LOOPS)}")
-    workload = _workload(LOOPS[loop], resolve(model), TRAINING_TASKS, task, TRAINING_DEFAULTS, settings, seed)
+    workload = _workload(LOOPS[loop], resolve(model), TRAINING_TASKS, task, TRAINING, settings, seed)
     return workload if loop == "trainer" else replace(workload, setting={"loop": loop, **workload.setting})
 
 
@@ -63,12 +122,12 @@ def generation(model: Model | str | Path, *, task: str | None = None, seed: int 
         task: ``causal-lm`` or ``seq2seq-lm``; defaults to the model's first of these.
         seed: of the weights and of the prompts.
         settings: ``batch_size``, ``prompt_length`` and ``new_tokens``; prompts of a batch are ragged, padded on the
-            left.
+            left. ``precision`` of weights and arithmetic, ``attention`` and ``compile``.
 
     Raises:
         UserError: an unknown task or setting, or a value out of range.
     """
-    return _workload(GENERATION, resolve(model), GENERATION_TASKS, task, GENERATION_DEFAULTS, settings, seed)
+    return _workload(GENERATION, resolve(model), GENERATION_TASKS, task, GENERATING, settings, seed)
 
 
 def forward(
@@ -86,13 +145,14 @@ def forward(
         task: defaults to the model's first that applies.
         seed: of the weights and of the inputs.
         sentences: real text for the model's own tokenizer, repeated to fill the batch; random tokens where ``None``.
-        settings: ``batch_size`` and ``sequence_length`` (with sentences: the longest that is kept).
+        settings: ``batch_size`` and ``sequence_length`` (with sentences: the longest that is kept); ``precision``,
+            ``attention`` and ``compile``.
 
     Raises:
         UserError: an unknown task or setting, or a value out of range.
     """
     extra = {"sentences": sentences} if sentences else {}
-    return _workload(FORWARD, resolve(model), FORWARD_TASKS, task, FORWARD_DEFAULTS, settings, seed, extra)
+    return _workload(FORWARD, resolve(model), FORWARD_TASKS, task, PASSING, settings, seed, extra)
 
 
 def _workload(
@@ -100,22 +160,15 @@ def _workload(
     model: Model,
     accepted: tuple[str, ...],
     task: str | None,
-    defaults: Mapping[str, Json],
+    known: "Known",
     settings: Mapping[str, Json],
     seed: int,
     extra: Mapping[str, Json] | None = None,
 ) -> Workload:
-    _check(settings, defaults)
+    known.check(settings)
     chosen, class_name = model.class_for(task, accepted)
     fixed = {"model": {"class": class_name, **model.source}, "task": chosen, "seed": seed, **(extra or {})}
-    vanilla = Workload(program, {**fixed, **defaults})
+    params = {**fixed, **known.numbers, **known.beyond_default(settings)}
+    vanilla = Workload(program, {**fixed, **known.numbers})
     named = {"task": task} if task else {}
-    return Workload(program, {**fixed, **defaults, **settings}, model.name, {**named, **settings}, vanilla.sha256)
-
-
-def _check(settings: Mapping[str, Json], defaults: Mapping[str, Json]) -> None:
-    for name, value in settings.items():
-        if name not in defaults:
-            raise UserError(f"unknown setting {name!r}; known are {', '.join(defaults)}")
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UserError(f"setting {name!r} must be a positive whole number, not {value!r}")
+    return Workload(program, params, model.name, {**named, **settings}, vanilla.sha256)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from perfgate.options import Options
 from perfgate.records.baselines import Baseline
+from perfgate.records.metrics import metric
+from perfgate.records.portable import PortableStore, pair_of
 from perfgate.records.runfile import Run
 from perfgate.records.store import Store, moved_baseline
 
@@ -27,12 +29,20 @@ def update_baselines(run: Run, root: Path, options: Options) -> int:
         "date": header["created"],
         "reason": options.reason,
     }
-    moved: dict[str, Baseline] = {}
-    for case, launches in run.by_case().items():
-        verdicts = [verdict for verdict in run.verdicts if verdict.case == case]
-        baseline = moved_baseline(options.update or "", case, launches, verdicts, store.get(case), about)
-        if baseline is not None:
-            moved[case] = baseline
-    if moved:
-        store.put(moved, header["machine"], header["software"])
-    return len(moved)
+    portable = PortableStore(root, pair_of(header["software"]))
+    # What is exact says the same in every session, so a second one adds nothing.
+    modes = {False: options.update or "", True: "new" if options.update == "more" else options.update or ""}
+    count = set()
+    for exact, where in ((False, store), (True, portable)):
+        moved: dict[str, Baseline] = {}
+        for case, launches in run.by_case().items():
+            chosen = [launch for launch in launches if (launch.pass_name == "dry") == exact]
+            verdicts = [v for v in run.verdicts if v.case == case and metric(v.metric).portable == exact]
+            baseline = moved_baseline(modes[exact], case, chosen, verdicts, where.get(case), about)
+            if baseline is not None:
+                moved[case] = baseline
+        if moved:
+            about_machine = {"name": portable.pair} if exact else header["machine"]
+            where.put(moved, about_machine, header["software"])
+        count |= set(moved)
+    return len(count)

@@ -35,9 +35,11 @@ class Pace:
             raise Done
         if message.get("finish"):
             metrics: dict[str, Any] = {}
+            findings: dict[str, Any] = {}
             for instrument in reversed(self._instruments):
                 metrics |= instrument.finish()
-            self._channel.send({"metrics": metrics})
+                findings |= instrument.findings()
+            self._channel.send({"metrics": metrics, "findings": findings})
             raise Done
         self._device.synchronize()
         for instrument in self._instruments:

@@ -79,15 +79,20 @@ def perform(channel: Channel) -> int:
         return 0
     try:
         pad_heap()
-        device = devices.open_device(order["device"], order["core"], order["threads"])
         module, _, name = order["workload"]["program"].partition(":")
         build = getattr(importlib.import_module(module), name)
+        if order["pass"] == "dry":
+            channel.send(dry_answer(build, order))
+            return 0
+        device = devices.open_device(order["device"], order["core"], order["threads"])
         active = instruments.for_pass(order["pass"], device)
         for instrument in active:
             instrument.start()
         start = time.perf_counter()
         program = build(device=device, **order["workload"]["params"])
         setup_s = time.perf_counter() - start
+        for instrument in active:
+            instrument.built(program)
         gc.collect()
         channel.send({"ready": {"setup_s": setup_s, "samples": program.samples, "tokens": program.tokens}})
         program.drive(Pace(channel, active, device))
@@ -99,6 +104,23 @@ def perform(channel: Channel) -> int:
         channel.send({"error": {"reason": reason_of(error), "message": first_line(error)}})
         return 1
     return 0
+
+
+def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
+    """The ledgers of a dry run, or why there are none; ``silent`` where nobody would expect any."""
+    if not getattr(program, "dry_run", None):
+        return {"no_dry_run": f"program {program.__name__} has no dry counterpart", "silent": True}
+    from perfgate.actor.ledger.dry_run import NoDryRun, dry_run  # needs torch, which not every program does
+
+    try:
+        return {
+            "ledgers": {target: dry_run(program, order["workload"]["params"], target) for target in order["targets"]}
+        }
+    except NoDryRun as reason:
+        return {"no_dry_run": str(reason)}
+    except Exception as error:
+        traceback.print_exc()
+        return {"no_dry_run": first_line(error)}
 
 
 def reason_of(error: BaseException) -> str:

@@ -3,7 +3,10 @@
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+from perfgate.gate.growth import growth
 from perfgate.gate.statistics import Difference, against_sessions, of_pairs
 from perfgate.gate.verdicts import (
     MIN_BASELINE_LAUNCHES,
@@ -17,13 +20,13 @@ from perfgate.gate.verdicts import (
     typical,
     young_verdict,
 )
-from perfgate.records.baselines import Baseline
+from perfgate.records.baselines import Baseline, StoredLaunch
 from perfgate.records.launch import Launch
 from perfgate.records.metrics import METRICS, Metric, metric
 from perfgate.records.verdict import Verdict
 
 DELTA_MIN_SHARE = 1 / 3
-PASS_METRIC = {"memory": "peak_memory_bytes"}
+PASS_METRIC = {"memory": "peak_memory_bytes", "counters": "host_syncs", "dry": "operator_calls"}
 
 
 def against_baseline(
@@ -33,6 +36,7 @@ def against_baseline(
     baseline: Baseline | None,
     tolerances: Mapping[str, float],
     pairs: int,
+    missing: str = "stored, but not measured in this run",
 ) -> list[Verdict]:
     """Judge one case of a run.
 
@@ -43,6 +47,7 @@ def against_baseline(
         baseline: what is stored for the case on this machine, if anything.
         tolerances: largest acceptable change by metric, where the case names its own.
         pairs: noisy case-metric pairs of the whole suite, among which the chance of a false alarm is divided.
+        missing: why a stored metric may not be there.
     """
     verdicts = invalid_verdicts(case, launches)
     known = {verdict.metric for verdict in verdicts}
@@ -58,11 +63,23 @@ def against_baseline(
             tolerance = tolerances.get(name, metric(name).tolerance)
             verdicts.append(_stored(case, metric(name), launches, baseline, tolerance, share_of_alpha(pairs)))
     if baseline is not None:
-        why = "stored, but not measured in this run"
         for name in baseline.metrics:
             if name not in measured and name not in known:
-                verdicts.append(Verdict(case, name, "inconclusive", reference=typical(baseline.values(name)), why=why))
+                reference = typical(baseline.values(name))
+                verdicts.append(Verdict(case, name, "inconclusive", reference=reference, why=missing))
     return verdicts
+
+
+def beside_nearest(verdicts: Sequence[Verdict], pair: str, nearest: Baseline) -> list[Verdict]:
+    """Say with each new exact metric how it differs from the nearest pair of versions that is stored."""
+    told = []
+    for verdict in verdicts:
+        stored = nearest.values(verdict.metric)
+        if verdict.verdict == "new" and verdict.candidate is not None and stored and typical(stored):
+            change = verdict.candidate / typical(stored) - 1
+            verdict = replace(verdict, why=f"{change:+.2%} against {pair}, the nearest that is stored")
+        told.append(verdict)
+    return told
 
 
 def _stored(
@@ -74,7 +91,7 @@ def _stored(
     demoted = ""
     if what.kind != "noisy":
         if agree(values) and all(map(agree, stored.values())):
-            return exact_verdict(held)
+            return exact_verdict(held, grown(held, ledger_of(baseline.launches), ledger_of(now)))
         demoted = "demoted to noisy: its launches do not agree"
     count = sum(map(len, stored.values()))
     yardsticks, ratios = baseline.yardsticks(what.name), [launch.in_yardsticks(what.name) for launch in now]
@@ -132,7 +149,7 @@ def _recorded(
     demoted = ""
     if what.kind != "noisy":
         if agree(old) and agree(new):
-            return exact_verdict(held)
+            return exact_verdict(held, grown(held, ledger_of(before), ledger_of(now)))
         demoted = "demoted to noisy: its launches do not agree"
     threshold = tolerance * DELTA_MIN_SHARE
     if duets := paired(before, now, what.name):
@@ -144,6 +161,18 @@ def _recorded(
             old, new = ([ratio for ratio in side if ratio is not None] for side in ratios)
     found = against_sessions(logarithms({"": old}), [math.log(value) for value in new])
     return noisy_verdict(held, found, alpha, threshold, demoted or prior_note(found))
+
+
+def grown(held: Held, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Where a metric of the dry run or of the counters grew."""
+    if held.candidate <= held.reference:
+        return ""
+    return growth(held.metric, before, now)
+
+
+def ledger_of(launches: Sequence[Launch | StoredLaunch]) -> Mapping[str, Any]:
+    """The newest ledger among launches; empty where none has one."""
+    return next((launch.ledger for launch in reversed(launches) if launch.ledger), {})
 
 
 def prior_note(found: Difference | None) -> str:

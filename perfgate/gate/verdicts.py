@@ -52,8 +52,11 @@ class Held:
 
 
 def exact_verdict(held: Held, why: str = "") -> Verdict:
-    """A metric that repeats itself: more than the tolerance is worse, anything less than before is better."""
-    change = held.candidate / held.reference - 1
+    """A metric that repeats itself: more than the tolerance is worse, anything less than before is better.
+
+    A counter that was 0 has no relative change: its new value stands in its place.
+    """
+    change = held.candidate / held.reference - 1 if held.reference else held.candidate
     name: Name = "regressed" if change > held.tolerance + ROUNDING else "improved" if change < 0 else "pass"
     return held.verdict(name, why, change, change, change, held.tolerance)
 

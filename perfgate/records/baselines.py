@@ -9,12 +9,13 @@ import json
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from perfgate.errors import UserError
 from perfgate.records.launch import YARDSTICK_VERSION
+from perfgate.records.metrics import metric
 
 SCHEMA = "perfgate.baseline/1"
 MAX_SESSIONS = 20
@@ -39,6 +40,7 @@ class StoredLaunch:
         session: id of the run it came from.
         metrics: by name, the value in the metric's unit and, where there was a yardstick, in yardsticks.
         yardstick: version of that yardstick.
+        ledger: exact metrics by module path, where the launch had them.
     """
 
     session: str
@@ -48,6 +50,7 @@ class StoredLaunch:
     date: str
     metrics: Mapping[str, tuple[float, float | None]]
     yardstick: int = YARDSTICK_VERSION
+    ledger: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -169,15 +172,19 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
         if not isinstance(pair, list) or len(pair) != 2:
             raise UserError(f"{where}: metric {name!r} must be [value, value in yardsticks or null]; {restore(path)}")
         for position, value in enumerate(pair):
-            positive = (
-                isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
-            )
-            if not positive and not (value is None and position == 1):
+            counter = metric(name).kind == "exact"
+            number = isinstance(value, int | float) and not isinstance(value, bool) and value <= sys.float_info.max
+            if not (number and (value > 0 or (counter and value == 0))) and not (value is None and position == 1):
+                least = "of at least 0" if counter else "above 0"
                 raise UserError(
-                    f"{where}: metric {name!r} must be a finite number above 0, not {value!r}; {restore(path)}"
+                    f"{where}: metric {name!r} must be a finite number {least}, not {value!r}; {restore(path)}"
                 )
         metrics[name] = (pair[0], pair[1])
-    return StoredLaunch(**{key: row[key] for key in LAUNCH_KEYS if key not in ("case", "metrics")}, metrics=metrics)
+    ledger = row.get("ledger", {})
+    if not isinstance(ledger, dict):
+        raise UserError(f"{where}: key 'ledger' is not an object; {restore(path)}")
+    keys = {key: row[key] for key in LAUNCH_KEYS if key not in ("case", "metrics")}
+    return StoredLaunch(**keys, metrics=metrics, ledger=ledger)
 
 
 def restore(path: Path) -> str:
@@ -195,7 +202,8 @@ def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Ma
         rows.append({key: getattr(found, key) for key in CASE_KEYS})
         for launch in found.launches:
             row = {key: getattr(launch, key) for key in LAUNCH_KEYS if key not in ("case", "metrics")}
-            rows.append({"case": case, **row, "metrics": {name: list(pair) for name, pair in launch.metrics.items()}})
+            row["metrics"] = {name: list(pair) for name, pair in launch.metrics.items()}
+            rows.append({"case": case, **row, **({"ledger": dict(launch.ledger)} if launch.ledger else {})})
     head = {"schema": SCHEMA, "machine": dict(machine), "software": dict(software)}
     lines = [f" {json.dumps(key)}: {json.dumps(value, sort_keys=True)}," for key, value in head.items()]
     # The empty row ends the list, so that no line loses or gains its comma when a neighbour comes or goes.

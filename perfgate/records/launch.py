@@ -27,7 +27,7 @@ class Launch:
         invalid: why this launch may not be used.
         fault: whether ``invalid`` is the program's doing, and not the machine's.
         server: which fork server it came from.
-        pass_name: ``time`` or ``memory``.
+        pass_name: ``dry``, ``memory``, ``counters`` or ``time``.
         samples: handled by a step.
         tokens: real tokens handled by a step.
         details: anything else worth keeping.
@@ -47,6 +47,12 @@ class Launch:
     samples: int | None = None
     tokens: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ledger(self) -> Mapping[str, Any]:
+        """What a launch knows by module path: the ledger of a dry run, or what the counters saw."""
+        found: Mapping[str, Any] = self.details.get("ledger", {})
+        return found
 
     def value(self, name: str) -> float:
         """Median over the steps, in the metric's own unit."""

@@ -20,12 +20,14 @@ class Metric:
         higher_is_better: the direction.
         kind: ``exact`` must be equal; ``bytes`` may grow by its tolerance; ``noisy`` is decided by statistics;
             ``reported`` is shown and never gated.
+        portable: whether it is the same on every machine, given the versions of torch and transformers.
     """
 
     name: str
     unit: str
     kind: Kind
     higher_is_better: bool = False
+    portable: bool = False
 
     @property
     def gated(self) -> bool:
@@ -44,6 +46,8 @@ class Metric:
             )
         if self.unit == "bytes":
             return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.2f} MiB"
+        if self.kind == "exact" and value < 1e6:
+            return f"{value:.0f}"
         return f"{value:.4g}{'/s' if self.unit == '1/s' else ''}"
 
     @property
@@ -59,6 +63,18 @@ METRICS = {
         Metric("time_to_first_token_s", "s", "noisy"),
         Metric("time_per_output_token_s", "s", "noisy"),
         Metric("peak_memory_bytes", "bytes", "bytes"),
+        Metric("flops", "", "exact", portable=True),
+        Metric("operator_calls", "", "exact", portable=True),
+        Metric("moved_bytes", "bytes", "bytes", portable=True),
+        Metric("predicted_peak_bytes", "bytes", "bytes", portable=True),
+        Metric("predicted_cuda_peak_bytes", "bytes", "bytes", portable=True),
+        Metric("host_syncs", "", "exact"),
+        Metric("graphs", "", "exact"),
+        Metric("graph_breaks", "", "exact"),
+        Metric("recompiles", "", "exact"),
+        Metric("kernel_launches", "", "exact"),
+        Metric("copies", "", "exact"),
+        Metric("compile_time_s", "s", "reported"),
         Metric("samples_per_s", "1/s", "reported", higher_is_better=True),
         Metric("tokens_per_s", "1/s", "reported", higher_is_better=True),
         Metric("step_time_p50_s", "s", "reported"),

@@ -21,6 +21,7 @@ from perfgate.records.verdict import Verdict
 
 LOCK_TIMEOUT_S = 60.0
 MERGE_RULE = "# Each line names its case, so a merge may keep the lines of both sides.\n*.json merge=union\n"
+PORTABLE = "portable"
 MODES = ("new", "improved", "more", "all")
 
 
@@ -188,7 +189,9 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Itera
         if launch.invalid or not names:
             continue
         values = {name: (launch.value(name), launch.in_yardsticks(name)) for name in names}
-        yield StoredLaunch(run["session"], launch.server or "", "cpu", run["commit"], run["date"], values)
+        device = PORTABLE if launch.pass_name == "dry" else "cpu"
+        about = (run["session"], launch.server or "", device, run["commit"], run["date"])
+        yield StoredLaunch(*about, values, ledger=launch.ledger)
 
 
 @contextmanager

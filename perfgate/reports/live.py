@@ -71,7 +71,8 @@ def terminal_width() -> int:
 def one_line(result: "Result") -> str:
     """A case's result on one line."""
     shown = "; ".join(one_verdict(verdict) for verdict in result.verdicts)
-    return f"{SYMBOLS[result.outcome.kind]} {result.case}: {shown}"
+    remark = f"; {result.remark}" if result.remark else ""
+    return f"{SYMBOLS[result.outcome.kind]} {result.case}: {shown}{remark}"
 
 
 def one_verdict(verdict: Verdict) -> str:

@@ -37,9 +37,17 @@ class Server:
         preload: modules to import before the first fork.
         folder: where the outputs of the server and of its actors go.
         python: the interpreter.
+        path: a folder to put first on its path, where it has no Perfgate of its own.
     """
 
-    def __init__(self, name: str, preload: Sequence[str], folder: Path, python: str | Path = sys.executable) -> None:
+    def __init__(
+        self,
+        name: str,
+        preload: Sequence[str],
+        folder: Path,
+        python: str | Path = sys.executable,
+        path: Path | None = None,
+    ) -> None:
         self.name = name
         self.python = str(python)
         self.folder = folder
@@ -55,7 +63,7 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
-                env=os.environ | QUIET,
+                env=os.environ | QUIET | on_path(path),
                 start_new_session=True,
             )
 
@@ -122,6 +130,13 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def on_path(path: Path | None) -> dict[str, str]:
+    """The variable that puts a folder before all others that Python looks in."""
+    if path is None:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(path), os.environ.get("PYTHONPATH", "")]))}
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:

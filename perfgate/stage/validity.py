@@ -1,12 +1,24 @@
 """Whether a launch may be used: did the machine disturb it?"""
 
 import statistics
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from perfgate.records.launch import Launch
 
 CONTENDED = 1.5
 UNSTEADY = 1.5
+
+
+def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> str:
+    """Name the settings that are in force in place of those that were asked for; empty where all are as they should."""
+    wrong = [
+        f"asked for {name}={value}, in force is {effective[name]}"
+        for name, value in asked.items()
+        if name in effective and value != "default" and effective[name] != value
+    ]
+    return "; ".join(wrong)
 
 
 def judge(launch: Launch, wall_s: list[float], process_s: list[float]) -> Launch:

@@ -1,32 +1,44 @@
 """What reads metrics from a running program: one file a family, found by being here.
 
-A module in this folder defines ``INSTRUMENT``, a class with the methods of ``Instrument``. Its ``passes`` say in which
-passes it takes part; an instrument that slows the program down belongs to a pass of its own.
+A module in this folder defines ``INSTRUMENT``, a subclass of ``Instrument``. Its ``passes`` say in which passes it
+takes part; an instrument that slows the program down belongs to a pass of its own.
 """
 
 import importlib
 import pkgutil
-from typing import Any, Protocol
+from typing import Any
 
 from perfgate.actor.devices import Device
 
 
-class Instrument(Protocol):
-    """Reads one family of metrics: ``begin_step`` and ``end_step`` surround each step, ``start`` and ``finish`` all."""
+class Instrument:
+    """Reads one family of metrics. The methods are called in the order in which they stand here."""
 
-    passes: frozenset[str]
+    passes: frozenset[str] = frozenset()
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
 
     def start(self) -> None:
         """Called before the program is built."""
+
+    def built(self, program: Any) -> None:
+        """Called with the program, before its first step."""
 
     def begin_step(self) -> None:
         """Called as the last thing before a step."""
 
     def end_step(self) -> dict[str, float]:
         """Called as the first thing after a step; returns this step's metrics."""
+        return {}
 
     def finish(self) -> dict[str, Any]:
         """Called after the last step; returns the launch's metrics, or lists with a value a step."""
+        return {}
+
+    def findings(self) -> dict[str, Any]:
+        """Called last; returns what else is worth knowing, as JSON: by module path where that is known."""
+        return {}
 
 
 def for_pass(name: str, device: Device) -> list[Instrument]:

@@ -1,22 +1,19 @@
 """Time of a step: on the wall and on the processor."""
 
 import time
-from typing import Any
 
 from perfgate.actor.devices import Device
+from perfgate.actor.instruments import Instrument
 
 
-class Clock:
+class Clock(Instrument):
     """``step_time_s`` is wall time; ``process_time_s`` is what the process itself spent computing."""
 
     passes = frozenset({"time", "yardstick"})
 
     def __init__(self, device: Device) -> None:
-        del device
+        super().__init__(device)
         self._wall = self._cpu = 0.0
-
-    def start(self) -> None:
-        """Nothing to prepare."""
 
     def begin_step(self) -> None:
         """Read both clocks, the wall's last."""
@@ -27,10 +24,6 @@ class Clock:
         """Read both clocks, the wall's first."""
         wall = time.perf_counter() - self._wall
         return {"step_time_s": wall, "process_time_s": time.process_time() - self._cpu}
-
-    def finish(self) -> dict[str, Any]:
-        """Nothing beyond the steps."""
-        return {}
 
 
 INSTRUMENT = Clock

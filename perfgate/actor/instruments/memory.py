@@ -10,15 +10,16 @@ import time
 from typing import Any
 
 from perfgate.actor.devices import Device
+from perfgate.actor.instruments import Instrument
 
 
-class TensorMemory:
+class TensorMemory(Instrument):
     """``peak_memory_bytes`` of each step on the CPU."""
 
     passes = frozenset({"memory"})
 
     def __init__(self, device: Device) -> None:
-        del device
+        super().__init__(device)
         self._profile: Any = None
         self._begin_ns = 0
         self._windows: list[tuple[int, int]] = []

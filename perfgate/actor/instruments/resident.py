@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from perfgate.actor.devices import Device
+from perfgate.actor.instruments import Instrument
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
 
 
-class Resident:
+class Resident(Instrument):
     """``peak_rss_bytes`` since the launch began, with the libraries' shared pages in it.
 
     Writing 5 to ``clear_refs`` resets the peak to the present size (proc(5)); without it a forked process would start
@@ -18,20 +18,10 @@ class Resident:
 
     passes = frozenset({"time"})
 
-    def __init__(self, device: Device) -> None:
-        del device
-
     def start(self) -> None:
         """Forget the peak that was inherited."""
         if CLEAR_REFS.exists():
             CLEAR_REFS.write_text("5")
-
-    def begin_step(self) -> None:
-        """The kernel keeps count."""
-
-    def end_step(self) -> dict[str, float]:
-        """The kernel keeps count."""
-        return {}
 
     def finish(self) -> dict[str, Any]:
         """Read the high-water mark, where the kernel tells it."""

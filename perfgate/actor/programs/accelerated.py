@@ -1,23 +1,28 @@
 """Training in a plain loop over ``accelerate``, as the tutorials write it."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch.utils.data import DataLoader
+from transformers import Trainer
 
 from perfgate.actor.devices import Device
 from perfgate.actor.programs.base import Program
+from perfgate.actor.programs.effective import in_force
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model
+from perfgate.actor.programs.settings import TrainingSettings, enable_checkpointing, training_arguments
 
-LEARNING_RATE = 5e-5
 MAX_GRAD_NORM = 1.0
 
 
 class AcceleratedLoop(Program):
     """A step is one update of the weights: fetching its micro-batches, forward, backward, clipping and optimizer."""
+
+    dry_run = "perfgate.actor.ledger.training:DryAcceleratedLoop"
 
     def __init__(
         self,
@@ -28,36 +33,57 @@ class AcceleratedLoop(Program):
         batch_size: int,
         gradient_accumulation: int,
         sequence_length: int,
+        **settings: Any,
     ) -> None:
+        self.chosen = chosen = TrainingSettings(**settings)
         self.accumulation = gradient_accumulation
         self.samples = batch_size * gradient_accumulation
         self.tokens = self.samples * sequence_length
-        network = build_model(model, seed)
+        network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
         rows = training_rows(network.config, task, self.samples * DATASET_STEPS, sequence_length, seed)
+        if chosen.activation_checkpointing:
+            enable_checkpointing(network)
+        # First, as its arguments reset what an Accelerator set up.
+        make, options = plain_optimizer(chosen)
         self.accelerator = Accelerator(
-            cpu=device.name == "cpu", gradient_accumulation_steps=gradient_accumulation, mixed_precision="no"
+            cpu=device.name == "cpu",
+            gradient_accumulation_steps=gradient_accumulation,
+            mixed_precision=chosen.precision.removesuffix("-amp") if chosen.precision.endswith("-amp") else "no",
         )
-        self.network, self.optimizer, loader = self.accelerator.prepare(
-            network.train(),
-            torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, fused=False),
+        self.network = network
+        compiled = network if chosen.compile == "off" else torch.compile(network, mode=chosen.compile)
+        self.wrapped, self.optimizer, loader = self.accelerator.prepare(
+            compiled.train(),
+            make([p for p in network.parameters() if p.requires_grad], **options),
             DataLoader(rows, batch_size=batch_size, shuffle=True),
         )
         self.batches = endless(loader)
+
+    def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read from what ``accelerate`` prepared."""
+        found = in_force(self.network, self.wrapped, self.optimizer, self.accelerator.mixed_precision)
+        return asdict(self.chosen), found
 
     def step(self) -> list[Any]:
         """Train on the micro-batches of one update; returns their losses."""
         losses = []
         for _ in range(self.accumulation):
             batch = next(self.batches)
-            with self.accelerator.accumulate(self.network):
-                loss = self.network(**batch).loss
+            with self.accelerator.accumulate(self.wrapped):
+                loss = self.wrapped(**batch).loss
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
-                    self.accelerator.clip_grad_norm_(self.network.parameters(), MAX_GRAD_NORM)
+                    self.accelerator.clip_grad_norm_(self.wrapped.parameters(), MAX_GRAD_NORM)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
             losses.append(loss.detach())
         return losses
+
+
+def plain_optimizer(chosen: TrainingSettings) -> tuple[Any, dict[str, Any]]:
+    """The optimizer's class and arguments, as the Trainer names and sets them."""
+    found: tuple[Any, dict[str, Any]] = Trainer.get_optimizer_cls_and_kwargs(training_arguments(chosen, use_cpu=True))
+    return found
 
 
 def endless(loader: Any) -> Iterator[Any]:

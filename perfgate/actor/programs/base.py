@@ -12,12 +12,20 @@ class Program:
     defines ``step``; one that hands its loop to a library overrides ``drive`` instead.
 
     Attributes:
+        dry_run: import path ``module:Class`` of what stands for it on fake tensors, if anything does.
+        network: the model that it runs, if it runs one.
         samples: how many samples a step handles.
         tokens: how many real (unpadded) tokens a step handles; 0 where there are none.
     """
 
+    dry_run: str | None = None
     samples: int = 1
     tokens: int = 0
+    network: Any = None
+
+    def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The settings that were asked for, and those in force, by the same names; called after the last step."""
+        return {}, {}
 
     def step(self) -> Any:
         """Do the unit of work that is timed; returns tensors that must be finite, or ``None``."""

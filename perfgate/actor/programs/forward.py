@@ -6,12 +6,15 @@ import torch
 
 from perfgate.actor.devices import Device
 from perfgate.actor.programs.base import Program
+from perfgate.actor.programs.effective import in_force
 from perfgate.actor.programs.inputs import random_batch, sentence_batch
 from perfgate.actor.programs.models import build_model, build_tokenizer
 
 
 class Forward(Program):
     """A step is one forward pass; for embeddings with mean pooling and normalization after it."""
+
+    dry_run = "perfgate.actor.ledger.forward:DryForward"
 
     def __init__(
         self,
@@ -22,25 +25,38 @@ class Forward(Program):
         batch_size: int,
         sequence_length: int,
         sentences: list[str] | None = None,
+        precision: str = "fp32",
+        attention: str = "default",
+        compile: str = "off",
     ) -> None:
         del device
         self.embeds = task == "embedding"
-        self.network = build_model(model, seed).eval()
+        self.asked = {"precision": precision, "attention": attention, "compile": compile}
+        self.network = build_model(model, seed, precision, attention).eval()
+        config = self.network.config
         if sentences:
             self.batch = sentence_batch(build_tokenizer(model), sentences, batch_size, sequence_length)
         else:
-            self.batch = random_batch(self.network.config.vocab_size, batch_size, sequence_length, seed)
+            self.batch = random_batch(config, task, batch_size, sequence_length, seed)
+        if "pixel_values" in self.batch:
+            self.batch["pixel_values"] = self.batch["pixel_values"].to(self.network.dtype)
         self.samples = batch_size
-        self.tokens = int(self.batch["attention_mask"].sum())
+        self.tokens = int(self.batch["attention_mask"].sum()) if "attention_mask" in self.batch else 0
+        self.call = self.network if compile == "off" else torch.compile(self.network, mode=compile)
+
+    def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read from the model."""
+        return self.asked, in_force(self.network, self.call)
 
     def step(self) -> Any:
         """Return logits, or sentence embeddings of length 1."""
         with torch.inference_mode():
-            output = self.network(**self.batch)
-            return self.embed(output.last_hidden_state) if self.embeds else output.logits
+            output = self.call(**self.batch)
+            return embed(output.last_hidden_state, self.batch["attention_mask"]) if self.embeds else output.logits
 
-    def embed(self, hidden: Any) -> Any:
-        """Average the real tokens' states and scale to length 1, as sentence-transformers does for MiniLM."""
-        mask = self.batch["attention_mask"].unsqueeze(-1)
-        mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
-        return torch.nn.functional.normalize(mean, dim=-1)
+
+def embed(hidden: Any, mask: Any) -> Any:
+    """Average the real tokens' states and scale to length 1, as sentence-transformers does for MiniLM."""
+    mask = mask.unsqueeze(-1)
+    mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+    return torch.nn.functional.normalize(mean, dim=-1)

@@ -9,12 +9,15 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria,
 from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
-from perfgate.actor.programs.inputs import ragged_prompts
+from perfgate.actor.programs.effective import in_force
+from perfgate.actor.programs.inputs import generation_inputs
 from perfgate.actor.programs.models import build_model
 
 
 class Generation(Program):
     """A step is one call of ``generate``; its tokens are the new ones."""
+
+    dry_run = "perfgate.actor.ledger.forward:DryGeneration"
 
     def __init__(
         self,
@@ -25,13 +28,21 @@ class Generation(Program):
         batch_size: int,
         prompt_length: int,
         new_tokens: int,
+        precision: str = "fp32",
+        attention: str = "default",
+        compile: str = "off",
     ) -> None:
         del task
         self._device = device
         self.samples = batch_size
         self.tokens = batch_size * new_tokens
-        self.network = build_model(model, seed).eval()
-        self.inputs, _ = ragged_prompts(self.network.config.vocab_size, batch_size, prompt_length, seed)
+        self.asked = {"precision": precision, "attention": attention, "compile": compile}
+        self.network = build_model(model, seed, precision, attention).eval()
+        inputs = generation_inputs(self.network.config, batch_size, prompt_length, seed)
+        whole = (torch.int64,)
+        self.inputs = {k: v if v.dtype in whole else v.to(self.network.dtype) for k, v in inputs.items()}
+        if compile != "off":
+            self.network.forward = torch.compile(self.network.forward, mode=compile)
         self.arrivals = Arrivals(device)
         self.options = {
             "min_new_tokens": new_tokens,
@@ -44,6 +55,10 @@ class Generation(Program):
             "stopping_criteria": StoppingCriteriaList([self.arrivals]),
             "logits_processor": LogitsProcessorList([LastLogits(self.arrivals)]),
         }
+
+    def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read from the model."""
+        return self.asked, in_force(self.network, self.network)
 
     def drive(self, pace: Pace) -> None:
         """Generate once a token of the stage, and report when the model's tokens arrived."""

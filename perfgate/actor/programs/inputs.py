@@ -7,27 +7,60 @@ import torch
 from datasets import Dataset
 
 DATASET_STEPS = 16
+AUDIO_FRAMES = 3000  # Whisper's 30 s of sound, whatever is spoken
 
 
-def training_rows(config: Any, task: str, rows: int, length: int, seed: int) -> Dataset:
-    """Random token ids with the labels that the task wants.
+def training_layout(config: Any, task: str, length: int) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """The columns of a training sample: shape, and how many values an integer may take from 0 or 1 on.
 
     Args:
         config: the model's configuration.
-        task: ``causal-lm``, ``masked-lm``, ``seq2seq-lm`` or ``sequence-classification``.
+        task: ``causal-lm``, ``masked-lm``, ``seq2seq-lm``, ``sequence-classification`` or ``image-classification``.
+        length: tokens a sample.
+
+    Returns:
+        By column its shape and its range ``(low, high)``; ``None`` in place of the range for real numbers.
+    """
+    tokens = ((length,), (1, getattr(config, "vocab_size", 0)))
+    classes = ((), (0, config.num_labels))
+    if task == "image-classification":
+        return {"pixel_values": (image_shape(config), None), "labels": classes}
+    if hasattr(config, "num_mel_bins"):
+        return {"input_features": ((config.num_mel_bins, AUDIO_FRAMES), None), "labels": tokens}
+    labels = classes if task == "sequence-classification" else tokens
+    return {"input_ids": tokens, "attention_mask": ((length,), (1, 2)), "labels": labels}
+
+
+def image_shape(config: Any) -> tuple[int, int, int]:
+    """Channels, height and width."""
+    return config.num_channels, config.image_size, config.image_size
+
+
+def training_columns(config: Any, task: str, rows: int, length: int, seed: int) -> dict[str, Any]:
+    """Random rows in the layout of the task, as arrays."""
+    source = np.random.default_rng(seed)
+    columns: dict[str, Any] = {}
+    for name, (shape, bounds) in training_layout(config, task, length).items():
+        if name == "labels" and task == "causal-lm":
+            columns[name] = columns["input_ids"]
+        elif bounds is None:
+            columns[name] = source.standard_normal((rows, *shape), dtype=np.float32)
+        else:
+            columns[name] = source.integers(bounds[0], bounds[1], size=(rows, *shape))
+    return columns
+
+
+def training_rows(config: Any, task: str, rows: int, length: int, seed: int) -> Dataset:
+    """Random samples with the labels that the task wants, for ``Trainer`` or a ``DataLoader``.
+
+    Args:
+        config: the model's configuration.
+        task: as for ``training_layout``.
         rows: how many samples.
         length: tokens a sample.
-        seed: of the tokens.
+        seed: of the values.
     """
-    source = np.random.default_rng(seed)
-    tokens = source.integers(1, config.vocab_size, (rows, length))
-    if task == "sequence-classification":
-        labels = source.integers(0, config.num_labels, rows)
-    elif task == "causal-lm":
-        labels = tokens
-    else:
-        labels = source.integers(1, config.vocab_size, (rows, length))
-    columns = {"input_ids": tokens, "attention_mask": np.ones_like(tokens), "labels": labels}
+    columns = training_columns(config, task, rows, length, seed)
     return Dataset.from_dict(columns).with_format("torch")
 
 
@@ -43,12 +76,26 @@ def ragged_prompts(vocabulary: int, batch_size: int, length: int, seed: int) -> 
     return {"input_ids": tokens * mask, "attention_mask": mask}, int(lengths.sum())
 
 
-def random_batch(vocabulary: int, batch_size: int, length: int, seed: int) -> dict[str, Any]:
-    """A full batch of random tokens, taken out of a ``Dataset`` as a user would."""
+def generation_inputs(config: Any, batch_size: int, length: int, seed: int) -> dict[str, Any]:
+    """What ``generate`` reads: prompts, or sound for a model that listens."""
+    if hasattr(config, "num_mel_bins"):
+        return {"input_features": noise(batch_size, config.num_mel_bins, AUDIO_FRAMES, seed=seed)}
+    return ragged_prompts(config.vocab_size, batch_size, length, seed)[0]
+
+
+def random_batch(config: Any, task: str, batch_size: int, length: int, seed: int) -> dict[str, Any]:
+    """A full batch: random tokens, taken out of a ``Dataset`` as a user would, or images."""
+    if task == "image-classification":
+        return {"pixel_values": noise(batch_size, *image_shape(config), seed=seed)}
     source = np.random.default_rng(seed)
-    tokens = source.integers(1, vocabulary, (batch_size, length))
+    tokens = source.integers(1, config.vocab_size, (batch_size, length))
     rows = Dataset.from_dict({"input_ids": tokens, "attention_mask": np.ones_like(tokens)}).with_format("torch")
     return dict(rows[:batch_size])
+
+
+def noise(*shape: int, seed: int) -> Any:
+    """Real numbers in place of pixels or sound."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32))
 
 
 def sentence_batch(tokenizer: Any, sentences: list[str], batch_size: int, length: int) -> dict[str, Any]:

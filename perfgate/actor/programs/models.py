@@ -12,30 +12,59 @@ import transformers
 # to spend, once, and not each actor's.
 from transformers import AutoTokenizer, PreTrainedModel
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-def build_model(spec: dict[str, Any], seed: int) -> PreTrainedModel:
-    """Return the model in fp32.
+
+def build_model(
+    spec: dict[str, Any],
+    seed: int,
+    precision: str = "fp32",
+    attention: str = "default",
+    lora_rank: int = 0,
+    load: bool = True,
+) -> PreTrainedModel:
+    """Return the model.
 
     Args:
         spec: ``class`` (a class of transformers) and where it comes from, as ``perfgate.model.Model.source`` has it.
         seed: of random weights.
+        precision: of the weights: ``fp32``, ``bf16`` or ``fp16``; under mixed precision they are ``fp32``.
+        attention: ``default`` is what transformers chooses.
+        lora_rank: of adapters on all linear layers, the rest frozen; 0 for none.
+        load: read the weights of a local model; else only its shape is built.
+
+    Raises:
+        ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
     """
     torch.manual_seed(seed)
     model_class = getattr(transformers, spec["class"])
-    if "config" in spec:
-        settings = dict(spec["config"])
-        config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
-        build = getattr(model_class, "_from_config", model_class)
-        return build(config)
-    model = model_class.from_pretrained(
-        locate(spec),
-        local_files_only=True,
-        use_safetensors=True,
-        dtype=torch.float32,
-        trust_remote_code=False,
-    )
-    own_weights(model)
-    return model
+    options: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
+    if attention != "default":
+        options["attn_implementation"] = attention
+    if "config" in spec or not load:
+        build = getattr(model_class, "_from_config", None) or model_class.from_config
+        model = build(build_config(spec), **options)
+    else:
+        model = model_class.from_pretrained(
+            locate(spec), local_files_only=True, use_safetensors=True, trust_remote_code=False, **options
+        )
+        own_weights(model)
+    return with_adapters(model, lora_rank) if lora_rank else model
+
+
+def build_config(spec: dict[str, Any]) -> Any:
+    """Return the configuration of a shape, or the one that lies beside a local model's weights."""
+    if "config" not in spec:
+        return transformers.AutoConfig.from_pretrained(locate(spec), local_files_only=True, trust_remote_code=False)
+    settings = dict(spec["config"])
+    return transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
+
+
+def with_adapters(model: Any, rank: int) -> Any:
+    """Freeze a model and put low-rank adapters beside its linear layers (https://arxiv.org/abs/2106.09685)."""
+    import peft  # optional, and slow to import
+
+    return peft.get_peft_model(model, peft.LoraConfig(r=rank, target_modules="all-linear"))
 
 
 def build_tokenizer(spec: dict[str, Any]) -> Any:

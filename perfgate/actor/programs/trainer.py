@@ -1,21 +1,25 @@
 """Training through ``transformers.Trainer``, which owns its loop and is paced in a callback."""
 
-import tempfile
+from dataclasses import asdict
 from typing import Any
 
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback
 
 from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
+from perfgate.actor.programs.effective import in_force
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model
+from perfgate.actor.programs.settings import TrainingSettings, training_arguments
 
 ENDLESS = 1_000_000
 
 
 class TrainerLoop(Program):
     """A step is one update of the weights: fetching its micro-batches, forward, backward, clipping and optimizer."""
+
+    dry_run = "perfgate.actor.ledger.training:DryTraining"
 
     def __init__(
         self,
@@ -26,28 +30,18 @@ class TrainerLoop(Program):
         batch_size: int,
         gradient_accumulation: int,
         sequence_length: int,
+        **settings: Any,
     ) -> None:
-        network = build_model(model, seed)
+        self.chosen = chosen = TrainingSettings(**settings)
+        self.network = network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
         self.samples = batch_size * gradient_accumulation
         self.tokens = self.samples * sequence_length
         rows = training_rows(network.config, task, self.samples * DATASET_STEPS, sequence_length, seed)
-        # Everything that costs hidden time is pinned, whatever a version's default.
-        arguments = TrainingArguments(
-            output_dir=tempfile.gettempdir(),
+        arguments = training_arguments(
+            chosen,
             per_device_train_batch_size=batch_size,
             gradient_accumulation_steps=gradient_accumulation,
             max_steps=ENDLESS,
-            optim="adamw_torch",
-            max_grad_norm=1.0,
-            logging_strategy="no",
-            logging_nan_inf_filter=False,
-            save_strategy="no",
-            eval_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            skip_memory_metrics=True,
-            dataloader_num_workers=0,
-            dataloader_pin_memory=False,
             seed=seed,
             use_cpu=device.name == "cpu",
         )
@@ -57,6 +51,12 @@ class TrainerLoop(Program):
         """Hand the loop to the Trainer."""
         self.trainer.add_callback(PaceCallback(pace, self.trainer))
         self.trainer.train()
+
+    def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read from the Trainer and its model."""
+        trainer = self.trainer
+        found = in_force(self.network, trainer.model_wrapped, trainer.optimizer, trainer.accelerator.mixed_precision)
+        return asdict(self.chosen), found
 
 
 class LossKeeper(Trainer):

@@ -1,0 +1,77 @@
+"""What ``torch.compile`` made of a program: graphs, where it had to break them, and how often it compiled again."""
+
+import sys
+from collections import Counter
+from typing import Any
+
+from perfgate.actor.instruments import Instrument
+
+
+class Compilation(Instrument):
+    """``graphs``, ``graph_breaks``, ``recompiles`` and ``compile_time_s`` of a launch that compiles anything.
+
+    Read from Dynamo's own books (https://docs.pytorch.org/docs/stable/torch.compiler_troubleshooting.html).
+    """
+
+    passes = frozenset({"counters"})
+
+    def built(self, program: Any) -> None:
+        """Keep the model, to name its modules."""
+        self._network = program.network
+        self._breaks: dict[str, dict[str, int]] = {}
+
+    def finish(self) -> dict[str, Any]:
+        """Read the books, if there are any."""
+        if "torch._dynamo" not in sys.modules:
+            return {}
+        from torch._dynamo import utils  # slow to import, and there only where something was compiled
+
+        done = utils.get_compilation_metrics()
+        if not done:
+            return {}
+        reasons = [reason for reason in utils.graph_break_reasons if reason.graph_break]
+        breaks: Counter[tuple[str, str]] = Counter()
+        for reason in reasons:
+            breaks[self._place(reason.user_stack), first_line(reason.reason)] += 1
+        for (place, why), count in sorted(breaks.items()):
+            self._breaks.setdefault(place, {})[why] = count
+        seconds = [metrics.entire_frame_compile_time_s or 0.0 for metrics in done]
+        return {
+            "graphs": utils.counters["stats"]["unique_graphs"],
+            "graph_breaks": sum(utils.counters["graph_break"].values()),
+            "recompiles": sum(metrics.recompile_reason is not None for metrics in done),
+            "compile_time_s": sum(seconds),
+        }
+
+    def _place(self, stack: Any) -> str:
+        """The modules whose forward pass holds the innermost frame of a stack that is one of the model's."""
+        for frame in reversed(list(stack or ())):
+            paths = [name for name, module in self._modules() if holds(type(module).forward, frame)]
+            if paths:
+                return paths[0] if len(paths) == 1 else f"{paths[0]} (and {len(paths) - 1} like it)"
+        return ""
+
+    def _modules(self) -> Any:
+        return self._network.named_modules() if self._network is not None else ()
+
+    def findings(self) -> dict[str, Any]:
+        """Graph breaks by module path and reason."""
+        return {"graph_breaks": self._breaks} if self._breaks else {}
+
+
+def holds(function: Any, frame: Any) -> bool:
+    """Whether a line of a stack lies in a function, under whatever decorators."""
+    function = getattr(function, "__wrapped__", function)
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_filename != frame.filename:
+        return False
+    lines = [line for _, _, line in code.co_lines() if line]
+    return min(lines) <= frame.lineno <= max(lines)
+
+
+def first_line(text: str) -> str:
+    """The reason without its explanation."""
+    return text.strip().splitlines()[0] if text.strip() else "unknown"
+
+
+INSTRUMENT = Compilation

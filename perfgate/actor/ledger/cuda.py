@@ -1,0 +1,256 @@
+"""What CUDA does differently from a CPU, as rules over a dry run on fake CPU tensors.
+
+Fake CUDA tensors abort the process on a build of torch without CUDA, so the dry run stays on the CPU and these rules
+put CUDA's operators in place of the CPU's. ``RULES`` is the table; each has a test on a real GPU (``tests/gpu/``).
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One difference: what CUDA does, and where that is written down."""
+
+    name: str
+    what: str
+    source: str
+
+
+RULES = (
+    Rule(
+        "blocks",
+        "the caching allocator hands out multiples of 512 bytes",
+        "https://docs.pytorch.org/docs/stable/notes/cuda.html#memory-management, kMinBlockSize in "
+        "c10/core/AllocatorConfig.h",
+    ),
+    Rule(
+        "dropout",
+        "dropout is one fused kernel that keeps a mask of 1 byte an element, not a float mask",
+        "aten/src/ATen/native/Dropout.cpp, is_fused_kernel_acceptable",
+    ),
+    Rule(
+        "attention",
+        "flash attention for 16 bits without a mask, memory-efficient attention for the rest, the math kernel where "
+        "neither applies (grouped keys in 32 bits, heads of a width that is no multiple of 4, or of 8 in 16 bits)",
+        "aten/src/ATen/native/transformers/cuda/sdp_utils.cpp; "
+        "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html",
+    ),
+    Rule(
+        "autocast",
+        "under autocast softmax, layer norm, losses, sums and powers run in float32",
+        "https://docs.pytorch.org/docs/stable/amp.html#cuda-ops-that-can-autocast-to-float32",
+    ),
+    Rule(
+        "foreach",
+        "optimizers and clipping work on lists of all parameters at once, with temporaries as large as the lists",
+        "https://docs.pytorch.org/docs/stable/optim.html#algorithms (default implementations)",
+    ),
+    Rule(
+        "counters",
+        "step counters of an optimizer that is neither fused nor capturable stay on the host",
+        "torch/optim/adamw.py, _init_group",
+    ),
+    Rule(
+        "random state",
+        "checkpointing keeps the random state of CUDA on the host, so it costs no device memory",
+        "torch/utils/checkpoint.py, get_device_states",
+    ),
+    Rule(
+        "workspaces",
+        "cuBLAS takes 8.125 MiB a handle, 32 MiB on Hopper and newer; the backward pass has its own thread and handle",
+        "https://docs.pytorch.org/docs/stable/notes/cuda.html#cublas-workspaces",
+    ),
+)
+
+FLOAT32_FUNCTIONS = {
+    functional.softmax, functional.log_softmax, functional.layer_norm, functional.group_norm,
+    functional.cross_entropy, functional.nll_loss, functional.mse_loss, functional.l1_loss, functional.smooth_l1_loss,
+    functional.normalize, functional.softplus, functional.kl_div, functional.binary_cross_entropy_with_logits,
+    torch.softmax, torch.log_softmax, torch.layer_norm, torch.pow, torch.rsqrt, torch.reciprocal, torch.exp, torch.log,
+    torch.sum, torch.prod, torch.cumsum, torch.norm, torch.Tensor.softmax, torch.Tensor.log_softmax,
+    torch.Tensor.pow, torch.Tensor.__pow__, torch.Tensor.rsqrt, torch.Tensor.reciprocal, torch.Tensor.exp,
+    torch.Tensor.log, torch.Tensor.sum, torch.Tensor.prod, torch.Tensor.cumsum, torch.Tensor.norm,
+    torch.Tensor.__rtruediv__, torch.Tensor.__rpow__,
+}  # fmt: skip
+
+
+class CpuRules:
+    """The CPU as it is: operators as they are dispatched."""
+
+    block_bytes = 64
+    foreach: bool | None = None
+    workspace_bytes = 0
+
+    def functions(self) -> AbstractContextManager[Any]:
+        """A context in which the device's own operators are taken."""
+        return nullcontext()
+
+    def autocast(self, dtype: torch.dtype) -> Any:
+        """The device's automatic mixed precision, as a decorator."""
+        return torch.autocast("cpu", dtype=dtype)
+
+    def optimizer_options(self, make: Any, options: dict[str, Any]) -> dict[str, Any]:
+        """The optimizer's arguments, as the device's defaults fill them in."""
+        del make
+        return options
+
+    def recomputing(self) -> AbstractContextManager[Any]:
+        """A context for what checkpointing computes again, inside the backward pass."""
+        return nullcontext()
+
+    def elsewhere(self, state: dict[str, Any], optimizer: Any) -> list[Any]:
+        """The tensors of a parameter's state that lie in other memory."""
+        del state, optimizer
+        return []
+
+
+class CudaRules(CpuRules):
+    """CUDA, by ``RULES``.
+
+    Args:
+        training: whether there is a backward pass.
+        capability: compute capability, major and minor; decides the size of workspaces.
+    """
+
+    block_bytes = 512
+    foreach = True
+
+    def __init__(self, training: bool, capability: tuple[int, int] = (9, 0)) -> None:
+        one = 32 * MIB if capability >= (9, 0) else 8 * MIB + MIB // 8
+        self.workspace_bytes = one * (2 if training else 1)
+        self._functions = CudaFunctions(capability)
+
+    def functions(self) -> AbstractContextManager[Any]:
+        """CUDA's dropout, attention and mixed precision in place of the CPU's."""
+        return self._functions
+
+    def autocast(self, dtype: torch.dtype) -> Any:
+        """The CPU's autocast with CUDA's list of what runs in float32."""
+        functions = self._functions
+
+        @contextmanager
+        def both() -> Iterator[None]:
+            with torch.autocast("cpu", dtype=dtype), functions.mixed():
+                yield
+
+        return both()
+
+    def optimizer_options(self, make: Any, options: dict[str, Any]) -> dict[str, Any]:
+        """Work on lists, unless fused; optimizers from elsewhere have no such choice."""
+        own = make.__module__.startswith("torch.optim")
+        return options | {"foreach": True} if own and not options.get("fused") else options
+
+    def recomputing(self) -> AbstractContextManager[Any]:
+        """The same functions again: the call of the backward pass turns function modes off."""
+        return self._functions
+
+    def elsewhere(self, state: dict[str, Any], optimizer: Any) -> list[Any]:
+        """Step counters lie on the host, unless the optimizer is fused."""
+        own = type(optimizer).__module__.startswith("torch.optim") and not optimizer.defaults.get("fused")
+        return [state["step"]] if own and "step" in state else []
+
+
+class CudaFunctions(TorchFunctionMode):
+    """Puts CUDA's choice of operator in place of the CPU's, where Python calls it."""
+
+    def __init__(self, capability: tuple[int, int]) -> None:
+        super().__init__()
+        self._flash = capability >= (8, 0)
+        self._mixed = False
+
+    @contextmanager
+    def mixed(self) -> Iterator[None]:
+        """Within: CUDA's list of functions that autocast runs in float32."""
+        before, self._mixed = self._mixed, True
+        try:
+            yield
+        finally:
+            self._mixed = before
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Exchange what CUDA does otherwise."""
+        kwargs = kwargs or {}
+        if func in (functional.dropout, torch.dropout):
+            return dropout(*args, **kwargs)
+        if func is functional.scaled_dot_product_attention:
+            return self.attention(*args, **kwargs)
+        if self._mixed and func in FLOAT32_FUNCTIONS and torch.is_autocast_enabled("cpu"):
+            args = [in_float32(value) for value in args]
+            kwargs = {name: in_float32(value) for name, value in kwargs.items()}
+            with torch.autocast("cpu", enabled=False):
+                return func(*args, **kwargs)
+        return func(*args, **kwargs)
+
+    def attention(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attn_mask: Any = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Any:
+        """Attention by the kernel that CUDA would choose."""
+        if torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+            query, key, value = (part.to(dtype) for part in (query, key, value))
+            attn_mask = attn_mask if attn_mask is None or attn_mask.dtype == torch.bool else attn_mask.to(dtype)
+        kind = choose_attention(query, key, attn_mask, enable_gqa, self._flash)
+        with torch.autocast("cpu", enabled=False):
+            if kind == "math":
+                with sdpa_kernel(SDPBackend.MATH):
+                    return functional.scaled_dot_product_attention(
+                        query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+                    )
+            training = any(part.requires_grad for part in (query, key, value)) and torch.is_grad_enabled()
+            if kind == "flash":
+                return torch.ops.aten._scaled_dot_product_flash_attention(
+                    query, key, value, dropout_p, is_causal, False, scale=scale
+                )[0]
+            bias = as_bias(attn_mask, query)
+            return torch.ops.aten._scaled_dot_product_efficient_attention(
+                query, key, value, bias, training, dropout_p, is_causal, scale=scale
+            )[0]
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """CUDA's fused dropout: the result and a mask of one byte an element."""
+    del inplace
+    return torch.native_dropout(input, p, True)[0] if training and 0 < p < 1 else input
+
+
+def choose_attention(query: Any, key: Any, mask: Any, grouped: bool, flash: bool) -> str:
+    """``flash``, ``efficient`` or ``math``, in the order of preference and by the conditions of sdp_utils.cpp."""
+    width = query.shape[-1]
+    half = query.dtype in (torch.float16, torch.bfloat16)
+    if flash and half and mask is None and width <= 256:
+        return "flash"
+    grouped = grouped and query.shape[-3] != key.shape[-3]
+    if grouped or width % (8 if half else 4):
+        return "math"
+    return "efficient"
+
+
+def as_bias(mask: Any, query: Any) -> Any:
+    """A mask as the memory-efficient kernel takes it: added to the scores, in their type."""
+    if mask is None or mask.dtype != torch.bool:
+        return mask
+    return torch.zeros_like(mask, dtype=query.dtype).masked_fill_(mask.logical_not(), float("-inf"))
+
+
+def in_float32(value: Any) -> Any:
+    """A tensor of 16 bits in float32, anything else as it is."""
+    low = isinstance(value, torch.Tensor) and value.dtype in (torch.float16, torch.bfloat16)
+    return value.float() if low else value

@@ -1,0 +1,114 @@
+"""What lives in memory and when: every storage from its allocation to its release."""
+
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
+
+
+@dataclass(eq=False)
+class Frame:
+    """One call of one module."""
+
+    path: str
+    left: bool = False
+
+
+@dataclass(eq=False)
+class Allocation:
+    """One storage.
+
+    Attributes:
+        size_bytes: rounded as the allocator does.
+        frame: the module call that it was made in; ``None`` outside of any, as in the backward pass.
+        path: of the module that it is charged to.
+        part: of ``PARTS``, where that is known for sure.
+        born: number of the event.
+        died: number of the event, or ``None``.
+        handed_on: whether it outlived the module call that it was made in.
+    """
+
+    size_bytes: int
+    frame: Frame | None
+    path: str
+    born: int
+    part: str | None = None
+    died: int | None = None
+    handed_on: bool = False
+
+    @property
+    def what(self) -> str:
+        """Its part: what a module leaves behind is an activation, all else that has no name is temporary."""
+        return self.part or ("activations" if self.handed_on else "temporaries")
+
+
+@dataclass
+class Storages:
+    """Follows storages from birth to death.
+
+    Attributes:
+        block_bytes: the allocator hands out whole blocks of this size.
+    """
+
+    block_bytes: int
+    clock: int = 0
+    everything: list[Allocation] = field(default_factory=list)
+    living: dict[int, tuple[Any, Allocation]] = field(default_factory=dict)
+
+    def see(self, tensor: Any, frame: Frame | None, path: str) -> Allocation:
+        """Note a tensor's storage, unless it is known already."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        found = self.living.get(key)
+        size = -(-storage.nbytes() // self.block_bytes) * self.block_bytes
+        if found and found[1].size_bytes >= size:
+            return found[1]
+        if found:  # resized
+            self._release(key)
+        self.clock += 1
+        made = Allocation(size, frame, path, self.clock)
+        self.everything.append(made)
+        self.living[key] = (weakref.ref(storage, lambda _: self._release(key)), made)
+        return made
+
+    def _release(self, key: int) -> None:
+        _, allocation = self.living.pop(key)
+        self.clock += 1
+        allocation.died = self.clock
+        allocation.handed_on = allocation.frame is not None and allocation.frame.left
+
+    def name(self, tensors: Iterable[Any], part: str, path: str | None = None) -> None:
+        """Say to which part the tensors' storages belong; the first name stays."""
+        for tensor in tensors:
+            if tensor is not None and (found := self.living.get(tensor.untyped_storage()._cdata)):
+                found[1].part = found[1].part or part
+                found[1].path = found[1].path if path is None else path
+
+    def forget(self, tensor: Any) -> None:
+        """Take a tensor out of the account: it lies elsewhere."""
+        if found := self.living.pop(tensor.untyped_storage()._cdata, None):
+            self.everything.remove(found[1])
+
+    def begin(self) -> int:
+        """Open a step: what died before it is dropped; returns the event from which on it counts."""
+        self.everything = [allocation for allocation in self.everything if allocation.died is None]
+        return self.clock
+
+    def at_peak(self, since: int) -> list[Allocation]:
+        """What lived at the highest level from an event on; the first, if it was reached more than once."""
+        changes = [(a.born, a.size_bytes) for a in self.everything]
+        changes += [(a.died, -a.size_bytes) for a in self.everything if a.died is not None]
+        level = highest = 0
+        moment = since
+        for when, change in sorted(changes):
+            level += change
+            if level > highest and when > since:
+                highest, moment = level, when
+            elif when <= since:
+                highest, moment = level, since
+        for allocation in self.everything:
+            if allocation.died is None:
+                allocation.handed_on = allocation.frame is not None and allocation.frame.left
+        return [a for a in self.everything if a.born <= moment and (a.died is None or a.died > moment)]

@@ -1,0 +1,173 @@
+"""A training step as ``Trainer`` and a plain ``accelerate`` loop take it, on fake tensors.
+
+``Trainer`` itself does not run on fake tensors, so the step is built here from the same settings; a test holds its
+operator calls against the real Trainer's.
+"""
+
+import inspect
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from accelerate.utils.operations import convert_outputs_to_fp32
+from transformers import Trainer
+from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
+
+from perfgate.actor.ledger.stand import Stand
+from perfgate.actor.programs.accelerated import plain_optimizer
+from perfgate.actor.programs.inputs import training_layout
+from perfgate.actor.programs.models import build_model
+from perfgate.actor.programs.settings import TrainingSettings, enable_checkpointing, training_arguments
+
+PREFETCHED = 1  # accelerate's loader holds the next batch while one is at work
+AMP_DTYPES = {"bf16-amp": torch.bfloat16, "fp16-amp": torch.float16}
+
+
+class DryTraining:
+    """One update of the weights through ``Trainer``, of which the optimizer's state is there already."""
+
+    def __init__(
+        self,
+        stand: Stand,
+        model: dict[str, Any],
+        task: str,
+        seed: int,
+        batch_size: int,
+        gradient_accumulation: int,
+        sequence_length: int,
+        **settings: Any,
+    ) -> None:
+        self.stand = stand
+        self.chosen = TrainingSettings(**settings)
+        if self.chosen.compile != "off":
+            raise NotImplementedError("what a compiled step does is the compiler's to decide")
+        chosen = self.chosen
+        network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank, load=False)
+        self.network = network.train()
+        self.core = network.get_base_model() if self.chosen.lora_rank else network
+        stand.tracker.watch(network)
+        self.core.config.use_cache = False
+        if self.chosen.activation_checkpointing:
+            enable_checkpointing(network, context_fn=lambda: (nullcontext(), stand.rules.recomputing()))
+        if self.chosen.precision in AMP_DTYPES:
+            autocast = stand.rules.autocast(AMP_DTYPES[self.chosen.precision])
+            network.forward = convert_outputs_to_fp32(autocast(network.forward))
+        self.optimizer = self.make_optimizer()
+        layout = training_layout(self.core.config, task, sequence_length)
+        self.held = [
+            {name: stand.input(batch_size, *column) for name, column in layout.items()}
+            for _ in range(gradient_accumulation + PREFETCHED)
+        ]
+        self.batches = self.held[:gradient_accumulation]
+        self.accumulation = gradient_accumulation
+        self.loss = torch.zeros(())
+        self.scale = torch.ones(()) if self.chosen.precision == "fp16-amp" else None
+        self._mark_gradients()
+        self.make_state()
+
+    def make_state(self) -> None:
+        """Let the optimizer make its lasting state, as the first step of a real run does.
+
+        Over lists, where it can: the state is the same, and there are a hundred times fewer operators.
+        """
+        ways = [group.get("foreach") for group in self.optimizer.param_groups]
+        for group in self.optimizer.param_groups:
+            group["foreach"] = True if "foreach" in group and not group.get("fused") else group.get("foreach")
+        for parameter in self.network.parameters():
+            if parameter.requires_grad:
+                parameter.grad = torch.empty_like(parameter)
+        self.optimizer.step()
+        for group, way in zip(self.optimizer.param_groups, ways, strict=True):
+            group["foreach"] = way
+        self.name_state()
+        self.network.zero_grad()
+
+    def make_optimizer(self) -> Any:
+        """The optimizer that the Trainer would make, over the same groups of parameters."""
+        arguments = training_arguments(self.chosen, use_cpu=True)
+        make, options = Trainer.get_optimizer_cls_and_kwargs(arguments, self.network)
+        decaying = set(Trainer.get_decay_parameter_names(None, self.network))  # it asks nothing of a Trainer
+        named = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for name, p in named if name in decaying], "weight_decay": arguments.weight_decay},
+            {"params": [p for name, p in named if name not in decaying], "weight_decay": 0.0},
+        ]
+        return make(groups, **self.stand.rules.optimizer_options(make, options))
+
+    def step(self) -> None:
+        """Forward and backward for each micro-batch, then clipping, optimizer and the gradients' end."""
+        items = self.count_items()
+        for batch in self.batches:
+            self.loss += self.train_on(batch, items)
+        tracker = self.stand.tracker
+        with tracker.within("clipping"):
+            self.clip()
+        with tracker.within("optimizer"):
+            self.optimizer.step()
+        self.network.zero_grad()
+
+    def name_state(self) -> None:
+        """Tell the optimizer's state from what else lives."""
+        tracker = self.stand.tracker
+        for parameter, state in self.optimizer.state.items():
+            tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+            owner = tracker.owners.get(id(parameter), "")
+            tracker.storages.name(tensors.values(), "optimizer_state", owner)
+            for tensor in self.stand.rules.elsewhere(tensors, self.optimizer):
+                tracker.storages.forget(tensor)
+
+    def train_on(self, batch: dict[str, Any], items: Any) -> Any:
+        """One micro-batch; returns its loss."""
+        more = {} if items is None else {"num_items_in_batch": items}
+        loss = self.network(**batch, **more).loss
+        if items is None:
+            loss = loss / self.accumulation
+        self.backward(loss)
+        return loss.detach()
+
+    def backward(self, loss: Any) -> None:
+        """From the loss to the gradients, scaled where the precision needs it."""
+        (loss if self.scale is None else loss * self.scale).backward()
+
+    def count_items(self) -> Any:
+        """How many labels the whole step has, where the model scales its own loss by it."""
+        core = self.core
+        parameters = inspect.signature(core.forward).parameters.values()
+        keywords = any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+        if not getattr(core, "accepts_loss_kwargs", keywords):
+            return None
+        shifts = LOSS_MAPPING.get(getattr(core, "loss_type", None)) is ForCausalLMLoss
+        shifts = shifts and not core.config.is_encoder_decoder
+        labels = [batch["labels"][..., 1:] if shifts else batch["labels"] for batch in self.batches]
+        return sum(part.ne(-100).sum() for part in labels)
+
+    def clip(self) -> None:
+        """Scale the gradients to a norm of at most 1; under fp16 also take the loss's scale out of them."""
+        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        if self.scale is not None:
+            gradients = [p.grad for p in parameters]
+            torch._amp_foreach_non_finite_check_and_unscale_(gradients, torch.zeros(()), self.scale.reciprocal())
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=self.stand.rules.foreach)
+
+    def _mark_gradients(self) -> None:
+        tracker = self.stand.tracker
+        for parameter in self.network.parameters():
+            if parameter.requires_grad:
+                owner = tracker.owners.get(id(parameter), "")
+                parameter.register_post_accumulate_grad_hook(
+                    lambda p, owner=owner: tracker.storages.name([p.grad], "gradients", owner)
+                )
+
+
+class DryAcceleratedLoop(DryTraining):
+    """One update of the weights in the plain loop."""
+
+    def make_optimizer(self) -> Any:
+        """The optimizer of the plain loop, over all parameters at once."""
+        make, options = plain_optimizer(self.chosen)
+        options = self.stand.rules.optimizer_options(make, options)
+        return make([p for p in self.network.parameters() if p.requires_grad], **options)
+
+    def count_items(self) -> Any:
+        """The plain loop scales by the number of micro-batches."""
+        return None

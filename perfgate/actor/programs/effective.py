@@ -1,0 +1,75 @@
+"""The settings that are really in force, read from what the libraries built."""
+
+from typing import Any
+
+import torch
+
+DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+OPTIMIZERS = {"Adafactor": "adafactor", "Adagrad": "adagrad", "RMSprop": "rmsprop", "SGD": "sgd"}
+
+
+def in_force(network: Any, wrapped: Any, optimizer: Any = None, mixed_precision: str = "no") -> dict[str, Any]:
+    """Settings by the names that a workload gives them, and the modules whose forward pass was exchanged.
+
+    Args:
+        network: the model itself.
+        wrapped: what is called in its place.
+        optimizer: of a training step.
+        mixed_precision: of ``accelerate``: ``no``, ``bf16`` or ``fp16``.
+    """
+    weights = DTYPES.get(majority_dtype(network), "other")
+    compiled = any(map(is_compiled, (wrapped, network, getattr(network, "forward", None))))
+    found: dict[str, Any] = {
+        "precision": weights if mixed_precision in ("no", "None", None) else f"{mixed_precision}-amp",
+        "attention": getattr(getattr(network, "config", None), "_attn_implementation", "default"),
+        "compiled": compiled,
+        "patched_modules": patched(network),
+    }
+    if not compiled:
+        found["compile"] = "off"
+    if optimizer is not None:
+        found["optimizer"] = optimizer_name(optimizer)
+        found["activation_checkpointing"] = any(
+            getattr(module, "gradient_checkpointing", False) for module in network.modules()
+        )
+        ranks = [adapter.r for adapter in getattr(network, "peft_config", {}).values()]
+        found["lora_rank"] = ranks[0] if ranks else 0
+    return found
+
+
+def majority_dtype(network: Any) -> Any:
+    """The type of most weights."""
+    sizes: dict[Any, int] = {}
+    for parameter in network.parameters():
+        sizes[parameter.dtype] = sizes.get(parameter.dtype, 0) + parameter.numel()
+    return max(sizes, key=lambda dtype: sizes[dtype]) if sizes else None
+
+
+def is_compiled(value: Any) -> bool:
+    """Whether ``torch.compile`` stands in the way to a module or function."""
+    return bool(
+        hasattr(value, "_orig_mod")
+        or hasattr(value, "_torchdynamo_orig_callable")
+        or getattr(value, "_compiled_call_impl", None)
+    )
+
+
+def optimizer_name(optimizer: Any) -> str:
+    """The optimizer as ``TrainingArguments.optim`` names it."""
+    while hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    name = type(optimizer).__name__
+    if name == "AdamW":
+        return "adamw_torch_fused" if optimizer.defaults.get("fused") else "adamw_torch"
+    return OPTIMIZERS.get(name, name)
+
+
+def patched(network: Any) -> list[str]:
+    """Classes whose forward pass comes from a module that none of their bases is defined in."""
+    names = set()
+    for module in network.modules():
+        kind = type(module)
+        homes = {base.__module__ for base in kind.__mro__}
+        if getattr(kind.forward, "__module__", None) not in homes:
+            names.add(kind.__name__)
+    return sorted(names)

@@ -1,0 +1,54 @@
+"""Which part of a model grew: from two ledgers to the modules, groups and parts that differ most."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from perfgate.records.layers import collapsed, expanded
+from perfgate.records.metrics import metric
+
+SHOWN = 3
+COLUMNS = {"operator_calls": 0, "flops": 1, "moved_bytes": 2}
+MEMORY = {"predicted_peak_bytes": "memory", "predicted_cuda_peak_bytes": "cuda_memory"}
+
+
+def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Name the modules whose share of a metric grew most, each with its group or part; empty where none did.
+
+    Args:
+        name: of the metric.
+        before: the reference's ledger, as a dry run's ``details`` hold it.
+        now: the candidate's.
+    """
+    old, new = cells(name, before), cells(name, now)
+    grown = {key: new.get(key, 0) - old.get(key, 0) for key in new if new.get(key, 0) > old.get(key, 0)}
+    by_kind: dict[str, dict[str, float]] = {}
+    for (path, kind), value in grown.items():
+        by_kind.setdefault(kind, {})[path] = value
+    rows = [(value, path, kind) for kind, paths in by_kind.items() for path, value in collapsed(paths).items()]
+    rows.sort(key=lambda row: (-row[0], row[1], row[2]))
+    what = metric(name)
+    shown = [f"{place(path)} ({kind}) +{what.show(value)}{each(path)}" for value, path, kind in rows[:SHOWN]]
+    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    return f"grown: {', '.join(shown)}{more}" if shown else ""
+
+
+def cells(name: str, ledger: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    """A metric's value by module path and group (of work) or part (of memory)."""
+    if name in COLUMNS:
+        column = COLUMNS[name]
+        table = expanded(ledger.get("work", {}))
+        return {(path, group): row[column] for path, groups in table.items() for group, row in groups.items()}
+    if name in MEMORY:
+        table = expanded(ledger.get(MEMORY[name], {}))
+        return {(path, part): size for path, parts in table.items() for part, size in parts.items()}
+    return {}
+
+
+def each(path: str) -> str:
+    """A remark where one value stands for several layers."""
+    return " each" if "{" in path else ""
+
+
+def place(path: str) -> str:
+    """A module path for people."""
+    return path or "outside of any module"

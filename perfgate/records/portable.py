@@ -1,0 +1,60 @@
+"""Baselines that hold on every machine: exact metrics, for each pair of torch and transformers minor versions."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from perfgate.records.baselines import Baseline
+from perfgate.records.store import PORTABLE, Store
+
+LIBRARIES = ("torch", "transformers")
+PAIR = re.compile(r"torch-(\d+)\.(\d+)-transformers-(\d+)\.(\d+)")
+
+
+def pair_of(versions: Mapping[str, str]) -> str:
+    """The name of a pair of versions: ``torch-2.13-transformers-5.23``; ``unknown`` where one is not installed."""
+    if not all(name in versions for name in LIBRARIES):
+        return "unknown"
+    return "-".join(f"{name}-{'.'.join(versions[name].split('.')[:2])}" for name in LIBRARIES)
+
+
+class PortableStore(Store):
+    """Baselines of one pair of versions.
+
+    Args:
+        root: folder of all baselines.
+        pair: as ``pair_of`` names it.
+    """
+
+    def __init__(self, root: Path, pair: str) -> None:
+        super().__init__(root, f"{PORTABLE}/{pair}")
+        self.pair = pair
+        self._neighbours: list[PortableStore] | None = None
+
+    def nearest(self, case: str, workload: str) -> tuple[str, Baseline] | None:
+        """The same workload under the nearest other pair of versions, and that pair's name.
+
+        Raises:
+            UserError: a file of another pair is damaged.
+        """
+        if self._neighbours is None:
+            folder = self.root / PORTABLE
+            names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+            others = [name for name in names if name != self.pair and PAIR.fullmatch(name)]
+            ranked = sorted(others, key=lambda name: distance(name, self.pair))
+            self._neighbours = [PortableStore(self.root, name) for name in ranked]
+        for store in self._neighbours:
+            found = store.get(case)
+            if found is not None and found.workload == workload:
+                return store.pair, found
+        return None
+
+
+def distance(one: str, other: str) -> tuple[int, ...]:
+    """How far two pairs lie apart: first by major versions, then by minor ones."""
+    found = [PAIR.fullmatch(name) for name in (one, other)]
+    if not all(found):
+        return (1 << 30,)
+    a, b = ([int(part) for part in match.groups()] for match in found if match)
+    gaps = [abs(x - y) for x, y in zip(a, b, strict=True)]
+    return gaps[0] + gaps[2], gaps[1] + gaps[3]

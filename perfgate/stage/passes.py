@@ -1,0 +1,175 @@
+"""The passes of a case, one function each: what is asked of an actor, and the launch that comes of it."""
+
+import os
+import statistics
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from perfgate.records.launch import YARDSTICK_VERSION, Launch, Side, Value
+from perfgate.records.layers import collapsed
+from perfgate.stage.actor import Actor, LaunchFailed
+from perfgate.stage.server import Server, tail
+from perfgate.stage.validity import judge, other_settings
+from perfgate.workload import Workload
+
+if TYPE_CHECKING:
+    from perfgate.stage.conductor import Stage
+
+YARDSTICK = Workload("perfgate.actor.programs.yardstick:Yardstick", {"version": YARDSTICK_VERSION})
+YARDSTICK_PARTS = ("matmul_s", "python_s", "copy_s")
+YARDSTICK_SHARE = 0.6
+WARMUP_STEPS = 3
+FEW_STEPS = 2
+TARGETS = ("cpu", "cuda")
+
+
+def dry_launch(stage: "Stage", case: str, workload: Workload, server: Server, side: Side) -> tuple[Launch, bool]:
+    """The ledgers of a dry run; returns also whether one was to be expected of this program."""
+    start = Launch(case, workload.sha256, 0, {}, side=side, server=server.name, pass_name="dry")
+    actor = server.launch()
+    try:
+        order = {"workload": workload.spec, "pass": "dry", "targets": TARGETS}
+        answer = stage.ask(actor, order)
+    except LaunchFailed as failure:
+        return failed(start, failure), True
+    finally:
+        actor.close(kill=True)
+    if reason := answer.get("no_dry_run"):
+        return start.rejected(f"no dry run: {reason}"), not answer.get("silent")
+    host, device = (answer["ledgers"][target] for target in TARGETS)
+    metrics: dict[str, Value] = {
+        "flops": host["flops"],
+        "operator_calls": host["operator_calls"],
+        "moved_bytes": host["read_bytes"] + host["written_bytes"],
+        "predicted_peak_bytes": host["peak_memory_bytes"],
+        "predicted_cuda_peak_bytes": device["peak_memory_bytes"],
+    }
+    ledger = {
+        "flops_by_group": host["flops_by_group"],
+        "memory_by_part_bytes": host["memory_by_part_bytes"],
+        "cuda_memory_by_part_bytes": device["memory_by_part_bytes"],
+        "work": collapsed(host["work"]),
+        "memory": collapsed(host["memory"]),
+        "cuda_memory": collapsed(device["memory"]),
+    }
+    return replace(start, metrics=metrics, details={"ledger": ledger}), True
+
+
+def counters_launch(stage: "Stage", case: str, workload: Workload, number: int) -> Launch:
+    """Few steps with every operator watched; a launch whose settings are not those asked for may not be used."""
+    server = stage.next_server()
+    start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="counters")
+    with stage.held(stage.lock.shared()):
+        try:
+            with stage.actor(server, workload, "counters") as (actor, ready):
+                steps = [stage.step(actor) for _ in range(1 + FEW_STEPS)][1:]
+                answer = stage.ask(actor, {"finish": True})
+        except LaunchFailed as failure:
+            return failed(start, failure)
+    findings = answer["findings"]
+    details = {"effective": findings.pop("effective", {}), "ledger": findings}
+    launch = completed(start, {**answer["metrics"], **columns(steps)}, ready, details)
+    wrong = other_settings(findings.pop("asked", {}), details["effective"])
+    return launch.rejected(wrong) if wrong else launch
+
+
+def memory_launch(stage: "Stage", case: str, workload: Workload, number: int) -> Launch:
+    """Few steps with the profiler on; no time is taken, so the device may be shared."""
+    server = stage.next_server()
+    start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="memory")
+    with stage.held(stage.lock.shared()):
+        try:
+            with stage.actor(server, workload, "memory") as (actor, ready):
+                for _ in range(1 + FEW_STEPS):
+                    stage.step(actor)
+                metrics = stage.ask(actor, {"finish": True})["metrics"]
+        except LaunchFailed as failure:
+            return failed(start, failure)
+    steady = {name: drop_first(value) for name, value in metrics.items()}
+    return completed(start, steady, ready)
+
+
+def timed_launch(stage: "Stage", case: str, workload: Workload, number: int) -> Launch:
+    """The case and the yardstick, stepped in turn on one core; who begins alternates between launches."""
+    server = stage.next_server()
+    first = "case" if number % 2 == 0 else "yardstick"
+    start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="time")
+    with stage.held(stage.lock.exclusive()), on_core(stage.core), ExitStack() as stack:
+        try:
+            actor, ready = stack.enter_context(stage.actor(server, workload, "time"))
+            yardstick, _ = stack.enter_context(stage.actor(server, YARDSTICK, "yardstick"))
+            warmup = [stage.step(actor)["step_time_s"] for _ in range(WARMUP_STEPS)]
+            rod_s = stage.step_yardstick(yardstick)["step_time_s"]
+            count, beside = count_steps(stage, min(warmup)), max(1, round(YARDSTICK_SHARE * min(warmup) / rod_s))
+            steps, rods = in_turn(stage, actor, yardstick, count, beside, first)
+            metrics: dict[str, Value] = stage.ask(actor, {"finish": True})["metrics"]
+        except LaunchFailed as failure:
+            return failed(start, failure)
+    metrics |= columns(steps)
+    metrics |= {"setup_s": ready["setup_s"], "first_step_s": warmup[0]}
+    parts = {part: [row[part] for row in rods] for part in YARDSTICK_PARTS}
+    launch = completed(
+        start, metrics, ready, {"first": first, "yardstick_version": YARDSTICK_VERSION, "yardstick_parts_s": parts}
+    )
+    return judge(launch, [row["step_time_s"] for row in rods], [row["process_time_s"] for row in rods])
+
+
+def in_turn(
+    stage: "Stage", actor: Actor, yardstick: Actor, count: int, beside: int, first: str
+) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+    steps, rods = [], []
+    for _ in range(count):
+        if first == "case":
+            steps.append(stage.step(actor))
+        rods.append(mean_of([stage.step_yardstick(yardstick) for _ in range(beside)]))
+        if first != "case":
+            steps.append(stage.step(actor))
+    return steps, rods
+
+
+def count_steps(stage: "Stage", step_s: float) -> int:
+    wanted = int(stage.effort.steps_s / max(step_s, 1e-6))
+    return min(max(wanted, stage.effort.min_steps), stage.effort.max_steps)
+
+
+@contextmanager
+def on_core(core: int | None) -> Iterator[None]:
+    """Stay on the actors' core while they take turns: a token then wakes nobody on another core, which took 10 to 20
+    times as long in a virtual machine (``benchmarks/launch.py``). The stage sleeps while a step goes on.
+    """
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def completed(start: Launch, metrics: dict[str, Value], ready: dict[str, Any], details: Any = None) -> Launch:
+    """A launch that went through."""
+    return replace(start, metrics=metrics, samples=ready["samples"], tokens=ready["tokens"], details=details or {})
+
+
+def failed(start: Launch, failure: LaunchFailed) -> Launch:
+    """A launch that ended early, with the reason and the end of what it printed."""
+    return replace(start.rejected(failure.reason, failure.fault), details={"output": tail(failure.output)})
+
+
+def columns(steps: list[dict[str, float]]) -> dict[str, Value]:
+    """From one mapping a step to one list a metric."""
+    return {name: [step[name] for step in steps] for name in steps[0]}
+
+
+def mean_of(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each metric."""
+    return {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
+
+
+def drop_first(value: Value) -> Value:
+    """Without the first step, in which gradients and optimizer state came into being."""
+    return value[1:] if isinstance(value, list) else value
