@@ -1,5 +1,6 @@
 """Run a workload dry and write its ledger."""
 
+import gc
 import importlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -57,7 +58,7 @@ def dry_run(
     tracker = Tracker(rules.block_bytes, speeds)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     with ExitStack() as stack:
-        for context in (believed(), converted(), rules.functions(), fake, tracker, tracker.hooked()):
+        for context in (uncollected(), believed(), converted(), rules.functions(), fake, tracker, tracker.hooked()):
             stack.enter_context(context)
         try:
             dry = build(Stand(fake, tracker, rules), **params)
@@ -69,6 +70,17 @@ def dry_run(
         except UNSUPPORTED as error:
             raise NoDryRun(str(error).strip().splitlines()[0]) from None
         return ledger(tracker, rules, target)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector out: when it runs depends on what ran before, and so would what lives at the peak."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextmanager

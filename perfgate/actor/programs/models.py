@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import transformers
 # transformers imports a class when it is first asked for. What these two bring takes 4 s, which is the fork server's
 # to spend, once, and not each actor's.
 from transformers import AutoTokenizer, PreTrainedModel
+from transformers.initialization import no_init_weights
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -31,7 +33,7 @@ def build_model(
         precision: of the weights: ``fp32``, ``bf16`` or ``fp16``; under mixed precision they are ``fp32``.
         attention: ``default`` is what transformers chooses.
         lora_rank: of adapters on all linear layers, the rest frozen; 0 for none.
-        load: read the weights of a local model; else only its shape is built.
+        load: read or draw weights; else only the shape is built.
 
     Raises:
         ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
@@ -43,7 +45,10 @@ def build_model(
         options["attn_implementation"] = attention
     if "config" in spec or not load:
         build = getattr(model_class, "_from_config", None) or model_class.from_config
-        model = build(build_config(spec), **options)
+        with nullcontext() if load else no_init_weights():
+            model = build(build_config(spec), **options)
+        if not load:
+            model.tie_weights()
     else:
         model = model_class.from_pretrained(
             locate(spec), local_files_only=True, use_safetensors=True, trust_remote_code=False, **options
