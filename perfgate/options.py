@@ -12,7 +12,7 @@ from perfgate.model import TIERS
 from perfgate.records.metrics import check_names
 from perfgate.records.store import MODES
 
-MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s")
+MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,8 @@ def check_marker(where: str, arguments: tuple[Any, ...], values: dict[str, Any])
             raise UserError(f"{where}: tier is {value!r}{nearest(str(value), TIERS)}")
         if name == "tolerance":
             read_tolerance(where, value)
+        if name == "dry" and not isinstance(value, bool):
+            raise UserError(f"{where}: dry is {value!r}; it is True where a case only runs dry")
         if name in ("launches", "timeout_s"):
             positive(f"{where}: {name}", value, whole=name == "launches")
 

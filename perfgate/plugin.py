@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and prepare a run; nothing starts before the first case."""
     config.addinivalue_line(
-        "markers", "perf(tier, tolerance, launches, timeout_s): how a performance case is measured and judged"
+        "markers", "perf(tier, tolerance, launches, timeout_s, dry): how a performance case is measured and judged"
     )
     try:
         run = Run(config, read_options(config))
@@ -75,14 +75,21 @@ def fixtures_of(item: pytest.Item) -> list[str]:
 
 
 def tier_of(item: pytest.Item) -> str:
-    """The smallest tier that runs a case: the largest of its mark's and of its model's."""
-    marker = item.get_closest_marker("perf")
-    named: list[str] = [marker.kwargs["tier"]] if marker and "tier" in marker.kwargs else []
+    """The smallest tier that runs a case: the largest of its marks' and of its model's."""
+    named: list[str] = [marker.kwargs["tier"] for marker in item.iter_markers("perf") if "tier" in marker.kwargs]
     callspec = getattr(item, "callspec", None)
     models: list[str] = [
         value.tier for value in (callspec.params.values() if callspec else ()) if hasattr(value, "tier")
     ]
     return max([TIERS[0], *named, *models], key=TIERS.index)
+
+
+def marks_of(item: pytest.Item) -> dict[str, Any]:
+    """The arguments of all perf marks, those of the closest first."""
+    found: dict[str, Any] = {}
+    for marker in item.iter_markers("perf"):
+        found = {**marker.kwargs, **found}
+    return found
 
 
 class PerfgateWarning(pytest.PytestWarning):
@@ -96,8 +103,7 @@ def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
     Args of the function: the workload, and ``tolerance``, a share for all times or a mapping by metric.
     """
     run = request.config.stash[RUN]
-    marker = request.node.get_closest_marker("perf")
-    marked: dict[str, Any] = dict(marker.kwargs) if marker else {}
+    marked = marks_of(request.node)
     calls: list[Workload] = []
 
     def measure(workload: Workload, *, tolerance: Any = None) -> "Result":

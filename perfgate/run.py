@@ -81,6 +81,7 @@ class Run:
         )
         effort = session.stage.effort
         own = {key: marked[key] for key in ("launches", "timeout_s") if key in marked}
+        own |= {"device": "none"} if marked.get("dry") else {}
         session.stage.effort = replace(effort, **own)
         try:
             result = session.run_case(case, require_workload(workload), self._progress(case.id))

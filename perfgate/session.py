@@ -48,6 +48,7 @@ class Result:
         verdicts: one for each gated metric.
         outcome: how the case ends.
         remark: what else one should know, as a clause.
+        ledger: of the dry run: parameters, FLOPs by group, memory by part; empty where there was none.
     """
 
     case: str
@@ -55,6 +56,7 @@ class Result:
     verdicts: tuple[Verdict, ...]
     outcome: Outcome
     remark: str = ""
+    ledger: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Session:
@@ -118,7 +120,8 @@ class Session:
         held = [baseline, self._portable.get(case.id)]
         self._writer.write(lines(case, workload, launches, held, verdicts, outcome, took_s))
         candidates = [launch for launch in launches if launch.side == "candidate"]
-        return Result(case.id, medians(candidates), tuple(verdicts), outcome, remark)
+        ledger = next((launch.ledger for launch in candidates if launch.pass_name == "dry"), {})
+        return Result(case.id, medians(candidates), tuple(verdicts), outcome, remark, ledger)
 
     def start(self) -> None:
         """Start the servers.

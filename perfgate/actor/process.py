@@ -113,9 +113,10 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
     from perfgate.actor.ledger.dry_run import NoDryRun, dry_run  # needs torch, which not every program does
 
     params = order["workload"]["params"]
-    gpu = {"capability": tuple(order.get("capability", (9, 0))), "speeds": order.get("speeds")}
+    major, minor = order.get("capability", (9, 0))
+    gpu = (major, minor), order.get("speeds")
     try:
-        return {"ledgers": {target: dry_run(program, params, target, **gpu) for target in order["targets"]}}
+        return {"ledgers": {target: dry_run(program, params, target, *gpu) for target in order["targets"]}}
     except NoDryRun as reason:
         return {"no_dry_run": str(reason)}
     except Exception as error:

@@ -46,7 +46,9 @@ class Metric:
             )
         if self.unit == "bytes":
             return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.2f} MiB"
-        if self.kind == "exact" and value < 1e6:
+        if self.unit == "FLOP":
+            return f"{value / 1e12:.4g} TFLOP" if value >= 1e12 else f"{value / 1e9:.4g} GFLOP"
+        if self.kind == "exact":
             return f"{value:.0f}"
         return f"{value:.4g}{'/s' if self.unit == '1/s' else ''}"
 
@@ -63,7 +65,7 @@ METRICS = {
         Metric("time_to_first_token_s", "s", "noisy"),
         Metric("time_per_output_token_s", "s", "noisy"),
         Metric("peak_memory_bytes", "bytes", "bytes"),
-        Metric("flops", "", "exact", portable=True),
+        Metric("flops", "FLOP", "exact", portable=True),
         Metric("operator_calls", "", "exact", portable=True),
         Metric("moved_bytes", "bytes", "bytes", portable=True),
         Metric("predicted_peak_bytes", "bytes", "bytes", portable=True),

@@ -10,6 +10,7 @@ import pandas as pd
 from perfgate.gate.verdicts import summarize
 from perfgate.records.runfile import Run
 from perfgate.records.verdict import Verdict
+from perfgate.reports.memory import memory_rows, memory_table
 from perfgate.reports.tables import long_table, setting_rows, technique_tables, verdict_table
 
 
@@ -24,8 +25,14 @@ def terminal(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> 
         if run.verdicts:
             console.print(escape(counts(run.verdicts)))
             console.print(rich_table("Verdicts", verdict_table(run.verdicts)))
-        for name, frame in technique_tables(run).items():
+        for name, frame in tables(run).items():
             console.print(rich_table(name, frame))
+
+
+def tables(run: Run) -> dict[str, pd.DataFrame]:
+    """The tables of each technique, then that of memory."""
+    memory = memory_table(run)
+    return technique_tables(run) | ({} if memory.empty else {"memory: predicted and measured": memory})
 
 
 def verdicts_for_terminal(verdicts: Sequence[Verdict], stream: TextIO, interactive: bool = False) -> None:
@@ -66,7 +73,7 @@ def markdown(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> 
         stream.write(f"## {title(run)}\n\n{subtitle(run)}\n\n")
         if run.verdicts:
             stream.write(f"{counts(run.verdicts)}\n\n{pipe_table(verdict_table(run.verdicts))}\n\n")
-        for name, frame in technique_tables(run).items():
+        for name, frame in tables(run).items():
             stream.write(f"### {name}\n\n{pipe_table(frame)}\n\n")
 
 
@@ -92,6 +99,7 @@ def as_json(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> N
             "summary": summarize(run.verdicts),
             "verdicts": [verdict.to_json() for verdict in run.verdicts],
             "settings": setting_rows(run),
+            "memory": memory_rows(run),
         }
         for run in runs
     ]

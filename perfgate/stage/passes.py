@@ -47,7 +47,10 @@ def dry_launch(stage: "Stage", case: str, workload: Workload, server: Server, si
         "predicted_cuda_peak_bytes": device["peak_memory_bytes"],
     }
     ledger = {
+        "parameters": host["parameters"],
+        "trainable_parameters": host["trainable_parameters"],
         "flops_by_group": host["flops_by_group"],
+        "highest_by_part_bytes": host["highest_by_part_bytes"],
         "memory_by_part_bytes": host["memory_by_part_bytes"],
         "cuda_memory_by_part_bytes": device["memory_by_part_bytes"],
         "work": collapsed(host["work"]),
@@ -84,11 +87,11 @@ def memory_launch(stage: "Stage", case: str, workload: Workload, number: int) ->
             with stage.actor(server, workload, "memory") as (actor, ready):
                 for _ in range(1 + FEW_STEPS):
                     stage.step(actor)
-                metrics = stage.ask(actor, {"finish": True})["metrics"]
+                answer = stage.ask(actor, {"finish": True})
         except LaunchFailed as failure:
             return failed(start, failure)
-    steady = {name: drop_first(value) for name, value in metrics.items()}
-    return completed(start, steady, ready)
+    steady = {name: drop_first(value) for name, value in answer["metrics"].items()}
+    return completed(start, steady, ready, answer["findings"])
 
 
 def timed_launch(stage: "Stage", case: str, workload: Workload, number: int) -> Launch:

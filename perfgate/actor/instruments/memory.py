@@ -33,6 +33,10 @@ class TensorMemory(Instrument):
         self._profile = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
         self._profile.start()
 
+    def built(self, program: Any) -> None:
+        """Keep the program, to ask it at the end for what lasts."""
+        self._program = program
+
     def begin_step(self) -> None:
         """Open the step's window; the profiler stamps its events in nanoseconds since the epoch."""
         self._begin_ns = time.time_ns()
@@ -48,6 +52,17 @@ class TensorMemory(Instrument):
             return {}
         self._profile.stop()
         return {"peak_memory_bytes": peaks(allocations(self._profile), self._windows)}
+
+    def findings(self) -> dict[str, Any]:
+        """Bytes of each lasting part, as far as the program tells; storages that tensors share count once."""
+        parts = self._program.parts()
+        return {"measured_by_part_bytes": {part: stored_bytes(tensors) for part, tensors in parts.items()}}
+
+
+def stored_bytes(tensors: list[Any]) -> int:
+    """Bytes of all storages behind tensors."""
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+    return sum(storages.values())
 
 
 def allocations(profiler: Any) -> list[tuple[int, int]]:

@@ -69,7 +69,12 @@ def dry_run(
             raise NoDryRun(f"{where} looks at values that depend on weights ({error.func})") from None
         except UNSUPPORTED as error:
             raise NoDryRun(str(error).strip().splitlines()[0]) from None
-        return ledger(tracker, rules, target)
+        sizes = {parameter: parameter.numel() for parameter in dry.network.parameters()}
+        counts = {
+            "parameters": sum(sizes.values()),
+            "trainable_parameters": sum(size for parameter, size in sizes.items() if parameter.requires_grad),
+        }
+        return {**counts, **ledger(tracker, rules, target)}
 
 
 @contextmanager
@@ -123,6 +128,7 @@ def converted() -> Iterator[None]:
 def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
     """Everything that a dry run tells of a step, as JSON.
 
+    ``memory_by_part_bytes`` is at the peak, ``highest_by_part_bytes`` for each part at its own.
     ``work`` is a mapping from module path to group to ``[calls, FLOPs, bytes moved]``; ``memory`` from module path to
     part to bytes at the peak. Totals are their sums.
     """
@@ -150,6 +156,7 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         "moved_by_group_bytes": {group: row[2] + row[3] for group, row in groups.items()},
         "peak_memory_bytes": sum(parts.values()),
         "memory_by_part_bytes": parts,
+        "highest_by_part_bytes": tracker.storages.highest(tracker.since),
         "roofline_s": roofline_s if tracker.speeds else None,
         "operators": dict(sorted(tracker.operators.items())),
         "work": dict(sorted(work.items())),

@@ -96,6 +96,18 @@ class Storages:
         self.everything = [allocation for allocation in self.everything if allocation.died is None]
         return self.clock
 
+    def highest(self, since: int) -> dict[str, int]:
+        """The highest level of each part from an event on, each at its own moment."""
+        changes = [(a.born, a.what, a.size_bytes) for a in self.everything]
+        changes += [(a.died, a.what, -a.size_bytes) for a in self.everything if a.died is not None]
+        level, highest = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0)
+        for when, part, change in sorted(changes):
+            level[part] += change
+            if when <= since:
+                highest[part] = level[part]
+            highest[part] = max(highest[part], level[part])
+        return highest
+
     def at_peak(self, since: int) -> list[Allocation]:
         """What lived at the highest level from an event on; the first, if it was reached more than once."""
         changes = [(a.born, a.size_bytes) for a in self.everything]

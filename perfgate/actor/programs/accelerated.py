@@ -11,7 +11,7 @@ from transformers import Trainer
 
 from perfgate.actor.devices import Device
 from perfgate.actor.programs.base import Program
-from perfgate.actor.programs.effective import in_force
+from perfgate.actor.programs.effective import in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model
 from perfgate.actor.programs.settings import TrainingSettings, enable_checkpointing, training_arguments
@@ -58,6 +58,10 @@ class AcceleratedLoop(Program):
             DataLoader(rows, batch_size=batch_size, shuffle=True),
         )
         self.batches = endless(loader)
+
+    def parts(self) -> dict[str, Any]:
+        """Weights, buffers, and what the optimizer keeps."""
+        return {**super().parts(), "optimizer_state": state_of(self.optimizer)}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from what ``accelerate`` prepared."""

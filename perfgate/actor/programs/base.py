@@ -27,6 +27,12 @@ class Program:
         """The settings that were asked for, and those in force, by the same names; called after the last step."""
         return {}, {}
 
+    def parts(self) -> dict[str, Any]:
+        """The tensors that last from step to step, by the part of memory that they are: ``weights``, ..."""
+        if self.network is None:
+            return {}
+        return {"weights": list(self.network.parameters()), "buffers": list(self.network.buffers())}
+
     def step(self) -> Any:
         """Do the unit of work that is timed; returns tensors that must be finite, or ``None``."""
         raise TypeError(f"{type(self).__name__} defines neither step() nor drive()")

@@ -73,3 +73,9 @@ def patched(network: Any) -> list[str]:
         if getattr(kind.forward, "__module__", None) not in homes:
             names.add(kind.__name__)
     return sorted(names)
+
+
+def state_of(optimizer: Any) -> list[Any]:
+    """The tensors that an optimizer keeps from step to step."""
+    states = optimizer.state.values() if optimizer is not None else ()
+    return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]

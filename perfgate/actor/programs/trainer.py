@@ -8,7 +8,7 @@ from transformers import Trainer, TrainerCallback
 from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
-from perfgate.actor.programs.effective import in_force
+from perfgate.actor.programs.effective import in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model
 from perfgate.actor.programs.settings import TrainingSettings, training_arguments
@@ -51,6 +51,10 @@ class TrainerLoop(Program):
         """Hand the loop to the Trainer."""
         self.trainer.add_callback(PaceCallback(pace, self.trainer))
         self.trainer.train()
+
+    def parts(self) -> dict[str, Any]:
+        """Weights, buffers, and what the optimizer keeps."""
+        return {**super().parts(), "optimizer_state": state_of(self.trainer.optimizer)}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the Trainer and its model."""

@@ -1,0 +1,55 @@
+"""Predicted against measured peak of tensor bytes, over every training and forward case of the quick tier.
+
+    python -m benchmarks.predicted [-k EXPRESSION]
+
+The dry run is to meet the profiler's ``[memory]`` events within 0.5%. No time is taken.
+"""
+
+import argparse
+import sys
+import tempfile
+
+import pytest
+
+from perfgate.stage import passes
+from perfgate.stage.conductor import Stage
+
+ROWS = []
+
+
+def measure(stage, case, workload, progress):
+    """In place of all passes: the dry run, and one launch of the memory pass."""
+    del progress
+    (dry,), _ = stage._dry(case, workload)
+    launch = passes.memory_launch(stage, case, workload, 0)
+    ROWS.append((case, workload.program, dry, launch))
+    return [dry, launch]
+
+
+def main():
+    """Run the tier and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-k", default="", metavar="EXPRESSION", help="of pytest")
+    options = parser.parse_args()
+    Stage.measure = measure
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["perf_tests", "-q", "--perf-tier=quick", f"--perf-output={folder}", f"--perf-baselines={folder}"]
+        code = pytest.main([*arguments, "-k", options.k, "-p", "no:cacheprovider", "-W", "ignore"])
+    print(f"\n{'case':90} {'predicted':>12} {'measured':>12} {'difference':>10}")
+    worst = {"generation": 0.0, "training and forward": 0.0}
+    for case, program, dry, launch in ROWS:
+        if dry.invalid or launch.invalid:
+            print(f"{case:90} {dry.invalid or launch.invalid}")
+            continue
+        predicted, measured = dry.value("predicted_peak_bytes"), launch.value("peak_memory_bytes")
+        difference = predicted / measured - 1
+        kind = "generation" if program.endswith("Generation") else "training and forward"
+        worst[kind] = max(worst[kind], abs(difference))
+        print(f"{case:90} {predicted:12,.0f} {measured:12,.0f} {difference:10.3%}")
+    for kind, value in worst.items():
+        print(f"largest difference, {kind}: {value:.3%}")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""The anatomy of a model's memory: weights, gradients, optimizer state, activations, temporaries, and how many bytes a
+parameter each takes.
+
+From https://huggingface.co/docs/transformers/model_memory_anatomy, with the model used there. The parts come out of a
+dry run, which needs no GPU and none of the 12 GB; one case measures a small model as well. The rules are the same on
+every device; activations are less on a GPU, whose fused attention and dropout keep less.
+"""
+
+import pytest
+
+from fixtures.models import models
+
+BERT_LARGE = models()["bert-large-uncased"]
+SMALL = models()["bert-quick"]
+
+
+@pytest.mark.perf(tier="quick", dry=True)
+@pytest.mark.parametrize(
+    ("optimizer", "state_bytes"),
+    [
+        ("adamw_torch", 8),
+        pytest.param("adamw_torch_fused", 8, marks=pytest.mark.perf(tier="standard")),
+        pytest.param("adafactor", 0, marks=pytest.mark.perf(tier="standard")),
+        pytest.param("sgd", 0, marks=pytest.mark.perf(tier="standard")),
+    ],
+)
+def test_bytes_per_parameter(perf, training, optimizer, state_bytes):
+    ledger = perf(training(BERT_LARGE, batch_size=4, sequence_length=512, optimizer=optimizer)).ledger
+    parts = {part: size / ledger["parameters"] for part, size in ledger["highest_by_part_bytes"].items()}
+    assert parts["weights"] == pytest.approx(4, rel=0.001)
+    assert parts["gradients"] == pytest.approx(4, rel=0.001)
+    assert parts["optimizer_state"] == pytest.approx(state_bytes, abs=0.02)
+    # At this batch size activations are most of it.
+    assert parts["activations"] > 16
+
+
+@pytest.mark.perf(tier="quick", dry=True)
+def test_mixed_precision_keeps_full_weights(perf, training):
+    ledger = perf(training(BERT_LARGE, batch_size=4, sequence_length=512, precision="bf16-amp")).ledger
+    assert ledger["highest_by_part_bytes"]["weights"] == pytest.approx(4 * ledger["parameters"], rel=0.001)
+
+
+def test_predicted_peak_is_what_is_measured(perf, training):
+    metrics = perf(training(SMALL, batch_size=8)).metrics
+    if "peak_memory_bytes" in metrics:
+        assert metrics["predicted_peak_bytes"] == pytest.approx(metrics["peak_memory_bytes"], rel=0.005)

@@ -1,0 +1,76 @@
+"""Peak memory as the dry run predicts it beside the one that was measured, part by part where that can be known."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from perfgate.gate.outcome import percent
+from perfgate.records.launch import Launch, medians
+from perfgate.records.metrics import metric
+from perfgate.records.runfile import Run
+
+LASTING = ("weights", "buffers", "optimizer_state")
+
+
+def memory_rows(run: Run) -> list[dict[str, Any]]:
+    """One mapping for each case that ran dry: predicted and measured peak, and each part, in bytes."""
+    rows = []
+    for case, launches in run.by_case().items():
+        ledger = found(launches, "dry", "ledger")
+        if not ledger:
+            continue
+        values = medians(launches)
+        measured = found(launches, "memory", "measured_by_part_bytes")
+        row = {
+            "case": case,
+            "predicted_peak_bytes": values["predicted_peak_bytes"],
+            "peak_memory_bytes": values.get("peak_memory_bytes"),
+            "predicted_cuda_peak_bytes": values["predicted_cuda_peak_bytes"],
+        }
+        for part, size in ledger["memory_by_part_bytes"].items():
+            row[f"predicted_{part}_bytes"] = size
+        # What does not last can be measured as a whole only: the peak less what lasts.
+        for part in LASTING:
+            if part in measured:
+                row[f"measured_{part}_bytes"] = measured[part]
+        rows.append(row)
+    return rows
+
+
+def found(launches: Sequence[Launch], pass_name: str, key: str) -> Mapping[str, Any]:
+    """A detail of the first valid launch of a pass."""
+    valid = (launch for launch in launches if launch.pass_name == pass_name and not launch.invalid)
+    return next((launch.details.get(key, {}) for launch in valid), {})
+
+
+def memory_table(run: Run) -> pd.DataFrame:
+    """The rows for people; empty where no case ran dry."""
+    table = []
+    for row in memory_rows(run):
+        predicted, measured = row["predicted_peak_bytes"], row["peak_memory_bytes"]
+        cells = {
+            "case": row["case"],
+            "measured": size(measured),
+            "predicted": size(predicted),
+            "difference": None if not measured else percent(predicted / measured - 1),
+        }
+        for part in ("weights", "gradients", "optimizer_state", "activations", "temporaries"):
+            cells[part.replace("_", " ")] = beside(row, part)
+        cells["on CUDA"] = size(row["predicted_cuda_peak_bytes"])
+        table.append(cells)
+    return pd.DataFrame(table).dropna(axis="columns", how="all")
+
+
+def beside(row: Mapping[str, Any], part: str) -> str | None:
+    """A part as predicted, and as measured where it differs."""
+    predicted, measured = row.get(f"predicted_{part}_bytes"), row.get(f"measured_{part}_bytes")
+    shown = size(predicted)
+    # Allocations are rounded up to whole blocks.
+    same = measured is None or predicted is None or abs(measured - predicted) <= max(0.005 * predicted, 4096)
+    return shown if same else f"{shown} (measured {size(measured)})"
+
+
+def size(value: float | None) -> str | None:
+    """Bytes for people."""
+    return None if value is None else metric("peak_memory_bytes").show(value)
