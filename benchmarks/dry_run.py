@@ -3,8 +3,8 @@
     python -m benchmarks.dry_run [--repeats 5]
 
 bert-large at 4 x 512 is to take at most 6 s and Llama-3.2-1B at 4 x 512 at most 10 s, beyond the time that importing
-torch and transformers takes, under 2 GB of memory; cost is to grow linearly in layers. Each run is a process of its own,
-forked from one that has imported the libraries.
+torch and transformers takes, under 2 GB of memory; cost is to grow linearly in layers. Each run is a process of its
+own, forked from one that has imported the libraries.
 """
 
 import argparse

@@ -1,0 +1,163 @@
+"""Each rule of the CUDA ledger, held against what a CUDA device does. Skipped where there is none."""
+
+import pytest
+
+pytestmark = pytest.mark.gpu
+MIB = 1 << 20
+
+
+@pytest.fixture
+def torch():
+    """torch on a machine with a CUDA device, its memory as empty as it gets."""
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device; run pytest tests -m gpu on a machine that has one")
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    return torch
+
+
+def allocated(torch, work):
+    """Bytes that are allocated after some work and were not before, and the work's result."""
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    result = work()
+    torch.cuda.synchronize()
+    return torch.cuda.memory_allocated() - before, result
+
+
+def operators(torch, work):
+    """Names of all operators below autograd."""
+    from perfgate.actor.ledger.watcher import Watcher
+
+    names = []
+    with Watcher(names.append):
+        work()
+    torch.cuda.synchronize()
+    return names
+
+
+def test_blocks_are_multiples_of_512_bytes(torch):
+    assert allocated(torch, lambda: torch.empty(1, dtype=torch.uint8, device="cuda"))[0] == 512
+    assert allocated(torch, lambda: torch.empty(513, dtype=torch.uint8, device="cuda"))[0] == 1024
+
+
+def test_dropout_keeps_a_mask_of_one_byte(torch):
+    x = torch.ones(MIB, device="cuda", requires_grad=True)
+    size, _ = allocated(torch, lambda: torch.nn.functional.dropout(x, 0.1, training=True))
+    assert size == 4 * MIB + MIB
+
+
+@pytest.mark.parametrize(
+    ("dtype", "width", "masked", "grouped", "kind"),
+    [
+        ("bfloat16", 64, False, False, "flash"),
+        ("bfloat16", 64, True, False, "efficient"),
+        ("float32", 64, False, False, "efficient"),
+        ("float32", 64, True, False, "efficient"),
+        ("float32", 64, False, True, "math"),
+        ("float32", 62, False, False, "math"),
+    ],
+)
+def test_attention_is_chosen_as_the_rule_says(torch, dtype, width, masked, grouped, kind):
+    from perfgate.actor.ledger.cuda import choose_attention
+
+    heads = 2 if grouped else 8
+    options = {"device": "cuda", "dtype": getattr(torch, dtype)}
+    query = torch.randn(2, 8, 128, width, **options)
+    key, value = (torch.randn(2, heads, 128, width, **options) for _ in range(2))
+    mask = torch.ones(2, 1, 128, 128, dtype=torch.bool, device="cuda") if masked else None
+    attend = torch.nn.functional.scaled_dot_product_attention
+    names = operators(torch, lambda: attend(query, key, value, attn_mask=mask, enable_gqa=grouped))
+    found = [name for name in names if "attention" in name]
+    ran = next((word for word in ("flash", "efficient", "cudnn") if any(word in name for name in found)), "math")
+    flash = torch.cuda.get_device_capability() >= (8, 0)
+    assert choose_attention(query, key, mask, grouped, flash) == kind
+    # cuDNN's fused attention takes as much memory as flash attention.
+    assert ran == kind or (kind == "flash" and ran == "cudnn")
+
+
+def test_autocast_runs_these_functions_in_float32(torch):
+    x = torch.randn(64, 64, device="cuda", dtype=torch.bfloat16)
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        for work in (
+            lambda: torch.nn.functional.softmax(x, -1),
+            lambda: torch.nn.functional.layer_norm(x, (64,)),
+            lambda: x.pow(2),
+            lambda: x.sum(),
+            lambda: x.rsqrt(),
+        ):
+            assert work().dtype == torch.float32
+
+
+def test_optimizer_and_clipping_work_on_lists(torch):
+    weights = [torch.nn.Parameter(torch.randn(256, 256, device="cuda")) for _ in range(8)]
+    optimizer = torch.optim.AdamW(weights)
+    for weight in weights:
+        weight.grad = torch.randn_like(weight)
+    names = operators(torch, lambda: (torch.nn.utils.clip_grad_norm_(weights, 1.0), optimizer.step()))
+    assert any(name.startswith("_foreach_norm") for name in names)
+    assert any(name.startswith("_foreach_addcdiv") for name in names)
+    assert all(state["step"].device.type == "cpu" for state in optimizer.state.values())
+
+
+def test_foreach_temporaries_are_as_large_as_the_rule_says(torch):
+    size = 4 * 8 * MIB
+    weights = [torch.nn.Parameter(torch.randn(MIB, device="cuda")) for _ in range(8)]
+    optimizer = torch.optim.AdamW(weights)
+    for _ in range(2):
+        for weight in weights:
+            weight.grad = torch.randn_like(weight)
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        optimizer.step()
+        torch.cuda.synchronize()
+        peak = torch.cuda.max_memory_allocated() - before
+    assert peak == pytest.approx(size, rel=0.1)
+
+
+def test_checkpointing_keeps_its_random_state_on_the_host(torch):
+    from torch.utils.checkpoint import get_device_states
+
+    x = torch.ones(4, device="cuda")
+    _, states = get_device_states(x)
+    assert all(state.device.type == "cpu" for state in states)
+
+
+def test_workspaces_of_forward_and_backward(torch):
+    from perfgate.actor.ledger.cuda import CudaRules
+
+    rules = CudaRules(training=True, capability=torch.cuda.get_device_capability())
+    layer = torch.nn.Linear(256, 256, device="cuda")
+    x = torch.randn(64, 256, device="cuda")
+    torch._C._cuda_clearCublasWorkspaces()
+    before = torch.cuda.memory_allocated()
+    layer(x).sum().backward()
+    torch.cuda.synchronize()
+    held = torch.cuda.memory_allocated() - before - sum(4 * p.numel() for p in layer.parameters())
+    assert held == pytest.approx(rules.workspace_bytes, abs=MIB)
+
+
+@pytest.mark.parametrize("name", ["gpt2-quick", "bert-quick", "llama-quick", "t5-quick"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16-amp"])
+def test_predicted_peak_is_near_the_allocated_one(torch, name, precision):
+    """Within 64 MiB, as peaks of this size are under 1 GiB."""
+    from transformers import Trainer
+
+    from fixtures.models import models
+    from perfgate import tasks
+    from perfgate.actor.ledger.dry_run import dry_run
+    from perfgate.actor.programs.inputs import training_rows
+    from perfgate.actor.programs.models import build_model
+    from perfgate.actor.programs.settings import TrainingSettings, training_arguments
+    from perfgate.actor.programs.trainer import TrainerLoop
+
+    workload = tasks.training(models()[name], precision=precision)
+    capability = torch.cuda.get_device_capability()
+    predicted = dry_run(TrainerLoop, workload.params, "cuda", capability)["peak_memory_bytes"]
+    model = build_model(workload.params["model"], 0)
+    rows = training_rows(model.config, workload.params["task"], 32, 64, 0)
+    arguments = training_arguments(TrainingSettings(precision=precision), per_device_train_batch_size=8, max_steps=3)
+    Trainer(model=model, args=arguments, train_dataset=rows).train()
+    assert torch.cuda.max_memory_allocated() == pytest.approx(predicted, abs=64 * MIB)
