@@ -20,7 +20,7 @@ ROWS = []
 def measure(stage, case, workload, progress):
     """In place of all passes: the dry run, and one launch of the memory pass."""
     del progress
-    (dry,), _ = stage._dry(case, workload)
+    (dry,), _ = stage.dry(case, workload)
     launch = passes.memory_launch(stage, case, workload, 0)
     ROWS.append((case, workload.program, dry, launch))
     return [dry, launch]

@@ -1,4 +1,4 @@
-"""The command line: ``perfgate compare`` and ``perfgate report``."""
+"""The command line: ``perfgate compare``, ``perfgate report`` and ``perfgate predict``."""
 
 import argparse
 import io
@@ -7,15 +7,18 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from perfgate import __version__
 from perfgate.errors import UserError
 from perfgate.gate.judgement import compare
 from perfgate.gate.outcome import sentence
 from perfgate.gate.verdicts import summarize
+from perfgate.gpus import find_gpu
+from perfgate.predict import MODES, SETTINGS, Question, predict
 from perfgate.records.runfile import Run, read
 from perfgate.records.verdict import Verdict
+from perfgate.shapes import find_shape
 
 OK, WORSE, BAD_INPUT, UNSURE = 0, 1, 2, 3
 FORMATS = ("terminal", "markdown", "csv", "json")
@@ -75,7 +78,29 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("--format", choices=FORMATS, default="terminal", help="default: terminal")
     report.add_argument("--output", metavar="FILE", help="write there instead of standard output")
     report.set_defaults(command=report_command)
+    add_predict(commands)
     return parser
+
+
+def add_predict(commands: Any) -> None:
+    """The command that runs nothing, and its options."""
+    ahead = commands.add_parser("predict", help="memory, work and time of a step on a GPU, without one")
+    ahead.add_argument("--model", required=True, metavar="NAME|FOLDER", help="a known shape, or where config.json is")
+    ahead.add_argument("--task", help="default: the model's first")
+    ahead.add_argument("--mode", choices=MODES, default="train", help="train, forward or generate; default: train")
+    ahead.add_argument("--gpu", metavar="NAME", help="as in H200 or a100-sxm-80gb; without one nothing is held against")
+    ahead.add_argument("--json", action="store_true", help="print one JSON document")
+    settings = ahead.add_argument_group("settings")
+    settings.add_argument("--batch-size", type=int, required=True, metavar="N", help="samples of a (micro-)batch")
+    settings.add_argument("--seq-len", type=int, metavar="N", help="tokens of a sample, or of a prompt")
+    settings.add_argument("--new-tokens", type=int, metavar="N", help="to generate; default: 16")
+    settings.add_argument("--gradient-accumulation", type=int, metavar="N", help="micro-batches a step; default: 1")
+    settings.add_argument("--activation-checkpointing", action="store_true", default=None)
+    settings.add_argument("--precision", metavar="NAME", help="fp32, bf16, fp16, bf16-amp or fp16-amp; default: fp32")
+    settings.add_argument("--optimizer", metavar="NAME", help="default: adamw_torch")
+    settings.add_argument("--attention", metavar="NAME", help="eager or sdpa; default: what transformers chooses")
+    settings.add_argument("--lora-rank", type=int, metavar="N", help="of adapters; default: all weights are trained")
+    ahead.set_defaults(command=predict_command)
 
 
 def compare_command(options: argparse.Namespace) -> tuple[int, str]:
@@ -129,6 +154,20 @@ def exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
     if names & {"regressed", "stale"}:
         return WORSE
     return UNSURE if strict and names & {"inconclusive", "invalid", "new"} else OK
+
+
+def predict_command(options: argparse.Namespace) -> tuple[int, str]:
+    """Dry runs, and what follows from them."""
+    settings = {name: getattr(options, name) for name in SETTINGS}
+    question = Question.of_options(find_shape(options.model, options.task), options.task, options.mode, settings)
+    prediction = predict(question, None if options.gpu is None else find_gpu(options.gpu))
+    if options.json:
+        return OK, json.dumps(prediction.to_json()) + "\n"
+    from perfgate.reports.prediction import terminal
+
+    stream = io.StringIO()
+    terminal(prediction, stream, sys.stdout.isatty())
+    return OK, stream.getvalue()
 
 
 def report_command(options: argparse.Namespace) -> tuple[int, str]:

@@ -263,7 +263,8 @@ class Run:
             again.replace(f"{command()} {self.options.root}", command()) if "PERFGATE_COMMAND" in os.environ else again
         )
         shown = relative(self.path, Path.cwd())
-        for line in summary(self.results, again, shown, self.options.update) if self.results else ():
+        storable = None if self.options.reference else again
+        for line in summary(self.results, storable, shown, self.options.update) if self.results else ():
             terminalreporter.write_line(line)
         if self.problem:
             terminalreporter.write_line(f"ERROR: {self.problem}", red=True)

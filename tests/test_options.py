@@ -83,7 +83,10 @@ def test_a_wrong_call_is_one_sentence(suite, body, message):
         ("training('no/such/folder')", "model folder no/such/folder does not exist"),
         ("training('empty')", "model folder empty lacks config.json; save the model there with save_pretrained()"),
         ("generation('pickled')", "model folder pickled has no .safetensors weights; other formats are not loaded"),
-        ("training('whole', batch_sise=2)", "unknown setting 'batch_sise'; known are batch_size, *"),
+        (
+            "training('whole', batch_sise=2)",
+            "unknown setting 'batch_sise'; it may be batch_size, *did you mean batch_size?)",
+        ),
         ("training('whole', batch_size=0)", "setting 'batch_size' must be a positive whole number, not 0"),
     ],
 )

@@ -161,14 +161,14 @@ def test_the_training_step_holds_weights_gradients_and_optimizer_state(run):
 
 def test_a_loss_that_is_not_finite_is_invalid(run):
     found = run.by_case()["test_models.py::test_not_finite"]
-    assert {launch.invalid for launch in found} == {"not finite: NotFinite: the step's loss or logits are not finite"}
+    measured = {launch.invalid for launch in found if launch.pass_name != "dry"}
+    assert measured == {"not finite: NotFinite: the step's loss or logits are not finite"}
 
 
 def test_real_weights_are_checked_against_their_pinned_sum(run):
     good, bad = (f"test_models.py::test_embedding[{digest}]" for digest in (PINNED, "0" * 64))
     assert launches(run, good.partition("::")[2], "time")[0].tokens > 2 * 3
-    reasons = {launch.invalid for launch in run.by_case()[bad]}
-    (reason,) = reasons
+    (reason,) = {launch.invalid for launch in run.by_case()[bad] if launch.pass_name != "dry"}
     assert reason.startswith("crash: ValueError: ")
     assert "model.safetensors has sha256 53aa51172d14..., pinned is 000000000000..." in reason
 

@@ -49,8 +49,8 @@ class Pace:
         """Stop the instruments and report the step.
 
         Args:
-            outcome: tensor, or list of tensors, that must be finite (the loss or the logits); ``None`` where there is
-                nothing to check.
+            outcome: tensor, or list of tensors, that must be finite (the loss or the logits), or a function that
+                returns such, called when the step's time is over; ``None`` where there is nothing to check.
             metrics: what the program itself measured in this step.
 
         Raises:
@@ -60,7 +60,8 @@ class Pace:
         measured: dict[str, float] = {}
         for instrument in reversed(self._instruments):
             measured |= instrument.end_step()
-        for tensor in outcome if isinstance(outcome, list) else [outcome]:
+        found = outcome() if callable(outcome) else outcome
+        for tensor in found if isinstance(found, list) else [found]:
             if tensor is not None and not bool(tensor.isfinite().all()):
                 raise NotFinite("the step's loss or logits are not finite")
         self._channel.send({"metrics": measured | dict(metrics or {})})

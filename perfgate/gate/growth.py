@@ -11,13 +11,15 @@ COLUMNS = {"operator_calls": 0, "flops": 1, "moved_bytes": 2}
 MEMORY = {"predicted_peak_bytes": "memory", "predicted_cuda_peak_bytes": "cuda_memory"}
 
 
-def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: str = "grown", sign: str = "+") -> str:
     """Name the modules whose share of a metric grew most, each with its group or part; empty where none did.
 
     Args:
         name: of the metric.
         before: the reference's ledger, as a dry run's ``details`` hold it.
         now: the candidate's.
+        word: what happened to them; with the two ledgers exchanged, they shrank.
+        sign: before each amount.
     """
     old, new = cells(name, before), cells(name, now)
     grown = {key: new.get(key, 0) - old.get(key, 0) for key in new if new.get(key, 0) > old.get(key, 0)}
@@ -27,9 +29,9 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     rows = [(value, path, kind) for kind, paths in by_kind.items() for path, value in collapsed(paths).items()]
     rows.sort(key=lambda row: (-row[0], row[1], row[2]))
     what = metric(name)
-    shown = [f"{place(path)} ({kind}) +{what.show(value)}{each(path)}" for value, path, kind in rows[:SHOWN]]
+    shown = [f"{place(path)} ({kind}) {sign}{what.show(value)}{each(path)}" for value, path, kind in rows[:SHOWN]]
     more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    return f"grown: {', '.join(shown)}{more}" if shown else ""
+    return f"{word}: {', '.join(shown)}{more}" if shown else ""
 
 
 def cells(name: str, ledger: Mapping[str, Any]) -> dict[tuple[str, str], float]:

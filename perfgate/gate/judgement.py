@@ -164,10 +164,10 @@ def _recorded(
 
 
 def grown(held: Held, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Where a metric of the dry run or of the counters grew."""
-    if held.candidate <= held.reference:
-        return ""
-    return growth(held.metric, before, now)
+    """Where a metric of the dry run or of the counters grew, or shrank."""
+    if held.candidate < held.reference:
+        return growth(held.metric, now, before, "shrunk", "-")
+    return growth(held.metric, before, now) if held.candidate > held.reference else ""
 
 
 def ledger_of(launches: Sequence[Launch | StoredLaunch]) -> Mapping[str, Any]:

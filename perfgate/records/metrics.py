@@ -34,6 +34,11 @@ class Metric:
         """Whether a case can fail by it."""
         return self.kind != "reported"
 
+    @property
+    def exact(self) -> bool:
+        """Whether it says the same in every run of the same code."""
+        return self.portable or self.kind == "exact"
+
     def show(self, value: float) -> str:
         """The value for people, with its unit."""
         if self.unit == "s":

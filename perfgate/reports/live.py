@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from perfgate.gate.outcome import percent
+from perfgate.gate.verdicts import together
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
 
@@ -70,7 +71,7 @@ def terminal_width() -> int:
 
 def one_line(result: "Result") -> str:
     """A case's result on one line."""
-    shown = "; ".join(one_verdict(verdict) for verdict in result.verdicts)
+    shown = "; ".join(one_verdict(verdict) for verdict in together(result.verdicts))
     remark = f"; {result.remark}" if result.remark else ""
     return f"{SYMBOLS[result.outcome.kind]} {result.case}: {shown}{remark}"
 
@@ -79,7 +80,7 @@ def one_verdict(verdict: Verdict) -> str:
     """A metric's result in a few words."""
     what = metric(verdict.metric)
     if verdict.candidate is None:
-        return f"{verdict.metric} {verdict.verdict} ({verdict.why})"
+        return f"{verdict.metric} {verdict.verdict}{f' ({verdict.why})' if verdict.why else ''}"
     value = f"{verdict.metric} {what.show(verdict.candidate)}"
     change = "" if verdict.change is None else f" {percent(verdict.change)}"
     return f"{value}{change} {verdict.verdict}"

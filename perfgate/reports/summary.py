@@ -10,12 +10,12 @@ from perfgate.records.verdict import Verdict
 SHOWN = 10
 
 
-def summary(results: Sequence[Mapping[str, Any]], again: str, path: str, update: str | None) -> list[str]:
+def summary(results: Sequence[Mapping[str, Any]], again: str | None, path: str, update: str | None) -> list[str]:
     """Lines for the terminal.
 
     Args:
         results: of all cases: ``case``, ``kind`` and ``verdicts``.
-        again: the command of this run, to which update options are added.
+        again: the command of this run, to which update options are added; ``None`` where nothing can be stored.
         path: of the run file.
         update: the update mode of this run, if any.
     """
@@ -27,21 +27,21 @@ def summary(results: Sequence[Mapping[str, Any]], again: str, path: str, update:
     lines += some(sentence(verdict) for verdict in (*named.get("regressed", ()), *named.get("improved", ())))
     if unsure := named.get("inconclusive"):
         lines += undecided(unsure, again, update)
-    if named.get("improved") and update not in ("improved", "all"):
+    if again and named.get("improved") and update not in ("improved", "all"):
         lines.append(f"To keep what improved: {again} --perf-update improved")
-    if named.get("new") and not update:
+    if again and named.get("new") and not update:
         lines.append(f"Nothing is stored yet for what is new. Store it with: {again} --perf-update new")
     lines.append(f"Run file: {path}. Report: perfgate report {path}")
     return lines
 
 
-def undecided(verdicts: Sequence[Verdict], again: str, update: str | None) -> list[str]:
+def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None) -> list[str]:
     """Why some are inconclusive, gathered by reason."""
     young = [verdict for verdict in verdicts if verdict.why.startswith("baseline too young")]
     lines = []
     if young:
         lines.append(f"{len(young)} inconclusive: {young[0].why}.")
-        if update != "more":
+        if again and update != "more":
             lines.append(f"Add this machine's next session with: {again} --perf-update more")
     seen = [verdict.smallest_detectable for verdict in verdicts if verdict.smallest_detectable is not None]
     if seen:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from perfgate.gate.outcome import percent
+from perfgate.gate.verdicts import together
 from perfgate.records.launch import medians
 from perfgate.records.metrics import metric
 from perfgate.records.runfile import Run
@@ -30,7 +31,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             "could see": share(verdict.smallest_detectable, ""),
             "why": verdict.why,
         }
-        for verdict in sorted(verdicts, key=lambda verdict: ORDER.index(verdict.verdict))
+        for verdict in sorted(together(verdicts), key=lambda verdict: ORDER.index(verdict.verdict))
     ]
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
 

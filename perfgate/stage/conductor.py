@@ -103,7 +103,7 @@ class Stage:
             progress: told in words which launch begins.
         """
         progress("dry run")
-        launches, expected = self._dry(case, workload)
+        launches, expected = self.dry(case, workload)
         if self.effort.device == "none":
             return launches
         launches = launches if expected else []
@@ -118,7 +118,8 @@ class Stage:
                 break
         return launches
 
-    def _dry(self, case: str, workload: Workload) -> tuple[list[Launch], bool]:
+    def dry(self, case: str, workload: Workload) -> tuple[list[Launch], bool]:
+        """The dry run, on both sides where there is a reference; and whether one was to be expected."""
         sides: list[tuple[Pool, Side]] = [(self.pool, "candidate")]
         if self.reference:
             sides.append((self.reference, "reference"))

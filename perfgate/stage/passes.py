@@ -3,12 +3,13 @@
 import os
 import statistics
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perfgate.records.launch import YARDSTICK_VERSION, Launch, Side, Value
 from perfgate.records.layers import collapsed
+from perfgate.records.metrics import metric
 from perfgate.stage.actor import Actor, LaunchFailed
 from perfgate.stage.server import Server, tail
 from perfgate.stage.validity import judge, other_settings
@@ -28,14 +29,17 @@ TARGETS = ("cpu", "cuda")
 def dry_launch(stage: "Stage", case: str, workload: Workload, server: Server, side: Side) -> tuple[Launch, bool]:
     """The ledgers of a dry run; returns also whether one was to be expected of this program."""
     start = Launch(case, workload.sha256, 0, {}, side=side, server=server.name, pass_name="dry")
-    actor = server.launch()
-    try:
-        order = {"workload": workload.spec, "pass": "dry", "targets": TARGETS}
-        answer = stage.ask(actor, order)
-    except LaunchFailed as failure:
-        return failed(start, failure), True
-    finally:
-        actor.close(kill=True)
+    order = {"workload": workload.spec, "pass": "dry", "targets": TARGETS}
+    # Where nothing is timed by anyone, nobody can be disturbed.
+    alone = stage.effort.device == "none"
+    with nullcontext() if alone else stage.held(stage.lock.shared()):
+        actor = server.launch()
+        try:
+            answer = stage.ask(actor, order)
+        except LaunchFailed as failure:
+            return failed(start, failure), True
+        finally:
+            actor.close(kill=True)
     if reason := answer.get("no_dry_run"):
         return start.rejected(f"no dry run: {reason}"), not answer.get("silent")
     host, device = (answer["ledgers"][target] for target in TARGETS)
@@ -73,7 +77,9 @@ def counters_launch(stage: "Stage", case: str, workload: Workload, number: int) 
             return failed(start, failure)
     findings = answer["findings"]
     details = {"effective": findings.pop("effective", {}), "ledger": findings}
-    launch = completed(start, {**answer["metrics"], **columns(steps)}, ready, details)
+    # What a program takes of itself is time, which is not to be had in this pass.
+    counted = {name: values for name, values in columns(steps).items() if metric(name).exact}
+    launch = completed(start, {**answer["metrics"], **counted}, ready, details)
     wrong = other_settings(findings.pop("asked", {}), details["effective"])
     return launch.rejected(wrong) if wrong else launch
 

@@ -7,7 +7,7 @@ import torch
 from perfgate.actor.ledger.known import exact_modes
 from perfgate.actor.ledger.stand import Stand
 from perfgate.actor.programs.forward import embed
-from perfgate.actor.programs.inputs import AUDIO_FRAMES, image_shape, sentence_batch
+from perfgate.actor.programs.inputs import image_shape, sentence_batch, sound_shape
 from perfgate.actor.programs.models import build_model, build_tokenizer
 
 
@@ -79,7 +79,7 @@ class DryGeneration:
         stand.tracker.watch(self.network)
         config = self.network.config
         if hasattr(config, "num_mel_bins"):
-            sound = stand.input(batch_size, (config.num_mel_bins, AUDIO_FRAMES), None).to(self.network.dtype)
+            sound = stand.input(batch_size, sound_shape(config), None).to(self.network.dtype)
             self.inputs = {"input_features": sound}
         else:
             self.inputs = stand.prompts(config.vocab_size, batch_size, prompt_length, seed)

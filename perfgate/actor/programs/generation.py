@@ -67,7 +67,7 @@ class Generation(Program):
             self.arrivals.restart()
             with torch.inference_mode():
                 self.network.generate(**self.inputs, **self.options)
-            pace.end(self.arrivals.logits, self.arrivals.metrics())
+            pace.end(self.arrivals.allowed, self.arrivals.metrics())
 
 
 class Arrivals(StoppingCriteria):
@@ -89,6 +89,10 @@ class Arrivals(StoppingCriteria):
         self._device.synchronize()
         self._times.append(time.perf_counter())
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+    def allowed(self) -> Any:
+        """The latest token's logits without those of suppressed tokens, which are minus infinity on purpose."""
+        return self.logits[~self.logits.isneginf()]
 
     def metrics(self) -> dict[str, float]:
         """Seconds to the first token, and for each one after it where there is more than one."""

@@ -7,7 +7,6 @@ import torch
 from datasets import Dataset
 
 DATASET_STEPS = 16
-AUDIO_FRAMES = 3000  # Whisper's 30 s of sound, whatever is spoken
 
 
 def training_layout(config: Any, task: str, length: int) -> dict[str, tuple[tuple[int, ...], Any]]:
@@ -26,9 +25,14 @@ def training_layout(config: Any, task: str, length: int) -> dict[str, tuple[tupl
     if task == "image-classification":
         return {"pixel_values": (image_shape(config), None), "labels": classes}
     if hasattr(config, "num_mel_bins"):
-        return {"input_features": ((config.num_mel_bins, AUDIO_FRAMES), None), "labels": tokens}
+        return {"input_features": (sound_shape(config), None), "labels": tokens}
     labels = classes if task == "sequence-classification" else tokens
     return {"input_ids": tokens, "attention_mask": ((length,), (1, 2)), "labels": labels}
+
+
+def sound_shape(config: Any) -> tuple[int, int]:
+    """Mel bins and frames: Whisper reads 30 s, whatever is spoken, and halves the frames on the way."""
+    return config.num_mel_bins, 2 * config.max_source_positions
 
 
 def image_shape(config: Any) -> tuple[int, int, int]:
@@ -50,7 +54,24 @@ def training_columns(config: Any, task: str, rows: int, length: int, seed: int) 
     return columns
 
 
-def training_rows(config: Any, task: str, rows: int, length: int, seed: int) -> Dataset:
+class Samples(torch.utils.data.Dataset[Any]):
+    """Samples of images or sound, held as tensors: as a ``datasets.Dataset`` they take minutes to make.
+
+    Args:
+        columns: arrays by name.
+    """
+
+    def __init__(self, columns: dict[str, Any]) -> None:
+        self._columns = {name: torch.from_numpy(values) for name, values in columns.items()}
+
+    def __len__(self) -> int:
+        return len(self._columns["labels"])
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        return {name: values[position] for name, values in self._columns.items()}
+
+
+def training_rows(config: Any, task: str, rows: int, length: int, seed: int) -> Any:
     """Random samples with the labels that the task wants, for ``Trainer`` or a ``DataLoader``.
 
     Args:
@@ -61,6 +82,8 @@ def training_rows(config: Any, task: str, rows: int, length: int, seed: int) -> 
         seed: of the values.
     """
     columns = training_columns(config, task, rows, length, seed)
+    if "input_ids" not in columns:
+        return Samples(columns)
     return Dataset.from_dict(columns).with_format("torch")
 
 
@@ -79,7 +102,7 @@ def ragged_prompts(vocabulary: int, batch_size: int, length: int, seed: int) -> 
 def generation_inputs(config: Any, batch_size: int, length: int, seed: int) -> dict[str, Any]:
     """What ``generate`` reads: prompts, or sound for a model that listens."""
     if hasattr(config, "num_mel_bins"):
-        return {"input_features": noise(batch_size, config.num_mel_bins, AUDIO_FRAMES, seed=seed)}
+        return {"input_features": noise(batch_size, *sound_shape(config), seed=seed)}
     return ragged_prompts(config.vocab_size, batch_size, length, seed)[0]
 
 
@@ -94,8 +117,8 @@ def random_batch(config: Any, task: str, batch_size: int, length: int, seed: int
 
 
 def noise(*shape: int, seed: int) -> Any:
-    """Real numbers in place of pixels or sound."""
-    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32))
+    """Real numbers in place of pixels or sound, in memory of torch's own, which the memory pass knows."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)).clone()
 
 
 def sentence_batch(tokenizer: Any, sentences: list[str], batch_size: int, length: int) -> dict[str, Any]:

@@ -1,0 +1,90 @@
+"""A prediction for people: what fits, what takes the memory, what takes the time."""
+
+from collections.abc import Iterator, Mapping
+from typing import TextIO
+
+import pandas as pd
+
+from perfgate.fit import CONTEXT_BYTES, Prediction, room_bytes
+from perfgate.reports.render import console_for, rich_table
+from perfgate.reports.tables import share, shown, words
+
+MEMORY, WORK, TIME = "peak_memory_bytes", "flops", "step_time_s"
+CLOSE = 0.9  # of the room
+
+
+def terminal(prediction: Prediction, stream: TextIO, interactive: bool = False) -> None:
+    """Sentences first, then tables by rich."""
+    from rich.markup import escape
+
+    console = console_for(stream, interactive)
+    ledger = prediction.ledger
+    console.print(f"[bold]{escape(title(prediction))}[/bold]")
+    for line in sentences(prediction):
+        console.print(escape(line), highlight=False)
+    console.print(rich_table("Memory at the peak", parts(MEMORY, "part", ledger.memory_by_part_bytes)))
+    console.print(rich_table("Work of a step", parts(WORK, "group", ledger.flops_by_group)))
+    if prediction.remedies:
+        console.print(rich_table("Tried to make it fit", remedies(prediction)))
+
+
+def title(prediction: Prediction) -> str:
+    """What was asked."""
+    setting = {name: value for name, value in prediction.setting.items() if name != "task"}
+    return f"{prediction.model}, {prediction.workload['params']['task']}: {words(setting)}"
+
+
+def sentences(prediction: Prediction) -> Iterator[str]:
+    """Whether it fits, how large a batch may be, and how long a step takes at least."""
+    ledger, gpu, largest = prediction.ledger, prediction.gpu, prediction.largest
+    peak = shown(MEMORY, ledger.peak_memory_bytes)
+    if gpu is None or largest is None:
+        yield f"A step takes {peak} of GPU memory and launches about {ledger.operator_calls} operators."
+        return
+    room = f"{shown(MEMORY, room_bytes(gpu))} that {gpu.name} has beside {shown(MEMORY, CONTEXT_BYTES)} for CUDA"
+    yield f"{'Fits' if prediction.fits else 'Does not fit'}: {peak} of the {room}."
+    if prediction.fits and ledger.peak_memory_bytes > CLOSE * room_bytes(gpu):
+        yield "That is close: fragments, and memory that a card keeps back for error correction, can take the rest."
+    if not prediction.fits:
+        helping = [remedy for remedy in prediction.remedies if remedy.fits]
+        yield (
+            f"It fits with {options(helping[0].setting)}." if helping else "No change that is known here makes it fit."
+        )
+    if largest.batch_size == 0:
+        yield "No batch fits, not even of one sample."
+    elif largest.capped:
+        yield f"A batch of {largest.batch_size} fits; no larger one was tried."
+    else:
+        yield f"The largest batch that fits is {largest.batch_size}."
+    yield f"A step takes {shown(TIME, ledger.roofline_s)} at least, at the peak rates of the data sheet."
+
+
+def parts(metric: str, name: str, values: Mapping[str, int]) -> pd.DataFrame:
+    """One row for each part that is there, and their sum."""
+    total = sum(values.values())
+    rows = [
+        {name: part.replace("_", " "), "size": shown(metric, value), "share": share(value / total, "")}
+        for part, value in values.items()
+        if value
+    ]
+    return pd.DataFrame([*rows, {name: "total", "size": shown(metric, total), "share": ""}])
+
+
+def remedies(prediction: Prediction) -> pd.DataFrame:
+    """One row for each change, as one would type it."""
+    rows = [
+        {"change": options(remedy.setting), "peak": shown(MEMORY, remedy.peak_memory_bytes), "fits": yes(remedy.fits)}
+        for remedy in prediction.remedies
+    ]
+    return pd.DataFrame(rows)
+
+
+def options(setting: Mapping[str, object]) -> str:
+    """Settings as options of the command."""
+    flags = [f"--{name.replace('_', '-')}" for name in setting]
+    return " ".join(f if value is True else f"{f} {value}" for f, value in zip(flags, setting.values(), strict=True))
+
+
+def yes(value: bool) -> str:
+    """A truth for people."""
+    return "yes" if value else "no"

@@ -1,0 +1,82 @@
+"""The shapes of well-known models, which come with Perfgate, and the shape of a model in a local folder."""
+
+import json
+from pathlib import Path
+
+from perfgate.errors import UserError, nearest
+from perfgate.model import AUTO_CLASSES, Model
+from perfgate.workload import Json
+
+SHAPES = Path(__file__).parent / "shapes.json"
+# How the name of a model's class in transformers ends, by the task that it is for.
+HEADS = {
+    "LMHeadModel": "causal-lm",
+    "ForCausalLM": "causal-lm",
+    "ForConditionalGeneration": "seq2seq-lm",
+    "ForMaskedLM": "masked-lm",
+    "ForSequenceClassification": "sequence-classification",
+    "ForImageClassification": "image-classification",
+}
+
+
+def read_shapes(path: Path = SHAPES) -> dict[str, Model]:
+    """The models of a file of shapes by name, in its order; by default those that come with Perfgate."""
+    shapes = json.loads(path.read_text(encoding="utf-8"))
+    return {name: Model.from_shape(name, shape, str(path)) for name, shape in shapes.items()}
+
+
+def find_shape(name: str, task: str | None = None) -> Model:
+    """The model of that name, or the one whose ``config.json`` lies in the folder of that name; no weights are needed.
+
+    Args:
+        name: of a model that comes with Perfgate, or a folder.
+        task: what it is to do; by default what its class was made for.
+
+    Raises:
+        UserError: neither is there, or the task is not known, or the folder does not tell it.
+    """
+    if task and task not in AUTO_CLASSES:
+        raise UserError(f"unknown task {task!r}{nearest(task, AUTO_CLASSES)}")
+    shapes = read_shapes()
+    if name in shapes:
+        return shapes[name]
+    folder = Path(name)
+    if folder.is_dir():
+        return folder_shape(folder, task)
+    raise UserError(f"unknown model {name!r}{nearest(name, shapes)}; or give a folder that holds its config.json")
+
+
+def folder_shape(folder: Path, task: str | None) -> Model:
+    """The model that a folder's ``config.json`` describes.
+
+    Raises:
+        UserError: the file is missing or cannot be read, or it does not tell the task and none is named.
+    """
+    config = read_config(folder / "config.json")
+    classes = dict(AUTO_CLASSES)
+    for name in config.get("architectures") or ():
+        own = next((task for ending, task in HEADS.items() if str(name).endswith(ending)), None)
+        if own:
+            classes = {own: name, **{other: auto for other, auto in classes.items() if other != own}}
+            break
+    else:
+        if task is None:
+            raise UserError(f"{folder / 'config.json'} does not tell what the model is for; say it with --task")
+    return Model(folder.resolve().name, {"folder": str(folder)}, classes)
+
+
+def read_config(path: Path) -> dict[str, Json]:
+    """A configuration as ``save_pretrained`` writes it.
+
+    Raises:
+        UserError: there is none, or it is not a JSON object.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"model folder {path.parent} has no config.json to be read: {error.strerror}") from None
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise UserError(f"{path} is not a JSON object")
+    return config
