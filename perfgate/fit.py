@@ -11,6 +11,13 @@ from perfgate.workload import Json
 # (https://github.com/unslothai/unsloth-zoo/pull/1053), "around 400MB" with kernels loaded when first needed
 # (https://github.com/pytorch/pytorch/issues/109888). Rounded up, and taken to be the same on every GPU.
 CONTEXT_BYTES = 512 * 2**20
+# What the driver keeps: the total that CUDA reports is lower than the memory of the card by 1 to 2 percent, as in 47.37
+# of the 48 GiB of an RTX 6000 Ada (the same page). The higher figure, for every GPU.
+DRIVER_SHARE = 0.02
+# GDDR6 has no room of its own for error correction, which these have switched on as they are delivered: it takes one
+# part in sixteen. nvidia-smi prints 15360 MiB for a T4, 23034 MiB for an L4, 46068 MiB for an L40S.
+ECC_SHARE = 1 / 16
+ECC_IN_MEMORY = ("A10", "A10G", "A40", "L4", "L40S", "T4")
 MAX_BATCH = 2**16
 STRIDE = 32  # times the largest batch that is known to fit
 PATIENCE = 6  # looks along lines, before every second one halves what is left
@@ -109,8 +116,9 @@ class Prediction:
 
 
 def room_bytes(gpu: Gpu) -> int:
-    """What is left of a GPU's memory for tensors."""
-    return gpu.memory_bytes - CONTEXT_BYTES
+    """What is left of a GPU's memory for tensors; figures of others, not measured here."""
+    kept = DRIVER_SHARE + (ECC_SHARE if gpu.name in ECC_IN_MEMORY else 0)
+    return round(gpu.memory_bytes * (1 - kept)) - CONTEXT_BYTES
 
 
 def of_accumulated(two: Ledger, three: Ledger, count: int) -> Ledger:

@@ -220,7 +220,7 @@ def try_out(question: Question, changes: list[Settings], dry: DryRuns, room: int
 
 
 def tell(what: str) -> None:
-    """Say on a terminal what is going on, in a line that the next one overwrites; nothing clears it."""
+    """Say on a terminal what is going on, in a line that the next one overwrites; an empty one clears it."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{what[: get_terminal_size().columns - 1]}")
         sys.stderr.flush()

@@ -204,7 +204,7 @@ def test_half_the_precision_is_half_the_weights(dry: DryRuns, tmp_path: Path, mo
 
     full, half = (dry.of(ask(folder, mode, precision=precision)) for precision in ("fp32", "fp16"))
 
-    assert full.memory_by_part_bytes["weights"] == 2 * half.memory_by_part_bytes["weights"]
+    assert full.memory_by_part_bytes["weights"] == pytest.approx(2 * half.memory_by_part_bytes["weights"], rel=0.01)
     assert full.flops == half.flops
     assert half.roofline_s is not None
     assert full.roofline_s is not None
@@ -277,9 +277,11 @@ def test_work_grows_with_each_micro_batch_from_the_second_on() -> None:
 
 
 @pytest.mark.parametrize("gpu", gpus().values(), ids=list(gpus()))
-def test_cuda_itself_takes_a_share_of_every_gpu(gpu: Any) -> None:
-    assert room_of(gpu) == gpu.memory_bytes - CONTEXT_BYTES
-    assert 0.95 < room_of(gpu) / gpu.memory_bytes < 1
+def test_driver_and_context_take_a_share_of_every_gpu(gpu: Any) -> None:
+    # The totals that CUDA reports, less its context: 22.0 GiB of an L4's 24, 79.1 GiB of an H100's 80.
+    gddr6_with_ecc = gpu.name in ("A10", "A10G", "A40", "L4", "L40S", "T4")
+    share = (room_of(gpu) + CONTEXT_BYTES) / gpu.memory_bytes
+    assert share == pytest.approx(0.9175 if gddr6_with_ecc else 0.98)
 
 
 chosen = st.fixed_dictionaries(
@@ -377,7 +379,7 @@ def test_the_answer_stands_before_the_tables() -> None:
 
     assert lines[:4] == [
         "gpt2, causal-lm: batch_size=2",
-        "Fits: 1.00 GiB of the 15.50 GiB that T4 has beside 512.00 MiB for CUDA.",
+        "Fits: 1.00 GiB of 14.18 GiB on T4.",
         "The largest batch that fits is 30.",
         "A step takes 500 ms at least, at the peak rates of the data sheet.",
     ]
@@ -389,7 +391,7 @@ def test_the_answer_stands_before_the_tables() -> None:
     ("changes", "said"),
     [
         ({"largest": Largest(MAX_BATCH, True)}, "A batch of 65536 fits; no larger one was tried."),
-        ({"ledger": ledger(15 * 2**30)}, "That is close: "),
+        ({"ledger": ledger(14 * 2**30)}, "That is close: "),
         ({"ledger": ledger(2**34), "largest": Largest(0)}, "No batch fits, not even of one sample."),
         ({"ledger": ledger(2**34)}, "No change that is known here makes it fit."),
         (

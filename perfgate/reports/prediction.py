@@ -5,7 +5,7 @@ from typing import TextIO
 
 import pandas as pd
 
-from perfgate.fit import CONTEXT_BYTES, Prediction, room_bytes
+from perfgate.fit import Prediction, room_bytes
 from perfgate.reports.render import console_for, rich_table
 from perfgate.reports.tables import share, shown, words
 
@@ -41,10 +41,9 @@ def sentences(prediction: Prediction) -> Iterator[str]:
     if gpu is None or largest is None:
         yield f"A step takes {peak} of GPU memory and launches about {ledger.operator_calls} operators."
         return
-    room = f"{shown(MEMORY, room_bytes(gpu))} that {gpu.name} has beside {shown(MEMORY, CONTEXT_BYTES)} for CUDA"
-    yield f"{'Fits' if prediction.fits else 'Does not fit'}: {peak} of the {room}."
+    yield f"{'Fits' if prediction.fits else 'Does not fit'}: {peak} of {shown(MEMORY, room_bytes(gpu))} on {gpu.name}."
     if prediction.fits and ledger.peak_memory_bytes > CLOSE * room_bytes(gpu):
-        yield "That is close: fragments, and memory that a card keeps back for error correction, can take the rest."
+        yield "That is close: gaps between tensors, which are not counted, can take the rest."
     if not prediction.fits:
         helping = [remedy for remedy in prediction.remedies if remedy.fits]
         yield (

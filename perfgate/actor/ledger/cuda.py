@@ -88,7 +88,6 @@ class CpuRules:
     """The CPU as it is: operators as they are dispatched."""
 
     block_bytes = 64
-    foreach: bool | None = None
     workspace_bytes = 0
 
     def functions(self) -> AbstractContextManager[Any]:
@@ -123,7 +122,6 @@ class CudaRules(CpuRules):
     """
 
     block_bytes = 512
-    foreach = True
 
     def __init__(self, training: bool, capability: tuple[int, int] = (9, 0)) -> None:
         one = 32 * MIB if capability >= (9, 0) else 8 * MIB + MIB // 8

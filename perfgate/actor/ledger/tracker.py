@@ -28,7 +28,7 @@ class Tracker(TorchDispatchMode):
     Args:
         block_bytes: of the allocator.
         speeds: peak FLOP/s by name of a dtype, and ``bytes_per_s``, for a roofline; empty for none.
-        dry: whether tensors are fake, so that what only overwrites values need not run.
+        dry: whether tensors are fake, so that values are carried along and what only overwrites them need not run.
     """
 
     def __init__(self, block_bytes: int, speeds: Mapping[str, float] | None = None, dry: bool = True) -> None:
@@ -110,18 +110,19 @@ class Tracker(TorchDispatchMode):
         kwargs = kwargs or {}
         if func.namespace == "prim":
             return func(*args, **kwargs)
-        answer = self.known.look(func, args)
+        answer = self.known.look(func, args) if self.dry else None
         if answer is None:
             if is_composite(func):
                 with self:
                     return func.decompose(*args, **kwargs)
             out = args[0] if self.dry and name_of(func) in IN_PLACE else func(*args, **kwargs)
-            self.known.follow(func, args, kwargs, out)
+            if self.dry:
+                self.known.follow(func, args, kwargs, out)
         else:
             out = answer
         path = self.path()
         if self.frames:
-            self.made_by[torch.autograd._get_sequence_nr() - 1] = path
+            self.made_by.setdefault(torch.autograd._get_sequence_nr() - 1, path)
         frame = self.frames[-1] if self.frames else None
         for tensor in tensors_of(out):
             self.storages.see(tensor, frame, path)

@@ -46,7 +46,7 @@ class DryTraining:
         self.network = network.train()
         self.core = network.get_base_model() if self.chosen.lora_rank else network
         stand.tracker.watch(network)
-        self.core.config.use_cache = False
+        self.prepare()
         if self.chosen.activation_checkpointing:
             enable_checkpointing(network, context_fn=lambda: (nullcontext(), stand.rules.recomputing()))
         if self.chosen.precision in AMP_DTYPES:
@@ -64,6 +64,14 @@ class DryTraining:
         self.scale = torch.ones(()) if self.chosen.precision == "fp16-amp" else None
         self._mark_gradients()
         self.make_state()
+
+    def prepare(self) -> None:
+        """The Trainer keeps no cache of keys and values."""
+        self.core.config.use_cache = False
+
+    def keep(self, loss: Any) -> None:
+        """The Trainer adds the losses up."""
+        self.loss += loss
 
     def make_state(self) -> None:
         """Let the optimizer make its lasting state, as the first step of a real run does.
@@ -98,7 +106,7 @@ class DryTraining:
         """Forward and backward for each micro-batch, then clipping, optimizer and the gradients' end."""
         items = self.count_items()
         for batch in self.batches:
-            self.loss += self.train_on(batch, items)
+            self.keep(self.train_on(batch, items))
         tracker = self.stand.tracker
         with tracker.within("clipping"):
             self.clip()
@@ -120,10 +128,19 @@ class DryTraining:
         """One micro-batch; returns its loss."""
         more = {} if items is None else {"num_items_in_batch": items}
         loss = self.network(**batch, **more).loss
+        self.backward(self.scaled(loss, items))
+        return loss.detach()
+
+    def scaled(self, loss: Any, items: Any) -> Any:
+        """The loss as the Trainer hands it on: scaled by items or micro-batches, processes, and accelerate's own steps.
+
+        Some of these factors are 1 here, and cost an operator all the same.
+        """
         if items is None:
             loss = loss / self.accumulation
-        self.backward(loss)
-        return loss.detach()
+        else:
+            loss *= 1
+        return loss / 1
 
     def backward(self, loss: Any) -> None:
         """From the loss to the gradients, scaled where the precision needs it."""
@@ -139,7 +156,7 @@ class DryTraining:
         shifts = LOSS_MAPPING.get(getattr(core, "loss_type", None)) is ForCausalLMLoss
         shifts = shifts and not core.config.is_encoder_decoder
         labels = [batch["labels"][..., 1:] if shifts else batch["labels"] for batch in self.batches]
-        return sum(part.ne(-100).sum() for part in labels)
+        return sum(part.ne(-100).sum() for part in labels) / 1
 
     def clip(self) -> None:
         """Scale the gradients to a norm of at most 1; under fp16 also take the loss's scale out of them."""
@@ -147,7 +164,8 @@ class DryTraining:
         if self.scale is not None:
             gradients = [p.grad for p in parameters]
             torch._amp_foreach_non_finite_check_and_unscale_(gradients, torch.zeros(()), self.scale.reciprocal())
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=self.stand.rules.foreach)
+        # Over lists, as everywhere with real tensors; by itself it would take fake ones one by one.
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
 
     def _mark_gradients(self) -> None:
         tracker = self.stand.tracker
@@ -168,6 +186,17 @@ class DryAcceleratedLoop(DryTraining):
         options = self.stand.rules.optimizer_options(make, options)
         return make([p for p in self.network.parameters() if p.requires_grad], **options)
 
+    def prepare(self) -> None:
+        """The plain loop takes the model as it is."""
+
+    def keep(self, loss: Any) -> None:
+        """The plain loop adds nothing up."""
+
     def count_items(self) -> Any:
-        """The plain loop scales by the number of micro-batches."""
+        """The plain loop counts micro-batches only."""
         return None
+
+    def scaled(self, loss: Any, items: Any) -> Any:
+        """Scaled once, by ``accelerate``."""
+        del items
+        return loss / self.accumulation
