@@ -65,7 +65,7 @@ def dry_run(
             tracker.restart()
             dry.step()
         except VALUES as error:
-            where = tracker.path() or "the model"
+            where = tracker.failed_at or "the model"
             raise NoDryRun(f"{where} looks at values that depend on weights ({error.func})") from None
         except UNSUPPORTED as error:
             raise NoDryRun(str(error).strip().splitlines()[0]) from None

@@ -41,6 +41,7 @@ class Tracker(TorchDispatchMode):
         self.normalizing: set[str] = set()
         self.frames: list[Frame] = []
         self.section = ""
+        self.failed_at = ""
         self.made_by: dict[int, str] = {}
         self.owners: dict[int, str] = {}
         self.restart()
@@ -115,7 +116,12 @@ class Tracker(TorchDispatchMode):
             if is_composite(func):
                 with self:
                     return func.decompose(*args, **kwargs)
-            out = args[0] if self.dry and name_of(func) in IN_PLACE else func(*args, **kwargs)
+            try:
+                out = args[0] if self.dry and name_of(func) in IN_PLACE else func(*args, **kwargs)
+            except Exception:
+                # The calls that this is inside of are left before anyone can ask.
+                self.failed_at = self.failed_at or self.path()
+                raise
             if self.dry:
                 self.known.follow(func, args, kwargs, out)
         else:
