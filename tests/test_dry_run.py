@@ -239,9 +239,6 @@ def test_a_forward_pass_calls_the_operators_of_the_dry_run(workload):
     assert_same_work_by_module(workload)
 
 
-@pytest.mark.xfail(
-    reason="with a mask of ones generate() drops it and the dry run does not; two cases differ", strict=False
-)
 @cases(GENERATED)
 def test_generation_does_in_each_module_what_the_dry_run_says(workload):
     """Around the model ``generate`` looks after stopping and sampling, which the dry run does not."""

@@ -110,7 +110,8 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
     """The ledgers of a dry run, or why there are none; ``silent`` where nobody would expect any."""
     if not getattr(program, "dry_run", None):
         return {"no_dry_run": f"program {program.__name__} has no dry counterpart", "silent": True}
-    from perfgate.actor.ledger.dry_run import NoDryRun, dry_run  # needs torch, which not every program does
+    from perfgate.actor.ledger.dry_run import dry_run  # needs torch, which not every program does
+    from perfgate.actor.ledger.stand import NoDryRun
 
     params = order["workload"]["params"]
     major, minor = order.get("capability", (9, 0))

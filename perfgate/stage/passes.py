@@ -68,17 +68,14 @@ def counters_launch(stage: "Stage", case: str, workload: Workload, number: int) 
     """Few steps with every operator watched; a launch whose settings are not those asked for may not be used."""
     server = stage.next_server()
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="counters")
-    with stage.held(stage.lock.shared()):
-        try:
-            with stage.actor(server, workload, "counters") as (actor, ready):
-                steps = [stage.step(actor) for _ in range(1 + FEW_STEPS)][1:]
-                answer = stage.ask(actor, {"finish": True})
-        except LaunchFailed as failure:
-            return failed(start, failure)
+    try:
+        ready, steps, answer = few_steps(stage, server, workload, "counters")
+    except LaunchFailed as failure:
+        return failed(start, failure)
     findings = answer["findings"]
     details = {"effective": findings.pop("effective", {}), "ledger": findings}
     # What a program takes of itself is time, which is not to be had in this pass.
-    counted = {name: values for name, values in columns(steps).items() if metric(name).exact}
+    counted = {name: values for name, values in columns(steps[1:]).items() if metric(name).exact}
     launch = completed(start, {**answer["metrics"], **counted}, ready, details)
     wrong = other_settings(findings.pop("asked", {}), details["effective"])
     return launch.rejected(wrong) if wrong else launch
@@ -88,16 +85,21 @@ def memory_launch(stage: "Stage", case: str, workload: Workload, number: int) ->
     """Few steps with the profiler on; no time is taken, so the device may be shared."""
     server = stage.next_server()
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="memory")
-    with stage.held(stage.lock.shared()):
-        try:
-            with stage.actor(server, workload, "memory") as (actor, ready):
-                for _ in range(1 + FEW_STEPS):
-                    stage.step(actor)
-                answer = stage.ask(actor, {"finish": True})
-        except LaunchFailed as failure:
-            return failed(start, failure)
+    try:
+        ready, _, answer = few_steps(stage, server, workload, "memory")
+    except LaunchFailed as failure:
+        return failed(start, failure)
     steady = {name: drop_first(value) for name, value in answer["metrics"].items()}
     return completed(start, steady, ready, answer["findings"])
+
+
+def few_steps(
+    stage: "Stage", server: Server, workload: Workload, pass_name: str
+) -> tuple[dict[str, Any], list[dict[str, float]], dict[str, Any]]:
+    """What the program said when it was built, what each step brought, the first one's included, and what came last."""
+    with stage.held(stage.lock.shared()), stage.actor(server, workload, pass_name) as (actor, ready):
+        steps = [stage.step(actor) for _ in range(1 + FEW_STEPS)]
+        return ready, steps, stage.ask(actor, {"finish": True})
 
 
 def timed_launch(stage: "Stage", case: str, workload: Workload, number: int) -> Launch:

@@ -1,6 +1,7 @@
 """Reads of a tensor's value inside the model, each of which waits for a GPU to finish all that it was handed."""
 
 from collections import Counter
+from contextlib import ExitStack
 from typing import Any
 
 from perfgate.actor.instruments import Instrument
@@ -18,9 +19,7 @@ class Syncs(Instrument):
     def start(self) -> None:
         """Prepare what watches, if the program's imports brought torch at all."""
         self._watcher: Any = None
-        self._hooks: list[Any] = []
-        self._names: dict[int, str] = {}
-        self._stack: list[str] = []
+        self._following = ExitStack()
         self.reads: Counter[tuple[str, str]] = Counter()
         self._before = 0
 
@@ -30,27 +29,17 @@ class Syncs(Instrument):
         asked, _ = program.effective()
         if network is None or asked.get("compile", "off") != "off":
             return
-        from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+        from perfgate.actor.ledger.calls import Calls  # need torch, which not every program does
+        from perfgate.actor.ledger.watcher import Watcher
 
-        from perfgate.actor.ledger.watcher import Watcher  # needs torch, which not every program does
-
-        self._names = {id(module): name for name, module in network.named_modules()}
-        self._hooks = [
-            register_module_forward_pre_hook(self._enter),
-            register_module_forward_hook(self._leave, always_call=True),
-        ]
+        self._calls = Calls()
+        self._calls.learn(network)
+        self._following.enter_context(self._calls.followed())
         self._watcher = Watcher(self._seen)
 
-    def _enter(self, module: Any, _: Any) -> None:
-        above = self._stack[-1] if self._stack else ""
-        self._stack.append(self._names.get(id(module), above))
-
-    def _leave(self, *_: Any) -> None:
-        self._stack.pop()
-
     def _seen(self, name: str) -> None:
-        if self._stack and name in WAITING:
-            self.reads[self._stack[-1], name] += 1
+        if name in WAITING and (frame := self._calls.innermost):
+            self.reads[frame.path, name] += 1
 
     def begin_step(self) -> None:
         """Watch from here on."""
@@ -67,8 +56,7 @@ class Syncs(Instrument):
 
     def findings(self) -> dict[str, Any]:
         """All reads by module path and operator."""
-        for hook in self._hooks:
-            hook.remove()
+        self._following.close()
         table: dict[str, dict[str, int]] = {}
         for (path, name), count in sorted(self.reads.items()):
             table.setdefault(path, {})[name] = count

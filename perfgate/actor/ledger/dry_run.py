@@ -19,16 +19,12 @@ from transformers.utils import import_utils
 
 from perfgate.actor.ledger.cuda import CpuRules, CudaRules
 from perfgate.actor.ledger.operators import GROUPS
-from perfgate.actor.ledger.stand import Stand
+from perfgate.actor.ledger.stand import NoDryRun, Stand
 from perfgate.actor.ledger.storages import PARTS, Allocation
 from perfgate.actor.ledger.tracker import Tracker
 
 VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
-
-
-class NoDryRun(Exception):  # noqa: N818  an answer, not an error
-    """The workload cannot run on fake tensors, and why."""
 
 
 def dry_run(

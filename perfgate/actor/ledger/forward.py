@@ -5,10 +5,10 @@ from typing import Any
 import torch
 
 from perfgate.actor.ledger.known import exact_modes
-from perfgate.actor.ledger.stand import Stand
+from perfgate.actor.ledger.stand import Stand, refuse_compiled
 from perfgate.actor.programs.forward import embed
 from perfgate.actor.programs.inputs import image_shape, sentence_batch, sound_shape
-from perfgate.actor.programs.models import build_model, build_tokenizer
+from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
 
 
 class DryForward:
@@ -23,14 +23,12 @@ class DryForward:
         batch_size: int,
         sequence_length: int,
         sentences: list[str] | None = None,
-        precision: str = "fp32",
-        attention: str = "default",
-        compile: str = "off",
+        **settings: Any,
     ) -> None:
-        if compile != "off":
-            raise NotImplementedError("what a compiled step does is the compiler's to decide")
+        chosen = InferenceSettings(**settings)
+        refuse_compiled(chosen.compile)
         self.embeds = task == "embedding"
-        self.network = build_model(model, seed, precision, attention, load=False).eval()
+        self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
         stand.tracker.watch(self.network)
         config = self.network.config
         if sentences:
@@ -66,16 +64,14 @@ class DryGeneration:
         batch_size: int,
         prompt_length: int,
         new_tokens: int,
-        precision: str = "fp32",
-        attention: str = "default",
-        compile: str = "off",
+        **settings: Any,
     ) -> None:
         del task
-        if compile != "off":
-            raise NotImplementedError("what a compiled step does is the compiler's to decide")
+        chosen = InferenceSettings(**settings)
+        refuse_compiled(chosen.compile)
         self.stand = stand
         self.new_tokens = new_tokens
-        self.network = build_model(model, seed, precision, attention, load=False).eval()
+        self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
         stand.tracker.watch(self.network)
         config = self.network.config
         if hasattr(config, "num_mel_bins"):

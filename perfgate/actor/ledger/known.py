@@ -53,7 +53,7 @@ class KnownValues:
         certain = torch.Tag.nondeterministic_seeded not in func.tags
         if certain and all(self.of(tensor) is not None for tensor in tensors_of((args, kwargs))):
             with exact_modes():
-                result = func(*replaced(args, self.of), **replaced_values(kwargs, self.of))
+                result = func(*replaced(args, self.of), **replaced(kwargs, self.of))
             if isinstance(out, torch.Tensor) and isinstance(out, FakeTensor):
                 self.know(out, result)
         elif mutable:
@@ -101,12 +101,9 @@ def tensors_of(value: Any) -> Iterable[Any]:
 
 
 def replaced(values: Any, change: Any) -> Any:
-    """The same nesting with every tensor changed."""
+    """The same nesting with every leaf changed."""
+    if isinstance(values, dict):
+        return {name: replaced(part, change) for name, part in values.items()}
     if isinstance(values, list | tuple):
         return type(values)(replaced(part, change) for part in values)
     return change(values)
-
-
-def replaced_values(values: dict[str, Any], change: Any) -> dict[str, Any]:
-    """A mapping with every tensor in its values changed."""
-    return {name: replaced(value, change) for name, value in values.items()}

@@ -13,6 +13,20 @@ from perfgate.actor.programs.inputs import ragged_prompts
 KNOWN_INPUTS = 1 << 24  # elements; a larger input stays unknown
 
 
+class NoDryRun(Exception):  # noqa: N818  an answer, not an error
+    """The workload cannot run on fake tensors, and why."""
+
+
+def refuse_compiled(mode: str) -> None:
+    """Say of a compiled program that it cannot run dry.
+
+    Raises:
+        NoDryRun: the mode is not ``off``.
+    """
+    if mode != "off":
+        raise NoDryRun("what a compiled step does is the compiler's to decide")
+
+
 class Stand:
     """Handed to each dry program.
 

@@ -7,9 +7,9 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from perfgate.actor.ledger.calls import Calls
 from perfgate.actor.ledger.known import KnownValues, tensors_of
 from perfgate.actor.ledger.operators import flops_of, group_of, is_free, name_of, traffic_of
 from perfgate.actor.ledger.storages import Frame, Storages
@@ -37,9 +37,8 @@ class Tracker(TorchDispatchMode):
         self.storages = Storages(block_bytes)
         self.known = KnownValues()
         self.speeds = dict(speeds or {})
-        self.names: dict[int, str] = {}
         self.normalizing: set[str] = set()
-        self.frames: list[Frame] = []
+        self.calls = Calls(self._outside)
         self.section = ""
         self.failed_at = ""
         self.made_by: dict[int, str] = {}
@@ -54,8 +53,8 @@ class Tracker(TorchDispatchMode):
 
     def watch(self, model: Any) -> None:
         """Learn a model's modules and parameters by name."""
+        self.calls.learn(model)
         for path, module in model.named_modules(remove_duplicate=True):
-            self.names[id(module)] = path
             if NORMALIZING in type(module).__name__.lower():
                 self.normalizing.add(path)
             for parameter in module.parameters(recurse=False):
@@ -75,25 +74,20 @@ class Tracker(TorchDispatchMode):
     @contextmanager
     def hooked(self) -> Iterator["Tracker"]:
         """Follow the calls of modules while this lasts."""
-        enter = register_module_forward_pre_hook(self._enter)
-        leave = register_module_forward_hook(self._leave, always_call=True)
-        try:
+        with self.calls.followed():
             yield self
-        finally:
-            enter.remove()
-            leave.remove()
 
-    def _enter(self, module: Any, _: Any) -> None:
-        path = self.names.get(id(module))
-        self.frames.append(Frame(self.path() if path is None else path))
-
-    def _leave(self, *_: Any) -> None:
-        self.frames.pop().left = True
+    @property
+    def frames(self) -> list[Frame]:
+        """The calls of modules that are going on."""
+        return self.calls.frames
 
     def path(self) -> str:
         """The module at work: the innermost one that is called, or the one whose backward pass this is."""
-        if self.frames:
-            return self.frames[-1].path
+        frame = self.calls.innermost
+        return frame.path if frame else self._outside()
+
+    def _outside(self) -> str:
         node = torch._C._current_autograd_node()
         if node is None:
             return self.section
@@ -126,10 +120,9 @@ class Tracker(TorchDispatchMode):
                 self.known.follow(func, args, kwargs, out)
         else:
             out = answer
-        path = self.path()
-        if self.frames:
+        path, frame = self.path(), self.calls.innermost
+        if frame:
             self.made_by.setdefault(torch.autograd._get_sequence_nr() - 1, path)
-        frame = self.frames[-1] if self.frames else None
         for tensor in tensors_of(out):
             self.storages.see(tensor, frame, path)
         if not is_free(func):

@@ -13,7 +13,7 @@ from accelerate.utils.operations import convert_outputs_to_fp32
 from transformers import Trainer
 from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
 
-from perfgate.actor.ledger.stand import Stand
+from perfgate.actor.ledger.stand import Stand, refuse_compiled
 from perfgate.actor.programs.accelerated import plain_optimizer
 from perfgate.actor.programs.inputs import training_layout
 from perfgate.actor.programs.models import build_model
@@ -38,19 +38,17 @@ class DryTraining:
         **settings: Any,
     ) -> None:
         self.stand = stand
-        self.chosen = TrainingSettings(**settings)
-        if self.chosen.compile != "off":
-            raise NotImplementedError("what a compiled step does is the compiler's to decide")
-        chosen = self.chosen
+        self.chosen = chosen = TrainingSettings(**settings)
+        refuse_compiled(chosen.compile)
         network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank, load=False)
         self.network = network.train()
-        self.core = network.get_base_model() if self.chosen.lora_rank else network
+        self.core = network.get_base_model() if chosen.lora_rank else network
         stand.tracker.watch(network)
         self.prepare()
-        if self.chosen.activation_checkpointing:
+        if chosen.activation_checkpointing:
             enable_checkpointing(network, context_fn=lambda: (nullcontext(), stand.rules.recomputing()))
-        if self.chosen.precision in AMP_DTYPES:
-            autocast = stand.rules.autocast(AMP_DTYPES[self.chosen.precision])
+        if chosen.precision in AMP_DTYPES:
+            autocast = stand.rules.autocast(AMP_DTYPES[chosen.precision])
             network.forward = convert_outputs_to_fp32(autocast(network.forward))
         self.optimizer = self.make_optimizer()
         layout = training_layout(self.core.config, task, sequence_length)
@@ -61,7 +59,7 @@ class DryTraining:
         self.batches = self.held[:gradient_accumulation]
         self.accumulation = gradient_accumulation
         self.loss = torch.zeros(())
-        self.scale = torch.ones(()) if self.chosen.precision == "fp16-amp" else None
+        self.scale = torch.ones(()) if chosen.precision == "fp16-amp" else None
         self._mark_gradients()
         self.make_state()
 

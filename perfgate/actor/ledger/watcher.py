@@ -5,6 +5,8 @@ from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from perfgate.actor.ledger.operators import name_of
+
 
 class Watcher(TorchDispatchMode):
     """Calls back with each operator's name, then lets it run."""
@@ -15,5 +17,5 @@ class Watcher(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """See and pass on."""
-        self._seen(str(func._schema.name).rpartition("::")[2])
+        self._seen(name_of(func))
         return func(*args, **(kwargs or {}))

@@ -1,5 +1,6 @@
 """One forward pass over one batch, without gradients."""
 
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from perfgate.actor.devices import Device
 from perfgate.actor.programs.base import Program
 from perfgate.actor.programs.effective import in_force
 from perfgate.actor.programs.inputs import random_batch, sentence_batch
-from perfgate.actor.programs.models import build_model, build_tokenizer
+from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
 
 
 class Forward(Program):
@@ -25,14 +26,12 @@ class Forward(Program):
         batch_size: int,
         sequence_length: int,
         sentences: list[str] | None = None,
-        precision: str = "fp32",
-        attention: str = "default",
-        compile: str = "off",
+        **settings: Any,
     ) -> None:
         del device
         self.embeds = task == "embedding"
-        self.asked = {"precision": precision, "attention": attention, "compile": compile}
-        self.network = build_model(model, seed, precision, attention).eval()
+        self.chosen = chosen = InferenceSettings(**settings)
+        self.network = build_model(model, seed, chosen.precision, chosen.attention).eval()
         config = self.network.config
         if sentences:
             self.batch = sentence_batch(build_tokenizer(model), sentences, batch_size, sequence_length)
@@ -42,11 +41,11 @@ class Forward(Program):
             self.batch["pixel_values"] = self.batch["pixel_values"].to(self.network.dtype)
         self.samples = batch_size
         self.tokens = int(self.batch["attention_mask"].sum()) if "attention_mask" in self.batch else 0
-        self.call = self.network if compile == "off" else torch.compile(self.network, mode=compile)
+        self.call = self.network if chosen.compile == "off" else torch.compile(self.network, mode=chosen.compile)
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the model."""
-        return self.asked, in_force(self.network, self.call)
+        return asdict(self.chosen), in_force(self.network, self.call)
 
     def step(self) -> Any:
         """Return logits, or sentence embeddings of length 1."""

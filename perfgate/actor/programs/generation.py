@@ -1,6 +1,7 @@
 """Greedy generation of a fixed number of tokens, with the first token's time and the others' apart."""
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
 from perfgate.actor.programs.effective import in_force
 from perfgate.actor.programs.inputs import generation_inputs
-from perfgate.actor.programs.models import build_model
+from perfgate.actor.programs.models import InferenceSettings, build_model
 
 
 class Generation(Program):
@@ -28,21 +29,19 @@ class Generation(Program):
         batch_size: int,
         prompt_length: int,
         new_tokens: int,
-        precision: str = "fp32",
-        attention: str = "default",
-        compile: str = "off",
+        **settings: Any,
     ) -> None:
         del task
         self._device = device
         self.samples = batch_size
         self.tokens = batch_size * new_tokens
-        self.asked = {"precision": precision, "attention": attention, "compile": compile}
-        self.network = build_model(model, seed, precision, attention).eval()
+        self.chosen = chosen = InferenceSettings(**settings)
+        self.network = build_model(model, seed, chosen.precision, chosen.attention).eval()
         inputs = generation_inputs(self.network.config, batch_size, prompt_length, seed)
         whole = (torch.int64,)
         self.inputs = {k: v if v.dtype in whole else v.to(self.network.dtype) for k, v in inputs.items()}
-        if compile != "off":
-            self.network.forward = torch.compile(self.network.forward, mode=compile)
+        if chosen.compile != "off":
+            self.network.forward = torch.compile(self.network.forward, mode=chosen.compile)
         self.arrivals = Arrivals(device)
         self.options = {
             "min_new_tokens": new_tokens,
@@ -58,7 +57,7 @@ class Generation(Program):
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the model."""
-        return self.asked, in_force(self.network, self.network)
+        return asdict(self.chosen), in_force(self.network, self.network)
 
     def drive(self, pace: Pace) -> None:
         """Generate once a token of the stage, and report when the model's tokens arrived."""

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,15 @@ from transformers import AutoTokenizer, PreTrainedModel
 from transformers.initialization import no_init_weights
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """What generation and forward passes take besides sizes; a workload leaves out what is at its default."""
+
+    precision: str = "fp32"
+    attention: str = "default"
+    compile: str = "off"
 
 
 def build_model(
