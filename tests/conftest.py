@@ -47,33 +47,9 @@ def work(name="Spin", **params):
 """
 
 
-# Defects of the ledger that are known and not mended yet, by the test that shows each.
-KNOWN_DEFECTS = {
-    "test_each_operator_belongs_to_one_group[normalizations-<lambda>1]",
-    "test_views_and_empty_room_cost_nothing[<lambda>6]",
-    "test_flops_over_a_list_are_those_over_its_members",
-    "test_a_fused_optimizer_reads_all_lists_and_writes_weights_and_state",
-    "test_a_name_stays_the_first",
-    "test_room_that_is_not_filled_holds_nothing_that_is_known[shape0]",
-    "test_room_that_is_not_filled_holds_nothing_that_is_known[shape1]",
-    "test_overwriting_with_what_is_unknown_forgets_the_tensor_and_all_its_views[<lambda>8]",
-    "test_overwriting_with_what_is_unknown_forgets_the_tensor_and_all_its_views[<lambda>9]",
-    "test_overwriting_with_what_is_unknown_forgets_the_tensor_and_all_its_views[<lambda>10]",
-    "test_a_value_written_through_a_list_of_views_is_never_missed[split]",
-    "test_a_value_written_through_a_list_of_views_is_never_missed[loop]",
-    "test_members_of_a_list_of_views_are_known",
-    "test_tied_weights_are_counted_once_and_under_one_module",
-    "test_names_that_only_look_like_numbers_come_back_as_they_were",
-    "test_generation_does_in_each_module_what_the_dry_run_says[gpt2-alone]",
-    "test_generation_does_in_each_module_what_the_dry_run_says[llama-bf16-alone]",
-}
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs a suite, and what is known to fail."""
+    """Mark what runs a suite."""
     for item in items:
-        if item.name in KNOWN_DEFECTS:
-            item.add_marker(pytest.mark.xfail(reason="a known defect of the ledger", strict=True))
         if {"suite", "run"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("measures")
 

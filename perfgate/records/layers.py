@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 Value = TypeVar("Value")
-FIRST_NUMBER = re.compile(r"(^|.*?\.)(\d+)(\..*|$)")
+FIRST_NUMBER = re.compile(r"(^|.*?\.)(0|[1-9]\d*)(\..*|$)")
 MANY = re.compile(r"\{([\d,-]+)\}")
 
 

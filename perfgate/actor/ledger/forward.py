@@ -94,12 +94,15 @@ class DryGeneration:
         ids, mask = self.inputs["input_ids"], self.inputs["attention_mask"]
         positions = mask.long().cumsum(-1) - 1
         positions = positions.masked_fill(mask == 0, 0)
+        # As generate() does, which calls a mask of ones no mask.
+        mask = None if bool((mask == 1).all()) else mask
         output = self.network(
             input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1
         )
         for _ in range(self.new_tokens - 1):
             ids, token = self.append(ids, output.logits)
-            mask = torch.cat([mask, mask.new_ones((mask.shape[0], 1))], dim=-1)
+            if mask is not None:
+                mask = torch.cat([mask, mask.new_ones((mask.shape[0], 1))], dim=-1)
             positions = positions[:, -1:] + 1
             output = self.network(
                 input_ids=token,

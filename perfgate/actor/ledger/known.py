@@ -7,6 +7,7 @@ depends on weights is not known, and a model that looks at it cannot run dry.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 MAX_WHOLE = 1 << 22  # elements; what is larger is masks, at which nobody looks one by one
 MAX_REAL = 16
+UNFILLED = ("empty", "new_empty")
 LOOKS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default, torch.ops.aten.is_nonzero.default)
 
 
@@ -48,14 +50,15 @@ class KnownValues:
     def follow(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         """Carry values over an operation whose inputs are all known; forget what it overwrites with unknown ones."""
         mutable = func._schema.is_mutable
-        if not mutable and not (isinstance(out, torch.Tensor) and is_small(out)):
+        # A view costs nothing, and what is written through it later must reach the tensor that it is a view of.
+        if not mutable and not func.is_view and not any(map(is_small, tensors_of(out))):
             return
-        certain = torch.Tag.nondeterministic_seeded not in func.tags
-        if certain and all(self.of(tensor) is not None for tensor in tensors_of((args, kwargs))):
+        if is_certain(func) and all(self.of(tensor) is not None for tensor in tensors_of((args, kwargs))):
             with exact_modes():
                 result = func(*replaced(args, self.of), **replaced(kwargs, self.of))
-            if isinstance(out, torch.Tensor) and isinstance(out, FakeTensor):
-                self.know(out, result)
+            for fake, real in zip(tensors_of(out), tensors_of(result), strict=True):
+                if isinstance(fake, FakeTensor) and (func.is_view or is_small(fake)):
+                    self.know(fake, real)
         elif mutable:
             for tensor in written_by(func, args, kwargs):
                 self._forget(tensor)
@@ -66,6 +69,12 @@ class KnownValues:
         if real is not None:
             storage = real.untyped_storage()
             self._wrong[storage._cdata] = storage
+
+
+@cache
+def is_certain(func: Any) -> bool:
+    """Whether an operator's result follows from its arguments: not so random numbers, nor room that is not filled."""
+    return torch.Tag.nondeterministic_seeded not in func.tags and not name_of(func).startswith(UNFILLED)
 
 
 def is_small(tensor: Any) -> bool:
@@ -79,6 +88,12 @@ def written_by(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
         if argument.alias_info is not None and argument.alias_info.is_write:
             value = args[position] if position < len(args) else kwargs.get(argument.name)
             yield from tensors_of(value)
+
+
+@cache
+def name_of(func: Any) -> str:
+    """The operator's name without namespace and overload."""
+    return str(func._schema.name).rpartition("::")[2]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
-from perfgate.actor.ledger.known import tensors_of
+from perfgate.actor.ledger.known import name_of, tensors_of, written_by
 
 aten = torch.ops.aten
 GROUPS = ("contractions", "normalizations", "element-wise", "other")
@@ -18,6 +18,7 @@ GROUPS = ("contractions", "normalizations", "element-wise", "other")
 # Arithmetic per element, counted on the larger of input and output: the passes of the usual algorithms.
 NORMALIZATIONS = {
     "_softmax": 5,
+    "_safe_softmax": 5,
     "_log_softmax": 5,
     "_softmax_backward_data": 4,
     "_log_softmax_backward_data": 4,
@@ -62,6 +63,7 @@ OTHER = {
 FREE = {
     "_reshape_alias", "alias", "detach", "detach_", "empty", "empty_like", "empty_permuted", "empty_strided",
     "lift_fresh", "new_empty", "new_empty_strided", "resize_", "set_", "sym_size", "sym_stride", "sym_numel",
+    "_record_function_enter_new", "_record_function_exit",
 }  # fmt: skip
 # Of their first input only the rows that are asked for are read.
 GATHERING = {"embedding", "gather", "index", "index_select"}
@@ -96,12 +98,6 @@ def is_free(func: Any) -> bool:
 
 
 @cache
-def name_of(func: Any) -> str:
-    """The operator's name without namespace and overload."""
-    return str(func._schema.name).rpartition("::")[2]
-
-
-@cache
 def group_of(func: Any, in_normalization: bool) -> str:
     """The group; arithmetic inside a normalizing module belongs to its normalization."""
     packet, name = func._overloadpacket, name_of(func)
@@ -123,20 +119,26 @@ def flops_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any,
         return int(flop_registry[packet](*args, **kwargs, out_val=out))
     if group == "other":
         return 0
-    outputs = [tensor for tensor in tensors_of(out) if tensor.dtype.is_floating_point]
-    inputs = [tensor for tensor in tensors_of((args, kwargs)) if tensor.dtype.is_floating_point]
+    given = max(map(numbers_in, (*args, *kwargs.values())), default=0)
     if group == "normalizations" and name_of(func) in NORMALIZATIONS:
-        return NORMALIZATIONS[name_of(func)] * max((t.numel() for t in (*inputs, *outputs)), default=0)
+        # Several results, as layer norm has, come as a tuple; the results over the members of a list as a list.
+        produced = max(map(numbers_in, out if isinstance(out, tuple) else (out,)), default=0)
+        return NORMALIZATIONS[name_of(func)] * max(produced, given)
     # In-place updates of lists return nothing.
-    return sum(t.numel() for t in outputs) or max((t.numel() for t in inputs), default=0)
+    return numbers_in(out) or given
+
+
+def numbers_in(value: Any) -> int:
+    """Floating-point numbers in a tensor, or in all members of a list."""
+    return sum(tensor.numel() for tensor in tensors_of(value) if tensor.dtype.is_floating_point)
 
 
 def traffic_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> tuple[int, int]:
     """Bytes read and written, each operand once; broadcast ones as they lie in memory."""
     name = name_of(func)
     inputs, outputs = list(tensors_of((args, kwargs))), list(tensors_of(out))
-    if not outputs and func._schema.is_mutable:
-        outputs = list(tensors_of(args[0])) if args else []
+    if not outputs:
+        outputs = list(written_by(func, args, kwargs))
     written = sum(map(extent_bytes, outputs))
     if name in OVERWRITING:
         inputs = inputs[1:]

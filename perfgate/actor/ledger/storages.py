@@ -83,8 +83,10 @@ class Storages:
         """Say to which part the tensors' storages belong; the first name stays."""
         for tensor in tensors:
             if tensor is not None and (found := self.living.get(tensor.untyped_storage()._cdata)):
-                found[1].part = found[1].part or part
-                found[1].path = found[1].path if path is None else path
+                allocation = found[1]
+                if allocation.part is None:
+                    allocation.part = part
+                    allocation.path = allocation.path if path is None else path
 
     def forget(self, tensor: Any) -> None:
         """Take a tensor out of the account: it lies elsewhere."""

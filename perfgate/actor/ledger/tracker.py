@@ -10,8 +10,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from perfgate.actor.ledger.calls import Calls
-from perfgate.actor.ledger.known import KnownValues, tensors_of
-from perfgate.actor.ledger.operators import flops_of, group_of, is_free, name_of, traffic_of
+from perfgate.actor.ledger.known import KnownValues, name_of, tensors_of
+from perfgate.actor.ledger.operators import flops_of, group_of, is_free, traffic_of
 from perfgate.actor.ledger.storages import Frame, Storages
 
 NORMALIZING = "norm"

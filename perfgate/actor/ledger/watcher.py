@@ -5,7 +5,7 @@ from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from perfgate.actor.ledger.operators import name_of
+from perfgate.actor.ledger.known import name_of
 
 
 class Watcher(TorchDispatchMode):
