@@ -1,8 +1,6 @@
 """What a run was asked to do: command line over ini file over default."""
 
-import shutil
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +9,7 @@ from perfgate.errors import UserError, nearest
 from perfgate.model import TIERS
 from perfgate.records.metrics import check_names
 from perfgate.records.store import MODES
+from perfgate.reference import find_interpreter
 
 MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
 
@@ -69,6 +68,7 @@ class Options:
     strict: bool
     reference: str
     preload: tuple[str, ...]
+    default_tier: str
 
     def to_json(self) -> dict[str, Any]:
         """As the run file's first line holds it."""
@@ -111,8 +111,9 @@ def read_options(config: pytest.Config) -> Options:
     if values["ref"] and values["update"]:
         raise UserError("--perf-ref compares two interpreters and stores nothing; leave out --perf-update")
     reference = find_interpreter(values["ref"]) if values["ref"] else ""
-    if values["device"] == "none" and "tier" not in named:
-        values["tier"] = "quick"
+    unnamed = "quick" if values["device"] == "none" else str(config.getini("perf_tier"))
+    if "tier" not in named:
+        values["tier"] = unnamed
     strict = config.getoption("--perf-strict")
     return Options(
         device="cpu" if values["device"] == "auto" else values["device"],
@@ -128,20 +129,8 @@ def read_options(config: pytest.Config) -> Options:
         strict=bool(config.getini("perf_strict") if strict is None else strict),
         reference=reference,
         preload=tuple(config.getini("perf_preload")),
+        default_tier=unnamed,
     )
-
-
-def find_interpreter(name: str) -> str:
-    """The path of an interpreter.
-
-    Raises:
-        UserError: there is none of that name.
-    """
-    path = Path(name).expanduser()
-    found = shutil.which(str(path / "bin" / "python") if path.is_dir() else str(path))
-    if not found:
-        raise UserError(f"--perf-ref is {name!r}; it must be a Python interpreter, or the folder of its environment")
-    return found
 
 
 def positive(where: str, value: Any, whole: bool = False) -> float:

@@ -114,7 +114,7 @@ def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
                 raise UserError(f"{request.node.nodeid} calls perf() twice; a case has one workload")
             calls.append(workload)
             tolerances = {} if given is None else read_tolerance(request.node.nodeid, given)
-            result = run.measure(request.node, workload, tolerances, marked)
+            result = run.measure(request.node, workload, tolerances, {**marked, "tier": tier_of(request.node)})
         except UserError as error:
             pytest.fail(str(error), pytrace=False)
         return conclude(request.node, result)

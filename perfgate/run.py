@@ -76,7 +76,7 @@ class Run:
         case = Case(
             id=item.nodeid.removeprefix(f"{self.options.root}/"),
             technique=item.path.stem.removeprefix("test_"),
-            accept=f"{command()} {shlex.quote(item.nodeid)}",
+            accept=None if self.options.reference else self._again(item.nodeid, str(marked.get("tier", ""))),
             tolerances=tolerances,
         )
         effort = session.stage.effort
@@ -89,6 +89,13 @@ class Run:
             session.stage.effort = effort
         self._attach(item, result)
         return result
+
+    def _again(self, nodeid: str, tier: str) -> str:
+        """The command that measures one case as it was measured here."""
+        options = [f"--perf-device {self.options.device}"] if self.options.device == "none" else []
+        if tier not in ("", self.options.default_tier):
+            options.append(f"--perf-tier {self.options.tier}")
+        return " ".join([command(), shlex.quote(nodeid), *options])
 
     def _attach(self, item: pytest.Item, result: "Result") -> None:
         for name, value in result.metrics.items():
@@ -142,15 +149,28 @@ class Run:
         self._preload = (*modules, *self.options.preload)
         if not cases or self.worker or self.config.option.collectonly:
             return
-        if self.options.update:
-            from perfgate.records.machine import this_machine
-            from perfgate.records.store import Store
-
-            try:
-                Store(self.config.rootpath / self.options.baselines, this_machine().name).check_writable()
-            except UserError as error:
-                raise pytest.UsageError(str(error)) from None
+        try:
+            self._check()
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
         self._live = Live(sys.stdout, len(cases))
+
+    def _check(self) -> None:
+        """Find out before the first case what would make the whole run useless."""
+        from perfgate.records.machine import this_machine
+        from perfgate.records.portable import PortableStore, pair_of
+        from perfgate.records.store import Store
+
+        options = self.options
+        if options.reference:
+            from perfgate.reference import check_differs
+
+            check_differs(options.reference)
+        if options.update:
+            root = self.config.rootpath / options.baselines
+            alone = options.device == "none"
+            store = PortableStore(root, pair_of(software())) if alone else Store(root, this_machine().name)
+            store.check_writable()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

@@ -29,13 +29,13 @@ class Case:
     Attributes:
         id: node id below ``perf_root``.
         technique: the file's name without ``test_``.
-        accept: the command that measures this case alone.
+        accept: the command that measures this case alone; ``None`` where nothing can be stored.
         tolerances: by metric, where the case names its own.
     """
 
     id: str
     technique: str
-    accept: str
+    accept: str | None
     tolerances: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -103,7 +103,7 @@ class Session:
             UserError: its baseline cannot be read, or the programs' libraries are missing.
         """
         baseline = None if self.stage.effort.device == "none" else self._store.get(case.id)
-        self.start()
+        self.stage.start()
         begin = time.perf_counter()
         launches = [with_derived(launch) for launch in self.stage.measure(case.id, workload, progress)]
         took_s = time.perf_counter() - begin
@@ -123,17 +123,6 @@ class Session:
         ledger = next((launch.ledger for launch in candidates if launch.pass_name == "dry"), {})
         return Result(case.id, medians(candidates), tuple(verdicts), outcome, remark, ledger)
 
-    def start(self) -> None:
-        """Start the servers.
-
-        Raises:
-            UserError: libraries are missing, or both interpreters have the same.
-        """
-        self.stage.start()
-        if (reference := self.stage.reference) and dict(reference.versions) == dict(self.stage.pool.versions):
-            named = ", ".join(f"{name} {version}" for name, version in reference.versions.items())
-            raise UserError(f"nothing differs between the two interpreters, both have {named}")
-
     def _judge(
         self, case: Case, workload: Workload, launches: Sequence[Launch], baseline: Baseline | None
     ) -> tuple[list[Verdict], str]:
@@ -149,12 +138,20 @@ class Session:
             measured = [launch for launch in launches if launch.pass_name != "dry"]
             verdicts = against_baseline(case.id, workload.sha256, measured, baseline, case.tolerances, self._pairs)
         stored = self._portable.get(case.id)
-        usable = dry if alone or not failed else []
-        missing = {"missing": failed} if failed else {}
-        exact = against_baseline(case.id, workload.sha256, usable, stored, case.tolerances, self._pairs, **missing)
+        if failed:
+            if any(launch.final for launch in launches):
+                return verdicts, ""
+            return verdicts + self._undry(case, failed, alone, stored), "" if alone or stored else failed
+        exact = against_baseline(case.id, workload.sha256, dry, stored, case.tolerances, self._pairs)
         if stored is None and (nearest := self._portable.nearest(case.id, workload.sha256)):
             exact = beside_nearest(exact, *nearest)
-        return verdicts + exact, "" if alone else failed or ""
+        return verdicts + exact, ""
+
+    def _undry(self, case: Case, reason: str, alone: bool, stored: Baseline | None) -> list[Verdict]:
+        """One verdict in place of those on all metrics of a dry run that was not possible."""
+        if alone:
+            return [Verdict(case.id, "operator_calls", "invalid", launches=0, why=reason)]
+        return [Verdict(case.id, "operator_calls", "inconclusive", why=reason)] if stored else []
 
     def close(self) -> None:
         """End all processes and close the part."""

@@ -504,7 +504,7 @@ def test_a_tensor_that_outlives_the_step_is_found(monkeypatch):
     ledger = with_forward(monkeypatch, hoards)
     size = 8 * 64 * 128 * 4
     assert ledger["peak_memory_bytes"] == dried(STEP)["peak_memory_bytes"] + 2 * size
-    expected = f"grown: transformer.h.{{0-1}}.mlp (activations) +{size / MIB:.2f} MiB each"
+    expected = f"grown: transformer.h.{{0-1}}.mlp (activations) +{size / 1024:.2f} KiB each"
     assert grown(ledger, "predicted_peak_bytes") == expected
 
 

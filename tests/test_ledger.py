@@ -939,4 +939,4 @@ def test_what_shrank_or_stayed_is_not_grown():
 
 def test_growth_outside_of_modules_says_so():
     now = changed("work", **{"": {"other": [4, 0, 100]}})
-    assert growth("operator_calls", BEFORE, now) == "grown: outside of any module (other) +2"
+    assert growth("operator_calls", BEFORE, now) == "grown: the model itself, or outside of it (other) +2"

@@ -8,6 +8,7 @@ from perfgate.records.metrics import metric
 
 SHOWN = 3
 COLUMNS = {"operator_calls": 0, "flops": 1, "moved_bytes": 2}
+COUNTED = ("host_syncs", "graph_breaks")
 MEMORY = {"predicted_peak_bytes": "memory", "predicted_cuda_peak_bytes": "cuda_memory"}
 
 
@@ -35,7 +36,7 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
 
 
 def cells(name: str, ledger: Mapping[str, Any]) -> dict[tuple[str, str], float]:
-    """A metric's value by module path and group (of work) or part (of memory)."""
+    """A metric's value by module path and group (of work), part (of memory), or what was counted there."""
     if name in COLUMNS:
         column = COLUMNS[name]
         table = expanded(ledger.get("work", {}))
@@ -43,6 +44,9 @@ def cells(name: str, ledger: Mapping[str, Any]) -> dict[tuple[str, str], float]:
     if name in MEMORY:
         table = expanded(ledger.get(MEMORY[name], {}))
         return {(path, part): size for path, parts in table.items() for part, size in parts.items()}
+    if name in COUNTED:
+        table = expanded(ledger.get(name, {}))
+        return {(path, what): count for path, found in table.items() for what, count in found.items()}
     return {}
 
 
@@ -53,4 +57,4 @@ def each(path: str) -> str:
 
 def place(path: str) -> str:
     """A module path for people."""
-    return path or "outside of any module"
+    return path or "the model itself, or outside of it"

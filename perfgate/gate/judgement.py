@@ -26,6 +26,7 @@ from perfgate.records.metrics import METRICS, Metric, metric
 from perfgate.records.verdict import Verdict
 
 DELTA_MIN_SHARE = 1 / 3
+MISSING = "stored, but not measured in this run"
 PASS_METRIC = {"memory": "peak_memory_bytes", "counters": "host_syncs", "dry": "operator_calls"}
 
 
@@ -36,7 +37,6 @@ def against_baseline(
     baseline: Baseline | None,
     tolerances: Mapping[str, float],
     pairs: int,
-    missing: str = "stored, but not measured in this run",
 ) -> list[Verdict]:
     """Judge one case of a run.
 
@@ -47,7 +47,6 @@ def against_baseline(
         baseline: what is stored for the case on this machine, if anything.
         tolerances: largest acceptable change by metric, where the case names its own.
         pairs: noisy case-metric pairs of the whole suite, among which the chance of a false alarm is divided.
-        missing: why a stored metric may not be there.
     """
     verdicts = invalid_verdicts(case, launches)
     known = {verdict.metric for verdict in verdicts}
@@ -66,7 +65,7 @@ def against_baseline(
         for name in baseline.metrics:
             if name not in measured and name not in known:
                 reference = typical(baseline.values(name))
-                verdicts.append(Verdict(case, name, "inconclusive", reference=reference, why=missing))
+                verdicts.append(Verdict(case, name, "inconclusive", reference=reference, why=MISSING))
     return verdicts
 
 
@@ -93,6 +92,8 @@ def _stored(
         if agree(values) and all(map(agree, stored.values())):
             return exact_verdict(held, grown(held, ledger_of(baseline.launches), ledger_of(now)))
         demoted = "demoted to noisy: its launches do not agree"
+        if not all_positive(values, *stored.values()):
+            return held.verdict("inconclusive", "its launches do not agree")
     count = sum(map(len, stored.values()))
     yardsticks, ratios = baseline.yardsticks(what.name), [launch.in_yardsticks(what.name) for launch in now]
     if what.kind == "noisy" and sum(map(len, yardsticks.values())) == count and None not in ratios:
@@ -119,8 +120,15 @@ def compare(
     shared = [(case, name) for case, name in wanted if case in reference and having(reference[case], name)]
     alpha = share_of_alpha(len(shared))
     verdicts = [verdict for case, launches in candidate.items() for verdict in invalid_verdicts(case, launches)]
+    broken = {case: invalid_verdicts(case, reference[case]) for case in candidate if case in reference}
+    known = {verdict.case for verdict in verdicts}
+    for case, found in broken.items():
+        if case not in known:
+            verdicts += [replace(verdict, why=f"in the reference, {verdict.why}") for verdict in found]
     for case, name in wanted:
         now = having(candidate[case], name)
+        if (case, name) not in shared and broken.get(case):
+            continue
         if (case, name) not in shared:
             middle = statistics.median(launch.value(name) for launch in now)
             verdicts.append(Verdict(case, name, "new", candidate=middle, launches=len(now)))
@@ -151,6 +159,8 @@ def _recorded(
         if agree(old) and agree(new):
             return exact_verdict(held, grown(held, ledger_of(before), ledger_of(now)))
         demoted = "demoted to noisy: its launches do not agree"
+        if not all_positive(old, new):
+            return held.verdict("inconclusive", "its launches do not agree")
     threshold = tolerance * DELTA_MIN_SHARE
     if duets := paired(before, now, what.name):
         return noisy_verdict(held, of_pairs(duets), alpha, threshold, demoted)
@@ -161,6 +171,11 @@ def _recorded(
             old, new = ([ratio for ratio in side if ratio is not None] for side in ratios)
     found = against_sessions(logarithms({"": old}), [math.log(value) for value in new])
     return noisy_verdict(held, found, alpha, threshold, demoted or prior_note(found))
+
+
+def all_positive(*groups: Sequence[float]) -> bool:
+    """Whether ratios can be had: a counter may be 0."""
+    return all(value > 0 for group in groups for value in group)
 
 
 def grown(held: Held, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -23,7 +23,13 @@ class Outcome:
 
 
 def decide(
-    verdicts: Sequence[Verdict], *, fault: bool, strict: bool, update: str | None, accept: str, output: str = ""
+    verdicts: Sequence[Verdict],
+    *,
+    fault: bool,
+    strict: bool,
+    update: str | None,
+    accept: str | None,
+    output: str = "",
 ) -> Outcome:
     """Turn verdicts into an outcome.
 
@@ -32,17 +38,18 @@ def decide(
         fault: whether an invalid launch was the program's doing: a crash, a hang, a loss that is not finite.
         strict: fail where one could not tell.
         update: the update mode of this run, if any.
-        accept: the command that measures this case again; options to accept its result are added to it.
+        accept: the command that measures this case again; options to accept its result are added to it. ``None`` where
+            nothing can be stored.
         output: the end of what a failed launch printed.
     """
     accepted = {"all": {"regressed", "stale", "new"}, None: set[str]()}.get(update, {"new"})
     found = {verdict.verdict: verdict for verdict in reversed(verdicts) if verdict.verdict not in accepted}
-    remedy = f"Accept it with: {accept} --perf-update all --perf-reason {shlex.quote('WHY')}"
+    remedy = f"\nAccept it with: {accept} --perf-update all --perf-reason {shlex.quote('WHY')}" if accept else ""
     worse = [verdict for verdict in verdicts if verdict.verdict == "regressed" and "regressed" in found]
     if worse:
-        return Outcome("failed", "\n".join([*map(sentence, worse), remedy]))
+        return Outcome("failed", "\n".join(map(sentence, worse)) + remedy)
     if stale := found.get("stale"):
-        return Outcome("failed", f"{stale.case}: {stale.why}.\n{remedy}")
+        return Outcome("failed", f"{stale.case}: {stale.why}.{remedy}")
     if invalid := found.get("invalid"):
         text = f"{invalid.case} could not be measured: {invalid.why}"
         text = f"{text}\n{output}" if output else text
@@ -51,9 +58,8 @@ def decide(
     fresh = [verdict for verdict in verdicts if verdict.verdict == "new" and "new" in found]
     if strict and fresh:
         names = ", ".join(verdict.metric for verdict in fresh)
-        return Outcome(
-            "failed", f"{fresh[0].case} has no baseline for {names}. Store it with: {accept} --perf-update new"
-        )
+        store = f" Store it with: {accept} --perf-update new" if accept else ""
+        return Outcome("failed", f"{fresh[0].case} has no baseline for {names}.{store}")
     if unsure:
         return Outcome("failed" if strict else "warned", "\n".join(map(sentence, unsure)))
     return Outcome("passed")
@@ -65,8 +71,10 @@ def sentence(verdict: Verdict) -> str:
     values = ""
     if verdict.candidate is not None and verdict.reference is not None:
         values = f"{what.show(verdict.candidate)}, baseline {what.show(verdict.reference)}"
-    change = "" if verdict.change is None else f" {percent(verdict.change)}"
-    text = f"{verdict.case}: {verdict.metric} {WORDS[verdict.verdict]}{change}"
+    word = WORDS[verdict.verdict]
+    if verdict.reference == 0 and verdict.verdict == "regressed":
+        word = word.removesuffix(" by")
+    text = " ".join(filter(None, [f"{verdict.case}: {verdict.metric} {word}", moved(verdict)]))
     details = "; ".join(filter(None, [values, interval(verdict), verdict.why]))
     return f"{text} ({details})" if details else text
 
@@ -80,6 +88,13 @@ WORDS = {
     "new": "is new",
     "stale": "is stale",
 }
+
+
+def moved(verdict: Verdict) -> str:
+    """By how much, in percent; what was 0 has no such number."""
+    if verdict.change is None or verdict.reference == 0:
+        return ""
+    return percent(verdict.change)
 
 
 def interval(verdict: Verdict) -> str:

@@ -26,6 +26,7 @@ class Launch:
         yardstick_s: the yardstick's time beside each step.
         invalid: why this launch may not be used.
         fault: whether ``invalid`` is the program's doing, and not the machine's.
+        final: whether another launch would end the same way.
         server: which fork server it came from.
         pass_name: ``dry``, ``memory``, ``counters`` or ``time``.
         samples: handled by a step.
@@ -42,6 +43,7 @@ class Launch:
     yardstick_s: Sequence[float] | None = None
     invalid: str | None = None
     fault: bool = False
+    final: bool = False
     server: str | None = None
     pass_name: str | None = None
     samples: int | None = None
@@ -73,9 +75,9 @@ class Launch:
             return math.exp(trimmed_mean(ratios, TRIMMED_SHARE))
         return self.value(name) / statistics.median(self.yardstick_s)
 
-    def rejected(self, reason: str, fault: bool = False) -> "Launch":
+    def rejected(self, reason: str, fault: bool = False, final: bool = False) -> "Launch":
         """The same launch, marked as not to be used."""
-        return replace(self, invalid=reason, fault=fault)
+        return replace(self, invalid=reason, fault=fault, final=final)
 
     def to_json(self) -> dict[str, Any]:
         """The line of a run file."""

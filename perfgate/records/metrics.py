@@ -8,6 +8,8 @@ from perfgate.errors import UserError
 
 Kind = Literal["exact", "bytes", "noisy", "reported"]
 TOLERANCES: dict[Kind, float] = {"exact": 0.0, "bytes": 0.005, "noisy": 0.03, "reported": 0.0}
+BYTES: tuple[tuple[int, str], ...] = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+FLOPS = ((10**12, "TFLOP"), (10**9, "GFLOP"), (10**6, "MFLOP"), (10**3, "kFLOP"))
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,12 @@ class Metric:
                 else f"{value * 1e6:.3g} µs"
             )
         if self.unit == "bytes":
-            return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.2f} MiB"
+            # Two decimals in the unit that leaves a number before them, down to KiB.
+            size, unit = next(((s, u) for s, u in BYTES if value >= s), (1, "B"))
+            return f"{value / size:.2f} {unit}" if size > 1 else f"{value:.0f} B"
         if self.unit == "FLOP":
-            return f"{value / 1e12:.4g} TFLOP" if value >= 1e12 else f"{value / 1e9:.4g} GFLOP"
+            size, unit = next(((s, u) for s, u in FLOPS if value >= s), (1, "FLOP"))
+            return f"{value / size:.4g} {unit}"
         if self.kind == "exact":
             return f"{value:.0f}"
         return f"{value:.4g}{'/s' if self.unit == '1/s' else ''}"

@@ -41,7 +41,8 @@ class PortableStore(Store):
             folder = self.root / PORTABLE
             names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
             others = [name for name in names if name != self.pair and PAIR.fullmatch(name)]
-            ranked = sorted(others, key=lambda name: distance(name, self.pair))
+            # Of two that are as near the older one: an upgrade is held against what it comes from.
+            ranked = sorted(others, key=lambda name: (distance(name, self.pair), numbers(name)))
             self._neighbours = [PortableStore(self.root, name) for name in ranked]
         for store in self._neighbours:
             found = store.get(case)
@@ -52,9 +53,14 @@ class PortableStore(Store):
 
 def distance(one: str, other: str) -> tuple[int, ...]:
     """How far two pairs lie apart: first by major versions, then by minor ones."""
-    found = [PAIR.fullmatch(name) for name in (one, other)]
-    if not all(found):
+    a, b = numbers(one), numbers(other)
+    if not (a and b):
         return (1 << 30,)
-    a, b = ([int(part) for part in match.groups()] for match in found if match)
     gaps = [abs(x - y) for x, y in zip(a, b, strict=True)]
     return gaps[0] + gaps[2], gaps[1] + gaps[3]
+
+
+def numbers(name: str) -> list[int]:
+    """Major and minor versions in the order of a pair's name; empty where it is none."""
+    found = PAIR.fullmatch(name)
+    return [int(part) for part in found.groups()] if found else []

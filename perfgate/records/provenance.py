@@ -1,10 +1,12 @@
 """Where a run came from: commit and versions."""
 
 import importlib.metadata
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+TIMEOUT_S = 60
 LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "numpy", "perfgate")
 
 
@@ -30,3 +32,19 @@ def software() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def software_of(python: str) -> dict[str, str]:
+    """The same of another interpreter, which runs this very file.
+
+    Raises:
+        OSError: it does not start.
+        subprocess.SubprocessError: it fails, or takes too long.
+    """
+    done = subprocess.run([python, __file__], capture_output=True, check=True, timeout=TIMEOUT_S)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(software()))

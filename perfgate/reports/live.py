@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from perfgate.gate.outcome import percent
+from perfgate.gate.outcome import moved
 from perfgate.gate.verdicts import together
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
@@ -82,5 +82,5 @@ def one_verdict(verdict: Verdict) -> str:
     if verdict.candidate is None:
         return f"{verdict.metric} {verdict.verdict}{f' ({verdict.why})' if verdict.why else ''}"
     value = f"{verdict.metric} {what.show(verdict.candidate)}"
-    change = "" if verdict.change is None else f" {percent(verdict.change)}"
-    return f"{value}{change} {verdict.verdict}"
+    why = f" ({verdict.why})" if verdict.why and verdict.verdict == "new" else ""
+    return " ".join(filter(None, [value, moved(verdict), f"{verdict.verdict}{why}"]))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from perfgate.gate.outcome import percent
+from perfgate.gate.outcome import moved, percent
 from perfgate.gate.verdicts import together
 from perfgate.records.launch import medians
 from perfgate.records.metrics import metric
@@ -26,7 +26,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             "metric": verdict.metric,
             "now": shown(verdict.metric, verdict.candidate),
             "before": shown(verdict.metric, verdict.reference),
-            "change": share(verdict.change),
+            "change": moved(verdict) or None,
             "interval": bounds(verdict),
             "could see": share(verdict.smallest_detectable, ""),
             "why": verdict.why,

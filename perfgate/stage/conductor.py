@@ -113,6 +113,9 @@ class Stage:
             ("launch", self.effort.launches, passes.timed_launch),
         ):
             found = self._series(wanted, partial(run, self, case, workload), progress, word)
+            # What ran is not what was asked for, so what was predicted of it does not hold either.
+            if found[-1].final:
+                launches = [launch.rejected(found[-1].invalid or "") for launch in launches]
             launches += found
             if all(launch.invalid for launch in found):
                 break
@@ -129,12 +132,14 @@ class Stage:
     def _series(
         self, wanted: int, run: Callable[[int], Launch], progress: Callable[[str], None], word: str
     ) -> list[Launch]:
-        """Launch until enough are valid; a disturbed launch is repeated at most twice, a faulty one once."""
+        """Launch until enough are valid; a disturbed launch is repeated at most twice, a faulty one once,
+        one that would end the same way never."""
         launches: list[Launch] = []
         while True:
             valid = sum(launch.invalid is None for launch in launches)
             faults = sum(launch.fault for launch in launches)
-            if valid >= wanted or faults > 1 or len(launches) >= wanted + MAX_RELAUNCHES:
+            final = any(launch.final for launch in launches)
+            if valid >= wanted or faults > 1 or final or len(launches) >= wanted + MAX_RELAUNCHES:
                 return launches
             progress(f"{word} {valid + 1} of {wanted}")
             launches.append(run(len(launches)))

@@ -73,12 +73,16 @@ def counters_launch(stage: "Stage", case: str, workload: Workload, number: int) 
     except LaunchFailed as failure:
         return failed(start, failure)
     findings = answer["findings"]
-    details = {"effective": findings.pop("effective", {}), "ledger": findings}
+    asked = findings.pop("asked", {})
+    details = {
+        "effective": findings.pop("effective", {}),
+        "ledger": {name: collapsed(table) for name, table in findings.items()},
+    }
     # What a program takes of itself is time, which is not to be had in this pass.
     counted = {name: values for name, values in columns(steps[1:]).items() if metric(name).exact}
     launch = completed(start, {**answer["metrics"], **counted}, ready, details)
-    wrong = other_settings(findings.pop("asked", {}), details["effective"])
-    return launch.rejected(wrong) if wrong else launch
+    wrong = other_settings(asked, details["effective"])
+    return launch.rejected(wrong, final=True) if wrong else launch
 
 
 def memory_launch(stage: "Stage", case: str, workload: Workload, number: int) -> Launch:

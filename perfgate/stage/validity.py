@@ -16,7 +16,7 @@ def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> st
     wrong = [
         f"asked for {name}={value}, in force is {effective[name]}"
         for name, value in asked.items()
-        if name in effective and value != "default" and effective[name] != value
+        if name in effective and effective[name] != value
     ]
     return "; ".join(wrong)
 

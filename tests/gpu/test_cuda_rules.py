@@ -28,10 +28,11 @@ def allocated(torch, work):
 
 def operators(torch, work):
     """Names of all operators below autograd."""
+    from perfgate.actor.ledger.known import name_of
     from perfgate.actor.ledger.watcher import Watcher
 
     names = []
-    with Watcher(names.append):
+    with Watcher(lambda func, _: names.append(name_of(func))):
         work()
     torch.cuda.synchronize()
     return names

@@ -47,11 +47,12 @@ class TensorMemory(Instrument):
         return {}
 
     def finish(self) -> dict[str, Any]:
-        """Replay the allocations in order of time and take the highest level within each window."""
+        """Replay the allocations and take the highest level within each window; none where no tensor lived."""
         if self._profile is None:
             return {}
         self._profile.stop()
-        return {"peak_memory_bytes": peaks(allocations(self._profile), self._windows)}
+        found = peaks(allocations(self._profile), self._windows)
+        return {"peak_memory_bytes": found} if any(found) else {}
 
     def findings(self) -> dict[str, Any]:
         """Bytes of each lasting part, as far as the program tells; storages that tensors share count once."""

@@ -6,10 +6,6 @@ from typing import Any
 
 from perfgate.actor.instruments import Instrument
 
-# Operators that need a value, or whose result's size depends on values
-# (https://docs.pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution).
-WAITING = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "masked_select", "_unique2", "unique_dim")
-
 
 class Syncs(Instrument):
     """``host_syncs`` of each step, and by module path; not taken of compiled programs, which refuse to be watched."""
@@ -21,7 +17,6 @@ class Syncs(Instrument):
         self._watcher: Any = None
         self._following = ExitStack()
         self.reads: Counter[tuple[str, str]] = Counter()
-        self._before = 0
 
     def built(self, program: Any) -> None:
         """Learn the modules' names, and follow their calls."""
@@ -30,21 +25,22 @@ class Syncs(Instrument):
         if network is None or asked.get("compile", "off") != "off":
             return
         from perfgate.actor.ledger.calls import Calls  # need torch, which not every program does
-        from perfgate.actor.ledger.watcher import Watcher
+        from perfgate.actor.ledger.watcher import Watcher, host_wait
 
+        self._wait = host_wait
         self._calls = Calls()
         self._calls.learn(network)
         self._following.enter_context(self._calls.followed())
         self._watcher = Watcher(self._seen)
 
-    def _seen(self, name: str) -> None:
-        if name in WAITING and (frame := self._calls.innermost):
+    def _seen(self, func: Any, args: tuple[Any, ...]) -> None:
+        if (frame := self._calls.innermost) and (name := self._wait(func, args)):
             self.reads[frame.path, name] += 1
 
     def begin_step(self) -> None:
         """Watch from here on."""
         if self._watcher:
-            self._before = self.reads.total()
+            self.reads.clear()
             self._watcher.__enter__()
 
     def end_step(self) -> dict[str, float]:
@@ -52,10 +48,10 @@ class Syncs(Instrument):
         if not self._watcher:
             return {}
         self._watcher.__exit__(None, None, None)
-        return {"host_syncs": self.reads.total() - self._before}
+        return {"host_syncs": self.reads.total()}
 
     def findings(self) -> dict[str, Any]:
-        """All reads by module path and operator."""
+        """The last step's reads by module path and operator."""
         self._following.close()
         table: dict[str, dict[str, int]] = {}
         for (path, name), count in sorted(self.reads.items()):

@@ -72,16 +72,21 @@ RULES = (
     ),
 )
 
+FLOAT32_NAMES = [
+    "__pow__", "__rdiv__", "__rpow__", "__rtruediv__", "acos", "asin", "binary_cross_entropy_with_logits", "cdist",
+    "cosh", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "cumprod", "cumsum", "dist", "erfinv",
+    "exp", "expm1", "group_norm", "hinge_embedding_loss", "kl_div", "l1_loss", "layer_norm", "log", "log10",
+    "log1p", "log2", "log_softmax", "margin_ranking_loss", "mse_loss", "multi_margin_loss",
+    "multilabel_margin_loss", "nll_loss", "norm", "normalize", "pdist", "poisson_nll_loss", "pow", "prod",
+    "reciprocal", "renorm", "rsqrt", "sinh", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
+    "sum", "tan", "triplet_margin_loss",
+]  # fmt: skip
 FLOAT32_FUNCTIONS = {
-    functional.softmax, functional.log_softmax, functional.layer_norm, functional.group_norm,
-    functional.cross_entropy, functional.nll_loss, functional.mse_loss, functional.l1_loss, functional.smooth_l1_loss,
-    functional.normalize, functional.softplus, functional.kl_div, functional.binary_cross_entropy_with_logits,
-    torch.softmax, torch.log_softmax, torch.layer_norm, torch.pow, torch.rsqrt, torch.reciprocal, torch.exp, torch.log,
-    torch.sum, torch.prod, torch.cumsum, torch.norm, torch.Tensor.softmax, torch.Tensor.log_softmax,
-    torch.Tensor.pow, torch.Tensor.__pow__, torch.Tensor.rsqrt, torch.Tensor.reciprocal, torch.Tensor.exp,
-    torch.Tensor.log, torch.Tensor.sum, torch.Tensor.prod, torch.Tensor.cumsum, torch.Tensor.norm,
-    torch.Tensor.__rtruediv__, torch.Tensor.__rpow__,
-}  # fmt: skip
+    getattr(place, name)
+    for place in (torch, torch.Tensor, functional)
+    for name in FLOAT32_NAMES
+    if hasattr(place, name)
+}
 
 
 class CpuRules:

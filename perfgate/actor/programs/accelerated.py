@@ -1,7 +1,6 @@
 """Training in a plain loop over ``accelerate``, as the tutorials write it."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from transformers import Trainer
 
 from perfgate.actor.devices import Device
 from perfgate.actor.programs.base import Program
-from perfgate.actor.programs.effective import in_force, state_of
+from perfgate.actor.programs.effective import asked_and_in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model
 from perfgate.actor.programs.settings import TrainingSettings, enable_checkpointing, training_arguments
@@ -65,8 +64,7 @@ class AcceleratedLoop(Program):
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from what ``accelerate`` prepared."""
-        found = in_force(self.network, self.wrapped, self.optimizer, self.accelerator.mixed_precision)
-        return asdict(self.chosen), found
+        return asked_and_in_force(self.chosen, self.network, self.wrapped, self.optimizer, self.accelerator)
 
     def step(self) -> list[Any]:
         """Train on the micro-batches of one update; returns their losses."""

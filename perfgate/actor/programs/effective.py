@@ -1,5 +1,6 @@
 """The settings that are really in force, read from what the libraries built."""
 
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -8,10 +9,32 @@ DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 OPTIMIZERS = {"Adafactor": "adafactor", "Adagrad": "adagrad", "RMSprop": "rmsprop", "SGD": "sgd"}
 
 
-def in_force(network: Any, wrapped: Any, optimizer: Any = None, mixed_precision: str = "no") -> dict[str, Any]:
-    """Settings by the names that a workload gives them, and the modules whose forward pass was exchanged.
+def asked_and_in_force(
+    chosen: Any, network: Any, wrapped: Any, optimizer: Any = None, accelerator: Any = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings by the names that a workload gives them: those asked for, and those in force.
 
     Args:
+        chosen: a dataclass of settings.
+        network: the model itself.
+        wrapped: what is called in its place.
+        optimizer: of a training step.
+        accelerator: of ``accelerate``, which holds mixed precision; it leaves it out where the device has none.
+    """
+    asked = asdict(chosen)
+    if asked["attention"] == "default":  # the library's choice, whatever it is
+        del asked["attention"]
+    mixed = accelerator.mixed_precision if accelerator is not None and accelerator.native_amp else "no"
+    return asked, in_force(asked["compile"], network, wrapped, optimizer, mixed)
+
+
+def in_force(
+    compile_mode: str, network: Any, wrapped: Any, optimizer: Any = None, mixed_precision: str = "no"
+) -> dict[str, Any]:
+    """What the libraries built, and the modules whose forward pass was exchanged.
+
+    Args:
+        compile_mode: that was asked for, which a compiled model does not tell.
         network: the model itself.
         wrapped: what is called in its place.
         optimizer: of a training step.
@@ -22,11 +45,9 @@ def in_force(network: Any, wrapped: Any, optimizer: Any = None, mixed_precision:
     found: dict[str, Any] = {
         "precision": weights if mixed_precision in ("no", "None", None) else f"{mixed_precision}-amp",
         "attention": getattr(getattr(network, "config", None), "_attn_implementation", "default"),
-        "compiled": compiled,
+        "compile": (compile_mode if compile_mode != "off" else "on") if compiled else "off",
         "patched_modules": patched(network),
     }
-    if not compiled:
-        found["compile"] = "off"
     if optimizer is not None:
         found["optimizer"] = optimizer_name(optimizer)
         found["activation_checkpointing"] = any(

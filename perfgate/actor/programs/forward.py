@@ -1,13 +1,12 @@
 """One forward pass over one batch, without gradients."""
 
-from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from perfgate.actor.devices import Device
 from perfgate.actor.programs.base import Program
-from perfgate.actor.programs.effective import in_force
+from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import random_batch, sentence_batch
 from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
 
@@ -45,7 +44,7 @@ class Forward(Program):
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the model."""
-        return asdict(self.chosen), in_force(self.network, self.call)
+        return asked_and_in_force(self.chosen, self.network, self.call)
 
     def step(self) -> Any:
         """Return logits, or sentence embeddings of length 1."""

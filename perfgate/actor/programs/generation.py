@@ -1,7 +1,6 @@
 """Greedy generation of a fixed number of tokens, with the first token's time and the others' apart."""
 
 import time
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria,
 from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
-from perfgate.actor.programs.effective import in_force
+from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import generation_inputs
 from perfgate.actor.programs.models import InferenceSettings, build_model
 
@@ -57,7 +56,7 @@ class Generation(Program):
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the model."""
-        return asdict(self.chosen), in_force(self.network, self.network)
+        return asked_and_in_force(self.chosen, self.network, self.network)
 
     def drive(self, pace: Pace) -> None:
         """Generate once a token of the stage, and report when the model's tokens arrived."""

@@ -1,6 +1,5 @@
 """Training through ``transformers.Trainer``, which owns its loop and is paced in a callback."""
 
-from dataclasses import asdict
 from typing import Any
 
 from transformers import Trainer, TrainerCallback
@@ -8,7 +7,7 @@ from transformers import Trainer, TrainerCallback
 from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
-from perfgate.actor.programs.effective import in_force, state_of
+from perfgate.actor.programs.effective import asked_and_in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model
 from perfgate.actor.programs.settings import TrainingSettings, training_arguments
@@ -59,8 +58,9 @@ class TrainerLoop(Program):
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the Trainer and its model."""
         trainer = self.trainer
-        found = in_force(self.network, trainer.model_wrapped, trainer.optimizer, trainer.accelerator.mixed_precision)
-        return asdict(self.chosen), found
+        return asked_and_in_force(
+            self.chosen, self.network, trainer.model_wrapped, trainer.optimizer, trainer.accelerator
+        )
 
 
 class LossKeeper(Trainer):
