@@ -35,7 +35,7 @@ def check_differs(python: str) -> None:
         raise UserError(f"--perf-ref {python}: this interpreter does not tell its libraries: {error}") from None
     if missing := [name for name in ("torch", "transformers") if name not in there]:
         install = f"{python} -m pip install {' '.join(missing)}"
-        raise UserError(f"--perf-ref {python}: {' and '.join(missing)} is not installed there; install it: {install}")
+        raise UserError(f"--perf-ref {python} lacks {' and '.join(missing)}; install what is missing: {install}")
     there.pop("perfgate", None)  # a reference needs none
     if all(here.get(name) == version for name, version in there.items()):
         named = ", ".join(f"{name} {version}" for name, version in there.items())

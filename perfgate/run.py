@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfgate.errors import UserError
+from perfgate.model import TIERS
 from perfgate.options import Options
 from perfgate.records.provenance import git_state, software
 from perfgate.reports.live import Live, one_line
@@ -76,7 +77,7 @@ class Run:
         case = Case(
             id=item.nodeid.removeprefix(f"{self.options.root}/"),
             technique=item.path.stem.removeprefix("test_"),
-            accept=None if self.options.reference else self._again(item.nodeid, str(marked.get("tier", ""))),
+            accept=None if self.options.reference else self._again(item.nodeid, str(marked["tier"])),
             tolerances=tolerances,
         )
         effort = session.stage.effort
@@ -93,7 +94,7 @@ class Run:
     def _again(self, nodeid: str, tier: str) -> str:
         """The command that measures one case as it was measured here."""
         options = [f"--perf-device {self.options.device}"] if self.options.device == "none" else []
-        if tier not in ("", self.options.default_tier):
+        if TIERS.index(tier) > TIERS.index(self.options.default_tier):
             options.append(f"--perf-tier {self.options.tier}")
         return " ".join([command(), shlex.quote(nodeid), *options])
 

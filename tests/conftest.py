@@ -48,9 +48,10 @@ def work(name="Spin", **params):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs a suite."""
+    """Mark what runs a suite, unless it says that it takes no timing."""
     for item in items:
-        if {"suite", "run"} & set(getattr(item, "fixturenames", ())):
+        runs = {"suite", "run"} & set(getattr(item, "fixturenames", ()))
+        if runs and item.get_closest_marker("untimed") is None:
             item.add_marker("measures")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from perfgate.actor.ledger.stand import refuse_compiled
 from perfgate.actor.programs.base import Program
 
 
@@ -23,44 +24,80 @@ class Allocate(Program):
         return torch.ones(1)
 
 
-class Block(torch.nn.Module):
-    """One linear layer; where the file ``looks`` lies in the working directory, it looks at its result."""
+def faulty():
+    """Whether the faults that programs were asked for are in force: the file ``faulty`` says so by being there."""
+    return Path("faulty").exists()
 
-    def __init__(self, width):
+
+class Block(torch.nn.Module):
+    """One linear layer, which may get a fault: ``copy``, ``call``, ``keep``, ``item``, ``break`` or ``looks``."""
+
+    def __init__(self, width, fault=None):
         super().__init__()
         self.linear = torch.nn.Linear(width, width)
+        self.fault = fault if faulty() else None
+        self.kept = []
 
     def forward(self, hidden):
         hidden = self.linear(hidden)
-        if Path("looks").exists() and hidden.sum() > 1e9:
-            hidden = hidden * 2
+        if self.fault:
+            hidden = getattr(self, f"with_{self.fault}")(hidden)
         return hidden
 
+    def with_copy(self, hidden):
+        return hidden.clone()
 
-def stack(width):
-    """Two blocks, one after the other."""
-    return torch.nn.Sequential(OrderedDict(first=Block(width), second=Block(width)))
+    def with_call(self, hidden):
+        self.linear(hidden)
+        return hidden
+
+    def with_keep(self, hidden):
+        self.kept.append(hidden)
+        return hidden
+
+    def with_item(self, hidden):
+        hidden[0, 0].item()
+        return hidden
+
+    def with_break(self, hidden):
+        torch._dynamo.graph_break()
+        return hidden
+
+    def with_looks(self, hidden):
+        return hidden * 2 if hidden.sum() > 1e9 else hidden
+
+
+def stack(width, fault):
+    """Two blocks, one after the other; the second one may be faulty."""
+    return torch.nn.Sequential(OrderedDict(first=Block(width), second=Block(width, fault)))
 
 
 class Stack(Program):
-    """A step is a forward pass through two blocks."""
+    """A step is a forward pass through two blocks, compiled if asked for."""
 
     dry_run = "torch_programs:DryStack"
 
-    def __init__(self, device, width):
+    def __init__(self, device, width=32, fault=None, compiled=False):
         self.width = width
-        self.network = stack(width)
+        self.compiled = compiled
+        self.network = stack(width, fault)
+        # What Dynamo keeps books of comes before the backend, so the one that generates no code will do.
+        self.call = torch.compile(self.network, backend="eager") if compiled else self.network
+
+    def effective(self):
+        return ({"compile": "default"} if self.compiled else {}), {}
 
     def step(self):
-        with torch.no_grad():
-            return self.network(torch.ones(4, self.width))
+        with torch.inference_mode():
+            return self.call(torch.ones(4, self.width))
 
 
 class DryStack:
     """The same on fake tensors."""
 
-    def __init__(self, stand, width):
-        self.network = stack(width)
+    def __init__(self, stand, width=32, fault=None, compiled=False):
+        refuse_compiled("default" if compiled else "off")
+        self.network = stack(width, fault)
         stand.tracker.watch(self.network)
         self.batch = stand.input(4, (width,), None)
 

@@ -172,10 +172,10 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
         if not isinstance(pair, list) or len(pair) != 2:
             raise UserError(f"{where}: metric {name!r} must be [value, value in yardsticks or null]; {restore(path)}")
         for position, value in enumerate(pair):
-            counter = metric(name).kind == "exact"
+            zero = metric(name).may_be_zero and metric(name).exact
             number = isinstance(value, int | float) and not isinstance(value, bool) and value <= sys.float_info.max
-            if not (number and (value > 0 or (counter and value == 0))) and not (value is None and position == 1):
-                least = "of at least 0" if counter else "above 0"
+            if not (number and (value > 0 or (zero and value == 0))) and not (value is None and position == 1):
+                least = "of at least 0" if zero else "above 0"
                 raise UserError(
                     f"{where}: metric {name!r} must be a finite number {least}, not {value!r}; {restore(path)}"
                 )

@@ -23,6 +23,7 @@ class Metric:
         kind: ``exact`` must be equal; ``bytes`` may grow by its tolerance; ``noisy`` is decided by statistics;
             ``reported`` is shown and never gated.
         portable: whether it is the same on every machine, given the versions of torch and transformers.
+        surplus: whether it counts what is too much, so that 0 is as good as any size can be.
     """
 
     name: str
@@ -30,6 +31,12 @@ class Metric:
     kind: Kind
     higher_is_better: bool = False
     portable: bool = False
+    surplus: bool = False
+
+    @property
+    def may_be_zero(self) -> bool:
+        """Whether 0 is a measurement, and not a sign that there was none."""
+        return self.surplus or not self.name.endswith(("_s", "_bytes"))
 
     @property
     def gated(self) -> bool:
@@ -80,6 +87,7 @@ METRICS = {
         Metric("moved_bytes", "bytes", "bytes", portable=True),
         Metric("predicted_peak_bytes", "bytes", "bytes", portable=True),
         Metric("predicted_cuda_peak_bytes", "bytes", "bytes", portable=True),
+        Metric("kept_bytes", "bytes", "bytes", portable=True, surplus=True),
         Metric("host_syncs", "", "exact"),
         Metric("graphs", "", "exact"),
         Metric("graph_breaks", "", "exact"),

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from perfgate.errors import UserError
 from perfgate.records.launch import Launch
+from perfgate.records.metrics import metric
 from perfgate.records.verdict import Name, Verdict
 
 SCHEMA = "perfgate.run/1"
@@ -238,7 +239,7 @@ def check_launch(where: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(line["metrics"], dict):
         raise UserError(f"{where}: key 'metrics' is not an object")
     for name, value in line["metrics"].items():
-        check_numbers(f"{where}: metric {name!r}", value, positive=name.endswith(("_s", "_bytes")))
+        check_numbers(f"{where}: metric {name!r}", value, positive=not metric(name).may_be_zero)
     if line["yardstick_s"] is not None:
         if not isinstance(line["yardstick_s"], list):
             raise UserError(f"{where}: key 'yardstick_s' is neither a list nor null")

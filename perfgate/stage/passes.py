@@ -49,6 +49,7 @@ def dry_launch(stage: "Stage", case: str, workload: Workload, server: Server, si
         "moved_bytes": host["read_bytes"] + host["written_bytes"],
         "predicted_peak_bytes": host["peak_memory_bytes"],
         "predicted_cuda_peak_bytes": device["peak_memory_bytes"],
+        "kept_bytes": host["kept_bytes"],
     }
     ledger = {
         "parameters": host["parameters"],
@@ -60,6 +61,7 @@ def dry_launch(stage: "Stage", case: str, workload: Workload, server: Server, si
         "work": collapsed(host["work"]),
         "memory": collapsed(host["memory"]),
         "cuda_memory": collapsed(device["memory"]),
+        "kept": collapsed(host["kept"]),
     }
     return replace(start, metrics=metrics, details={"ledger": ledger}), True
 

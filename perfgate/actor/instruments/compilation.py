@@ -48,7 +48,7 @@ class Compilation(Instrument):
         for frame in reversed(list(stack or ())):
             paths = [name for name, module in self._modules() if holds(type(module).forward, frame)]
             if paths:
-                return paths[0] if len(paths) == 1 else f"{paths[0]} (and {len(paths) - 1} like it)"
+                return paths[0] if len(paths) == 1 else f"{paths[0]} or one of {len(paths) - 1} like it"
         return ""
 
     def _modules(self) -> Any:

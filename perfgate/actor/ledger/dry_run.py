@@ -70,7 +70,11 @@ def dry_run(
             "parameters": sum(sizes.values()),
             "trainable_parameters": sum(size for parameter, size in sizes.items() if parameter.requires_grad),
         }
-        return {**counts, **ledger(tracker, rules, target)}
+        # What goes on living in cycles alone is not kept by anybody.
+        gc.collect()
+        kept, parts = by_part(tracker.storages.kept(tracker.since))
+        after = {"kept_bytes": sum(parts.values()), "kept": dict(sorted(kept.items()))}
+        return {**counts, **ledger(tracker, rules, target), **after}
 
 
 @contextmanager

@@ -98,6 +98,16 @@ class Storages:
         self.everything = [allocation for allocation in self.everything if allocation.died is None]
         return self.clock
 
+    def kept(self, since: int) -> list[Allocation]:
+        """What was made after an event and lives now."""
+        self._settle()
+        return [allocation for _, allocation in self.living.values() if allocation.born > since]
+
+    def _settle(self) -> None:
+        """Tell what outlived its module's call so far from what is still inside."""
+        for _, allocation in self.living.values():
+            allocation.handed_on = allocation.frame is not None and allocation.frame.left
+
     def highest(self, since: int) -> dict[str, int]:
         """The highest level of each part from an event on, each at its own moment."""
         changes = [(a.born, a.what, a.size_bytes) for a in self.everything]
@@ -122,7 +132,5 @@ class Storages:
                 highest, moment = level, when
             elif when <= since:
                 highest, moment = level, since
-        for allocation in self.everything:
-            if allocation.died is None:
-                allocation.handed_on = allocation.frame is not None and allocation.frame.left
+        self._settle()
         return [a for a in self.everything if a.born <= moment and (a.died is None or a.died > moment)]
