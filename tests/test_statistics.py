@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from perfgate.gate import duets
 from perfgate.gate.statistics import (
     SESSION_PRIOR,
     Difference,
     against_sessions,
-    of_pairs,
     safe_expm1,
     t_quantile,
 )
@@ -39,6 +39,11 @@ def difference(sessions: list[list[float]], candidate: list[float]) -> Differenc
     found = against_sessions({str(number): group for number, group in enumerate(sessions)}, candidate)
     assert found is not None
     return found
+
+
+def of_pairs(differences: list[float]) -> Difference | None:
+    """Duets with these differences, all from one pair of servers."""
+    return duets.difference([duets.Duet(value) for value in differences])
 
 
 def verdict(found: Difference | None, alpha: float, threshold: float = TOLERANCE) -> str:
@@ -300,12 +305,12 @@ def test_the_smallest_detectable_change_is_detected_in_nearly_all_runs() -> None
     generator = random.Random("duets")
     runs, pairs, spread, alpha, threshold = 400, 10, 0.01, 0.001, math.log1p(0.01)
 
-    def duets(effect: float) -> Difference:
+    def measured(effect: float) -> Difference:
         found = of_pairs([generator.gauss(effect, spread) for _ in range(pairs)])
         assert found is not None
         return found
 
-    seen = statistics.median(duets(0).smallest_detectable(alpha, threshold) for _ in range(runs))
-    caught = sum(duets(math.log1p(seen)).lower(alpha) > threshold for _ in range(runs))
+    seen = statistics.median(measured(0).smallest_detectable(alpha, threshold) for _ in range(runs))
+    caught = sum(measured(math.log1p(seen)).lower(alpha) > threshold for _ in range(runs))
 
     assert caught / runs >= 0.9

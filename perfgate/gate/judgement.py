@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from perfgate.gate import duets
 from perfgate.gate.growth import growth
-from perfgate.gate.statistics import Difference, against_sessions, of_pairs
+from perfgate.gate.statistics import Difference, against_sessions
 from perfgate.gate.verdicts import (
+    DELTA_MIN_SHARE,
     MIN_BASELINE_LAUNCHES,
     MIN_BASELINE_SESSIONS,
     Held,
@@ -25,7 +27,6 @@ from perfgate.records.launch import Launch
 from perfgate.records.metrics import METRICS, Metric, metric
 from perfgate.records.verdict import Verdict
 
-DELTA_MIN_SHARE = 1 / 3
 MISSING = "stored, but not measured in this run"
 PASS_METRIC = {"memory": "peak_memory_bytes", "counters": "host_syncs", "dry": "operator_calls"}
 
@@ -162,15 +163,15 @@ def _recorded(
         if not all_positive(old, new):
             return held.verdict("inconclusive", "its launches do not agree")
     threshold = tolerance * DELTA_MIN_SHARE
-    if duets := paired(before, now, what.name):
-        return noisy_verdict(held, of_pairs(duets), alpha, threshold, demoted)
+    if found := duets.of_launches(before, now, what.name):
+        return noisy_verdict(held, duets.difference(found), alpha, threshold, demoted)
     versions = {launch.details.get("yardstick_version") for launch in (*before, *now)}
     if what.kind == "noisy" and len(versions) == 1:
         ratios = [[launch.in_yardsticks(what.name) for launch in side] for side in (before, now)]
         if all(ratio is not None for side in ratios for ratio in side):
             old, new = ([ratio for ratio in side if ratio is not None] for side in ratios)
-    found = against_sessions(logarithms({"": old}), [math.log(value) for value in new])
-    return noisy_verdict(held, found, alpha, threshold, demoted or prior_note(found))
+    apart = against_sessions(logarithms({"": old}), [math.log(value) for value in new])
+    return noisy_verdict(held, apart, alpha, threshold, demoted or prior_note(apart))
 
 
 def all_positive(*groups: Sequence[float]) -> bool:
@@ -193,22 +194,6 @@ def ledger_of(launches: Sequence[Launch | StoredLaunch]) -> Mapping[str, Any]:
 def prior_note(found: Difference | None) -> str:
     """Say where the interval rests on an assumption."""
     return "sessions are taken to differ by 2%" if found is not None and found.widened else ""
-
-
-def paired(before: Sequence[Launch], now: Sequence[Launch], name: str) -> list[float]:
-    """Logarithm of candidate over reference of each duet: the median over its steps, which pair by position."""
-    partners = {launch.pair: launch for launch in before if launch.pair is not None and launch.side == "reference"}
-    differences = []
-    for launch in now:
-        if launch.pair is None or launch.pair not in partners:
-            continue
-        steps, beside = launch.metrics[name], partners[launch.pair].metrics[name]
-        if isinstance(steps, list) and isinstance(beside, list):
-            ratios = [math.log(a) - math.log(b) for a, b in zip(steps, beside, strict=False)]
-            differences.append(statistics.median(ratios))
-        else:
-            differences.append(math.log(launch.value(name)) - math.log(partners[launch.pair].value(name)))
-    return differences
 
 
 def invalid_verdicts(case: str, launches: Sequence[Launch]) -> list[Verdict]:

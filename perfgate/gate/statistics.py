@@ -101,15 +101,6 @@ def against_sessions(reference: Mapping[str, Sequence[float]], candidate: Sequen
     return Difference(estimate, *combine(parts), *combine(wide), len(candidate), known < PRIOR_FREEDOM)
 
 
-def of_pairs(differences: Sequence[float]) -> Difference | None:
-    """Duets: one paired difference each, free of what both sides share; ``None`` for fewer than two."""
-    if len(differences) < 2:
-        return None
-    error = math.sqrt(statistics.variance(differences) / len(differences))
-    freedom = len(differences) - 1.0
-    return Difference(statistics.fmean(differences), error, freedom, error, freedom, len(differences))
-
-
 def combine(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Standard error and degrees of freedom of a sum of variances (Satterthwaite 1946)."""
     total = sum(variance for variance, _ in parts)
@@ -128,6 +119,25 @@ def t_quantile(level: float, freedom: float) -> float:
     from scipy.special import ndtri, stdtrit  # costs 0.1 s, which collecting need not pay
 
     return float(ndtri(level)) if math.isinf(freedom) else float(stdtrit(freedom, level))
+
+
+def f_tail(variance: float, freedom: float, other: float, other_freedom: float) -> float:
+    """Chance that a variance exceeds another one by as much as it does, if both estimate the same; never below 0.
+
+    Args:
+        variance: the one that may be too large.
+        freedom: its degrees of freedom.
+        other: what it is held against.
+        other_freedom: its degrees of freedom; infinite where it is known.
+    """
+    from scipy.special import chdtrc, fdtrc
+
+    if not other:
+        return 0.0 if variance else 1.0
+    ratio = variance / other
+    if math.isinf(other_freedom):
+        return float(chdtrc(freedom, freedom * ratio))
+    return float(fdtrc(freedom, other_freedom, ratio))
 
 
 def safe_expm1(value: float) -> float:

@@ -10,6 +10,7 @@ from perfgate.records.metrics import metric
 from perfgate.records.verdict import Name, Verdict
 
 ALPHA = 0.01
+DELTA_MIN_SHARE = 1 / 3  # of the tolerance: the change that must be excluded before a case fails
 MIN_BASELINE_LAUNCHES = 5
 MIN_BASELINE_SESSIONS = 3
 ROUNDING = 1e-14  # a ratio of just 1.01 less 1 is above 0.01 in floating point
@@ -75,18 +76,20 @@ def noisy_verdict(held: Held, found: Difference | None, alpha: float, threshold:
     if found is None:
         return held.verdict("inconclusive", why or TOO_FEW)
     limit = math.log1p(threshold)
-    low, high = found.lower(alpha), found.upper()
-    if low > limit:
-        name: Name = "regressed"
-    elif found.better(alpha) < -limit:
-        name = "improved"
-    elif high < math.log1p(held.tolerance):
-        name = "pass"
-    else:
-        name = "inconclusive"
     detectable = found.smallest_detectable(alpha, limit)
-    change, low, high = (safe_expm1(value) for value in (found.estimate, low, high))
-    return held.verdict(name, why, change, low, high, detectable)
+    change, low, high = (safe_expm1(value) for value in (found.estimate, found.lower(alpha), found.upper()))
+    return held.verdict(name_of(found, alpha, threshold, held.tolerance), why, change, low, high, detectable)
+
+
+def name_of(found: Difference, alpha: float, threshold: float, tolerance: float) -> Name:
+    """What a difference is called: worse by more than the threshold, better by as much, within the tolerance, or not
+    known; relative changes, 0.03 is 3%."""
+    limit = math.log1p(threshold)
+    if found.lower(alpha) > limit:
+        return "regressed"
+    if found.better(alpha) < -limit:
+        return "improved"
+    return "pass" if found.upper() < math.log1p(tolerance) else "inconclusive"
 
 
 TOO_FEW = "too few launches to know how much they vary"

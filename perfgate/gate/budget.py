@@ -1,0 +1,62 @@
+"""The chance of a false alarm that a suite may spend, and who gets how much of it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from perfgate.gate.confirmation import CLEARING_LOOKS, LOOKS
+from perfgate.gate.verdicts import ALPHA
+
+EARLY_SHARE = 0.25
+FAILING_LOOKS = len(LOOKS) - CLEARING_LOOKS
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Shares of alpha for the suspects of one suite, in the order in which they come.
+
+    A screen on data of its own finds the suspects, so only they need a share. When nothing changed, about a quarter of
+    all pairs are suspected: the first quarter divides three quarters of alpha, whoever comes later divides the rest.
+    Whatever the number of suspects, all shares together are at most alpha, so the suite's chance of a false alarm is
+    too, however the looks and the metrics of a case hang together (Boole's inequality).
+
+    Attributes:
+        pairs: gated noisy case-metric pairs of the whole tier, before any were deselected or sharded away.
+        suspects: how many were found so far.
+        parts: workers times shards that count apart from each other; each has its part of the early shares.
+        alpha: chance of a false alarm in the suite.
+    """
+
+    pairs: int
+    suspects: int = 0
+    parts: int = 1
+    alpha: float = ALPHA
+
+    @property
+    def early(self) -> int:
+        """How many suspects of the whole suite get an early share."""
+        return max(1, math.ceil(EARLY_SHARE * self.pairs))
+
+    @property
+    def share(self) -> float:
+        """Chance of a false alarm that the next suspect may spend, at each look that can fail it."""
+        later = self.pairs - self.early
+        if later <= 0:
+            return self.alpha / FAILING_LOOKS
+        if (self.suspects + 1) * self.parts <= self.early:
+            return self.alpha * (1 - EARLY_SHARE) / self.early / FAILING_LOOKS
+        return self.alpha * EARLY_SHARE / later / FAILING_LOOKS
+
+    def spent(self, suspects: int = 1) -> "Budget":
+        """The budget after this many more suspects."""
+        return replace(self, suspects=self.suspects + suspects)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the run file, and for workers."""
+        return {"pairs": self.pairs, "suspects": self.suspects, "parts": self.parts, "alpha": self.alpha}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Budget":
+        """Read what ``to_json`` wrote."""
+        return cls(found["pairs"], found["suspects"], found["parts"], found["alpha"])

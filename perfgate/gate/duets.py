@@ -1,0 +1,95 @@
+"""Duets: a reference and a candidate stepped in turn, and how much their differences vary."""
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from perfgate.gate.noise import UNKNOWN, Noise, Spread
+from perfgate.gate.statistics import Difference, f_tail, sum_of_squares
+from perfgate.records.launch import Launch
+
+SERVERS_DIFFER = 0.01
+
+
+@dataclass(frozen=True)
+class Duet:
+    """One metric of one duet.
+
+    Attributes:
+        difference: median over the steps of log(candidate / reference), a pair of steps each; above 0 is slower.
+        servers: which pair of servers the two actors came from.
+        steps: pairs of steps that it rests on.
+    """
+
+    difference: float
+    servers: str = ""
+    steps: int = 1
+
+
+def of_launches(reference: Iterable[Launch], candidate: Iterable[Launch], name: str) -> list[Duet]:
+    """The duets among recorded launches that measured a metric: two lines of one ``pair``.
+
+    Lists hold one value a step and pair by position. A launch without its partner is left out.
+    """
+    partners = {launch.pair: launch for launch in reference if launch.pair is not None and launch.side == "reference"}
+    found = []
+    for launch in candidate:
+        if launch.pair is not None and launch.pair in partners:
+            found.append(of_pair(partners[launch.pair], launch, name))
+    return found
+
+
+def of_pair(reference: Launch, candidate: Launch, name: str) -> Duet:
+    """The duet of two launches."""
+    servers = f"{reference.server or ''}+{candidate.server or ''}"
+    beside, steps = reference.metrics[name], candidate.metrics[name]
+    if isinstance(steps, list) and isinstance(beside, list):
+        ratios = [math.log(a) - math.log(b) for a, b in zip(steps, beside, strict=False)]
+        return Duet(statistics.median(ratios), servers, len(ratios))
+    return Duet(math.log(candidate.value(name)) - math.log(reference.value(name)), servers)
+
+
+def spread(duets: Sequence[Duet]) -> Spread:
+    """Variance of one duet, as the duets at hand show it.
+
+    Launches of one server share its memory layout. Where the means of the pairs of servers differ by more than their
+    duets explain (F test, 1%), the duets of one pair are not independent: then the spread is that between the pairs,
+    with one degree of freedom less than there are pairs. Otherwise all duets count. Always taking the spread between
+    few pairs would leave nothing decided: with two pairs Student's t has one degree of freedom.
+    """
+    values = [duet.difference for duet in duets]
+    freedom = len(values) - 1
+    if freedom < 1:
+        return Spread(0.0, 0.0)
+    everything = Spread(sum_of_squares(values) / freedom, float(freedom))
+    groups: dict[str, list[float]] = {}
+    for duet in duets:
+        groups.setdefault(duet.servers, []).append(duet.difference)
+    between_freedom, within_freedom = len(groups) - 1, len(values) - len(groups)
+    if between_freedom < 1 or within_freedom < 1:
+        return everything
+    mean = statistics.fmean(values)
+    between = sum(len(group) * (statistics.fmean(group) - mean) ** 2 for group in groups.values()) / between_freedom
+    within = sum(map(sum_of_squares, groups.values())) / within_freedom
+    if f_tail(between, between_freedom, within, within_freedom) < SERVERS_DIFFER:
+        return Spread(between, float(between_freedom))
+    return everything
+
+
+def difference(duets: Sequence[Duet], noise: Noise = UNKNOWN) -> Difference | None:
+    """What the duets say of the change, with its uncertainty.
+
+    Args:
+        duets: fresh ones; the screen's duet is not among those that confirm.
+        noise: what is known of this machine.
+
+    Returns:
+        ``None`` where nothing is known of the spread: a single duet on a machine without ``noise.json``.
+    """
+    known = noise.moderate(spread(duets))
+    if not duets or known.freedom == 0:
+        return None
+    error = math.sqrt(known.variance / len(duets))
+    mean = statistics.fmean(duet.difference for duet in duets)
+    return Difference(mean, error, known.freedom, error, known.freedom, len(duets))

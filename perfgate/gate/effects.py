@@ -1,0 +1,109 @@
+"""Effects: what a setting is expected to do to a metric, as ``"< 0.7x"``, held against duets of vanilla and setting."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from perfgate.errors import UserError
+from perfgate.gate.confirmation import LOOKS, Look
+from perfgate.gate.duets import Duet, difference
+from perfgate.gate.noise import UNKNOWN, Noise
+from perfgate.gate.statistics import CLEAR_LEVEL, POWER, safe_expm1
+from perfgate.gate.verdicts import TOO_FEW
+
+FORM = re.compile(r"\s*([<>])\s*(\d+(?:\.\d+)?|\.\d+)\s*x\s*", re.ASCII)
+EXAMPLE = "'< 0.7x' (at most 0.7 times what it is without the setting) or '> 1.2x'"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a metric must do: its ratio of setting over vanilla lies below, or above, a bound.
+
+    Attributes:
+        metric: its name.
+        sign: ``<`` or ``>``.
+        ratio: the bound, above 0; 0.7 is 30% less.
+    """
+
+    metric: str
+    sign: Literal["<", ">"]
+    ratio: float
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.ratio:g}x"
+
+    def holds(self, ratio: float) -> bool:
+        """Whether a ratio is as expected; the bound itself is not."""
+        return ratio < self.ratio if self.sign == "<" else ratio > self.ratio
+
+
+def parse(metric: str, text: object) -> Expectation:
+    """Read an expectation.
+
+    Raises:
+        UserError: naming the metric, the text and an example.
+    """
+    found = FORM.fullmatch(text) if isinstance(text, str) else None
+    if not found or not 0 < float(found[2]) < math.inf:
+        raise UserError(f"the expected effect on {metric} is {text!r}; write a ratio such as {EXAMPLE}")
+    return Expectation(metric, "<" if found[1] == "<" else ">", float(found[2]))
+
+
+def parse_all(expectations: Mapping[str, object]) -> list[Expectation]:
+    """Read the expectations of one effect, by metric.
+
+    Raises:
+        UserError: naming the first that cannot be read.
+    """
+    return [parse(metric, text) for metric, text in expectations.items()]
+
+
+def exact(expectation: Expectation, vanilla: float, setting: float) -> Look:
+    """Decide for a metric that repeats itself: the two numbers are enough. Of nothing, anything is infinitely more."""
+    ratio = setting / vanilla if vanilla else math.inf if setting else 1.0
+    change = ratio - 1 if ratio < math.inf else None
+    held = expectation.holds(ratio)
+    return Look("pass" if held else "regressed", 1, change, change, change, None, said(expectation, ratio))
+
+
+def noisy(expectation: Expectation, duets: Sequence[Duet], noise: Noise = UNKNOWN, final: bool = False) -> Look:
+    """Decide for a time, at the looks of a confirmation, as soon as it can be told.
+
+    ``< x`` fails where the lower 99.5% bound of the ratio is above x, and passes where the upper 95% bound is below it;
+    ``> x`` is the mirror image. Effects spend nothing of the suite's budget against false alarms.
+
+    Args:
+        expectation: what must hold.
+        duets: vanilla as the reference and the setting as the candidate.
+        noise: what is known of this machine.
+        final: whether no more duets can be had.
+
+    Returns:
+        A look with ``pass``, ``regressed`` (the expectation fails), ``inconclusive`` or ``continue``; its bounds are
+        those that decide, its smallest detectable change how far from the bound the ratio must lie to be told.
+    """
+    count = len(duets)
+    last = final or count >= LOOKS[-1]
+    found = difference(duets, noise)
+    if found is None:
+        return Look("inconclusive" if last else "continue", count, why=TOO_FEW if last else "")
+    limit = math.log(expectation.ratio)
+    if expectation.sign == "<":
+        low, high = found.lower(1 - CLEAR_LEVEL), found.upper(POWER)
+        fails, holds = low > limit, high < limit
+    else:
+        low, high = found.lower(1 - POWER), found.upper()
+        fails, holds = high < limit, low > limit
+    verdict: Literal["pass", "regressed", "inconclusive", "continue"] = "inconclusive" if last else "continue"
+    if count in LOOKS or count >= LOOKS[-1]:
+        verdict = "regressed" if fails else "pass" if holds else verdict
+    change, low, high = (safe_expm1(value) for value in (found.estimate, low, high))
+    detectable = found.smallest_detectable(1 - CLEAR_LEVEL, 0.0)
+    return Look(verdict, count, change, low, high, detectable, said(expectation, change + 1))
+
+
+def said(expectation: Expectation, ratio: float) -> str:
+    """What was expected, and what was found."""
+    return f"expected {expectation}, found {ratio:.3g}x"

@@ -1,0 +1,156 @@
+"""How much duets vary on a machine: learned from many cases, lent to each (``noise.json``).
+
+Three duets say little of their own spread. The spreads of many cases are taken to lie around a common one, and each
+case's own is drawn towards it (moderated variances: G. K. Smyth 2004, doi:10.2202/1544-6115.1027).
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from perfgate.errors import UserError
+from perfgate.gate.statistics import f_tail
+
+SCHEMA = "perfgate.noise/1"
+MIN_CASES = 3
+FLOOR = 1e-5  # of the median variance: the logarithm of a variance of zero is no number
+OUT_OF_KEEPING = 0.01
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Variance of the logarithm of one duet, and on how many degrees of freedom it rests; 0 is nothing known."""
+
+    variance: float
+    freedom: float
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The spread that is common to the cases of a machine.
+
+    Attributes:
+        machine: its name.
+        freedom: d0, how many degrees of freedom the common spread is worth beside a case's own; infinite where all
+            cases vary alike, 0 where nothing is known.
+        spread: s0, standard deviation of one duet; 0.01 is 1%.
+        cases: how many it was learned from.
+        date: when, ISO 8601.
+    """
+
+    machine: str = ""
+    freedom: float = 0.0
+    spread: float = 0.0
+    cases: int = 0
+    date: str = ""
+
+    def fits(self, own: Spread) -> bool:
+        """Whether a case may vary as much as it does by chance, or else is noisier than this machine's cases are."""
+        if not self.freedom or not own.freedom:
+            return True
+        return f_tail(own.variance, own.freedom, self.spread**2, self.freedom) >= OUT_OF_KEEPING
+
+    def moderate(self, own: Spread) -> Spread:
+        """The case's own spread, drawn towards the common one: (d0 s0² + d s²) / (d0 + d).
+
+        A case that varies more than it could by chance (1%) is of another kind, such as one with two speeds, and
+        stands on its own: the common spread would make its chance differences look proven (compare the robust
+        variant of B. Phipson et al. 2016, doi:10.1214/16-AOAS920).
+        """
+        if not self.freedom or not self.fits(own):
+            return own
+        if math.isinf(self.freedom):
+            return Spread(self.spread**2, math.inf)
+        freedom = self.freedom + own.freedom
+        return Spread((self.freedom * self.spread**2 + own.freedom * own.variance) / freedom, freedom)
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``noise.json`` holds; an infinite d0 is null."""
+        freedom = None if math.isinf(self.freedom) else self.freedom
+        return {
+            "schema": SCHEMA,
+            "machine": self.machine,
+            "d0": freedom,
+            "s0": self.spread,
+            "cases": self.cases,
+            "date": self.date,
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], where: str) -> "Noise":
+        """Read what ``to_json`` wrote.
+
+        Args:
+            found: the object in the file.
+            where: the file's name, for messages.
+
+        Raises:
+            UserError: naming the file, the key and the remedy.
+        """
+        if found.get("schema") != SCHEMA:
+            raise UserError(f"{where}: key 'schema' is {found.get('schema')!r}, this perfgate reads {SCHEMA!r}{REMEDY}")
+        for key, kinds in (("machine", str), ("d0", int | float | None), ("s0", int | float), ("cases", int)):
+            if key not in found or not isinstance(found[key], kinds) or isinstance(found[key], bool):
+                raise UserError(f"{where}: key {key!r} is missing or of the wrong type{REMEDY}")
+        freedom = math.inf if found["d0"] is None else float(found["d0"])
+        spread = float(found["s0"])
+        if not (freedom >= 0 and 0 <= spread < math.inf and (spread or not freedom)):
+            raise UserError(f"{where}: d0 {found['d0']!r} with s0 {found['s0']!r} is no spread of duets{REMEDY}")
+        return cls(found["machine"], freedom, spread, found["cases"], str(found.get("date", "")))
+
+
+REMEDY = "; remove it, and measure again with: perfgate calibrate"
+UNKNOWN = Noise()
+
+
+def fit(spreads: Sequence[Spread], machine: str, date: str) -> Noise:
+    """Learn the common spread from cases in which nothing changed (Smyth 2004, section 6.2: moments of log variances).
+
+    d0 is at most the degrees of freedom that all cases have together: s0 is not known any better than that. A variance
+    of zero counts as a small share of the median.
+
+    Args:
+        spreads: one a case; those without a degree of freedom are left out.
+        machine: its name.
+        date: today, ISO 8601.
+
+    Returns:
+        A noise without freedom, which lends nothing, from fewer than three cases or where none varied.
+    """
+    used = [spread for spread in spreads if spread.freedom > 0]
+    middle = statistics.median(spread.variance for spread in used) if used else 0.0
+    if not middle:
+        middle = max((spread.variance for spread in used), default=0.0)
+    if len(used) < MIN_CASES or not middle:
+        return Noise(machine, cases=len(used), date=date)
+    from scipy.special import digamma, polygamma
+
+    halves = [spread.freedom / 2 for spread in used]
+    logs = [
+        math.log(max(spread.variance, FLOOR * middle)) - float(digamma(half)) + math.log(half)
+        for spread, half in zip(used, halves, strict=True)
+    ]
+    centre = statistics.fmean(logs)
+    excess = statistics.variance(logs) - statistics.fmean(float(polygamma(1, half)) for half in halves)
+    freedom = math.fsum(spread.freedom for spread in used)
+    if excess > 0:
+        freedom = min(freedom, 2 * trigamma_inverse(excess))
+    # The mean of the logarithm of a variance with this freedom, which the centre is estimated to be.
+    variance = math.exp(centre + float(digamma(freedom / 2)) - math.log(freedom / 2))
+    return Noise(machine, freedom, math.sqrt(variance), len(used), date)
+
+
+def trigamma_inverse(value: float) -> float:
+    """The y for which trigamma(y) is ``value``, above 0: Newton's method, as in Smyth 2004's appendix."""
+    from scipy.special import polygamma
+
+    y = 0.5 + 1 / value
+    for _ in range(50):
+        trigamma = float(polygamma(1, y))
+        step = trigamma * (1 - trigamma / value) / float(polygamma(2, y))
+        y += step
+        if -step / y < 1e-10:
+            break
+    return y

@@ -1,0 +1,88 @@
+"""The screen: one duet a case, which clears most cases and says which ones to look at again."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from perfgate.gate.confirmation import LOOKS, threshold_of
+from perfgate.gate.duets import Duet, difference
+from perfgate.gate.noise import UNKNOWN, Noise
+from perfgate.gate.statistics import CLEAR_LEVEL, safe_expm1, t_quantile
+from perfgate.gate.verdicts import Held
+from perfgate.records.verdict import Name, Verdict
+
+STEPS = 60
+SUSPICIOUS_SHARE = 0.7 / 3
+MISSED = 0.025
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What one duet says of one metric; all changes are relative, 0.03 is 3% slower.
+
+    Attributes:
+        suspect: whether fresh duets must decide; otherwise ``verdict`` stands.
+        verdict: ``pass``, or ``improved`` where a single duet is enough to say so.
+        change: as measured.
+        low: lower 99.5% bound, ``None`` where the machine's noise is not known.
+        high: upper 99.5% bound.
+        smallest_detectable: the slowdown that screen and confirmation together would find in 95 of 100 runs.
+    """
+
+    suspect: bool
+    verdict: Name
+    change: float
+    low: float | None = None
+    high: float | None = None
+    smallest_detectable: float | None = None
+
+    def told(self, held: Held) -> Verdict:
+        """The verdict that stands where the case is not suspect."""
+        return held.verdict(self.verdict, "", self.change, self.low, self.high, self.smallest_detectable)
+
+
+def suspicious(tolerance: float) -> float:
+    """The change from which on a case is suspect: 0.7% for a tolerance of 3%, and in proportion for others."""
+    return tolerance * SUSPICIOUS_SHARE
+
+
+def screen(duet: Duet, tolerance: float, share: float, noise: Noise = UNKNOWN) -> Screen:
+    """Judge one metric by one duet.
+
+    An improvement costs no launches: it is said where the machine's known noise excludes, at the level of a
+    suspect, that there is none. A machine whose noise is not known shows the change and passes the case.
+
+    Args:
+        duet: of about 60 steps.
+        tolerance: the largest acceptable change, 0.03 is 3%.
+        share: chance of an error for this verdict, as ``Budget.share`` gives it.
+        noise: what is known of this machine.
+    """
+    suspect = duet.difference > math.log1p(suspicious(tolerance))
+    found = difference([duet], noise)
+    if found is None:
+        return Screen(suspect, "pass", safe_expm1(duet.difference))
+    better = found.better(share) < -math.log1p(threshold_of(tolerance))
+    return Screen(
+        suspect,
+        "improved" if better else "pass",
+        safe_expm1(duet.difference),
+        safe_expm1(found.lower(1 - CLEAR_LEVEL)),
+        safe_expm1(found.upper()),
+        safe_expm1(smallest_found(tolerance, share, noise)),
+    )
+
+
+def smallest_found(tolerance: float, share: float, noise: Noise) -> float:
+    """The slowdown, as a logarithm, that neither the screen nor the last look miss in more than 2.5% of runs."""
+    last = LOOKS[-1]
+    freedom = noise.freedom + last - 1
+    quantiles = t_quantile(1 - share, freedom) + t_quantile(1 - MISSED, freedom)
+    confirmed = math.log1p(threshold_of(tolerance)) + quantiles * noise.spread / math.sqrt(last)
+    screened = math.log1p(suspicious(tolerance)) + t_quantile(1 - MISSED, noise.freedom) * noise.spread
+    return max(confirmed, screened)
+
+
+def suspects(screens: Mapping[str, Screen]) -> list[str]:
+    """The metrics of a case that fresh duets must decide."""
+    return [name for name, found in screens.items() if found.suspect]
