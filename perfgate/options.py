@@ -1,15 +1,16 @@
 """What a run was asked to do: command line over ini file over default."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytest
 
+from perfgate.environment import LOCKS
 from perfgate.errors import UserError, nearest
 from perfgate.model import TIERS
 from perfgate.records.metrics import check_names
 from perfgate.records.store import MODES
-from perfgate.reference import find_interpreter
 
 MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
 
@@ -32,19 +33,21 @@ class Option:
     @property
     def ini(self) -> str:
         """As in an ini file."""
-        return f"perf_{self.name}"
+        return f"perf_{self.name.replace('-', '_')}"
 
 
 DEVICES = ("auto", "cpu", "none")
 OPTIONS = (
     Option("device", "auto", "DEVICE", "where to measure: auto, cpu, or none for the dry run alone", DEVICES),
-    Option("ref", "", "PYTHON", "interpreter to hold this one against; with --perf-device none"),
+    Option("ref", "", "REV|PYTHON", "git revision or interpreter to hold this code against, in place of baselines"),
+    Option("ref-python", "", "PYTHON", "interpreter that the revision runs under"),
     Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
     Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
     Option("reason", "", "TEXT", "why baselines move; needed by --perf-update all, and stored with them"),
     Option("baselines", "baselines", "DIR|git:REV", "folder of the baselines, or the same folder at a git revision"),
     Option("output", "perf_output", "DIR", "folder that run files are written to"),
     Option("launches", "3", "N", "timed launches a case"),
+    Option("budget", "", "DURATION", "longest time for the run, like 90s, 10m or 2h; what is left over is listed"),
     Option("timeout", "120", "SECONDS", "longest time for setting up a program or for one step"),
     Option("shard", "1/1", "I/N", "run every Nth case, beginning with the Ith"),
     Option("root", "perf_tests", "DIR", "folder below which a case's id begins"),
@@ -67,6 +70,10 @@ class Options:
     root: str
     strict: bool
     reference: str
+    reference_python: str
+    locks: tuple[str, ...]
+    install: tuple[str, ...]
+    budget_s: float | None
     preload: tuple[str, ...]
     default_tier: str
 
@@ -84,6 +91,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--perf-strict", action="store_true", default=None, help="fail where one could not tell")
     parser.addini("perf_strict", "fail where one could not tell", type="bool", default=False)
     parser.addini("perf_preload", "modules that the fork servers import ahead", type="args", default=[])
+    parser.addini("perf_lock", "files that pin libraries; a revision in which they differ is built", "args", [*LOCKS])
+    parser.addini("perf_ref_install", "arguments of pip install for a revision that is built", "args", [])
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -106,11 +115,10 @@ def read_options(config: pytest.Config) -> Options:
         raise UserError("--perf-update all replaces stored numbers; say why with --perf-reason 'WHY'")
     if values["update"] and values["baselines"].startswith("git:"):
         raise UserError("--perf-update cannot write to --perf-baselines git:REV; name a folder")
-    if values["ref"] and values["device"] != "none":
-        raise UserError("--perf-ref compares what a dry run tells; add --perf-device none")
     if values["ref"] and values["update"]:
-        raise UserError("--perf-ref compares two interpreters and stores nothing; leave out --perf-update")
-    reference = find_interpreter(values["ref"]) if values["ref"] else ""
+        raise UserError("--perf-ref holds two sides against each other and stores nothing; leave out --perf-update")
+    if values["ref-python"] and not values["ref"]:
+        raise UserError("--perf-ref-python goes with --perf-ref REV")
     unnamed = "quick" if values["device"] == "none" else str(config.getini("perf_tier"))
     if "tier" not in named:
         values["tier"] = unnamed
@@ -127,7 +135,11 @@ def read_options(config: pytest.Config) -> Options:
         shard=read_shard(values["shard"]),
         root=values["root"].strip("/"),
         strict=bool(config.getini("perf_strict") if strict is None else strict),
-        reference=reference,
+        reference=values["ref"],
+        reference_python=values["ref-python"],
+        locks=tuple(config.getini("perf_lock")),
+        install=tuple(config.getini("perf_ref_install")),
+        budget_s=read_duration("--perf-budget", values["budget"]) if values["budget"] else None,
         preload=tuple(config.getini("perf_preload")),
         default_tier=unnamed,
     )
@@ -141,6 +153,18 @@ def positive(where: str, value: Any, whole: bool = False) -> float:
         number = 0
     if not 0 < number < float("inf"):
         raise UserError(f"{where} is {value!r}; it must be a {'whole ' if whole else ''}number above 0")
+    return number
+
+
+def read_duration(where: str, value: str) -> float:
+    """Read ``90s``, ``10m`` or ``2h``, in seconds."""
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(value[-1:])
+    try:
+        number = float(value[:-1]) * (unit or math.nan)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise UserError(f"{where} is {value!r}; it must be a time like 90s, 10m or 2h")
     return number
 
 

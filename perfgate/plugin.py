@@ -29,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "perf(tier, tolerance, launches, timeout_s, dry): how a performance case is measured and judged"
     )
+    config.addinivalue_line("markers", "effect: sees whether a setting does what it promises; set by the fixture")
     try:
         run = Run(config, read_options(config))
     except UserError as error:
@@ -55,7 +56,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(str(error)) from None
     limit = TIERS.index(run.options.tier)
     within = [item for item in cases if TIERS.index(tier_of(item)) <= limit]
-    run.pairs = sum(GENERATION_METRICS if "generation" in fixtures_of(item) else 1 for item in within)
+    gated = [item for item in within if "perf" in fixtures_of(item)]
+    run.pairs = sum(GENERATION_METRICS if "generation" in fixtures_of(item) else 1 for item in gated)
+    for item in cases:
+        if "effect" in fixtures_of(item):
+            item.add_marker("effect")
     first, count = run.options.shard
     chosen = set(within[first - 1 :: count])
     dropped = [item for item in cases if item not in chosen]
@@ -66,7 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def is_case(item: pytest.Item) -> bool:
     """Whether an item measures anything."""
-    return "perf" in fixtures_of(item)
+    return bool({"perf", "effect"} & set(fixtures_of(item)))
 
 
 def fixtures_of(item: pytest.Item) -> list[str]:
@@ -115,6 +120,26 @@ def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
             calls.append(workload)
             tolerances = {} if given is None else read_tolerance(request.node.nodeid, given)
             result = run.measure(request.node, workload, tolerances, {**marked, "tier": tier_of(request.node)})
+        except UserError as error:
+            pytest.fail(str(error), pytrace=False)
+        return conclude(request.node, result)
+
+    return measure
+
+
+@pytest.fixture
+def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
+    """Hold a setting against vanilla: ``effect(vanilla, setting, step_time_s="< 1.4x", peak_memory_bytes="< 0.7x")``.
+
+    Args of the function: two workloads, and for each metric the ratio of setting over vanilla that is expected.
+    """
+    run = request.config.stash[RUN]
+    marked = {**marks_of(request.node), "tier": tier_of(request.node)}
+
+    def measure(vanilla: Workload, setting: Workload, **expected: Any) -> "Result":
+        __tracebackhide__ = True
+        try:
+            result = run.try_effect(request.node, vanilla, setting, expected, marked)
         except UserError as error:
             pytest.fail(str(error), pytrace=False)
         return conclude(request.node, result)

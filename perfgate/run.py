@@ -5,9 +5,11 @@ import secrets
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +22,11 @@ from perfgate.reports.live import Live, one_line
 from perfgate.workload import Workload
 
 if TYPE_CHECKING:
+    from perfgate.account import Case
+    from perfgate.records.store import Store
+    from perfgate.reference import Reference
     from perfgate.session import Result, Session
+    from perfgate.trial import Rules
 
 PROGRAMS = {
     "training": ("trainer", "accelerated"),
@@ -39,6 +45,7 @@ class Run:
         self.results: list[Mapping[str, Any]] = []
         self.ran = 0
         self.problem = ""
+        self.reference: Reference | None = None
         self._session: Session | None = None
         self._live: Live | None = None
         self._selected = 0
@@ -69,27 +76,56 @@ class Run:
         self, item: pytest.Item, workload: Workload, tolerances: Mapping[str, float], marked: Mapping[str, Any]
     ) -> "Result":
         """Run one case."""
-        from dataclasses import replace
+        from perfgate.session import require_workload
 
-        from perfgate.session import Case, require_workload
+        accept = None if self.options.reference else self._again(item.nodeid, str(marked["tier"]))
+        case = self._case(item, accept, tolerances)
+        with self._effort(marked) as session:
+            result = session.run_case(case, require_workload(workload), self._progress(case.id))
+        self._attach(item, result)
+        return result
 
+    def try_effect(
+        self,
+        item: pytest.Item,
+        vanilla: Workload,
+        setting: Workload,
+        expected: Mapping[str, Any],
+        marked: Mapping[str, Any],
+    ) -> "Result":
+        """Run one effect."""
+        from perfgate.gate.effects import parse_all
+        from perfgate.records.metrics import check_known
+        from perfgate.session import require_workload
+
+        if not expected:
+            raise UserError(f"{item.nodeid}: effect() needs what to expect of a metric, like step_time_s='< 1.4x'")
+        check_known(expected, f"{item.nodeid}: effect()")
+        case = self._case(item, None, {})
+        sides = require_workload(vanilla), require_workload(setting)
+        with self._effort(marked) as session:
+            result = session.run_effect(case, *sides, parse_all(expected), self._progress(case.id))
+        self._attach(item, result)
+        return result
+
+    def _case(self, item: pytest.Item, accept: str | None, tolerances: Mapping[str, float]) -> "Case":
+        from perfgate.account import Case
+
+        technique = item.path.stem.removeprefix("test_")
+        return Case(item.nodeid.removeprefix(f"{self.options.root}/"), technique, accept, tolerances)
+
+    @contextmanager
+    def _effort(self, marked: Mapping[str, Any]) -> Iterator["Session"]:
+        """The session, with the effort that a case's mark asks for."""
         session = self._open()
-        case = Case(
-            id=item.nodeid.removeprefix(f"{self.options.root}/"),
-            technique=item.path.stem.removeprefix("test_"),
-            accept=None if self.options.reference else self._again(item.nodeid, str(marked["tier"])),
-            tolerances=tolerances,
-        )
         effort = session.stage.effort
         own = {key: marked[key] for key in ("launches", "timeout_s") if key in marked}
         own |= {"device": "none"} if marked.get("dry") else {}
         session.stage.effort = replace(effort, **own)
         try:
-            result = session.run_case(case, require_workload(workload), self._progress(case.id))
+            yield session
         finally:
             session.stage.effort = effort
-        self._attach(item, result)
-        return result
 
     def _again(self, nodeid: str, tier: str) -> str:
         """The command that measures one case as it was measured here."""
@@ -123,24 +159,56 @@ class Run:
             from perfgate.records.portable import PortableStore, pair_of
             from perfgate.records.store import Store, open_root
             from perfgate.session import Session
-            from perfgate.stage.conductor import Effort
+            from perfgate.stage.conductor import Effort, Stage
 
             options = self.options
             root = self._stack.enter_context(open_root(options.baselines, self.config.rootpath))
+            folder = self._stack.enter_context(TemporaryDirectory(prefix="perfgate-", ignore_cleanup_errors=True))
             part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
             effort = Effort(launches=options.launches, timeout_s=options.timeout_s, device=options.device)
-            stores = Store(root, this_machine().name), PortableStore(root, pair_of(software()))
-            self._session = Session(
-                *stores, part, self._preload, effort, self.pairs, options.strict, options.update, options.reference
-            )
+            servers = 1 if options.device == "none" else 2
+            stage = Stage(self._preload, Path(folder), effort, servers, self.reference)
+            store = Store(root, this_machine().name)
+            portable = PortableStore(root, pair_of(software()))
+            self._session = Session(store, portable, part, stage, self._rules(store))
         return self._session
 
+    def _rules(self, store: "Store") -> "Rules":
+        from perfgate.gate.budget import Budget
+        from perfgate.limit import Limit
+        from perfgate.noise import read_noise
+        from perfgate.trial import Rules
+
+        options = self.options
+        workers = self.config.workerinput["workercount"] if self.worker else 1  # type: ignore[attr-defined]
+        budget = Budget(self.pairs, parts=workers * options.shard[1])
+        limit = Limit(options.budget_s, -(-self._selected // workers))
+        return Rules(budget, limit, read_noise(store.folder), options.strict, options.update)
+
     # -- hooks -------------------------------------------------------------------------------------------------------
+
+    def pytest_sessionstart(self) -> None:
+        """Make the reference ready, once for all workers."""
+        options = self.options
+        if not options.reference or self.config.option.collectonly:
+            return
+        from perfgate.reference import Reference, opened
+
+        if self.worker:
+            self.reference = Reference.from_json(self.config.workerinput["perf_reference"])  # type: ignore[attr-defined]
+            return
+        root = self.config.rootpath
+        written = [root / options.output, root / options.baselines]
+        how = (options.reference_python, options.locks, options.install, written)
+        try:
+            self.reference = self._stack.enter_context(opened(options.reference, root, *how))
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """See which programs the selected cases need, and whether their result can be stored."""
-        cases = [item for item in session.items if "perf" in getattr(item, "fixturenames", [])]
+        cases = [item for item in session.items if {"perf", "effect"} & set(getattr(item, "fixturenames", []))]
         self._selected = len(cases)
         used = {name for item in cases for name in getattr(item, "fixturenames", [])}
         programs = [program for fixture, names in PROGRAMS.items() if fixture in used for program in names]
@@ -163,10 +231,6 @@ class Run:
         from perfgate.records.store import Store
 
         options = self.options
-        if options.reference:
-            from perfgate.reference import check_differs
-
-            check_differs(options.reference)
         if options.update:
             root = self.config.rootpath / options.baselines
             alone = options.device == "none"
@@ -177,6 +241,7 @@ class Run:
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker of xdist to which run it belongs."""
         node.workerinput["perf_run_id"] = self.run_id
+        node.workerinput["perf_reference"] = self.reference.to_json() if self.reference else None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -189,7 +254,7 @@ class Run:
         """Let a case's result travel with its report, from a worker to the controller."""
         outcome: Any = yield
         report = outcome.get_result()
-        if call.when == "call" and "perf" in getattr(item, "fixturenames", []):
+        if call.when == "call" and {"perf", "effect"} & set(getattr(item, "fixturenames", [])):
             report.perfgate = item.stash.get(RESULT, {})
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -223,14 +288,15 @@ class Run:
             self._session.close()
         if self._live is not None:
             self._live.clear()
-        if self.worker:
-            return
         try:
-            self._finish()
+            if not self.worker:
+                self._finish()
         except UserError as error:
             self.problem = str(error)
         finally:
             self._stack.close()
+        if self.worker:
+            return
         if not self.problem and self.ran and not self.results:
             reports = "ran and none of them called perf(), so nothing was measured"
             self.problem = f"{self.ran} {'case' if self.ran == 1 else 'cases'} {reports}"
@@ -260,6 +326,7 @@ class Run:
             "machine": machine,
             "software": software(),
             "options": self.options.to_json(),
+            **({"reference": self.reference.to_json()} if self.reference else {}),
         }
         runfile.merge(self.path, header, parts)
         if self.options.update:
@@ -294,6 +361,7 @@ class Run:
         """Leave no process behind, whatever happened."""
         if self._session is not None:
             self._session.close()
+        self._stack.close()
 
 
 RESULT = pytest.StashKey[dict[str, Any]]()

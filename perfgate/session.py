@@ -1,15 +1,15 @@
 """One run: cases in, verdicts out."""
 
-import shutil
-import statistics
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from perfgate import effect
+from perfgate.account import Case, lines, with_derived
 from perfgate.errors import UserError
+from perfgate.gate.effects import Expectation
 from perfgate.gate.judgement import against_baseline, beside_nearest, compare
 from perfgate.gate.outcome import Outcome, decide
 from perfgate.records.baselines import Baseline
@@ -18,25 +18,12 @@ from perfgate.records.portable import PortableStore
 from perfgate.records.runfile import Writer
 from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
-from perfgate.stage.conductor import Effort, Stage
+from perfgate.stage.conductor import Stage, spoilt
+from perfgate.stage.duet import Part
+from perfgate.trial import Progress, Rules, Trial, against_reference
 from perfgate.workload import Workload
 
-
-@dataclass(frozen=True)
-class Case:
-    """What is known of a case before it runs.
-
-    Attributes:
-        id: node id below ``perf_root``.
-        technique: the file's name without ``test_``.
-        accept: the command that measures this case alone; ``None`` where nothing can be stored.
-        tolerances: by metric, where the case names its own.
-    """
-
-    id: str
-    technique: str
-    accept: str | None
-    tolerances: Mapping[str, float] = field(default_factory=dict)
+Found = tuple[list[Launch], list[Verdict], str]
 
 
 @dataclass(frozen=True)
@@ -66,90 +53,154 @@ class Session:
         store: baselines of this machine.
         portable: baselines of these versions of torch and transformers.
         part: the file that this process's lines go to, to be merged into the run file.
-        preload: modules that the fork servers import.
-        effort: how much to measure.
-        pairs: noisy case-metric pairs of the suite.
-        strict: fail where one could not tell.
-        update: update mode of this run, if any.
-        reference: another interpreter to hold this one against, in place of what is stored.
+        stage: where the launches take place; it ends with the session.
+        rules: how strictly to judge, and by how much data.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        portable: PortableStore,
-        part: Path,
-        preload: Sequence[str],
-        effort: Effort,
-        pairs: int,
-        strict: bool,
-        update: str | None,
-        reference: str | None = None,
-    ) -> None:
+    def __init__(self, store: Store, portable: PortableStore, part: Path, stage: Stage, rules: Rules) -> None:
         self._store = store
         self._portable = portable
         self._writer = Writer(part)
-        self._folder = Path(tempfile.mkdtemp(prefix="perfgate-"))
-        alone = effort.device == "none"
-        self.stage = Stage(preload, self._folder, effort, servers=1 if alone else 2, reference=reference)
-        self._pairs = pairs
-        self._strict = strict
-        self._update = update
+        self.stage = stage
+        self._rules = rules
+        self._budget = rules.budget
+        self._limit = rules.limit
 
-    def run_case(self, case: Case, workload: Workload, progress: Callable[[str], None]) -> Result:
-        """Measure a case, hold it against its baseline, and write it down.
+    def run_case(self, case: Case, workload: Workload, progress: Progress) -> Result:
+        """Measure a case, hold it against its reference or its baseline, and write it down.
 
         Raises:
             UserError: its baseline cannot be read, or the programs' libraries are missing.
         """
-        baseline = None if self.stage.effort.device == "none" else self._store.get(case.id)
+        if not self._limit.begins():
+            return self._left_out(case, workload)
+        if self.stage.reference:
+            return self._conclude(case, [workload], lambda: self._against_reference(case, workload, progress))
+        baseline = None if self._alone else self._store.get(case.id)
+        stored = self._portable.get(case.id)
+        self.stage.start()
+
+        def held() -> Found:
+            launches = self.stage.measure(case.id, workload, progress)
+            return launches, *self._judge(case, workload, launches, baseline, stored)
+
+        return self._conclude(case, [workload], held, [baseline, stored])
+
+    def run_effect(
+        self, case: Case, vanilla: Workload, setting: Workload, expectations: Sequence[Expectation], progress: Progress
+    ) -> Result:
+        """See whether a setting does what is expected of it, and write it down.
+
+        Raises:
+            UserError: the programs' libraries are missing.
+        """
+        if not self._limit.begins():
+            return self._left_out(case, setting)
+
+        def tried() -> Found:
+            found = effect.tried(self.stage, case.id, vanilla, setting, expectations, self._rules, progress)
+            return *found, ""
+
+        return self._conclude(case, [setting, vanilla], tried)
+
+    def _conclude(
+        self,
+        case: Case,
+        workloads: Sequence[Workload],
+        find: Callable[[], Found],
+        held: Sequence[Baseline | None] = (),
+    ) -> Result:
+        """Let the launches take place, decide how the case ends, and write it down."""
         self.stage.start()
         begin = time.perf_counter()
-        launches = [with_derived(launch) for launch in self.stage.measure(case.id, workload, progress)]
+        found, verdicts, remark = find()
         took_s = time.perf_counter() - begin
-        verdicts, remark = self._judge(case, workload, launches, baseline)
-        faulty = [launch for launch in launches if launch.fault]
+        if not self.stage.reference:
+            self._limit.plain(took_s)
+        launches = [with_derived(launch) for launch in found]
+        faulty = [launch for launch in launches if launch.fault and launch.side == "candidate"]
         outcome = decide(
             verdicts,
             fault=bool(faulty),
-            strict=self._strict,
-            update=self._update,
+            strict=self._rules.strict,
+            update=self._rules.update,
             accept=case.accept,
             output=faulty[-1].details.get("output", "") if faulty else "",
         )
-        held = [baseline, self._portable.get(case.id)]
-        self._writer.write(lines(case, workload, launches, held, verdicts, outcome, took_s))
+        self._writer.write(lines(case, workloads, launches, held, verdicts, outcome, took_s))
         candidates = [launch for launch in launches if launch.side == "candidate"]
         ledger = next((launch.ledger for launch in candidates if launch.pass_name == "dry"), {})
         return Result(case.id, medians(candidates), tuple(verdicts), outcome, remark, ledger)
 
+    def _left_out(self, case: Case, workload: Workload) -> Result:
+        """A case for which no time is left: listed, and no pass."""
+        why = "not measured: the run's budget of time was spent before it"
+        verdict = Verdict(case.id, "step_time_s", "inconclusive", why=why)
+        outcome = Outcome("failed" if self._rules.strict else "skipped", f"{case.id} was {why}; raise --perf-budget")
+        self._writer.write(lines(case, [workload], [], [], [verdict], outcome, 0.0))
+        return Result(case.id, {}, (verdict,), outcome)
+
+    @property
+    def _alone(self) -> bool:
+        """Whether there is only the dry run."""
+        return self.stage.effort.device == "none"
+
+    def _against_reference(self, case: Case, workload: Workload, progress: Progress) -> Found:
+        """What is exact is compared at once; times are stepped in turn."""
+        begin = time.perf_counter()
+        now = self.stage.alone(case.id, workload, progress)
+        before = self.stage.alone(case.id, workload, progress, "reference")
+        launches = now + before
+        if broken := next((launch for launch in before if launch.fault), None):
+            why = f"the reference cannot run it: {broken.invalid}"
+            found = compare({}, {case.id: now}, {})
+            return launches, [replace(verdict, why=verdict.why or why) for verdict in found], ""
+        compared = compare({case.id: before}, {case.id: now}, {case.id: case.tolerances})
+        verdicts = [replace(verdict, against="reference") for verdict in compared]
+        if self._alone or spoilt(now) or spoilt(before) or not self.stage.reference:
+            return launches, verdicts, no_dry_run(now)
+        parts = [
+            Part("reference", self.stage.reference, workload),
+            Part("candidate", self.stage.pool, workload),
+        ]
+        trial = Trial(self.stage, case.id, parts, self._limit, progress)
+        timed, self._budget = against_reference(
+            trial,
+            case.tolerances,
+            self._budget,
+            self._rules.noise,
+            screened=lambda: self._limit.plain(time.perf_counter() - begin),
+        )
+        return launches + trial.launches, timed + verdicts, no_dry_run(now)
+
     def _judge(
-        self, case: Case, workload: Workload, launches: Sequence[Launch], baseline: Baseline | None
+        self,
+        case: Case,
+        workload: Workload,
+        launches: Sequence[Launch],
+        baseline: Baseline | None,
+        stored: Baseline | None,
     ) -> tuple[list[Verdict], str]:
         """Verdicts on what was measured and on what came of the dry run; and why there was none."""
-        dry = [launch for launch in launches if launch.pass_name == "dry" and launch.side == "candidate"]
+        pairs = self._rules.budget.pairs
+        dry = [launch for launch in launches if launch.pass_name == "dry"]
         failed = dry[0].invalid if dry else None
-        alone = self.stage.effort.device == "none"
-        if self.stage.reference:
-            before = [launch for launch in launches if launch.side == "reference"]
-            return compare({case.id: before}, {case.id: dry}, {case.id: case.tolerances}), failed or ""
         verdicts = []
-        if not alone:
+        if not self._alone:
             measured = [launch for launch in launches if launch.pass_name != "dry"]
-            verdicts = against_baseline(case.id, workload.sha256, measured, baseline, case.tolerances, self._pairs)
-        stored = self._portable.get(case.id)
+            verdicts = against_baseline(case.id, workload.sha256, measured, baseline, case.tolerances, pairs)
         if failed:
             if any(launch.final for launch in launches):
                 return verdicts, ""
-            return verdicts + self._undry(case, failed, alone, stored), "" if alone or stored else failed
-        exact = against_baseline(case.id, workload.sha256, dry, stored, case.tolerances, self._pairs)
+            return verdicts + self._undry(case, failed, stored), "" if self._alone or stored else failed
+        exact = against_baseline(case.id, workload.sha256, dry, stored, case.tolerances, pairs)
         if stored is None and (nearest := self._portable.nearest(case.id, workload.sha256)):
             exact = beside_nearest(exact, *nearest)
         return verdicts + exact, ""
 
-    def _undry(self, case: Case, reason: str, alone: bool, stored: Baseline | None) -> list[Verdict]:
+    def _undry(self, case: Case, reason: str, stored: Baseline | None) -> list[Verdict]:
         """One verdict in place of those on all metrics of a dry run that was not possible."""
-        if alone:
+        if self._alone:
             return [Verdict(case.id, "operator_calls", "invalid", launches=0, why=reason)]
         return [Verdict(case.id, "operator_calls", "inconclusive", why=reason)] if stored else []
 
@@ -157,55 +208,11 @@ class Session:
         """End all processes and close the part."""
         self.stage.close()
         self._writer.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def lines(
-    case: Case,
-    workload: Workload,
-    launches: Sequence[Launch],
-    baselines: Sequence[Baseline | None],
-    verdicts: Sequence[Verdict],
-    outcome: Outcome,
-    took_s: float,
-) -> list[dict[str, Any]]:
-    """The lines of a run file that tell of one case."""
-    head = {
-        "kind": "workload",
-        "case": case.id,
-        "workload": workload.sha256,
-        "spec": workload.spec,
-        "technique": case.technique,
-        "setting": dict(workload.setting),
-        "model": workload.model,
-        "vanilla": workload.vanilla,
-        "tolerance": dict(case.tolerances),
-    }
-    held: list[dict[str, Any]] = []
-    for baseline in filter(None, baselines):
-        sessions = {launch.session: launch.date for launch in baseline.launches}
-        values = {name: baseline.values(name) for name in baseline.metrics}
-        identity = {"workload": baseline.workload, "commit": baseline.commit, "date": baseline.date}
-        held.append({"kind": "baseline", "case": case.id, **identity, "sessions": sessions, "values": values})
-    end = {"kind": "case", "case": case.id, "outcome": outcome.kind, "message": outcome.message, "took_s": took_s}
-    judged = [{"kind": "verdict", **verdict.to_json()} for verdict in verdicts]
-    return [head, *(launch.to_json() for launch in launches), *held, *judged, end]
-
-
-def with_derived(launch: Launch) -> Launch:
-    """Add what follows from the steps: throughput and percentiles."""
-    steps = launch.metrics.get("step_time_s")
-    if launch.invalid or not isinstance(steps, list):
-        return launch
-    typical_s = statistics.median(steps)
-    derived: dict[str, float] = {"step_time_p50_s": typical_s}
-    if len(steps) >= 20:
-        derived["step_time_p95_s"] = statistics.quantiles(steps, n=20)[-1]
-    if launch.samples:
-        derived["samples_per_s"] = launch.samples / typical_s
-    if launch.tokens:
-        derived["tokens_per_s"] = launch.tokens / typical_s
-    return replace(launch, metrics={**launch.metrics, **derived})
+def no_dry_run(launches: Sequence[Launch]) -> str:
+    """Why there was none; empty where there was one."""
+    return next((launch.invalid for launch in launches if launch.pass_name == "dry" and launch.invalid), None) or ""
 
 
 def require_workload(value: object) -> Workload:

@@ -1,5 +1,6 @@
 """The actor's side of the tokens: a program asks for the next step here and hands in what came of it."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +20,12 @@ class NotFinite(ArithmeticError):  # noqa: N818  named as the stage names the re
 class Pace:
     """Waits for tokens, and measures what happens between ``begin`` and ``end``."""
 
-    def __init__(self, channel: Channel, instruments: list[Instrument], device: Device) -> None:
+    def __init__(self, channel: Channel, instruments: list[Instrument], device: Device, slowdown: float = 0.0) -> None:
         self._channel = channel
         self._instruments = instruments
         self._device = device
+        self._slowdown = slowdown
+        self._began_s = 0.0
 
     def begin(self) -> None:
         """Block until the stage allows a step, then start the instruments.
@@ -44,6 +47,7 @@ class Pace:
         self._device.synchronize()
         for instrument in self._instruments:
             instrument.begin_step()
+        self._began_s = time.perf_counter()
 
     def end(self, outcome: Any = None, metrics: Mapping[str, float] | None = None) -> None:
         """Stop the instruments and report the step.
@@ -57,6 +61,8 @@ class Pace:
             NotFinite: the outcome holds NaN or infinity.
         """
         self._device.synchronize()
+        if self._slowdown:
+            self._spin()
         measured: dict[str, float] = {}
         for instrument in reversed(self._instruments):
             measured |= instrument.end_step()
@@ -65,3 +71,10 @@ class Pace:
             if tensor is not None and not bool(tensor.isfinite().all()):
                 raise NotFinite("the step's loss or logits are not finite")
         self._channel.send({"metrics": measured | dict(metrics or {})})
+
+    def _spin(self) -> None:
+        """Be slower than the program is, by the share that was asked for."""
+        now = time.perf_counter()
+        end = now + self._slowdown * (now - self._began_s)
+        while time.perf_counter() < end:
+            pass

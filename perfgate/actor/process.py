@@ -95,7 +95,7 @@ def perform(channel: Channel) -> int:
             instrument.built(program)
         gc.collect()
         channel.send({"ready": {"setup_s": setup_s, "samples": program.samples, "tokens": program.tokens}})
-        program.drive(Pace(channel, active, device))
+        program.drive(Pace(channel, active, device, order.get("slowdown", 0.0)))
     except Done:
         return 0
     except BaseException as error:

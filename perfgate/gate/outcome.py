@@ -67,16 +67,40 @@ def decide(
 
 def sentence(verdict: Verdict) -> str:
     """One metric's verdict, in words."""
-    what = metric(verdict.metric)
-    values = ""
-    if verdict.candidate is not None and verdict.reference is not None:
-        values = f"{what.show(verdict.candidate)}, baseline {what.show(verdict.reference)}"
+    if verdict.expected:
+        return effect_sentence(verdict)
     word = WORDS[verdict.verdict]
     if verdict.reference == 0 and verdict.verdict == "regressed":
         word = word.removesuffix(" by")
     text = " ".join(filter(None, [f"{verdict.case}: {verdict.metric} {word}", moved(verdict)]))
-    details = "; ".join(filter(None, [values, interval(verdict), verdict.why]))
+    details = "; ".join(filter(None, [both_values(verdict), interval(verdict), verdict.why]))
     return f"{text} ({details})" if details else text
+
+
+def effect_sentence(verdict: Verdict) -> str:
+    """What a setting does to a metric, and what was expected of it."""
+    text = f"{verdict.case}: {verdict.metric} {WORDS[verdict.verdict] if verdict.change is None else ''}".rstrip()
+    if verdict.change is not None:
+        undecided = "may be" if verdict.verdict == "inconclusive" else "is"
+        text = f"{text} {undecided} {times(verdict.change)} {verdict.against}'s"
+    bounds = ""
+    if verdict.low is not None and verdict.high is not None and verdict.low != verdict.high:
+        bounds = f"interval {times(verdict.low)} to {times(verdict.high)}"
+    details = "; ".join(filter(None, [both_values(verdict), bounds, verdict.why]))
+    return f"{text}, expected {verdict.expected}{f' ({details})' if details else ''}"
+
+
+def times(change: float) -> str:
+    """A relative change as a factor."""
+    return f"{1 + change:.3g}x"
+
+
+def both_values(verdict: Verdict) -> str:
+    """What was measured, and what it is held against."""
+    if verdict.candidate is None or verdict.reference is None:
+        return ""
+    what = metric(verdict.metric)
+    return f"{what.show(verdict.candidate)}, {verdict.against} {what.show(verdict.reference)}"
 
 
 WORDS = {

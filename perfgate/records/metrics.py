@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from perfgate.errors import UserError
+from perfgate.errors import UserError, nearest
 
 Kind = Literal["exact", "bytes", "noisy", "reported"]
 TOLERANCES: dict[Kind, float] = {"exact": 0.0, "bytes": 0.005, "noisy": 0.03, "reported": 0.0}
@@ -110,6 +110,17 @@ METRICS = {
 def metric(name: str) -> Metric:
     """Look a metric up; one that is not registered is reported and never gated."""
     return METRICS.get(name, Metric(name, "", "reported"))
+
+
+def check_known(names: Iterable[str], where: str) -> None:
+    """Refuse names that are not registered.
+
+    Raises:
+        UserError: naming the first such name and what was perhaps meant.
+    """
+    for name in names:
+        if name not in METRICS:
+            raise UserError(f"{where}: unknown metric {name!r}{nearest(name, METRICS)}")
 
 
 def check_names(names: Iterable[str], where: str) -> None:

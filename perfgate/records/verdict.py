@@ -20,6 +20,8 @@ class Verdict:
         launches: how many launches of the candidate the verdict rests on.
         tolerance: largest acceptable change.
         why: what else one should know, as a clause.
+        expected: of an effect, as ``< 0.7x``; empty where a case is held against what it was.
+        against: what the reference is, in a word.
     """
 
     case: str
@@ -34,6 +36,8 @@ class Verdict:
     launches: int = 0
     tolerance: float | None = None
     why: str = ""
+    expected: str = ""
+    against: Literal["baseline", "reference", "vanilla"] = "baseline"
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``compare --json`` and the run file hold."""

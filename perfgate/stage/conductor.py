@@ -2,17 +2,17 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from perfgate.records.launch import Launch, Side
-from perfgate.stage import passes
+from perfgate.reference import Reference
 from perfgate.stage.actor import Actor
 from perfgate.stage.locks import DeviceLock
+from perfgate.stage.passes import YARDSTICK, counters_launch, dry_launch, memory_launch, timed_launch
 from perfgate.stage.pool import Pool
 from perfgate.stage.server import Server
 from perfgate.workload import Workload
@@ -42,6 +42,33 @@ class Effort:
     device: str = "cpu"
 
 
+@dataclass(frozen=True)
+class Pass:
+    """One kind of launch.
+
+    Attributes:
+        name: as launches name it.
+        word: for people.
+        run: takes stage, case, workload, server and the launch's number.
+    """
+
+    name: str
+    word: str
+    run: Callable[["Stage", str, Workload, Server, int], Launch]
+
+
+COUNTERS = Pass("counters", "counters launch", counters_launch)
+MEMORY = Pass("memory", "memory launch", memory_launch)
+TIMED = Pass("time", "launch", timed_launch)
+UNTIMED = ("dry", COUNTERS.name, MEMORY.name)
+
+
+def spoilt(launches: Sequence[Launch]) -> bool:
+    """Whether no launch of the last pass may be used, so that further ones make no sense."""
+    last = [launch for launch in launches if launch.pass_name == launches[-1].pass_name] if launches else []
+    return bool(last) and last[0].pass_name != "dry" and all(launch.invalid for launch in last)
+
+
 @dataclass
 class Timesheet:
     """Where the stage's time went, in seconds; the benchmarks read it."""
@@ -61,11 +88,11 @@ class Stage:
         folder: for the outputs of servers and actors.
         effort: how much to measure.
         servers: size of the pool.
-        reference: another interpreter, to hold this one against.
+        reference: what to hold this code against.
     """
 
     def __init__(
-        self, preload: Sequence[str], folder: Path, effort: Effort, servers: int = 2, reference: str | None = None
+        self, preload: Sequence[str], folder: Path, effort: Effort, servers: int = 2, reference: Reference | None = None
     ) -> None:
         self.effort = effort
         self.timesheet = Timesheet()
@@ -94,6 +121,27 @@ class Stage:
     def measure(self, case: str, workload: Workload, progress: Callable[[str], None]) -> list[Launch]:
         """Run the passes of a case: dry, then counters, memory and time.
 
+        Args:
+            case: its id.
+            workload: what to run.
+            progress: told in words which launch begins.
+        """
+        launches = self.alone(case, workload, progress)
+        if self.effort.device == "none" or spoilt(launches):
+            return launches
+        return launches + self._series(case, workload, TIMED, self.effort.launches, progress)
+
+    def alone(
+        self,
+        case: str,
+        workload: Workload,
+        progress: Callable[[str], None],
+        side: Side = "candidate",
+        pool: Pool | None = None,
+        passes: Container[str] = UNTIMED,
+    ) -> list[Launch]:
+        """The passes that take no time, of one side: dry, counters, memory.
+
         A dry run that is not possible is a launch marked invalid with the reason; where nobody would expect one, as
         with a program that has no dry counterpart, it is left out.
 
@@ -101,36 +149,39 @@ class Stage:
             case: its id.
             workload: what to run.
             progress: told in words which launch begins.
+            side: what the launches are.
+            pool: where they come from; the side's own, unless another is named.
+            passes: which of them to run.
         """
-        progress("dry run")
-        launches, expected = self.dry(case, workload)
+        pool = pool or (self.reference if side == "reference" and self.reference else self.pool)
+        launches: list[Launch] = []
+        if "dry" in passes:
+            progress("dry run")
+            dry, expected = dry_launch(self, case, workload, pool.next(), side)
+            launches += [dry] if expected or self.effort.device == "none" else []
         if self.effort.device == "none":
             return launches
-        launches = launches if expected else []
-        for word, wanted, run in (
-            ("counters launch", 1, passes.counters_launch),
-            ("memory launch", self.effort.memory_launches, passes.memory_launch),
-            ("launch", self.effort.launches, passes.timed_launch),
-        ):
-            found = self._series(wanted, partial(run, self, case, workload), progress, word)
+        for untimed, wanted in ((COUNTERS, 1), (MEMORY, self.effort.memory_launches)):
+            if untimed.name not in passes:
+                continue
+            found = self._series(case, workload, untimed, wanted, progress, side, pool)
             # What ran is not what was asked for, so what was predicted of it does not hold either.
             if found[-1].final:
                 launches = [launch.rejected(found[-1].invalid or "") for launch in launches]
             launches += found
-            if all(launch.invalid for launch in found):
+            if spoilt(found):
                 break
         return launches
 
-    def dry(self, case: str, workload: Workload) -> tuple[list[Launch], bool]:
-        """The dry run, on both sides where there is a reference; and whether one was to be expected."""
-        sides: list[tuple[Pool, Side]] = [(self.pool, "candidate")]
-        if self.reference:
-            sides.append((self.reference, "reference"))
-        found = [passes.dry_launch(self, case, workload, pool.next(), side) for pool, side in sides]
-        return [launch for launch, _ in found], found[0][1]
-
     def _series(
-        self, wanted: int, run: Callable[[int], Launch], progress: Callable[[str], None], word: str
+        self,
+        case: str,
+        workload: Workload,
+        launched: "Pass",
+        wanted: int,
+        progress: Callable[[str], None],
+        side: Side = "candidate",
+        pool: Pool | None = None,
     ) -> list[Launch]:
         """Launch until enough are valid; a disturbed launch is repeated at most twice, a faulty one once,
         one that would end the same way never."""
@@ -141,8 +192,9 @@ class Stage:
             final = any(launch.final for launch in launches)
             if valid >= wanted or faults > 1 or final or len(launches) >= wanted + MAX_RELAUNCHES:
                 return launches
-            progress(f"{word} {valid + 1} of {wanted}")
-            launches.append(run(len(launches)))
+            progress(f"{launched.word} {valid + 1} of {wanted}")
+            launch = launched.run(self, case, workload, (pool or self.pool).next(), len(launches))
+            launches.append(replace(launch, side=side))
 
     def step(self, actor: Actor) -> dict[str, float]:
         """Let the case's actor take a step; returns what it measured."""
@@ -162,13 +214,10 @@ class Stage:
         finally:
             self.timesheet.programs_s += time.perf_counter() - begin
 
-    def next_server(self) -> Server:
-        """The server whose turn it is."""
-        self.start()
-        return self.pool.next()
-
     @contextmanager
-    def actor(self, server: Server, workload: Workload, pass_name: str) -> Iterator[tuple[Actor, dict[str, Any]]]:
+    def actor(
+        self, server: Server, workload: Workload, pass_name: str, slowdown: float = 0.0
+    ) -> Iterator[tuple[Actor, dict[str, Any]]]:
         """A launched actor whose program is built, and what it said of itself."""
         begin = time.perf_counter()
         actor = server.launch()
@@ -179,11 +228,12 @@ class Stage:
                 "device": "cpu",
                 "core": None if pass_name == "memory" else self.core,
                 "threads": self.effort.threads,
+                "slowdown": slowdown,
             }
             ready = actor.ask(order, self.effort.timeout_s)["ready"]
             took = time.perf_counter() - begin
             self.timesheet.fork_s.append(took - ready["setup_s"])
-            self.timesheet.programs_s += ready["setup_s"] if workload is not passes.YARDSTICK else 0.0
+            self.timesheet.programs_s += ready["setup_s"] if workload is not YARDSTICK else 0.0
             yield actor, ready
         finally:
             actor.close(kill=True)

@@ -66,9 +66,8 @@ def dry_launch(stage: "Stage", case: str, workload: Workload, server: Server, si
     return replace(start, metrics=metrics, details={"ledger": ledger}), True
 
 
-def counters_launch(stage: "Stage", case: str, workload: Workload, number: int) -> Launch:
+def counters_launch(stage: "Stage", case: str, workload: Workload, server: Server, number: int) -> Launch:
     """Few steps with every operator watched; a launch whose settings are not those asked for may not be used."""
-    server = stage.next_server()
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="counters")
     try:
         ready, steps, answer = few_steps(stage, server, workload, "counters")
@@ -87,9 +86,8 @@ def counters_launch(stage: "Stage", case: str, workload: Workload, number: int) 
     return launch.rejected(wrong, final=True) if wrong else launch
 
 
-def memory_launch(stage: "Stage", case: str, workload: Workload, number: int) -> Launch:
+def memory_launch(stage: "Stage", case: str, workload: Workload, server: Server, number: int) -> Launch:
     """Few steps with the profiler on; no time is taken, so the device may be shared."""
-    server = stage.next_server()
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="memory")
     try:
         ready, _, answer = few_steps(stage, server, workload, "memory")
@@ -108,9 +106,8 @@ def few_steps(
         return ready, steps, stage.ask(actor, {"finish": True})
 
 
-def timed_launch(stage: "Stage", case: str, workload: Workload, number: int) -> Launch:
+def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, number: int) -> Launch:
     """The case and the yardstick, stepped in turn on one core; who begins alternates between launches."""
-    server = stage.next_server()
     first = "case" if number % 2 == 0 else "yardstick"
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="time")
     with stage.held(stage.lock.exclusive()), on_core(stage.core), ExitStack() as stack:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from perfgate.reference import Reference
 from perfgate.stage.server import Server
 
 PACKAGE = Path(__file__).parent.parent
@@ -18,17 +19,22 @@ class Pool:
         preload: modules that the servers import.
         folder: for the outputs of servers and actors.
         size: how many servers.
-        python: the interpreter; another one needs no Perfgate, a copy of the actor's side goes on its path.
+        reference: what else to run; it needs no Perfgate, a copy of the actor's side goes on its path.
         name: what the servers' names begin with.
     """
 
     def __init__(
-        self, preload: Sequence[str], folder: Path, size: int, python: str = sys.executable, name: str = "server"
+        self,
+        preload: Sequence[str],
+        folder: Path,
+        size: int,
+        reference: Reference | None = None,
+        name: str = "server",
     ) -> None:
         self._preload = preload
         self._folder = folder
-        self._size = size
-        self._python = python
+        self.size = size
+        self._reference = reference
         self._name = name
         self._servers: list[Server] = []
         self._turn = 0
@@ -47,18 +53,25 @@ class Pool:
         if self._servers:
             return False
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = None if self._python == sys.executable else copy_of_actor(self._folder / f"{self._name}-path")
-        numbers = range(self._size)
-        self._servers = [Server(f"{self._name}-{n}", self._preload, self._folder, self._python, path) for n in numbers]
+        python, path = sys.executable, []
+        if self._reference:
+            python = self._reference.python
+            path = [str(copy_of_actor(self._folder / f"{self._name}-path")), *self._reference.path]
+        numbers = range(self.size)
+        self._servers = [Server(f"{self._name}-{n}", self._preload, self._folder, python, path) for n in numbers]
         for server in self._servers:
             server.wait_ready()
         return True
 
     def next(self) -> Server:
         """The server whose turn it is."""
-        self.start()
         self._turn += 1
-        return self._servers[self._turn % len(self._servers)]
+        return self.at(self._turn)
+
+    def at(self, number: int) -> Server:
+        """A server by number; they are counted around."""
+        self.start()
+        return self._servers[number % self.size]
 
     def close(self) -> None:
         """End all servers and their actors."""

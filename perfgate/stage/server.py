@@ -37,7 +37,7 @@ class Server:
         preload: modules to import before the first fork.
         folder: where the outputs of the server and of its actors go.
         python: the interpreter.
-        path: a folder to put first on its path, where it has no Perfgate of its own.
+        path: folders to put first on its path, where the code is another one than this process's.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Server:
         preload: Sequence[str],
         folder: Path,
         python: str | Path = sys.executable,
-        path: Path | None = None,
+        path: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.python = str(python)
@@ -132,11 +132,12 @@ class Server:
             self._process.wait()
 
 
-def on_path(path: Path | None) -> dict[str, str]:
-    """The variable that puts a folder before all others that Python looks in."""
-    if path is None:
+def on_path(path: Sequence[str]) -> dict[str, str]:
+    """The variables that put folders before all others that Python looks in, the working directory among them."""
+    if not path:
         return {}
-    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(path), os.environ.get("PYTHONPATH", "")]))}
+    joined = os.pathsep.join(filter(None, [*path, os.environ.get("PYTHONPATH", "")]))
+    return {"PYTHONPATH": joined, "PYTHONSAFEPATH": "1"}
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:

@@ -1,0 +1,189 @@
+"""The duet: two actors stepped in turn on the same core, so that what the machine does to one it does to the other."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from perfgate.records.launch import Launch, Side
+from perfgate.stage.actor import LaunchFailed
+from perfgate.stage.passes import WARMUP_STEPS, columns, completed, failed, on_core
+from perfgate.stage.pool import Pool
+from perfgate.stage.server import Server
+from perfgate.stage.validity import CONTENDED, UNSTEADY
+from perfgate.workload import Workload
+
+if TYPE_CHECKING:
+    from perfgate.stage.conductor import Stage
+
+MIN_STEPS, MAX_STEPS = 20, 60
+FILLED_S = 3.0
+RELAUNCHES = 2
+
+
+@dataclass(frozen=True)
+class Part:
+    """One side of a duet.
+
+    Attributes:
+        side: ``reference`` or ``candidate``.
+        pool: the servers that its actors are forked from.
+        workload: what it runs.
+        slowdown: share of each step's time that is spent on top of it, to see whether it is found; 0.03 is 3%.
+    """
+
+    side: Side
+    pool: Pool
+    workload: Workload
+    slowdown: float = 0.0
+
+
+def duet(stage: "Stage", case: str, pair: int, parts: Sequence[Part], first_number: int = 0) -> list[Launch]:
+    """The two launches of one duet, repeated while the machine disturbs it, at most twice.
+
+    Args:
+        stage: with the device.
+        case: its id.
+        pair: number of the duet within the case; decides the servers, and who begins.
+        parts: reference and candidate.
+        first_number: number of the first attempt, from which launches are counted.
+
+    Returns:
+        All attempts, two launches each; only the last may be valid.
+    """
+    launches: list[Launch] = []
+    for attempt in range(1 + RELAUNCHES):
+        found = attempted(stage, case, pair, parts, first_number + attempt)
+        launches += found
+        if any(launch.fault for launch in found) or not any(launch.invalid for launch in found):
+            break
+    return launches
+
+
+def attempted(stage: "Stage", case: str, pair: int, parts: Sequence[Part], number: int) -> list[Launch]:
+    """One attempt at a duet; where both sides do not fit beside each other, one after the other."""
+    servers = pair_of_servers(parts, pair)
+    found = together(stage, case, pair, parts, servers, number)
+    if any("out of memory" in (launch.invalid or "") for launch in found):
+        return apart(stage, case, pair, parts, servers, number)
+    return found
+
+
+def pair_of_servers(parts: Sequence[Part], pair: int) -> list[Server]:
+    """Servers for both sides, never the same one; over several duets all pairs get their turn."""
+    reference, candidate = parts
+    if reference.pool is candidate.pool:
+        return [reference.pool.at(pair), candidate.pool.at(pair + 1)]
+    return [reference.pool.at(pair), candidate.pool.at(pair + pair // reference.pool.size)]
+
+
+def together(
+    stage: "Stage", case: str, pair: int, parts: Sequence[Part], servers: Sequence[Server], number: int
+) -> list[Launch]:
+    """Both actors on stage, in turn; who begins alternates between duets."""
+    starts = begun(case, pair, parts, servers, number, "in turn")
+    order = (0, 1) if pair % 2 == 0 else (1, 0)
+    rows: list[list[dict[str, float]]] = [[], []]
+    at_work = order[0]
+    with stage.held(stage.lock.exclusive()), on_core(stage.core), ExitStack() as stack:
+        try:
+            actors: dict[int, Any] = {}
+            ready: dict[int, Any] = {}
+            for at_work in order:
+                part = parts[at_work]
+                actors[at_work], ready[at_work] = stack.enter_context(
+                    stage.actor(servers[at_work], part.workload, "time", part.slowdown)
+                )
+            warm_s = [0.0, 0.0]
+            for at_work in order:
+                warm_s[at_work] = min(stage.step(actors[at_work])["step_time_s"] for _ in range(WARMUP_STEPS))
+            for _ in range(count_steps(sum(warm_s))):
+                for at_work in order:
+                    rows[at_work].append(stage.step(actors[at_work]))
+        except LaunchFailed as failure:
+            partner = f"{parts[at_work].side} ended: {failure.reason}"
+            return [
+                failed(start, failure) if index == at_work else start.rejected(partner)
+                for index, start in enumerate(starts)
+            ]
+    done = [completed(starts[index], columns(rows[index]), ready[index], starts[index].details) for index in (0, 1)]
+    return undisturbed(done)
+
+
+def apart(
+    stage: "Stage", case: str, pair: int, parts: Sequence[Part], servers: Sequence[Server], number: int
+) -> list[Launch]:
+    """Both sides one after the other, for want of memory: A B in one duet, B A in the next."""
+    starts = begun(case, pair, parts, servers, number, "one after the other")
+    launches = list(starts)
+    for index in (0, 1) if pair % 2 == 0 else (1, 0):
+        part = parts[index]
+        with stage.held(stage.lock.exclusive()), on_core(stage.core):
+            try:
+                with stage.actor(servers[index], part.workload, "time", part.slowdown) as (actor, ready):
+                    warm_s = min(stage.step(actor)["step_time_s"] for _ in range(WARMUP_STEPS))
+                    rows = [stage.step(actor) for _ in range(count_steps(2 * warm_s))]
+            except LaunchFailed as failure:
+                launches[index] = failed(starts[index], failure)
+                launches[1 - index] = starts[1 - index].rejected(f"{part.side} ended: {failure.reason}")
+                return launches
+        launches[index] = completed(starts[index], columns(rows), ready, starts[index].details)
+    return launches
+
+
+def begun(
+    case: str, pair: int, parts: Sequence[Part], servers: Sequence[Server], number: int, stepped: str
+) -> list[Launch]:
+    """What is known of both launches before they begin."""
+    first = parts[pair % 2].side
+    return [
+        Launch(
+            case,
+            part.workload.sha256,
+            number,
+            {},
+            side=part.side,
+            pair=pair,
+            server=server.name,
+            pass_name="time",
+            details={"first": first, "stepped": stepped, **({"slowdown": part.slowdown} if part.slowdown else {})},
+        )
+        for part, server in zip(parts, servers, strict=True)
+    ]
+
+
+def count_steps(pair_s: float) -> int:
+    """How many steps a side, where one step of each takes this long."""
+    return min(max(math.ceil(FILLED_S / max(pair_s, 1e-6)), MIN_STEPS), MAX_STEPS)
+
+
+def undisturbed(launches: list[Launch]) -> list[Launch]:
+    """Reject both launches where something else had the core, or where their ratio still drifts when they end."""
+    reason = ""
+    for launch in launches:
+        if "process_time_s" in launch.metrics:
+            share = launch.value("step_time_s") / max(launch.value("process_time_s"), 1e-9)
+            if share > CONTENDED:
+                reason = f"contended: other processes took {1 - 1 / share:.0%} of the core"
+    reference, candidate = (steps_of(launch, "step_time_s") for launch in launches)
+    ratios = [b / a for a, b in zip(reference, candidate, strict=True)]
+    third = len(ratios) // 3
+    drift = statistics.median(ratios[-third:]) / statistics.median(ratios[:third])
+    if not reason and not 1 / UNSTEADY < drift < UNSTEADY:
+        reason = f"unsteady: the ratio of the two sides went from 1 to {drift:.2f} within the duet"
+    return [launch.rejected(reason) for launch in launches] if reason else launches
+
+
+def steps_of(launch: Launch, name: str) -> list[float]:
+    """One value a step."""
+    found = launch.metrics[name]
+    return found if isinstance(found, list) else [found]
+
+
+def valid_pair(launches: Sequence[Launch]) -> tuple[Launch, Launch] | None:
+    """Reference and candidate of the last attempt; ``None`` where it may not be used."""
+    by_side = {launch.side: launch for launch in launches[-2:]}
+    pair = by_side["reference"], by_side["candidate"]
+    return None if any(launch.invalid for launch in pair) else pair
