@@ -101,12 +101,18 @@ class Run:
         if not expected:
             raise UserError(f"{item.nodeid}: effect() needs what to expect of a metric, like step_time_s='< 1.4x'")
         check_known(expected, f"{item.nodeid}: effect()")
+        expected = {name: text for name, text in self._here(expected).items() if text is not None}
         case = self._case(item, None, {})
         sides = require_workload(vanilla), require_workload(setting)
         with self._effort(marked) as session:
             result = session.run_effect(case, *sides, parse_all(expected), self._progress(case.id))
         self._attach(item, result)
         return result
+
+    def _here(self, expected: Mapping[str, Any]) -> dict[str, Any]:
+        """What is expected on this device, where a mapping says it for each."""
+        device = "cpu" if self.options.device == "none" else self.options.device
+        return {name: text.get(device) if isinstance(text, Mapping) else text for name, text in expected.items()}
 
     def _case(self, item: pytest.Item, accept: str | None, tolerances: Mapping[str, float]) -> "Case":
         from perfgate.account import Case

@@ -153,8 +153,8 @@ class Session:
         launches = now + before
         if broken := next((launch for launch in before if launch.fault), None):
             why = f"the reference cannot run it: {broken.invalid}"
-            found = compare({}, {case.id: now}, {})
-            return launches, [replace(verdict, why=verdict.why or why) for verdict in found], ""
+            exact = compare({}, {case.id: now}, {})
+            return launches, [Verdict(case.id, "step_time_s", "new", why=why), *exact], ""
         compared = compare({case.id: before}, {case.id: now}, {case.id: case.tolerances})
         verdicts = [replace(verdict, against="reference") for verdict in compared]
         if self._alone or spoilt(now) or spoilt(before) or not self.stage.reference:

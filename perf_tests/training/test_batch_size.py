@@ -7,6 +7,10 @@ little beyond small batches; on a GPU it gains much, best at multiples of 8.
 
 import pytest
 
+from fixtures.models import models
+
+GPT2 = models()["gpt2-quick"]
+
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 8])
 def test_batch_size(perf, training, model, batch_size):
@@ -17,3 +21,14 @@ def test_batch_size(perf, training, model, batch_size):
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_batch_size_accelerate(perf, training, model, batch_size):
     perf(training(model, loop="accelerate", batch_size=batch_size))
+
+
+@pytest.mark.perf(tier="quick")
+def test_larger_batches_share_what_a_step_costs(effect, training):
+    effect(
+        training(GPT2, batch_size=1),
+        training(GPT2, batch_size=8),
+        samples_per_s={"cpu": "> 1.3x", "cuda": "> 2x"},
+        weights_bytes="< 1.001x",
+        activations_bytes="< 8.1x",
+    )

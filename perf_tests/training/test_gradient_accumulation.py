@@ -6,6 +6,9 @@ From https://huggingface.co/docs/transformers/perf_train_gpu_one. Every case her
 
 import pytest
 
+from fixtures.models import models
+
+GPT2 = models()["gpt2-quick"]
 EFFECTIVE_BATCH = 8
 
 
@@ -18,3 +21,15 @@ def test_gradient_accumulation(perf, training, model, pieces):
 @pytest.mark.parametrize("pieces", [4])
 def test_gradient_accumulation_accelerate(perf, training, model, pieces):
     perf(training(model, loop="accelerate", batch_size=EFFECTIVE_BATCH // pieces, gradient_accumulation=pieces))
+
+
+@pytest.mark.perf(tier="quick")
+def test_pieces_save_memory_and_cost_time(effect, training):
+    effect(
+        training(GPT2, batch_size=EFFECTIVE_BATCH),
+        training(GPT2, batch_size=1, gradient_accumulation=EFFECTIVE_BATCH),
+        step_time_s={"cpu": "< 2.5x", "cuda": "< 8x"},
+        peak_memory_bytes="< 0.7x",
+        activations_bytes="< 0.3x",
+        flops="< 1.1x",
+    )

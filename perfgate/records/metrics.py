@@ -8,6 +8,7 @@ from perfgate.errors import UserError, nearest
 
 Kind = Literal["exact", "bytes", "noisy", "reported"]
 TOLERANCES: dict[Kind, float] = {"exact": 0.0, "bytes": 0.005, "noisy": 0.03, "reported": 0.0}
+PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
 BYTES: tuple[tuple[int, str], ...] = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 FLOPS = ((10**12, "TFLOP"), (10**9, "GFLOP"), (10**6, "MFLOP"), (10**3, "kFLOP"))
 
@@ -23,7 +24,7 @@ class Metric:
         kind: ``exact`` must be equal; ``bytes`` may grow by its tolerance; ``noisy`` is decided by statistics;
             ``reported`` is shown and never gated.
         portable: whether it is the same on every machine, given the versions of torch and transformers.
-        surplus: whether it counts what is too much, so that 0 is as good as any size can be.
+        from_zero: whether 0 is a value like any other, although it is a time or a size.
     """
 
     name: str
@@ -31,12 +32,12 @@ class Metric:
     kind: Kind
     higher_is_better: bool = False
     portable: bool = False
-    surplus: bool = False
+    from_zero: bool = False
 
     @property
     def may_be_zero(self) -> bool:
         """Whether 0 is a measurement, and not a sign that there was none."""
-        return self.surplus or not self.name.endswith(("_s", "_bytes"))
+        return self.from_zero or not self.name.endswith(("_s", "_bytes"))
 
     @property
     def gated(self) -> bool:
@@ -87,7 +88,8 @@ METRICS = {
         Metric("moved_bytes", "bytes", "bytes", portable=True),
         Metric("predicted_peak_bytes", "bytes", "bytes", portable=True),
         Metric("predicted_cuda_peak_bytes", "bytes", "bytes", portable=True),
-        Metric("kept_bytes", "bytes", "bytes", portable=True, surplus=True),
+        Metric("kept_bytes", "bytes", "bytes", portable=True, from_zero=True),
+        *(Metric(f"{part}_bytes", "bytes", "reported", portable=True, from_zero=True) for part in PARTS),
         Metric("host_syncs", "", "exact"),
         Metric("graphs", "", "exact"),
         Metric("graph_breaks", "", "exact"),

@@ -43,6 +43,8 @@ def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None
         lines.append(f"{len(young)} inconclusive: {young[0].why}.")
         if again and update != "more":
             lines.append(f"Add this machine's next session with: {again} --perf-update more")
+    blind = [verdict for verdict in verdicts if verdict not in young and verdict.smallest_detectable is None]
+    lines += some(map(sentence, blind))
     seen = [verdict.smallest_detectable for verdict in verdicts if verdict.smallest_detectable is not None]
     if seen:
         low, middle, high = (percent(value, "") for value in (min(seen), sorted(seen)[len(seen) // 2], max(seen)))

@@ -97,7 +97,8 @@ class Stage:
         self.effort = effort
         self.timesheet = Timesheet()
         self.pool = Pool(preload, folder, servers)
-        self.reference = Pool(preload, folder, servers, reference, "reference") if reference else None
+        programs = [module for module in preload if not YARDSTICK.program.startswith(f"{module}:")]
+        self.reference = Pool(programs, folder, servers, reference, "reference") if reference else None
         self.lock = DeviceLock("cpu")
         self.core = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 

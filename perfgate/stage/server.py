@@ -55,6 +55,8 @@ class Server:
         self.import_s = 0.0
         self.versions: dict[str, str] = {}
         self._launches = 0
+        # A reference needs no Perfgate, a copy of the actor's side goes on its path.
+        self._wanted = "torch transformers accelerate datasets" if path else "'perfgate[hf]'"
         self._control, theirs = socket.socketpair()
         with theirs, self.output.open("ab") as output:
             self._process = subprocess.Popen(
@@ -77,8 +79,8 @@ class Server:
         if answer is None or "error" in answer:
             reason = (answer or {}).get("error", "it ended while starting")
             raise UserError(
-                f"the programs cannot be imported by {self.python}: {reason}; "
-                f"install them with pip install 'perfgate[hf]'\n{tail(self.output)}"
+                f"the programs cannot be imported by {self.python}: {reason}; install what they need with "
+                f"{self.python} -m pip install {self._wanted}\n{tail(self.output)}"
             )
         self.versions, self.import_s = answer["ready"], answer["import_s"]
 

@@ -1,0 +1,212 @@
+"""A revision or an interpreter as the reference: both sides stepped in turn, and nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from perfgate.records.runfile import read
+
+CASES = """
+@pytest.mark.parametrize("rounds", [20, 30])
+def test_it(perf, rounds):
+    perf(work(rounds=rounds))
+"""
+SLOW = "total += number; total -= 1; total += 1"
+
+
+@pytest.fixture
+def repository(suite):
+    """A suite under git, with one commit."""
+    suite.write(CASES)
+    (suite.path / ".gitignore").write_text("__pycache__/\n.pytest_cache/\nstdout\nstderr\nrunpytest-*\n")
+    git(suite.path, "init", "-q")
+    commit(suite.path)
+    return suite
+
+
+def git(folder, *arguments):
+    """Run git as somebody."""
+    who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
+    done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def commit(folder):
+    """Commit everything."""
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "a step")
+
+
+def change(folder, old="total += number", new=SLOW):
+    """Change the program under test."""
+    path = folder / "programs.py"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def worktrees(folder):
+    """Folders that git knows as checkouts of the repository."""
+    return [
+        line for line in git(folder, "worktree", "list", "--porcelain").splitlines() if line.startswith("worktree ")
+    ]
+
+
+def test_a_slowdown_since_a_revision_fails_its_case_and_nothing_is_left(repository):
+    change(repository.path)
+    result = repository.run("--perf-ref", "HEAD")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*test_it[[]20]: step_time_s got worse by +* (*, reference *; interval +* to +*"])
+    result.stdout.no_fnmatch_line("*--perf-update*")
+    assert len(worktrees(repository.path)) == 1
+    run = read(repository.run_files[0])
+    duets = [launch for launch in run.launches if launch.pass_name == "time"]
+    assert {launch.side for launch in duets} == {"reference", "candidate"}
+    assert all(launch.pair is not None and len(launch.metrics["step_time_s"]) >= 20 for launch in duets)
+    assert len({launch.server for launch in duets}) == 4
+    assert run.header["reference"]["commit"] == git(repository.path, "rev-parse", "HEAD")
+
+
+def test_what_did_not_change_is_refused_and_what_changed_for_nothing_passes(repository):
+    result = repository.run("--perf-ref", "HEAD")
+    result.stderr.fnmatch_lines(["ERROR: --perf-ref HEAD: nothing differs between * and the working tree"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    change(repository.path, "total = 0", "total = 0  # from nothing")
+    repository.run("--perf-ref", "HEAD", "-n", "2").assert_outcomes(passed=2)
+    assert len(worktrees(repository.path)) == 1
+
+
+def test_the_references_own_perfgate_is_not_used_and_a_case_that_it_lacks_is_new(repository):
+    stray = repository.path / "perfgate"
+    stray.mkdir()
+    (stray / "__init__.py").write_text("raise RuntimeError('an older one')\n")
+    commit(repository.path)
+    git(repository.path, "rm", "-q", "-r", "perfgate")
+    with (repository.path / "programs.py").open("a") as programs:
+        programs.write("\n\nclass Fresh(Spin):\n    pass\n")
+    repository.write("def test_new(perf):\n    perf(work('Fresh'))", "test_more.py")
+    result = repository.run("--perf-ref", "HEAD", "-k", "20 or new")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*test_new: step_time_s new (the reference cannot run it: crash: *Fresh*"])
+
+
+@pytest.mark.untimed
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--perf-ref", "no-such-branch"], "*--perf-ref is 'no-such-branch'; it is no Python interpreter, *"),
+        (["--perf-ref", "HEAD", "--perf-update", "new"], "*--perf-ref holds two sides against each other and stores*"),
+        (["--perf-ref-python", "python"], "*--perf-ref-python goes with --perf-ref REV*"),
+        (["--perf-ref", "HEAD", "--perf-ref-python", "nowhere"], "*--perf-ref-python is 'nowhere'; *"),
+        (["--perf-budget", "soon"], "*--perf-budget is 'soon'; it must be a time like 90s, 10m or 2h*"),
+    ],
+)
+def test_a_wrong_call_is_one_sentence_before_anything_starts(repository, arguments, message):
+    change(repository.path)
+    result = repository.run(*arguments)
+    result.stderr.fnmatch_lines([message])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert len(worktrees(repository.path)) == 1
+
+
+@pytest.mark.parametrize(("pinned", "built"), [("# nothing", True), ("no-such-package-of-anybody==1.0", False)])
+def test_a_revision_that_pins_other_libraries_gets_an_environment_of_its_own(repository, monkeypatch, pinned, built):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(repository.path.parent / "cache"))
+    (repository.path / "requirements.txt").write_text(f"{pinned}\n")
+    commit(repository.path)
+    (repository.path / "requirements.txt").write_text("# newer\n")
+    result = repository.run("--perf-ref", "HEAD", "-k", "20")
+    if built:
+        result.assert_outcomes(passed=1)
+        python = read(repository.run_files[0]).header["reference"]["python"]
+        assert python != sys.executable
+        assert str(repository.path.parent / "cache") in python
+    else:
+        result.stderr.fnmatch_lines(["*the revision's environment does not build: *no-such-package-of-anybody*"])
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert len(worktrees(repository.path)) == 1
+
+
+def test_a_run_that_is_killed_in_a_duet_leaves_no_worktree_and_no_process(repository):
+    change(repository.path)
+    repository.write("def test_long(perf):\n    perf(work(rounds=20000))", "test_long.py")
+    command = [sys.executable, "-m", "pytest", "perf_tests/test_long.py", "--perf-ref", "HEAD"]
+    marker = f"PERFGATE_TEST={repository.path}"
+    environment = os.environ | {"PERFGATE_TEST": str(repository.path)}
+    run = subprocess.Popen(command, cwd=repository.path, env=environment, stdout=subprocess.DEVNULL)
+    until(lambda: len(worktrees(repository.path)) == 2 and len(processes(marker)) > 6)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    until(lambda: len(worktrees(repository.path)) == 1 and not processes(marker))
+
+
+def processes(marker):
+    """Processes with a variable in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if marker.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def until(condition):
+    """Wait for something that comes soon."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.05)
+
+
+EFFECTS = """
+def test_kept(effect):
+    effect(work(rounds=40), work(rounds=20), step_time_s="< 0.7x", samples_per_s={"cpu": "> 1.5x"})
+
+def test_lost(effect):
+    effect(work(rounds=20), work(rounds=20), step_time_s="< 0.7x")
+
+def test_broken(effect):
+    effect(work(rounds=20), work("CrashInSetup"), step_time_s="< 0.7x")
+
+def test_misspelt(effect):
+    effect(work(), work(), step_time="< 0.7x")
+
+def test_unreadable(effect):
+    effect(work(), work(), step_time_s="faster")
+
+def test_nothing(effect):
+    effect(work(), work())
+"""
+
+
+def test_an_effect_is_kept_or_lost_and_what_is_wrong_is_one_sentence(suite):
+    suite.write(EFFECTS)
+    result = suite.run("-m", "effect", "--perf-update", "new")
+    result.assert_outcomes(passed=1, failed=5)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*test_lost: step_time_s is *x vanilla's, expected < 0.7x (*, vanilla *; interval *x to *x*)",
+            "*test_broken could not be measured: the setting could not be measured: crash: FileNotFoundError: *",
+            "*test_misspelt: effect(): unknown metric 'step_time'; *did you mean step_time_s?)",
+            "*the expected effect on step_time_s is 'faster'; write a ratio such as '< 0.7x'*",
+            "*test_nothing: effect() needs what to expect of a metric, like step_time_s='< 1.4x'",
+        ]
+    )
+    assert not suite.baselines
+
+
+def test_a_budget_of_time_that_is_spent_lists_what_was_left_out(suite):
+    suite.write(CASES + "\n\ndef test_last(perf):\n    perf(work(rounds=4000))")
+    result = suite.run("--perf-budget", "1s")
+    outcomes = result.parseoutcomes()
+    assert outcomes["skipped"] >= 1
+    assert outcomes["passed"] >= 1
+    result.stdout.fnmatch_lines(["*: step_time_s is undecided (not measured: the run's budget of time was spent *"])
+    assert suite.run("--perf-budget", "1s", "--perf-strict").ret == 1
