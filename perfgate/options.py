@@ -35,9 +35,9 @@ class Option:
         return f"perf_{self.name}"
 
 
-DEVICES = ("auto", "cpu", "none")
+DEVICES = ("auto", "cpu", "cuda", "none")
 OPTIONS = (
-    Option("device", "auto", "DEVICE", "where to measure: auto, cpu, or none for the dry run alone", DEVICES),
+    Option("device", "auto", "DEVICE", "where to measure: auto, cpu, cuda, or none for the dry run alone", DEVICES),
     Option("ref", "", "PYTHON", "interpreter to hold this one against; with --perf-device none"),
     Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
     Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
@@ -99,7 +99,8 @@ def read_options(config: pytest.Config) -> Options:
         value = str(config.getini(option.ini) if given is None else given)
         if given is not None or value != option.default:
             named.add(option.name)
-        if option.choices and value not in option.choices and value != option.default:
+        scripted = option.name == "device" and value.startswith("fake:")
+        if option.choices and value not in option.choices and value != option.default and not scripted:
             raise UserError(f"{option.flag} is {value!r}{nearest(value, option.choices)}")
         values[option.name] = value
     if values["update"] == "all" and not values["reason"].strip():
@@ -116,7 +117,7 @@ def read_options(config: pytest.Config) -> Options:
         values["tier"] = unnamed
     strict = config.getoption("--perf-strict")
     return Options(
-        device="cpu" if values["device"] == "auto" else values["device"],
+        device=values["device"],
         tier=values["tier"],
         update=values["update"] or None,
         reason=values["reason"].strip(),

@@ -19,6 +19,7 @@ from perfgate.records.runfile import Writer
 from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
 from perfgate.stage.conductor import Effort, Stage
+from perfgate.stage.devices import Device
 from perfgate.workload import Workload
 
 
@@ -72,6 +73,7 @@ class Session:
         strict: fail where one could not tell.
         update: update mode of this run, if any.
         reference: another interpreter to hold this one against, in place of what is stored.
+        device: to measure on.
     """
 
     def __init__(
@@ -85,13 +87,14 @@ class Session:
         strict: bool,
         update: str | None,
         reference: str | None = None,
+        device: Device | None = None,
     ) -> None:
         self._store = store
         self._portable = portable
         self._writer = Writer(part)
         self._folder = Path(tempfile.mkdtemp(prefix="perfgate-"))
         alone = effort.device == "none"
-        self.stage = Stage(preload, self._folder, effort, servers=1 if alone else 2, reference=reference)
+        self.stage = Stage(preload, self._folder, effort, servers=1 if alone else 2, reference=reference, device=device)
         self._pairs = pairs
         self._strict = strict
         self._update = update
@@ -205,7 +208,8 @@ def with_derived(launch: Launch) -> Launch:
         derived["samples_per_s"] = launch.samples / typical_s
     if launch.tokens:
         derived["tokens_per_s"] = launch.tokens / typical_s
-    return replace(launch, metrics={**launch.metrics, **derived})
+    # What a burst's own clock tells of single steps is better than what follows from bursts.
+    return replace(launch, metrics={**derived, **launch.metrics})
 
 
 def require_workload(value: object) -> Workload:

@@ -12,9 +12,17 @@ from perfgate.actor.devices import Device
 
 
 class Instrument:
-    """Reads one family of metrics. The methods are called in the order in which they stand here."""
+    """Reads one family of metrics. The methods are called in the order in which they stand here.
+
+    Attributes:
+        passes: in which it takes part.
+        by_itself: whether it takes part only in steps of its own, after those that are timed.
+        steps: how many steps lie between ``begin_step`` and ``end_step``: more than one in a burst.
+    """
 
     passes: frozenset[str] = frozenset()
+    by_itself = False
+    steps = 1
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -26,10 +34,10 @@ class Instrument:
         """Called with the program, before its first step."""
 
     def begin_step(self) -> None:
-        """Called as the last thing before a step."""
+        """Called as the last thing before a step, or before the first one of a burst."""
 
-    def end_step(self) -> dict[str, float]:
-        """Called as the first thing after a step; returns this step's metrics."""
+    def end_step(self) -> dict[str, Any]:
+        """Called as the first thing after a step or burst; returns the metrics of a step, the mean one of a burst."""
         return {}
 
     def finish(self) -> dict[str, Any]:
