@@ -43,6 +43,7 @@ class Fake:
     torch_device = "cpu"
 
     def __init__(self, script: str, uuid: str, pass_name: str) -> None:
+        self.uuid = uuid
         path = Path(script)
         device = next(device for device in json.loads(path.read_text())["devices"] if device["uuid"] == uuid)
         self._state_path = path.with_name(f"{path.name}.{uuid}.state")

@@ -31,13 +31,14 @@ class Fake:
         self._pids_visible = pids_visible
 
     def status(self) -> Status:
-        """What the fake device last told its driver; processes that have ended are gone from its list."""
+        """What the fake device last told its driver; who else is on it leaves together with the actor."""
         state = json.loads(self._state.read_text()) if self._state.exists() else {}
-        pids = {pid for pid in state.get("pids", ()) if Path(f"/proc/{pid}").exists()}
+        actors = {pid for pid in state.get("pids", ()) if Path(f"/proc/{pid}").exists()}
+        pids = actors | set(state.get("foreign", ())) if actors else actors
         return Status(
             slowdown_ns=state.get("slowdown_ns", {}),
             energy_j=state.get("energy_j", 0.0),
-            pids=frozenset(pids | set(state.get("foreign", ()))) if self._pids_visible else frozenset(),
+            pids=frozenset(pids if self._pids_visible else ()),
         )
 
 
