@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from perfgate.actor import instruments
 from perfgate.actor.devices.cpu import Cpu
 from perfgate.actor.instruments.clock import Clock
 from perfgate.actor.instruments.kernels import covered
@@ -122,7 +123,7 @@ def smi(tmp_path, monkeypatch):
 def test_a_gpu_is_identified_and_watched_through_nvidia_smi(smi):
     code = (
         "from perfgate.stage.devices import find_device\n"
-        "first, second = (find_device('auto', worker) for worker in (0, 3))\n"
+        "first, second = (find_device('cuda', worker) for worker in (0, 3))\n"
         "print(first.machine.name, first.uuid, second.uuid, first.kind)\n"
         "status = first.status()\n"
         "print(sorted(status.slowdown_ns.items()), status.power_w, status.clock_mhz, sorted(status.pids))\n"
@@ -265,6 +266,10 @@ def test_a_crash_stays_a_crash_whatever_the_clocks_did():
     assert (judged.invalid, judged.fault) == ("crash: it fell over", True)
 
 
+def test_the_clock_is_read_closest_to_the_step():
+    assert [type(found).__name__ for found in instruments.for_pass("time", Cpu(1))][-1] == "Clock"
+
+
 def test_a_burst_has_four_steps_and_a_tenth_of_a_second():
     assert [burst_steps(step_s) for step_s in (1.0, 0.03, 0.025, 0.004)] == [4, 4, 4, 25]
 
@@ -316,11 +321,11 @@ def talk():
     ends = [os.pipe(), os.pipe()]
     device = Counted()
     phases = Phases()
-    instruments = [Clock(device), StepPhases(device)]
-    for instrument in instruments:
+    active = [Clock(device), StepPhases(device)]
+    for instrument in active:
         instrument.built(Stub(phases))
     stage = Channel(ends[1][0], ends[0][1])
-    pace = Pace(Channel(ends[0][0], ends[1][1]), instruments, device)
+    pace = Pace(Channel(ends[0][0], ends[1][1]), active, device)
     yield SimpleNamespace(stage=stage, pace=pace, device=device, phases=phases)
     stage.close()
 

@@ -16,11 +16,13 @@ class Instrument:
 
     Attributes:
         passes: in which it takes part.
+        innermost: whether it begins last and ends first, so that the others' work is not in what it reads.
         by_itself: whether it takes part only in steps of its own, after those that are timed.
         steps: how many steps lie between ``begin_step`` and ``end_step``: more than one in a burst.
     """
 
     passes: frozenset[str] = frozenset()
+    innermost = False
     by_itself = False
     steps = 1
 
@@ -50,7 +52,8 @@ class Instrument:
 
 
 def for_pass(name: str, device: Device) -> list[Instrument]:
-    """Build the instruments of one pass, in alphabetical order of their modules."""
+    """Build the instruments of one pass, in alphabetical order of their modules, the innermost ones last."""
     modules = sorted(module.name for module in pkgutil.iter_modules(__path__))
     classes = [importlib.import_module(f"{__name__}.{module}").INSTRUMENT for module in modules]
-    return [cls(device) for cls in classes if name in cls.passes]
+    chosen = [cls for cls in classes if name in cls.passes]
+    return [cls(device) for cls in sorted(chosen, key=lambda cls: cls.innermost)]

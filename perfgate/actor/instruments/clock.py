@@ -13,6 +13,7 @@ class Clock(Instrument):
     """
 
     passes = frozenset({"time", "yardstick"})
+    innermost = True
 
     def __init__(self, device: Device) -> None:
         super().__init__(device)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from perfgate.errors import UserError
 from perfgate.records.machine import Machine, this_machine
+from perfgate.records.provenance import software
 
 FAKE = "fake:"
 
@@ -78,7 +79,8 @@ def find_device(wanted: str, worker: int = 0) -> Device:
     """The device that a process is to measure on.
 
     Args:
-        wanted: ``auto``, ``cpu``, ``cuda``, ``none``, or ``fake:`` and a script.
+        wanted: ``auto``, ``cpu``, ``cuda``, ``none``, or ``fake:`` and a script; ``auto`` is a GPU where the driver
+            shows one and torch is no build for CPUs.
         worker: number of this process among xdist's workers; they share out the devices that the caller sees.
 
     Raises:
@@ -88,7 +90,7 @@ def find_device(wanted: str, worker: int = 0) -> Device:
         from perfgate.stage.devices.fake import fake_devices
 
         found: Sequence[Device] = fake_devices(wanted.removeprefix(FAKE))
-    elif wanted in ("auto", "cuda"):
+    elif wanted == "cuda" or (wanted == "auto" and "+cpu" not in software().get("torch", "")):
         from perfgate.stage.devices.cuda import cuda_devices
 
         found = cuda_devices(required=wanted == "cuda")
