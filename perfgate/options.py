@@ -36,9 +36,9 @@ class Option:
         return f"perf_{self.name.replace('-', '_')}"
 
 
-DEVICES = ("auto", "cpu", "none")
+DEVICES = ("auto", "cpu", "cuda", "none")
 OPTIONS = (
-    Option("device", "auto", "DEVICE", "where to measure: auto, cpu, or none for the dry run alone", DEVICES),
+    Option("device", "auto", "DEVICE", "where to measure: auto, cpu, cuda, or none for the dry run alone", DEVICES),
     Option("ref", "", "REV|PYTHON", "git revision or interpreter to hold this code against, in place of baselines"),
     Option("ref-python", "", "PYTHON", "interpreter that the revision runs under"),
     Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
@@ -108,7 +108,8 @@ def read_options(config: pytest.Config) -> Options:
         value = str(config.getini(option.ini) if given is None else given)
         if given is not None or value != option.default:
             named.add(option.name)
-        if option.choices and value not in option.choices and value != option.default:
+        scripted = option.name == "device" and value.startswith("fake:")
+        if option.choices and value not in option.choices and value != option.default and not scripted:
             raise UserError(f"{option.flag} is {value!r}{nearest(value, option.choices)}")
         values[option.name] = value
     if values["update"] == "all" and not values["reason"].strip():
@@ -124,7 +125,7 @@ def read_options(config: pytest.Config) -> Options:
         values["tier"] = unnamed
     strict = config.getoption("--perf-strict")
     return Options(
-        device="cpu" if values["device"] == "auto" else values["device"],
+        device=values["device"],
         tier=values["tier"],
         update=values["update"] or None,
         reason=values["reason"].strip(),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from perfgate.records.store import Store
     from perfgate.reference import Reference
     from perfgate.session import Result, Session
+    from perfgate.stage.devices import Device
     from perfgate.trial import Rules
 
 PROGRAMS = {
@@ -57,15 +59,28 @@ class Run:
         self.run_id: str = worker["perf_run_id"] if worker else f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         self.output = config.rootpath / options.output
         self._stack = ExitStack()
+        if options.device not in ("auto", "cpu", "none"):
+            # What is named must be there; what is found out by itself is looked for when first needed.
+            self.device  # noqa: B018
+
+    @cached_property
+    def device(self) -> "Device":
+        """What this process measures on; xdist's workers share out what the caller sees."""
+        from perfgate.stage.devices import find_device
+
+        return find_device(self.options.device, int(self.worker.removeprefix("gw")) if self.worker else 0)
+
+    @property
+    def _kind(self) -> str:
+        return "none" if self.options.device == "none" else self.device.kind
 
     # -- what cases ask for ------------------------------------------------------------------------------------------
 
     def headline(self) -> str:
         """Machine, tier and baselines, for the header."""
-        from perfgate.records.machine import this_machine
         from perfgate.records.portable import pair_of
 
-        where = f"machine {this_machine().name}"
+        where = f"machine {self.device.machine.name}"
         if self.options.device == "none":
             where = f"no device, {pair_of(software())}"
         if self.options.reference:
@@ -111,8 +126,8 @@ class Run:
 
     def _here(self, expected: Mapping[str, Any]) -> dict[str, Any]:
         """What is expected on this device, where a mapping says it for each."""
-        device = "cpu" if self.options.device == "none" else self.options.device
-        return {name: text.get(device) if isinstance(text, Mapping) else text for name, text in expected.items()}
+        kind = "cpu" if self._kind == "none" else self._kind
+        return {name: text.get(kind) if isinstance(text, Mapping) else text for name, text in expected.items()}
 
     def _case(self, item: pytest.Item, accept: str | None, tolerances: Mapping[str, float]) -> "Case":
         from perfgate.account import Case
@@ -135,7 +150,8 @@ class Run:
 
     def _again(self, nodeid: str, tier: str) -> str:
         """The command that measures one case as it was measured here."""
-        options = [f"--perf-device {self.options.device}"] if self.options.device == "none" else []
+        device = self.options.device
+        options = [] if device in ("auto", "cpu") else [f"--perf-device {shlex.quote(device)}"]
         if TIERS.index(tier) > TIERS.index(self.options.default_tier):
             options.append(f"--perf-tier {self.options.tier}")
         return " ".join([command(), shlex.quote(nodeid), *options])
@@ -161,7 +177,6 @@ class Run:
 
     def _open(self) -> "Session":
         if self._session is None:
-            from perfgate.records.machine import this_machine
             from perfgate.records.portable import PortableStore, pair_of
             from perfgate.records.store import Store, open_root
             from perfgate.session import Session
@@ -171,10 +186,10 @@ class Run:
             root = self._stack.enter_context(open_root(options.baselines, self.config.rootpath))
             folder = self._stack.enter_context(TemporaryDirectory(prefix="perfgate-", ignore_cleanup_errors=True))
             part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
-            effort = Effort(launches=options.launches, timeout_s=options.timeout_s, device=options.device)
-            servers = 1 if options.device == "none" else 2
-            stage = Stage(self._preload, Path(folder), effort, servers, self.reference)
-            store = Store(root, this_machine().name)
+            effort = Effort(launches=options.launches, timeout_s=options.timeout_s, device=self._kind)
+            servers = 1 if self._kind == "none" else 2
+            stage = Stage(self._preload, Path(folder), effort, servers, self.reference, self.device)
+            store = Store(root, self.device.machine.name)
             portable = PortableStore(root, pair_of(software()))
             self._session = Session(store, portable, part, stage, self._rules(store))
         return self._session
@@ -232,7 +247,6 @@ class Run:
 
     def _check(self) -> None:
         """Find out before the first case what would make the whole run useless."""
-        from perfgate.records.machine import this_machine
         from perfgate.records.portable import PortableStore, pair_of
         from perfgate.records.store import Store
 
@@ -240,7 +254,7 @@ class Run:
         if options.update:
             root = self.config.rootpath / options.baselines
             alone = options.device == "none"
-            store = PortableStore(root, pair_of(software())) if alone else Store(root, this_machine().name)
+            store = PortableStore(root, pair_of(software())) if alone else Store(root, self.device.machine.name)
             store.check_writable()
 
     @pytest.hookimpl(optionalhook=True)
@@ -313,14 +327,13 @@ class Run:
 
     def _finish(self) -> None:
         from perfgate.records import runfile
-        from perfgate.records.machine import this_machine
         from perfgate.records.portable import pair_of
 
         parts = sorted(self.output.glob(f"{self.run_id}.*.part"))
         if not parts:
             return
         commit, dirty = git_state(self.config.rootpath)
-        machine: dict[str, Any] = this_machine().to_json()
+        machine: dict[str, Any] = self.device.machine.to_json()
         if self.options.device == "none":
             machine = {"name": f"portable/{pair_of(software())}", "device": "none"}
         header = {
@@ -331,7 +344,7 @@ class Run:
             "dirty": dirty,
             "machine": machine,
             "software": software(),
-            "options": self.options.to_json(),
+            "options": self.options.to_json() | {"device": self._kind},
             **({"reference": self.reference.to_json()} if self.reference else {}),
         }
         runfile.merge(self.path, header, parts)

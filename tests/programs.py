@@ -126,3 +126,15 @@ class Descriptors(Spin):
             except OSError:
                 continue
         Path(target).write_text(json.dumps(found))
+
+
+class Witness(Spin):
+    """Writes down which process took a step on which device, and when."""
+
+    def __init__(self, device, target):
+        super().__init__(device, rounds=1)
+        self.uuid, self.target = device.uuid, target
+
+    def step(self):
+        with Path(self.target).open("a") as file:
+            file.write(json.dumps([self.uuid, os.getpid(), time.monotonic()]) + "\n")

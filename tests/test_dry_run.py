@@ -90,7 +90,7 @@ class SecondStep:
 def stepped(workload):
     """The tracker of a real step: the program's second one, when the optimizer's state is there."""
     if workload.sha256 not in STEPS:
-        program = program_of(workload)(device=open_device("cpu", None, 1), **workload.params)
+        program = program_of(workload)(device=open_device({"kind": "cpu"}, "time", None, 1), **workload.params)
         pace = SecondStep()
         pace.tracker.watch(program.network)
         with pace.watching, pytest.MonkeyPatch.context() as patch, contextlib.suppress(Done):

@@ -159,6 +159,22 @@ def test_the_training_step_holds_weights_gradients_and_optimizer_state(run):
     assert peak(run, "test_training[gpt2]") > 16 * parameters
 
 
+@pytest.mark.parametrize(
+    "case", ["test_training[gpt2]", "test_accumulation[8-trainer]", "test_accumulation[8-accelerate]"]
+)
+def test_training_tells_its_phases_and_they_lie_within_a_step(run, case):
+    for launch in launches(run, case, "time"):
+        phases = {name: launch.value(f"{name}_s") for name in ("data_wait", "forward", "backward", "optimizer")}
+        assert all(seconds > 0 for seconds in phases.values())
+        assert sum(phases.values()) < 3 * launch.value("step_time_s")
+        assert 0 < launch.value("data_wait_share") < 1
+
+
+def test_what_has_no_phases_tells_none(run):
+    for launch in launches(run, "test_generation[gpt2]", "time"):
+        assert not {"forward_s", "data_wait_share"} & set(launch.metrics)
+
+
 def test_a_loss_that_is_not_finite_is_invalid(run):
     found = run.by_case()["test_models.py::test_not_finite"]
     measured = {launch.invalid for launch in found if launch.pass_name != "dry"}

@@ -1,5 +1,6 @@
 """The actor's side of the tokens: a program asks for the next step here and hands in what came of it."""
 
+import statistics
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +19,11 @@ class NotFinite(ArithmeticError):  # noqa: N818  named as the stage names the re
 
 
 class Pace:
-    """Waits for tokens, and measures what happens between ``begin`` and ``end``."""
+    """Waits for tokens, and measures what happens between ``begin`` and ``end``.
+
+    A token buys one step or, where work is handed over and done later, a burst: some steps to discard, then ``steps``
+    without waiting in between, and one wait at the end. The program calls ``begin`` and ``end`` around each step alike.
+    """
 
     def __init__(self, channel: Channel, instruments: list[Instrument], device: Device, slowdown: float = 0.0) -> None:
         self._channel = channel
@@ -26,13 +31,18 @@ class Pace:
         self._device = device
         self._slowdown = slowdown
         self._began_s = 0.0
+        self._active: list[Instrument] = []
+        self._steps = self._left = self._discard = 0
+        self._told: list[Mapping[str, float]] = []
 
     def begin(self) -> None:
-        """Block until the stage allows a step, then start the instruments.
+        """Block until the stage allows a step, then start the instruments; within a burst go straight on.
 
         Raises:
             Done: there will be no further step.
         """
+        if self._left:
+            return
         message = self._channel.receive()
         if message is None:
             raise Done
@@ -44,33 +54,60 @@ class Pace:
                 findings |= instrument.findings()
             self._channel.send({"metrics": metrics, "findings": findings})
             raise Done
+        self._steps = self._left = message.get("steps", 1)
+        self._discard = message.get("discard", 0)
+        by_itself = message.get("by_itself", False)
+        self._active = [instrument for instrument in self._instruments if instrument.by_itself == by_itself]
+        if not self._discard:
+            self._start()
+
+    def _start(self) -> None:
         self._device.synchronize()
-        for instrument in self._instruments:
+        for instrument in self._active:
+            instrument.steps = self._steps
+        self._device.begin_burst()
+        for instrument in self._active:
             instrument.begin_step()
         self._began_s = time.perf_counter()
 
     def end(self, outcome: Any = None, metrics: Mapping[str, float] | None = None) -> None:
-        """Stop the instruments and report the step.
+        """Report the step, or the burst when it is over.
 
         Args:
             outcome: tensor, or list of tensors, that must be finite (the loss or the logits), or a function that
-                returns such, called when the step's time is over; ``None`` where there is nothing to check.
+                returns such, called when the step's time is over; ``None`` where there is nothing to check. Of a burst
+                the last step's is looked at.
             metrics: what the program itself measured in this step.
 
         Raises:
             NotFinite: the outcome holds NaN or infinity.
         """
+        self._device.stepped()
+        if self._discard:
+            self._discard -= 1
+            if not self._discard:
+                self._start()
+            return
+        self._left -= 1
+        if self._left:
+            if metrics:
+                self._told.append(metrics)
+            return
         self._device.synchronize()
         if self._slowdown:
             self._spin()
-        measured: dict[str, float] = {}
-        for instrument in reversed(self._instruments):
+        measured: dict[str, Any] = {}
+        for instrument in reversed(self._active):
             measured |= instrument.end_step()
         found = outcome() if callable(outcome) else outcome
         for tensor in found if isinstance(found, list) else [found]:
             if tensor is not None and not bool(tensor.isfinite().all()):
                 raise NotFinite("the step's loss or logits are not finite")
-        self._channel.send({"metrics": measured | dict(metrics or {})})
+        self._channel.send({"metrics": measured | self._means(metrics)})
+
+    def _means(self, last: Mapping[str, float] | None) -> dict[str, float]:
+        told, self._told = [*self._told, *([last] if last else [])], []
+        return {name: statistics.fmean(row[name] for row in told) for name in (told[0] if told else ())}
 
     def _spin(self) -> None:
         """Be slower than the program is, by the share that was asked for."""

@@ -38,6 +38,28 @@ def main(server: int, token_fd: int, reply_fd: int, output: str) -> NoReturn:
         os._exit(code)
 
 
+def start_afresh(server: int, token_fd: int, reply_fd: int, output: str) -> NoReturn:
+    """Become a fresh interpreter, where a fork does not reach the device; it speaks over the same pipes."""
+    for fd in (token_fd, reply_fd):
+        os.set_inheritable(fd, True)
+    program = [sys.executable, "-m", __name__, str(server), str(token_fd), str(reply_fd), output]
+    try:
+        os.execv(sys.executable, program)
+    finally:
+        os._exit(1)
+
+
+def prove(server: int, reason_fd: int, device: dict[str, Any], compiled: bool) -> NoReturn:
+    """Run in a throw-away child: write why it does not reach the device, or nothing."""
+    try:
+        die_with(server)
+        devices.open_device(device, "proof", None, 1).prove(compiled)
+    except BaseException as error:
+        os.write(reason_fd, first_line(error).encode())
+    finally:
+        os._exit(0)
+
+
 def isolate(server: int, token_fd: int, reply_fd: int, output: str) -> None:
     """Own process group, own output file, and no descriptor but the two pipes; end when the server ends."""
     os.setsid()
@@ -84,7 +106,7 @@ def perform(channel: Channel) -> int:
         if order["pass"] == "dry":
             channel.send(dry_answer(build, order))
             return 0
-        device = devices.open_device(order["device"], order["core"], order["threads"])
+        device = devices.open_device(order["device"], order["pass"], order["cores"], order["threads"])
         active = instruments.for_pass(order["pass"], device)
         for instrument in active:
             instrument.start()
@@ -94,7 +116,8 @@ def perform(channel: Channel) -> int:
         for instrument in active:
             instrument.built(program)
         gc.collect()
-        channel.send({"ready": {"setup_s": setup_s, "samples": program.samples, "tokens": program.tokens}})
+        ready = {"setup_s": setup_s, "samples": program.samples, "tokens": program.tokens}
+        channel.send({"ready": ready | {"phases": program.phases is not None}})
         program.drive(Pace(channel, active, device, order.get("slowdown", 0.0)))
     except Done:
         return 0
@@ -139,3 +162,7 @@ def first_line(error: BaseException) -> str:
     """The exception's type and the first line of its message."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

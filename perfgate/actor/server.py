@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 from perfgate.actor import process
 
 REAP_GRACE_S = 2.0
+PROOF_S = 60.0
 MESSAGE_BYTES = 1 << 16
 
 
@@ -38,8 +40,7 @@ class Server:
                 if not data:
                     return
                 request = json.loads(data)
-                answer = self.launch(request, fds) if request["op"] == "launch" else self.reap(request["pid"])
-                self.answer(answer)
+                self.answer(self.perform(request, fds))
         finally:
             for pid in tuple(self.children):
                 kill_group(pid)
@@ -48,16 +49,45 @@ class Server:
         """Write one line to the stage."""
         self.control.sendall(json.dumps(message).encode() + b"\n")
 
+    def perform(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Do what a request asks for; returns the answer."""
+        if request["op"] == "launch":
+            return self.launch(request, fds)
+        if request["op"] == "prove":
+            return self.prove(request)
+        return self.reap(request["pid"])
+
     def launch(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        """Fork an actor that owns the two pipe ends; returns its process id."""
+        """Fork an actor that owns the two pipe ends, or start one afresh; returns its process id."""
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
+            if request.get("spawn"):
+                process.start_afresh(parent, fds[0], fds[1], request["output"])
             process.main(parent, fds[0], fds[1], request["output"])
         for fd in fds:
             os.close(fd)
         self.children.add(pid)
         return {"pid": pid}
+
+    def prove(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Find out in a throw-away child whether a fork reaches the device; returns why not, or nothing."""
+        parent = os.getpid()
+        read_fd, write_fd = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(read_fd)
+            process.prove(parent, write_fd, request["device"], request["compiled"])
+        os.close(write_fd)
+        with os.fdopen(read_fd, "rb") as pipe:
+            ended = select.select([pipe], [], [], PROOF_S)[0]
+            reason = pipe.read().decode(errors="replace") if ended else f"no answer within {PROOF_S:g} s"
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        if not reason and ended and os.waitstatus_to_exitcode(status) not in (0, -signal.SIGKILL):
+            reason = f"the child ended with status {os.waitstatus_to_exitcode(status)}"
+        return {"reason": reason}
 
     def reap(self, pid: int) -> dict[str, Any]:
         """Wait a moment for an actor to end, then end it and all that it started; returns its wait status."""

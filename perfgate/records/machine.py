@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -14,14 +15,15 @@ CPU_KEYS = ("vendor_id", "cpu family", "model", "model name")
 
 @dataclass(frozen=True)
 class Machine:
-    """A CPU machine: model, number of usable processors, memory.
+    """A CPU machine: model, number of usable processors, memory; or a GPU in it.
 
     Attributes:
         name: slug of all the others, and the name of the folder that holds the machine's baselines.
-        device: ``cpu``.
+        device: ``cpu`` or ``cuda``.
         cpu: model as the kernel names it, with family and model number, since some hypervisors hide the name.
         cpus: processors that this process may use.
         memory_gib: whole GiB.
+        gpu: what identifies the GPU; its host is then no part of the name.
     """
 
     name: str
@@ -29,10 +31,11 @@ class Machine:
     cpu: str
     cpus: int
     memory_gib: int
+    gpu: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As the run file's first line and the baseline files hold it."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @cache

@@ -68,7 +68,7 @@ class Metric:
             return f"{value / size:.4g} {unit}"
         if self.kind == "exact":
             return f"{value:.0f}"
-        return f"{value:.4g}{'/s' if self.unit == '1/s' else ''}"
+        return f"{value:.4g}{'/s' if self.unit == '1/s' else f' {self.unit}' if self.unit else ''}"
 
     @property
     def tolerance(self) -> float:
@@ -103,6 +103,23 @@ METRICS = {
         Metric("step_time_p95_s", "s", "reported"),
         Metric("process_time_s", "s", "reported"),
         Metric("peak_rss_bytes", "bytes", "reported"),
+        Metric("device_time_s", "s", "reported"),
+        Metric("device_busy_s", "s", "reported"),
+        Metric("host_bound_share", "", "reported"),
+        Metric("forward_s", "s", "reported"),
+        Metric("backward_s", "s", "reported"),
+        Metric("optimizer_s", "s", "reported"),
+        Metric("data_wait_s", "s", "reported"),
+        Metric("data_wait_share", "", "reported"),
+        Metric("energy_j", "J", "reported"),
+        Metric("power_w", "W", "reported"),
+        Metric("clock_mhz", "MHz", "reported", higher_is_better=True),
+        Metric("peak_requested_bytes", "bytes", "reported"),
+        Metric("peak_reserved_bytes", "bytes", "reported"),
+        Metric("peak_pinned_bytes", "bytes", "reported"),
+        Metric("non_torch_memory_bytes", "bytes", "reported"),
+        Metric("allocation_retries", "", "reported"),
+        Metric("out_of_memory_errors", "", "reported"),
         Metric("setup_s", "s", "reported"),
         Metric("first_step_s", "s", "reported"),
     )

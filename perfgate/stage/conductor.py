@@ -1,6 +1,5 @@
 """The stage: starts actors, gives them steps, and runs the passes of a case in their order."""
 
-import os
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,11 +9,14 @@ from typing import Any
 
 from perfgate.records.launch import Launch, Side
 from perfgate.reference import Reference
+from perfgate.stage import bursts
 from perfgate.stage.actor import Actor
+from perfgate.stage.devices import Cpu, Device
 from perfgate.stage.locks import DeviceLock
-from perfgate.stage.passes import YARDSTICK, counters_launch, dry_launch, memory_launch, timed_launch
+from perfgate.stage.passes import FEW_STEPS, YARDSTICK, counters_launch, dry_launch, memory_launch, timed_launch
 from perfgate.stage.pool import Pool
 from perfgate.stage.server import Server
+from perfgate.stage.watch import Watch
 from perfgate.workload import Workload
 
 MAX_RELAUNCHES = 2
@@ -29,7 +31,7 @@ class Effort:
         memory_launches: launches of the memory pass, which must agree.
         steps_s: time to fill with timed steps, within the two bounds on their number.
         timeout_s: the longest that set-up or one step may take.
-        device: ``cpu``, or ``none`` for the dry run alone.
+        device: the kind of the stage's device, or ``none`` for the dry run alone.
     """
 
     launches: int = 3
@@ -59,7 +61,6 @@ class Pass:
 
 COUNTERS = Pass("counters", "counters launch", counters_launch)
 MEMORY = Pass("memory", "memory launch", memory_launch)
-TIMED = Pass("time", "launch", timed_launch)
 UNTIMED = ("dry", COUNTERS.name, MEMORY.name)
 
 
@@ -89,18 +90,30 @@ class Stage:
         effort: how much to measure.
         servers: size of the pool.
         reference: what to hold this code against.
+        device: to measure on.
     """
 
     def __init__(
-        self, preload: Sequence[str], folder: Path, effort: Effort, servers: int = 2, reference: Reference | None = None
+        self,
+        preload: Sequence[str],
+        folder: Path,
+        effort: Effort,
+        servers: int = 2,
+        reference: Reference | None = None,
+        device: Device | None = None,
     ) -> None:
         self.effort = effort
         self.timesheet = Timesheet()
         self.pool = Pool(preload, folder, servers)
         programs = [module for module in preload if not YARDSTICK.program.startswith(f"{module}:")]
         self.reference = Pool(programs, folder, servers, reference, "reference") if reference else None
-        self.lock = DeviceLock("cpu")
-        self.core = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+        self.device: Device = device or Cpu()
+        self.lock = DeviceLock(self.device.uuid)
+        cores = self.device.cores
+        # On the actors' core the stage has no other processor to wake; among several cores it stays out of the way.
+        self.core = cores[0] if cores and not self.device.bursts else None
+        self._actors: set[int] = set()
+        self._watch = Watch(self.device, self._actors)
 
     def start(self) -> None:
         """Start the servers, if they are not up yet.
@@ -130,7 +143,8 @@ class Stage:
         launches = self.alone(case, workload, progress)
         if self.effort.device == "none" or spoilt(launches):
             return launches
-        return launches + self._series(case, workload, TIMED, self.effort.launches, progress)
+        timed = Pass("time", "launch", bursts.timed_launch if self.device.bursts else timed_launch)
+        return bursts.with_host_share(launches + self._series(case, workload, timed, self.effort.launches, progress))
 
     def alone(
         self,
@@ -195,12 +209,28 @@ class Stage:
                 return launches
             progress(f"{launched.word} {valid + 1} of {wanted}")
             launch = launched.run(self, case, workload, (pool or self.pool).next(), len(launches))
-            launches.append(replace(launch, side=side))
+            launches.append(self.judged(replace(launch, side=side)))
 
-    def step(self, actor: Actor) -> dict[str, float]:
-        """Let the case's actor take a step; returns what it measured."""
-        metrics: dict[str, float] = self.ask(actor, {"steps": 1})["metrics"]
+    def judged(self, launch: Launch) -> Launch:
+        """The launch that has just ended, with what was seen of the device; rejected if something disturbed it."""
+        return self._watch.judge(launch)
+
+    def step(self, actor: Actor, steps: int = 1, **more: Any) -> dict[str, Any]:
+        """Let the case's actor take a step, or a burst of them; returns what it measured.
+
+        Of a burst the first step is taken on top and left out: it pays for the switch.
+        """
+        burst = {"discard": 1} if steps > 1 else {}
+        metrics: dict[str, Any] = self.ask(actor, {"steps": steps, **burst, **more})["metrics"]
+        self._watch.look()
         return metrics
+
+    def phases(self, actor: Actor, ready: dict[str, Any]) -> dict[str, list[float]]:
+        """The phases of a few steps of their own, after those that are timed; nothing where the program tells none."""
+        if not ready["phases"]:
+            return {}
+        rows = [self.step(actor, by_itself=True) for _ in range(FEW_STEPS)]
+        return {name: [row[name] for row in rows if name in row] for name in rows[0]}
 
     def step_yardstick(self, actor: Actor) -> dict[str, float]:
         """Let the yardstick take a step."""
@@ -221,17 +251,22 @@ class Stage:
     ) -> Iterator[tuple[Actor, dict[str, Any]]]:
         """A launched actor whose program is built, and what it said of itself."""
         begin = time.perf_counter()
-        actor = server.launch()
+        unreached = self.unreached(workload)
+        actor = server.launch(spawn=bool(unreached))
+        self._actors.add(actor.pid)
         try:
             order = {
                 "workload": workload.spec,
                 "pass": pass_name,
-                "device": "cpu",
-                "core": None if pass_name == "memory" else self.core,
+                "device": self.device.order,
+                "cores": None if pass_name == "memory" else self.device.cores,
                 "threads": self.effort.threads,
                 "slowdown": slowdown,
             }
             ready = actor.ask(order, self.effort.timeout_s)["ready"]
+            ready["launched"] = (
+                {"launched": "spawned", "why_spawned": unreached} if unreached else {"launched": "forked"}
+            )
             took = time.perf_counter() - begin
             self.timesheet.fork_s.append(took - ready["setup_s"])
             self.timesheet.programs_s += ready["setup_s"] if workload is not YARDSTICK else 0.0
@@ -239,9 +274,24 @@ class Stage:
         finally:
             actor.close(kill=True)
 
+    def unreached(self, workload: Workload) -> str:
+        """Why an actor needs a fresh interpreter: a fork does not reach the device; empty where it does."""
+        if not self.device.bursts:
+            return ""
+        compiled = workload.params.get("compile", "off") != "off"
+        return self.pool.unreached(self.device.order, compiled)
+
+    def untimed(self) -> Any:
+        """The lock for a pass that takes no time: on a GPU nobody else may take its memory meanwhile."""
+        return self.lock.exclusive() if self.device.bursts else self.lock.shared()
+
     @contextmanager
     def held(self, lock: Any) -> Iterator[None]:
         begin = time.perf_counter()
         with lock:
             self.timesheet.waiting_s += time.perf_counter() - begin
-            yield
+            self._watch = Watch(self.device, self._actors)
+            try:
+                yield
+            finally:
+                self._watch.look(at_once=True)

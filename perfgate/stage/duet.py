@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfgate.records.launch import Launch, Side
-from perfgate.stage.actor import LaunchFailed
+from perfgate.stage.actor import Actor, LaunchFailed
+from perfgate.stage.bursts import burst_steps
 from perfgate.stage.passes import WARMUP_STEPS, columns, completed, failed, on_core
 from perfgate.stage.pool import Pool
 from perfgate.stage.server import Server
@@ -98,10 +99,11 @@ def together(
                 )
             warm_s = [0.0, 0.0]
             for at_work in order:
-                warm_s[at_work] = min(stage.step(actors[at_work])["step_time_s"] for _ in range(WARMUP_STEPS))
-            for _ in range(count_steps(sum(warm_s))):
+                warm_s[at_work] = warmed_up(stage, actors[at_work])
+            steps = steps_of_token(stage, max(warm_s))
+            for _ in range(count_steps(steps * sum(warm_s))):
                 for at_work in order:
-                    rows[at_work].append(stage.step(actors[at_work]))
+                    rows[at_work].append(taken(stage, actors[at_work], steps))
         except LaunchFailed as failure:
             partner = f"{parts[at_work].side} ended: {failure.reason}"
             return [
@@ -109,7 +111,7 @@ def together(
                 for index, start in enumerate(starts)
             ]
     done = [completed(starts[index], columns(rows[index]), ready[index], starts[index].details) for index in (0, 1)]
-    return undisturbed(done)
+    return undisturbed([stage.judged(launch) for launch in done])
 
 
 def apart(
@@ -123,14 +125,30 @@ def apart(
         with stage.held(stage.lock.exclusive()), on_core(stage.core):
             try:
                 with stage.actor(servers[index], part.workload, "time", part.slowdown) as (actor, ready):
-                    warm_s = min(stage.step(actor)["step_time_s"] for _ in range(WARMUP_STEPS))
-                    rows = [stage.step(actor) for _ in range(count_steps(2 * warm_s))]
+                    warm_s = warmed_up(stage, actor)
+                    steps = steps_of_token(stage, warm_s)
+                    rows = [taken(stage, actor, steps) for _ in range(count_steps(2 * steps * warm_s))]
             except LaunchFailed as failure:
                 launches[index] = failed(starts[index], failure)
                 launches[1 - index] = starts[1 - index].rejected(f"{part.side} ended: {failure.reason}")
                 return launches
-        launches[index] = completed(starts[index], columns(rows), ready, starts[index].details)
-    return launches
+        launches[index] = stage.judged(completed(starts[index], columns(rows), ready, starts[index].details))
+    return both_or_none(launches)
+
+
+def warmed_up(stage: "Stage", actor: Actor) -> float:
+    """Take the first steps; returns the shortest, in seconds."""
+    return min(float(stage.step(actor)["step_time_s"]) for _ in range(WARMUP_STEPS))
+
+
+def steps_of_token(stage: "Stage", step_s: float) -> int:
+    """How many steps a token buys: a burst where the device does its work later."""
+    return burst_steps(step_s) if stage.device.bursts else 1
+
+
+def taken(stage: "Stage", actor: Actor, steps: int) -> dict[str, float]:
+    """What one token brought, a number for each metric."""
+    return {name: value for name, value in stage.step(actor, steps).items() if not isinstance(value, list)}
 
 
 def begun(
@@ -155,15 +173,15 @@ def begun(
 
 
 def count_steps(pair_s: float) -> int:
-    """How many steps a side, where one step of each takes this long."""
+    """How many tokens a side, where what one of each buys takes this long."""
     return min(max(math.ceil(FILLED_S / max(pair_s, 1e-6)), MIN_STEPS), MAX_STEPS)
 
 
 def undisturbed(launches: list[Launch]) -> list[Launch]:
     """Reject both launches where something else had the core, or where their ratio still drifts when they end."""
-    reason = ""
+    reason = next((launch.invalid for launch in launches if launch.invalid), "")
     for launch in launches:
-        if "process_time_s" in launch.metrics:
+        if "process_time_s" in launch.metrics and not reason:
             share = launch.value("step_time_s") / max(launch.value("process_time_s"), 1e-9)
             if share > CONTENDED:
                 reason = f"contended: other processes took {1 - 1 / share:.0%} of the core"
@@ -173,7 +191,13 @@ def undisturbed(launches: list[Launch]) -> list[Launch]:
     drift = statistics.median(ratios[-third:]) / statistics.median(ratios[:third])
     if not reason and not 1 / UNSTEADY < drift < UNSTEADY:
         reason = f"unsteady: the ratio of the two sides went from 1 to {drift:.2f} within the duet"
-    return [launch.rejected(reason) for launch in launches] if reason else launches
+    return both_or_none([launch.rejected(reason) for launch in launches] if reason else launches)
+
+
+def both_or_none(launches: list[Launch]) -> list[Launch]:
+    """Neither side may be used without the other."""
+    reason = next((launch.invalid for launch in launches if launch.invalid), None)
+    return [launch if launch.invalid or not reason else launch.rejected(reason) for launch in launches]
 
 
 def steps_of(launch: Launch, name: str) -> list[float]:

@@ -20,7 +20,7 @@ class DeviceLock:
     def __init__(self, device: str, folder: Path | None = None) -> None:
         place = folder or Path(tempfile.gettempdir()) / f"perfgate-{os.getuid()}"
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = ReadWriteLock(place / f"{device}.lock.db")
+        self._lock = ReadWriteLock(place / f"{device.replace(os.sep, '-')}.lock.db")
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

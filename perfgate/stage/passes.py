@@ -81,7 +81,7 @@ def counters_launch(stage: "Stage", case: str, workload: Workload, server: Serve
         "ledger": {name: collapsed(table) for name, table in findings.items()},
     }
     # What a program takes of itself is time, which is not to be had in this pass.
-    counted = {name: values for name, values in columns(steps[1:]).items() if metric(name).exact}
+    counted = {name: v for name, v in columns(steps[1:]).items() if metric(name).exact or name == "device_busy_s"}
     launch = completed(start, {**answer["metrics"], **counted}, ready, details)
     wrong = other_settings(asked, details["effective"])
     return launch.rejected(wrong, final=True) if wrong else launch
@@ -91,18 +91,19 @@ def memory_launch(stage: "Stage", case: str, workload: Workload, server: Server,
     """Few steps with the profiler on; no time is taken, so the device may be shared."""
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="memory")
     try:
-        ready, _, answer = few_steps(stage, server, workload, "memory")
+        ready, steps, answer = few_steps(stage, server, workload, "memory")
     except LaunchFailed as failure:
         return failed(start, failure)
     steady = {name: drop_first(value) for name, value in answer["metrics"].items()}
-    return completed(start, steady, ready, answer["findings"])
+    told = {name: values for name, values in columns(steps[1:]).items() if not name.endswith("_s")}
+    return completed(start, steady | told, ready, answer["findings"])
 
 
 def few_steps(
     stage: "Stage", server: Server, workload: Workload, pass_name: str
 ) -> tuple[dict[str, Any], list[dict[str, float]], dict[str, Any]]:
     """What the program said when it was built, what each step brought, the first one's included, and what came last."""
-    with stage.held(stage.lock.shared()), stage.actor(server, workload, pass_name) as (actor, ready):
+    with stage.held(stage.untimed()), stage.actor(server, workload, pass_name) as (actor, ready):
         steps = [stage.step(actor) for _ in range(1 + FEW_STEPS)]
         return ready, steps, stage.ask(actor, {"finish": True})
 
@@ -119,10 +120,11 @@ def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, 
             rod_s = stage.step_yardstick(yardstick)["step_time_s"]
             count, beside = count_steps(stage, min(warmup)), max(1, round(YARDSTICK_SHARE * min(warmup) / rod_s))
             steps, rods = in_turn(stage, actor, yardstick, count, beside, first)
+            phases = stage.phases(actor, ready)
             metrics: dict[str, Value] = stage.ask(actor, {"finish": True})["metrics"]
         except LaunchFailed as failure:
             return failed(start, failure)
-    metrics |= columns(steps)
+    metrics |= columns(steps) | phases
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warmup[0]}
     parts = {part: [row[part] for row in rods] for part in YARDSTICK_PARTS}
     launch = completed(

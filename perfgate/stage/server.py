@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from perfgate.wire import Channel
 TAIL_LINES = 15
 START_TIMEOUT_S = 300.0
 ANSWER_TIMEOUT_S = 60.0
+PROOF_TIMEOUT_S = 90.0
 QUIET = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -84,14 +85,26 @@ class Server:
             )
         self.versions, self.import_s = answer["ready"], answer["import_s"]
 
-    def launch(self) -> Actor:
-        """Fork an actor that waits for its order."""
+    def prove(self, device: Mapping[str, Any], compiled: bool) -> str:
+        """Whether a fork reaches the device: why not, or an empty text.
+
+        Args:
+            device: as actors are told of it.
+            compiled: also through a program that ``torch.compile`` made.
+        """
+        request = {"op": "prove", "device": dict(device), "compiled": compiled}
+        self._control.sendall(json.dumps(request).encode())
+        answer = self._receive(PROOF_TIMEOUT_S)
+        return str(answer["reason"]) if answer else "the fork server ended"
+
+    def launch(self, spawn: bool = False) -> Actor:
+        """Fork an actor that waits for its order; or start one in a fresh interpreter, which imports anew."""
         self._launches += 1
         output = self.folder / f"{self.name}-actor-{self._launches}.txt"
         their_read, our_write = os.pipe()
         our_read, their_write = os.pipe()
         try:
-            request = json.dumps({"op": "launch", "output": str(output)}).encode()
+            request = json.dumps({"op": "launch", "output": str(output), "spawn": spawn}).encode()
             socket.send_fds(self._control, [request], [their_read, their_write])
         finally:
             os.close(their_read)

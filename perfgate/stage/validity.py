@@ -1,14 +1,23 @@
 """Whether a launch may be used: did the machine disturb it?"""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from perfgate.records.launch import Launch
+from perfgate.stage.devices import Status
 
 CONTENDED = 1.5
 UNSTEADY = 1.5
+# What may not hold a GPU's clocks down while it is measured. That software keeps to the power limit is normal.
+SLOWDOWNS = {
+    "hw_thermal_slowdown": "it was too hot",
+    "sw_thermal_slowdown": "it was too hot",
+    "hw_power_brake_slowdown": "its power supply braked it",
+    "hw_slowdown": "its hardware slowed it down",
+}
+CANNOT_TELL = "cannot tell"
 
 
 def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> str:
@@ -25,17 +34,63 @@ def judge(launch: Launch, wall_s: list[float], process_s: list[float]) -> Launch
     """Attach the yardstick, and reject a launch that the machine disturbed.
 
     The yardstick only computes: where its time on the wall is far above its time on the processor, something else had
-    the core. Steps that still drift when the launch ends have not settled.
+    the core.
     """
     launch = replace(launch, yardstick_s=wall_s)
     share = statistics.median(wall_s) / max(statistics.median(process_s), 1e-9)
     if share > CONTENDED:
         return launch.rejected(f"contended: other processes took {1 - 1 / share:.0%} of the core")
     steps = launch.metrics["step_time_s"]
-    ratios = [a / b for a, b in zip(steps, wall_s, strict=True)] if isinstance(steps, list) else []
-    third = len(ratios) // 3
+    return steady(launch, [a / b for a, b in zip(steps, wall_s, strict=True)] if isinstance(steps, list) else [])
+
+
+def steady(launch: Launch, steps: Sequence[float]) -> Launch:
+    """Reject a launch whose steps still drift when it ends: they have not settled."""
+    third = len(steps) // 3
     if third > 1:
-        drift = statistics.median(ratios[-third:]) / statistics.median(ratios[:third])
+        drift = statistics.median(steps[-third:]) / statistics.median(steps[:third])
         if not 1 / UNSTEADY < drift < UNSTEADY:
             return launch.rejected(f"unsteady: steps went from 1 to {drift:.2f} within the launch")
     return launch
+
+
+def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], others: Sequence[int] | None) -> Launch:
+    """Attach what the device's driver told, and reject a launch that something else disturbed.
+
+    Only timings are disturbed by clocks held down; memory runs out for anyone if others take it.
+
+    Args:
+        launch: as it ended.
+        uuid: of the device.
+        seen: what the driver told from before the launch until after it.
+        others: processes on the device that are none of the stage's actors; ``None`` where that cannot be told.
+    """
+    slowdown_s = held_down_s(seen)
+    facts = {
+        "device": uuid,
+        "others": CANNOT_TELL if others is None else list(others),
+        "slowdown_s": slowdown_s,
+    }
+    launch = replace(launch, details={**launch.details, **facts})
+    timed = launch.pass_name == "time"
+    if others and (timed or (launch.invalid or "").startswith("out of memory")):
+        why = f", and the launch ended: {launch.invalid}" if launch.invalid else ""
+        names = ", ".join(map(str, others))
+        return launch.rejected(f"contended: process {names} was on the device{why}")
+    reasons = [reason for reason in SLOWDOWNS if reason in slowdown_s]
+    if timed and reasons and not launch.invalid:
+        took = max(slowdown_s[reason] or 0.0 for reason in reasons)
+        length = f" for {took:.2g} s" if took else ""
+        return launch.rejected(f"throttled: the device's clock was held down{length}, as {SLOWDOWNS[reasons[0]]}")
+    return launch
+
+
+def held_down_s(seen: Sequence[Status]) -> dict[str, float | None]:
+    """How long clocks were held down between the first and the last of what was seen, by reason.
+
+    ``None`` in place of the seconds where the driver only tells that it was so at some moment.
+    """
+    first, last = seen[0].slowdown_ns, seen[-1].slowdown_ns
+    grown = {name: (last[name] - first.get(name, 0)) / 1e9 for name in last}
+    found: dict[str, float | None] = {name: seconds for name, seconds in grown.items() if seconds > 0}
+    return found | {name: None for status in seen for name in status.reasons if name not in grown}

@@ -1,19 +1,44 @@
 """The CPU: one core and one thread, unless told otherwise, so that two actors can take turns on the same core."""
 
-import os
 import sys
+import time
 
 
 class Cpu:
-    """Work is done when a call returns, so there is nothing to wait for."""
+    """Work is done when a call returns, so there is nothing to wait for, and a mark is a time."""
 
     name = "cpu"
+    torch_device = "cpu"
+    now_s = staticmethod(time.perf_counter)
+    mark = staticmethod(time.perf_counter)
 
-    def __init__(self, core: int | None, threads: int) -> None:
-        if core is not None and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {core})
+    def __init__(self, threads: int) -> None:
         if torch := sys.modules.get("torch"):
             torch.set_num_threads(threads)
 
     def synchronize(self) -> None:
         """Nothing is ever pending."""
+
+    def begin_burst(self) -> None:
+        """Nothing is kept of a burst."""
+
+    def stepped(self) -> None:
+        """Nothing is kept of a step."""
+
+    def spans_s(self) -> list[float]:
+        """The step's time on the wall is the device's time."""
+        return []
+
+    def between_s(self, begin: float, end: float) -> float:
+        """Marks are times."""
+        return end - begin
+
+    def reset_peaks(self) -> None:
+        """The CPU allocator keeps no count."""
+
+    def peaks(self) -> dict[str, float]:
+        """The CPU allocator keeps no count."""
+        return {}
+
+    def prove(self, compiled: bool) -> None:
+        """Every process reaches the CPU."""

@@ -12,9 +12,19 @@ from perfgate.actor.devices import Device
 
 
 class Instrument:
-    """Reads one family of metrics. The methods are called in the order in which they stand here."""
+    """Reads one family of metrics. The methods are called in the order in which they stand here.
+
+    Attributes:
+        passes: in which it takes part.
+        innermost: whether it begins last and ends first, so that the others' work is not in what it reads.
+        by_itself: whether it takes part only in steps of its own, after those that are timed.
+        steps: how many steps lie between ``begin_step`` and ``end_step``: more than one in a burst.
+    """
 
     passes: frozenset[str] = frozenset()
+    innermost = False
+    by_itself = False
+    steps = 1
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -26,10 +36,10 @@ class Instrument:
         """Called with the program, before its first step."""
 
     def begin_step(self) -> None:
-        """Called as the last thing before a step."""
+        """Called as the last thing before a step, or before the first one of a burst."""
 
-    def end_step(self) -> dict[str, float]:
-        """Called as the first thing after a step; returns this step's metrics."""
+    def end_step(self) -> dict[str, Any]:
+        """Called as the first thing after a step or burst; returns the metrics of a step, the mean one of a burst."""
         return {}
 
     def finish(self) -> dict[str, Any]:
@@ -42,7 +52,8 @@ class Instrument:
 
 
 def for_pass(name: str, device: Device) -> list[Instrument]:
-    """Build the instruments of one pass, in alphabetical order of their modules."""
+    """Build the instruments of one pass, in alphabetical order of their modules, the innermost ones last."""
     modules = sorted(module.name for module in pkgutil.iter_modules(__path__))
     classes = [importlib.import_module(f"{__name__}.{module}").INSTRUMENT for module in modules]
-    return [cls(device) for cls in classes if name in cls.passes]
+    chosen = [cls for cls in classes if name in cls.passes]
+    return [cls(device) for cls in sorted(chosen, key=lambda cls: cls.innermost)]

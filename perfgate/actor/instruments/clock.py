@@ -7,23 +7,29 @@ from perfgate.actor.instruments import Instrument
 
 
 class Clock(Instrument):
-    """``step_time_s`` is wall time; ``process_time_s`` is what the process itself spent computing."""
+    """``step_time_s`` is wall time; ``process_time_s`` is what the process itself spent computing.
+
+    Of a burst both are the whole time, the wait at its end included, over the number of steps.
+    """
 
     passes = frozenset({"time", "yardstick"})
+    innermost = True
 
     def __init__(self, device: Device) -> None:
         super().__init__(device)
+        self._now_s = device.now_s
         self._wall = self._cpu = 0.0
 
     def begin_step(self) -> None:
         """Read both clocks, the wall's last."""
         self._cpu = time.process_time()
-        self._wall = time.perf_counter()
+        self._wall = self._now_s()
 
     def end_step(self) -> dict[str, float]:
         """Read both clocks, the wall's first."""
-        wall = time.perf_counter() - self._wall
-        return {"step_time_s": wall, "process_time_s": time.process_time() - self._cpu}
+        wall = self._now_s() - self._wall
+        cpu = time.process_time() - self._cpu
+        return {"step_time_s": wall / self.steps, "process_time_s": cpu / self.steps}
 
 
 INSTRUMENT = Clock

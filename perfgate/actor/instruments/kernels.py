@@ -1,5 +1,6 @@
-"""Kernels and copies that a step hands to a CUDA device, counted by the profiler."""
+"""Kernels and copies that a step hands to a CUDA device, counted by the profiler, and how long they keep it busy."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from perfgate.actor.instruments import Instrument
@@ -8,7 +9,10 @@ COPIES = ("memcpy", "memset")
 
 
 class Kernels(Instrument):
-    """``kernel_launches`` and ``copies`` of each step; nothing on a CPU, which has neither."""
+    """``kernel_launches``, ``copies`` and ``device_busy_s`` of each step; nothing on a CPU, which has neither.
+
+    The profiler slows the host, but not what runs on the device.
+    """
 
     passes = frozenset({"counters"})
 
@@ -29,9 +33,22 @@ class Kernels(Instrument):
         self.device.synchronize()
         self._profile.stop()
         events = self._profile.profiler.kineto_results.events()
-        names = [event.name().lower() for event in events if str(event.device_type()).endswith("CUDA")]
-        copies = sum(name.startswith(COPIES) for name in names)
-        return {"kernel_launches": len(names) - copies, "copies": copies}
+        events = [event for event in events if str(event.device_type()).endswith("CUDA")]
+        copies = sum(event.name().lower().startswith(COPIES) for event in events)
+        busy_ns = covered((event.start_ns(), event.start_ns() + event.duration_ns()) for event in events)
+        found = {"kernel_launches": len(events) - copies, "copies": copies}
+        return found | ({"device_busy_s": busy_ns / 1e9} if busy_ns else {})
+
+
+def covered(spans: Iterable[tuple[int, int]]) -> int:
+    """How much the union of spans covers: streams may work at the same time."""
+    total = reached = 0
+    for begin, end in sorted(spans):
+        begin = max(begin, reached)
+        if end > begin:
+            total += end - begin
+            reached = end
+    return total
 
 
 INSTRUMENT = Kernels

@@ -26,7 +26,7 @@ class TensorMemory(Instrument):
 
     def start(self) -> None:
         """Watch from here on, if the program's imports brought torch at all."""
-        if "torch" not in sys.modules:
+        if "torch" not in sys.modules or self.device.name != "cpu":
             return
         from torch.profiler import ProfilerActivity, profile  # not needed by passes that take no memory
 

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from perfgate.actor.devices import Device
+from perfgate.actor.phases import Phases
 from perfgate.actor.programs.base import Program
 from perfgate.actor.programs.effective import asked_and_in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
@@ -34,6 +35,7 @@ class AcceleratedLoop(Program):
         sequence_length: int,
         **settings: Any,
     ) -> None:
+        self.phases: Phases = Phases()
         self.chosen = chosen = TrainingSettings(**settings)
         self.accumulation = gradient_accumulation
         self.samples = batch_size * gradient_accumulation
@@ -43,14 +45,17 @@ class AcceleratedLoop(Program):
         if chosen.activation_checkpointing:
             enable_checkpointing(network)
         # First, as its arguments reset what an Accelerator set up.
-        make, options = plain_optimizer(chosen)
+        on_cpu = device.torch_device == "cpu"
+        make, options = plain_optimizer(chosen, on_cpu)
         self.accelerator = Accelerator(
-            cpu=device.name == "cpu",
+            cpu=on_cpu,
             gradient_accumulation_steps=gradient_accumulation,
             mixed_precision=chosen.precision.removesuffix("-amp") if chosen.precision.endswith("-amp") else "no",
         )
         self.network = network
         compiled = network if chosen.compile == "off" else torch.compile(network, mode=chosen.compile)
+        # Before its weights are handed to the optimizer.
+        network.to(device.torch_device)
         self.wrapped, self.optimizer, loader = self.accelerator.prepare(
             compiled.train(),
             make([p for p in network.parameters() if p.requires_grad], **options),
@@ -68,23 +73,28 @@ class AcceleratedLoop(Program):
 
     def step(self) -> list[Any]:
         """Train on the micro-batches of one update; returns their losses."""
+        span = self.phases.span
         losses = []
         for _ in range(self.accumulation):
-            batch = next(self.batches)
+            with span("data_wait"):
+                batch = next(self.batches)
             with self.accelerator.accumulate(self.wrapped):
-                loss = self.wrapped(**batch).loss
-                self.accelerator.backward(loss)
+                with span("forward"):
+                    loss = self.wrapped(**batch).loss
+                with span("backward"):
+                    self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
                     self.accelerator.clip_grad_norm_(self.wrapped.parameters(), MAX_GRAD_NORM)
-                self.optimizer.step()
+                with span("optimizer"):
+                    self.optimizer.step()
                 self.optimizer.zero_grad()
             losses.append(loss.detach())
         return losses
 
 
-def plain_optimizer(chosen: TrainingSettings) -> tuple[Any, dict[str, Any]]:
+def plain_optimizer(chosen: TrainingSettings, on_cpu: bool = True) -> tuple[Any, dict[str, Any]]:
     """The optimizer's class and arguments, as the Trainer names and sets them."""
-    found: tuple[Any, dict[str, Any]] = Trainer.get_optimizer_cls_and_kwargs(training_arguments(chosen, use_cpu=True))
+    found: tuple[Any, dict[str, Any]] = Trainer.get_optimizer_cls_and_kwargs(training_arguments(chosen, use_cpu=on_cpu))
     return found
 
 

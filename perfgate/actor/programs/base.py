@@ -3,6 +3,7 @@
 from typing import Any
 
 from perfgate.actor.pace import Pace
+from perfgate.actor.phases import Phases
 
 
 class Program:
@@ -14,6 +15,7 @@ class Program:
     Attributes:
         dry_run: import path ``module:Class`` of what stands for it on fake tensors, if anything does.
         network: the model that it runs, if it runs one.
+        phases: where it tells when it waits for data and when it works forward, backward and on the weights.
         samples: how many samples a step handles.
         tokens: how many real (unpadded) tokens a step handles; 0 where there are none.
     """
@@ -22,6 +24,7 @@ class Program:
     samples: int = 1
     tokens: int = 0
     network: Any = None
+    phases: Phases | None = None
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings that were asked for, and those in force, by the same names; called after the last step."""

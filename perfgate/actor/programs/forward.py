@@ -27,10 +27,9 @@ class Forward(Program):
         sentences: list[str] | None = None,
         **settings: Any,
     ) -> None:
-        del device
         self.embeds = task == "embedding"
         self.chosen = chosen = InferenceSettings(**settings)
-        self.network = build_model(model, seed, chosen.precision, chosen.attention).eval()
+        self.network = build_model(model, seed, chosen.precision, chosen.attention).eval().to(device.torch_device)
         config = self.network.config
         if sentences:
             self.batch = sentence_batch(build_tokenizer(model), sentences, batch_size, sequence_length)
@@ -38,6 +37,7 @@ class Forward(Program):
             self.batch = random_batch(config, task, batch_size, sequence_length, seed)
         if "pixel_values" in self.batch:
             self.batch["pixel_values"] = self.batch["pixel_values"].to(self.network.dtype)
+        self.batch = {name: values.to(device.torch_device) for name, values in self.batch.items()}
         self.samples = batch_size
         self.tokens = int(self.batch["attention_mask"].sum()) if "attention_mask" in self.batch else 0
         self.call = self.network if chosen.compile == "off" else torch.compile(self.network, mode=chosen.compile)

@@ -1,6 +1,5 @@
 """Greedy generation of a fixed number of tokens, with the first token's time and the others' apart."""
 
-import time
 from typing import Any
 
 import torch
@@ -31,14 +30,16 @@ class Generation(Program):
         **settings: Any,
     ) -> None:
         del task
-        self._device = device
         self.samples = batch_size
         self.tokens = batch_size * new_tokens
         self.chosen = chosen = InferenceSettings(**settings)
-        self.network = build_model(model, seed, chosen.precision, chosen.attention).eval()
+        self.network = build_model(model, seed, chosen.precision, chosen.attention).eval().to(device.torch_device)
         inputs = generation_inputs(self.network.config, batch_size, prompt_length, seed)
-        whole = (torch.int64,)
-        self.inputs = {k: v if v.dtype in whole else v.to(self.network.dtype) for k, v in inputs.items()}
+        # Floating-point inputs, sound say, in the precision of the weights; tokens stay whole numbers.
+        self.inputs = {
+            name: values.to(device.torch_device, self.network.dtype if values.is_floating_point() else None)
+            for name, values in inputs.items()
+        }
         if chosen.compile != "off":
             self.network.forward = torch.compile(self.network.forward, mode=chosen.compile)
         self.arrivals = Arrivals(device)
@@ -78,14 +79,14 @@ class Arrivals(StoppingCriteria):
 
     def restart(self) -> None:
         """Begin to wait for the first token."""
-        self._begin = time.perf_counter()
+        self._begin = self._device.now_s()
         self._times: list[float] = []
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
         """Note the time, once the device is done with the token."""
         del scores
         self._device.synchronize()
-        self._times.append(time.perf_counter())
+        self._times.append(self._device.now_s())
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
     def allowed(self) -> Any:

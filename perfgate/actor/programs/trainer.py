@@ -1,11 +1,13 @@
 """Training through ``transformers.Trainer``, which owns its loop and is paced in a callback."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from transformers import Trainer, TrainerCallback
 
 from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
+from perfgate.actor.phases import UNTIMED, Phases
 from perfgate.actor.programs.base import Program
 from perfgate.actor.programs.effective import asked_and_in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
@@ -31,6 +33,7 @@ class TrainerLoop(Program):
         sequence_length: int,
         **settings: Any,
     ) -> None:
+        self.phases: Phases = Phases()
         self.chosen = chosen = TrainingSettings(**settings)
         self.network = network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
         self.samples = batch_size * gradient_accumulation
@@ -42,13 +45,13 @@ class TrainerLoop(Program):
             gradient_accumulation_steps=gradient_accumulation,
             max_steps=ENDLESS,
             seed=seed,
-            use_cpu=device.name == "cpu",
+            use_cpu=device.torch_device == "cpu",
         )
-        self.trainer = LossKeeper(model=network, args=arguments, train_dataset=rows)
+        self.trainer = LossKeeper(self.phases, model=network, args=arguments, train_dataset=rows)
 
     def drive(self, pace: Pace) -> None:
         """Hand the loop to the Trainer."""
-        self.trainer.add_callback(PaceCallback(pace, self.trainer))
+        self.trainer.add_callback(PaceCallback(pace, self.phases, self.trainer))
         self.trainer.train()
 
     def parts(self) -> dict[str, Any]:
@@ -64,11 +67,29 @@ class TrainerLoop(Program):
 
 
 class LossKeeper(Trainer):
-    """Keeps the losses of a step's micro-batches, to be looked at when the step is over."""
+    """Keeps the losses of a step's micro-batches, to be looked at when the step is over, and tells its phases."""
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, phases: Phases, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.losses: list[Any] = []
+        self._phases = phases
+        self._backward = self.accelerator.backward
+        self.accelerator.backward = self.backward
+
+    def get_batch_samples(self, *arguments: Any, **keywords: Any) -> Any:
+        """Fetch a step's micro-batches."""
+        with self._phases.span("data_wait"):
+            return super().get_batch_samples(*arguments, **keywords)
+
+    def compute_loss(self, *arguments: Any, **keywords: Any) -> Any:
+        """Run the model forward."""
+        with self._phases.span("forward"):
+            return super().compute_loss(*arguments, **keywords)
+
+    def backward(self, *arguments: Any, **keywords: Any) -> None:
+        """Run it backward."""
+        with self._phases.span("backward"):
+            self._backward(*arguments, **keywords)
 
     def training_step(self, *arguments: Any, **keywords: Any) -> Any:
         """Train on one micro-batch."""
@@ -80,13 +101,24 @@ class LossKeeper(Trainer):
 class PaceCallback(TrainerCallback):
     """Waits for a token between two updates; so the next batch is fetched inside the step that uses it."""
 
-    def __init__(self, pace: Pace, trainer: LossKeeper) -> None:
+    def __init__(self, pace: Pace, phases: Phases, trainer: LossKeeper) -> None:
         self._pace = pace
+        self._phases = phases
         self._trainer = trainer
+        self._optimizing: AbstractContextManager[None] = UNTIMED
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Wait for the first token."""
         self._pace.begin()
+
+    def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
+        """The optimizer is about to step."""
+        self._optimizing = self._phases.span("optimizer")
+        self._optimizing.__enter__()
+
+    def on_optimizer_step(self, *_: Any, **__: Any) -> None:
+        """The optimizer has stepped."""
+        self._optimizing.__exit__(None, None, None)
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         """Report the step that ended, then wait for the next token."""

@@ -1,0 +1,140 @@
+"""A CUDA device: work is handed over and done later, so time is taken over bursts and by events."""
+
+import contextlib
+import itertools
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+CACHES = (
+    "torch.cuda",
+    "torch.accelerator",
+    "transformers.utils.import_utils",
+    "transformers.utils.generic",
+    "accelerate.utils.imports",
+)
+NO_POOL = (0, 0)
+
+
+class Cuda:
+    """The only device that this process sees.
+
+    Args:
+        uuid: of the GPU, or of the slice (MIG) of one: ordinals change with what else is visible.
+        threads: how many threads may compute on the host.
+
+    Raises:
+        RuntimeError: this process cannot reach it.
+    """
+
+    name = "cuda"
+    torch_device = "cuda"
+    now_s = staticmethod(time.perf_counter)
+
+    def __init__(self, uuid: str, threads: int) -> None:
+        # Read by the driver when it is first touched, which the fork server takes care not to do.
+        os.environ["CUDA_VISIBLE_DEVICES"] = uuid
+        forget_devices()
+        torch.set_num_threads(threads)
+        torch.cuda.init()
+        self._events: list[Any] = []
+
+    def synchronize(self) -> None:
+        """Wait for all streams."""
+        torch.cuda.synchronize()
+
+    def begin_burst(self) -> None:
+        """Note where the burst begins."""
+        self._events = [self.mark()]
+
+    def stepped(self) -> None:
+        """Note where the step ends; an event costs the device nothing and the host some microseconds."""
+        self._events.append(self.mark())
+
+    def spans_s(self) -> list[float]:
+        """From event to event; what the device waited for the host is in it."""
+        events, self._events = self._events, []
+        return [self.between_s(begin, end) for begin, end in itertools.pairwise(events)]
+
+    def mark(self) -> Any:
+        """An event on the current stream (https://docs.pytorch.org/docs/stable/generated/torch.cuda.Event.html)."""
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def between_s(self, begin: Any, end: Any) -> float:
+        """The driver tells milliseconds, with a resolution of half a microsecond."""
+        return float(begin.elapsed_time(end)) / 1e3
+
+    def reset_peaks(self) -> None:
+        """Forget the allocator's highest levels, the pinned host memory's among them where torch keeps one."""
+        torch.cuda.reset_peak_memory_stats()
+        with contextlib.suppress(AttributeError):
+            torch.cuda.reset_peak_host_memory_stats()
+
+    def peaks(self) -> dict[str, float]:
+        """The allocator's books (https://docs.pytorch.org/docs/stable/generated/torch.cuda.memory.memory_stats.html).
+
+        ``peak_memory_bytes`` is what tensors took, in blocks of 512 bytes. What a CUDA graph keeps for its replays is
+        in no tensor's name between them, and counts in full.
+        """
+        stats = torch.cuda.memory_stats()
+        free, total = torch.cuda.mem_get_info()
+        found = {
+            "peak_memory_bytes": stats["allocated_bytes.all.peak"] + sum(graph_bytes(torch.cuda.memory_snapshot())),
+            "peak_requested_bytes": stats.get("requested_bytes.all.peak", 0),
+            "peak_reserved_bytes": stats["reserved_bytes.all.peak"],
+            "non_torch_memory_bytes": total - free - stats["reserved_bytes.all.current"],
+            "allocation_retries": stats["num_alloc_retries"],
+            "out_of_memory_errors": stats["num_ooms"],
+            "peak_pinned_bytes": pinned_bytes(),
+        }
+        return {name: value for name, value in found.items() if value > 0 or not name.endswith("_bytes")}
+
+    def prove(self, compiled: bool) -> None:
+        """Compute something small on the device."""
+
+        def work(x: Any) -> Any:
+            return (x * 2 + 1).sum()
+
+        function = torch.compile(work) if compiled else work
+        if float(function(torch.ones(8, device=self.torch_device))) != 24.0:
+            raise RuntimeError("the device computes wrongly")
+
+
+def graph_bytes(segments: list[dict[str, Any]]) -> Iterator[int]:
+    """Bytes of each segment of a CUDA graph's own pool that no tensor takes at the moment.
+
+    Args:
+        segments: as ``torch.cuda.memory_snapshot()`` lists them.
+    """
+    for segment in segments:
+        if tuple(segment.get("segment_pool_id", NO_POOL)) != NO_POOL:
+            yield segment["total_size"] - segment["allocated_size"]
+
+
+def pinned_bytes() -> int:
+    """Highest level of pinned host memory; 0 where this torch does not tell."""
+    try:
+        return int(torch.cuda.host_memory_stats().get("allocated_bytes.peak", 0))
+    except AttributeError:
+        return 0
+
+
+def forget_devices() -> None:
+    """Drop what the libraries found out about devices while none was visible.
+
+    transformers caches ``is_torch_cuda_available()`` and its like, accelerate keeps the device in ``PartialState``.
+    """
+    for name in CACHES:
+        for value in list(vars(sys.modules.get(name, object)).values()):
+            # Asked of the type: some modules' attributes come into being when they are looked at.
+            if clear := getattr(type(value), "cache_clear", None):
+                clear(value)
+    if state := sys.modules.get("accelerate.state"):
+        state.AcceleratorState._reset_state(reset_partial_state=True)
+        state.GradientState._reset_state()

@@ -1,0 +1,134 @@
+"""A scripted device with a clock of its own, through which tests drive the whole path without a GPU.
+
+The script is a JSON file::
+
+    {"devices": [{"uuid": "GPU-a", "name": "Fake 1", "memory_bytes": 2**30, "power_limit_w": 300,
+                  "step_time_s": 0.01, "noise": 0.005, "seed": 0, "peak_bytes": 1000000,
+                  "forks": true, "pids_visible": true,
+                  "launches": {"time": [{"step_time_s": 0.02, "events": {"5": "throttled"}}, {}]}}]}
+
+An entry of ``launches`` says what is different in the first, second, ... launch of a pass; ``events`` happen at the
+step of that number, counted from 0, warm-up included. Between ``memory_bytes`` and ``noise`` everything has a default.
+What the device would tell its driver it writes beside the script, where the stage reads it.
+"""
+
+import itertools
+import json
+import math
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+STEP_TIME_S = 0.01
+POWER_W = 100.0
+MEMORY_BYTES = 1 << 30
+PEAK_BYTES = 1_000_000
+FOREIGN_PID = 1
+COUNTED = {"throttled": "hw_thermal_slowdown", "power_brake": "hw_power_brake_slowdown", "power_capped": "sw_power_cap"}
+
+
+class Fake:
+    """One of a script's devices.
+
+    Args:
+        script: path of the script.
+        uuid: of the device.
+        pass_name: of the launch.
+    """
+
+    name = "fake"
+    torch_device = "cpu"
+
+    def __init__(self, script: str, uuid: str, pass_name: str) -> None:
+        self.uuid = uuid
+        path = Path(script)
+        device = next(device for device in json.loads(path.read_text())["devices"] if device["uuid"] == uuid)
+        self._state_path = path.with_name(f"{path.name}.{uuid}.state")
+        self._state = json.loads(self._state_path.read_text()) if self._state_path.exists() else {}
+        launches = self._state.setdefault("launches", {})
+        number = launches[pass_name] = launches.get(pass_name, -1) + 1
+        entries = device.get("launches", {}).get(pass_name, [])
+        self._script: dict[str, Any] = {**device, **(entries[number] if number < len(entries) else {})}
+        self._noise = random.Random(f"{self._script.get('seed', 0)} {uuid} {pass_name} {number}")
+        self._now_s = 0.0
+        self._steps = 0
+        self._marks: list[float] = []
+        self._state |= {"pids": [os.getpid()], "foreign": []}
+        self._save()
+
+    def now_s(self) -> float:
+        """The scripted clock: it moves when a step is done."""
+        return self._now_s
+
+    def synchronize(self) -> None:
+        """Let the driver know how things stand."""
+        self._save()
+
+    def begin_burst(self) -> None:
+        """Note when the burst begins."""
+        self._marks = [self._now_s]
+
+    def stepped(self) -> None:
+        """Move the clock on, and let happen what the script says."""
+        took_s = self._script.get("step_time_s", STEP_TIME_S) * math.exp(
+            self._noise.gauss(0, 1) * self._script.get("noise", 0.0)
+        )
+        self._now_s += took_s
+        self._marks.append(self._now_s)
+        self._state["energy_j"] = self._state.get("energy_j", 0.0) + POWER_W * took_s
+        if event := self._script.get("events", {}).get(str(self._steps)):
+            self._happen(event, took_s)
+        self._steps += 1
+
+    def _happen(self, event: str, took_s: float) -> None:
+        if reason := COUNTED.get(event):
+            counters = self._state.setdefault("slowdown_ns", {})
+            counters[reason] = counters.get(reason, 0) + round(took_s * 1e9)
+        elif event == "contended":
+            self._state["foreign"] = [FOREIGN_PID]
+        elif event == "out_of_memory":
+            raise MemoryError("the fake device is out of memory")
+        elif event == "crash":
+            raise RuntimeError("the fake device fell off the bus")
+        elif event == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif event == "hang":
+            time.sleep(3600)
+        else:
+            raise ValueError(f"the script has an unknown event {event!r}")
+        self._save()
+
+    def spans_s(self) -> list[float]:
+        """Scripted times of the burst's steps."""
+        return [end - begin for begin, end in itertools.pairwise(self._marks)]
+
+    def mark(self) -> float:
+        """A time on the scripted clock."""
+        return self._now_s
+
+    def between_s(self, begin: float, end: float) -> float:
+        """Marks are times."""
+        return end - begin
+
+    def reset_peaks(self) -> None:
+        """A step's peak is scripted."""
+
+    def peaks(self) -> dict[str, float]:
+        """The scripted peak; more than the device has is out of memory."""
+        peak = self._script.get("peak_bytes", PEAK_BYTES)
+        if peak > self._script.get("memory_bytes", MEMORY_BYTES):
+            raise MemoryError(f"the fake device is out of memory: {peak} bytes wanted")
+        return {"peak_memory_bytes": peak, "peak_reserved_bytes": 2 * peak, "allocation_retries": 0}
+
+    def prove(self, compiled: bool) -> None:
+        """Whether a fork reaches the device is scripted."""
+        if not self._script.get("forks", True):
+            raise RuntimeError("the fake device cannot be reached after a fork")
+
+    def _save(self) -> None:
+        temporary = self._state_path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(self._state))
+        temporary.replace(self._state_path)

@@ -1,0 +1,23 @@
+"""A step's time on the device's own clock."""
+
+import statistics
+from typing import Any
+
+from perfgate.actor.instruments import Instrument
+
+
+class DeviceTime(Instrument):
+    """``device_time_s`` of a step, and ``device_spans_s``, that of each step of the burst; nothing on a CPU.
+
+    From event to event, so what the device waited for the host is in it: ``device_busy_s`` of the counters pass is not.
+    """
+
+    passes = frozenset({"time"})
+
+    def end_step(self) -> dict[str, Any]:
+        """Read the device's marks."""
+        spans_s = self.device.spans_s()
+        return {"device_time_s": statistics.fmean(spans_s), "device_spans_s": spans_s} if spans_s else {}
+
+
+INSTRUMENT = DeviceTime

@@ -1,0 +1,54 @@
+"""What a step consists of: a program says when a phase begins and ends, and in steps of its own that is timed."""
+
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import Any
+
+from perfgate.actor.devices import Device
+
+HOST_PHASES = ("data_wait",)
+UNTIMED: AbstractContextManager[None] = nullcontext()
+
+
+class Phases:
+    """Times phases by the device's marks, and waiting for data by the host's clock; else does nothing."""
+
+    def __init__(self) -> None:
+        self._device: Device | None = None
+        self._spans: list[tuple[str, Any, Any]] = []
+
+    def begin(self, device: Device) -> None:
+        """Time what comes."""
+        self._device = device
+
+    def end(self) -> dict[str, float]:
+        """Stop, and return the seconds of each phase; the device must be done."""
+        device, self._device = self._device, None
+        spans, self._spans = self._spans, []
+        found: dict[str, float] = {}
+        if device is not None:
+            for name, begin, end in spans:
+                took_s = end - begin if name in HOST_PHASES else device.between_s(begin, end)
+                found[name] = found.get(name, 0.0) + took_s
+        return found
+
+    def span(self, name: str) -> AbstractContextManager[None]:
+        """Around a phase: ``data_wait``, ``forward``, ``backward`` or ``optimizer``."""
+        if self._device is None:
+            return UNTIMED
+        return Span(self._spans, name, self._device.now_s if name in HOST_PHASES else self._device.mark)
+
+
+class Span:
+    """One phase, from entering to leaving."""
+
+    def __init__(self, spans: list[tuple[str, Any, Any]], name: str, mark: Any) -> None:
+        self._spans, self._name, self._mark = spans, name, mark
+
+    def __enter__(self) -> None:
+        self._begin = self._mark()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spans.append((self._name, self._begin, self._mark()))
