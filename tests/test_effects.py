@@ -16,7 +16,6 @@ from perfgate.gate.noise import Noise
 
 examples = settings(deadline=None, derandomize=True, database=None, max_examples=100)
 NOISE = Noise("box", 10, 0.01, 30, "2026-01-01")
-OPPOSITE = {"<": ">", ">": "<"}
 
 
 def duets(ratio: float, count: int, noise: Sequence[float] = (-0.01, 0.0, 0.01)) -> list[Duet]:
@@ -76,7 +75,7 @@ def test_a_time_far_above_the_bound_fails_and_says_what_was_found() -> None:
 def test_a_time_at_the_bound_is_undecided_to_the_end() -> None:
     for expected in ("< 0.7x", "> 0.7x"):
         looks = [noisy(parse("step_time_s", expected), duets(0.7, count)).verdict for count in LOOKS]
-        assert looks == ["continue"] * 3 + ["inconclusive"]
+        assert looks == ["continue"] * (len(LOOKS) - 1) + ["inconclusive"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
@@ -95,7 +94,7 @@ def test_it_fails_with_more_certainty_than_it_passes() -> None:
 
 @examples
 @given(
-    st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=3) | st.lists(st.floats(-0.5, 0.5), min_size=15, max_size=15),
+    st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=3) | st.lists(st.floats(-0.5, 0.5), min_size=24, max_size=24),
     st.floats(0.5, 2).map(lambda value: round(value, 3)),
     st.sampled_from("<>"),
 )

@@ -176,13 +176,13 @@ def test_the_first_suspects_are_served_best(pairs: int) -> None:
 
 def test_in_a_suite_of_a_hundred_the_first_third_shares_nine_tenths() -> None:
     assert Budget(100).early == 34
-    assert Budget(100).share == pytest.approx(0.009 / 34 / 3)
-    assert Budget(100).spent(33).share == pytest.approx(0.009 / 34 / 3)
-    assert Budget(100).spent(34).share == pytest.approx(0.001 / 66 / 3)
+    assert Budget(100).share == pytest.approx(0.009 / 34 / 4)
+    assert Budget(100).spent(33).share == pytest.approx(0.009 / 34 / 4)
+    assert Budget(100).spent(34).share == pytest.approx(0.001 / 66 / 4)
 
 
 def test_a_single_case_has_it_all() -> None:
-    assert Budget(1).share == pytest.approx(0.01 / 3)
+    assert Budget(1).share == pytest.approx(0.01 / 4)
 
 
 def test_a_budget_is_read_back_as_it_was_written() -> None:

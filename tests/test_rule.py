@@ -16,7 +16,8 @@ from perfgate.gate.confirmation import LOOKS, Confirmation, Look, look
 from perfgate.gate.duets import Duet, difference, of_launches, spread
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import screen, suspects
-from perfgate.gate.verdicts import ALPHA, Held
+from perfgate.gate.statistics import Difference
+from perfgate.gate.verdicts import ALPHA, Held, name_of
 from perfgate.records.launch import Launch
 
 TOLERANCE = 0.03
@@ -121,7 +122,7 @@ def test_recorded_duets_are_judged_by_their_servers() -> None:
 
 
 @pytest.mark.parametrize("noise", [UNKNOWN, NOISE, CALM])
-@pytest.mark.parametrize("count", [0, 1, 2, 4, 5, 7, 9, 14])
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 5, 7, 14, 23])
 def test_nothing_is_decided_between_looks(count: int, noise: Noise) -> None:
     found = duets([1.0 + 1e-4 * number for number in range(count)])
 
@@ -146,16 +147,22 @@ def test_duets_without_any_spread_are_judged_by_their_mean_and_the_bound_itself_
     assert at(math.log1p(TOLERANCE / 3) * (1 + 1e-9)) == "regressed"
     assert at(math.log1p(TOLERANCE / 3) * (1 - 1e-9)) == "pass"
     assert at(-math.log1p(TOLERANCE / 3) * (1 + 1e-9)) == "improved"
-    assert at(math.log1p(TOLERANCE), 3) == "continue"
-    assert at(math.log1p(TOLERANCE) * (1 - 1e-9), 3) == "pass"
+
+
+def test_an_upper_bound_at_the_tolerance_does_not_clear() -> None:
+    def at(value: float) -> str:
+        return name_of(Difference(value, 0.0, 5.0, 0.0, 5.0, 6), SHARE, TOLERANCE, TOLERANCE)
+
+    assert at(math.log1p(TOLERANCE)) == "inconclusive"
+    assert at(math.log1p(TOLERANCE) * (1 - 1e-9)) == "pass"
 
 
 def test_the_last_look_ends_it() -> None:
-    values = [0.02 + 0.03 * (-1) ** number for number in range(15)]
+    values = [0.02 + 0.03 * (-1) ** number for number in range(LOOKS[-1])]
 
-    assert look(duets(values[:10]), TOLERANCE, SHARE).verdict == "continue"
+    assert look(duets(values[: LOOKS[-2]]), TOLERANCE, SHARE).verdict == "continue"
     assert look(duets(values), TOLERANCE, SHARE).verdict == "inconclusive"
-    assert decided(values).duets == 15
+    assert decided(values).duets == LOOKS[-1]
 
 
 def test_one_pair_of_servers_is_enough_and_is_said() -> None:
@@ -277,7 +284,7 @@ def test_a_screen_tells_its_interval_and_what_it_could_have_seen() -> None:
     assert verdict.low is not None
     assert verdict.high is not None
     assert verdict.low < 0.001 < verdict.high
-    assert verdict.smallest_detectable == pytest.approx(0.03, abs=0.001)
+    assert verdict.smallest_detectable == pytest.approx(0.0297, abs=0.0005)
 
 
 def test_suspects_are_those_metrics_that_the_screen_says() -> None:
@@ -311,7 +318,7 @@ def test_a_change_that_need_not_be_excluded_is_called_a_regression_no_more_often
     assert alarms <= allowed(runs, share * FAILING_LOOKS)
 
 
-@pytest.mark.parametrize("pairs", [1, 2, 15])
+@pytest.mark.parametrize("pairs", [1, 2, 24])
 @pytest.mark.parametrize("noise", [UNKNOWN, NOISE])
 def test_launches_of_two_speeds_raise_no_alarm(noise: Noise, pairs: int) -> None:
     values = two_speeds(np.random.default_rng(2), (1000, LOOKS[-1]))
@@ -337,13 +344,14 @@ def test_a_hundred_unchanged_cases_rarely_raise_an_alarm_and_cost_little() -> No
     assert launches / suites / 100 < 4
 
 
-def test_a_slowdown_of_three_percent_is_caught() -> None:
+@pytest.mark.parametrize(("noise", "least"), [(UNKNOWN, 0.96), (NOISE, 0.97)])
+def test_a_slowdown_of_three_percent_is_caught(noise: Noise, least: float) -> None:
     runs = 400
     values = np.random.default_rng(4).normal(math.log1p(0.03), 0.01, (runs, 1 + LOOKS[-1]))
 
     caught = sum(
-        screen(Duet(row[0]), TOLERANCE, SHARE, NOISE).suspect and decided(row[1:], NOISE).verdict == "regressed"
+        screen(Duet(row[0]), TOLERANCE, SHARE, noise).suspect and decided(row[1:], noise).verdict == "regressed"
         for row in values
     )
 
-    assert caught >= stats.binom.ppf(0.001, runs, 0.97)
+    assert caught >= stats.binom.ppf(0.001, runs, least)

@@ -20,7 +20,7 @@ from perfgate.gate.confirmation import CLEARING_LOOKS, LOOKS
 from perfgate.gate.duets import SERVERS_DIFFER
 from perfgate.gate.noise import OUT_OF_KEEPING
 
-SHARE = Budget(100).share
+ALPHA_A_SUSPECT = Budget(100).share * (len(LOOKS) - CLEARING_LOOKS)
 LIMIT, TOLERANCE, SUSPICIOUS = math.log1p(0.01), math.log1p(0.03), math.log1p(0.007)
 
 
@@ -34,6 +34,7 @@ class Variant:
     clearing_looks: int = CLEARING_LOOKS
     lets_go: bool = True
     strict: bool = False
+    looks: tuple[int, ...] = LOOKS
 
 
 THE_RULE = Variant("the rule, noise.json")
@@ -44,7 +45,9 @@ VARIANTS = [
     replace(THE_RULE, name="both", clearing_looks=0, lets_go=False),
     replace(THE_RULE, name="spread always between 3 pairs of servers", strict=True),
     replace(THE_RULE, name="spread always between 2 pairs of servers", strict=True, servers=2),
+    replace(THE_RULE, name="no look at 24", looks=LOOKS[:-1]),
     Variant("the rule, no noise.json", freedom=0.0),
+    Variant("no noise.json, no look at 24", freedom=0.0, looks=LOOKS[:-1]),
     Variant("no noise.json, first look may fail", freedom=0.0, clearing_looks=0),
     Variant("no noise.json, always between 3 pairs", freedom=0.0, strict=True),
 ]
@@ -70,7 +73,12 @@ class Kind:
         return found
 
 
-KINDS = [Kind("normal"), Kind("two speeds", slow_share=0.3), Kind("servers differ by 0.7%", servers=0.007)]
+KINDS = [
+    Kind("normal"),
+    Kind("spread of 1.6%", spread=0.016),
+    Kind("two speeds", slow_share=0.3),
+    Kind("servers differ by 0.7%", servers=0.007),
+]
 
 
 def spread(duets, variant):
@@ -89,9 +97,9 @@ def spread(duets, variant):
 
 def judge(duets, variant):
     """What becomes of each case, 1 for regressed and 2 for cleared, and how many duets it takes."""
-    state, used = np.zeros(len(duets), int), np.full(len(duets), LOOKS[-1])
-    share = SHARE * (len(LOOKS) - CLEARING_LOOKS) / (len(LOOKS) - variant.clearing_looks)
-    for number, count in enumerate(LOOKS):
+    state, used = np.zeros(len(duets), int), np.full(len(duets), variant.looks[-1])
+    share = ALPHA_A_SUSPECT / (len(variant.looks) - variant.clearing_looks)
+    for number, count in enumerate(variant.looks):
         variance, freedom = spread(duets[:, :count], variant)
         if variant.freedom:
             moderated = (variant.freedom * 0.01**2 + freedom * variance) / (variant.freedom + freedom)
@@ -122,7 +130,7 @@ def main():
                 generator = np.random.default_rng([options.seed, KINDS.index(kind)])
                 cases = options.cases // (5 if slowdown else 1)
                 suspect = kind.draw(generator, cases, 1, 1)[:, 0] + math.log1p(slowdown) > SUSPICIOUS
-                duets = kind.draw(generator, cases, LOOKS[-1], variant.servers) + math.log1p(slowdown)
+                duets = kind.draw(generator, cases, variant.looks[-1], variant.servers) + math.log1p(slowdown)
                 state, used = judge(duets, variant)
                 caught = float((suspect & (state == 1)).mean())
                 cells.append(f"{caught:.1%}" if slowdown else f"{100 * caught:.3f}")
