@@ -1,8 +1,10 @@
 """The rule for duets: screen and confirmation, what holds for any duets, and rates of error on seeded noise."""
 
+import doctest
 import math
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -355,3 +357,9 @@ def test_a_slowdown_of_three_percent_is_caught(noise: Noise, least: float) -> No
     )
 
     assert caught >= stats.binom.ppf(0.001, runs, least)
+
+
+def test_the_example_in_the_documents_is_so() -> None:
+    page = Path(__file__).parent.parent / "docs" / "the-rule.md"
+
+    assert doctest.testfile(str(page), module_relative=False) == doctest.TestResults(failed=0, attempted=9)
