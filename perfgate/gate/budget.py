@@ -8,7 +8,8 @@ from typing import Any
 from perfgate.gate.confirmation import CLEARING_LOOKS, LOOKS
 from perfgate.gate.verdicts import ALPHA
 
-EARLY_SHARE = 0.25
+EARLY_SUSPECTS = 1 / 3
+EARLY_ALPHA = 0.9
 FAILING_LOOKS = len(LOOKS) - CLEARING_LOOKS
 
 
@@ -17,9 +18,9 @@ class Budget:
     """Shares of alpha for the suspects of one suite, in the order in which they come.
 
     A screen on data of its own finds the suspects, so only they need a share. When nothing changed, about a quarter of
-    all pairs are suspected: the first quarter divides three quarters of alpha, whoever comes later divides the rest.
-    Whatever the number of suspects, all shares together are at most alpha, so the suite's chance of a false alarm is
-    too, however the looks and the metrics of a case hang together (Boole's inequality).
+    all pairs are suspected: the first third divides nine tenths of alpha, whoever comes later divides the rest. However
+    many suspects there are, their shares together are at most alpha, and so is the suite's chance of a false alarm,
+    however the looks and the metrics of a case hang together (Boole's inequality).
 
     Attributes:
         pairs: gated noisy case-metric pairs of the whole tier, before any were deselected or sharded away.
@@ -36,7 +37,7 @@ class Budget:
     @property
     def early(self) -> int:
         """How many suspects of the whole suite get an early share."""
-        return max(1, math.ceil(EARLY_SHARE * self.pairs))
+        return max(1, math.ceil(EARLY_SUSPECTS * self.pairs))
 
     @property
     def share(self) -> float:
@@ -45,8 +46,8 @@ class Budget:
         if later <= 0:
             return self.alpha / FAILING_LOOKS
         if (self.suspects + 1) * self.parts <= self.early:
-            return self.alpha * (1 - EARLY_SHARE) / self.early / FAILING_LOOKS
-        return self.alpha * EARLY_SHARE / later / FAILING_LOOKS
+            return self.alpha * EARLY_ALPHA / self.early / FAILING_LOOKS
+        return self.alpha * (1 - EARLY_ALPHA) / later / FAILING_LOOKS
 
     def spent(self, suspects: int = 1) -> "Budget":
         """The budget after this many more suspects."""

@@ -1,4 +1,4 @@
-"""The confirmation: fresh duets of a suspect case, looked at after 3, 6, 10 and 15, until all is decided.
+"""The confirmation: fresh duets of a suspect case, looked at after 3, 6, 10, 15 and 24, until all is decided.
 
 Each look spends its own share of the chance of a false alarm (``Budget``), so looking often costs nothing in honesty.
 """
@@ -14,7 +14,7 @@ from perfgate.gate.statistics import Difference, safe_expm1
 from perfgate.gate.verdicts import DELTA_MIN_SHARE, TOO_FEW, Held, name_of
 from perfgate.records.verdict import Name, Verdict
 
-LOOKS = (3, 6, 10, 15)
+LOOKS = (3, 6, 10, 15, 24)
 CLEARING_LOOKS = 1  # the first looks that can clear a case and not fail it
 
 

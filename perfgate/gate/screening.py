@@ -8,7 +8,7 @@ from perfgate.gate.confirmation import LOOKS, threshold_of
 from perfgate.gate.duets import Duet, difference
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.statistics import CLEAR_LEVEL, safe_expm1, t_quantile
-from perfgate.gate.verdicts import Held
+from perfgate.gate.verdicts import ROUNDING, Held
 from perfgate.records.verdict import Name, Verdict
 
 STEPS = 60
@@ -58,7 +58,7 @@ def screen(duet: Duet, tolerance: float, share: float, noise: Noise = UNKNOWN) -
         share: chance of an error for this verdict, as ``Budget.share`` gives it.
         noise: what is known of this machine.
     """
-    suspect = duet.difference > math.log1p(suspicious(tolerance))
+    suspect = duet.difference > math.log1p(suspicious(tolerance)) + ROUNDING
     found = difference([duet], noise)
     if found is None:
         return Screen(suspect, "pass", safe_expm1(duet.difference))

@@ -82,14 +82,16 @@ def noisy_verdict(held: Held, found: Difference | None, alpha: float, threshold:
 
 
 def name_of(found: Difference, alpha: float, threshold: float, tolerance: float) -> Name:
-    """What a difference is called: worse by more than the threshold, better by as much, within the tolerance, or not
-    known; relative changes, 0.03 is 3%."""
-    limit = math.log1p(threshold)
+    """What a difference is called, given the share of a false alarm and two relative changes, 0.03 is 3%.
+
+    Worse or better by more than the threshold, or surely within the tolerance; a bound that is just met is not passed.
+    """
+    limit = math.log1p(threshold) + ROUNDING
     if found.lower(alpha) > limit:
         return "regressed"
     if found.better(alpha) < -limit:
         return "improved"
-    return "pass" if found.upper() < math.log1p(tolerance) else "inconclusive"
+    return "pass" if found.upper() < math.log1p(tolerance) - ROUNDING else "inconclusive"
 
 
 TOO_FEW = "too few launches to know how much they vary"

@@ -1,0 +1,151 @@
+"""What rules make of machines with known noise: false alarms, slowdowns caught, launches spent.
+
+    python -m benchmarks.gate.simulate [--trials 400] [--seed 1] [--machines noisy shared ...] [--rules Perfgate ...]
+
+A suite has 100 cases with steps of 25 ms. A session's speed is shared by its cases; each launch has its own; the steps
+of a launch vary by 3%. Duets vary by 1.0% on every machine, as they were found to (60 steps, one core). ``noise.json``
+says d0 = 10, s0 = 1.0% on every machine, also where that is wrong.
+"""
+
+import argparse
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from benchmarks.gate import rules, suites
+from perfgate.gate.duets import Duet
+from perfgate.gate.noise import Noise
+
+STEP_SD = 0.03
+HEAVY_FREEDOM, HEAVY_SCALE = 3, 0.882  # Student's t with the quartiles of a normal distribution
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How launches vary; standard deviations of logarithms, 0.01 is 1%.
+
+    Attributes:
+        launch: from launch to launch in a session.
+        session: from session to session, all cases alike.
+        duet: of a duet's difference.
+        slow_share: chance that a launch is of the slow kind.
+        slow_gap: by how much it is slower.
+        drift: by how much the machine gets slower or faster in the course of a run.
+        heavy: whether launches and duets have heavy tails (Student's t with 3 degrees of freedom, same quartiles).
+        servers: between pairs of servers, of which there are three.
+    """
+
+    name: str
+    launch: float
+    session: float
+    duet: float = 0.01
+    slow_share: float = 0.0
+    slow_gap: float = 0.0
+    drift: float = 0.0
+    heavy: bool = False
+    servers: float = 0.0
+
+
+MACHINES = [
+    Machine("quiet", 0.003, 0.004),
+    Machine("typical", 0.006, 0.015),
+    Machine("noisy", 0.012, 0.03),
+    Machine("shared", 0.10, 0.03),
+    Machine("two speeds", 0.006, 0.015, slow_share=0.3, slow_gap=0.125),
+    Machine("drifting", 0.006, 0.015, drift=0.05),
+    Machine("heavy tails", 0.006, 0.015, heavy=True),
+    Machine("servers differ", 0.006, 0.015, servers=0.007),
+    Machine("wide duets", 0.10, 0.03, duet=0.016),
+]
+RULES = [
+    rules.pytest_benchmark(5),
+    rules.asv(1.05),
+    rules.benchmatrix(5),
+    rules.benchmatrix(1),
+    rules.inference_doctor(10),
+    rules.inference_doctor(1),
+    rules.perfgate(),
+    rules.perfgate(Noise("simulated", 10, 0.01, 30)),
+]
+
+
+class Simulated:
+    """One case of one run."""
+
+    def __init__(self, machine, generator, sessions, slowdown):
+        self.machine, self.generator = machine, generator
+        self.sessions, self.effect = sessions, math.log1p(slowdown)
+        self.server_effects = generator.normal(0, machine.servers, 3) if machine.servers else np.zeros(3)
+        self.duets = 0
+
+    def noise(self, spread):
+        """One deviation."""
+        if self.machine.heavy:
+            return spread * HEAVY_SCALE * self.generator.standard_t(HEAVY_FREEDOM)
+        return spread * self.generator.standard_normal()
+
+    def kind(self):
+        """What a launch is slower by for being of the slow kind."""
+        share = self.machine.slow_share
+        return self.machine.slow_gap if share and self.generator.random() < share else 0.0
+
+    def launch(self, level, steps):
+        """Step times of one launch."""
+        level += self.noise(self.machine.launch) + self.kind()
+        return 0.025 * np.exp(level + STEP_SD * self.generator.standard_normal(steps))
+
+    def stored(self, steps):
+        """From the earlier session."""
+        return self.launch(self.sessions[0], steps)
+
+    def now(self, steps):
+        """From this session."""
+        return self.launch(self.sessions[1] + self.effect, steps)
+
+    def succession(self, steps):
+        """Both from this session."""
+        return self.launch(self.sessions[1], steps), self.now(steps)
+
+    def duet(self):
+        """Session, drift and launch cancel, but for the duet's own spread; the kinds of its two launches do not."""
+        number = self.duets % 3
+        self.duets += 1
+        value = self.effect + self.noise(self.machine.duet) + self.kind() - self.kind() + self.server_effects[number]
+        return Duet(float(value), str(number), 60)
+
+
+def suite(machine, generator, slowed):
+    """The cases of one run, and of the stored one before it: each session has its speed, and drifts its own way."""
+    speeds = generator.normal(0, machine.session, 2)
+    drifts = machine.drift * generator.uniform(-1, 1, 2)
+    for number in range(suites.CASES):
+        yield Simulated(machine, generator, speeds + drifts * number / suites.CASES, slowed.get(number, 0.0))
+
+
+def main():
+    """Simulate and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--trials", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--machines", nargs="*", default=[machine.name for machine in MACHINES])
+    parser.add_argument("--rules", nargs="*", default=[""], help="only rules whose names begin so")
+    options = parser.parse_args()
+    slowdowns = (0.03, 0.05)
+    print(suites.heading(slowdowns))
+    for machine in MACHINES:
+        if machine.name not in options.machines:
+            continue
+        for rule in RULES:
+            if not rule.name.startswith(tuple(options.rules)):
+                continue
+            generator = np.random.default_rng([options.seed, MACHINES.index(machine), RULES.index(rule)])
+            counts = suites.run(rule, partial(suite, machine, generator), options.trials, slowdowns)
+            print(suites.row(machine.name, rule, counts), flush=True)
+    print(f"\n{options.trials} unchanged suites a row, {5 * max(1, options.trials // 4)} slowed cases a slowdown.")
+    print("\n".join(rules.agreement()))
+
+
+if __name__ == "__main__":
+    main()
