@@ -15,6 +15,7 @@ import pytest
 from perfgate.errors import UserError
 from perfgate.options import Options
 from perfgate.records.provenance import git_state, software
+from perfgate.reports.benchmark import described
 from perfgate.reports.live import Live, one_line
 from perfgate.workload import Workload
 
@@ -105,6 +106,8 @@ class Run:
             "kind": result.outcome.kind,
             "line": one_line(result),
             "verdicts": [verdict.to_json() for verdict in result.verdicts],
+            "steps_s": list(result.steps_s),
+            "benchmark": described(item, result.metrics, {v.metric: v.verdict for v in result.verdicts}),
         }
 
     def _progress(self, case: str) -> Any:
