@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ class Stage:
         self, preload: Sequence[str], folder: Path, effort: Effort, servers: int = 2, reference: str | None = None
     ) -> None:
         self.effort = effort
+        self.began = time.perf_counter()
         self.timesheet = Timesheet()
         self.pool = Pool(preload, folder, servers)
         self.reference = Pool(preload, folder, servers, reference, "reference") if reference else None
@@ -126,8 +127,13 @@ class Stage:
         sides: list[tuple[Pool, Side]] = [(self.pool, "candidate")]
         if self.reference:
             sides.append((self.reference, "reference"))
-        found = [passes.dry_launch(self, case, workload, pool.next(), side) for pool, side in sides]
-        return [launch for launch, _ in found], found[0][1]
+        found, expected = [], []
+        for pool, side in sides:
+            begin = time.perf_counter()
+            launch, wanted = passes.dry_launch(self, case, workload, pool.next(), side)
+            found.append(self.dated(launch, begin))
+            expected.append(wanted)
+        return found, expected[0]
 
     def _series(
         self, wanted: int, run: Callable[[int], Launch], progress: Callable[[str], None], word: str
@@ -142,7 +148,13 @@ class Stage:
             if valid >= wanted or faults > 1 or final or len(launches) >= wanted + MAX_RELAUNCHES:
                 return launches
             progress(f"{word} {valid + 1} of {wanted}")
-            launches.append(run(len(launches)))
+            begin = time.perf_counter()
+            launches.append(self.dated(run(len(launches)), begin))
+
+    def dated(self, launch: Launch, begin: float) -> Launch:
+        """A launch that just ended: when it began, in seconds of the stage's life, and how long it took."""
+        took = {"began_s": round(begin - self.began, 4), "took_s": round(time.perf_counter() - begin, 4)}
+        return replace(launch, details={**launch.details, **took})
 
     def step(self, actor: Actor) -> dict[str, float]:
         """Let the case's actor take a step; returns what it measured."""
