@@ -1,4 +1,4 @@
-"""The command line: ``perfgate compare``, ``perfgate report`` and ``perfgate predict``."""
+"""The command line: ``perfgate compare``, ``perfgate report``, ``perfgate predict`` and ``perfgate doctor``."""
 
 import argparse
 import io
@@ -79,6 +79,12 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("--output", metavar="FILE", help="write there instead of standard output")
     report.set_defaults(command=report_command)
     add_predict(commands)
+
+    doctor = commands.add_parser("doctor", help="what this machine can measure and gate, and what to do about it")
+    doctor.add_argument("--quick", action="store_true", help="leave out the calibration of its noise, about 20 s")
+    doctor.add_argument("--baselines", metavar="DIR", default="baselines", help="default: baselines")
+    doctor.add_argument("--json", action="store_true", help="print one JSON document")
+    doctor.set_defaults(command=doctor_command)
     return parser
 
 
@@ -168,6 +174,24 @@ def predict_command(options: argparse.Namespace) -> tuple[int, str]:
     stream = io.StringIO()
     terminal(prediction, stream, sys.stdout.isatty())
     return OK, stream.getvalue()
+
+
+def doctor_command(options: argparse.Namespace) -> tuple[int, str]:
+    """Look at the machine; 1 where no case can be measured."""
+    from perfgate.doctor.diagnosis import diagnose
+    from perfgate.reports.health import terminal
+
+    def progress(what: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\x1b[2K{what}", end="", file=sys.stderr, flush=True)
+
+    diagnosis = diagnose(Path.cwd(), options.baselines, options.quick, progress)
+    progress("")
+    if options.json:
+        return 0 if diagnosis.fit else 1, json.dumps(diagnosis.to_json()) + "\n"
+    stream = io.StringIO()
+    terminal(diagnosis, stream, sys.stdout.isatty())
+    return 0 if diagnosis.fit else 1, stream.getvalue()
 
 
 def report_command(options: argparse.Namespace) -> tuple[int, str]:

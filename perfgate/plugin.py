@@ -9,6 +9,7 @@ from perfgate import __version__, tasks
 from perfgate.errors import UserError
 from perfgate.model import TIERS
 from perfgate.options import add_options, check_marker, read_options, read_tolerance
+from perfgate.reports.benchmark import connect
 from perfgate.run import Run
 from perfgate.workload import Workload
 
@@ -36,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[RUN] = run
     config.pluginmanager.register(run, "perfgate-run")
+    connect(config)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -19,6 +19,7 @@ from perfgate.errors import UserError
 from perfgate.model import TIERS
 from perfgate.options import Options
 from perfgate.records.provenance import git_state, software
+from perfgate.reports.benchmark import described
 from perfgate.reports.live import Live, one_line
 from perfgate.workload import Workload
 
@@ -164,6 +165,8 @@ class Run:
             "kind": result.outcome.kind,
             "line": one_line(result),
             "verdicts": [verdict.to_json() for verdict in result.verdicts],
+            "steps_s": list(result.steps_s),
+            "benchmark": described(item, result.metrics, {v.metric: v.verdict for v in result.verdicts}),
         }
 
     def _progress(self, case: str) -> Any:

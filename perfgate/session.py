@@ -36,6 +36,7 @@ class Result:
         outcome: how the case ends.
         remark: what else one should know, as a clause.
         ledger: of the dry run: parameters, FLOPs by group, memory by part; empty where there was none.
+        steps_s: the step time of each valid timed launch.
     """
 
     case: str
@@ -44,6 +45,7 @@ class Result:
     outcome: Outcome
     remark: str = ""
     ledger: Mapping[str, Any] = field(default_factory=dict)
+    steps_s: tuple[float, ...] = ()
 
 
 class Session:
@@ -130,7 +132,8 @@ class Session:
         self._writer.write(lines(case, workloads, launches, held, verdicts, outcome, took_s))
         candidates = [launch for launch in launches if launch.side == "candidate"]
         ledger = next((launch.ledger for launch in candidates if launch.pass_name == "dry"), {})
-        return Result(case.id, medians(candidates), tuple(verdicts), outcome, remark, ledger)
+        steps_s = tuple(x.value("step_time_s") for x in candidates if "step_time_s" in x.metrics and not x.invalid)
+        return Result(case.id, medians(candidates), tuple(verdicts), outcome, remark, ledger, steps_s)
 
     def _left_out(self, case: Case, workload: Workload) -> Result:
         """A case for which no time is left: listed, and no pass."""

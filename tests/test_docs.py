@@ -1,12 +1,16 @@
 """What the documents tell people to type really does what they say; pictures and links lead somewhere."""
 
+import itertools
 import os
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+
+from perfgate.records.runfile import read
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
@@ -51,3 +55,16 @@ def test_the_walk_through_a_regression_does_what_it_says(tmp_path):
     assert "test_batch_size[gpt2-quick-1]: step_time_s got worse by +" in slow.stdout
     assert "peak_memory_bytes got worse" not in slow.stdout
     assert "test_batch_size[gpt2-quick-1]: peak_memory_bytes got worse by +" in hungry.stdout
+
+
+def test_the_picture_of_a_run_shows_each_launch_where_it_was(suite):
+    suite.write("@pytest.mark.parametrize('number', range(2))\ndef test_it(perf, number):\n    perf(work())")
+    suite.run().assert_outcomes(passed=2)
+    launches = read(suite.run_files[0]).launches
+    spans = [(x.details["began_s"], x.details["began_s"] + x.details["took_s"]) for x in launches]
+    assert all(end <= begin + 0.001 for (_, end), (begin, _) in itertools.pairwise(spans))
+    picture = suite.path / "out.svg"
+    command = [sys.executable, str(ROOT / "docs" / "timeline.py"), str(suite.run_files[0]), str(picture)]
+    subprocess.run(command, check=True, cwd=ROOT)
+    told = [title.text for title in ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}title")]
+    assert told == [f"{launch.case}, {launch.pass_name}" for launch in launches]

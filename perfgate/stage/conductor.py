@@ -103,6 +103,7 @@ class Stage:
         device: Device | None = None,
     ) -> None:
         self.effort = effort
+        self.began = time.perf_counter()
         self.timesheet = Timesheet()
         self.pool = Pool(preload, folder, servers)
         programs = [module for module in preload if not YARDSTICK.program.startswith(f"{module}:")]
@@ -172,7 +173,9 @@ class Stage:
         launches: list[Launch] = []
         if "dry" in passes:
             progress("dry run")
+            begin = time.perf_counter()
             dry, expected = dry_launch(self, case, workload, pool.next(), side)
+            dry = self.dated(dry, begin)
             launches += [dry] if expected or self.effort.device == "none" else []
         if self.effort.device == "none":
             return launches
@@ -208,8 +211,14 @@ class Stage:
             if valid >= wanted or faults > 1 or final or len(launches) >= wanted + MAX_RELAUNCHES:
                 return launches
             progress(f"{launched.word} {valid + 1} of {wanted}")
+            begin = time.perf_counter()
             launch = launched.run(self, case, workload, (pool or self.pool).next(), len(launches))
-            launches.append(self.judged(replace(launch, side=side)))
+            launches.append(self.dated(self.judged(replace(launch, side=side)), begin))
+
+    def dated(self, launch: Launch, begin: float) -> Launch:
+        """A launch that just ended: when it began, in seconds of the stage's life, and how long it took."""
+        took = {"began_s": round(begin - self.began, 4), "took_s": round(time.perf_counter() - begin, 4)}
+        return replace(launch, details={**launch.details, **took})
 
     def judged(self, launch: Launch) -> Launch:
         """The launch that has just ended, with what was seen of the device; rejected if something disturbed it."""

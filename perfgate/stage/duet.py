@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -56,8 +57,9 @@ def duet(stage: "Stage", case: str, pair: int, parts: Sequence[Part], first_numb
     """
     launches: list[Launch] = []
     for attempt in range(1 + RELAUNCHES):
+        begin = time.perf_counter()
         found = attempted(stage, case, pair, parts, first_number + attempt)
-        launches += found
+        launches += [stage.dated(launch, begin) for launch in found]
         if any(launch.fault for launch in found) or not any(launch.invalid for launch in found):
             break
     return launches

@@ -128,7 +128,10 @@ def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, 
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warmup[0]}
     parts = {part: [row[part] for row in rods] for part in YARDSTICK_PARTS}
     launch = completed(
-        start, metrics, ready, {"first": first, "yardstick_version": YARDSTICK_VERSION, "yardstick_parts_s": parts}
+        start,
+        metrics,
+        ready,
+        {"first": first, "yardstick_version": YARDSTICK_VERSION, "yardstick_steps": beside, "yardstick_parts_s": parts},
     )
     return judge(launch, [row["step_time_s"] for row in rods], [row["process_time_s"] for row in rods])
 

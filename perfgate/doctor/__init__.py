@@ -1,0 +1,1 @@
+"""What this machine can measure and gate, what it cannot, and what to do about it."""

@@ -1,0 +1,114 @@
+"""All findings together, and what follows from them: what can be measured here, and what is gated."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from perfgate.doctor import gpus, host, noise, software, stored
+from perfgate.doctor.finding import LEVELS, Finding
+from perfgate.errors import UserError
+from perfgate.options import DEVICES
+from perfgate.records.machine import Machine, this_machine
+from perfgate.records.portable import pair_of
+
+SCHEMA = "perfgate.doctor/1"
+
+
+@dataclass(frozen=True)
+class Ability:
+    """One kind of number.
+
+    Attributes:
+        what: the kind.
+        measured: whether it can be had here.
+        gated: whether a case can fail by it here, as things are stored now.
+        why: if not, why not.
+    """
+
+    what: str
+    measured: bool
+    gated: bool
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What ``perfgate doctor`` found.
+
+    Attributes:
+        noise: ``None`` where it was not measured.
+        baselines: of this machine.
+        portable: of this pair of versions.
+    """
+
+    machine: Machine
+    versions: dict[str, str]
+    gpus: tuple[gpus.Gpu, ...]
+    noise: noise.Noise | None
+    baselines: stored.Stored
+    portable: stored.Stored
+    findings: tuple[Finding, ...]
+
+    @property
+    def fit(self) -> bool:
+        """Whether cases can be measured here."""
+        return not any(finding.level == "problem" for finding in self.findings)
+
+    @property
+    def abilities(self) -> list[Ability]:
+        """What can be measured and what is gated."""
+        here, pair = self.baselines, self.portable
+        young = f"{here.young} of {here.cases} baselines are too young" if here.young else ""
+        none = "" if here.cases else "nothing is stored for this machine"
+        unknown = "" if pair.cases else f"nothing is stored for {pair.name}"
+        cuda = bool(self.gpus) and "cuda" in DEVICES
+        no_cuda = "" if cuda else "this version measures on the CPU only" if self.gpus else "there is no GPU"
+        found = [
+            Ability("times on the CPU", True, here.cases > here.young, none or young),
+            Ability("peak memory on the CPU", True, here.cases > 0, none),
+            Ability("exact metrics, by dry run", True, pair.cases > 0, unknown),
+            Ability("times and memory on a GPU", cuda, cuda and here.cases > here.young, no_cuda or none or young),
+        ]
+        return found if self.fit else [Ability(one.what, False, False, "see the problems") for one in found]
+
+    def to_json(self) -> dict[str, Any]:
+        """The one document that ``--json`` prints."""
+        return {
+            "schema": SCHEMA,
+            "fit": self.fit,
+            "machine": self.machine.to_json(),
+            "software": self.versions,
+            "gpus": [gpu.to_json() for gpu in self.gpus],
+            "noise": self.noise.to_json() if self.noise else None,
+            "baselines": self.baselines.to_json(),
+            "portable": self.portable.to_json(),
+            "abilities": [asdict(ability) for ability in self.abilities],
+            "findings": [finding.to_json() for finding in self.findings],
+            "summary": {level: sum(one.level == level for one in self.findings) for level in LEVELS},
+        }
+
+
+def diagnose(folder: Path, baselines: str, quick: bool, progress: Callable[[str], None]) -> Diagnosis:
+    """Look at everything.
+
+    Args:
+        folder: of the suite, usually the current one.
+        baselines: folder of the baselines, below it or absolute.
+        quick: leave out the calibration.
+        progress: told in words what takes time.
+    """
+    machine, versions = this_machine(), software.versions()
+    cards, about_gpus = gpus.look(versions)
+    here, pair, damaged = stored.open_stores(folder / baselines, machine.name, pair_of(versions))
+    found = [*host.processor(machine), *about_gpus, *software.libraries(versions, bool(cards)), *host.clocks()]
+    found += [*host.load(machine.cpus), *host.container(machine), stored.locks(), software.git(folder)]
+    found += damaged or stored.baselines(here, pair)
+    measured = None
+    if not quick and not any(finding.level == "problem" for finding in found):
+        try:
+            measured = noise.calibrate(progress=progress)
+            found += noise.findings(measured)
+        except UserError as error:
+            found.append(Finding("noise", "problem", f"{error}."))
+    return Diagnosis(machine, versions, tuple(cards), measured, here, pair, tuple(found))

@@ -1,0 +1,89 @@
+"""The GPUs of this machine, as its driver's own tool tells them."""
+
+import csv
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from perfgate.doctor.finding import Finding
+from perfgate.options import DEVICES
+
+TIMEOUT_S = 20
+FIELDS = ("name", "uuid", "memory.total", "driver_version", "persistence_mode", "power.limit", "mig.mode.current")
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU; what the driver does not tell is empty.
+
+    Attributes:
+        memory_mib: in MiB.
+        persistence: ``Enabled`` or ``Disabled``: whether the driver stays loaded while nobody uses the GPU.
+        power_limit_w: in W.
+        mig: ``Enabled`` where it is cut into instances.
+    """
+
+    name: str
+    uuid: str
+    memory_mib: str
+    driver: str
+    persistence: str
+    power_limit_w: str
+    mig: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return asdict(self)
+
+
+def gpus() -> list[Gpu] | None:
+    """All GPUs; ``None`` where ``nvidia-smi`` is not on the path.
+
+    Raises:
+        OSError: it does not start.
+        subprocess.SubprocessError: it fails, or takes too long.
+    """
+    if shutil.which("nvidia-smi") is None:
+        return None
+    command = ["nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT_S)
+    rows = csv.reader(done.stdout.splitlines(), skipinitialspace=True)
+    return [Gpu(*("" if "N/A" in cell else cell for cell in row)) for row in rows if len(row) == len(FIELDS)]
+
+
+def look(versions: dict[str, str]) -> tuple[list[Gpu], list[Finding]]:
+    """The GPUs, and what stands in the way of measuring on them.
+
+    Args:
+        versions: of the libraries that are installed.
+    """
+    try:
+        found = gpus()
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stdout", "") or str(error)
+        text = f"nvidia-smi fails ({said.strip().splitlines()[0]}), so no GPU can be used."
+        return [], [Finding("gpu", "note", text, "nvidia-smi")]
+    if not found:
+        why = "nvidia-smi is not on the path" if found is None else "nvidia-smi lists none"
+        text = f"There is no GPU here ({why}): times and memory are those of the CPU; exact metrics need no GPU."
+        return [], [Finding("gpu", "note", text)]
+    return found, list(findings(found, versions))
+
+
+def findings(found: Sequence[Gpu], versions: dict[str, str]) -> Iterator[Finding]:
+    """What there is to say about GPUs that are there."""
+    for gpu in found:
+        about = [f"{gpu.memory_mib} MiB", f"driver {gpu.driver}", f"power limit {gpu.power_limit_w or '?'} W"]
+        yield Finding("gpu", "ok", f"{gpu.name} ({', '.join(about)}), {gpu.uuid}.")
+        if gpu.persistence == "Disabled":
+            text = f"The driver of {gpu.name} unloads while nobody uses it, and its settings and warmth go with it."
+            yield Finding("gpu", "note", text, f"sudo nvidia-smi -i {gpu.uuid} -pm 1")
+        if gpu.mig == "Enabled":
+            yield Finding("gpu", "note", f"{gpu.name} is cut into MIG instances: neighbours share its power and clock.")
+    if "cuda" not in DEVICES:
+        yield Finding("gpu", "note", "This version of Perfgate measures on the CPU only; the GPU stays unused.")
+    if versions.get("torch", "").endswith("+cpu"):
+        text = f"torch {versions['torch']} was built without CUDA, so it cannot use the GPU."
+        yield Finding("gpu", "note", text, "pip install --force-reinstall torch")

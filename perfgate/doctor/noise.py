@@ -1,0 +1,146 @@
+"""How much launches vary on this machine, and which slowdown a stored baseline could therefore see."""
+
+import math
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from perfgate.doctor.finding import Finding
+from perfgate.errors import UserError
+from perfgate.gate.statistics import POWER, PRIOR_FREEDOM, SESSION_PRIOR, combine, safe_expm1, t_quantile
+from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS, share_of_alpha
+from perfgate.records.launch import Launch
+from perfgate.records.metrics import TOLERANCES
+from perfgate.stage.conductor import Effort, Stage
+from perfgate.stage.passes import timed_launch
+from perfgate.workload import Workload
+
+PROGRAM = "perfgate.actor.programs.calibration"
+MODULES = (PROGRAM, "perfgate.actor.programs.yardstick")
+LAUNCHES = 14
+SUITE = 30
+WAITED_S = 2.0
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Spread between launches of a small program.
+
+    Attributes:
+        launches: how many it rests on.
+        disturbed: how many more could not be used, since something else had the core.
+        step_time_s: median of a launch's median step.
+        spread_s: standard deviation between launches of the logarithm of the step time; 0.03 is 3%.
+        spread_yardsticks: the same of its ratio to the yardstick.
+        smallest_detectable: smallest slowdown that a baseline of 5 launches would show in 9 of 10 runs of a suite of 30
+            cases; 0.05 is 5%.
+        waited_s: for other runs to leave the device.
+    """
+
+    launches: int
+    disturbed: int
+    step_time_s: float
+    spread_s: float
+    spread_yardsticks: float
+    smallest_detectable: float
+    waited_s: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return asdict(self)
+
+
+def calibrate(launches: int = LAUNCHES, progress: Callable[[str], None] = lambda what: None) -> Noise:
+    """Run launches of a small program beside the yardstick, as a case is timed; takes about 1.3 s each.
+
+    Raises:
+        UserError: no server starts, or fewer than two launches could be used.
+    """
+    workload = Workload(f"{PROGRAM}:Calibration", {})
+    done: list[Launch] = []
+    with tempfile.TemporaryDirectory(prefix="perfgate-doctor-") as folder:
+        stage = Stage(MODULES, Path(folder), Effort())
+        try:
+            for number in range(launches):
+                progress(f"calibration, launch {number + 1} of {launches}")
+                done.append(timed_launch(stage, "doctor", workload, stage.pool.next(), number))
+        finally:
+            stage.close()
+    valid = [launch for launch in done if not launch.invalid]
+    if len(valid) < 2:
+        raise UserError(f"{launches - len(valid)} of {launches} launches could not be used: {done[-1].invalid}")
+    return replace(noise(valid, launches - len(valid)), waited_s=stage.timesheet.waiting_s)
+
+
+def noise(launches: Sequence[Launch], disturbed: int) -> Noise:
+    """What valid launches tell.
+
+    Raises:
+        ValueError: there are fewer than two.
+    """
+    steps_s = [launch.value("step_time_s") for launch in launches]
+    ratios = [ratio for launch in launches if (ratio := launch.in_yardsticks("step_time_s"))]
+    spread = statistics.stdev(map(math.log, ratios))
+    return Noise(
+        len(launches),
+        disturbed,
+        statistics.median(steps_s),
+        statistics.stdev(map(math.log, steps_s)),
+        spread,
+        smallest_detectable(spread),
+    )
+
+
+def smallest_detectable(spread: float, stored: int = MIN_BASELINE_LAUNCHES, now: int = Effort.launches) -> float:
+    """Smallest slowdown that a stored baseline would show in 9 of 10 runs, as ``gate.statistics`` decides; 0.05 is 5%.
+
+    By the noncentral t distribution, since the gate knows its own error from a few launches only. How much sessions
+    differ cannot be learnt from one of them, so it is what the gate takes it for at first. Simulated for spreads from
+    0.5% to 10%, between 86% and 98% of such slowdowns are caught.
+
+    Args:
+        spread: standard deviation between launches, of the logarithm.
+        stored: launches of the baseline, from three sessions.
+        now: launches of the run that is held against it.
+    """
+    from scipy.special import nctdtrinc
+
+    sessions = MIN_BASELINE_SESSIONS
+    within = (spread**2 * (1 / now + 1 / stored), float(stored - sessions + now - 1))
+    between = (SESSION_PRIOR**2 * (1 + 1 / sessions), float(PRIOR_FREEDOM + sessions - 1))
+    error, freedom = combine([within, between])
+    critical = t_quantile(1 - share_of_alpha(SUITE), freedom)
+    errors = float(nctdtrinc(freedom, 1 - POWER, critical))
+    return safe_expm1(math.log1p(TOLERANCES["noisy"]) + errors * error)
+
+
+def findings(found: Noise) -> list[Finding]:
+    """The noise in words."""
+    told = [
+        Finding(
+            "noise",
+            "ok",
+            f"{found.launches} launches of a small program (steps of {found.step_time_s * 1e3:.1f} ms) vary by "
+            f"{found.spread_s:.1%} in seconds and by {found.spread_yardsticks:.1%} in yardsticks; real cases often "
+            "vary more.",
+        ),
+        Finding(
+            "noise",
+            "note",
+            f"A baseline of {MIN_BASELINE_LAUNCHES} launches from {MIN_BASELINE_SESSIONS} sessions would see slowdowns "
+            f"from {found.smallest_detectable:.0%} on here, not one of {TOLERANCES['noisy']:.0%}; memory is seen to "
+            f"{TOLERANCES['bytes']:.1%} and exact metrics to one call, whatever the noise.",
+            "pytest perf_tests --perf-update more --perf-launches 10 (more sessions and launches see smaller ones)",
+        ),
+    ]
+    if found.disturbed:
+        total = found.launches + found.disturbed
+        text = f"{found.disturbed} of {total} launches could not be used, since something else had the core."
+        told.append(Finding("noise", "note", text, "perfgate doctor (again, when the machine is idle)"))
+    if found.waited_s > WAITED_S:
+        text = f"The calibration waited {found.waited_s:.0f} s for other runs that measure here, and so will yours."
+        told.append(Finding("noise", "note", text))
+    return told

@@ -1,0 +1,151 @@
+"""pytest-benchmark's table, JSON, histogram and comparison, with Perfgate's cases in them: one value a timed launch.
+
+All that is known of the insides of pytest-benchmark (5.3) stands here, and ``missing`` checks it:
+
+- ``config._benchmarksession.benchmarks``, the list from which it reports when the session finishes. It does so on the
+  controller of xdist too, where it measures nothing itself; its workers report nothing.
+- ``pytest_benchmark.stats.Metadata``, an entry of that list: made of a fixture, of which it reads the attributes of
+  ``Source``, and given one duration in seconds after the other.
+- its ``pytest_collection_modifyitems`` takes for a benchmark what has ``benchmark`` among its ``fixturenames``.
+"""
+
+import importlib.metadata
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+FIXTURE = "benchmark"
+
+
+@dataclass
+class Source:
+    """Stands for the ``benchmark`` fixture of a case; the attributes are named as pytest-benchmark reads them.
+
+    Attributes:
+        name: of the pytest item.
+        fullname: its node id, by which saved runs are compared.
+        group: of ``@pytest.mark.benchmark(group=...)``, if the case has one.
+        param: id of its parameters.
+        params: the parameters; what is no plain value, by its name.
+        extra_info: all else that was measured, and the verdicts.
+    """
+
+    name: str
+    fullname: str
+    group: str | None = None
+    param: str | None = None
+    params: Mapping[str, Any] | None = None
+    extra_info: Mapping[str, Any] = field(default_factory=dict)
+    cprofile_stats: None = None
+    has_error: bool = False
+
+
+class Bridge:
+    """Registered as a plugin where pytest-benchmark is; its methods are pytest hooks."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.controls = not hasattr(config, "workerinput")
+        self.lost = ""
+
+    def pytest_sessionstart(self) -> None:
+        """Warn where this pytest-benchmark is not as it should be; it prepares itself after all other plugins."""
+        self.lost = missing(self.config)
+        if self.lost and self.controls:
+            self.config.issue_config_time_warning(pytest.PytestWarning(self.lost), stacklevel=2)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Iterator[None]:
+        """Let ``--benchmark-only`` keep the cases, and ``--benchmark-skip`` skip them."""
+        wanted = self.config.getoption("benchmark_only") or self.config.getoption("benchmark_skip")
+        with taken_for_benchmarks([item for item in items if "perf" in names_of(item)] if wanted else []):
+            yield
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Hand a finished case over, on the controller, unless pytest-benchmark is to report nothing."""
+        found = getattr(report, "perfgate", None)
+        if not (found and found["steps_s"] and self.controls) or self.lost:
+            return
+        if not self.config.getoption("benchmark_disable") or self.config.getoption("benchmark_enable"):
+            source = Source(fullname=report.nodeid, **found["benchmark"])
+            self.config._benchmarksession.benchmarks.append(entry(source, found["steps_s"]))  # type: ignore[attr-defined]
+
+
+def connect(config: pytest.Config) -> None:
+    """Build the bridge, where pytest-benchmark is installed and not turned off."""
+    if config.pluginmanager.hasplugin("benchmark"):
+        config.pluginmanager.register(Bridge(config), "perfgate-benchmark")
+
+
+def entry(source: Source, steps_s: Sequence[float]) -> Any:
+    """One row of pytest-benchmark's table: its ``Metadata`` with one round a launch."""
+    from pytest_benchmark.stats import Metadata
+
+    found = Metadata(source, iterations=1, options={})
+    for step_s in steps_s:
+        found.update(step_s)
+    return found
+
+
+def described(item: pytest.Item, metrics: Mapping[str, float], verdicts: Mapping[str, str]) -> dict[str, Any]:
+    """What a report carries from a worker to the controller about a case: the fields of ``Source``, in plain values."""
+    marker = item.get_closest_marker("benchmark")
+    callspec = getattr(item, "callspec", None)
+    return {
+        "name": item.name,
+        "group": marker.kwargs.get("group") if marker else None,
+        "param": callspec.id if callspec else None,
+        "params": {name: plain(value) for name, value in callspec.params.items()} if callspec else None,
+        "extra_info": {**metrics, "verdicts": dict(verdicts)},
+    }
+
+
+def plain(value: Any) -> Any:
+    """A parameter as JSON holds it: what is no plain value by its name, or as text."""
+    return value if isinstance(value, str | int | float | None) else str(getattr(value, "name", value))
+
+
+def names_of(item: pytest.Item) -> list[str]:
+    return list(getattr(item, "fixturenames", []))
+
+
+@contextmanager
+def taken_for_benchmarks(cases: Sequence[Any]) -> Iterator[None]:
+    """Show the cases to other plugins as if they used the fixture ``benchmark``."""
+    before = [case.fixturenames for case in cases]
+    for case in cases:
+        case.fixturenames = [*case.fixturenames, FIXTURE]
+    try:
+        yield
+    finally:
+        for case, names in zip(cases, before, strict=True):
+            case.fixturenames = names
+
+
+def missing(config: pytest.Config) -> str:
+    """What of pytest-benchmark is not as the bridge needs it, as a sentence with the remedy; empty where all is."""
+    lost = []
+    if not isinstance(getattr(getattr(config, "_benchmarksession", None), "benchmarks", None), list):
+        lost.append("config._benchmarksession.benchmarks is no list")
+    options = ("benchmark_only", "benchmark_skip", "benchmark_disable", "benchmark_enable")
+    lost += [f"there is no option {name}" for name in options if not hasattr(config.option, name)]
+    try:
+        from pytest_benchmark.stats import Metadata
+
+        inspect.signature(Metadata).bind(None, iterations=1, options={})
+        if list(entry(Source("name", "fullname"), [1.0, 3.0]).as_dict()["stats"]["data"]) != [1.0, 3.0]:
+            lost.append("stats.Metadata does not keep the durations that it is given")
+    except (ImportError, AttributeError, TypeError, KeyError) as error:
+        lost.append(f"stats.Metadata is not made and read as before ({error})")
+    if not lost:
+        return ""
+    version = importlib.metadata.version("pytest-benchmark")
+    return (
+        f"pytest-benchmark {version} shows no case of Perfgate: {'; '.join(lost)}. "
+        "Cases are measured and judged all the same; install the version that is known with "
+        "pip install 'pytest-benchmark==5.3.*', or turn it off with -p no:benchmark"
+    )
