@@ -12,6 +12,7 @@ from typing import Any
 from perfgate.errors import UserError
 from perfgate.gate.judgement import against_baseline, beside_nearest, compare
 from perfgate.gate.outcome import Outcome, decide
+from perfgate.provision import provide
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch, medians
 from perfgate.records.portable import PortableStore
@@ -100,9 +101,12 @@ class Session:
         """Measure a case, hold it against its baseline, and write it down.
 
         Raises:
-            UserError: its baseline cannot be read, or the programs' libraries are missing.
+            Missing: a package that the workload needs is not installed.
+            UserError: its baseline cannot be read, or the programs' libraries are missing, or the hub does not deliver.
         """
-        baseline = None if self.stage.effort.device == "none" else self._store.get(case.id)
+        alone = self.stage.effort.device == "none"
+        baseline = None if alone else self._store.get(case.id)
+        provide(workload, progress, weights=not alone)
         self.stage.start()
         begin = time.perf_counter()
         launches = [with_derived(launch) for launch in self.stage.measure(case.id, workload, progress)]

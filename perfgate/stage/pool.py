@@ -8,7 +8,7 @@ from pathlib import Path
 from perfgate.stage.server import Server
 
 PACKAGE = Path(__file__).parent.parent
-ACTOR_ONLY = ("__init__.py", "errors.py", "wire.py", "workload.py", "actor")
+ACTOR_ONLY = ("__init__.py", "errors.py", "places.py", "wire.py", "workload.py", "actor")
 
 
 class Pool:
