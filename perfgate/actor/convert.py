@@ -27,8 +27,11 @@ def convert(source: Path, target: Path, model: dict[str, Any]) -> None:
         raise ValueError(wrong)
     file = {"gguf_file": model["gguf"], "local_files_only": True}
     loaded = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **file)
-    # What came out of a GGUF file counts as quantized, and transformers does not save that.
-    plain = AutoModelForCausalLM.from_config(loaded.config, dtype=torch.float32)
+    config = loaded.config
+    # What came out of a GGUF file counts as quantized, which is neither saved nor trained.
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     plain.load_state_dict(loaded.state_dict())
     tokenizer = AutoTokenizer.from_pretrained(source, **file)
     with tempfile.TemporaryDirectory(prefix=f"{target.name}-", dir=target.parent) as folder:
