@@ -24,6 +24,7 @@ INDEX = "model.safetensors.index.json"
 WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 # What lies beside the weights: configuration, tokenizer, chat template.
 SMALL = (".json", ".txt", ".model", ".jinja")
+CONFIGURATIONS = ("config.json", "tokenizer_config.json")
 CHUNK_BYTES = 1 << 20
 
 Tell = Callable[[str], None]
@@ -95,8 +96,8 @@ def fetch_model(source: Mapping[str, Json], weights: bool, tell: Tell) -> None:
         if "gguf" in source and not found:
             raise UserError(f"{repo}@{revision[:12]} has no file {source['gguf']}{listed(names, '.gguf')}")
         if "gguf" not in source and "config.json" not in found:
-            ggufs = listed(names, ".gguf")
-            raise UserError(f"{repo}@{revision[:12]} has no config.json{ggufs and f'; name a file with gguf={ggufs}'}")
+            files = listed(names, ".gguf")
+            raise UserError(f"{repo}@{revision[:12]} has no config.json{files and f'{files}: name one with gguf=NAME'}")
         if weights and "gguf" not in source and not any(map(WEIGHTS.fullmatch, found)):
             others = listed([name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5"))], "")
             raise UserError(f"{repo}@{revision[:12]} has no .safetensors weights; other formats are not loaded{others}")
@@ -104,9 +105,9 @@ def fetch_model(source: Mapping[str, Json], weights: bool, tell: Tell) -> None:
         return sorted(found, key=lambda name: (bool(WEIGHTS.fullmatch(name)), name in ("config.json", INDEX), name))
 
     fetch(repo, revision, "model", wanted, tell)
-    if weights and not is_cached(source, weights):
-        raise UserError(f"{repo}@{revision[:12]} lacks weights that its {INDEX} names")
     refuse_foreign_code(source)
+    if not is_cached(source, weights):
+        raise UserError(f"{repo}@{revision[:12]} lacks files that its {INDEX} or its configuration names")
 
 
 def fetch_file(repo: str, revision: str, name: str, tell: Tell) -> None:
@@ -161,6 +162,8 @@ def is_cached(source: Mapping[str, Json], weights: bool) -> bool:
         return cached_file(repo, revision, source["gguf"]) is not None
     if cached_file(repo, revision, "config.json") is None:
         return False
+    if not all(cached_file(repo, revision, f"{name.partition('.')[0]}.py") for name in code_of(source)):
+        return False
     if not weights or cached_file(repo, revision, "model.safetensors"):
         return True
     index = cached_file(repo, revision, INDEX)
@@ -181,12 +184,19 @@ def belongs(name: str, source: Mapping[str, Json], weights: bool) -> bool:
 
 def refuse_foreign_code(source: Mapping[str, Json]) -> None:
     """Refuse code that would come out of another repository, of which no commit is pinned."""
-    path = cached_file(source["hub"], source["revision"], "config.json")
-    if path is None or not source.get("trust_remote_code"):
-        return
-    code = json.loads(path.read_text(encoding="utf-8")).get("auto_map", {})
-    if foreign := sorted(str(name) for name in code.values() if "--" in str(name)):
+    if foreign := [name for name in code_of(source) if "--" in name]:
         raise UserError(f"{source['hub']} runs code of another repository, which no commit pins: {foreign[0]}")
+
+
+def code_of(source: Mapping[str, Json]) -> list[str]:
+    """The classes that come with a trusted model, as its cached configurations name them: ``module.Class``."""
+    if not source.get("trust_remote_code"):
+        return []
+    paths = [cached_file(source["hub"], source["revision"], name) for name in CONFIGURATIONS]
+    maps = [json.loads(path.read_text(encoding="utf-8")).get("auto_map", {}) for path in paths if path]
+    values = [value for found in maps for value in found.values()]
+    names = [name for value in values for name in (value if isinstance(value, list) else [value])]
+    return sorted({name for name in names if isinstance(name, str)})
 
 
 def listed(names: list[str], suffix: str) -> str:

@@ -182,7 +182,7 @@ def test_shards_are_brought_one_and_all(hub: Hub, env: dict[str, str]) -> None:
     assert len(hub.requests) == asked
 
     half = tasks.generation(f"org/half@{hub.add('org/half', {**files, parts[0]: b'1'})}")
-    assert refused(env, half).endswith("lacks weights that its model.safetensors.index.json names")
+    assert refused(env, half).endswith("lacks files that its model.safetensors.index.json or its configuration names")
 
 
 def test_a_connection_that_breaks_once_goes_on_where_it_was(hub: Hub, env: dict[str, str]) -> None:
@@ -296,7 +296,7 @@ def test_a_file_that_is_not_what_the_hub_announced_is_dropped(
             {"config.json": CONFIG, "pytorch_model.bin": b""},
             "no .safetensors weights; other formats are not loaded; it ",
         ),
-        ({"a.gguf": b"", "b.gguf": b""}, "has no config.json; name a file with gguf=; it has a.gguf, b.gguf"),
+        ({"a.gguf": b"", "b.gguf": b""}, "has no config.json; it has a.gguf, b.gguf: name one with gguf=NAME"),
         ({"README.md": ""}, "has no config.json"),
     ],
 )

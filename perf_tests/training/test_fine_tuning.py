@@ -11,4 +11,4 @@ from fixtures.models import conversations, real_models
 
 @pytest.mark.parametrize("model", real_models(), ids=lambda model: model.name)
 def test_fine_tuning(perf, training, model):
-    perf(training(model, data=conversations(), batch_size=2))
+    perf(training(model, data=conversations(), batch_size=1))
