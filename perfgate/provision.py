@@ -3,7 +3,6 @@
 All of it happens ahead of the actors, so that no download and no conversion counts as set-up time, or as a hang.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from importlib.util import find_spec
 
 from perfgate import hub
 from perfgate.errors import Missing, UserError
-from perfgate.places import converted_folder, origin_of
+from perfgate.places import converted_folder, origin_of, wrong_sum
 from perfgate.stage.locks import DeviceLock
 from perfgate.stage.server import QUIET
 from perfgate.tasks import PROGRAMS
@@ -72,14 +71,16 @@ def convert(model: Mapping[str, Json], tell: Callable[[str], None]) -> None:
     if folder.is_dir():
         return
     require("gguf", f"{model['gguf']} needs the package", "'perfgate[real-weights]'")
+    source = origin_of(model)
+    if wrong := wrong_sum(source, model):
+        raise UserError(wrong)
     # It keeps a core busy, so it must not run beside a timed pass.
     with DeviceLock("cpu").shared(), FileLock(f"{folder}.lock"):
         if folder.is_dir():
             return
         tell(f"converting {model['gguf']}, once on this machine")
-        source = str(origin_of(model))
         done = subprocess.run(
-            [sys.executable, "-m", CONVERT, source, str(folder), json.dumps(model)],
+            [sys.executable, "-m", CONVERT, str(source / model["gguf"]), str(folder)],
             env=os.environ | QUIET,
             capture_output=True,
             text=True,
