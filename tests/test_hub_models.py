@@ -1,5 +1,6 @@
 """A model and a data set of the hub from end to end: real weights, tokenizer and code, through real runs."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from tests.hub import running_hub
 from tests.test_hub import environment
 
 MAKE = """
+import json
+from pathlib import Path
+
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -27,6 +31,19 @@ sizes = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_atte
 model = LlamaForCausalLM(LlamaConfig(vocab_size=len(words), max_position_embeddings=64, **sizes))
 model.save_pretrained("tiny")
 tokenizer.save_pretrained("tiny")
+
+from perfgate.actor.programs.text import prompt_batch, text_rows
+
+question, answer = {"role": "user", "content": "one ?"}, {"role": "assistant", "content": "two ."}
+rows = text_rows(tokenizer, [[question, answer], "three four"], rows=2, length=6)
+batch = prompt_batch(tokenizer, [[question], [question, answer, question]], batch_size=3, length=8)
+written = {
+    "rows": tokenizer.decode(rows["input_ids"][:].flatten()),
+    "learned": tokenizer.decode(rows["labels"][:].flatten()),
+    "prompts": tokenizer.batch_decode(batch["input_ids"]),
+    "real": batch["attention_mask"].sum(-1).tolist(),
+}
+Path("written.json").write_text(json.dumps(written))
 """
 CODE = """
 from pathlib import Path
@@ -102,7 +119,7 @@ def run(place: SimpleNamespace, *arguments: str) -> tuple[Run, str]:
 
 @pytest.mark.measures
 def test_a_dry_run_asks_for_no_weights_and_runs_no_code_unasked(place: SimpleNamespace) -> None:
-    found, said = run(place, "--perf-device", "none")
+    found, said = run(place, "--perf-device", "none", "-k", "generation or code")
 
     dry = {case.partition("::")[2]: launches[0] for case, launches in found.by_case().items()}
     reasons = {case: launch.invalid for case, launch in dry.items() if launch.invalid}
@@ -129,21 +146,11 @@ def test_a_real_run_fetches_each_file_once_ahead_of_the_actors(place: SimpleName
 
 
 def test_conversations_go_through_the_models_own_template(place: SimpleNamespace) -> None:
-    from transformers import AutoTokenizer
+    written = json.loads((place.path / "written.json").read_text())
 
-    from perfgate.actor.programs.text import prompt_batch, text_rows
-
-    tokenizer = AutoTokenizer.from_pretrained(place.path / "tiny")
-    question, answer = {"role": "user", "content": "one ?"}, {"role": "assistant", "content": "two ."}
-
-    rows = text_rows(tokenizer, [[question, answer], "three four"], rows=2, length=6)
     talk = "<user> one ? <end> <assistant> two . <end> three four <end> <user>"
-    assert tokenizer.decode(rows["input_ids"][:].flatten()) == talk
-    assert (rows["labels"][:] == rows["input_ids"][:]).all()
-
-    batch = prompt_batch(tokenizer, [[question], [question, answer, question]], batch_size=3, length=8)
-    assert batch["attention_mask"].tolist() == [[0] * 3 + [1] * 5, [1] * 8, [0] * 3 + [1] * 5]
-    written = tokenizer.batch_decode(batch["input_ids"])
-    assert written[0].endswith("<user> one ? <end> <assistant>")
+    assert written["rows"] == written["learned"] == talk
+    short = "<end> <end> <end> <user> one ? <end> <assistant>"
     # Too long a prompt loses its beginning, not the question.
-    assert written[1] == "two . <end> <user> one ? <end> <assistant>"
+    assert written["prompts"] == [short, "two . <end> <user> one ? <end> <assistant>", short]
+    assert written["real"] == [5, 8, 5]
