@@ -1,4 +1,4 @@
-"""Models and data sets of the Hugging Face Hub by id and commit: read, and brought into the hub's own cache.
+"""Models and data sets of the Hugging Face Hub, brought into the hub's own cache at a commit.
 
 Everything goes through ``huggingface_hub``, with its cache, its token and its switches (``HF_HOME``, ``HF_ENDPOINT``,
 ``HF_HUB_OFFLINE``, ``HF_HUB_ETAG_TIMEOUT``, ``HF_HUB_DOWNLOAD_TIMEOUT``):
@@ -17,8 +17,6 @@ from perfgate.errors import UserError
 from perfgate.places import cached_file, sha256_of
 from perfgate.workload import Json
 
-REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-COMMIT = re.compile(r"[0-9a-f]{40}")
 KINDS = {"model": "model", "dataset": "data set"}
 INDEX = "model.safetensors.index.json"
 WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
@@ -28,43 +26,6 @@ CONFIGURATIONS = ("config.json", "tokenizer_config.json")
 CHUNK_BYTES = 1 << 20
 
 Tell = Callable[[str], None]
-
-
-def is_id(text: str) -> bool:
-    """Whether a text may name a repository of the hub, pinned or not."""
-    return bool(REPO.fullmatch(text.partition("@")[0]))
-
-
-def read_pin(text: str, repo_type: str = "model") -> tuple[str, str, str]:
-    """Read ``org/name@COMMIT``, or ``org/name@COMMIT/path/of/a/file``.
-
-    Args:
-        text: as a user wrote it.
-        repo_type: ``model`` or ``dataset``.
-
-    Returns:
-        The repository, the commit, and the path, which may be empty.
-
-    Raises:
-        UserError: it is not of that form; where only the commit is missing, the one that it is at now is named.
-    """
-    repo, _, rest = text.partition("@")
-    revision, _, path = rest.partition("/")
-    if not REPO.fullmatch(repo):
-        raise UserError(f"{KINDS[repo_type]} {text!r} is no hub id; write org/name@COMMIT")
-    if not COMMIT.fullmatch(revision):
-        raise UserError(unpinned(repo, revision, path, repo_type))
-    return repo, revision, path
-
-
-def unpinned(repo: str, revision: str, path: str, repo_type: str) -> str:
-    """How to pin a repository: by the commit that it is at now, if the hub tells."""
-    form = f"{repo}@COMMIT" + (f"/{path}" if path else "")
-    what = f"{KINDS[repo_type]} {repo!r} is not pinned" + (f" by {revision!r}, which may move" if revision else "")
-    commit = head_of(repo, repo_type, revision)
-    if commit is None:
-        return f"{what}; write {form} with the 40 digits of a commit, as the hub lists them under 'History'"
-    return f"{what}; write {form.replace('COMMIT', commit)}, where it is now"
 
 
 def head_of(repo: str, repo_type: str, revision: str = "") -> str | None:
@@ -167,7 +128,7 @@ def is_cached(source: Mapping[str, Json], weights: bool) -> bool:
     if not weights or cached_file(repo, revision, "model.safetensors"):
         return True
     index = cached_file(repo, revision, INDEX)
-    parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index else set()
+    parts = set(read_object(index).get("weight_map", {}).values()) if index else set()
     return bool(parts) and all(cached_file(repo, revision, part) for part in parts)
 
 
@@ -193,10 +154,19 @@ def code_of(source: Mapping[str, Json]) -> list[str]:
     if not source.get("trust_remote_code"):
         return []
     paths = [cached_file(source["hub"], source["revision"], name) for name in CONFIGURATIONS]
-    maps = [json.loads(path.read_text(encoding="utf-8")).get("auto_map", {}) for path in paths if path]
+    maps = [read_object(path).get("auto_map", {}) for path in paths if path]
     values = [value for found in maps for value in found.values()]
     names = [name for value in values for name in (value if isinstance(value, list) else [value])]
     return sorted({name for name in names if isinstance(name, str)})
+
+
+def read_object(path: Path) -> dict[str, Json]:
+    """A JSON object; an empty one where the file holds none, which transformers will refuse in its own words."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def listed(names: list[str], suffix: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfgate import hub
+from perfgate import pins
 from perfgate.errors import UserError
 from perfgate.workload import Json
 
@@ -106,7 +106,7 @@ class Model:
         Raises:
             UserError: it is no id, or not pinned.
         """
-        repo, revision, path = hub.read_pin(pin)
+        repo, revision, path = pins.read_pin(pin)
         if path:
             raise UserError(f"model {pin!r} ends in a path; name a GGUF file with gguf={path!r}")
         source: dict[str, Json] = {"hub": repo, "revision": revision}
@@ -122,7 +122,7 @@ def check_source(source: Mapping[str, Json], where: str) -> None:
         UserError: a hub id without a commit, a GGUF file of a package without its sum, or a detail of another type.
     """
     if "hub" in source:
-        hub.read_pin(f"{source['hub']}@{source.get('revision', '')}")
+        pins.read_pin(f"{source['hub']}@{source.get('revision', '')}")
     elif "revision" in source:
         raise UserError(f"{where} has a 'revision' and no 'hub'")
     gguf = source.get("gguf")
@@ -138,6 +138,6 @@ def resolve(model: "Model | str | Path") -> Model:
     """Accept a model as it is, the path of a local folder, or a pinned id of the hub."""
     if isinstance(model, Model):
         return model
-    if isinstance(model, str) and hub.is_id(model) and not Path(model).is_dir():
+    if isinstance(model, str) and pins.is_id(model) and not Path(model).is_dir():
         return Model.from_hub(model)
     return Model.from_folder(model)

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from perfgate import hub
+from perfgate import hub, pins
 from perfgate.errors import UserError, nearest
 from perfgate.model import AUTO_CLASSES, Model
 from perfgate.places import origin_of
@@ -46,7 +46,7 @@ def find_shape(name: str, task: str | None = None) -> Model:
     folder = Path(name)
     if folder.is_dir():
         return folder_shape(folder, task)
-    if hub.is_id(name):
+    if pins.is_id(name):
         return hub_shape(Model.from_hub(name), task)
     raise UserError(f"unknown model {name!r}{nearest(name, shapes)}; or give a folder that holds its config.json")
 

@@ -7,7 +7,7 @@ template turns into one (https://huggingface.co/docs/transformers/chat_templatin
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from perfgate import hub
+from perfgate import pins
 from perfgate.errors import UserError
 from perfgate.model import Model
 from perfgate.workload import Json
@@ -57,13 +57,13 @@ def read_data(data: Data, model: Model) -> Json:
         UserError: it is none of these, or is not pinned.
     """
     if isinstance(data, str):
-        repo, revision, file = hub.read_pin(data, "dataset")
+        repo, revision, file = pins.read_pin(data, "dataset")
         data = {"hub": repo, "revision": revision, "file": file}
     if not isinstance(data, Mapping):
         return read_texts(data, model)
     if unknown := sorted(set(data) - set(KEYS)):
         raise UserError(f"data has unknown keys {', '.join(unknown)}; known are {', '.join(KEYS)}")
-    hub.read_pin(f"{data.get('hub', '')}@{data.get('revision', '')}", "dataset")
+    pins.read_pin(f"{data.get('hub', '')}@{data.get('revision', '')}", "dataset")
     file = str(data.get("file", ""))
     if PurePosixPath(file).suffix not in FORMATS:
         named = repr(file) if file else "none"

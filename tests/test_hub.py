@@ -212,10 +212,12 @@ def test_an_id_without_a_commit_is_told_which_one_it_is_at(hub: Hub, env: dict[s
     commit = hub.add("org/tiny", MODEL)
     pin = f"write org/tiny@{commit}, where it is now"
 
-    assert predicted(env, "org/tiny") == f"model 'org/tiny' is not pinned; {pin}"
+    assert (
+        predicted(env, "org/tiny") == f"model 'org/tiny' is no folder, and as an id of the hub it is not pinned; {pin}"
+    )
     assert predicted(env, "org/tiny@main") == f"model 'org/tiny' is not pinned by 'main', which may move; {pin}"
     form = "write org/tiny@COMMIT with the 40 digits of a commit, as the hub lists them under 'History'"
-    assert predicted(env | {"HF_HUB_OFFLINE": "1"}, "org/tiny") == f"model 'org/tiny' is not pinned; {form}"
+    assert predicted(env | {"HF_HUB_OFFLINE": "1"}, "org/tiny").endswith(f"it is not pinned; {form}")
 
 
 def test_a_commit_that_is_gone(hub: Hub, env: dict[str, str]) -> None:
@@ -298,6 +300,7 @@ def test_a_file_that_is_not_what_the_hub_announced_is_dropped(
         ),
         ({"a.gguf": b"", "b.gguf": b""}, "has no config.json; it has a.gguf, b.gguf: name one with gguf=NAME"),
         ({"README.md": ""}, "has no config.json"),
+        ({"config.json": CONFIG, "model.safetensors.index.json": "{", "model-1-of-1.safetensors": b""}, "lacks files"),
     ],
 )
 def test_a_repository_that_holds_nothing_that_is_loaded(
@@ -307,6 +310,15 @@ def test_a_repository_that_holds_nothing_that_is_loaded(
 
     assert said in refused(env, workload)
     assert not any(name.endswith(".bin") for name in hub.fetched())
+
+
+def test_a_gguf_file_must_be_there_and_be_one(hub: Hub, env: dict[str, str]) -> None:
+    pin = f"org/tiny@{hub.add('org/tiny', {'a.gguf': b'none', 'config.json': CONFIG})}"
+
+    said = refused(env, tasks.generation(Model.from_hub(pin, gguf="b.gguf")))
+    assert said == f"{pin[:21]} has no file b.gguf; it has a.gguf"
+    assert refused(env, tasks.generation(Model.from_hub(pin, gguf="a.gguf"))).startswith("a.gguf cannot be converted: ")
+    assert [path for _, path in hub.requests if "config.json" in path] == []
 
 
 def test_code_that_lies_in_another_repository_is_not_pinned(hub: Hub, env: dict[str, str]) -> None:
