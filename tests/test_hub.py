@@ -47,6 +47,7 @@ def env(hub: Hub, tmp_path: Path) -> dict[str, str]:
 
 def environment(hub: Hub, home: Path) -> dict[str, str]:
     own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home / "hf"), "HF_HUB_ETAG_TIMEOUT": "1"}
+    own |= {"HF_HUB_DISABLE_TELEMETRY": "1"}  # or the client asks for more than it is told to
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     return inherited | own | {"PYTHONPATH": str(ROOT)}
 

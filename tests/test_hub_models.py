@@ -145,8 +145,8 @@ def test_a_real_run_fetches_each_file_once_ahead_of_the_actors(place: SimpleName
     contents = [path for method, path in place.hub.requests if method == "GET" and "/api/" not in path]
     assert len(contents) == len(set(contents))
     # Nobody asked for more than what was to be brought in: the weights, and the data.
-    asked = [path for _, path in place.hub.requests[before:] if "/api/" in path]
-    assert [path.rpartition("/revision/")[0] for path in asked] == ["/api/models/org/tiny", "/api/datasets/org/talk"]
+    asked = [path.partition("/revision/")[0] for _, path in place.hub.requests[before:] if "/api/" in path]
+    assert asked == ["/api/models/org/tiny", "/api/datasets/org/talk"]
     model = found.workloads["test_hub.py::test_generation"]["spec"]["params"]["model"]
     assert set(model) == {"class", "hub", "revision"}
 
