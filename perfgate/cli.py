@@ -91,7 +91,9 @@ def build_parser() -> argparse.ArgumentParser:
 def add_predict(commands: Any) -> None:
     """The command that runs nothing, and its options."""
     ahead = commands.add_parser("predict", help="memory, work and time of a step on a GPU, without one")
-    ahead.add_argument("--model", required=True, metavar="NAME|FOLDER", help="a known shape, or where config.json is")
+    ahead.add_argument(
+        "--model", required=True, metavar="NAME|FOLDER|HUB-ID@COMMIT", help="a known shape, or where config.json is"
+    )
     ahead.add_argument("--task", help="default: the model's first")
     ahead.add_argument("--mode", choices=MODES, default="train", help="train, forward or generate; default: train")
     ahead.add_argument("--gpu", metavar="NAME", help="as in H200 or a100-sxm-80gb; without one nothing is held against")

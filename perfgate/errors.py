@@ -11,6 +11,10 @@ class UserError(Exception):
     """
 
 
+class Missing(UserError):  # noqa: N818  a reason to skip, not an error
+    """Something that is not installed here; the case that needs it is skipped."""
+
+
 def nearest(value: object, known: Iterable[object]) -> str:
     """What it may be, and what was perhaps meant, as the end of a sentence."""
     names = [str(name) for name in known]

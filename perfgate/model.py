@@ -1,9 +1,11 @@
-"""Which model to run: a shape that is built with a seed, a local folder, or a folder inside an installed package."""
+"""Which model to run: a shape that is built with a seed, a local folder, an installed package, or an id of the hub."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfgate import pins
 from perfgate.errors import UserError
 from perfgate.workload import Json
 
@@ -17,8 +19,10 @@ AUTO_CLASSES = {
     "embedding": "AutoModel",
 }
 TIERS = ("smoke", "quick", "standard", "full")
-SOURCES = ("config", "folder", "package")
-KEYS = {"tier", "classes", "subfolder", "sha256", *SOURCES}
+SOURCES = ("config", "folder", "package", "hub")
+DETAILS = ("subfolder", "revision", "gguf", "sha256", "trust_remote_code")
+KEYS = {"tier", "classes", *SOURCES, *DETAILS}
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,9 @@ class Model:
 
     Attributes:
         name: as it appears in a case's id.
-        source: ``{"config": {...}}``, ``{"folder": path}`` or ``{"package": name, "subfolder": ..., "sha256": {...}}``.
+        source: ``{"config": {...}}``, ``{"folder": path}``, ``{"package": name, "subfolder": ..., "sha256": {...}}`` or
+            ``{"hub": "org/name", "revision": commit}``; the last two also with ``gguf``, the name of a GGUF file, and
+            any with ``trust_remote_code``, to run Python code that comes with the model.
         classes: class name in transformers for each task; the first task is the default.
         tier: the smallest tier that runs it.
     """
@@ -68,7 +74,8 @@ class Model:
             raise UserError(
                 f"{where}: {name!r} needs 'classes' by task, and a 'tier' that is one of {', '.join(TIERS)}"
             )
-        source = {key: shape[key] for key in (*SOURCES, "subfolder", "sha256") if key in shape}
+        source = {key: shape[key] for key in (*SOURCES, *DETAILS) if key in shape}
+        check_source(source, f"{where}: {name!r}")
         return cls(name, source, dict(shape["classes"]), shape.get("tier", "quick"))
 
     @classmethod
@@ -87,7 +94,50 @@ class Model:
             raise UserError(f"model folder {path} has no .safetensors weights; other formats are not loaded")
         return cls(path.name, {"folder": str(folder)}, AUTO_CLASSES)
 
+    @classmethod
+    def from_hub(cls, pin: str, *, gguf: str | None = None, trust_remote_code: bool = False) -> "Model":
+        """A repository of the Hugging Face Hub at a commit; nothing is downloaded before a case runs.
+
+        Args:
+            pin: ``org/name@COMMIT`` with the 40 digits of a commit.
+            gguf: name of a GGUF file to load in place of safetensors.
+            trust_remote_code: run Python code that lies in the repository.
+
+        Raises:
+            UserError: it is no id, or not pinned.
+        """
+        repo, revision, path = pins.read_pin(pin)
+        if path:
+            raise UserError(f"model {pin!r} ends in a path; name a GGUF file with gguf={path!r}")
+        source: dict[str, Json] = {"hub": repo, "revision": revision}
+        source |= {"gguf": gguf} if gguf else {}
+        source |= {"trust_remote_code": True} if trust_remote_code else {}
+        return cls(repo.partition("/")[2], source, AUTO_CLASSES)
+
+
+def check_source(source: Mapping[str, Json], where: str) -> None:
+    """Refuse a source that does not say exactly which files it means.
+
+    Raises:
+        UserError: a hub id without a commit, a GGUF file of a package without its sum, or a detail of another type.
+    """
+    if "hub" in source:
+        pins.read_pin(f"{source['hub']}@{source.get('revision', '')}")
+    elif "revision" in source:
+        raise UserError(f"{where} has a 'revision' and no 'hub'")
+    gguf = source.get("gguf")
+    if gguf and not ("hub" in source or "package" in source):
+        raise UserError(f"{where}: 'gguf' is of a 'hub' or 'package'")
+    if gguf and "package" in source and not SHA256.fullmatch(str(source.get("sha256", {}).get(gguf))):
+        raise UserError(f'{where}: {gguf} needs its sum, as in "sha256": {{"{gguf}": ...}}')
+    if not isinstance(source.get("trust_remote_code", False), bool):
+        raise UserError(f"{where}: 'trust_remote_code' is true or false")
+
 
 def resolve(model: "Model | str | Path") -> Model:
-    """Accept a model as it is, or the path of a local folder."""
-    return model if isinstance(model, Model) else Model.from_folder(model)
+    """Accept a model as it is, the path of a local folder, or a pinned id of the hub."""
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, str) and pins.is_id(model) and not Path(model).is_dir():
+        return Model.from_hub(model)
+    return Model.from_folder(model)

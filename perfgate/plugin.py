@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfgate import __version__, tasks
-from perfgate.errors import UserError
+from perfgate.errors import Missing, UserError
 from perfgate.model import TIERS
 from perfgate.options import add_options, check_marker, read_options, read_tolerance
 from perfgate.reports.benchmark import connect
@@ -122,6 +122,8 @@ def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
             calls.append(workload)
             tolerances = {} if given is None else read_tolerance(request.node.nodeid, given)
             result = run.measure(request.node, workload, tolerances, {**marked, "tier": tier_of(request.node)})
+        except Missing as missing:
+            pytest.skip(str(missing))
         except UserError as error:
             pytest.fail(str(error), pytrace=False)
         return conclude(request.node, result)
@@ -143,6 +145,8 @@ def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
         __tracebackhide__ = True
         try:
             result = run.try_effect(request.node, vanilla, setting, expected, marked)
+        except Missing as missing:
+            pytest.skip(str(missing))
         except UserError as error:
             pytest.fail(str(error), pytrace=False)
         return conclude(request.node, result)

@@ -285,7 +285,7 @@ class Run:
         result = getattr(report, "perfgate", None)
         if result is None or self.worker:
             return
-        self.ran += 1
+        self.ran += not report.skipped
         if not result:
             return
         self.results.append(result)

@@ -12,6 +12,7 @@ from perfgate.errors import UserError
 from perfgate.gate.effects import Expectation
 from perfgate.gate.judgement import against_baseline, beside_nearest, compare
 from perfgate.gate.outcome import Outcome, decide
+from perfgate.provision import provide
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch, medians
 from perfgate.records.portable import PortableStore
@@ -72,21 +73,21 @@ class Session:
         """Measure a case, hold it against its reference or its baseline, and write it down.
 
         Raises:
-            UserError: its baseline cannot be read, or the programs' libraries are missing.
+            Missing: a package that the workload needs is not installed.
+            UserError: its baseline cannot be read, or the programs' libraries are missing, or the hub does not deliver.
         """
         if not self._limit.begins():
             return self._left_out(case, workload)
         if self.stage.reference:
-            return self._conclude(case, [workload], lambda: self._against_reference(case, workload, progress))
+            return self._conclude(case, [workload], progress, lambda: self._against_reference(case, workload, progress))
         baseline = None if self._alone else self._store.get(case.id)
         stored = self._portable.get(case.id)
-        self.stage.start()
 
         def held() -> Found:
             launches = self.stage.measure(case.id, workload, progress)
             return launches, *self._judge(case, workload, launches, baseline, stored)
 
-        return self._conclude(case, [workload], held, [baseline, stored])
+        return self._conclude(case, [workload], progress, held, [baseline, stored])
 
     def run_effect(
         self, case: Case, vanilla: Workload, setting: Workload, expectations: Sequence[Expectation], progress: Progress
@@ -94,7 +95,8 @@ class Session:
         """See whether a setting does what is expected of it, and write it down.
 
         Raises:
-            UserError: the programs' libraries are missing.
+            Missing: a package that a workload needs is not installed.
+            UserError: the programs' libraries are missing, or the hub does not deliver.
         """
         if not self._limit.begins():
             return self._left_out(case, setting)
@@ -103,16 +105,19 @@ class Session:
             found = effect.tried(self.stage, case.id, vanilla, setting, expectations, self._rules, progress)
             return *found, ""
 
-        return self._conclude(case, [setting, vanilla], tried)
+        return self._conclude(case, [setting, vanilla], progress, tried)
 
     def _conclude(
         self,
         case: Case,
         workloads: Sequence[Workload],
+        progress: Progress,
         find: Callable[[], Found],
         held: Sequence[Baseline | None] = (),
     ) -> Result:
         """Let the launches take place, decide how the case ends, and write it down."""
+        for workload in workloads:
+            provide(workload, progress, weights=not self._alone)
         self.stage.start()
         begin = time.perf_counter()
         found, verdicts, remark = find()

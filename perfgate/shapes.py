@@ -1,10 +1,13 @@
 """The shapes of well-known models, which come with Perfgate, and the shape of a model in a local folder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from perfgate import hub, pins
 from perfgate.errors import UserError, nearest
 from perfgate.model import AUTO_CLASSES, Model
+from perfgate.places import origin_of
 from perfgate.workload import Json
 
 SHAPES = Path(__file__).parent / "shapes.json"
@@ -26,10 +29,10 @@ def read_shapes(path: Path = SHAPES) -> dict[str, Model]:
 
 
 def find_shape(name: str, task: str | None = None) -> Model:
-    """The model of that name, or the one whose ``config.json`` lies in the folder of that name; no weights are needed.
+    """The model of that name, or of the ``config.json`` in that folder or on the hub; no weights are needed.
 
     Args:
-        name: of a model that comes with Perfgate, or a folder.
+        name: of a model that comes with Perfgate, or a folder, or a pinned id of the hub.
         task: what it is to do; by default what its class was made for.
 
     Raises:
@@ -43,6 +46,8 @@ def find_shape(name: str, task: str | None = None) -> Model:
     folder = Path(name)
     if folder.is_dir():
         return folder_shape(folder, task)
+    if pins.is_id(name):
+        return hub_shape(Model.from_hub(name), task)
     raise UserError(f"unknown model {name!r}{nearest(name, shapes)}; or give a folder that holds its config.json")
 
 
@@ -52,7 +57,27 @@ def folder_shape(folder: Path, task: str | None) -> Model:
     Raises:
         UserError: the file is missing or cannot be read, or it does not tell the task and none is named.
     """
-    config = read_config(folder / "config.json")
+    return Model(folder.resolve().name, {"folder": str(folder)}, own_classes(folder / "config.json", task))
+
+
+def hub_shape(model: Model, task: str | None) -> Model:
+    """The model that the ``config.json`` of a repository describes.
+
+    Raises:
+        UserError: it cannot be had, or does not tell the task and none is named.
+    """
+    hub.fetch_model(model.source, weights=False, tell=lambda _: None)
+    config = origin_of(model.source) / "config.json"
+    return replace(model, classes=own_classes(config, task))
+
+
+def own_classes(path: Path, task: str | None) -> dict[str, str]:
+    """Class names by task: first what a configuration says that the model is for, then the automatic ones.
+
+    Raises:
+        UserError: it cannot be read, or it does not tell the task and none is named.
+    """
+    config = read_config(path)
     classes = dict(AUTO_CLASSES)
     for name in config.get("architectures") or ():
         own = next((task for ending, task in HEADS.items() if str(name).endswith(ending)), None)
@@ -61,8 +86,8 @@ def folder_shape(folder: Path, task: str | None) -> Model:
             break
     else:
         if task is None:
-            raise UserError(f"{folder / 'config.json'} does not tell what the model is for; say it with --task")
-    return Model(folder.resolve().name, {"folder": str(folder)}, classes)
+            raise UserError(f"{path} does not tell what the model is for; say it with --task")
+    return classes
 
 
 def read_config(path: Path) -> dict[str, Json]:

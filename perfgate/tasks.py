@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from perfgate import text
 from perfgate.errors import UserError, nearest
 from perfgate.model import Model, resolve
 from perfgate.workload import Json, Workload
@@ -91,15 +92,18 @@ def training(
     task: str | None = None,
     loop: str = "trainer",
     seed: int = 0,
+    data: text.Data | None = None,
     **settings: Json,
 ) -> Workload:
     """Steps of training; a step is one update of the weights, with all of its accumulated micro-batches.
 
     Args:
-        model: a model, or the path of a local folder.
+        model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
         task: defaults to the model's first that can be trained.
         loop: ``trainer`` for ``transformers.Trainer``, ``accelerate`` for a plain loop over ``Accelerator``.
         seed: of the weights and of the data.
+        data: real text for a causal language model's own tokenizer, in place of random tokens: texts, conversations, or
+            a file of a data set on the hub (``perfgate.text``).
         settings: ``batch_size`` (of a micro-batch), ``gradient_accumulation`` (micro-batches a step) and
             ``sequence_length`` in tokens; ``precision`` (``bf16`` holds the weights in it, ``bf16-amp`` and
             ``fp16-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it),
@@ -110,24 +114,40 @@ def training(
     """
     if loop not in LOOPS:
         raise UserError(f"training: unknown loop {loop!r}; choose {' or '.join(LOOPS)}")
-    workload = _workload(LOOPS[loop], resolve(model), TRAINING_TASKS, task, TRAINING, settings, seed)
+    found = resolve(model)
+    extra = {} if data is None else {"data": text.read_data(data, found)}
+    if extra and found.class_for(task, TRAINING_TASKS)[0] != "causal-lm":
+        raise UserError(f"training: data is text for causal-lm; leave it out for other tasks of {found.name!r}")
+    workload = _workload(LOOPS[loop], found, TRAINING_TASKS, task, TRAINING, settings, seed, extra)
     return workload if loop == "trainer" else replace(workload, setting={"loop": loop, **workload.setting})
 
 
-def generation(model: Model | str | Path, *, task: str | None = None, seed: int = 0, **settings: Json) -> Workload:
+def generation(
+    model: Model | str | Path,
+    *,
+    task: str | None = None,
+    seed: int = 0,
+    prompts: text.Texts | None = None,
+    **settings: Json,
+) -> Workload:
     """Greedy generation of a fixed number of tokens; a step is one call of ``generate``.
 
     Args:
-        model: a model, or the path of a local folder.
+        model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
         task: ``causal-lm`` or ``seq2seq-lm``; defaults to the model's first of these.
         seed: of the weights and of the prompts.
-        settings: ``batch_size``, ``prompt_length`` and ``new_tokens``; prompts of a batch are ragged, padded on the
-            left. ``precision`` of weights and arithmetic, ``attention`` and ``compile``.
+        prompts: real texts or conversations (``perfgate.text``) for the model's own tokenizer, repeated to fill the
+            batch; random tokens where ``None``.
+        settings: ``batch_size``, ``prompt_length`` (with prompts: the longest that is kept) and ``new_tokens``; prompts
+            of a batch are ragged, padded on the left. ``precision`` of weights and arithmetic, ``attention`` and
+            ``compile``.
 
     Raises:
         UserError: an unknown task or setting, or a value out of range.
     """
-    return _workload(GENERATION, resolve(model), GENERATION_TASKS, task, GENERATING, settings, seed)
+    found = resolve(model)
+    extra = {} if prompts is None else {"prompts": text.read_texts(prompts, found)}
+    return _workload(GENERATION, found, GENERATION_TASKS, task, GENERATING, settings, seed, extra)
 
 
 def forward(
@@ -141,7 +161,7 @@ def forward(
     """Forward passes of a model without gradients, as in classification or embedding.
 
     Args:
-        model: a model, or the path of a local folder.
+        model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
         task: defaults to the model's first that applies.
         seed: of the weights and of the inputs.
         sentences: real text for the model's own tokenizer, repeated to fill the batch; random tokens where ``None``.

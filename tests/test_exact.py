@@ -121,7 +121,7 @@ def test_a_damaged_portable_baseline_is_one_sentence_with_the_file(exact):
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("./nowhere", "--perf-ref is './nowhere'; it must be a Python interpreter, or the folder of its environment"),
+        ("./nowhere", "--perf-ref is './nowhere'; it is no Python interpreter, no folder of an environment, and no *"),
         ("./python", "--perf-ref */python: nothing differs between the two interpreters, both have *torch *"),
         ("./bare", "--perf-ref */bare lacks torch and transformers; install what is missing: */bare -m pip install *"),
     ],

@@ -10,7 +10,7 @@ from perfgate.reference import Reference
 from perfgate.stage.server import Server
 
 PACKAGE = Path(__file__).parent.parent
-ACTOR_ONLY = ("__init__.py", "errors.py", "wire.py", "workload.py", "actor")
+ACTOR_ONLY = ("__init__.py", "errors.py", "places.py", "wire.py", "workload.py", "actor")
 
 
 class Pool:

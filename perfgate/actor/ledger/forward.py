@@ -9,6 +9,7 @@ from perfgate.actor.ledger.stand import Stand, refuse_compiled
 from perfgate.actor.programs.forward import embed
 from perfgate.actor.programs.inputs import image_shape, sentence_batch, sound_shape
 from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
+from perfgate.actor.programs.text import prompt_batch
 
 
 class DryForward:
@@ -64,6 +65,7 @@ class DryGeneration:
         batch_size: int,
         prompt_length: int,
         new_tokens: int,
+        prompts: list[Any] | None = None,
         **settings: Any,
     ) -> None:
         del task
@@ -77,6 +79,10 @@ class DryGeneration:
         if hasattr(config, "num_mel_bins"):
             sound = stand.input(batch_size, sound_shape(config), None).to(self.network.dtype)
             self.inputs = {"input_features": sound}
+        elif prompts:
+            with exact_modes():
+                batch = prompt_batch(build_tokenizer(model), prompts, batch_size, prompt_length)
+            self.inputs = {name: stand.adopt(values) for name, values in batch.items()}
         else:
             self.inputs = stand.prompts(config.vocab_size, batch_size, prompt_length, seed)
         self.start = getattr(config, "decoder_start_token_id", None)

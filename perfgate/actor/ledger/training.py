@@ -35,8 +35,10 @@ class DryTraining:
         batch_size: int,
         gradient_accumulation: int,
         sequence_length: int,
+        data: Any = None,
         **settings: Any,
     ) -> None:
+        del data  # rows of text have the layout of random ones
         self.stand = stand
         self.chosen = chosen = TrainingSettings(**settings)
         refuse_compiled(chosen.compile)

@@ -13,8 +13,9 @@ from perfgate.actor.phases import Phases
 from perfgate.actor.programs.base import Program
 from perfgate.actor.programs.effective import asked_and_in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
-from perfgate.actor.programs.models import build_model
+from perfgate.actor.programs.models import build_model, build_tokenizer
 from perfgate.actor.programs.settings import TrainingSettings, enable_checkpointing, training_arguments
+from perfgate.actor.programs.text import text_rows
 
 MAX_GRAD_NORM = 1.0
 
@@ -33,6 +34,7 @@ class AcceleratedLoop(Program):
         batch_size: int,
         gradient_accumulation: int,
         sequence_length: int,
+        data: Any = None,
         **settings: Any,
     ) -> None:
         self.phases: Phases = Phases()
@@ -41,7 +43,10 @@ class AcceleratedLoop(Program):
         self.samples = batch_size * gradient_accumulation
         self.tokens = self.samples * sequence_length
         network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
-        rows = training_rows(network.config, task, self.samples * DATASET_STEPS, sequence_length, seed)
+        if data:
+            rows = text_rows(build_tokenizer(model), data, self.samples * DATASET_STEPS, sequence_length)
+        else:
+            rows = training_rows(network.config, task, self.samples * DATASET_STEPS, sequence_length, seed)
         if chosen.activation_checkpointing:
             enable_checkpointing(network)
         # First, as its arguments reset what an Accelerator set up.

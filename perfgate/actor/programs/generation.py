@@ -10,7 +10,8 @@ from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
 from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import generation_inputs
-from perfgate.actor.programs.models import InferenceSettings, build_model
+from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
+from perfgate.actor.programs.text import prompt_batch
 
 
 class Generation(Program):
@@ -27,6 +28,7 @@ class Generation(Program):
         batch_size: int,
         prompt_length: int,
         new_tokens: int,
+        prompts: list[Any] | None = None,
         **settings: Any,
     ) -> None:
         del task
@@ -34,7 +36,10 @@ class Generation(Program):
         self.tokens = batch_size * new_tokens
         self.chosen = chosen = InferenceSettings(**settings)
         self.network = build_model(model, seed, chosen.precision, chosen.attention).eval().to(device.torch_device)
-        inputs = generation_inputs(self.network.config, batch_size, prompt_length, seed)
+        if prompts:
+            inputs = prompt_batch(build_tokenizer(model), prompts, batch_size, prompt_length)
+        else:
+            inputs = generation_inputs(self.network.config, batch_size, prompt_length, seed)
         # Floating-point inputs, sound say, in the precision of the weights; tokens stay whole numbers.
         self.inputs = {
             name: values.to(device.torch_device, self.network.dtype if values.is_floating_point() else None)

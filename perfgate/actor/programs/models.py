@@ -1,7 +1,5 @@
-"""Build a model from its resolved shape, or load it from a local folder."""
+"""Build a model from its resolved shape, or load it from where it lies on this machine."""
 
-import hashlib
-import importlib.util
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,8 @@ import transformers
 # to spend, once, and not each actor's.
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers.initialization import no_init_weights
+
+from perfgate.places import folder_of, wrong_sum
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -55,13 +55,15 @@ def build_model(
         options["attn_implementation"] = attention
     if "config" in spec or not load:
         build = getattr(model_class, "_from_config", None) or model_class.from_config
+        if not load and trusted(spec):
+            options["trust_remote_code"] = True  # which only an automatic class knows
         with nullcontext() if load else no_init_weights():
             model = build(build_config(spec), **options)
         if not load:
             model.tie_weights()
     else:
         model = model_class.from_pretrained(
-            locate(spec), local_files_only=True, use_safetensors=True, trust_remote_code=False, **options
+            locate(spec), local_files_only=True, use_safetensors=True, trust_remote_code=trusted(spec), **options
         )
         own_weights(model)
     return with_adapters(model, lora_rank) if lora_rank else model
@@ -70,7 +72,8 @@ def build_model(
 def build_config(spec: dict[str, Any]) -> Any:
     """Return the configuration of a shape, or the one that lies beside a local model's weights."""
     if "config" not in spec:
-        return transformers.AutoConfig.from_pretrained(locate(spec), local_files_only=True, trust_remote_code=False)
+        folder = locate(spec)
+        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted(spec))
     settings = dict(spec["config"])
     return transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
 
@@ -84,27 +87,24 @@ def with_adapters(model: Any, rank: int) -> Any:
 
 def build_tokenizer(spec: dict[str, Any]) -> Any:
     """Return the tokenizer that lies beside a local model's weights."""
-    return AutoTokenizer.from_pretrained(locate(spec), local_files_only=True, trust_remote_code=False)
+    return AutoTokenizer.from_pretrained(locate(spec), local_files_only=True, trust_remote_code=trusted(spec))
+
+
+def trusted(spec: dict[str, Any]) -> bool:
+    """Whether Python code that came with the model may run."""
+    return bool(spec.get("trust_remote_code", False))
 
 
 def locate(spec: dict[str, Any]) -> Path:
-    """Return the folder of a local model, its files checked against the pinned sums.
+    """Return the folder of a model that is on this machine, its files checked against the pinned sums.
 
     Raises:
-        FileNotFoundError: the package that carries the model is not installed.
+        FileNotFoundError: it is not here, as without its package.
         ValueError: a file is not the one that was pinned.
     """
-    if "folder" in spec:
-        return Path(spec["folder"])
-    package = importlib.util.find_spec(spec["package"])
-    if package is None or package.origin is None:
-        raise FileNotFoundError(f"the package {spec['package']} is not installed")
-    folder = Path(package.origin).parent / spec.get("subfolder", "")
-    for name, expected in spec.get("sha256", {}).items():
-        with (folder / name).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != expected:
-            raise ValueError(f"{folder / name} has sha256 {found[:12]}..., pinned is {expected[:12]}...")
+    folder = folder_of(spec)
+    if "gguf" not in spec and (wrong := wrong_sum(folder, spec)):
+        raise ValueError(wrong)
     return folder
 
 

@@ -11,8 +11,9 @@ from perfgate.actor.phases import UNTIMED, Phases
 from perfgate.actor.programs.base import Program
 from perfgate.actor.programs.effective import asked_and_in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
-from perfgate.actor.programs.models import build_model
+from perfgate.actor.programs.models import build_model, build_tokenizer
 from perfgate.actor.programs.settings import TrainingSettings, training_arguments
+from perfgate.actor.programs.text import text_rows
 
 ENDLESS = 1_000_000
 
@@ -31,6 +32,7 @@ class TrainerLoop(Program):
         batch_size: int,
         gradient_accumulation: int,
         sequence_length: int,
+        data: Any = None,
         **settings: Any,
     ) -> None:
         self.phases: Phases = Phases()
@@ -38,7 +40,10 @@ class TrainerLoop(Program):
         self.network = network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
         self.samples = batch_size * gradient_accumulation
         self.tokens = self.samples * sequence_length
-        rows = training_rows(network.config, task, self.samples * DATASET_STEPS, sequence_length, seed)
+        if data:
+            rows = text_rows(build_tokenizer(model), data, self.samples * DATASET_STEPS, sequence_length)
+        else:
+            rows = training_rows(network.config, task, self.samples * DATASET_STEPS, sequence_length, seed)
         arguments = training_arguments(
             chosen,
             per_device_train_batch_size=batch_size,
