@@ -4,7 +4,6 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from perfgate.stage.server import Server
 
@@ -33,7 +32,6 @@ class Pool:
         self._name = name
         self._servers: list[Server] = []
         self._turn = 0
-        self._unreached: dict[bool, str] = {}
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -61,18 +59,6 @@ class Pool:
         self.start()
         self._turn += 1
         return self._servers[self._turn % len(self._servers)]
-
-    def unreached(self, device: Mapping[str, Any], compiled: bool) -> str:
-        """Why a fork of these servers does not reach the device; empty where it does. Tried once, in a child.
-
-        Args:
-            device: as actors are told of it.
-            compiled: also through a program that ``torch.compile`` made, whose compiler has a driver of its own.
-        """
-        self.start()
-        if compiled not in self._unreached:
-            self._unreached[compiled] = self._servers[0].prove(device, compiled)
-        return self._unreached[compiled]
 
     def close(self) -> None:
         """End all servers and their actors."""
