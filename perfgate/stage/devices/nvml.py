@@ -48,7 +48,17 @@ class Nvml:
         self._handles: dict[str, tuple[Any, Any]] = {}
 
     def gpus(self) -> list[Gpu]:
-        """All GPUs; one that is cut into slices (MIG) is replaced by them."""
+        """All GPUs; one that is cut into slices (MIG) is replaced by them.
+
+        Raises:
+            RuntimeError: the driver has lost one.
+        """
+        try:
+            return self._found()
+        except pynvml.NVMLError as error:
+            raise RuntimeError(str(error)) from None
+
+    def _found(self) -> list[Gpu]:
         found = []
         for index in range(pynvml.nvmlDeviceGetCount()):
             whole = pynvml.nvmlDeviceGetHandleByIndex(index)
