@@ -81,7 +81,11 @@ class Run:
         """Machine, tier and baselines, for the header."""
         from perfgate.records.portable import pair_of
 
-        where = f"machine {self.device.machine.name}"
+        try:
+            where = f"machine {self.device.machine.name}"
+        except UserError as error:
+            # A run that measures nothing has nothing to do with it; one that does says it again, and fails.
+            where = str(error)
         if self.options.device == "none":
             where = f"no device, {pair_of(software())}"
         if self.options.reference:

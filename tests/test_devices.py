@@ -152,6 +152,35 @@ def test_cuda_by_name_without_a_driver_is_a_sentence_and_auto_is_the_cpu(pyteste
     assert [find_device("auto", worker).kind for worker in range(4)] == ["cpu"] * 4
 
 
+def test_a_driver_that_does_not_answer_is_a_sentence_where_it_is_asked_for_and_else_no_gpu(smi):
+    (smi / "nvidia-smi").write_text("#!/bin/sh\ncase $* in *help*) ;; *) exit 9 ;; esac\n")
+    code = (
+        "from perfgate.errors import UserError\n"
+        "from perfgate.stage.devices import cuda\n"
+        "print(cuda.cuda_devices(required=False))\n"
+        "try:\n    cuda.cuda_devices(required=True)\n"
+        "except UserError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("[]\n--perf-device cuda: the driver does not answer: nvidia-smi does not answer")
+
+
+def test_gpus_that_cannot_be_told_apart_do_not_disturb_a_run_that_measures_nothing(pytester, smi, monkeypatch):
+    mixed = SMI.replace("echo '1, GPU-bb22, NVIDIA H100 NVL", "echo '1, GPU-bb22, NVIDIA T4")
+    (smi / "nvidia-smi").write_text(mixed)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    # As if torch were a build for GPUs.
+    (smi / "torch-2.11.0.dist-info").mkdir()
+    (smi / "torch-2.11.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.11.0\n")
+    pytester.makeini("[pytest]\naddopts = -p no:hypothesispytest -p no:benchmark -p no:anyio\n")
+    pytester.makepyfile("def test_it():\n    pass")
+    result = pytester.runpytest_subprocess()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["perfgate *: CUDA_VISIBLE_DEVICES is '1', and which GPU has which number cannot*"])
+    result = pytester.runpytest_subprocess("--perf-device", "cuda")
+    result.stderr.fnmatch_lines(["ERROR: CUDA_VISIBLE_DEVICES is '1', and which GPU has which number cannot be told*"])
+
+
 def test_every_name_of_the_drivers_library_exists_in_it():
     pynvml = pytest.importorskip("pynvml")
     tree = ast.parse((ROOT / "perfgate/stage/devices/nvml.py").read_text())
@@ -176,7 +205,7 @@ def nvml(monkeypatch):
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
     def fields(handle, wanted):
-        told = {74: 5_000, 270: 7_000}
+        told = {74: 5_000, 252: 1, 270: 7_000}
         return [
             SimpleNamespace(nvmlReturn=int(x not in told), value=SimpleNamespace(ullVal=told.get(x))) for x in wanted
         ]
@@ -220,7 +249,7 @@ def test_what_the_driver_does_not_tell_is_left_out(nvml):
     nvml.gpus()
     status = nvml.status("MIG-slice0")
     # The violation counter of heat is asked only where the newer field is not counted.
-    assert status.slowdown_ns == {"sw_power_cap": 5_000, "hw_thermal_slowdown": 7_000}
+    assert status.slowdown_ns == {"sw_power_cap": 5_000, "hw_thermal_slowdown": 7_001}
     assert status.reasons == {"sw_power_cap", "hw_power_brake_slowdown"}
     assert (status.energy_j, status.power_w, status.clock_mhz) == (12.345, None, None)
     assert status.pids == {7}
@@ -247,8 +276,8 @@ def timed(**fields):
             [],
             "throttled: the device's clock was held down, as its power supply braked it",
         ),
-        # Where it is counted, a moment that the counter says nothing of is no slowdown.
-        ([Status({"hw_slowdown": 3}, frozenset({"hw_slowdown"})), Status({"hw_slowdown": 3})], [], None),
+        # What held clocks down before the launch began has not disturbed it.
+        ([Status(reasons=frozenset({"hw_slowdown"})), Status()], [], None),
         ([Status(), Status()], [12, 13], "contended: process 12, 13 was on the device"),
     ],
 )

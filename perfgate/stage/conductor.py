@@ -260,7 +260,7 @@ class Stage:
     ) -> Iterator[tuple[Actor, dict[str, Any]]]:
         """A launched actor whose program is built, and what it said of itself."""
         begin = time.perf_counter()
-        unreached = self.unreached(workload)
+        unreached = self.unreached(server, workload)
         actor = server.launch(spawn=bool(unreached))
         self._actors.add(actor.pid)
         try:
@@ -283,12 +283,12 @@ class Stage:
         finally:
             actor.close(kill=True)
 
-    def unreached(self, workload: Workload) -> str:
+    def unreached(self, server: Server, workload: Workload) -> str:
         """Why an actor needs a fresh interpreter: a fork does not reach the device; empty where it does."""
         if not self.device.bursts:
             return ""
         compiled = workload.params.get("compile", "off") != "off"
-        return self.pool.unreached(self.device.order, compiled)
+        return server.unreached(self.device.order, compiled)
 
     def untimed(self) -> Any:
         """The lock for a pass that takes no time: on a GPU nobody else may take its memory meanwhile."""

@@ -4,7 +4,6 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from perfgate.reference import Reference
 from perfgate.stage.server import Server
@@ -39,7 +38,6 @@ class Pool:
         self._name = name
         self._servers: list[Server] = []
         self._turn = 0
-        self._unreached: dict[bool, str] = {}
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -74,18 +72,6 @@ class Pool:
         """A server by number; they are counted around."""
         self.start()
         return self._servers[number % self.size]
-
-    def unreached(self, device: Mapping[str, Any], compiled: bool) -> str:
-        """Why a fork of these servers does not reach the device; empty where it does. Tried once, in a child.
-
-        Args:
-            device: as actors are told of it.
-            compiled: also through a program that ``torch.compile`` made, whose compiler has a driver of its own.
-        """
-        self.start()
-        if compiled not in self._unreached:
-            self._unreached[compiled] = self._servers[0].prove(device, compiled)
-        return self._unreached[compiled]
 
     def close(self) -> None:
         """End all servers and their actors."""

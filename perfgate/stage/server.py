@@ -59,6 +59,7 @@ class Server:
         self._launches = 0
         # A reference needs no Perfgate, a copy of the actor's side goes on its path.
         self._wanted = "torch transformers accelerate datasets" if path else "'perfgate[hf]'"
+        self._unreached: dict[bool, str] = {}
         self._control, theirs = socket.socketpair()
         with theirs, self.output.open("ab") as output:
             self._process = subprocess.Popen(
@@ -86,17 +87,19 @@ class Server:
             )
         self.versions, self.import_s = answer["ready"], answer["import_s"]
 
-    def prove(self, device: Mapping[str, Any], compiled: bool) -> str:
-        """Whether a fork reaches the device: why not, or an empty text.
+    def unreached(self, device: Mapping[str, Any], compiled: bool) -> str:
+        """Why a fork of this server does not reach the device; empty where it does. Tried once, in a child.
 
         Args:
             device: as actors are told of it.
-            compiled: also through a program that ``torch.compile`` made.
+            compiled: also through a program that ``torch.compile`` made, whose compiler has a driver of its own.
         """
-        request = {"op": "prove", "device": dict(device), "compiled": compiled}
-        self._control.sendall(json.dumps(request).encode())
-        answer = self._receive(PROOF_TIMEOUT_S)
-        return str(answer["reason"]) if answer else "the fork server ended"
+        if compiled not in self._unreached:
+            request = {"op": "prove", "device": dict(device), "compiled": compiled}
+            self._control.sendall(json.dumps(request).encode())
+            answer = self._receive(PROOF_TIMEOUT_S)
+            self._unreached[compiled] = str(answer["reason"]) if answer else "the fork server ended"
+        return self._unreached[compiled]
 
     def launch(self, spawn: bool = False) -> Actor:
         """Fork an actor that waits for its order; or start one in a fresh interpreter, which imports anew."""

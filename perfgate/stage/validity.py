@@ -88,9 +88,10 @@ def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], others: Seque
 def held_down_s(seen: Sequence[Status]) -> dict[str, float | None]:
     """How long clocks were held down between the first and the last of what was seen, by reason.
 
-    ``None`` in place of the seconds where the driver only tells that it was so at some moment.
+    ``None`` in place of the seconds where the driver does not count them, but was seen to hold clocks down after the
+    launch had begun.
     """
     first, last = seen[0].slowdown_ns, seen[-1].slowdown_ns
     grown = {name: (last[name] - first.get(name, 0)) / 1e9 for name in last}
     found: dict[str, float | None] = {name: seconds for name, seconds in grown.items() if seconds > 0}
-    return found | {name: None for status in seen for name in status.reasons if name not in grown}
+    return {name: None for status in seen[1:] for name in status.reasons} | found

@@ -47,25 +47,30 @@ class Fake:
         path = Path(script)
         device = next(device for device in json.loads(path.read_text())["devices"] if device["uuid"] == uuid)
         self._state_path = path.with_name(f"{path.name}.{uuid}.state")
-        self._state = json.loads(self._state_path.read_text()) if self._state_path.exists() else {}
-        launches = self._state.setdefault("launches", {})
-        number = launches[pass_name] = launches.get(pass_name, -1) + 1
+        state = self._read()
+        number = state["launches"].get(pass_name, 0)
         entries = device.get("launches", {}).get(pass_name, [])
         self._script: dict[str, Any] = {**device, **(entries[number] if number < len(entries) else {})}
         self._noise = random.Random(f"{self._script.get('seed', 0)} {uuid} {pass_name} {number}")
         self._now_s = 0.0
         self._steps = 0
         self._marks: list[float] = []
-        self._state |= {"pids": [os.getpid()], "foreign": []}
-        self._save()
+        self._energy_j = 0.0
+        # Those whose actors have ended leave with them.
+        actors = [pid for pid in state["pids"] if Path(f"/proc/{pid}").exists()]
+        foreign = state["foreign"] if actors else []
+        launches = {**state["launches"], pass_name: number + 1}
+        self._write(state | {"launches": launches, "pids": [*actors, os.getpid()], "foreign": foreign})
 
     def now_s(self) -> float:
         """The scripted clock: it moves when a step is done."""
         return self._now_s
 
     def synchronize(self) -> None:
-        """Let the driver know how things stand."""
-        self._save()
+        """Let the driver know what energy was taken."""
+        state = self._read()
+        self._write(state | {"energy_j": state["energy_j"] + self._energy_j})
+        self._energy_j = 0.0
 
     def begin_burst(self) -> None:
         """Note when the burst begins."""
@@ -78,17 +83,18 @@ class Fake:
         )
         self._now_s += took_s
         self._marks.append(self._now_s)
-        self._state["energy_j"] = self._state.get("energy_j", 0.0) + POWER_W * took_s
+        self._energy_j += POWER_W * took_s
         if event := self._script.get("events", {}).get(str(self._steps)):
             self._happen(event, took_s)
         self._steps += 1
 
     def _happen(self, event: str, took_s: float) -> None:
+        state = self._read()
         if reason := COUNTED.get(event):
-            counters = self._state.setdefault("slowdown_ns", {})
-            counters[reason] = counters.get(reason, 0) + round(took_s * 1e9)
+            held_ns = state["slowdown_ns"].get(reason, 0) + round(took_s * 1e9)
+            self._write(state | {"slowdown_ns": {**state["slowdown_ns"], reason: held_ns}})
         elif event == "contended":
-            self._state["foreign"] = [FOREIGN_PID]
+            self._write(state | {"foreign": [FOREIGN_PID]})
         elif event == "out_of_memory":
             raise MemoryError("the fake device is out of memory")
         elif event == "crash":
@@ -99,7 +105,6 @@ class Fake:
             time.sleep(3600)
         else:
             raise ValueError(f"the script has an unknown event {event!r}")
-        self._save()
 
     def spans_s(self) -> list[float]:
         """Scripted times of the burst's steps."""
@@ -128,7 +133,12 @@ class Fake:
         if not self._script.get("forks", True):
             raise RuntimeError("the fake device cannot be reached after a fork")
 
-    def _save(self) -> None:
+    def _read(self) -> dict[str, Any]:
+        """The driver's books, which the actors of a duet share: one writes at a time, in its turn."""
+        found = json.loads(self._state_path.read_text()) if self._state_path.exists() else {}
+        return {"launches": {}, "pids": [], "foreign": [], "slowdown_ns": {}, "energy_j": 0.0} | found
+
+    def _write(self, state: dict[str, Any]) -> None:
         temporary = self._state_path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self._state))
+        temporary.write_text(json.dumps(state))
         temporary.replace(self._state_path)

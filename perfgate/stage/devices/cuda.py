@@ -56,7 +56,7 @@ def cuda_devices(required: bool) -> list[Cuda]:
         required: complain where there is no way to ask the driver.
 
     Raises:
-        UserError: which GPU is meant cannot be told.
+        UserError: which GPU is meant cannot be told; or one is required, and the driver does not answer.
     """
     reader = find_reader()
     if reader is None:
@@ -66,7 +66,12 @@ def cuda_devices(required: bool) -> list[Cuda]:
                 "install the driver, and pip install 'perfgate[gpu]'"
             )
         return []
-    gpus = visible(reader.gpus(), os.environ)
+    try:
+        gpus = visible(reader.gpus(), os.environ)
+    except RuntimeError as error:
+        if required:
+            raise UserError(f"--perf-device cuda: the driver does not answer: {error}") from None
+        return []
     return [Cuda(gpu, reader, cores_of(position, len(gpus))) for position, gpu in enumerate(gpus)]
 
 
@@ -77,8 +82,8 @@ def find_reader() -> Reader | None:
         from perfgate.stage.devices.nvml import Nvml
 
         return Nvml()
-    except (ImportError, OSError, RuntimeError):
-        pass
+    except (ImportError, AttributeError, OSError, RuntimeError):
+        pass  # not installed, too old to know what is asked, or without a driver
     if not shutil.which("nvidia-smi"):
         return None
     from perfgate.stage.devices.smi import Smi

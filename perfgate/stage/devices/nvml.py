@@ -15,8 +15,14 @@ REASONS = {
     "hw_thermal_slowdown": pynvml.nvmlClocksEventReasonHwThermalSlowdown,
     "hw_power_brake_slowdown": pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown,
 }
-# Nanoseconds. Fields by number, as bindings older than the driver do not name the last three.
-COUNTERS = {"sw_power_cap": 74, "sw_thermal_slowdown": 269, "hw_thermal_slowdown": 270, "hw_power_brake_slowdown": 271}
+# Fields that count nanoseconds. Their numbers moved: bindings of release 575 to 580.65 name the first ones, later ones
+# the second. What else stands under either is a setting, which stays while a launch goes on, so the sum counts.
+COUNTERS = {
+    "sw_power_cap": (74,),
+    "sw_thermal_slowdown": (251, 269),
+    "hw_thermal_slowdown": (252, 270),
+    "hw_power_brake_slowdown": (253, 271),
+}
 # What drivers that lack those fields count: thermal violations of either kind.
 VIOLATIONS = {
     "sw_power_cap": pynvml.NVML_PERF_POLICY_POWER,
@@ -42,7 +48,17 @@ class Nvml:
         self._handles: dict[str, tuple[Any, Any]] = {}
 
     def gpus(self) -> list[Gpu]:
-        """All GPUs; one that is cut into slices (MIG) is replaced by them."""
+        """All GPUs; one that is cut into slices (MIG) is replaced by them.
+
+        Raises:
+            RuntimeError: the driver has lost one.
+        """
+        try:
+            return self._found()
+        except pynvml.NVMLError as error:
+            raise RuntimeError(str(error)) from None
+
+    def _found(self) -> list[Gpu]:
         found = []
         for index in range(pynvml.nvmlDeviceGetCount()):
             whole = pynvml.nvmlDeviceGetHandleByIndex(index)
@@ -111,11 +127,12 @@ def text(value: Any) -> str:
 
 def counters(whole: Any) -> dict[str, int]:
     """How long clocks were held down, in ns, by reason; what the driver does not count is left out."""
-    found = {}
-    values = told(pynvml.nvmlDeviceGetFieldValues, whole, list(COUNTERS.values())) or []
-    for name, value in zip(COUNTERS, values, strict=False):
+    found: dict[str, int] = {}
+    fields = [(name, number) for name, numbers in COUNTERS.items() for number in numbers]
+    values = told(pynvml.nvmlDeviceGetFieldValues, whole, [number for _, number in fields]) or []
+    for (name, _), value in zip(fields, values, strict=False):
         if value.nvmlReturn == pynvml.NVML_SUCCESS:
-            found[name] = int(value.value.ullVal)
+            found[name] = found.get(name, 0) + int(value.value.ullVal)
     for name, policy in VIOLATIONS.items():
         violation = None if name in found else told(pynvml.nvmlDeviceGetViolationStatus, whole, policy)
         if violation is not None:

@@ -54,11 +54,14 @@ class Smi:
         return found
 
     def status(self, uuid: str) -> Status:
-        """One row of the table of GPUs, and the table of processes."""
-        (row,) = query(tuple(self._fields.values()), uuid)
+        """One row of the table of GPUs, and the table of processes; nothing where the command fails."""
+        try:
+            (row,) = query(tuple(self._fields.values()), uuid)
+            apps = table("--query-compute-apps=pid", f"--id={uuid}")
+        except RuntimeError:
+            return Status()
         told = dict(zip(self._fields, row, strict=True))
         counted = {name: number(told.get(f"{name} us", "")) for name in COUNTERS}
-        apps = table("--query-compute-apps=pid", f"--id={uuid}")
         return Status(
             slowdown_ns={name: round(value * 1e3) for name, value in counted.items() if value is not None},
             reasons=frozenset(name for name in STATES if told.get(name) == "Active"),
