@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from perfgate.gate import duets
+from perfgate.gate.components import Move, drifted, moved, ratios_repeat_better
 from perfgate.gate.growth import growth
 from perfgate.gate.statistics import Difference, against_sessions
 from perfgate.gate.verdicts import (
@@ -95,14 +96,57 @@ def _stored(
         demoted = "demoted to noisy: its launches do not agree"
         if not all_positive(values, *stored.values()):
             return held.verdict("inconclusive", "its launches do not agree")
+    parts = [launch.parts for launch in now]
+    stored_parts = baseline.parts(what.name, now[-1].yardstick) if timed(what) and all(parts) else {}
     count = sum(map(len, stored.values()))
-    yardsticks, ratios = baseline.yardsticks(what.name), [launch.in_yardsticks(what.name) for launch in now]
-    if what.kind == "noisy" and sum(map(len, yardsticks.values())) == count and None not in ratios:
-        stored, values = yardsticks, [ratio for ratio in ratios if ratio is not None]
+    note = ""
+    if ratios := in_yardsticks(what, baseline, stored, now):
+        stored, values = ratios
+    elif drift := drifted(stored_parts, parts):
+        note = f"the yardstick beside it is {drift:.0%} slower than in the baseline"
     if count < MIN_BASELINE_LAUNCHES or len(stored) < MIN_BASELINE_SESSIONS:
         return young_verdict(held, statistics.median(values) / typical(stored) - 1, count, len(stored))
     found = against_sessions(logarithms(stored), [math.log(value) for value in values])
-    return noisy_verdict(held, found, alpha, tolerance, demoted or prior_note(found))
+    verdict = noisy_verdict(
+        held, found, alpha, tolerance, demoted or "; ".join(filter(None, (note, prior_note(found))))
+    )
+    move = moved(stored_parts, parts)
+    return suspended(verdict, move) if move else verdict
+
+
+def in_yardsticks(
+    what: Metric, baseline: Baseline, stored: Mapping[str, Sequence[float]], now: Sequence[Launch]
+) -> tuple[dict[str, list[float]], list[float]] | None:
+    """Stored and new values as ratios to the yardstick; ``None`` where seconds are to be compared.
+
+    All launches must have had one of the same version; on a GPU the stored sessions must show besides that ratios
+    repeat themselves better.
+    """
+    yardsticks, ratios = baseline.yardsticks(what.name, now[-1].yardstick), known_ratios(what, now)
+    if ratios is None or sum(map(len, yardsticks.values())) != sum(map(len, stored.values())):
+        return None
+    if now[-1].yardstick_kind != "cpu" and not ratios_repeat_better(stored, yardsticks):
+        return None
+    return yardsticks, ratios
+
+
+def known_ratios(what: Metric, launches: Sequence[Launch]) -> list[float] | None:
+    """Each launch's ratio to its yardstick; ``None`` where one had none, or the metric does not vary."""
+    found = [launch.in_yardsticks(what.name) for launch in launches]
+    ratios = [ratio for ratio in found if ratio is not None]
+    return ratios if what.kind == "noisy" and len(ratios) == len(found) else None
+
+
+def timed(what: Metric) -> bool:
+    """Whether a metric depends on how fast the machine is."""
+    return what.kind == "noisy" and what.unit == "s"
+
+
+def suspended(verdict: Verdict, move: Move) -> Verdict:
+    """The verdict on a time where the machine became another one: not decided, and what it looked like is told."""
+    looked = f"the change looked like {verdict.change:+.1%} ({verdict.verdict})" if verdict.change is not None else ""
+    why = "; ".join(filter(None, (f"{move}, so the machine is another one", looked)))
+    return replace(verdict, verdict="inconclusive", why=why)
 
 
 def compare(
@@ -165,11 +209,12 @@ def _recorded(
     threshold = tolerance * DELTA_MIN_SHARE
     if found := duets.of_launches(before, now, what.name):
         return noisy_verdict(held, duets.difference(found), alpha, threshold, demoted)
-    versions = {launch.details.get("yardstick_version") for launch in (*before, *now)}
-    if what.kind == "noisy" and len(versions) == 1:
-        ratios = [[launch.in_yardsticks(what.name) for launch in side] for side in (before, now)]
-        if all(ratio is not None for side in ratios for ratio in side):
-            old, new = ([ratio for ratio in side if ratio is not None] for side in ratios)
+    # On a GPU two runs do not tell whether ratios repeat themselves better, so seconds are compared.
+    units = {(launch.yardstick_kind, launch.details.get("yardstick_version")) for launch in (*before, *now)}
+    if len(units) == 1 and now[-1].yardstick_kind == "cpu":
+        old_ratios, new_ratios = known_ratios(what, before), known_ratios(what, now)
+        if old_ratios and new_ratios:
+            old, new = old_ratios, new_ratios
     apart = against_sessions(logarithms({"": old}), [math.log(value) for value in new])
     return noisy_verdict(held, apart, alpha, threshold, demoted or prior_note(apart))
 

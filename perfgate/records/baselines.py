@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.errors import UserError
-from perfgate.records.launch import YARDSTICK_VERSION
+from perfgate.records.launch import YARDSTICK_VERSIONS
 from perfgate.records.metrics import metric
 
 SCHEMA = "perfgate.baseline/1"
@@ -41,6 +41,7 @@ class StoredLaunch:
         metrics: by name, the value in the metric's unit and, where there was a yardstick, in yardsticks.
         yardstick: version of that yardstick.
         ledger: exact metrics by module path, where the launch had them.
+        parts: median time of each of the yardstick's components, in seconds; empty where there was none.
     """
 
     session: str
@@ -49,8 +50,9 @@ class StoredLaunch:
     commit: str
     date: str
     metrics: Mapping[str, tuple[float, float | None]]
-    yardstick: int = YARDSTICK_VERSION
+    yardstick: int = YARDSTICK_VERSIONS["cpu"]
     ledger: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,18 @@ class Baseline:
         """Values by session, in the metric's unit."""
         return self._by_session(name, 0)
 
-    def yardsticks(self, name: str) -> dict[str, list[float]]:
+    def yardsticks(self, name: str, version: int = YARDSTICK_VERSIONS["cpu"]) -> dict[str, list[float]]:
         """Values by session, in yardsticks; launches without one, or with one of another version, are left out."""
-        same = tuple(launch for launch in self.launches if launch.yardstick == YARDSTICK_VERSION)
+        same = tuple(launch for launch in self.launches if launch.yardstick == version)
         return replace(self, launches=same)._by_session(name, 1)
+
+    def parts(self, name: str, version: int) -> dict[str, list[Mapping[str, float]]]:
+        """The yardstick's components in the launches that hold a metric, by session, with those left out as above."""
+        groups: dict[str, list[Mapping[str, float]]] = {}
+        for launch in self.launches:
+            if launch.parts and launch.yardstick == version and name in launch.metrics:
+                groups.setdefault(launch.session, []).append(launch.parts)
+        return groups
 
     def _by_session(self, name: str, position: int) -> dict[str, list[float]]:
         groups: dict[str, list[float]] = {}
@@ -183,8 +193,16 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
     ledger = row.get("ledger", {})
     if not isinstance(ledger, dict):
         raise UserError(f"{where}: key 'ledger' is not an object; {restore(path)}")
+    parts = row.get("parts", {})
+    if not isinstance(parts, dict) or not all(map(is_time, parts.values())):
+        raise UserError(f"{where}: key 'parts' is not an object of finite numbers above 0; {restore(path)}")
     keys = {key: row[key] for key in LAUNCH_KEYS if key not in ("case", "metrics")}
-    return StoredLaunch(**keys, metrics=metrics, ledger=ledger)
+    return StoredLaunch(**keys, metrics=metrics, ledger=ledger, parts=parts)
+
+
+def is_time(value: Any) -> bool:
+    """Whether it is a finite number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
 
 
 def restore(path: Path) -> str:
@@ -203,7 +221,8 @@ def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Ma
         for launch in found.launches:
             row = {key: getattr(launch, key) for key in LAUNCH_KEYS if key not in ("case", "metrics")}
             row["metrics"] = {name: list(pair) for name, pair in launch.metrics.items()}
-            rows.append({"case": case, **row, **({"ledger": dict(launch.ledger)} if launch.ledger else {})})
+            more = {"parts": dict(launch.parts), "ledger": dict(launch.ledger)}
+            rows.append({"case": case, **row, **{key: value for key, value in more.items() if value}})
     head = {"schema": SCHEMA, "machine": dict(machine), "software": dict(software)}
     lines = [f" {json.dumps(key)}: {json.dumps(value, sort_keys=True)}," for key, value in head.items()]
     # The empty row ends the list, so that no line loses or gains its comma when a neighbour comes or goes.

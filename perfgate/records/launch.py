@@ -9,7 +9,8 @@ from typing import Any, Literal
 Side = Literal["candidate", "reference"]
 Value = float | list[float]
 TRIMMED_SHARE = 0.1
-YARDSTICK_VERSION = 1
+# By kind of device; numbers in units of another version are not compared.
+YARDSTICK_VERSIONS = {"cpu": 1, "cuda": 1, "fake": 1}
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,22 @@ class Launch:
             ratios = [math.log(a) - math.log(b) for a, b in zip(found, self.yardstick_s, strict=True)]
             return math.exp(trimmed_mean(ratios, TRIMMED_SHARE))
         return self.value(name) / statistics.median(self.yardstick_s)
+
+    @property
+    def yardstick(self) -> int:
+        """Version of the yardstick beside it; where none ran, of the one that it would have been."""
+        return int(self.details.get("yardstick_version", YARDSTICK_VERSIONS.get(self.yardstick_kind, 0)))
+
+    @property
+    def yardstick_kind(self) -> str:
+        """The kind of device that the yardstick was made for: ``cpu`` unless the launch says otherwise."""
+        return str(self.details.get("yardstick_kind", "cpu"))
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Median time of each of the yardstick's components, in seconds; empty where none ran."""
+        found: Mapping[str, Sequence[float]] = self.details.get("yardstick_parts_s", {})
+        return {part: statistics.median(spans) for part, spans in found.items() if spans}
 
     def rejected(self, reason: str, fault: bool = False, final: bool = False) -> "Launch":
         """The same launch, marked as not to be used."""

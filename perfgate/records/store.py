@@ -191,7 +191,7 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Itera
         values = {name: (launch.value(name), launch.in_yardsticks(name)) for name in names}
         device = PORTABLE if launch.pass_name == "dry" else launch.details.get("device", "cpu")
         about = (run["session"], launch.server or "", device, run["commit"], run["date"])
-        yield StoredLaunch(*about, values, ledger=launch.ledger)
+        yield StoredLaunch(*about, values, launch.yardstick, launch.ledger, launch.parts)
 
 
 @contextmanager

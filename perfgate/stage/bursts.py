@@ -3,11 +3,13 @@
 import math
 import statistics
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perfgate.records.launch import Launch, Value
-from perfgate.stage.actor import LaunchFailed
+from perfgate.stage.actor import Actor, LaunchFailed
+from perfgate.stage.beside import Beside
 from perfgate.stage.devices import Status
 from perfgate.stage.passes import WARMUP_STEPS, columns, completed, failed
 from perfgate.stage.server import Server
@@ -20,34 +22,55 @@ if TYPE_CHECKING:
 BURST_STEPS = 4
 BURST_S = 0.1
 MIN_BURSTS = 5
+ENERGY_S = 0.5
 
 
 def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, number: int) -> Launch:
-    """The case alone, in bursts; the first one brings clocks and caches up and is left out."""
+    """The case in bursts and the yardstick, in turn; the first burst brings clocks and caches up and is left out.
+
+    Energy is read over a longer burst after these: drivers add to their counter only now and then, so it could not be
+    told apart what the case took and what the yardstick did.
+    """
+    first = "case" if number % 2 == 0 else "yardstick"
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="time")
-    with stage.held(stage.lock.exclusive()):
+    with stage.held(stage.lock.exclusive()), ExitStack() as stack:
         try:
-            with stage.actor(server, workload, "time") as (actor, ready):
-                warmup = [stage.step(actor)["step_time_s"] for _ in range(WARMUP_STEPS)]
-                steps = burst_steps(min(warmup))
-                stage.step(actor, steps)
-                before = stage.device.status()
-                rows = [stage.step(actor, steps) for _ in range(count_bursts(stage, min(warmup), steps))]
-                after = stage.device.status()
-                phases = stage.phases(actor, ready)
-                metrics: dict[str, Value] = stage.ask(actor, {"finish": True})["metrics"]
+            actor, ready = stack.enter_context(stage.actor(server, workload, "time"))
+            warmup = [stage.step(actor)["step_time_s"] for _ in range(WARMUP_STEPS)]
+            steps, longer = burst_steps(min(warmup)), burst_steps(min(warmup), ENERGY_S)
+            stage.step(actor, steps)
+            beside = Beside(stage, server, stack)
+            rows = in_turn(stage, actor, beside, steps, count_bursts(stage, min(warmup), steps), first)
+            before = stage.device.status()
+            stage.step(actor, longer)
+            after = stage.device.status()
+            phases = stage.phases(actor, ready)
+            metrics: dict[str, Value] = stage.ask(actor, {"finish": True})["metrics"]
         except LaunchFailed as failure:
             return failed(start, failure)
     spans_s = [span for row in rows for span in row.pop("device_spans_s", ())]
-    metrics |= columns(rows) | phases | of_steps(spans_s) | of_energy(before, after, len(rows) * (steps + 1))
+    metrics |= columns(rows) | phases | of_steps(spans_s) | of_energy(before, after, longer + 1)
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warmup[0]}
-    details = {"burst_steps": steps, **ready["launched"]}
-    return steady(completed(start, metrics, ready, details), [row["step_time_s"] for row in rows])
+    details = {"burst_steps": steps, "first": first, **ready["launched"], **beside.details}
+    launch = replace(completed(start, metrics, ready, details), yardstick_s=beside.yardstick_s)
+    return steady(launch, [row["step_time_s"] for row in rows])
 
 
-def burst_steps(step_s: float) -> int:
+def in_turn(stage: "Stage", actor: Actor, beside: Beside, steps: int, count: int, first: str) -> list[dict[str, Any]]:
+    """Bursts of the case, each with the yardstick's steps before or after it; returns what the bursts brought."""
+    rows = []
+    for _ in range(count):
+        if first != "case":
+            beside.step()
+        rows.append(stage.step(actor, steps))
+        if first == "case":
+            beside.step()
+    return rows
+
+
+def burst_steps(step_s: float, least_s: float = BURST_S) -> int:
     """Steps of a burst: enough for the launch queue to fill, at least four steps and 100 ms."""
-    return max(BURST_STEPS, math.ceil(BURST_S / max(step_s, 1e-6)))
+    return max(BURST_STEPS, math.ceil(least_s / max(step_s, 1e-6)))
 
 
 def count_bursts(stage: "Stage", step_s: float, steps: int) -> int:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from perfgate.records.launch import YARDSTICK_VERSION, Launch, Side, Value
+from perfgate.records.launch import YARDSTICK_VERSIONS, Launch, Side, Value
 from perfgate.records.layers import collapsed
 from perfgate.records.metrics import metric
 from perfgate.stage.actor import Actor, LaunchFailed
@@ -18,7 +18,7 @@ from perfgate.workload import Workload
 if TYPE_CHECKING:
     from perfgate.stage.conductor import Stage
 
-YARDSTICK = Workload("perfgate.actor.programs.yardstick:Yardstick", {"version": YARDSTICK_VERSION})
+YARDSTICK = Workload("perfgate.actor.programs.yardstick:Yardstick", {"version": YARDSTICK_VERSIONS["cpu"]})
 YARDSTICK_PARTS = ("matmul_s", "python_s", "copy_s")
 YARDSTICK_SHARE = 0.6
 WARMUP_STEPS = 3
@@ -131,7 +131,12 @@ def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, 
         start,
         metrics,
         ready,
-        {"first": first, "yardstick_version": YARDSTICK_VERSION, "yardstick_steps": beside, "yardstick_parts_s": parts},
+        {
+            "first": first,
+            "yardstick_version": YARDSTICK_VERSIONS["cpu"],
+            "yardstick_steps": beside,
+            "yardstick_parts_s": parts,
+        },
     )
     return judge(launch, [row["step_time_s"] for row in rods], [row["process_time_s"] for row in rods])
 

@@ -60,6 +60,10 @@ def open_device(device: Mapping[str, Any], pass_name: str, cores: Sequence[int] 
     """
     if cores is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
+    if device["kind"] == "cuda" and pass_name == "yardstick":
+        # It reaches the driver by itself and waits for its own work; nothing of torch shall be in its time.
+        os.environ["CUDA_VISIBLE_DEVICES"] = device["uuid"]
+        return Cpu(threads)
     if device["kind"] == "cuda":
         from perfgate.actor.devices.cuda import Cuda  # imports torch, which not every program needs
 

@@ -5,10 +5,11 @@ The script is a JSON file::
     {"devices": [{"uuid": "GPU-a", "name": "Fake 1", "memory_bytes": 2**30, "power_limit_w": 300,
                   "step_time_s": 0.01, "noise": 0.005, "seed": 0, "peak_bytes": 1000000,
                   "forks": true, "pids_visible": true,
+                  "yardstick": {"arithmetic": 0.002, "copy": 0.001, "launches": 0.003},
                   "launches": {"time": [{"step_time_s": 0.02, "events": {"5": "throttled"}}, {}]}}]}
 
-An entry of ``launches`` says what is different in the first, second, ... launch of a pass; ``events`` happen at the
-step of that number, counted from 0, warm-up included. Between ``memory_bytes`` and ``noise`` everything has a default.
+An entry of ``launches`` says what is different in the first, second, ... launch of a pass (``yardstick`` is one, beside
+each of ``time``); ``events`` happen at the step of that number, counted from 0, warm-up included. Between ``memory_bytes`` and ``noise`` everything has a default.
 What the device would tell its driver it writes beside the script, where the stage reads it.
 """
 
@@ -26,6 +27,7 @@ STEP_TIME_S = 0.01
 POWER_W = 100.0
 MEMORY_BYTES = 1 << 30
 PEAK_BYTES = 1_000_000
+YARDSTICK_S = {"arithmetic": 0.002, "copy": 0.001, "launches": 0.003}
 FOREIGN_PID = 1
 COUNTED = {"throttled": "hw_thermal_slowdown", "power_brake": "hw_power_brake_slowdown", "power_capped": "sw_power_cap"}
 
@@ -56,6 +58,7 @@ class Fake:
         self._steps = 0
         self._marks: list[float] = []
         self._energy_j = 0.0
+        self._step_s = self._script.get("step_time_s", STEP_TIME_S)
         # Those whose actors have ended leave with them.
         actors = [pid for pid in state["pids"] if Path(f"/proc/{pid}").exists()]
         foreign = state["foreign"] if actors else []
@@ -78,15 +81,19 @@ class Fake:
 
     def stepped(self) -> None:
         """Move the clock on, and let happen what the script says."""
-        took_s = self._script.get("step_time_s", STEP_TIME_S) * math.exp(
-            self._noise.gauss(0, 1) * self._script.get("noise", 0.0)
-        )
+        took_s = self._step_s * math.exp(self._noise.gauss(0, 1) * self._script.get("noise", 0.0))
         self._now_s += took_s
         self._marks.append(self._now_s)
         self._energy_j += POWER_W * took_s
         if event := self._script.get("events", {}).get(str(self._steps)):
             self._happen(event, took_s)
         self._steps += 1
+
+    def yardstick_parts_s(self) -> dict[str, float]:
+        """The scripted times of the yardstick's components; its next step takes their sum."""
+        parts = YARDSTICK_S | self._script.get("yardstick", {})
+        self._step_s = sum(parts.values())
+        return {f"{part}_s": seconds for part, seconds in parts.items()}
 
     def _happen(self, event: str, took_s: float) -> None:
         state = self._read()

@@ -1,0 +1,134 @@
+"""What the yardstick needs of the CUDA driver, and no more: https://docs.nvidia.com/cuda/cuda-driver-api/"""
+
+import ctypes
+from collections.abc import Sequence
+from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_size_t, c_uint, c_uint64, c_void_p
+from typing import Any
+
+MULTIPROCESSOR_COUNT = 16  # of CUdevice_attribute
+STREAM = None  # the context's default one
+# Names with their version are those that the library exports, and that cuda.h stands for by the name without.
+SIGNATURES: dict[str, tuple[Any, ...]] = {
+    "cuInit": (c_uint,),
+    "cuDeviceGetCount": (POINTER(c_int),),
+    "cuDeviceGet": (POINTER(c_int), c_int),
+    "cuDeviceGetAttribute": (POINTER(c_int), c_int, c_int),
+    "cuDevicePrimaryCtxRetain": (POINTER(c_void_p), c_int),
+    "cuCtxSetCurrent": (c_void_p,),
+    "cuCtxSynchronize": (),
+    "cuModuleLoadData": (POINTER(c_void_p), c_char_p),
+    "cuModuleGetFunction": (POINTER(c_void_p), c_void_p, c_char_p),
+    "cuMemAlloc_v2": (POINTER(c_uint64), c_size_t),
+    "cuMemcpyDtoDAsync_v2": (c_uint64, c_uint64, c_size_t, c_void_p),
+    "cuMemcpyDtoH_v2": (c_void_p, c_uint64, c_size_t),
+    "cuLaunchKernel": (c_void_p, *[c_uint] * 7, c_void_p, POINTER(c_void_p), POINTER(c_void_p)),
+    "cuEventCreate": (POINTER(c_void_p), c_uint),
+    "cuEventRecord": (c_void_p, c_void_p),
+    "cuEventSynchronize": (c_void_p,),
+    "cuEventElapsedTime": (POINTER(c_float), c_void_p, c_void_p),
+    "cuGetErrorName": (c_int, POINTER(c_char_p)),
+    "cuGetErrorString": (c_int, POINTER(c_char_p)),
+}
+
+
+class DriverError(RuntimeError):
+    """The CUDA driver cannot be loaded, or a call of it failed."""
+
+
+class Driver:
+    """The only device that this process sees, in its primary context.
+
+    Args:
+        library: the driver's shared library.
+
+    Raises:
+        DriverError: as all methods do.
+    """
+
+    def __init__(self, library: str) -> None:
+        try:
+            self._library = ctypes.CDLL(library)
+            self._calls = {name: self._declared(name) for name in SIGNATURES}
+        except (OSError, AttributeError) as error:
+            raise DriverError(f"the CUDA driver cannot be used: {error}") from None
+        self._call("cuInit", 0)
+        count, device, context, multiprocessors = c_int(), c_int(), c_void_p(), c_int()
+        self._call("cuDeviceGetCount", byref(count))
+        if count.value != 1:
+            raise DriverError(f"{count.value} CUDA devices are visible where it should be one")
+        self._call("cuDeviceGet", byref(device), 0)
+        self._call("cuDevicePrimaryCtxRetain", byref(context), device)
+        self._call("cuCtxSetCurrent", context)
+        self._call("cuDeviceGetAttribute", byref(multiprocessors), MULTIPROCESSOR_COUNT, device)
+        self.multiprocessors = multiprocessors.value
+
+    def _declared(self, name: str) -> Any:
+        function = getattr(self._library, name)
+        function.argtypes, function.restype = SIGNATURES[name], c_int
+        return function
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        if code := self._calls[name](*arguments):
+            raise DriverError(f"{name} failed: {self._error(code)}")
+
+    def _error(self, code: int) -> str:
+        name, text = c_char_p(), c_char_p()
+        self._calls["cuGetErrorName"](code, byref(name))
+        self._calls["cuGetErrorString"](code, byref(text))
+        told = [part.value.decode() for part in (name, text) if part.value]
+        return ", ".join(told) or f"error {code}, which the driver does not name"
+
+    def module(self, ptx: bytes) -> c_void_p:
+        """Compile a module for the device."""
+        module = c_void_p()
+        self._call("cuModuleLoadData", byref(module), ptx)
+        return module
+
+    def function(self, module: c_void_p, name: str) -> c_void_p:
+        """A kernel of a module."""
+        function = c_void_p()
+        self._call("cuModuleGetFunction", byref(function), module, name.encode())
+        return function
+
+    def memory(self, size: int) -> int:
+        """Address of so many bytes of device memory, which are held until the process ends."""
+        address = c_uint64()
+        self._call("cuMemAlloc_v2", byref(address), size)
+        return address.value
+
+    def launch(self, function: c_void_p, blocks: int, threads: int, arguments: Sequence[Any] = ()) -> None:
+        """Hand a kernel over, with arguments as values of ctypes; does not wait."""
+        pointers = (c_void_p * len(arguments))(*[ctypes.cast(byref(value), c_void_p) for value in arguments])
+        self._call("cuLaunchKernel", function, blocks, 1, 1, threads, 1, 1, 0, STREAM, pointers, None)
+
+    def copy(self, target: int, source: int, size: int) -> None:
+        """Hand over a copy within device memory; does not wait."""
+        self._call("cuMemcpyDtoDAsync_v2", target, source, size, STREAM)
+
+    def read(self, target: Any, source: int) -> None:
+        """Fill an array of ctypes from device memory."""
+        self._call("cuMemcpyDtoH_v2", target, source, ctypes.sizeof(target))
+
+    def event(self) -> c_void_p:
+        """An event that keeps its time."""
+        event = c_void_p()
+        self._call("cuEventCreate", byref(event), 0)
+        return event
+
+    def record(self, event: c_void_p) -> None:
+        """Let an event come when all work handed over so far is done."""
+        self._call("cuEventRecord", event, STREAM)
+
+    def wait(self, event: c_void_p) -> None:
+        """Wait until an event has come."""
+        self._call("cuEventSynchronize", event)
+
+    def between_s(self, begin: c_void_p, end: c_void_p) -> float:
+        """Seconds from one event to another; the driver tells milliseconds."""
+        span_ms = c_float()
+        self._call("cuEventElapsedTime", byref(span_ms), begin, end)
+        return span_ms.value / 1e3
+
+    def synchronize(self) -> None:
+        """Wait until all work is done."""
+        self._call("cuCtxSynchronize")

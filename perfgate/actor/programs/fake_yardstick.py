@@ -1,0 +1,23 @@
+"""The yardstick of a scripted device, which tests move as they need it."""
+
+from perfgate.actor.devices import Device
+from perfgate.actor.devices.fake import Fake
+from perfgate.actor.pace import Pace
+from perfgate.actor.programs.base import Program
+
+VERSION = 1
+
+
+class FakeYardstick(Program):
+    """A step takes what the device's script says of its parts."""
+
+    def __init__(self, device: Device, version: int) -> None:
+        if version != VERSION or not isinstance(device, Fake):
+            raise ValueError(f"yardstick {version} on {device.name} was asked for, this is {VERSION} on a fake device")
+        self.device = device
+
+    def drive(self, pace: Pace) -> None:
+        """Take one step a token, and report its parts."""
+        while True:
+            pace.begin()
+            pace.end(None, self.device.yardstick_parts_s())

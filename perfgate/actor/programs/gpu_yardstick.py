@@ -1,0 +1,144 @@
+"""The yardstick of a CUDA device: kernels of its own through the driver, so that nothing of torch is in it."""
+
+import ctypes
+import time
+from typing import Any
+
+from perfgate.actor.devices import Device
+from perfgate.actor.devices.driver import Driver
+from perfgate.actor.pace import Pace
+from perfgate.actor.programs.base import Program
+
+VERSION = 1
+BLOCKS, THREADS = 4, 256  # of a multiprocessor, and of a block: as many threads as the smallest ones hold
+ROUNDS = 1 << 15
+COPIES, COPY_BYTES = 8, 1 << 27
+LAUNCHES = 512
+CHAINS = 4
+FACTOR, TERM = 0.5, 0.5
+# Every chain goes x -> x / 2 + 1 / 2 from its thread's number, which ends at exactly 1, whatever it was.
+SETTLED = CHAINS * TERM / (1 - FACTOR)
+
+# https://docs.nvidia.com/cuda/parallel-thread-execution/ A version and a target this old are compiled by the driver
+# for every device that it knows.
+PTX = b"""
+.version 6.0
+.target sm_50
+.address_size 64
+
+.visible .entry nothing()
+{
+    ret;
+}
+
+.visible .entry arithmetic(
+    .param .u64 sums,
+    .param .u32 rounds,
+    .param .f32 factor,
+    .param .f32 term
+)
+{
+    .reg .pred %more;
+    .reg .b32 %block, %size, %lane, %thread, %left;
+    .reg .f32 %a, %b, %c, %d, %factor, %term;
+    .reg .b64 %sums, %offset;
+
+    mov.u32 %block, %ctaid.x;
+    mov.u32 %size, %ntid.x;
+    mov.u32 %lane, %tid.x;
+    mad.lo.u32 %thread, %block, %size, %lane;
+    ld.param.u32 %left, [rounds];
+    ld.param.f32 %factor, [factor];
+    ld.param.f32 %term, [term];
+    cvt.rn.f32.u32 %a, %thread;
+    add.f32 %b, %a, %term;
+    add.f32 %c, %b, %term;
+    add.f32 %d, %c, %term;
+again:
+    fma.rn.f32 %a, %a, %factor, %term;
+    fma.rn.f32 %b, %b, %factor, %term;
+    fma.rn.f32 %c, %c, %factor, %term;
+    fma.rn.f32 %d, %d, %factor, %term;
+    fma.rn.f32 %a, %a, %factor, %term;
+    fma.rn.f32 %b, %b, %factor, %term;
+    fma.rn.f32 %c, %c, %factor, %term;
+    fma.rn.f32 %d, %d, %factor, %term;
+    sub.u32 %left, %left, 1;
+    setp.ne.u32 %more, %left, 0;
+    @%more bra again;
+
+    add.f32 %a, %a, %b;
+    add.f32 %c, %c, %d;
+    add.f32 %a, %a, %c;
+    ld.param.u64 %sums, [sums];
+    cvta.to.global.u64 %sums, %sums;
+    mul.wide.u32 %offset, %thread, 4;
+    add.u64 %sums, %sums, %offset;
+    st.global.f32 [%sums], %a;
+    ret;
+}
+"""
+
+
+class GpuYardstick(Program):
+    """A step is multiply-adds on all multiprocessors, a copy of device memory, and launches of an empty kernel.
+
+    The device's events time the first two; the launches are timed on the host, until the last one is done, since it
+    is the host that they cost. What is done does not depend on the data, only on how many multiprocessors there are.
+
+    Its sizes are a unit like those of the CPU's yardstick: a change needs a new ``VERSION``, here and in
+    ``perfgate.records.launch``.
+
+    Raises:
+        DriverError: the driver cannot be loaded, or refuses.
+        RuntimeError: the device computes wrongly.
+    """
+
+    def __init__(self, device: Device, version: int, library: str = "libcuda.so.1") -> None:
+        del device
+        if version != VERSION:
+            raise ValueError(f"yardstick {version} was asked for, this is {VERSION}")
+        self.driver = driver = Driver(library)
+        module = driver.module(PTX)
+        self.nothing = driver.function(module, "nothing")
+        self.arithmetic = driver.function(module, "arithmetic")
+        self.blocks = BLOCKS * driver.multiprocessors
+        self.sums = driver.memory(4 * self.blocks * THREADS)
+        self.source, self.target = driver.memory(COPY_BYTES), driver.memory(COPY_BYTES)
+        self.marks = [driver.event() for _ in range(3)]
+        self.work()
+        self.check()
+
+    def drive(self, pace: Pace) -> None:
+        """Take one step a token, and report its parts."""
+        while True:
+            pace.begin()
+            pace.end(None, self.work())
+
+    def work(self) -> dict[str, float]:
+        """Do all three, and wait for each; returns seconds."""
+        driver, (begin, between, end) = self.driver, self.marks
+        driver.record(begin)
+        arguments = ctypes.c_uint64(self.sums), ctypes.c_uint32(ROUNDS), ctypes.c_float(FACTOR), ctypes.c_float(TERM)
+        driver.launch(self.arithmetic, self.blocks, THREADS, arguments)
+        driver.record(between)
+        for _ in range(COPIES):
+            driver.copy(self.target, self.source, COPY_BYTES)
+        driver.record(end)
+        driver.wait(end)
+        began_s = time.perf_counter()
+        for _ in range(LAUNCHES):
+            driver.launch(self.nothing, 1, 1)
+        driver.synchronize()
+        return {
+            "arithmetic_s": driver.between_s(begin, between),
+            "copy_s": driver.between_s(between, end),
+            "launches_s": time.perf_counter() - began_s,
+        }
+
+    def check(self) -> None:
+        """See that the arithmetic was done, by every thread."""
+        sums: Any = (ctypes.c_float * (self.blocks * THREADS))()
+        self.driver.read(sums, self.sums)
+        if wrong := sum(value != SETTLED for value in sums):
+            raise RuntimeError(f"the device computes wrongly: {wrong} of {len(sums)} sums are not {SETTLED}")

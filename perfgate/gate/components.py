@@ -1,0 +1,92 @@
+"""What the yardstick's components tell of the machine: whether it is still the one that the stored numbers are of."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from perfgate.gate.statistics import against_sessions, safe_expm1
+from perfgate.gate.verdicts import MIN_BASELINE_SESSIONS, logarithms
+
+Parts = Mapping[str, float]
+LEAST = 0.10
+LEVEL = 0.001
+
+
+@dataclass(frozen=True)
+class Move:
+    """Two components that moved against each other.
+
+    Attributes:
+        slower: the one whose time grew in proportion to the other's.
+        other: that other one.
+        change: of their ratio; 0.25 is 25%.
+    """
+
+    slower: str
+    other: str
+    change: float
+
+    def __str__(self) -> str:
+        slower, other = (part.removesuffix("_s") for part in (self.slower, self.other))
+        named = f"{slower} {self.change:+.0%} against {other}"
+        return f"the yardstick's components moved against each other: {named} since the baseline"
+
+
+def moved(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts]) -> Move | None:
+    """The two components whose ratio moved most, by at least 10% and by more than sessions are seen to differ.
+
+    A machine on which all components slow down alike is a slower one of the same kind, and is not meant: ratios stay.
+    Each pair is tested both ways at 0.1%, as times are (``against_sessions``); few sessions stand for little, so
+    fewer than three decide nothing.
+
+    Args:
+        stored: the components' times in seconds in each launch, by session.
+        now: those of the launches now.
+    """
+    if len(stored) < MIN_BASELINE_SESSIONS or not now:
+        return None
+    everything = [*itertools.chain.from_iterable(stored.values()), *now]
+    shared = [name for name in everything[0] if all(name in parts for parts in everything)]
+    changes = {(a, b): grown(stored, now, ratio_of(a, b)) for a, b in itertools.permutations(shared, 2)}
+    moves = [Move(*pair, change) for pair, change in changes.items() if change is not None]
+    return max(moves, key=lambda move: move.change, default=None)
+
+
+def ratio_of(part: str, other: str) -> Callable[[Parts], float]:
+    """What takes the ratio of two components."""
+    return lambda parts: parts[part] / parts[other]
+
+
+def drifted(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts]) -> float | None:
+    """By how much the whole yardstick got slower, by the same rule; ``None`` where it did not."""
+    if len(stored) < MIN_BASELINE_SESSIONS or not now:
+        return None
+    return grown(stored, now, lambda parts: sum(parts.values()))
+
+
+def grown(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts], of: Callable[[Parts], float]) -> float | None:
+    """By how much something of the components grew, where it surely did, and by no less than 10%."""
+    before = {session: [math.log(of(parts)) for parts in group] for session, group in stored.items()}
+    found = against_sessions(before, [math.log(of(parts)) for parts in now])
+    if found is None or found.estimate < math.log1p(LEAST) or found.lower(LEVEL) <= 0:
+        return None
+    return safe_expm1(found.estimate)
+
+
+def ratios_repeat_better(seconds: Mapping[str, Sequence[float]], ratios: Mapping[str, Sequence[float]]) -> bool:
+    """Whether ratios to the yardstick varied less from session to session than seconds did.
+
+    Args:
+        seconds: values by session, at least three of them, or it is not known.
+        ratios: the same launches' ratios.
+    """
+    if min(len(seconds), len(ratios)) < MIN_BASELINE_SESSIONS:
+        return False
+    return spread(ratios) < spread(seconds)
+
+
+def spread(values: Mapping[str, Sequence[float]]) -> float:
+    """Variance between sessions of the mean logarithm."""
+    return statistics.variance(statistics.fmean(group) for group in logarithms(values).values())
