@@ -20,8 +20,8 @@ ROWS = []
 def measure(stage, case, workload, progress):
     """In place of all passes: the dry run, and one launch of the memory pass."""
     del progress
-    (dry,), _ = stage.dry(case, workload)
-    launch = passes.memory_launch(stage, case, workload, 0)
+    dry, _ = passes.dry_launch(stage, case, workload, stage.pool.next(), "candidate")
+    launch = passes.memory_launch(stage, case, workload, stage.pool.next(), 0)
     ROWS.append((case, workload.program, dry, launch))
     return [dry, launch]
 

@@ -101,7 +101,11 @@ class Run:
         accept = None if self.options.reference else self._again(item.nodeid, str(marked["tier"]))
         case = self._case(item, accept, tolerances)
         with self._effort(marked) as session:
-            result = session.run_case(case, require_workload(workload), self._progress(case.id))
+            progress, checked = self._progress(case.id), require_workload(workload)
+            if self.options.calibrate:
+                result = session.calibrate(case, checked, self.options.calibrate, progress)
+            else:
+                result = session.run_case(case, checked, progress)
         self._attach(item, result)
         return result
 

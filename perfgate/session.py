@@ -8,6 +8,7 @@ from typing import Any
 
 from perfgate import effect
 from perfgate.account import Case, lines, with_derived
+from perfgate.calibration import record
 from perfgate.errors import UserError
 from perfgate.gate.effects import Expectation
 from perfgate.gate.judgement import against_baseline, beside_nearest, compare
@@ -106,6 +107,19 @@ class Session:
             return *found, ""
 
         return self._conclude(case, [setting, vanilla], progress, tried)
+
+    def calibrate(self, case: Case, workload: Workload, duets: int, progress: Progress) -> Result:
+        """Step a case against itself, with slowdowns put in; nothing is judged.
+
+        Raises:
+            UserError: the programs' libraries are missing.
+        """
+        return self._conclude(
+            case,
+            [workload],
+            progress,
+            lambda: (record(self.stage, case.id, workload, duets, progress), [], "calibrated"),
+        )
 
     def _conclude(
         self,

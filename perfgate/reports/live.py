@@ -71,9 +71,8 @@ def terminal_width() -> int:
 
 def one_line(result: "Result") -> str:
     """A case's result on one line."""
-    shown = "; ".join(one_verdict(verdict) for verdict in together(result.verdicts))
-    remark = f"; {result.remark}" if result.remark else ""
-    return f"{SYMBOLS[result.outcome.kind]} {result.case}: {shown}{remark}"
+    shown = "; ".join([*map(one_verdict, together(result.verdicts)), *filter(None, [result.remark])])
+    return f"{SYMBOLS[result.outcome.kind]} {result.case}: {shown}"
 
 
 def one_verdict(verdict: Verdict) -> str:
