@@ -250,7 +250,7 @@ def test_random_faults_leave_no_lock_no_process_and_no_wrong_number(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     source = random.Random(20)
     workload = Workload("programs:Spin", {"rounds": 1})
-    effort = Effort(launches=1, memory_launches=1, steps_s=0.02, timeout_s=0.25, device="fake")
+    effort = Effort(launches=1, memory_launches=1, steps_s=0.02, timeout_s=0.15, device="fake")
     before, uuids, outcomes = set(children(os.getpid())), [], set()
     for batch in range(10):
         uuid = f"GPU-{os.getpid()}-{source.randrange(1 << 30):x}"
