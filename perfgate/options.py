@@ -60,7 +60,7 @@ class Options:
     """The options of a run, checked."""
 
     device: str
-    tier: str
+    tier: str | None
     update: str | None
     reason: str
     baselines: str
@@ -125,12 +125,10 @@ def read_options(config: pytest.Config) -> Options:
     if values["ref-python"] and not values["ref"]:
         raise UserError("--perf-ref-python goes with --perf-ref REV")
     unnamed = "quick" if values["device"] == "none" else str(config.getini("perf_tier"))
-    if "tier" not in named:
-        values["tier"] = unnamed
     strict = config.getoption("--perf-strict")
     return Options(
         device=values["device"],
-        tier=values["tier"],
+        tier=values["tier"] if "tier" in named else None,
         update=values["update"] or None,
         reason=values["reason"].strip(),
         baselines=values["baselines"],

@@ -13,7 +13,7 @@ from perfgate.records.baselines import Baseline, load_file
 from perfgate.records.metrics import metric
 from perfgate.records.portable import PortableStore
 from perfgate.records.store import PORTABLE, Store
-from perfgate.run import command
+from perfgate.cases import command
 from perfgate.stage.locks import DeviceLock
 
 

@@ -35,7 +35,8 @@ def summary(segments: list[dict[str, Any]]) -> dict[str, Any]:
     """
     sizes: Counter[str] = Counter()
     blocks: Counter[str] = Counter()
-    used, free = [], [0]
+    used: list[int] = []
+    free = [0]
     for segment in segments:
         for block in segment["blocks"]:
             state = block["state"]
