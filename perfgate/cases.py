@@ -22,7 +22,7 @@ from perfgate.workload import Workload
 
 if TYPE_CHECKING:
     from perfgate.account import Case
-    from perfgate.records.store import Store
+    from perfgate.gate.noise import Noise
     from perfgate.reference import Reference
     from perfgate.session import Result, Session
     from perfgate.stage.devices import Device
@@ -193,20 +193,26 @@ class Cases:
             stage = Stage(self.preload, Path(folder), effort, servers, self.reference, self.device)
             store = Store(root, self.device.machine.name)
             portable = PortableStore(root, pair_of(software()))
-            self._session = Session(store, portable, self._part, stage, self._rules(store))
+            self._session = Session(store, portable, self._part, stage, self._rules())
         return self._session
 
-    def _rules(self, store: "Store") -> "Rules":
+    @cached_property
+    def noise(self) -> "Noise":
+        """What is known of this machine's duets; with baselines of a revision, what is known here all the same."""
+        from perfgate.noise import read_noise
+
+        return read_noise(self.config.rootpath / self.options.baselines / self.device.machine.name)
+
+    def _rules(self) -> "Rules":
         from perfgate.gate.budget import Budget
         from perfgate.limit import Limit
-        from perfgate.noise import read_noise
         from perfgate.trial import Rules
 
         options = self.options
         workers = self.config.workerinput["workercount"] if self._worker else 1  # type: ignore[attr-defined]
         budget = Budget(self.pairs, parts=workers * options.shard[1])
         limit = Limit(options.budget_s, -(-self.selected // workers))
-        return Rules(budget, limit, read_noise(store.folder), options.strict, options.update)
+        return Rules(budget, limit, self.noise, options.strict, options.update)
 
     def close(self) -> None:
         """End all processes, and clear away what the session needed."""

@@ -231,6 +231,8 @@ class Run:
         storable = None if self.options.reference else again
         for line in summary(self.results, storable, shown, self.options.update) if self.results else ():
             terminalreporter.write_line(line)
+        if self.cases.reference and self.cases.kind != "none" and not self.cases.noise.freedom:
+            terminalreporter.write_line(UNCALIBRATED)
         if self.problem:
             terminalreporter.write_line(f"ERROR: {self.problem}", red=True)
 
@@ -238,6 +240,12 @@ class Run:
         """Leave no process behind, whatever happened."""
         self.cases.close()
         self._stack.close()
+
+
+UNCALIBRATED = (
+    "How much duets vary on this machine is not known, so what one duet cleared has no interval; learn it with: "
+    "perfgate calibrate"
+)
 
 
 def is_invalid(result: Mapping[str, Any]) -> bool:

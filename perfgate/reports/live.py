@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from perfgate.gate.outcome import moved
+from perfgate.gate.outcome import moved, percent
 from perfgate.gate.verdicts import together
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
@@ -81,5 +81,11 @@ def one_verdict(verdict: Verdict) -> str:
     if verdict.candidate is None:
         return f"{verdict.metric} {verdict.verdict}{f' ({verdict.why})' if verdict.why else ''}"
     value = f"{verdict.metric} {what.show(verdict.candidate)}"
+    seen = []
+    if verdict.low is not None and verdict.high is not None and verdict.low != verdict.high:
+        seen.append(f"{percent(verdict.low)} to {percent(verdict.high)}")
+    if seen and verdict.smallest_detectable is not None:
+        seen.append(f"can see {percent(verdict.smallest_detectable, '')}")
     why = f" ({verdict.why})" if verdict.why and verdict.verdict == "new" else ""
-    return " ".join(filter(None, [value, moved(verdict), f"{verdict.verdict}{why}"]))
+    shown = f"({'; '.join(seen)})" if seen else ""
+    return " ".join(filter(None, [value, moved(verdict), shown, f"{verdict.verdict}{why}"]))
