@@ -32,7 +32,7 @@ def main():
     try:
         ends = []
         for _ in range(options.launches):
-            with stage.actor(stage.next_server(), training, "time"):
+            with stage.actor(stage.pool.next(), training, "time"):
                 begin = time.perf_counter()
             ends.append(time.perf_counter() - begin)
         with on_core(stage.core):
@@ -50,7 +50,7 @@ def round_trips(stage, count):
     """Seconds of each token's way, less the step that the actor itself measured."""
     idle = Workload("benchmarks.idle:Idle", {})
     trips = []
-    with stage.actor(stage.next_server(), idle, "time") as (actor, _ready):
+    with stage.actor(stage.pool.next(), idle, "time") as (actor, _ready):
         for _ in range(count):
             begin = time.perf_counter()
             answer = actor.ask({"steps": 1}, 10.0)

@@ -1,4 +1,4 @@
-"""The command line: ``perfgate compare``, ``perfgate report``, ``perfgate predict`` and ``perfgate doctor``."""
+"""The command line: ``perfgate compare``, ``report``, ``predict``, ``calibrate`` and ``doctor``."""
 
 import argparse
 import io
@@ -85,7 +85,30 @@ def build_parser() -> argparse.ArgumentParser:
     doctor.add_argument("--baselines", metavar="DIR", default="baselines", help="default: baselines")
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
     doctor.set_defaults(command=doctor_command)
+    add_calibrate(commands)
     return parser
+
+
+def add_calibrate(commands: Any) -> None:
+    """The command that measures the gate itself."""
+    gate = commands.add_parser(
+        "calibrate", help="how noisy this machine is, and which slowdowns the gate sees on it", epilog=CALIBRATE_EPILOG
+    )
+    gate.add_argument("--duets", type=int, default=10, metavar="N", help="of each case and slowdown; default: 10")
+    gate.add_argument("--draws", type=int, default=1000, metavar="N", help="of the recorded duets; default: 1000")
+    gate.add_argument("--from", dest="recorded", metavar="RUN", help="a run file of a calibration; measures nothing")
+    gate.add_argument(
+        "--baselines", metavar="DIR", default="baselines", help="where noise.json goes; default: baselines"
+    )
+    gate.add_argument("--picture", metavar="FILE", help="SVG; default: beside the run file")
+    gate.add_argument("--json", action="store_true", help="print one JSON document")
+    gate.add_argument(
+        "pytest", nargs="*", metavar="PYTEST-ARGUMENT", help="which cases, after --: -- perf_tests -k gpt2"
+    )
+    gate.set_defaults(command=calibrate_command)
+
+
+CALIBRATE_EPILOG = "Six duets of about 3 s a round: three cases and ten rounds take some ten minutes."
 
 
 def add_predict(commands: Any) -> None:
@@ -194,6 +217,29 @@ def doctor_command(options: argparse.Namespace) -> tuple[int, str]:
     stream = io.StringIO()
     terminal(diagnosis, stream, sys.stdout.isatty())
     return 0 if diagnosis.fit else 1, stream.getvalue()
+
+
+def calibrate_command(options: argparse.Namespace) -> tuple[int, str]:
+    """Record, put to the rule, store the machine's noise."""
+    from perfgate.calibration import analyse, to_json
+    from perfgate.noise import write_noise
+    from perfgate.recording import recorded_run
+    from perfgate.reports.calibration import draw, terminal
+
+    path = Path(options.recorded) if options.recorded else recorded_run(options.pytest, options.duets)
+    run = read(path)
+    machine = run.header["machine"]["name"]
+    results, noise = analyse(run.launches, machine, run.header["created"], options.draws)
+    if not results:
+        raise UserError(f"{path} holds no duets that could be used; see the reasons above")
+    stored = write_noise(Path(options.baselines) / machine, noise) if noise.freedom else None
+    picture = draw(results, Path(options.picture) if options.picture else path.with_suffix(".svg"))
+    if options.json:
+        files = {"run": str(path), "picture": str(picture), "noise_file": str(stored) if stored else None}
+        return OK, json.dumps({**to_json(results, noise), **files}) + "\n"
+    stream = io.StringIO()
+    terminal(results, noise, [path, picture, *([stored] if stored else [])], stream, sys.stdout.isatty())
+    return OK, stream.getvalue()
 
 
 def report_command(options: argparse.Namespace) -> tuple[int, str]:

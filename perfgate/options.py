@@ -1,5 +1,6 @@
 """What a run was asked to do: command line over ini file over default."""
 
+import argparse
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -59,7 +60,7 @@ class Options:
     """The options of a run, checked."""
 
     device: str
-    tier: str
+    tier: str | None
     update: str | None
     reason: str
     baselines: str
@@ -74,6 +75,7 @@ class Options:
     locks: tuple[str, ...]
     install: tuple[str, ...]
     budget_s: float | None
+    calibrate: int
     preload: tuple[str, ...]
     default_tier: str
 
@@ -88,6 +90,8 @@ def add_options(parser: pytest.Parser) -> None:
     for option in OPTIONS:
         group.addoption(option.flag, metavar=option.metavar, default=None, help=option.help)
         parser.addini(option.ini, f"{option.help} (default {option.default!r})", default=option.default)
+    # What `perfgate calibrate` asks of the run that it starts.
+    group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
     group.addoption("--perf-strict", action="store_true", default=None, help="fail where one could not tell")
     parser.addini("perf_strict", "fail where one could not tell", type="bool", default=False)
     parser.addini("perf_preload", "modules that the fork servers import ahead", type="args", default=[])
@@ -121,12 +125,10 @@ def read_options(config: pytest.Config) -> Options:
     if values["ref-python"] and not values["ref"]:
         raise UserError("--perf-ref-python goes with --perf-ref REV")
     unnamed = "quick" if values["device"] == "none" else str(config.getini("perf_tier"))
-    if "tier" not in named:
-        values["tier"] = unnamed
     strict = config.getoption("--perf-strict")
     return Options(
         device=values["device"],
-        tier=values["tier"],
+        tier=values["tier"] if "tier" in named else None,
         update=values["update"] or None,
         reason=values["reason"].strip(),
         baselines=values["baselines"],
@@ -140,6 +142,7 @@ def read_options(config: pytest.Config) -> Options:
         reference_python=values["ref-python"],
         locks=tuple(config.getini("perf_lock")),
         install=tuple(config.getini("perf_ref_install")),
+        calibrate=config.getoption("--perf-calibrate"),
         budget_s=read_duration("--perf-budget", values["budget"]) if values["budget"] else None,
         preload=tuple(config.getini("perf_preload")),
         default_tier=unnamed,

@@ -56,10 +56,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 check_marker(item.nodeid, marker.args, dict(marker.kwargs))
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
-    limit = TIERS.index(run.options.tier)
+    limit = TIERS.index(run.cases.tier)
     within = [item for item in cases if TIERS.index(tier_of(item)) <= limit]
     gated = [item for item in within if "perf" in fixtures_of(item)]
-    run.pairs = sum(GENERATION_METRICS if "generation" in fixtures_of(item) else 1 for item in gated)
+    run.cases.pairs = sum(GENERATION_METRICS if "generation" in fixtures_of(item) else 1 for item in gated)
     for item in cases:
         if "effect" in fixtures_of(item):
             item.add_marker("effect")
@@ -121,7 +121,7 @@ def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
                 raise UserError(f"{request.node.nodeid} calls perf() twice; a case has one workload")
             calls.append(workload)
             tolerances = {} if given is None else read_tolerance(request.node.nodeid, given)
-            result = run.measure(request.node, workload, tolerances, {**marked, "tier": tier_of(request.node)})
+            result = run.cases.measure(request.node, workload, tolerances, {**marked, "tier": tier_of(request.node)})
         except Missing as missing:
             pytest.skip(str(missing))
         except UserError as error:
@@ -144,7 +144,7 @@ def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
     def measure(vanilla: Workload, setting: Workload, **expected: Any) -> "Result":
         __tracebackhide__ = True
         try:
-            result = run.try_effect(request.node, vanilla, setting, expected, marked)
+            result = run.cases.try_effect(request.node, vanilla, setting, expected, marked)
         except Missing as missing:
             pytest.skip(str(missing))
         except UserError as error:

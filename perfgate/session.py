@@ -8,6 +8,7 @@ from typing import Any
 
 from perfgate import effect
 from perfgate.account import Case, lines, with_derived
+from perfgate.calibration import record
 from perfgate.errors import UserError
 from perfgate.gate.effects import Expectation
 from perfgate.gate.judgement import against_baseline, beside_nearest, compare
@@ -19,7 +20,7 @@ from perfgate.records.portable import PortableStore
 from perfgate.records.runfile import Writer
 from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
-from perfgate.stage.conductor import Stage, spoilt
+from perfgate.stage.conductor import MEMORY, Stage, spoilt
 from perfgate.stage.duet import Part
 from perfgate.trial import Progress, Rules, Trial, against_reference
 from perfgate.workload import Workload
@@ -107,6 +108,19 @@ class Session:
 
         return self._conclude(case, [setting, vanilla], progress, tried)
 
+    def calibrate(self, case: Case, workload: Workload, duets: int, progress: Progress) -> Result:
+        """Step a case against itself, with slowdowns put in; nothing is judged.
+
+        Raises:
+            UserError: the programs' libraries are missing.
+        """
+        return self._conclude(
+            case,
+            [workload],
+            progress,
+            lambda: (record(self.stage, case.id, workload, duets, progress), [], "calibrated"),
+        )
+
     def _conclude(
         self,
         case: Case,
@@ -156,8 +170,12 @@ class Session:
     def _against_reference(self, case: Case, workload: Workload, progress: Progress) -> Found:
         """What is exact is compared at once; times are stepped in turn."""
         begin = time.perf_counter()
-        now = self.stage.alone(case.id, workload, progress)
-        before = self.stage.alone(case.id, workload, progress, "reference")
+        # What is equal on both sides agrees; what is not is launched again before it is believed.
+        now = self.stage.alone(case.id, workload, progress, agreeing=1)
+        before = self.stage.alone(case.id, workload, progress, "reference", agreeing=1)
+        if peaks(now) != peaks(before):
+            now += self.stage.alone(case.id, workload, progress, passes=[MEMORY.name], agreeing=1)
+            before += self.stage.alone(case.id, workload, progress, "reference", passes=[MEMORY.name], agreeing=1)
         launches = now + before
         if broken := next((launch for launch in before if launch.fault), None):
             why = f"the reference cannot run it: {broken.invalid}"
@@ -216,6 +234,11 @@ class Session:
         """End all processes and close the part."""
         self.stage.close()
         self._writer.close()
+
+
+def peaks(launches: Sequence[Launch]) -> list[Any]:
+    """What the memory pass measured."""
+    return [launch.metrics.get("peak_memory_bytes") for launch in launches if launch.pass_name == MEMORY.name]
 
 
 def no_dry_run(launches: Sequence[Launch]) -> str:

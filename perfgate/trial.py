@@ -16,12 +16,13 @@ from perfgate.gate.verdicts import Held
 from perfgate.limit import Limit
 from perfgate.records.launch import Launch
 from perfgate.records.metrics import METRICS, metric
-from perfgate.records.verdict import Verdict
+from perfgate.records.verdict import Name, Verdict
 from perfgate.stage.conductor import Stage
 from perfgate.stage.duet import Part, duet, valid_pair
 
 Progress = Callable[[str], None]
 OUT_OF_TIME = "the run's budget of time left no more duets"
+UNSEEN = "not measured of this program"
 APART = "stepped one after the other, as both sides do not fit into memory together"
 
 
@@ -185,21 +186,27 @@ def of_effect(trial: Trial, expectations: Sequence[Expectation], noise: Noise = 
     """
     looks: dict[str, Look] = {}
     wanted = LOOKS[0]
+    measured: list[Expectation] = []
     while wanted:
         complete = trial.take(wanted, "duet")
         if not trial.pairs:
-            nothing = Verdict(trial.case, "", "invalid", launches=0, why=trial.invalid)
-            return [as_effect(replace(nothing, metric=item.metric), item) for item in expectations]
-        for item in expectations:
+            return [nothing(trial, item, "invalid", trial.invalid) for item in expectations]
+        measured = [item for item in expectations if all(item.metric in side.metrics for side in trial.pairs[0])]
+        for item in measured:
             if item.metric not in looks or not looks[item.metric].decided:
                 looks[item.metric] = effects.noisy(item, trial.duets(item.metric), noise, final=not complete)
         done = complete and all(look.decided for look in looks.values())
         wanted = 0 if done or not complete else next((n - len(trial.pairs) for n in LOOKS if n > len(trial.pairs)), 0)
-    told = [as_effect(looks[item.metric].told(trial.held(item.metric, 0.0)), item) for item in expectations]
-    return [with_remark(verdict, trial.remark, trial.invalid) for verdict in told]
+    told = [as_effect(looks[item.metric].told(trial.held(item.metric, 0.0)), item) for item in measured]
+    unseen = [nothing(trial, item, "inconclusive", UNSEEN) for item in expectations if item not in measured]
+    return [with_remark(verdict, trial.remark, trial.invalid) for verdict in told] + unseen
+
+
+def nothing(trial: Trial, item: Expectation, name: Name, why: str) -> Verdict:
+    """A verdict on an expectation for which there is no number."""
+    return as_effect(Verdict(trial.case, item.metric, name, launches=0, why=why), item)
 
 
 def as_effect(verdict: Verdict, item: Expectation) -> Verdict:
     """A verdict on a setting, which says itself what was expected."""
-    why = "" if verdict.why.startswith("expected") else verdict.why
-    return replace(verdict, why=why, expected=str(item), against="vanilla")
+    return replace(verdict, expected=str(item), against="vanilla")

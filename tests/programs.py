@@ -1,5 +1,6 @@
 """Programs for the engine's tests: they do little, and go wrong on request."""
 
+import fcntl
 import json
 import os
 import signal
@@ -138,3 +139,15 @@ class Witness(Spin):
     def step(self):
         with Path(self.target).open("a") as file:
             file.write(json.dumps([self.uuid, os.getpid(), time.monotonic()]) + "\n")
+
+
+class Lonely(Spin):
+    """Has no room beside another of its kind."""
+
+    def __init__(self, device, rounds=20):
+        super().__init__(device, rounds)
+        self.room = os.open("room", os.O_CREAT | os.O_WRONLY)
+        try:
+            fcntl.flock(self.room, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MemoryError("no room for two") from None

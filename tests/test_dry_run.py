@@ -272,8 +272,8 @@ MEASURED = {
 
 @cases(MEASURED)
 def test_the_predicted_peak_is_the_measured_one_within_half_a_percent(workload, stage):
-    dry, _ = passes.dry_launch(stage, "x", workload, stage.next_server(), "candidate")
-    memory = passes.memory_launch(stage, "x", workload, 0)
+    dry, _ = passes.dry_launch(stage, "x", workload, stage.pool.next(), "candidate")
+    memory = passes.memory_launch(stage, "x", workload, stage.pool.next(), 0)
     assert (dry.invalid, memory.invalid) == (None, None)
     peaks = memory.metrics["peak_memory_bytes"]
     assert len(set(peaks)) == 1
@@ -282,7 +282,7 @@ def test_the_predicted_peak_is_the_measured_one_within_half_a_percent(workload, 
 
 def test_an_actor_makes_the_ledger_that_this_process_makes(stage):
     workload = TRAINER["gpt2-quick-default"]
-    launch, _ = passes.dry_launch(stage, "x", workload, stage.next_server(), "candidate")
+    launch, _ = passes.dry_launch(stage, "x", workload, stage.pool.next(), "candidate")
     host, device = dried(workload), dried(workload, "cuda")
     ledger = launch.details["ledger"]
     assert ledger["work"] == collapsed(host["work"])

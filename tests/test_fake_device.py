@@ -89,6 +89,7 @@ def test_a_launch_is_timed_in_bursts_by_the_devices_clock(bench):
         assert launch.metrics["device_time_s"] == pytest.approx(launch.metrics["step_time_s"])
         assert launch.metrics["energy_j"] == pytest.approx(3.0)
         assert launch.yardstick_s is None
+        assert "process_time_s" not in launch.metrics
         assert launch.details["device"] == bench.uuid(0)
         assert launch.details["launched"] == "forked"
     bench.script(step_time_s=0.012, noise=0.0)
@@ -250,7 +251,7 @@ def test_random_faults_leave_no_lock_no_process_and_no_wrong_number(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     source = random.Random(20)
     workload = Workload("programs:Spin", {"rounds": 1})
-    effort = Effort(launches=1, memory_launches=1, steps_s=0.02, timeout_s=0.25, device="fake")
+    effort = Effort(launches=1, memory_launches=1, steps_s=0.02, timeout_s=0.15, device="fake")
     before, uuids, outcomes = set(children(os.getpid())), [], set()
     for batch in range(10):
         uuid = f"GPU-{os.getpid()}-{source.randrange(1 << 30):x}"

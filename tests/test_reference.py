@@ -202,6 +202,20 @@ def test_an_effect_is_kept_or_lost_and_what_is_wrong_is_one_sentence(suite):
     assert not suite.baselines
 
 
+def test_sides_that_do_not_fit_together_are_launched_one_after_the_other_and_it_is_said(suite):
+    suite.write("""
+def test_it(effect):
+    effect(work("Lonely", rounds=20), work("Lonely", rounds=60), step_time_s="> 1.5x")
+""")
+    suite.run().assert_outcomes(passed=1)
+    run = read(suite.run_files[0])
+    timed = [launch for launch in run.launches if launch.pass_name == "time"]
+    assert {launch.details["stepped"] for launch in timed} == {"one after the other"}
+    assert {launch.side for launch in timed} == {"reference", "candidate"}
+    (verdict,) = run.verdicts
+    assert "stepped one after the other, as both sides do not fit into memory together" in verdict.why
+
+
 def test_a_budget_of_time_that_is_spent_lists_what_was_left_out(suite):
     suite.write(CASES + "\n\ndef test_last(perf):\n    perf(work(rounds=4000))")
     result = suite.run("--perf-budget", "1s")

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from perfgate.cases import command
 from perfgate.doctor.finding import Finding
 from perfgate.errors import UserError
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
@@ -13,7 +14,6 @@ from perfgate.records.baselines import Baseline, load_file
 from perfgate.records.metrics import metric
 from perfgate.records.portable import PortableStore
 from perfgate.records.store import PORTABLE, Store
-from perfgate.run import command
 from perfgate.stage.locks import DeviceLock
 
 

@@ -65,7 +65,7 @@ def exact(expectation: Expectation, vanilla: float, setting: float) -> Look:
     ratio = setting / vanilla if vanilla else math.inf if setting else 1.0
     change = ratio - 1 if ratio < math.inf else None
     held = expectation.holds(ratio)
-    return Look("pass" if held else "regressed", 1, change, change, change, None, said(expectation, ratio))
+    return Look("pass" if held else "regressed", 1, change, change, change)
 
 
 def noisy(expectation: Expectation, duets: Sequence[Duet], noise: Noise = UNKNOWN, final: bool = False) -> Look:
@@ -101,9 +101,4 @@ def noisy(expectation: Expectation, duets: Sequence[Duet], noise: Noise = UNKNOW
         verdict = "regressed" if fails else "pass" if holds else verdict
     change, low, high = (safe_expm1(value) for value in (found.estimate, low, high))
     detectable = found.smallest_detectable(1 - CLEAR_LEVEL, 0.0)
-    return Look(verdict, count, change, low, high, detectable, said(expectation, change + 1))
-
-
-def said(expectation: Expectation, ratio: float) -> str:
-    """What was expected, and what was found."""
-    return f"expected {expectation}, found {ratio:.3g}x"
+    return Look(verdict, count, change, low, high, detectable)

@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from perfgate.gate.outcome import moved
+from perfgate.gate.outcome import moved, percent
 from perfgate.gate.verdicts import together
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
@@ -71,9 +71,8 @@ def terminal_width() -> int:
 
 def one_line(result: "Result") -> str:
     """A case's result on one line."""
-    shown = "; ".join(one_verdict(verdict) for verdict in together(result.verdicts))
-    remark = f"; {result.remark}" if result.remark else ""
-    return f"{SYMBOLS[result.outcome.kind]} {result.case}: {shown}{remark}"
+    shown = "; ".join([*map(one_verdict, together(result.verdicts)), *filter(None, [result.remark])])
+    return f"{SYMBOLS[result.outcome.kind]} {result.case}: {shown}"
 
 
 def one_verdict(verdict: Verdict) -> str:
@@ -82,5 +81,11 @@ def one_verdict(verdict: Verdict) -> str:
     if verdict.candidate is None:
         return f"{verdict.metric} {verdict.verdict}{f' ({verdict.why})' if verdict.why else ''}"
     value = f"{verdict.metric} {what.show(verdict.candidate)}"
+    seen = []
+    if verdict.low is not None and verdict.high is not None and verdict.low != verdict.high:
+        seen.append(f"{percent(verdict.low)} to {percent(verdict.high)}")
+    if seen and verdict.smallest_detectable is not None:
+        seen.append(f"can see {percent(verdict.smallest_detectable, '')}")
     why = f" ({verdict.why})" if verdict.why and verdict.verdict == "new" else ""
-    return " ".join(filter(None, [value, moved(verdict), f"{verdict.verdict}{why}"]))
+    shown = f"({'; '.join(seen)})" if seen else ""
+    return " ".join(filter(None, [value, moved(verdict), shown, f"{verdict.verdict}{why}"]))

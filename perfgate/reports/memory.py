@@ -15,6 +15,7 @@ LASTING = ("weights", "buffers", "optimizer_state")
 
 def memory_rows(run: Run) -> list[dict[str, Any]]:
     """One mapping for each case that ran dry: predicted and measured peak, and each part, in bytes."""
+    on_cuda = run.header["machine"].get("device") == "cuda"
     rows = []
     for case, launches in run.by_case().items():
         ledger = found(launches, "dry", "ledger")
@@ -24,11 +25,11 @@ def memory_rows(run: Run) -> list[dict[str, Any]]:
         measured = found(launches, "memory", "measured_by_part_bytes")
         row = {
             "case": case,
-            "predicted_peak_bytes": values["predicted_peak_bytes"],
+            "predicted_peak_bytes": values["predicted_cuda_peak_bytes" if on_cuda else "predicted_peak_bytes"],
             "peak_memory_bytes": values.get("peak_memory_bytes"),
             "predicted_cuda_peak_bytes": values["predicted_cuda_peak_bytes"],
         }
-        for part, size in ledger["memory_by_part_bytes"].items():
+        for part, size in ledger["cuda_memory_by_part_bytes" if on_cuda else "memory_by_part_bytes"].items():
             row[f"predicted_{part}_bytes"] = size
         # What does not last can be measured as a whole only: the peak less what lasts.
         for part in LASTING:

@@ -22,7 +22,7 @@ def summary(results: Sequence[Mapping[str, Any]], again: str | None, path: str, 
     verdicts = [Verdict(**verdict) for result in results for verdict in result["verdicts"]]
     counts = ", ".join(f"{count} {name}" for name, count in summarize(verdicts).items())
     cases = f"{len(results)} {'case' if len(results) == 1 else 'cases'}"
-    lines = [f"{cases} measured, by metric: {counts}."]
+    lines = [f"{cases} measured{f', by metric: {counts}' if counts else ''}."]
     named = {name: [verdict for verdict in verdicts if verdict.verdict == name] for name in summarize(verdicts)}
     lines += some(sentence(verdict) for verdict in (*named.get("regressed", ()), *named.get("improved", ())))
     if unsure := named.get("inconclusive"):

@@ -27,6 +27,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             "now": shown(verdict.metric, verdict.candidate),
             "before": shown(verdict.metric, verdict.reference),
             "change": moved(verdict) or None,
+            "expected": verdict.expected or None,
             "interval": bounds(verdict),
             "could see": share(verdict.smallest_detectable, ""),
             "why": verdict.why,

@@ -155,6 +155,7 @@ class Stage:
         side: Side = "candidate",
         pool: Pool | None = None,
         passes: Container[str] = UNTIMED,
+        agreeing: int = 0,
     ) -> list[Launch]:
         """The passes that take no time, of one side: dry, counters, memory.
 
@@ -168,6 +169,7 @@ class Stage:
             side: what the launches are.
             pool: where they come from; the side's own, unless another is named.
             passes: which of them to run.
+            agreeing: launches of the memory pass; as many as the effort says, unless it is named.
         """
         pool = pool or (self.reference if side == "reference" and self.reference else self.pool)
         launches: list[Launch] = []
@@ -179,7 +181,7 @@ class Stage:
             launches += [dry] if expected or self.effort.device == "none" else []
         if self.effort.device == "none":
             return launches
-        for untimed, wanted in ((COUNTERS, 1), (MEMORY, self.effort.memory_launches)):
+        for untimed, wanted in ((COUNTERS, 1), (MEMORY, agreeing or self.effort.memory_launches)):
             if untimed.name not in passes:
                 continue
             found = self._series(case, workload, untimed, wanted, progress, side, pool)

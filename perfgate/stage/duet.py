@@ -168,7 +168,7 @@ def begun(
             pair=pair,
             server=server.name,
             pass_name="time",
-            details={"first": first, "stepped": stepped, **({"slowdown": part.slowdown} if part.slowdown else {})},
+            details={"first": first, "stepped": stepped, **({"injected": part.slowdown} if part.slowdown else {})},
         )
         for part, server in zip(parts, servers, strict=True)
     ]

@@ -9,7 +9,8 @@ from perfgate.actor.instruments import Instrument
 class Clock(Instrument):
     """``step_time_s`` is wall time; ``process_time_s`` is what the process itself spent computing.
 
-    Of a burst both are the whole time, the wait at its end included, over the number of steps.
+    Of a burst it is the whole time, the wait at its end included, over the number of steps. Where the host waits for
+    another device, its own time depends on how it waits, and is left out.
     """
 
     passes = frozenset({"time", "yardstick"})
@@ -28,8 +29,10 @@ class Clock(Instrument):
     def end_step(self) -> dict[str, float]:
         """Read both clocks, the wall's first."""
         wall = self._now_s() - self._wall
-        cpu = time.process_time() - self._cpu
-        return {"step_time_s": wall / self.steps, "process_time_s": cpu / self.steps}
+        found = {"step_time_s": wall / self.steps}
+        if self.device.name == "cpu":
+            found["process_time_s"] = (time.process_time() - self._cpu) / self.steps
+        return found
 
 
 INSTRUMENT = Clock

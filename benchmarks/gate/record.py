@@ -1,0 +1,108 @@
+"""Record launches for ``benchmarks.gate.table``: duets and solo launches of one training step, with slowdowns put in.
+
+    python -m benchmarks.gate.record FILE.jsonl [--duets 50] [--solo 60] [--slowdowns 0 0.03 0.05]
+
+Both sides come from separate servers throughout. The slowdowns take turns, duets and solo launches too, so that a
+machine that drifts does it to all of them alike. Solo launches of the two sides are started in turn.
+"""
+
+import argparse
+import itertools
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fixtures.models import models
+from perfgate.records.launch import Launch
+from perfgate.records.machine import this_machine
+from perfgate.records.provenance import git_state, software
+from perfgate.records.runfile import SCHEMA, Writer, merge
+from perfgate.stage.conductor import Effort, Stage
+from perfgate.stage.duet import Part, duet, valid_pair, warmed_up
+from perfgate.stage.passes import columns, on_core
+from perfgate.tasks import training
+
+PRELOAD = ("perfgate.actor.programs.trainer",)
+SOLO_STEPS = 40
+CASE = "training of gpt2-quick"
+
+
+def main():
+    """Record as much as is asked for, and keep what is there when it is interrupted."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--duets", type=int, default=50, help="of each slowdown")
+    parser.add_argument("--solo", type=int, default=60, help="launches of each side and slowdown")
+    parser.add_argument("--slowdowns", type=float, nargs="+", default=[0.0, 0.03, 0.05])
+    parser.add_argument("--batch-size", type=int, default=4)
+    options = parser.parse_args()
+    workload = training(models()["gpt2-quick"], batch_size=options.batch_size)
+    part = options.file.with_suffix(".part")
+    header = {
+        "schema": SCHEMA,
+        "run_id": options.file.stem,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": git_state(Path.cwd())[0],
+        "dirty": git_state(Path.cwd())[1],
+        "machine": this_machine().to_json(),
+        "software": software(),
+        "options": {"duets": options.duets, "solo": options.solo},
+    }
+    writer = Writer(part)
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Stage(PRELOAD, Path(folder), Effort())
+        try:
+            for launches in recorded(stage, workload, options):
+                writer.write([slim(launch).to_json() for launch in launches if not launch.invalid])
+        finally:
+            stage.close()
+            writer.close()
+            merge(options.file, header, [part])
+
+
+def recorded(stage, workload, options):
+    """All launches, those of a duet together."""
+    begin = time.monotonic()
+    rounds = max(options.duets, options.solo)
+    for number, (place, slowdown) in itertools.product(range(rounds), enumerate(options.slowdowns)):
+        case = f"{CASE}, batch {options.batch_size}"
+        parts = [Part("reference", stage.pool, workload), Part("candidate", stage.pool, workload, slowdown)]
+        if number < options.duets:
+            pair = number + place * options.duets
+            found = duet(stage, case, number, parts)
+            if valid_pair(found):
+                yield [replace(launch, pair=pair) for launch in found[-2:]]
+        if number < options.solo:
+            yield [
+                solo(stage, case, part, number + place * options.solo, number + side) for side, part in enumerate(parts)
+            ]
+        if not place:
+            print(f"round {number + 1} of {rounds}, {time.monotonic() - begin:.0f} s", file=sys.stderr)
+
+
+def solo(stage, case, part, number, turn):
+    """One launch of one side by itself."""
+    server = part.pool.at(turn)
+    held, launched = stage.held(stage.lock.exclusive()), stage.actor(server, part.workload, "time", part.slowdown)
+    with held, on_core(stage.core), launched as (actor, _):
+        warmed_up(stage, actor)
+        rows = [stage.step(actor) for _ in range(SOLO_STEPS)]
+    details = {"injected": part.slowdown} if part.slowdown else {}
+    metrics = columns(rows)
+    return Launch(
+        case, part.workload.sha256, number, metrics, part.side, server=server.name, pass_name="time", details=details
+    )
+
+
+def slim(launch):
+    """Times alone, to the microsecond."""
+    steps = [round(step, 6) for step in launch.metrics["step_time_s"]]
+    details = {key: value for key, value in launch.details.items() if key in ("injected", "took_s")}
+    return replace(launch, metrics={"step_time_s": steps}, details=details)
+
+
+if __name__ == "__main__":
+    main()

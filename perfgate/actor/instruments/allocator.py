@@ -1,0 +1,55 @@
+"""What CUDA's caching allocator holds when a launch ends: blocks in use, blocks in between, and how torn they are."""
+
+from collections import Counter
+from typing import Any
+
+from perfgate.actor.instruments import Instrument
+
+LARGEST = 10
+
+
+class Allocator(Instrument):
+    """Finding ``allocator``; nothing on a device without such an allocator."""
+
+    passes = frozenset({"memory"})
+
+    def findings(self) -> dict[str, Any]:
+        """Take the allocator's snapshot."""
+        if self.device.name != "cuda":
+            return {}
+        import torch  # not needed where there is no such allocator
+
+        return {"allocator": summary(torch.cuda.memory_snapshot())}
+
+
+def summary(segments: list[dict[str, Any]]) -> dict[str, Any]:
+    """A snapshot in a few numbers.
+
+    Args:
+        segments: as ``torch.cuda.memory_snapshot()`` lists them
+            (https://docs.pytorch.org/docs/stable/torch_cuda_memory.html#snapshot-api-reference).
+
+    Returns:
+        Bytes by state of a block (``active_allocated`` is in use, ``inactive`` is kept for what comes), their number,
+        the largest free block, and the sizes of the largest blocks in use.
+    """
+    sizes: Counter[str] = Counter()
+    blocks: Counter[str] = Counter()
+    used: list[int] = []
+    free = [0]
+    for segment in segments:
+        for block in segment["blocks"]:
+            state = block["state"]
+            sizes[state] += block["size"]
+            blocks[state] += 1
+            (free if state == "inactive" else used).append(block["size"])
+    return {
+        "segments": len(segments),
+        "bytes_by_state": dict(sorted(sizes.items())),
+        "blocks_by_state": dict(sorted(blocks.items())),
+        "largest_free_bytes": max(free),
+        "largest_used_bytes": sorted(used, reverse=True)[:LARGEST],
+    }
+
+
+INSTRUMENT = Allocator

@@ -1,0 +1,100 @@
+"""What the rule makes of recorded duets: drawn again and again in random order, how often it sees what was put in."""
+
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from perfgate.gate.confirmation import Confirmation
+from perfgate.gate.duets import Duet
+from perfgate.gate.noise import Noise
+from perfgate.gate.screening import screen
+
+NAME = "step_time_s"
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How the rule ends over many draws from the duets of one case.
+
+    Attributes:
+        slowdown: that was put into the candidate; 0.03 is 3%.
+        recorded: duets that were drawn from.
+        draws: how often the rule was applied.
+        regressed: share of draws that end as a regression: a false alarm where nothing was put in.
+        undecided: share of draws that end inconclusive.
+        duets: mean number of duets until the verdict, the screen's included.
+        suspect_duets: the same over draws in which the screen found it suspect; 0 where there were none.
+        smallest_detectable: median over the draws that tell it; ``None`` where none does.
+    """
+
+    slowdown: float
+    recorded: int
+    draws: int
+    regressed: float
+    undecided: float
+    duets: float
+    suspect_duets: float
+    smallest_detectable: float | None
+
+
+def detect(
+    duets: Sequence[Duet], slowdown: float, tolerance: float, share: float, noise: Noise, draws: int, seed: int = 0
+) -> Detection:
+    """Put recorded duets to the rule.
+
+    Args:
+        duets: of one case, with one slowdown.
+        slowdown: what was put in.
+        tolerance: largest acceptable change.
+        share: chance of a false alarm at a look, as ``Budget.share`` gives it.
+        noise: what is known of the machine.
+        draws: how often to shuffle them.
+        seed: of the shuffling.
+    """
+    source = random.Random(seed)
+    ends = [drawn(source.sample(duets, len(duets)), tolerance, share, noise) for _ in range(draws)]
+    seen = [end.smallest for end in ends if end.smallest is not None]
+    suspects = [end.duets for end in ends if end.duets > 1]
+    return Detection(
+        slowdown,
+        len(duets),
+        draws,
+        sum(end.verdict == "regressed" for end in ends) / draws,
+        sum(end.verdict == "inconclusive" for end in ends) / draws,
+        statistics.fmean(end.duets for end in ends),
+        statistics.fmean(suspects) if suspects else 0.0,
+        statistics.median(seen) if seen else None,
+    )
+
+
+@dataclass(frozen=True)
+class End:
+    """One application of the rule."""
+
+    verdict: str
+    duets: int
+    smallest: float | None
+
+
+def drawn(duets: Sequence[Duet], tolerance: float, share: float, noise: Noise) -> End:
+    """The rule over duets in this order: the first screens, the others confirm as far as they reach."""
+    screened = screen(duets[0], tolerance, share, noise)
+    if not screened.suspect:
+        return End(screened.verdict, 1, screened.smallest_detectable)
+    confirmation = Confirmation({NAME: share}, {NAME: tolerance}, noise)
+    used = 0
+    while wanted := confirmation.wanted(used):
+        final = 1 + used + wanted > len(duets)
+        used = len(duets) - 1 if final else used + wanted
+        confirmation = confirmation.seen({NAME: duets[1 : 1 + used]}, final=final)
+    found = confirmation.looks[NAME]
+    return End(found.verdict, 1 + used, found.smallest_detectable)
+
+
+def upper_bound(events: int, trials: int) -> float:
+    """One-sided 95% bound on a share of which so many were seen (Clopper and Pearson 1934)."""
+    from scipy.special import betaincinv
+
+    return 1.0 if events >= trials else float(betaincinv(events + 1, trials - events, CONFIDENCE))

@@ -1,0 +1,95 @@
+"""What a calibration found, for people: a table, and a picture of detection over slowdown."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+import pandas as pd
+
+from perfgate.calibration import Calibrated
+from perfgate.errors import UserError
+from perfgate.gate.detection import upper_bound
+from perfgate.gate.noise import Noise
+from perfgate.gate.outcome import percent
+from perfgate.reports.render import console_for, rich_table
+
+
+def terminal(
+    results: Sequence[Calibrated], noise: Noise, files: Sequence[Path], stream: TextIO, interactive: bool = False
+) -> None:
+    """The table, what it means, and where everything lies."""
+    console = console_for(stream, interactive)
+    console.print(rich_table("Calibration", table(results)))
+    for line in (false_alarms(results), learned(noise), f"Files: {', '.join(map(str, files))}"):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def table(results: Sequence[Calibrated]) -> pd.DataFrame:
+    """One row a case: its spread, false alarms, the share of each slowdown that is caught, and what that takes."""
+    rows = []
+    for result in results:
+        row: dict[str, str] = {"case": result.case, "spread of a duet": percent(result.spread, "")}
+        for found in result.detections:
+            name = f"{found.slowdown:.0%} slower caught" if found.slowdown else "false alarms"
+            undecided = f" ({found.undecided:.0%} undecided)" if found.undecided >= 0.005 else ""
+            row[name] = f"{found.regressed:.1%}{undecided}"
+        suspects = [found.suspect_duets for found in result.detections if found.suspect_duets]
+        row["s for a suspect"] = f"{result.duet_s * max(suspects, default=0.0):.0f}"
+        seen = [found.smallest_detectable for found in result.detections if found.smallest_detectable is not None]
+        row["can see"] = percent(min(seen), "") if seen else ""
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def false_alarms(results: Sequence[Calibrated]) -> str:
+    """How many duets without a slowdown stand behind the share of false alarms."""
+    nulls = [found for result in results for found in result.detections if not found.slowdown]
+    count = sum(found.recorded for found in nulls)
+    alarmed = sum(found.regressed > 0 for found in nulls)
+    bound = upper_bound(0, max(count // 4, 1))
+    told = "in no case" if not alarmed else f"in {alarmed} of {len(nulls)} cases"
+    return (
+        f"{count} duets in which nothing was put in raised a false alarm {told}. A screen and a first look take 4, so "
+        f"that many duets support no more than: under {bound:.0%} a case, with 95% confidence."
+    )
+
+
+def learned(noise: Noise) -> str:
+    """What is stored of the machine's noise."""
+    if not noise.freedom:
+        return f"The noise of {noise.machine} is not stored: it takes 3 cases that vary, there were {noise.cases}."
+    return (
+        f"Duets on {noise.machine} vary by {percent(noise.spread, '')} (s0), known as from {noise.freedom:.0f} "
+        f"degrees of freedom (d0), learned from {noise.cases} cases."
+    )
+
+
+def draw(results: Sequence[Calibrated], path: Path) -> Path:
+    """Detection over slowdown, a line a case, as SVG; returns where it lies.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    import pygal
+
+    chart = pygal.XY(
+        title="How often the gate fails a case, by the slowdown that was put in",
+        x_title="slowdown in %",
+        y_title="caught, in % of draws",
+        range=(0, 100),
+        show_legend=True,
+        legend_at_bottom=True,
+        legend_at_bottom_columns=1,
+        dots_size=4,
+        js=[],
+        width=900,
+        height=500 + 24 * len(results),
+    )
+    for result in results:
+        points = [(100 * found.slowdown, 100 * found.regressed) for found in result.detections]
+        chart.add(f"{result.case}, duets vary by {percent(result.spread, '')}", points)
+    try:
+        path.write_bytes(chart.render())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
+    return path
