@@ -14,7 +14,8 @@ from perfgate.records.runfile import read
 CASES = """
 @pytest.mark.parametrize("rounds", [20, 30])
 def test_it(perf, rounds):
-    perf(work(rounds=rounds))
+    # Half a millisecond of a Python loop is faster in one process than in another by some percent.
+    perf(work(rounds=rounds), tolerance=0.2)
 """
 SLOW = "total += number; total -= 1; total += 1"
 

@@ -105,9 +105,11 @@ class Stage:
         self.effort = effort
         self.began = time.perf_counter()
         self.timesheet = Timesheet()
+        if reference:
+            # Both sides import the same, and nothing that only a baseline needs.
+            preload = [module for module in preload if not YARDSTICK.program.startswith(f"{module}:")]
         self.pool = Pool(preload, folder, servers)
-        programs = [module for module in preload if not YARDSTICK.program.startswith(f"{module}:")]
-        self.reference = Pool(programs, folder, servers, reference, "reference") if reference else None
+        self.reference = Pool(preload, folder, servers, reference, "reference") if reference else None
         self.device: Device = device or Cpu()
         self.lock = DeviceLock(self.device.uuid)
         cores = self.device.cores
