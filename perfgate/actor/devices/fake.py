@@ -9,7 +9,8 @@ The script is a JSON file::
                   "launches": {"time": [{"step_time_s": 0.02, "events": {"5": "throttled"}}, {}]}}]}
 
 An entry of ``launches`` says what is different in the first, second, ... launch of a pass (``yardstick`` is one, beside
-each of ``time``); ``events`` happen at the step of that number, counted from 0, warm-up included. Between ``memory_bytes`` and ``noise`` everything has a default.
+each of ``time``); ``events`` happen at the step of that number, counted from 0, warm-up included. Between
+``memory_bytes`` and ``noise`` everything has a default.
 What the device would tell its driver it writes beside the script, where the stage reads it.
 """
 
