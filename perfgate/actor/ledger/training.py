@@ -56,9 +56,9 @@ class DryTraining:
         layout = training_layout(self.core.config, task, sequence_length)
         self.held = [
             {name: stand.input(batch_size, *column) for name, column in layout.items()}
-            for _ in range(gradient_accumulation + PREFETCHED)
+            for _ in range(self.fetched(gradient_accumulation) + PREFETCHED)
         ]
-        self.batches = self.held[:gradient_accumulation]
+        self.batches = [self.held[number % len(self.held)] for number in range(gradient_accumulation)]
         self.accumulation = gradient_accumulation
         self.loss = torch.zeros(())
         self.scale = torch.ones(()) if chosen.precision == "fp16-amp" else None
@@ -68,6 +68,10 @@ class DryTraining:
     def prepare(self) -> None:
         """The Trainer keeps no cache of keys and values."""
         self.core.config.use_cache = False
+
+    def fetched(self, accumulation: int) -> int:
+        """The Trainer fetches all micro-batches of a step before the first one."""
+        return accumulation
 
     def keep(self, loss: Any) -> None:
         """The Trainer adds the losses up."""
@@ -188,6 +192,11 @@ class DryAcceleratedLoop(DryTraining):
 
     def prepare(self) -> None:
         """The plain loop takes the model as it is."""
+
+    def fetched(self, accumulation: int) -> int:
+        """The plain loop fetches one micro-batch after the other."""
+        del accumulation
+        return 1
 
     def keep(self, loss: Any) -> None:
         """The plain loop adds nothing up."""
