@@ -1,6 +1,7 @@
 """The pytest hooks and fixtures; what they wire together lives elsewhere."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -116,16 +117,12 @@ def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
     def measure(workload: Workload, *, tolerance: Any = None) -> "Result":
         __tracebackhide__ = True
         given = marked.get("tolerance") if tolerance is None else tolerance
-        try:
+        with in_a_sentence():
             if calls:
                 raise UserError(f"{request.node.nodeid} calls perf() twice; a case has one workload")
             calls.append(workload)
             tolerances = {} if given is None else read_tolerance(request.node.nodeid, given)
             result = run.cases.measure(request.node, workload, tolerances, {**marked, "tier": tier_of(request.node)})
-        except Missing as missing:
-            pytest.skip(str(missing))
-        except UserError as error:
-            pytest.fail(str(error), pytrace=False)
         return conclude(request.node, result)
 
     return measure
@@ -143,15 +140,23 @@ def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
 
     def measure(vanilla: Workload, setting: Workload, **expected: Any) -> "Result":
         __tracebackhide__ = True
-        try:
+        with in_a_sentence():
             result = run.cases.try_effect(request.node, vanilla, setting, expected, marked)
-        except Missing as missing:
-            pytest.skip(str(missing))
-        except UserError as error:
-            pytest.fail(str(error), pytrace=False)
         return conclude(request.node, result)
 
     return measure
+
+
+@contextmanager
+def in_a_sentence() -> Iterator[None]:
+    """What a user can mend fails a case, and what is not installed skips it, without a traceback."""
+    __tracebackhide__ = True
+    try:
+        yield
+    except Missing as missing:
+        pytest.skip(str(missing))
+    except UserError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 def conclude(item: pytest.Item, result: "Result") -> "Result":
