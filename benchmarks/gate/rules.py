@@ -250,3 +250,13 @@ def agreement(draws: int = 50) -> list[str]:
     except ImportError:
         lines.append("inference-doctor: not installed, its rule is applied as inference-doctor 0.4.1 documents it")
     return lines
+
+
+TOOLS = (
+    pytest_benchmark(5),
+    asv(1.05),
+    benchmatrix(5),
+    benchmatrix(1),
+    inference_doctor(10),
+    inference_doctor(1),
+)

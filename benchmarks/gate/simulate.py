@@ -60,12 +60,7 @@ MACHINES = [
     Machine("wide duets", 0.10, 0.03, duet=0.016),
 ]
 RULES = [
-    rules.pytest_benchmark(5),
-    rules.asv(1.05),
-    rules.benchmatrix(5),
-    rules.benchmatrix(1),
-    rules.inference_doctor(10),
-    rules.inference_doctor(1),
+    *rules.TOOLS,
     rules.perfgate(),
     rules.perfgate(Noise("simulated", 10, 0.01, 30)),
 ]

@@ -120,7 +120,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--noise", type=Path, help="the machine's noise.json")
     options = parser.parse_args()
-    chosen = [*TOOLS, rules.perfgate()]
+    chosen = [*rules.TOOLS, rules.perfgate()]
     try:
         recordings = read(options.runfiles)
         if options.noise:
@@ -143,15 +143,6 @@ def main():
         print(f"\n{slowdown:.0%} slower: {told[0]} cases, {told[1]} duets, {told[2]} solo launches a side.", end="")
     print(f" {options.trials} suites a row were drawn from them.")
 
-
-TOOLS = (
-    rules.pytest_benchmark(5),
-    rules.asv(1.05),
-    rules.benchmatrix(5),
-    rules.benchmatrix(1),
-    rules.inference_doctor(10),
-    rules.inference_doctor(1),
-)
 
 if __name__ == "__main__":
     main()
