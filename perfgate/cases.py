@@ -112,22 +112,25 @@ class Cases:
         item: pytest.Item,
         vanilla: Workload,
         setting: Workload,
-        expected: Mapping[str, Any],
+        expected: dict[str, Any],
         marked: Mapping[str, Any],
     ) -> "Result":
         """Run one effect."""
         from perfgate.gate.effects import parse_all
+        from perfgate.gate.likeness import parse_likenesses
         from perfgate.records.metrics import check_known
         from perfgate.session import require_workload
 
-        if not expected:
+        likenesses = parse_likenesses(expected.pop("same", ()), expected.pop("near", {}))
+        if not expected and not likenesses:
             raise UserError(f"{item.nodeid}: effect() needs what to expect of a metric, like step_time_s='< 1.4x'")
         check_known(expected, f"{item.nodeid}: effect()")
         expected = {name: text for name, text in self._here(expected).items() if text is not None}
         case = self._case(item, None, {})
         sides = require_workload(vanilla), require_workload(setting)
         with self._effort(marked) as session:
-            result = session.run_effect(case, *sides, parse_all(expected), self._progress(case.id))
+            found = parse_all(expected), likenesses
+            result = session.run_effect(case, *sides, *found, self._progress(case.id))
         self._attach(item, result)
         return result
 

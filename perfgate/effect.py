@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from perfgate.gate import effects
 from perfgate.gate.effects import Expectation
+from perfgate.gate.likeness import Likeness, alike
 from perfgate.gate.verdicts import Held
 from perfgate.records.launch import Launch, Side
 from perfgate.records.metrics import metric
@@ -22,6 +23,7 @@ def tried(
     vanilla: Workload,
     setting: Workload,
     expectations: Sequence[Expectation],
+    likenesses: Sequence[Likeness],
     rules: Rules,
     progress: Progress,
 ) -> tuple[list[Launch], list[Verdict]]:
@@ -32,7 +34,8 @@ def tried(
         case: its id.
         vanilla: what the setting is held against.
         setting: the same with the setting.
-        expectations: at least one.
+        expectations: of metrics.
+        likenesses: of outcomes, which real arithmetic alone has.
         rules: with what is known of the machine's noise.
         progress: told in words what begins.
 
@@ -42,15 +45,17 @@ def tried(
     times = [item for item in expectations if is_timed(item.metric)]
     exact = [item for item in expectations if item not in times]
     if stage.effort.device == "none":
-        exact, times = [item for item in exact if metric(item.metric).portable], []
+        exact, times, likenesses = [item for item in exact if metric(item.metric).portable], [], []
     sides: list[tuple[Side, Workload]] = [("reference", vanilla), ("candidate", setting)]
     wanted = {item.metric for item in exact}
     launches: list[Launch] = []
     for side, workload in sides:
         launches += stage.alone(case, workload, progress, side, stage.pool, passes=passes_for(wanted))
     if unusable := [launch for launch in launches if launch.invalid]:
-        return launches, [invalid(case, item, unusable[0]) for item in expectations]
+        named = [(item.metric, str(item)) for item in expectations] + [(item.name, str(item)) for item in likenesses]
+        return launches, [invalid(case, *item, unusable[0]) for item in named]
     verdicts = [decided(case, item, launches) for item in exact]
+    verdicts += [likened(case, item, launches) for item in likenesses]
     if times:
         parts = [Part(side, stage.pool, workload) for side, workload in sides]
         trial = Trial(stage, case, parts, rules.limit, progress)
@@ -82,8 +87,17 @@ def decided(case: str, item: Expectation, launches: Sequence[Launch]) -> Verdict
     return as_effect(effects.exact(item, held.reference, held.candidate).told(held), item)
 
 
-def invalid(case: str, item: Expectation, launch: Launch) -> Verdict:
+def likened(case: str, item: Likeness, launches: Sequence[Launch]) -> Verdict:
+    """The verdict on an outcome."""
+    outcomes = {launch.side: launch.details.get("outcome", {}).get(item.name) for launch in launches}
+    if not outcomes.get("reference") or not outcomes.get("candidate"):
+        why = f"this program tells no {item.name}"
+        return Verdict(case, item.name, "inconclusive", why=why, expected=str(item), against="vanilla")
+    return alike(case, item, outcomes["reference"], outcomes["candidate"])
+
+
+def invalid(case: str, name: str, expected: str, launch: Launch) -> Verdict:
     """No verdict, as one side could not be measured."""
     side = "vanilla" if launch.side == "reference" else "the setting"
     why = f"{side} could not be measured: {launch.invalid}"
-    return Verdict(case, item.metric, "invalid", why=why, expected=str(item), against="vanilla")
+    return Verdict(case, name, "invalid", why=why, expected=expected, against="vanilla")

@@ -133,7 +133,9 @@ def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
     """Hold a setting against vanilla: ``effect(vanilla, setting, step_time_s="< 1.4x", peak_memory_bytes="< 0.7x")``.
 
     Args of the function: two workloads, and for each metric the ratio of setting over vanilla that is expected, or a
-    mapping from device to ratio, as in ``step_time_s={"cpu": "< 2x", "cuda": "< 1.2x"}``.
+    mapping from device to ratio, as in ``step_time_s={"cpu": "< 2x", "cuda": "< 1.2x"}``; ``same`` names the outcomes
+    (``tokens``, ``losses``, ``logits``) that must be vanilla's, ``near`` those that may be a share away from them, as in
+    ``same="tokens", near={"logits": 0.05}``.
     """
     run = request.config.stash[RUN]
     marked = {**marks_of(request.node), "tier": tier_of(request.node)}

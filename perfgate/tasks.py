@@ -4,12 +4,14 @@ A workload built with no settings is vanilla: what every setting of the same mod
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from perfgate import text
-from perfgate.errors import UserError, nearest
+from perfgate.errors import UserError
 from perfgate.model import Model, resolve
+from perfgate.possible import check_possible
+from perfgate.settings import GENERATING, PASSING, TRAINING, Known
 from perfgate.workload import Json, Workload
 
 PROGRAMS = "perfgate.actor.programs"
@@ -23,67 +25,6 @@ FORWARD = f"{PROGRAMS}.forward:Forward"
 TRAINING_TASKS = ("causal-lm", "sequence-classification", "masked-lm", "seq2seq-lm", "image-classification")
 GENERATION_TASKS = ("causal-lm", "seq2seq-lm")
 FORWARD_TASKS = ("masked-lm", "sequence-classification", "embedding", "causal-lm", "image-classification")
-
-TRAINING_DEFAULTS: dict[str, Json] = {"batch_size": 8, "gradient_accumulation": 1, "sequence_length": 64}
-GENERATION_DEFAULTS: dict[str, Json] = {"batch_size": 1, "prompt_length": 128, "new_tokens": 16}
-FORWARD_DEFAULTS: dict[str, Json] = {"batch_size": 8, "sequence_length": 128}
-
-PRECISIONS = ("fp32", "bf16", "fp16")
-TRAINING_PRECISIONS = ("fp32", "bf16", "bf16-amp", "fp16-amp")
-OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "adagrad", "rmsprop", "sgd")
-ATTENTIONS = ("default", "eager", "sdpa")
-COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
-
-# Settings by choice: what they may be, the default first. One at its default is left out of the parameters, so that a
-# setting which is added here does not change the identity of the workloads that were there before it.
-CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
-INFERENCE_CHOICES = {"precision": PRECISIONS, **CHOICES}
-TRAINING_CHOICES = {
-    "precision": TRAINING_PRECISIONS,
-    "optimizer": OPTIMIZERS,
-    "activation_checkpointing": (False, True),
-    "lora_rank": (0, 4, 8, 16, 32, 64, 128),
-    **CHOICES,
-}
-
-
-@dataclass(frozen=True)
-class Known:
-    """The settings of one kind of workload.
-
-    Attributes:
-        numbers: defaults of those that are positive whole numbers.
-        choices: what the others may be, the default first.
-    """
-
-    numbers: Mapping[str, Json]
-    choices: Mapping[str, tuple[Json, ...]]
-
-    def check(self, settings: Mapping[str, Json]) -> None:
-        """Refuse unknown names and values.
-
-        Raises:
-            UserError: naming what was perhaps meant.
-        """
-        for name, value in settings.items():
-            if name in self.choices:
-                if value not in self.choices[name] or isinstance(value, bool) != isinstance(
-                    self.choices[name][0], bool
-                ):
-                    raise UserError(f"setting {name!r} is {value!r}{nearest(value, self.choices[name])}")
-            elif name not in self.numbers:
-                raise UserError(f"unknown setting {name!r}{nearest(name, (*self.numbers, *self.choices))}")
-            elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UserError(f"setting {name!r} must be a positive whole number, not {value!r}")
-
-    def beyond_default(self, settings: Mapping[str, Json]) -> dict[str, Json]:
-        """The settings that a workload's parameters hold."""
-        return {name: value for name, value in settings.items() if value != self.choices.get(name, (None,))[0]}
-
-
-TRAINING = Known(TRAINING_DEFAULTS, TRAINING_CHOICES)
-GENERATING = Known(GENERATION_DEFAULTS, INFERENCE_CHOICES)
-PASSING = Known(FORWARD_DEFAULTS, INFERENCE_CHOICES)
 
 
 def training(
@@ -110,7 +51,7 @@ def training(
             ``activation_checkpointing``, ``lora_rank`` (0 trains all weights), ``attention`` and ``compile``.
 
     Raises:
-        UserError: an unknown task, loop or setting, or a value out of range.
+        UserError: an unknown task, loop or setting, a value out of range, or settings that exclude each other.
     """
     if loop not in LOOPS:
         raise UserError(f"training: unknown loop {loop!r}; choose {' or '.join(LOOPS)}")
@@ -143,7 +84,7 @@ def generation(
             ``compile``.
 
     Raises:
-        UserError: an unknown task or setting, or a value out of range.
+        UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
     """
     found = resolve(model)
     extra = {} if prompts is None else {"prompts": text.read_texts(prompts, found)}
@@ -169,7 +110,7 @@ def forward(
             ``attention`` and ``compile``.
 
     Raises:
-        UserError: an unknown task or setting, or a value out of range.
+        UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
     """
     extra = {"sentences": sentences} if sentences else {}
     return _workload(FORWARD, resolve(model), FORWARD_TASKS, task, PASSING, settings, seed, extra)
@@ -180,12 +121,13 @@ def _workload(
     model: Model,
     accepted: tuple[str, ...],
     task: str | None,
-    known: "Known",
+    known: Known,
     settings: Mapping[str, Json],
     seed: int,
     extra: Mapping[str, Json] | None = None,
 ) -> Workload:
     known.check(settings)
+    check_possible(settings)
     chosen, class_name = model.class_for(task, accepted)
     fixed = {"model": {"class": class_name, **model.source}, "task": chosen, "seed": seed, **(extra or {})}
     params = {**fixed, **known.numbers, **known.beyond_default(settings)}

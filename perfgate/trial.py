@@ -184,7 +184,7 @@ def of_effect(trial: Trial, expectations: Sequence[Expectation], noise: Noise = 
         expectations: of times.
         noise: what is known of this machine.
     """
-    looks: dict[str, Look] = {}
+    looks: dict[Expectation, Look] = {}
     wanted = LOOKS[0]
     measured: list[Expectation] = []
     while wanted:
@@ -193,11 +193,11 @@ def of_effect(trial: Trial, expectations: Sequence[Expectation], noise: Noise = 
             return [nothing(trial, item, "invalid", trial.invalid) for item in expectations]
         measured = [item for item in expectations if all(item.metric in side.metrics for side in trial.pairs[0])]
         for item in measured:
-            if item.metric not in looks or not looks[item.metric].decided:
-                looks[item.metric] = effects.noisy(item, trial.duets(item.metric), noise, final=not complete)
+            if item not in looks or not looks[item].decided:
+                looks[item] = effects.noisy(item, trial.duets(item.metric), noise, final=not complete)
         done = complete and all(look.decided for look in looks.values())
         wanted = 0 if done or not complete else next((n - len(trial.pairs) for n in LOOKS if n > len(trial.pairs)), 0)
-    told = [as_effect(looks[item.metric].told(trial.held(item.metric, 0.0)), item) for item in measured]
+    told = [as_effect(looks[item].told(trial.held(item.metric, 0.0)), item) for item in measured]
     unseen = [nothing(trial, item, "inconclusive", UNSEEN) for item in expectations if item not in measured]
     return [with_remark(verdict, trial.remark, trial.invalid) for verdict in told] + unseen
 

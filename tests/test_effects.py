@@ -59,6 +59,10 @@ def test_anything_else_is_refused_with_metric_text_and_example(text: object) -> 
     assert repr(text) in str(error.value)
 
 
+def test_two_bounds_make_a_range() -> None:
+    assert parse_all({"flops": "> 1.2x and < 1.4x"}) == [Expectation("flops", ">", 1.2), Expectation("flops", "<", 1.4)]
+
+
 def test_a_time_far_below_the_bound_is_told_at_the_first_look() -> None:
     assert noisy(parse("step_time_s", "< 0.7x"), duets(0.5, 3)).verdict == "pass"
     assert noisy(parse("step_time_s", "< 0.7x"), duets(0.5, 2)).verdict == "continue"

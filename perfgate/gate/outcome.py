@@ -80,6 +80,8 @@ def sentence(verdict: Verdict) -> str:
 def effect_sentence(verdict: Verdict) -> str:
     """What a setting does to a metric, and what was expected of it."""
     text = f"{verdict.case}: {verdict.metric} {WORDS[verdict.verdict] if verdict.change is None else ''}".rstrip()
+    if verdict.change is None and verdict.verdict in ("pass", "regressed"):
+        return f"{verdict.case}: {verdict.metric}: {verdict.why}, expected {verdict.expected}"
     if verdict.change is not None:
         undecided = "may be" if verdict.verdict == "inconclusive" else "is"
         text = f"{text} {undecided} {times(verdict.change)} {verdict.against}'s"

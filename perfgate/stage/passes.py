@@ -78,6 +78,7 @@ def counters_launch(stage: "Stage", case: str, workload: Workload, server: Serve
     asked = findings.pop("asked", {})
     details = {
         "effective": findings.pop("effective", {}),
+        "outcome": findings.pop("outcome", {}),
         "ledger": {name: collapsed(table) for name, table in findings.items()},
     }
     # What a program takes of itself is time, which is not to be had in this pass.

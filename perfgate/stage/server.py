@@ -29,6 +29,11 @@ QUIET = {
     "CUDA_VISIBLE_DEVICES": "",
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
 }
+# A step that hands its memory back to the kernel pays for fresh pages in the next, and what they cost depends on which
+# ones it gets: most of the spread between duets of one and the same step (benchmarks/gate/pages.py). So actors keep
+# what they free, as a GPU's allocator does, in huge pages where there are any. Only glibc reads these.
+PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_TOP_PAD_": str(64 * 2**20)}
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
 class Server:
@@ -68,7 +73,7 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
-                env=os.environ | QUIET | on_path(path),
+                env=os.environ | QUIET | keeping_pages() | on_path(path),
                 start_new_session=True,
             )
 
@@ -149,6 +154,13 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def keeping_pages() -> dict[str, str]:
+    """The variables by which an actor's allocator keeps its pages; what the user sets is left as it is."""
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    huge = tunables if "glibc.malloc.hugetlb" in tunables else ":".join(filter(None, [tunables, HUGE_PAGES]))
+    return {**PAGES, "GLIBC_TUNABLES": huge} | {name: os.environ[name] for name in PAGES if name in os.environ}
 
 
 def on_path(path: Sequence[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Training in a plain loop over ``accelerate``, as the tutorials write it."""
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from transformers import Trainer
 
 from perfgate.actor.devices import Device
 from perfgate.actor.phases import Phases
-from perfgate.actor.programs.base import Program
+from perfgate.actor.programs.base import OUTCOME_STEPS, Program
 from perfgate.actor.programs.effective import asked_and_in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model, build_tokenizer
@@ -67,10 +68,15 @@ class AcceleratedLoop(Program):
             DataLoader(rows, batch_size=batch_size, shuffle=True),
         )
         self.batches = endless(loader)
+        self.steps: deque[list[Any]] = deque(maxlen=OUTCOME_STEPS)
 
     def parts(self) -> dict[str, Any]:
         """Weights, buffers, and what the optimizer keeps."""
         return {**super().parts(), "optimizer_state": state_of(self.optimizer)}
+
+    def outcome(self) -> dict[str, list[float]]:
+        """The loss of each step: the mean of its micro-batches'."""
+        return {"losses": [float(sum(losses) / len(losses)) for losses in self.steps]}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from what ``accelerate`` prepared."""
@@ -94,6 +100,7 @@ class AcceleratedLoop(Program):
                     self.optimizer.step()
                 self.optimizer.zero_grad()
             losses.append(loss.detach())
+        self.steps.append(losses)
         return losses
 
 

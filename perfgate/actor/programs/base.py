@@ -5,6 +5,8 @@ from typing import Any
 from perfgate.actor.pace import Pace
 from perfgate.actor.phases import Phases
 
+OUTCOME_STEPS = 3  # whose outcome is kept: those of the pass that asks for it
+
 
 class Program:
     """A workload built inside a process.
@@ -14,6 +16,7 @@ class Program:
 
     Attributes:
         dry_run: import path ``module:Class`` of what stands for it on fake tensors, if anything does.
+        keeps_outcome: whether ``outcome`` will be asked for; else nothing of it is kept, as that takes memory.
         network: the model that it runs, if it runs one.
         phases: where it tells when it waits for data and when it works forward, backward and on the weights.
         samples: how many samples a step handles.
@@ -23,12 +26,17 @@ class Program:
     dry_run: str | None = None
     samples: int = 1
     tokens: int = 0
+    keeps_outcome: bool = False
     network: Any = None
     phases: Phases | None = None
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings that were asked for, and those in force, by the same names; called after the last step."""
         return {}, {}
+
+    def outcome(self) -> dict[str, list[float]]:
+        """What came of the steps, by name: ``tokens``, ``losses`` or ``logits``; called after the last step."""
+        return {}
 
     def parts(self) -> dict[str, Any]:
         """The tensors that last from step to step, by the part of memory that they are: ``weights``, ..."""

@@ -10,6 +10,8 @@ from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import random_batch, sentence_batch
 from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
 
+OUTCOME_VALUES = 1024
+
 
 class Forward(Program):
     """A step is one forward pass; for embeddings with mean pooling and normalization after it."""
@@ -38,9 +40,14 @@ class Forward(Program):
         if "pixel_values" in self.batch:
             self.batch["pixel_values"] = self.batch["pixel_values"].to(self.network.dtype)
         self.batch = {name: values.to(device.torch_device) for name, values in self.batch.items()}
+        self.output: Any = None
         self.samples = batch_size
         self.tokens = int(self.batch["attention_mask"].sum()) if "attention_mask" in self.batch else 0
         self.call = self.network if chosen.compile == "off" else torch.compile(self.network, mode=chosen.compile)
+
+    def outcome(self) -> dict[str, list[float]]:
+        """The beginning of the logits or embeddings."""
+        return {"logits": [] if self.output is None else self.output.flatten()[:OUTCOME_VALUES].float().tolist()}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the model."""
@@ -50,7 +57,9 @@ class Forward(Program):
         """Return logits, or sentence embeddings of length 1."""
         with torch.inference_mode():
             output = self.call(**self.batch)
-            return embed(output.last_hidden_state, self.batch["attention_mask"]) if self.embeds else output.logits
+            found = embed(output.last_hidden_state, self.batch["attention_mask"]) if self.embeds else output.logits
+            self.output = found if self.keeps_outcome else None
+            return found
 
 
 def embed(hidden: Any, mask: Any) -> Any:

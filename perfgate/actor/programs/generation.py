@@ -48,6 +48,8 @@ class Generation(Program):
         if chosen.compile != "off":
             self.network.forward = torch.compile(self.network.forward, mode=chosen.compile)
         self.arrivals = Arrivals(device)
+        self.new_tokens = new_tokens
+        self.generated: Any = None
         self.options = {
             "min_new_tokens": new_tokens,
             "max_new_tokens": new_tokens,
@@ -60,6 +62,13 @@ class Generation(Program):
             "logits_processor": LogitsProcessorList([LastLogits(self.arrivals)]),
         }
 
+    def outcome(self) -> dict[str, list[float]]:
+        """The new tokens of the last step, and the logits of the first sample's first new token."""
+        if self.generated is None:
+            return {}
+        tokens = self.generated[:, -self.new_tokens :].flatten().tolist()
+        return {"tokens": tokens, "logits": without_suppressed(self.arrivals.first[0]).float().tolist()}
+
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the model."""
         return asked_and_in_force(self.chosen, self.network, self.network)
@@ -68,9 +77,10 @@ class Generation(Program):
         """Generate once a token of the stage, and report when the model's tokens arrived."""
         while True:
             pace.begin()
-            self.arrivals.restart()
+            self.arrivals.restart(self.keeps_outcome)
             with torch.inference_mode():
-                self.network.generate(**self.inputs, **self.options)
+                tokens = self.network.generate(**self.inputs, **self.options)
+            self.generated, tokens = tokens if self.keeps_outcome else None, None
             pace.end(self.arrivals.allowed, self.arrivals.metrics())
 
 
@@ -82,8 +92,10 @@ class Arrivals(StoppingCriteria):
         self.logits: Any = None
         self.restart()
 
-    def restart(self) -> None:
-        """Begin to wait for the first token."""
+    def restart(self, keeps_first: bool = False) -> None:
+        """Begin to wait for the first token, whose logits are kept where they are asked for."""
+        self.first: Any = None
+        self.keeps_first = keeps_first
         self._begin = self._device.now_s()
         self._times: list[float] = []
 
@@ -96,7 +108,7 @@ class Arrivals(StoppingCriteria):
 
     def allowed(self) -> Any:
         """The latest token's logits without those of suppressed tokens, which are minus infinity on purpose."""
-        return self.logits[~self.logits.isneginf()]
+        return without_suppressed(self.logits)
 
     def metrics(self) -> dict[str, float]:
         """Seconds to the first token, and for each one after it where there is more than one."""
@@ -105,6 +117,11 @@ class Arrivals(StoppingCriteria):
         if len(self._times) > 1:
             result["time_per_output_token_s"] = (last - first) / (len(self._times) - 1)
         return result
+
+
+def without_suppressed(logits: Any) -> Any:
+    """Without those that are minus infinity."""
+    return logits[~logits.isneginf()]
 
 
 class LastLogits(LogitsProcessor):
@@ -117,4 +134,6 @@ class LastLogits(LogitsProcessor):
         """Pass the logits on as they are."""
         del input_ids
         self._arrivals.logits = scores
+        if self._arrivals.keeps_first and self._arrivals.first is None:
+            self._arrivals.first = scores
         return scores

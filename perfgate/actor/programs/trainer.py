@@ -1,5 +1,6 @@
 """Training through ``transformers.Trainer``, which owns its loop and is paced in a callback."""
 
+from collections import deque
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -8,7 +9,7 @@ from transformers import Trainer, TrainerCallback
 from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.phases import UNTIMED, Phases
-from perfgate.actor.programs.base import Program
+from perfgate.actor.programs.base import OUTCOME_STEPS, Program
 from perfgate.actor.programs.effective import asked_and_in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model, build_tokenizer
@@ -63,6 +64,10 @@ class TrainerLoop(Program):
         """Weights, buffers, and what the optimizer keeps."""
         return {**super().parts(), "optimizer_state": state_of(self.trainer.optimizer)}
 
+    def outcome(self) -> dict[str, list[float]]:
+        """The loss of each step; the Trainer has divided those of micro-batches, so that they add up."""
+        return {"losses": [float(sum(losses)) for losses in self.trainer.steps]}
+
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the Trainer and its model."""
         trainer = self.trainer
@@ -77,6 +82,7 @@ class LossKeeper(Trainer):
     def __init__(self, phases: Phases, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.losses: list[Any] = []
+        self.steps: deque[list[Any]] = deque(maxlen=OUTCOME_STEPS)
         self._phases = phases
         self._backward = self.accelerator.backward
         self.accelerator.backward = self.backward
@@ -128,5 +134,6 @@ class PaceCallback(TrainerCallback):
     def on_step_end(self, *_: Any, **__: Any) -> None:
         """Report the step that ended, then wait for the next token."""
         losses, self._trainer.losses = self._trainer.losses, []
+        self._trainer.steps.append(losses)
         self._pace.end(losses)
         self._pace.begin()

@@ -1,0 +1,78 @@
+"""What it does to duets when actors keep the pages that they free: the same step against itself, four ways in turn.
+
+    python -m benchmarks.gate.pages [--rounds 20]
+
+Prints for each way the spread of the duets' ratio, the correlation of the ratio's two halves (near 0 where the launches
+of a duet differ by chance alone), the spread of paired steps, and the median step.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+from math import log
+from pathlib import Path
+from unittest.mock import patch
+
+import pandas
+
+from fixtures.models import models
+from perfgate.stage.conductor import Effort, Stage
+from perfgate.stage.duet import Part, duet, steps_of, valid_pair
+from perfgate.stage.server import HUGE_PAGES, PAGES
+from perfgate.tasks import training
+
+HANDED_BACK = {"MALLOC_MMAP_MAX_": "65536", "MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_TOP_PAD_": "131072"}
+SMALL_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}
+WAYS = {
+    "handed back, small": HANDED_BACK | SMALL_PAGES,
+    "handed back, huge": HANDED_BACK | {"GLIBC_TUNABLES": HUGE_PAGES},
+    "kept, small": PAGES | SMALL_PAGES,
+    "kept, huge": PAGES | {"GLIBC_TUNABLES": HUGE_PAGES},
+}
+
+
+def main():
+    """Print one row a way."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=20)
+    rounds = parser.parse_args().rounds
+    workload = training(models()["gpt2-quick"], batch_size=4)
+    found = {way: [] for way in WAYS}
+    with tempfile.TemporaryDirectory() as folder:
+        stages = {way: opened(variables, Path(folder) / str(n)) for n, (way, variables) in enumerate(WAYS.items())}
+        for number in range(rounds):
+            for way, stage in stages.items():
+                parts = [Part(side, stage.pool, workload) for side in ("reference", "candidate")]
+                if pair := valid_pair(duet(stage, "training of gpt2-quick", number, parts)):
+                    found[way].append([steps_of(launch, "step_time_s") for launch in pair])
+        for stage in stages.values():
+            stage.close()
+    print(pandas.DataFrame({way: row(pairs) for way, pairs in found.items()}).T.to_string())
+
+
+def opened(variables, folder):
+    """A stage whose servers were started under these variables."""
+    folder.mkdir()
+    with patch.dict(os.environ, variables):
+        stage = Stage(("perfgate.actor.programs.trainer",), folder, Effort())
+        for number in range(stage.pool.size):
+            stage.pool.at(number)
+    return stage
+
+
+def row(pairs):
+    """The figures of one way, in words."""
+    ratios = [[log(b / a) for a, b in zip(*pair, strict=True)] for pair in pairs]
+    halves = [[statistics.median(r[: len(r) // 2]), statistics.median(r[len(r) // 2 :])] for r in ratios]
+    return {
+        "duets": len(pairs),
+        "spread of duets": f"{statistics.stdev(map(statistics.median, ratios)):.2%}",
+        "halves correlate": f"{statistics.correlation(*zip(*halves, strict=True)):.2f}",
+        "spread of paired steps": f"{statistics.median(map(statistics.stdev, ratios)):.1%}",
+        "step": f"{1e3 * statistics.median(statistics.median(pair[0]) for pair in pairs):.1f} ms",
+    }
+
+
+if __name__ == "__main__":
+    main()
