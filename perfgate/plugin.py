@@ -134,7 +134,7 @@ def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
 
     Args of the function: two workloads, and for each metric the ratio of setting over vanilla that is expected, or a
     mapping from device to ratio, as in ``step_time_s={"cpu": "< 2x", "cuda": "< 1.2x"}``; ``same`` names the outcomes
-    (``tokens``, ``losses``, ``logits``) that must be vanilla's, ``near`` those that may be a share away from them, as$
+    (``tokens``, ``losses``, ``logits``) that must be vanilla's, ``near`` those that may be a share away from them, as
     in ``same="tokens", near={"logits": 0.05}``.
     """
     run = request.config.stash[RUN]

@@ -7,7 +7,6 @@ of a duet differ by chance alone), the spread of paired steps, and the median st
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 from math import log
@@ -17,18 +16,17 @@ from unittest.mock import patch
 import pandas
 
 from fixtures.models import models
+from perfgate.stage import server
 from perfgate.stage.conductor import Effort, Stage
 from perfgate.stage.duet import Part, duet, steps_of, valid_pair
-from perfgate.stage.server import HUGE_PAGES, PAGES
 from perfgate.tasks import training
 
-HANDED_BACK = {"MALLOC_MMAP_MAX_": "65536", "MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_TOP_PAD_": "131072"}
-SMALL_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}
+HUGE = {"GLIBC_TUNABLES": server.HUGE_PAGES}
 WAYS = {
-    "handed back, small": HANDED_BACK | SMALL_PAGES,
-    "handed back, huge": HANDED_BACK | {"GLIBC_TUNABLES": HUGE_PAGES},
-    "kept, small": PAGES | SMALL_PAGES,
-    "kept, huge": PAGES | {"GLIBC_TUNABLES": HUGE_PAGES},
+    "handed back, small": {},
+    "handed back, huge": HUGE,
+    "kept, small": server.PAGES,
+    "kept, huge": server.PAGES | HUGE,
 }
 
 
@@ -54,7 +52,7 @@ def main():
 def opened(variables, folder):
     """A stage whose servers were started under these variables."""
     folder.mkdir()
-    with patch.dict(os.environ, variables):
+    with patch.object(server, "keeping_pages", lambda: variables):
         stage = Stage(("perfgate.actor.programs.trainer",), folder, Effort())
         for number in range(stage.pool.size):
             stage.pool.at(number)

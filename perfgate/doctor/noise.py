@@ -10,7 +10,7 @@ from typing import Any
 
 from perfgate.doctor.finding import Finding
 from perfgate.errors import UserError
-from perfgate.gate.statistics import POWER, PRIOR_FREEDOM, SESSION_PRIOR, combine, safe_expm1, t_quantile
+from perfgate.gate.statistics import POWER, PRIOR_FREEDOM, SESSION_PRIOR, combine, errors_shown, safe_expm1
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS, share_of_alpha
 from perfgate.records.launch import Launch
 from perfgate.records.metrics import TOLERANCES
@@ -97,23 +97,19 @@ def noise(launches: Sequence[Launch], disturbed: int) -> Noise:
 def smallest_detectable(spread: float, stored: int = MIN_BASELINE_LAUNCHES, now: int = Effort.launches) -> float:
     """Smallest slowdown that a stored baseline would show in 9 of 10 runs, as ``gate.statistics`` decides; 0.05 is 5%.
 
-    By the noncentral t distribution, since the gate knows its own error from a few launches only. How much sessions
-    differ cannot be learnt from one of them, so it is what the gate takes it for at first. Simulated for spreads from
-    0.5% to 10%, between 86% and 98% of such slowdowns are caught.
+    How much sessions differ cannot be learnt from one of them, so it is what the gate takes it for at first. Simulated
+    for spreads from 0.5% to 10%, between 86% and 98% of such slowdowns are caught.
 
     Args:
         spread: standard deviation between launches, of the logarithm.
         stored: launches of the baseline, from three sessions.
         now: launches of the run that is held against it.
     """
-    from scipy.special import nctdtrinc
-
     sessions = MIN_BASELINE_SESSIONS
     within = (spread**2 * (1 / now + 1 / stored), float(stored - sessions + now - 1))
     between = (SESSION_PRIOR**2 * (1 + 1 / sessions), float(PRIOR_FREEDOM + sessions - 1))
     error, freedom = combine([within, between])
-    critical = t_quantile(1 - share_of_alpha(SUITE), freedom)
-    errors = float(nctdtrinc(freedom, 1 - POWER, critical))
+    errors = errors_shown(share_of_alpha(SUITE), freedom, POWER)
     return safe_expm1(math.log1p(TOLERANCES["noisy"]) + errors * error)
 
 

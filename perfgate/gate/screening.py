@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from perfgate.gate.confirmation import LOOKS, threshold_of
 from perfgate.gate.duets import Duet, difference
 from perfgate.gate.noise import UNKNOWN, Noise
-from perfgate.gate.statistics import CLEAR_LEVEL, safe_expm1, t_quantile
+from perfgate.gate.statistics import CLEAR_LEVEL, errors_shown, safe_expm1, t_quantile
 from perfgate.gate.verdicts import ROUNDING, Held
 from perfgate.records.verdict import Name, Verdict
 
@@ -77,8 +77,8 @@ def smallest_found(tolerance: float, share: float, noise: Noise) -> float:
     """The slowdown, as a logarithm, that neither the screen nor the last look miss in more than 2.5% of runs."""
     last = LOOKS[-1]
     freedom = noise.freedom + last - 1
-    quantiles = t_quantile(1 - share, freedom) + t_quantile(1 - MISSED, freedom)
-    confirmed = math.log1p(threshold_of(tolerance)) + quantiles * noise.spread / math.sqrt(last)
+    errors = errors_shown(share, freedom, 1 - MISSED)
+    confirmed = math.log1p(threshold_of(tolerance)) + errors * noise.spread / math.sqrt(last)
     screened = math.log1p(suspicious(tolerance)) + t_quantile(1 - MISSED, noise.freedom) * noise.spread
     return max(confirmed, screened)
 

@@ -9,11 +9,13 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 CLEAR_LEVEL = 0.995
 POWER = 0.95
 SESSION_PRIOR = 0.02
 PRIOR_FREEDOM = 4
+QUANTILES = 400
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,7 @@ class Difference:
             alpha: chance of a false alarm that is allowed.
             threshold: change that must be excluded, as the logarithm of a ratio.
         """
-        quantiles = t_quantile(1 - alpha, self.wide_freedom) + t_quantile(POWER, self.wide_freedom)
-        return safe_expm1(threshold + quantiles * self.wide_error)
+        return safe_expm1(threshold + errors_shown(alpha, self.wide_freedom) * self.wide_error)
 
 
 def against_sessions(reference: Mapping[str, Sequence[float]], candidate: Sequence[float]) -> Difference | None:
@@ -119,6 +120,33 @@ def t_quantile(level: float, freedom: float) -> float:
     from scipy.special import ndtri, stdtrit  # costs 0.1 s, which collecting need not pay
 
     return float(ndtri(level)) if math.isinf(freedom) else float(stdtrit(freedom, level))
+
+
+@cache
+def errors_shown(alpha: float, freedom: float, power: float = POWER) -> float:
+    """How many standard errors a true difference must be above a threshold to be shown to be above it.
+
+    The error itself is known from a few launches only, so where it comes out large by chance more is needed than the
+    two quantiles of t add up to: the difference over its error follows the noncentral t distribution. It is averaged
+    here over the quantiles of the error, as library routines do not return for the far tails of few launches.
+
+    Args:
+        alpha: chance of a false alarm that is allowed.
+        freedom: degrees of freedom of the error.
+        power: share of runs that are to show it.
+    """
+    import numpy as np
+    from scipy.special import chdtri, ndtr, ndtri
+
+    critical = t_quantile(1 - alpha, freedom)
+    if math.isinf(freedom):
+        return critical + float(ndtri(power))
+    scales = np.sqrt(chdtri(freedom, (np.arange(QUANTILES) + 0.5) / QUANTILES) / freedom)
+    low, high = 0.0, critical * float(scales.max()) + float(ndtri(power))
+    while high - low > 1e-6 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if ndtr(middle - critical * scales).mean() < power else (low, middle)
+    return high
 
 
 def f_tail(variance: float, freedom: float, other: float, other_freedom: float) -> float:

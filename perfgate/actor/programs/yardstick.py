@@ -10,7 +10,7 @@ from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
 
-VERSION = 1
+VERSION = 2
 PARTS = ("matmul", "python", "copy")
 
 
