@@ -147,9 +147,11 @@ class Session:
             self._limit.plain(took_s)
         launches = [with_derived(launch) for launch in found]
         faulty = [launch for launch in launches if launch.fault and launch.side == "candidate"]
+        # What never fitted does not fit; what used to, fails. The neighbours are measured all the same.
+        unfit = all(launch.out_of_memory for launch in faulty) and not any(held) and not self.stage.reference
         outcome = decide(
             verdicts,
-            fault=bool(faulty),
+            fault=bool(faulty) and not unfit,
             strict=self._rules.strict,
             update=self._rules.update,
             accept=case.accept,

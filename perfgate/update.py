@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from perfgate.calibration import by_case, pooled
+from perfgate.gate.noise import Noise, fit
+from perfgate.noise import read_noise, write_noise
 from perfgate.options import Options
 from perfgate.records.baselines import Baseline
 from perfgate.records.metrics import metric
@@ -47,4 +50,19 @@ def update_baselines(run: Run, root: Path, options: Options) -> int:
             about_machine = {"name": portable.pair} if exact else header["machine"]
             where.put(moved, about_machine, header["software"])
         count |= set(moved)
+    if noise := learned(run):
+        known = read_noise(store.folder)
+        if known.cases < noise.cases:
+            write_noise(store.folder, noise)
     return len(count)
+
+
+def learned(run: Run) -> Noise | None:
+    """What the duets of a run's effects tell of the machine's noise; ``None`` where they are too few.
+
+    Vanilla and setting differ, but by the same in each duet, so the spread around their mean is the machine's.
+    """
+    recorded, _ = by_case(run.launches)
+    spreads = [pooled(levels.values()) for levels in recorded.values()]
+    noise = fit(spreads, run.header["machine"]["name"], run.header["created"])
+    return noise if noise.freedom else None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from perfgate.actor.devices.driver import SIGNATURES, DriverError
-from perfgate.actor.process import reason_of
+from perfgate.actor.failures import reason_of
 from perfgate.actor.programs.gpu_yardstick import COPIES, LAUNCHES, VERSION, GpuYardstick
 from perfgate.records.launch import YARDSTICK_VERSIONS
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from perfgate.actor.failures import message_of
 from perfgate.records.runfile import read
 
 
@@ -42,7 +44,6 @@ def test_good(perf):
         ("CrashInSetup", "crash: FileNotFoundError: no such vocabulary"),
         ("Exit", "crash: the process ended with exit code 7"),
         ("Killed", "crash: the process was ended by SIGKILL*"),
-        ("OutOfMemory", "out of memory: MemoryError: no room for 12 bytes"),
         ("NotANumber", "not finite: NotFinite: the step's loss or logits are not finite"),
         ("Nowhere", "crash: AttributeError: *Nowhere*"),
     ],
@@ -52,6 +53,44 @@ def test_every_way_to_die_is_named(suite, program, reason):
     result = suite.run()
     result.stdout.fnmatch_lines([f"*test_it could not be measured: {reason}"])
     assert result.ret == 1
+
+
+def test_what_does_not_fit_is_a_result_and_its_neighbours_are_measured(suite):
+    suite.write("def test_large(perf):\n    perf(work('OutOfMemory'))\ndef test_small(perf):\n    perf(work())")
+    result = suite.run("-rs")
+    result.assert_outcomes(skipped=1, passed=1)
+    result.stdout.fnmatch_lines(
+        ["*test_large could not be measured: out of memory: MemoryError: no room for 12 bytes*"]
+    )
+
+
+def test_what_used_to_fit_fails(suite):
+    suite.write("def test_it(perf):\n    perf(work())\ndef test_other(perf):\n    perf(work())")
+    suite.run("--perf-update", "new")
+    suite.write("def test_it(perf):\n    perf(work('OutOfMemory'))\ndef test_other(perf):\n    perf(work())")
+    result = suite.run()
+    assert result.parseoutcomes()["failed"] == 1
+    result.stdout.fnmatch_lines(["*test_it *out of memory: *"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+            "4398046511104 bytes. Error code 12 (Cannot allocate memory)",
+            r"it does not fit: 4096\.00 GiB asked, [\d.]+ [GM]iB free",
+        ),
+        (
+            "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.23 "
+            "GiB is free. Including non-PyTorch memory, this process has 77.87 GiB memory in use.",
+            r"it does not fit: 20\.00 GiB asked, 1\.23 GiB free",
+        ),
+        ("no room", "RuntimeError: no room"),
+    ],
+)
+def test_out_of_memory_says_how_much_was_asked_and_how_much_was_free(text, message):
+    assert re.fullmatch(message, message_of(RuntimeError(text)))
 
 
 def test_a_hang_ends_at_the_timeout_with_all_that_the_actor_started(suite):

@@ -13,13 +13,13 @@ import traceback
 from typing import Any, NoReturn
 
 from perfgate.actor import devices, instruments
-from perfgate.actor.pace import Done, NotFinite, Pace
+from perfgate.actor.failures import first_line, message_of, reason_of
+from perfgate.actor.pace import Done, Pace
 from perfgate.wire import Channel
 
 TOKEN_FD, REPLY_FD = 3, 4
 PR_SET_PDEATHSIG = 1
 PADDING = 400
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 _padding: list[Any] = []
 
@@ -124,7 +124,7 @@ def perform(channel: Channel) -> int:
     except BaseException as error:
         traceback.print_exc()
         sys.stderr.flush()
-        channel.send({"error": {"reason": reason_of(error), "message": first_line(error)}})
+        channel.send({"error": {"reason": reason_of(error), "message": message_of(error)}})
         return 1
     return 0
 
@@ -146,22 +146,6 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:
         traceback.print_exc()
         return {"no_dry_run": first_line(error)}
-
-
-def reason_of(error: BaseException) -> str:
-    """Say in the stage's words why a launch ended."""
-    if isinstance(error, NotFinite):
-        return "not finite"
-    text = str(error).lower()
-    if isinstance(error, MemoryError) or any(phrase in text for phrase in OUT_OF_MEMORY):
-        return "out of memory"
-    return "crash"
-
-
-def first_line(error: BaseException) -> str:
-    """The exception's type and the first line of its message."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
 
 
 if __name__ == "__main__":

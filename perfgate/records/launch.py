@@ -92,6 +92,11 @@ class Launch:
         found: Mapping[str, Sequence[float]] = self.details.get("yardstick_parts_s", {})
         return {part: statistics.median(spans) for part, spans in found.items() if spans}
 
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether it ended because it did not fit into memory."""
+        return (self.invalid or "").startswith("out of memory")
+
     def rejected(self, reason: str, fault: bool = False, final: bool = False) -> "Launch":
         """The same launch, marked as not to be used."""
         return replace(self, invalid=reason, fault=fault, final=final)

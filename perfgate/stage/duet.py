@@ -69,7 +69,7 @@ def attempted(stage: "Stage", case: str, pair: int, parts: Sequence[Part], numbe
     """One attempt at a duet; where both sides do not fit beside each other, one after the other."""
     servers = pair_of_servers(parts, pair)
     found = together(stage, case, pair, parts, servers, number)
-    if any("out of memory" in (launch.invalid or "") for launch in found):
+    if any(launch.out_of_memory for launch in found):
         return apart(stage, case, pair, parts, servers, number)
     return found
 
@@ -135,6 +135,9 @@ def apart(
                 launches[1 - index] = starts[1 - index].rejected(f"{part.side} ended: {failure.reason}")
                 return launches
         launches[index] = stage.judged(completed(starts[index], columns(rows), ready, starts[index].details))
+    if capped_unlike(launches):
+        reason = "one side was held to its power limit, the other was not"
+        launches = [launch if launch.invalid else launch.rejected(reason) for launch in launches]
     return both_or_none(launches)
 
 
@@ -194,6 +197,15 @@ def undisturbed(launches: list[Launch]) -> list[Launch]:
     if not reason and not 1 / UNSTEADY < drift < UNSTEADY:
         reason = f"unsteady: the ratio of the two sides went from 1 to {drift:.2f} within the duet"
     return both_or_none([launch.rejected(reason) for launch in launches] if reason else launches)
+
+
+def capped_unlike(launches: Sequence[Launch]) -> bool:
+    """Whether software held one side's clocks down to keep to the power limit and not the other's.
+
+    That is normal on an H100, and no matter where both sides are stepped in turn.
+    """
+    capped = [bool(launch.details.get("slowdown_s", {}).get("sw_power_cap")) for launch in launches]
+    return capped[0] != capped[1]
 
 
 def both_or_none(launches: list[Launch]) -> list[Launch]:

@@ -73,7 +73,7 @@ def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], others: Seque
     }
     launch = replace(launch, details={**launch.details, **facts})
     timed = launch.pass_name == "time"
-    if others and (timed or (launch.invalid or "").startswith("out of memory")):
+    if others and (timed or launch.out_of_memory):
         why = f", and the launch ended: {launch.invalid}" if launch.invalid else ""
         names = ", ".join(map(str, others))
         return launch.rejected(f"contended: process {names} was on the device{why}")

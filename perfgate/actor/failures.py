@@ -1,0 +1,49 @@
+"""Why a launch ended, in the stage's words."""
+
+import re
+from pathlib import Path
+
+from perfgate.actor.pace import NotFinite
+from perfgate.records.metrics import METRICS
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+ASKED_ON_CPU = re.compile(r"tried to allocate (\d+) bytes")
+# "Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.23 GiB is free."
+ASKED_ON_CUDA = re.compile(r"Tried to allocate ([\d.]+ \w+)\..*?of which ([\d.]+ \w+) is free", re.DOTALL)
+
+
+def reason_of(error: BaseException) -> str:
+    """The kind of end: ``not finite``, ``out of memory`` or ``crash``."""
+    if isinstance(error, NotFinite):
+        return "not finite"
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or any(phrase in text for phrase in OUT_OF_MEMORY):
+        return "out of memory"
+    return "crash"
+
+
+def message_of(error: BaseException) -> str:
+    """How much memory was asked for and was free, where it ran out and that is told; else the error's own words."""
+    text = str(error)
+    if found := ASKED_ON_CUDA.search(text):
+        return f"it does not fit: {found[1]} asked, {found[2]} free"
+    if found := ASKED_ON_CPU.search(text):
+        show = METRICS["peak_memory_bytes"].show
+        free = free_bytes()
+        return f"it does not fit: {show(int(found[1]))} asked" + (f", {show(free)} free" if free else "")
+    return first_line(error)
+
+
+def free_bytes() -> int:
+    """Memory of the host that could be had (Linux); 0 where that cannot be told."""
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) * 1024 if found else 0
+
+
+def first_line(error: BaseException) -> str:
+    """The exception's type and the first line of its message."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
