@@ -1,4 +1,4 @@
-"""The command line: ``perfgate compare``, ``report``, ``predict``, ``calibrate`` and ``doctor``."""
+"""The command line: ``perfgate compare``, ``report``, ``compare-settings``, ``predict``, ``calibrate``, ``doctor``."""
 
 import argparse
 import io
@@ -78,6 +78,12 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("--format", choices=FORMATS, default="terminal", help="default: terminal")
     report.add_argument("--output", metavar="FILE", help="write there instead of standard output")
     report.set_defaults(command=report_command)
+    choose = commands.add_parser("compare-settings", help="a model's settings side by side, and which none other beats")
+    choose.add_argument("runs", metavar="RUN", nargs="+", help="run file")
+    choose.add_argument("--model", metavar="NAME", help="default: all of them")
+    choose.add_argument("--format", choices=FORMATS, default="terminal", help="default: terminal")
+    choose.add_argument("--picture", metavar="FILE", help="speed over memory, as SVG; of the first table")
+    choose.set_defaults(command=choose_command)
     add_predict(commands)
 
     doctor = commands.add_parser("doctor", help="what this machine can measure and gate, and what to do about it")
@@ -239,6 +245,18 @@ def calibrate_command(options: argparse.Namespace) -> tuple[int, str]:
         return OK, json.dumps({**to_json(results, noise), **files}) + "\n"
     stream = io.StringIO()
     terminal(results, noise, [path, picture, *([stored] if stored else [])], stream, sys.stdout.isatty())
+    return OK, stream.getvalue()
+
+
+def choose_command(options: argparse.Namespace) -> tuple[int, str]:
+    """One table for each model and kind of work."""
+    from perfgate.reports.choices import choices, draw, write
+
+    groups = choices([read(path) for path in options.runs], options.model)
+    if options.picture:
+        draw(groups, Path(options.picture))
+    stream = io.StringIO()
+    write(groups, options.format, stream, sys.stdout.isatty())
     return OK, stream.getvalue()
 
 
