@@ -128,6 +128,8 @@ class Cases:
         expected = {name: text for name, text in self._here(expected).items() if text is not None}
         case = self._case(item, None, {})
         sides = require_workload(vanilla), require_workload(setting)
+        if vanilla.sha256 == setting.sha256:
+            raise UserError(f"{item.nodeid}: effect() got the same workload twice; a setting must differ from vanilla")
         with self._effort(marked) as session:
             found = parse_all(expected), likenesses
             result = session.run_effect(case, *sides, *found, self._progress(case.id))

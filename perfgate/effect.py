@@ -45,7 +45,10 @@ def tried(
     times = [item for item in expectations if is_timed(item.metric)]
     exact = [item for item in expectations if item not in times]
     if stage.effort.device == "none":
-        exact, times, likenesses = [item for item in exact if metric(item.metric).portable], [], []
+        exact, times = [item for item in exact if metric(item.metric).portable], []
+        if not exact:
+            return [], [undecidable(case, item) for item in (*expectations, *likenesses)]
+        likenesses = []
     sides: list[tuple[Side, Workload]] = [("reference", vanilla), ("candidate", setting)]
     wanted = {item.metric for item in exact}
     launches: list[Launch] = []
@@ -85,6 +88,13 @@ def decided(case: str, item: Expectation, launches: Sequence[Launch]) -> Verdict
         return Verdict(case, name, "inconclusive", why=why, expected=str(item), against="vanilla")
     held = Held(case, name, sides["reference"], sides["candidate"], 1, 0.0)
     return as_effect(effects.exact(item, held.reference, held.candidate).told(held), item)
+
+
+def undecidable(case: str, item: Expectation | Likeness) -> Verdict:
+    """No verdict, as there is a dry run alone."""
+    name = item.metric if isinstance(item, Expectation) else item.name
+    why = "a dry run does not tell; leave out --perf-device none"
+    return Verdict(case, name, "invalid", why=why, expected=str(item), against="vanilla")
 
 
 def likened(case: str, item: Likeness, launches: Sequence[Launch]) -> Verdict:
