@@ -47,7 +47,8 @@ def tried(
     if stage.effort.device == "none":
         exact, times = [item for item in exact if metric(item.metric).portable], []
         if not exact:
-            return [], [undecidable(case, item) for item in (*expectations, *likenesses)]
+            asked: list[Expectation | Likeness] = [*expectations, *likenesses]
+            return [], [undecidable(case, item) for item in asked]
         likenesses = []
     sides: list[tuple[Side, Workload]] = [("reference", vanilla), ("candidate", setting)]
     wanted = {item.metric for item in exact}

@@ -30,5 +30,5 @@ def test_larger_batches_share_what_a_step_costs(effect, training):
         training(GPT2, batch_size=8),
         samples_per_s={"cpu": "> 1.3x", "cuda": "> 2x"},
         weights_bytes="< 1.001x",
-        activations_bytes="< 8.1x",
+        activations_bytes="> 7x and < 8.1x",
     )
