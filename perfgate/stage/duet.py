@@ -1,7 +1,6 @@
 """The duet: two actors stepped in turn on the same core, so that what the machine does to one it does to the other."""
 
 import math
-import statistics
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from perfgate.stage.bursts import burst_steps
 from perfgate.stage.passes import WARMUP_STEPS, columns, completed, failed, on_core
 from perfgate.stage.pool import Pool
 from perfgate.stage.server import Server
-from perfgate.stage.validity import CONTENDED, UNSTEADY
+from perfgate.stage.validity import contended, drift, settled
 from perfgate.workload import Workload
 
 if TYPE_CHECKING:
@@ -186,16 +185,12 @@ def undisturbed(launches: list[Launch]) -> list[Launch]:
     """Reject both launches where something else had the core, or where their ratio still drifts when they end."""
     reason = next((launch.invalid for launch in launches if launch.invalid), "")
     for launch in launches:
-        if "process_time_s" in launch.metrics and not reason:
-            share = launch.value("step_time_s") / max(launch.value("process_time_s"), 1e-9)
-            if share > CONTENDED:
-                reason = f"contended: other processes took {1 - 1 / share:.0%} of the core"
+        if "process_time_s" in launch.metrics:
+            reason = reason or contended(launch.value("step_time_s"), launch.value("process_time_s"))
     reference, candidate = (steps_of(launch, "step_time_s") for launch in launches)
     ratios = [b / a for a, b in zip(reference, candidate, strict=True)]
-    third = len(ratios) // 3
-    drift = statistics.median(ratios[-third:]) / statistics.median(ratios[:third])
-    if not reason and not 1 / UNSTEADY < drift < UNSTEADY:
-        reason = f"unsteady: the ratio of the two sides went from 1 to {drift:.2f} within the duet"
+    if not reason and not settled(ratios):
+        reason = f"unsteady: the ratio of the two sides went from 1 to {drift(ratios):.2f} within the duet"
     return both_or_none([launch.rejected(reason) for launch in launches] if reason else launches)
 
 

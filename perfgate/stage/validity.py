@@ -37,21 +37,34 @@ def judge(launch: Launch, wall_s: list[float], process_s: list[float]) -> Launch
     the core.
     """
     launch = replace(launch, yardstick_s=wall_s)
-    share = statistics.median(wall_s) / max(statistics.median(process_s), 1e-9)
-    if share > CONTENDED:
-        return launch.rejected(f"contended: other processes took {1 - 1 / share:.0%} of the core")
+    if reason := contended(statistics.median(wall_s), statistics.median(process_s)):
+        return launch.rejected(reason)
     steps = launch.metrics["step_time_s"]
     return steady(launch, [a / b for a, b in zip(steps, wall_s, strict=True)] if isinstance(steps, list) else [])
 
 
+def contended(wall_s: float, process_s: float) -> str:
+    """Say so where something else had the core: much more time went by than the process computed for."""
+    share = wall_s / max(process_s, 1e-9)
+    return f"contended: other processes took {1 - 1 / share:.0%} of the core" if share > CONTENDED else ""
+
+
+def drift(values: Sequence[float]) -> float:
+    """The last third over the first; 1 where there are too few to tell."""
+    third = len(values) // 3
+    return statistics.median(values[-third:]) / statistics.median(values[:third]) if third > 1 else 1.0
+
+
+def settled(values: Sequence[float]) -> bool:
+    """Whether the last third is much like the first."""
+    return 1 / UNSTEADY < drift(values) < UNSTEADY
+
+
 def steady(launch: Launch, steps: Sequence[float]) -> Launch:
     """Reject a launch whose steps still drift when it ends: they have not settled."""
-    third = len(steps) // 3
-    if third > 1:
-        drift = statistics.median(steps[-third:]) / statistics.median(steps[:third])
-        if not 1 / UNSTEADY < drift < UNSTEADY:
-            return launch.rejected(f"unsteady: steps went from 1 to {drift:.2f} within the launch")
-    return launch
+    if settled(steps):
+        return launch
+    return launch.rejected(f"unsteady: steps went from 1 to {drift(steps):.2f} within the launch")
 
 
 def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], others: Sequence[int] | None) -> Launch:
