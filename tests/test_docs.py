@@ -41,6 +41,7 @@ def test_commands_exist_and_know_their_options(page):
             assert option in known, command
 
 
+@pytest.mark.slice
 @pytest.mark.measures
 def test_the_walk_through_a_regression_does_what_it_says(tmp_path):
     page = ROOT / "docs" / "a-regression-caught.md"

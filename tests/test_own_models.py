@@ -23,6 +23,7 @@ def test_it_takes_less_than_twenty_lines_and_the_page_shows_them() -> None:
     assert body in PAGE.read_text()
 
 
+@pytest.mark.slice
 @pytest.mark.measures
 def test_its_training_is_measured_and_a_model_that_needs_more_memory_is_caught(pytester: pytest.Pytester) -> None:
     shutil.copytree(EXAMPLE, pytester.path, dirs_exist_ok=True)

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slice
 @pytest.mark.measures
 def test_every_effect_that_a_dry_run_tells_fails_without_its_technique(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
