@@ -11,6 +11,12 @@ from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict
 from perfgate.workload import Workload
 
+# Work that a dry run counts, its rate, the device's rate beside it, and the share.
+RATES = (
+    ("flops", "flops_per_s", "peak_flops_per_s", "flops_share"),
+    ("moved_bytes", "moved_bytes_per_s", "peak_bytes_per_s", "bandwidth_share"),
+)
+
 
 @dataclass(frozen=True)
 class Case:
@@ -78,3 +84,35 @@ def with_derived(launch: Launch) -> Launch:
         derived["tokens_per_s"] = launch.tokens / typical_s
     # What a burst's own clock tells of single steps is better than what follows from bursts.
     return replace(launch, metrics={**derived, **launch.metrics})
+
+
+def with_work(launches: Sequence[Launch]) -> list[Launch]:
+    """Add to timed launches the rate at which they did the work that the dry run of the same workload counted.
+
+    FLOP/s and bytes/s, and both as shares of what the device did beside the steps, where that was measured.
+    """
+    dry = {(x.side, x.workload): x for x in launches if x.pass_name == "dry" and not x.invalid}
+    return [
+        replace(launch, metrics={**rates(launch, dry[launch.side, launch.workload]), **launch.metrics})
+        if launch.pass_name == "time" and not launch.invalid and (launch.side, launch.workload) in dry
+        else launch
+        for launch in launches
+    ]
+
+
+def rates(timed: Launch, dry: Launch) -> dict[str, float]:
+    """What a timed launch achieved of the work of a step."""
+    found: dict[str, float] = {}
+    for work, name, peak, share in RATES:
+        if amount := dry.value(work):
+            found[name] = amount / timed.value("step_time_s")
+            if peak in timed.metrics:
+                spans_s, peaks = steps_of(timed, "step_time_s"), steps_of(timed, peak)
+                found[share] = statistics.median(amount / s / p for s, p in zip(spans_s, peaks, strict=True))
+    return found
+
+
+def steps_of(launch: Launch, name: str) -> list[float]:
+    """One value a step, or a burst."""
+    value = launch.metrics[name]
+    return value if isinstance(value, list) else [value]

@@ -77,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("runs", metavar="RUN", nargs="+", help="run file")
     report.add_argument("--format", choices=FORMATS, default="terminal", help="default: terminal")
     report.add_argument("--output", metavar="FILE", help="write there instead of standard output")
+    report.add_argument("--work", metavar="CASE", help="the work of cases whose id holds CASE, by operator and module")
     report.set_defaults(command=report_command)
     choose = commands.add_parser("compare-settings", help="a model's settings side by side, and which none other beats")
     choose.add_argument("runs", metavar="RUN", nargs="+", help="run file")
@@ -266,7 +267,7 @@ def report_command(options: argparse.Namespace) -> tuple[int, str]:
     from perfgate.reports.render import FORMATS as RENDERERS
 
     stream = io.StringIO()
-    RENDERERS[options.format](runs, stream, sys.stdout.isatty() and not options.output)
+    RENDERERS[options.format](runs, stream, sys.stdout.isatty() and not options.output, options.work)
     if not options.output:
         return OK, stream.getvalue()
     try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfgate import __version__, tasks
+from perfgate import __version__, operators, tasks
 from perfgate.errors import Missing, UserError
 from perfgate.model import TIERS
 from perfgate.options import add_options, check_marker, read_options, read_tolerance
@@ -194,3 +194,4 @@ def builder(name: str, build: Callable[..., Workload]) -> Any:
 training = builder("training", tasks.training)
 generation = builder("generation", tasks.generation)
 forward = builder("forward", tasks.forward)
+operator = builder("operator", operators.operator)

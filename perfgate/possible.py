@@ -15,7 +15,14 @@ def flash_in_full_precision(settings: Settings) -> str:
     return ""
 
 
-RULES: tuple[Callable[[Settings], str], ...] = (flash_in_full_precision,)
+def gradients_in_place(settings: Settings) -> str:
+    """What is overwritten has no gradient (https://docs.pytorch.org/docs/stable/notes/autograd.html)."""
+    if settings.get("in_place") and settings.get("direction", "forward") != "forward":
+        return f"in_place=True overwrites what direction={settings['direction']!r} needs; leave one of them out"
+    return ""
+
+
+RULES: tuple[Callable[[Settings], str], ...] = (flash_in_full_precision, gradients_in_place)
 
 
 def check_possible(settings: Settings) -> None:

@@ -22,6 +22,7 @@ PROGRAMS = {
     "training": ("trainer", "accelerated"),
     "generation": ("generation",),
     "forward": ("forward",),
+    "operator": ("operators",),
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from perfgate import effect
-from perfgate.account import Case, lines, with_derived
+from perfgate.account import Case, lines, with_derived, with_work
 from perfgate.calibration import record
 from perfgate.errors import UserError
 from perfgate.gate.effects import Expectation
@@ -145,7 +145,7 @@ class Session:
         took_s = time.perf_counter() - begin
         if not self.stage.reference:
             self._limit.plain(took_s)
-        launches = [with_derived(launch) for launch in found]
+        launches = with_work([with_derived(launch) for launch in found])
         faulty = [launch for launch in launches if launch.fault and launch.side == "candidate"]
         # What never fitted does not fit; what used to, fails. The neighbours are measured all the same.
         unfit = all(launch.out_of_memory for launch in faulty) and not any(held) and not self.stage.reference
@@ -264,6 +264,6 @@ def require_workload(value: object) -> Workload:
     if not isinstance(value, Workload):
         raise UserError(
             f"perf() takes a workload, not {type(value).__name__}; "
-            "build one with the fixtures training, generation or forward"
+            "build one with the fixtures training, generation, forward or operator"
         )
     return value

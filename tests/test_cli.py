@@ -577,6 +577,58 @@ def test_a_report_that_cannot_be_written_is_told_in_one_line(place: str, measure
     assert f"{places[place]}: cannot be written" in message
 
 
+@pytest.fixture
+def counted(base: Path) -> Path:
+    """A run with the dry run of a model of three layers alike."""
+    work = {
+        "": {"other": [1, 0, 1000]},
+        "h.{0-2}.mlp": {"contractions": [2, 100, 500], "element-wise": [1, 10, 500]},
+        "optimizer": {"element-wise": [1, 70, 2000]},
+    }
+    metrics = {"predicted_peak_bytes": 1, "predicted_cuda_peak_bytes": 1}
+    ledger = {"work": work, "memory_by_part_bytes": {}, "cuda_memory_by_part_bytes": {}}
+    dry = launch_line(metrics=metrics, details={"ledger": ledger}) | {"pass": "dry"}
+    return head(base, [workload_line(), dry])
+
+
+def test_a_report_tells_each_groups_share_of_the_work_of_a_case(counted: Path) -> None:
+    blocks = perfgate("report", counted, "--format", "markdown").stdout.split("\n\n")
+
+    title = "### work: each operator group's share of FLOPs / of bytes moved"
+    names, _, row = map(cells, blocks[blocks.index(title) + 1].splitlines())
+    assert dict(zip(names, row, strict=True)) == {
+        "case": CASE,
+        "FLOP/byte": "0.0667",
+        "contractions": "75.0% / 25.0%",
+        "element-wise": "25.0% / 58.3%",
+        "other": "0.00% / 16.7%",
+    }
+
+
+def test_the_work_of_a_case_can_be_broken_down_by_operator_group_and_module(counted: Path) -> None:
+    done = perfgate("report", counted, "--work", "test_batch_size", "--format", "markdown")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    titles = [block for block in done.stdout.split("\n\n") if block.startswith("### ")]
+    assert titles == [f"### {CASE}: by group of operators", f"### {CASE}: by module"]
+    rows = [cells(line) for line in done.stdout.splitlines() if line.startswith("|")]
+    assert ["h.{0-2}.mlp", "contractions", "6", "300 FLOP", "75.0%", "1.46 KiB", "25.0%", "0.2"] in rows
+    assert ["contractions", "6", "300 FLOP", "75.0%", "1.46 KiB", "25.0%", "0.2"] in rows
+    assert [row[0] for row in rows if row[1] == "other"] == ["(outside of modules)"]
+
+
+def test_the_break_down_adds_up_to_the_whole_in_plain_numbers(counted: Path) -> None:
+    frame = pd.read_csv(io.StringIO(perfgate("report", counted, "--work", CASE, "--format", "csv").stdout))
+
+    assert frame[["calls", "flops", "moved_bytes"]].sum().to_list() == [11, 400, 6000]
+    document = json.loads(perfgate("report", counted, "--format", "json").stdout)
+    assert sum(row["moved_bytes"] for row in document["runs"][0]["work"]) == 6000
+
+
+def test_the_work_of_a_case_that_did_not_run_dry_is_refused_in_a_sentence(counted: Path) -> None:
+    assert "has no dry run of a case whose id holds 'nowhere'" in refuse("report", counted, "--work", "nowhere")
+
+
 def test_every_metric_that_is_known_can_be_reported(base: Path) -> None:
     lines = [workload_line(), launch_line(metrics=dict.fromkeys(METRICS, 2.0) | {"unheard_of": -1})]
 

@@ -70,6 +70,10 @@ def test_embedding(perf, forward, digest):
     perf(forward(minilm, sentences=["Four words are enough.", "Yes."], batch_size=2, sequence_length=16))
 
 
+def test_operator(perf, operator):
+    perf(operator("matmul", rows=64, inner=64, columns=64))
+
+
 def test_allocation(perf):
     perf(Workload("torch_programs:Allocate", {"kept": 1 << 20, "sizes": [1 << 21, 1 << 22]}))
 """
@@ -128,6 +132,18 @@ def test_each_kind_of_program_is_timed_and_repeats_its_peak_memory(run, case):
     assert all(len(launch.metrics["step_time_s"]) == len(launch.yardstick_s) >= 10 for launch in timed)
     peaks = {value for launch in launches(run, case, "memory") for value in launch.metrics["peak_memory_bytes"]}
     assert len(peaks) == 1
+
+
+def test_an_operators_rates_are_its_work_over_its_time_and_shares_of_what_the_device_does(run):
+    for launch in launches(run, "test_operator", "time"):
+        assert launch.value("flops_per_s") * launch.value("step_time_s") == pytest.approx(2 * 64**3)
+        assert launch.value("moved_bytes_per_s") * launch.value("step_time_s") == pytest.approx(3 * 4 * 64**2)
+        for share, rate, peak in (
+            ("flops_share", "flops_per_s", "peak_flops_per_s"),
+            ("bandwidth_share", "moved_bytes_per_s", "peak_bytes_per_s"),
+        ):
+            assert len(launch.metrics[peak]) == len(launch.metrics["step_time_s"])
+            assert 0.5 < launch.value(share) / (launch.value(rate) / launch.value(peak)) < 2
 
 
 def test_allocated_bytes_are_counted_exactly(run):

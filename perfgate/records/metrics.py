@@ -59,13 +59,14 @@ class Metric:
                 if value >= 1e-3
                 else f"{value * 1e6:.3g} µs"
             )
-        if self.unit == "bytes":
+        amount, slash, per = self.unit.partition("/")
+        if amount == "bytes":
             # Two decimals in the unit that leaves a number before them, down to KiB.
             size, unit = next(((s, u) for s, u in BYTES if value >= s), (1, "B"))
-            return f"{value / size:.2f} {unit}" if size > 1 else f"{value:.0f} B"
-        if self.unit == "FLOP":
+            return f"{value / size:.2f} {unit}{slash}{per}" if size > 1 else f"{value:.0f} B{slash}{per}"
+        if amount == "FLOP":
             size, unit = next(((s, u) for s, u in FLOPS if value >= s), (1, "FLOP"))
-            return f"{value / size:.4g} {unit}"
+            return f"{value / size:.4g} {unit}{slash}{per}"
         if self.kind == "exact":
             return f"{value:.0f}"
         return f"{value:.4g}{'/s' if self.unit == '1/s' else f' {self.unit}' if self.unit else ''}"
@@ -90,6 +91,7 @@ METRICS = {
         Metric("predicted_cuda_peak_bytes", "bytes", "bytes", portable=True),
         Metric("kept_bytes", "bytes", "bytes", portable=True, from_zero=True),
         *(Metric(f"{part}_bytes", "bytes", "reported", portable=True, from_zero=True) for part in PARTS),
+        Metric("arithmetic_intensity", "FLOP/byte", "reported", higher_is_better=True, portable=True),
         Metric("host_syncs", "", "exact"),
         Metric("graphs", "", "exact"),
         Metric("graph_breaks", "", "exact"),
@@ -99,6 +101,12 @@ METRICS = {
         Metric("compile_time_s", "s", "reported"),
         Metric("samples_per_s", "1/s", "reported", higher_is_better=True),
         Metric("tokens_per_s", "1/s", "reported", higher_is_better=True),
+        Metric("flops_per_s", "FLOP/s", "reported", higher_is_better=True),
+        Metric("moved_bytes_per_s", "bytes/s", "reported", higher_is_better=True),
+        Metric("flops_share", "", "reported", higher_is_better=True),
+        Metric("bandwidth_share", "", "reported", higher_is_better=True),
+        Metric("peak_flops_per_s", "FLOP/s", "reported", higher_is_better=True),
+        Metric("peak_bytes_per_s", "bytes/s", "reported", higher_is_better=True),
         Metric("step_time_p50_s", "s", "reported"),
         Metric("step_time_p95_s", "s", "reported"),
         Metric("process_time_s", "s", "reported"),

@@ -12,9 +12,10 @@ from perfgate.records.runfile import Run
 from perfgate.records.verdict import Verdict
 from perfgate.reports.memory import memory_rows, memory_table
 from perfgate.reports.tables import long_table, setting_rows, technique_tables, verdict_table
+from perfgate.reports.work import group_table, work_rows, work_tables
 
 
-def terminal(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> None:
+def terminal(runs: Sequence[Run], stream: TextIO, interactive: bool = False, work: str | None = None) -> None:
     """Tables by rich; in colour and as wide as the terminal where there is one."""
     from rich.markup import escape
 
@@ -22,17 +23,22 @@ def terminal(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> 
     for run in runs:
         console.print(f"[bold]{escape(title(run))}[/bold]")
         console.print(escape(subtitle(run)))
-        if run.verdicts:
+        if run.verdicts and work is None:
             console.print(escape(counts(run.verdicts)))
             console.print(rich_table("Verdicts", verdict_table(run.verdicts)))
-        for name, frame in tables(run).items():
+        for name, frame in tables(run, work).items():
             console.print(rich_table(name, frame))
 
 
-def tables(run: Run) -> dict[str, pd.DataFrame]:
-    """The tables of each technique, then that of memory."""
-    memory = memory_table(run)
-    return technique_tables(run) | ({} if memory.empty else {"memory: predicted and measured": memory})
+def tables(run: Run, work: str | None) -> dict[str, pd.DataFrame]:
+    """The tables of each technique, then those of memory and work; or the break-down of some cases' work alone."""
+    if work is not None:
+        return work_tables(run, work)
+    more = {
+        "memory: predicted and measured": memory_table(run),
+        "work: each operator group's share of FLOPs / of bytes moved": group_table(run),
+    }
+    return technique_tables(run) | {name: frame for name, frame in more.items() if not frame.empty}
 
 
 def verdicts_for_terminal(verdicts: Sequence[Verdict], stream: TextIO, interactive: bool = False) -> None:
@@ -66,14 +72,14 @@ def rich_table(title: str, frame: pd.DataFrame) -> Any:
     return table
 
 
-def markdown(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> None:
+def markdown(runs: Sequence[Run], stream: TextIO, interactive: bool = False, work: str | None = None) -> None:
     """For a pull request's comment."""
     del interactive
     for run in runs:
         stream.write(f"## {title(run)}\n\n{subtitle(run)}\n\n")
-        if run.verdicts:
+        if run.verdicts and work is None:
             stream.write(f"{counts(run.verdicts)}\n\n{pipe_table(verdict_table(run.verdicts))}\n\n")
-        for name, frame in tables(run).items():
+        for name, frame in tables(run, work).items():
             stream.write(f"### {name}\n\n{pipe_table(frame)}\n\n")
 
 
@@ -83,14 +89,20 @@ def pipe_table(frame: pd.DataFrame) -> str:
     return safe.to_markdown(index=False, disable_numparse=True)
 
 
-def csv(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> None:
-    """One row for each run, case and metric."""
+def csv(runs: Sequence[Run], stream: TextIO, interactive: bool = False, work: str | None = None) -> None:
+    """One row for each run, case and metric; or for each run, case, module and group of operators."""
     del interactive
-    frames = [long_table(run).assign(run=run.header["run_id"]) for run in runs]
+    frames = [long_table(run) if work is None else pd.DataFrame(broken_down(run, work)) for run in runs]
+    frames = [frame.assign(run=run.header["run_id"]) for frame, run in zip(frames, runs, strict=True)]
     pd.concat(frames).to_csv(stream, index=False)
 
 
-def as_json(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> None:
+def broken_down(run: Run, work: str) -> list[dict[str, Any]]:
+    """The work of the cases whose id holds a text."""
+    return [row for row in work_rows(run) if work in row["case"]]
+
+
+def as_json(runs: Sequence[Run], stream: TextIO, interactive: bool = False, work: str | None = None) -> None:
     """One document with everything that the tables show, in plain numbers."""
     del interactive
     documents = [
@@ -100,13 +112,14 @@ def as_json(runs: Sequence[Run], stream: TextIO, interactive: bool = False) -> N
             "verdicts": [verdict.to_json() for verdict in run.verdicts],
             "settings": setting_rows(run),
             "memory": memory_rows(run),
+            "work": broken_down(run, work or ""),
         }
         for run in runs
     ]
     stream.write(json.dumps({"runs": documents}, indent=1) + "\n")
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Run], TextIO, bool], None]] = {
+FORMATS: Mapping[str, Callable[[Sequence[Run], TextIO, bool, str | None], None]] = {
     "terminal": terminal,
     "markdown": markdown,
     "csv": csv,

@@ -99,6 +99,7 @@ def technique_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             **{name.removesuffix("_s").replace("_", " "): shown(name, row[name]) for name in TIMES if name in row},
             "samples/s": number(row.get("samples_per_s")),
             "tokens/s": number(row.get("tokens_per_s")),
+            **rates(row),
             "peak memory": shown("peak_memory_bytes", row.get("peak_memory_bytes")),
             "time ratio": ratio(row.get("step_time_s_to_vanilla")),
             "samples/s ratio": ratio(row.get("samples_per_s_to_vanilla")),
@@ -107,6 +108,18 @@ def technique_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         table.append(cells)
     frame = pd.DataFrame(table).dropna(axis="columns", how="all")
     return frame.drop(columns="test") if frame["test"].nunique() < 2 else frame
+
+
+def rates(row: Mapping[str, Any]) -> dict[str, str | None]:
+    """What was achieved, beside its share of what the device did meanwhile; empty where the latter is not known."""
+    return {
+        word: f"{shown(name, row[name])}, {share(row[part], '')} of peak"
+        for word, name, part in (
+            ("FLOP/s", "flops_per_s", "flops_share"),
+            ("bytes/s", "moved_bytes_per_s", "bandwidth_share"),
+        )
+        if part in row
+    }
 
 
 def long_table(run: Run) -> pd.DataFrame:

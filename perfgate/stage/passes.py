@@ -52,6 +52,8 @@ def dry_launch(stage: "Stage", case: str, workload: Workload, server: Server, si
         "kept_bytes": host["kept_bytes"],
         **{f"{part}_bytes": size for part, size in host["highest_by_part_bytes"].items()},
     }
+    if moved := host["read_bytes"] + host["written_bytes"]:
+        metrics["arithmetic_intensity"] = host["flops"] / moved
     ledger = {
         "parameters": host["parameters"],
         "trainable_parameters": host["trainable_parameters"],

@@ -18,6 +18,7 @@ class Program:
         dry_run: import path ``module:Class`` of what stands for it on fake tensors, if anything does.
         keeps_outcome: whether ``outcome`` will be asked for; else nothing of it is kept, as that takes memory.
         network: the model that it runs, if it runs one.
+        rates_of: type of numbers in which the device's peak rates are measured beside each step; ``None`` for none.
         phases: where it tells when it waits for data and when it works forward, backward and on the weights.
         samples: how many samples a step handles.
         tokens: how many real (unpadded) tokens a step handles; 0 where there are none.
@@ -29,6 +30,7 @@ class Program:
     keeps_outcome: bool = False
     network: Any = None
     phases: Phases | None = None
+    rates_of: Any = None
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings that were asked for, and those in force, by the same names; called after the last step."""

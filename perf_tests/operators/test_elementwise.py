@@ -1,0 +1,68 @@
+"""Element-wise operators: GELU, dropout, residual, bias. A FLOP or a few for each element that is read and written, so
+what limits them is memory: they hold a few thousandths of a transformer's FLOPs and a good part of its time.
+
+From "Data Movement Is All You Need" (https://arxiv.org/abs/2007.00072) and
+https://docs.nvidia.com/deeplearning/performance/dl-performance-memory-limited/index.html. One kernel in place of many
+moves fewer bytes, and one that works in place needs no room for its result. On a CPU GELU and dropout take longer for
+their error function and random numbers than for their bytes; on a GPU all four come near the bandwidth.
+"""
+
+import pytest
+
+NAMES = ["gelu", "dropout", "residual", "bias"]
+LARGE = {"rows": 32768, "columns": 4096}
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("name", NAMES)
+def test_elementwise(perf, operator, name):
+    perf(operator(name))
+
+
+@pytest.mark.perf(tier="standard")
+@pytest.mark.parametrize("name", ["gelu", "dropout", "bias"])
+def test_elementwise_backward(perf, operator, name):
+    perf(operator(name, direction="backward"))
+
+
+@pytest.mark.perf(tier="standard")
+@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.perf(tier="full")), "bf16"])
+@pytest.mark.parametrize("name", NAMES)
+def test_large_elementwise(perf, operator, name, precision):
+    perf(operator(name, precision=precision, **LARGE))
+
+
+@pytest.mark.perf(tier="quick")
+def test_one_kernel_moves_fewer_bytes_than_many(effect, operator):
+    effect(
+        operator("gelu", fused=False),
+        operator("gelu"),
+        moved_bytes="< 0.3x",
+        operator_calls="< 0.3x",
+        step_time_s="< 0.8x",
+        near={"logits": 1e-5},
+    )
+
+
+@pytest.mark.perf(tier="quick")
+def test_in_place_needs_no_room_for_the_result(effect, operator):
+    """The bytes moved are the same; of two tensors, one is left."""
+    effect(
+        operator("bias"),
+        operator("bias", in_place=True),
+        moved_bytes="> 0.99x and < 1.01x",
+        predicted_peak_bytes="< 0.6x",
+        predicted_cuda_peak_bytes="< 0.9x",
+    )
+
+
+@pytest.mark.perf(tier="quick")
+def test_half_the_bytes_in_half_precision(effect, operator):
+    effect(
+        operator("residual"),
+        operator("residual", precision="bf16"),
+        flops="> 0.99x and < 1.01x",
+        moved_bytes="< 0.6x",
+        arithmetic_intensity="> 1.8x",
+        step_time_s={"cuda": "< 0.8x"},
+    )

@@ -1,0 +1,51 @@
+"""Statistical normalizations: softmax, layer norm, RMS norm. A reduction over each row, then work on every element:
+few FLOPs a byte, so what limits them is memory. One kernel for both saves writing and reading what lies between.
+
+From "Data Movement Is All You Need" (https://arxiv.org/abs/2007.00072) and
+https://docs.nvidia.com/deeplearning/performance/dl-performance-memory-limited/index.html. On a CPU softmax and layer
+norm are one kernel each, RMS norm is several; on a GPU all three are one. They come near the bandwidth on a GPU; on one
+core of a CPU the exponentials of softmax take longer than its bytes.
+"""
+
+import pytest
+
+NAMES = ["softmax", "layer_norm", "rms_norm"]
+LARGE = {"rows": 32768, "columns": 4096}
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("name", NAMES)
+def test_normalization(perf, operator, name):
+    perf(operator(name))
+
+
+@pytest.mark.perf(tier="quick")
+def test_layer_norm_backward(perf, operator):
+    perf(operator("layer_norm", direction="backward"))
+
+
+@pytest.mark.perf(tier="standard")
+@pytest.mark.parametrize("name", ["softmax", "rms_norm"])
+def test_normalization_backward(perf, operator, name):
+    perf(operator(name, direction="backward"))
+
+
+@pytest.mark.perf(tier="standard")
+@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.perf(tier="full")), "bf16"])
+@pytest.mark.parametrize("name", NAMES)
+def test_large_normalization(perf, operator, name, precision):
+    perf(operator(name, precision=precision, **LARGE))
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize(("name", "calls"), [("softmax", "< 0.3x"), ("layer_norm", "< 0.15x")])
+def test_one_kernel_moves_fewer_bytes_than_many(effect, operator, name, calls):
+    effect(
+        operator(name, fused=False),
+        operator(name),
+        moved_bytes="< 0.5x",
+        operator_calls=calls,
+        predicted_peak_bytes="< 0.8x",
+        step_time_s="< 0.9x",
+        near={"logits": 1e-5},
+    )

@@ -1,0 +1,65 @@
+"""What the device can do at this moment: its rates of arithmetic and of moving data, to hold an operator's against."""
+
+from typing import Any
+
+from perfgate.actor.devices import Device
+from perfgate.actor.instruments import Instrument
+
+MIB = 1 << 20
+# By kind of device: the side of a square product, bytes of each of two tensors that no cache holds, how often each.
+SIZES = {"cpu": (512, 64 * MIB, 1), "cuda": (8192, 512 * MIB, 4)}
+WARMUPS = 3
+
+
+class Rates(Instrument):
+    """``peak_flops_per_s`` of a large product and ``peak_bytes_per_s`` of a large sum, for programs that ask for it.
+
+    The sum is added in place: a result elsewhere would first be read into the cache, unseen by any count of bytes.
+    Measured when a step or burst is over, out of its time: what slows the machine down then, slows both.
+    """
+
+    passes = frozenset({"time"})
+
+    def __init__(self, device: Device) -> None:
+        super().__init__(device)
+        self._wanted = False
+
+    def built(self, program: Any) -> None:
+        """Make what is multiplied, in the program's type of numbers, and what is added up."""
+        dtype = program.rates_of
+        self._wanted = dtype is not None
+        if not self._wanted:
+            return
+        import torch  # which a program that asks has imported
+
+        self._side, self._added_bytes, self._times = SIZES[self.device.name]
+        place = self.device.torch_device
+        self._left, self._right = (torch.randn(self._side, self._side, dtype=dtype, device=place) for _ in range(2))
+        self._product = torch.empty_like(self._left)
+        self._multiply = torch.matmul
+        self._source, self._target = (torch.zeros(self._added_bytes // 4, device=place) for _ in range(2))
+        for _ in range(WARMUPS):
+            self._measure()
+
+    def end_step(self) -> dict[str, Any]:
+        """Measure both."""
+        return self._measure() if self._wanted else {}
+
+    def _measure(self) -> dict[str, float]:
+        begin = self.device.mark()
+        for _ in range(self._times):
+            self._multiply(self._left, self._right, out=self._product)
+        between = self.device.mark()
+        for _ in range(self._times):
+            self._target.add_(self._source)
+        end = self.device.mark()
+        self.device.synchronize()
+        multiplied_s, added_s = self.device.between_s(begin, between), self.device.between_s(between, end)
+        # A multiply-add is two operations; of a sum in place two tensors are read and one is written.
+        return {
+            "peak_flops_per_s": self._times * 2 * self._side**3 / multiplied_s,
+            "peak_bytes_per_s": self._times * 3 * self._added_bytes / added_s,
+        }
+
+
+INSTRUMENT = Rates
