@@ -101,7 +101,7 @@ class Cases:
         with self._effort(marked) as session:
             progress, checked = self._progress(case.id), require_workload(workload)
             if self.options.calibrate:
-                result = session.calibrate(case, checked, self.options.calibrate, progress)
+                result = session.calibrate(case, checked, self.options.calibrate, self.options.slowdowns, progress)
             else:
                 result = session.run_case(case, checked, progress)
         self._attach(item, result)
