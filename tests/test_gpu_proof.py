@@ -28,6 +28,7 @@ LEDGER = {"cuda_memory_by_part_bytes": {}, "memory_by_part_bytes": {}}
 SHEET = {
     "kind": "timesheet",
     "servers_s": 8.0,
+    "waiting_s": 5.0,
     "programs_s": 64.0,
     "setups_s": 20.0,
     "dry_s": 4.0,

@@ -60,8 +60,9 @@ def prove(options, work):
     paths = []
     end = time.monotonic() + options.limit
     if options.install:
-        wheels.install(options.install, work / "site")
-        paths = [work / "site"]
+        # dill pickles modules by value unless their path says site-packages, and datasets hashes what it is given so.
+        paths = [work / "site-packages"]
+        wheels.install(options.install, paths[0])
     wheels.check()
     place = Place(options.out.resolve(), work, "dry" if options.dry else "cuda")
     place.open()

@@ -196,10 +196,10 @@ def allowed_apart(case):
 
 
 def peaks_repeat(cases, demoted):
-    """To the byte, in all launches and steps."""
+    """To the byte, in all launches."""
     told = [case for case in cases if case.peaks]
     moved = [case for case in told if len(case.peaks) > 1]
-    named = [f"{x.case} {size(x.peaks[0])} to {size(x.peaks[-1])}" for x in moved]
+    named = [f"{x.case} {size(x.peak_bytes)}, {x.peaks[-1] - x.peaks[0]:,.0f} bytes apart" for x in moved]
     found = "; ".join([f"{len(told) - len(moved)} of {len(told)} cases", *named]) if told else ""
     held = all(case.case in demoted for case in moved) if told else None
     return Row("launches of a case agree in peak memory", "to the byte, but for cases demoted by name", found, held)
@@ -211,7 +211,7 @@ def work(run, found):
     sheet = timesheet(run)
     if not sheet or not found:
         return Row(what, bar, "", None)
-    total_s = found["took_s"]
+    total_s = found["took_s"] - sheet["waiting_s"]  # other runs are no part of it
     shares = {name: seconds / total_s for name, seconds in spent_s(sheet, total_s).items()}
     told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     return Row(what, bar, told, shares["set-up"] + shares["steps"] >= WORK_SHARE)

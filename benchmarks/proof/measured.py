@@ -18,7 +18,7 @@ class Measured:
         launches: valid timed ones.
         apart: the slowest of these launches over the fastest, less 1; ``None`` where there are not two.
         busy: share of a step in which the device works; ``None`` where that is not told, as on a CPU.
-        peaks: every value of the allocated peak that a launch of the memory pass told, in bytes.
+        peaks: the different values of the allocated peak that its launches told, in bytes.
         predicted_bytes: the peak that the dry run foretells for this device; ``None`` without one.
         flops: of a step, by dry run.
         moved_bytes: that the step's operators read and write, by dry run; caches spare the memory some of it.
@@ -63,16 +63,10 @@ def of_case(case, launches, predicted_bytes):
         len(steps),
         max(steps) / min(steps) - 1 if len(steps) > 1 else None,
         None if host_bound is None else 1 - host_bound,
-        tuple(sorted({peak for launch in valid if launch.pass_name == "memory" for peak in peaks_of(launch)})),
+        tuple(sorted({x.value("peak_memory_bytes") for x in valid if "peak_memory_bytes" in x.metrics})),
         predicted_bytes,
         values.get("flops"),
         values.get("moved_bytes"),
         next((x.details.get("effective", {}) for x in counters), {}),
         next((x.invalid or "" for x in counters if x.final), ""),
     )
-
-
-def peaks_of(launch):
-    """The allocated peak of each step."""
-    found = launch.metrics.get("peak_memory_bytes", [])
-    return found if isinstance(found, list) else [found]

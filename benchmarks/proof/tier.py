@@ -1,4 +1,4 @@
-"""What the proof runs on: at most a dozen cases of ``perf_tests``, launch-bound and device-bound; and a dry stand-in."""
+"""The proof runs on at most a dozen cases of ``perf_tests``, launch-bound and device-bound, and a dry stand-in."""
 
 from dataclasses import dataclass
 
