@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass
 class Timesheet:
-    """Where the stage's time went, in seconds; a run file ends with it.
+    """Where the stage's time went, in seconds; a run file has a line of it.
 
     Attributes:
         servers_s: until the servers were up.
