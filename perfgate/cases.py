@@ -219,8 +219,9 @@ class Cases:
 
     def close(self) -> None:
         """End all processes, and clear away what the session needed."""
-        if self._session is not None:
-            self._session.close()
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
         self._stack.close()
 
 

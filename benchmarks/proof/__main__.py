@@ -25,6 +25,7 @@ wheels that --wheels brings, for Python {wheels.PYTHON} on x86-64 Linux:
 {wheels.listing()}
 There already must be: {", ".join(f"{name} {least}" for name, least in wheels.THERE.items())}, or newer.
 
+PYTHON=... names the interpreter; else it is .venv/bin/python of this tree, or python3.
 exit code: 0 nothing refuted, 1 a line of the bar does not hold, 2 wrong usage or a package is missing"""
 
 

@@ -141,7 +141,8 @@ def install(source, target):
     """
     names = [wheel.name for wheel in lacking()]
     if names:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+        command += ["--no-compile", "--root-user-action=ignore", "--disable-pip-version-check"]
         command += ["--find-links", str(source), "--target", str(target), *names]
         if subprocess.run(command, check=False).returncode:
             raise UserError(f"{', '.join(names)} could not be installed from {source}; see above")
