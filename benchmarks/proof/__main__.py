@@ -4,6 +4,7 @@ Each invocation takes as many slices as fit into its time, leaves what it found 
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -17,7 +18,7 @@ from benchmarks.proof.slices import SLICES
 from perfgate.errors import UserError
 
 LIMIT_S = 480
-REFUTED, BAD_INPUT = 1, 2
+REFUTED, BAD_INPUT, ENDED = 1, 2, 143
 EPILOG = f"""slices, in this order, and what each may take:
 {chr(10).join(f"  {one.name:10} {one.expected_s:4} s  {one.what}" for one in SLICES)}
 
@@ -45,6 +46,7 @@ def main():
     parser.add_argument("--also", metavar="NAME", nargs="+", default=[], help="large wheels to download too")
     parser.add_argument("--install", metavar="DIR", type=Path, help="take what is missing from there")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))
     try:
         if options.wheels:
             wheels.download(options.wheels, options.also)

@@ -68,9 +68,12 @@ class Bench:
         begin = time.monotonic()
         with output.open("w") as stdout, errors.open("w") as stderr:
             process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment(*more), stdout=stdout, stderr=stderr, start_new_session=True
+                command, cwd=ROOT, env=self.environment(*more), stdout=stdout, stderr=stderr, process_group=0
             )
-            code = waited(process, self.left_s)
+            try:
+                code = waited(process, self.left_s)
+            finally:
+                end(process)
         printed = output.read_text(errors="replace")
         text = f"\n$ {shlex.join(command)}\n{printed[-SHOWN:]}{errors.read_text(errors='replace')[-SHOWN:]}"
         self.place.log(f"{text}\n[exit code {code} after {time.monotonic() - begin:.1f} s]\n")
@@ -95,3 +98,10 @@ def waited(process, timeout_s):
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, number)
     return process.wait()
+
+
+def end(process):
+    """Leave nothing behind, also where the proof itself is ended."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
