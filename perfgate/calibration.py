@@ -15,12 +15,18 @@ from perfgate.stage.duet import Part
 from perfgate.trial import Progress, Trial
 from perfgate.workload import Workload
 
-SLOWDOWNS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.10)
 NAME = "step_time_s"
 SUITE = 100
 
 
-def record(stage: Stage, case: str, workload: Workload, duets: int, progress: Progress) -> list[Launch]:
+def record(
+    stage: Stage,
+    case: str,
+    workload: Workload,
+    duets: int,
+    slowdowns: Sequence[float],
+    progress: Progress,
+) -> list[Launch]:
     """Take duets of a case against itself, from two servers, with each slowdown put into the candidate.
 
     The slowdowns take turns, so that a machine that drifts does it to all of them alike.
@@ -30,10 +36,11 @@ def record(stage: Stage, case: str, workload: Workload, duets: int, progress: Pr
         case: its id.
         workload: what to run on both sides.
         duets: how many for each slowdown.
+        slowdowns: shares of a step's time; 0 puts nothing in.
         progress: told in words what begins.
     """
     trials = {}
-    for slowdown in SLOWDOWNS:
+    for slowdown in slowdowns:
         parts = [Part("reference", stage.pool, workload), Part("candidate", stage.pool, workload, slowdown)]
         trials[slowdown] = Trial(stage, case, parts, Limit(None, 0), lambda _: None)
     for number in range(duets):

@@ -101,7 +101,7 @@ class Cases:
         with self._effort(marked) as session:
             progress, checked = self._progress(case.id), require_workload(workload)
             if self.options.calibrate:
-                result = session.calibrate(case, checked, self.options.calibrate, progress)
+                result = session.calibrate(case, checked, self.options.calibrate, self.options.slowdowns, progress)
             else:
                 result = session.run_case(case, checked, progress)
         self._attach(item, result)
@@ -221,8 +221,9 @@ class Cases:
 
     def close(self) -> None:
         """End all processes, and clear away what the session needed."""
-        if self._session is not None:
-            self._session.close()
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
         self._stack.close()
 
 

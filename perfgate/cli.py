@@ -21,6 +21,7 @@ from perfgate.records.verdict import Verdict
 from perfgate.shapes import find_shape
 
 OK, WORSE, BAD_INPUT, UNSURE = 0, 1, 2, 3
+SLOWDOWNS = "0,0.01,0.02,0.03,0.05,0.1"
 FORMATS = ("terminal", "markdown", "csv", "json")
 
 
@@ -102,6 +103,7 @@ def add_calibrate(commands: Any) -> None:
         "calibrate", help="how noisy this machine is, and which slowdowns the gate sees on it", epilog=CALIBRATE_EPILOG
     )
     gate.add_argument("--duets", type=int, default=10, metavar="N", help="of each case and slowdown; default: 10")
+    gate.add_argument("--slowdowns", default=SLOWDOWNS, metavar="LIST", help=f"to put in; default: {SLOWDOWNS}")
     gate.add_argument("--draws", type=int, default=1000, metavar="N", help="of the recorded duets; default: 1000")
     gate.add_argument("--from", dest="recorded", metavar="RUN", help="a run file of a calibration; measures nothing")
     gate.add_argument(
@@ -233,7 +235,8 @@ def calibrate_command(options: argparse.Namespace) -> tuple[int, str]:
     from perfgate.recording import recorded_run
     from perfgate.reports.calibration import draw, terminal
 
-    path = Path(options.recorded) if options.recorded else recorded_run(options.pytest, options.duets)
+    how = (options.pytest, options.duets, options.slowdowns)
+    path = Path(options.recorded) if options.recorded else recorded_run(*how)
     run = read(path)
     machine = run.header["machine"]["name"]
     results, noise = analyse(run.launches, machine, run.header["created"], options.draws)

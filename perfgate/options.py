@@ -76,6 +76,7 @@ class Options:
     install: tuple[str, ...]
     budget_s: float | None
     calibrate: int
+    slowdowns: tuple[float, ...]
     preload: tuple[str, ...]
     default_tier: str
 
@@ -92,6 +93,7 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(option.ini, f"{option.help} (default {option.default!r})", default=option.default)
     # What `perfgate calibrate` asks of the run that it starts.
     group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
+    group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
     group.addoption("--perf-strict", action="store_true", default=None, help="fail where one could not tell")
     parser.addini("perf_strict", "fail where one could not tell", type="bool", default=False)
     parser.addini("perf_preload", "modules that the fork servers import ahead", type="args", default=[])
@@ -143,6 +145,7 @@ def read_options(config: pytest.Config) -> Options:
         locks=tuple(config.getini("perf_lock")),
         install=tuple(config.getini("perf_ref_install")),
         calibrate=config.getoption("--perf-calibrate"),
+        slowdowns=read_shares("--perf-slowdowns", config.getoption("--perf-slowdowns")),
         budget_s=read_duration("--perf-budget", values["budget"]) if values["budget"] else None,
         preload=tuple(config.getini("perf_preload")),
         default_tier=unnamed,
@@ -170,6 +173,17 @@ def read_duration(where: str, value: str) -> float:
     if not 0 < number < math.inf:
         raise UserError(f"{where} is {value!r}; it must be a time like 90s, 10m or 2h")
     return number
+
+
+def read_shares(where: str, value: str) -> tuple[float, ...]:
+    """Read shares from 0 to below 1 between commas, like ``0,0.03``."""
+    try:
+        shares = tuple(sorted({float(word) for word in value.split(",")}))
+    except ValueError:
+        shares = (math.nan,)
+    if not all(0 <= share < 1 for share in shares):
+        raise UserError(f"{where} is {value!r}; it must be shares of a step's time between commas, like 0,0.03")
+    return shares
 
 
 def read_shard(value: str) -> tuple[int, int]:

@@ -115,7 +115,9 @@ class Session:
 
         return self._conclude(case, [setting, vanilla], progress, tried)
 
-    def calibrate(self, case: Case, workload: Workload, duets: int, progress: Progress) -> Result:
+    def calibrate(
+        self, case: Case, workload: Workload, duets: int, slowdowns: Sequence[float], progress: Progress
+    ) -> Result:
         """Step a case against itself, with slowdowns put in; nothing is judged.
 
         Raises:
@@ -125,7 +127,7 @@ class Session:
             case,
             [workload],
             progress,
-            lambda: (record(self.stage, case.id, workload, duets, progress), [], "calibrated"),
+            lambda: (record(self.stage, case.id, workload, duets, slowdowns, progress), [], "calibrated"),
         )
 
     def _conclude(
@@ -240,8 +242,9 @@ class Session:
         return [Verdict(case.id, "operator_calls", "inconclusive", why=reason)] if stored else []
 
     def close(self) -> None:
-        """End all processes and close the part."""
+        """End all processes, write down where their time went, and close the part."""
         self.stage.close()
+        self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}])
         self._writer.close()
 
 

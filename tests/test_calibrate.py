@@ -27,6 +27,8 @@ def test_a_machine_is_held_against_itself_and_against_slowdowns_that_were_put_in
     run = read(found["run"] if found["run"].startswith("/") else suite.path / found["run"])
     halves = [launch for launch in run.launches if not launch.invalid]
     assert len(halves) >= 2 * 3 * 6 * 4
+    (sheet,) = (line for line in run.others if line["kind"] == "timesheet")
+    assert sheet["programs_s"] > sheet["setups_s"] > 0
     by_pair = {}
     for launch in halves:
         by_pair.setdefault((launch.case, launch.pair), []).append(launch)
@@ -54,6 +56,7 @@ def test_a_machine_is_held_against_itself_and_against_slowdowns_that_were_put_in
     ("arguments", "message"),
     [
         (["--duets", "2"], "--duets is 2; a screen and a first look take 4"),
+        (["--slowdowns", "0,1"], "--slowdowns is '0,1'; it must be shares of a step's time between commas"),
         (["--from", "nowhere.jsonl"], "nowhere.jsonl"),
         (["--", "perf_tests/nothing.py"], "measured nothing"),
     ],

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from perfgate.stage.locks import DeviceLock
 from perfgate.stage.passes import FEW_STEPS, YARDSTICK, counters_launch, dry_launch, memory_launch, timed_launch
 from perfgate.stage.pool import Pool
 from perfgate.stage.server import Server
+from perfgate.stage.timesheet import Timesheet
 from perfgate.stage.watch import Watch
 from perfgate.workload import Workload
 
@@ -68,17 +69,6 @@ def spoilt(launches: Sequence[Launch]) -> bool:
     """Whether no launch of the last pass may be used, so that further ones make no sense."""
     last = [launch for launch in launches if launch.pass_name == launches[-1].pass_name] if launches else []
     return bool(last) and last[0].pass_name != "dry" and all(launch.invalid for launch in last)
-
-
-@dataclass
-class Timesheet:
-    """Where the stage's time went, in seconds; the benchmarks read it."""
-
-    servers_s: float = 0.0
-    waiting_s: float = 0.0
-    programs_s: float = 0.0
-    yardstick_s: float = 0.0
-    fork_s: list[float] = field(default_factory=list)
 
 
 class Stage:
@@ -283,7 +273,9 @@ class Stage:
             )
             took = time.perf_counter() - begin
             self.timesheet.fork_s.append(took - ready["setup_s"])
-            self.timesheet.programs_s += ready["setup_s"] if pass_name != "yardstick" else 0.0
+            if pass_name != "yardstick":
+                self.timesheet.setups_s += ready["setup_s"]
+                self.timesheet.programs_s += ready["setup_s"]
             yield actor, ready
         finally:
             actor.close(kill=True)

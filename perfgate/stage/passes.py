@@ -2,6 +2,7 @@
 
 import os
 import statistics
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
@@ -34,11 +35,13 @@ def dry_launch(stage: "Stage", case: str, workload: Workload, server: Server, si
     alone = stage.effort.device == "none"
     with nullcontext() if alone else stage.held(stage.lock.shared()):
         actor = server.launch()
+        begin = time.perf_counter()
         try:
             answer = stage.ask(actor, order)
         except LaunchFailed as failure:
             return failed(start, failure), True
         finally:
+            stage.timesheet.dry_s += time.perf_counter() - begin
             actor.close(kill=True)
     if reason := answer.get("no_dry_run"):
         return start.rejected(f"no dry run: {reason}"), not answer.get("silent")

@@ -154,7 +154,8 @@ def run(gpu, tmp_path_factory):
     (path / "cuda_programs.py").write_text(PROGRAMS)
     (path / "pytest.ini").write_text("[pytest]\nperf_launches = 1\nperf_preload = cuda_programs\n")
     command = [sys.executable, "-m", "pytest", "perf_tests", "--perf-device", "cuda"]
-    subprocess.run(command, cwd=path, check=False, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    found = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    subprocess.run(command, cwd=path, check=False, capture_output=True, env={**os.environ, "PYTHONPATH": found})
     (file,) = (path / "perf_output").glob("*.jsonl")
     return read(file)
 

@@ -1,0 +1,120 @@
+"""The proof on a real GPU, slice by slice: ci/gpu-proof [--out DIR].
+
+Each invocation takes as many slices as fit into its time, leaves what it found in DIR, and says how to go on.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+from benchmarks.proof import wheels
+from benchmarks.proof.bench import Bench
+from benchmarks.proof.place import SUMMARY, Place
+from benchmarks.proof.slices import SLICES
+from perfgate.errors import UserError
+
+LIMIT_S = 480
+REFUTED, BAD_INPUT, ENDED = 1, 2, 143
+EPILOG = f"""slices, in this order, and what each may take:
+{chr(10).join(f"  {one.name:10} {one.expected_s:4} s  {one.what}" for one in SLICES)}
+
+wheels that --wheels brings, for Python {wheels.PYTHON} on x86-64 Linux:
+{wheels.listing()}
+There already must be: {", ".join(f"{name} {least}" for name, least in wheels.THERE.items())}, or newer.
+
+PYTHON=... names the interpreter; else it is .venv/bin/python of this tree, or python3.
+exit code: 0 nothing refuted, 1 a line of the bar does not hold, 2 wrong usage or a package is missing"""
+
+
+def main():
+    """Read the options; download, or go on with the proof."""
+    parser = argparse.ArgumentParser(
+        prog="ci/gpu-proof",
+        description="Prove or refute the CUDA path on a machine with one GPU, without network.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("gpu-proof"), help="default: gpu-proof")
+    parser.add_argument("--slice", metavar="NAME", choices=[one.name for one in SLICES], help="this one alone, anew")
+    parser.add_argument("--limit", metavar="SECONDS", type=float, default=LIMIT_S, help=f"default: {LIMIT_S}")
+    parser.add_argument("--dry", action="store_true", help="on the CPU with small shapes; proves nothing of CUDA")
+    parser.add_argument("--wheels", metavar="DIR", type=Path, help="download wheels there, with a network, and end")
+    parser.add_argument("--also", metavar="NAME", nargs="+", default=[], help="large wheels to download too")
+    parser.add_argument("--install", metavar="DIR", type=Path, help="take what is missing from there")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))
+    try:
+        if options.wheels:
+            wheels.download(options.wheels, options.also)
+            return 0
+        with tempfile.TemporaryDirectory(prefix="gpu-proof-") as work:
+            return prove(options, Path(work))
+    except UserError as error:
+        print(f"ci/gpu-proof: {error}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def prove(options, work):
+    """Take slices until all are done or the time is short; returns the exit code."""
+    paths = []
+    end = time.monotonic() + options.limit
+    if options.install:
+        # dill pickles modules by value unless their path says site-packages, and datasets hashes what it is given so.
+        paths = [work / "site-packages"]
+        wheels.install(options.install, paths[0])
+    wheels.check()
+    place = Place(options.out.resolve(), work, "dry" if options.dry else "cuda")
+    place.open()
+    done = place.state()["slices"]
+    wanted = [one for one in SLICES if one.name == options.slice or (not options.slice and one.name not in done)]
+    left = taken(Bench(place, end, tuple(paths)), wanted)
+    page, rows = show(place)
+    print(page)
+    if left:
+        print(f"Left to do: {', '.join(one.name for one in left)}. Go on with: {again(options)}")
+    return REFUTED if any(row.held is False for row in rows) else 0
+
+
+def taken(bench, wanted):
+    """Take slices, the first in any case; returns those that are left."""
+    for number, one in enumerate(wanted):
+        if number and bench.left_s < one.expected_s:
+            return wanted[number:]
+        print(f"{one.name}: {one.what} ...", file=sys.stderr, flush=True)
+        begin = time.monotonic()
+        try:
+            found = dict(one.work(bench))
+        except Exception as error:  # what one slice cannot do must not cost the others
+            bench.place.log(traceback.format_exc())
+            found = {"code": f"{type(error).__name__}: {error}", "broken": True}
+        bench.place.keep(one.name, {**found, "took_s": round(time.monotonic() - begin, 1)})
+        show(bench.place)
+    return []
+
+
+def show(place):
+    """Write the summary; returns it, and the lines of the bar."""
+    # Imported late: its libraries may come from the wheels.
+    from benchmarks.proof.summary import summary
+    from benchmarks.proof.tier import TIERS
+
+    page, rows = summary(place, TIERS[place.mode])
+    place.write(SUMMARY, page)
+    return page, rows
+
+
+def again(options):
+    """The command that goes on."""
+    words = ["ci/gpu-proof", "--out", str(options.out)]
+    words += ["--dry"] if options.dry else []
+    words += ["--limit", f"{options.limit:g}"] if options.limit != LIMIT_S else []
+    words += ["--install", str(options.install)] if options.install else []
+    return " ".join(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

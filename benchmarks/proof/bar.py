@@ -1,0 +1,235 @@
+"""The bar: what must hold on a GPU, decided from what the slices left. Pure functions; nothing is measured here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.proof.measured import Measured
+from benchmarks.proof.slices import PUT_IN, STORED_LAUNCHES
+from perfgate.gate.judgement import compare
+from perfgate.records.runfile import Run
+from perfgate.reports.memory import size
+
+GIB, SLACK_BYTES = 2**30, 64 * 2**20
+NEAR, NEAR_SHARE = 0.05, 0.9
+BUSY, BUSY_APART, IDLE_APART = 0.9, 0.01, 0.03
+CAUGHT_SHARE = 0.95
+WORK_SHARE = 0.5
+LIMITS_S = {"again": 180, "store": 420, "": 900}
+RUN_WORDS = {"again": "one run", "store": f"storing it ({STORED_LAUNCHES} launches)"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the bar.
+
+    Attributes:
+        what: is to hold.
+        bar: how well.
+        found: what was seen.
+        held: ``None`` where it was not measured, or cannot be told here.
+    """
+
+    what: str
+    bar: str
+    found: str
+    held: bool | None
+
+
+def rows(
+    slices: Mapping[str, Mapping[str, Any]],
+    runs: Mapping[str, Run],
+    cases: Sequence[Measured],
+    wanted: int,
+    demoted: Sequence[str] = (),
+) -> list[Row]:
+    """Every line.
+
+    Args:
+        slices: what each slice found, by name.
+        runs: run files by slice.
+        cases: of the run that stored.
+        wanted: how many cases were to be measured.
+        demoted: cases whose peak is known to differ between launches.
+    """
+    whole = {name: found for name, found in slices.items() if not found.get("broken")}
+    return [
+        doctor(whole.get("doctor")),
+        engine_tests(whole.get("tests")),
+        *durations(slices),
+        all_measured(cases, wanted),
+        settings(cases),
+        false_regressions(runs.get("store"), runs.get("again")),
+        *slowdown(whole.get("calibrate")),
+        growth(runs.get("growth"), runs.get("again")),
+        predicted(cases),
+        launches_agree(cases),
+        peaks_repeat(cases, demoted),
+        work(runs.get("again"), whole.get("again")),
+    ]
+
+
+def doctor(found):
+    """Whether cases can be measured."""
+    if not found:
+        return Row("`perfgate doctor`", "no problem", "", None)
+    problems = [finding["text"] for finding in found.get("findings") or () if finding["level"] == "problem"]
+    return Row("`perfgate doctor`", "no problem", "; ".join(problems) or "none", bool(found.get("fit")))
+
+
+def engine_tests(found):
+    """Passed, and none skipped: a skip on a GPU proves nothing."""
+    what, bar = "the engine's tests marked gpu", "all pass"
+    if not found:
+        return Row(what, bar, "", None)
+    told = f"{found['passed']} passed, {found['failed']} failed, {found['skipped']} skipped"
+    failed = bool(found["failed"]) or found["code"] not in (0, 5)
+    held = False if failed else True if found["passed"] and not found["skipped"] else None
+    return Row(what, bar, "; ".join([told, *found["failures"]]), held)
+
+
+def durations(slices):
+    """How long runs and the whole took."""
+    for name, limit_s in LIMITS_S.items():
+        what = f"{RUN_WORDS.get(name, 'the whole proof')} takes"
+        took = [found["took_s"] for key, found in slices.items() if name in ("", key)]
+        told = f"{sum(took) / 60:.1f} min" if took else ""
+        if not name and "growth" not in slices:
+            yield Row(what, f"at most {limit_s // 60} min", f"{told} so far" if told else "", None)
+        else:
+            yield Row(what, f"at most {limit_s // 60} min", told, sum(took) <= limit_s if took else None)
+
+
+def all_measured(cases, wanted):
+    """A case without a valid timed launch was not measured."""
+    done = [case for case in cases if case.launches]
+    found = f"{len(done)} of {wanted}" if cases else ""
+    return Row("cases measured", "all", found, len(done) == wanted if cases else None)
+
+
+def settings(cases):
+    """What was asked for was in force, as read back from the libraries."""
+    told = [case for case in cases if case.in_force]
+    wrong = [f"{case.case}: {case.wrong}" for case in told if case.wrong]
+    found = "; ".join([f"{len(told) - len(wrong)} of {len(told)} cases", *wrong]) if told else ""
+    return Row("settings in force", "as asked", found, not wrong if told else None)
+
+
+def false_regressions(stored, again):
+    """The same code, a second time: held against baselines, and launch by launch against the first run."""
+    what, bar = "false regressions on the second run", "none"
+    if stored is None or again is None:
+        return Row(what, bar, "", None)
+    compared = compare(stored.by_case(), again.by_case(), {})
+    judged = [("baselines", again.verdicts), ("the first run's launches", compared)]
+    found = [
+        f"{verdict.case} {verdict.metric} {verdict.change:+.1%} against {against}"
+        for against, verdicts in judged
+        for verdict in verdicts
+        if verdict.verdict == "regressed"
+    ]
+    counted = f"{len(found)} of {len(again.verdicts) + len(compared)} verdicts"
+    return Row(what, bar, "; ".join([counted, *found]), not found)
+
+
+def slowdown(found):
+    """What the rule makes of duets with nothing put in, and with a slowdown of every step."""
+    cases = (found or {}).get("cases") or []
+    told = [detection for case in cases for detection in case["detections"]]
+    shares = {put_in: [x["regressed"] for x in told if x["slowdown"] == put_in] for put_in in (0.0, PUT_IN)}
+    yield Row(
+        "duets with nothing put in, called slower",
+        "never",
+        f"{max(shares[0.0]):.0%} of draws at most, {len(cases)} cases" if shares[0.0] else "",
+        max(shares[0.0]) == 0 if shares[0.0] else None,
+    )
+    spreads = ", ".join(f"{case['spread']:.2%}" for case in cases)
+    yield Row(
+        f"a slowdown of {PUT_IN:.0%}, called slower",
+        f"{CAUGHT_SHARE:.0%} of draws in each case",
+        f"{', '.join(f'{share:.0%}' for share in shares[PUT_IN])}; duets vary by {spreads}" if shares[PUT_IN] else "",
+        min(shares[PUT_IN]) >= CAUGHT_SHARE if shares[PUT_IN] else None,
+    )
+
+
+def growth(grown, again):
+    """The case that keeps more is blamed for its memory, and was not before."""
+    what, bar = "a growth of memory, called a regression", "caught, and not before"
+    if grown is None or again is None:
+        return Row(what, bar, "", None)
+    now = [verdict for verdict in grown.verdicts if verdict.metric == "peak_memory_bytes"]
+    names = {verdict.case for verdict in now}
+    before = [x for x in again.verdicts if x.case in names and x.metric == "peak_memory_bytes"]
+    told = [f"{x.verdict} {x.change:+.1%}" if x.change is not None else x.verdict for x in (*now, *before)]
+    held = [x.verdict for x in now] == ["regressed"] and [x.verdict for x in before] == ["pass"]
+    return Row(what, bar, f"{' and before '.join(told)}", held)
+
+
+def near(case: Measured) -> bool:
+    """Whether a predicted peak is near enough: 5%, or 64 MiB below 1 GiB."""
+    allowed = SLACK_BYTES if case.peak_bytes < GIB else NEAR * case.peak_bytes
+    return abs(case.predicted_bytes - case.peak_bytes) <= allowed
+
+
+def predicted(cases):
+    """The dry run's peak against the allocator's."""
+    both = [case for case in cases if case.peaks and case.predicted_bytes]
+    far = [f"{x.case} {x.predicted_bytes / x.peak_bytes - 1:+.1%} of {size(x.peak_bytes)}" for x in both if not near(x)]
+    found = "; ".join([f"{len(both) - len(far)} of {len(both)}", *far]) if both else ""
+    held = len(both) - len(far) >= NEAR_SHARE * len(both) if both else None
+    return Row("predicted peak within 5% (64 MiB below 1 GiB)", "9 of 10 cases", found, held)
+
+
+def launches_agree(cases):
+    """The slowest launch of a case against its fastest, less strictly where the device waits for the host."""
+    timed = [case for case in cases if case.apart is not None]
+    far = [f"{case.case} {case.apart:.1%}" for case in timed if case.apart > allowed_apart(case)]
+    what, bar = "launches of a case agree in time", "1% where the device is 90% busy, else 3%"
+    if not timed:
+        return Row(what, bar, "", None)
+    return Row(what, bar, "; ".join([f"{len(timed) - len(far)} of {len(timed)} cases", *far]), not far)
+
+
+def allowed_apart(case):
+    """How far two launches may lie apart."""
+    return BUSY_APART if case.busy is not None and case.busy >= BUSY else IDLE_APART
+
+
+def peaks_repeat(cases, demoted):
+    """To the byte, in all launches."""
+    told = [case for case in cases if case.peaks]
+    moved = [case for case in told if len(case.peaks) > 1]
+    named = [f"{x.case} {size(x.peak_bytes)}, {x.peaks[-1] - x.peaks[0]:,.0f} bytes apart" for x in moved]
+    found = "; ".join([f"{len(told) - len(moved)} of {len(told)} cases", *named]) if told else ""
+    held = all(case.case in demoted for case in moved) if told else None
+    return Row("launches of a case agree in peak memory", "to the byte, but for cases demoted by name", found, held)
+
+
+def work(run, found):
+    """How much of a run's time the device is set up or works."""
+    what, bar = "time inside set-up and steps", "at least half of a run"
+    sheet = timesheet(run)
+    if not sheet or not found:
+        return Row(what, bar, "", None)
+    total_s = found["took_s"] - sheet["waiting_s"]  # other runs are no part of it
+    shares = {name: seconds / total_s for name, seconds in spent_s(sheet, total_s).items()}
+    told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    return Row(what, bar, told, shares["set-up"] + shares["steps"] >= WORK_SHARE)
+
+
+def timesheet(run):
+    """The line of a run file that says where the stage's time went."""
+    return next((line for line in run.others if line.get("kind") == "timesheet"), None) if run else None
+
+
+def spent_s(sheet, total_s):
+    """Seconds by what they were spent on; ``rest`` is pytest, forks and decisions."""
+    found = {
+        "set-up": sheet["setups_s"],
+        "steps": sheet["programs_s"] - sheet["setups_s"] - sheet["dry_s"],
+        "yardstick": sheet["yardstick_s"],
+        "dry runs": sheet["dry_s"],
+        "servers": sheet["servers_s"],
+        "fork and device": sheet["fork_s"],
+    }
+    return {**found, "rest": max(total_s - sum(found.values()), 0.0)}

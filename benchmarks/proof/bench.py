@@ -1,0 +1,107 @@
+"""Runs commands for a slice: in the tree's root, in an environment of its own, until its time is over."""
+
+import importlib.metadata
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.proof.place import Place
+from benchmarks.proof.tier import TIERS, Tier
+
+ROOT = Path(__file__).parent.parent.parent
+RESERVE_S = 20.0
+PATIENCE_S = 30.0
+SHOWN = 100_000
+PLUGIN = "perfgate.plugin"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a slice works.
+
+    Attributes:
+        place: what was left by the slices before.
+        end: when this invocation is over, by ``time.monotonic``.
+        paths: folders that children find modules in, before all others.
+    """
+
+    place: Place
+    end: float
+    paths: tuple[Path, ...] = field(default=())
+
+    @property
+    def tier(self) -> Tier:
+        """What to run on."""
+        return TIERS[self.place.mode]
+
+    @property
+    def left_s(self) -> float:
+        """For commands; some is kept for packing."""
+        return max(self.end - RESERVE_S - time.monotonic(), 1.0)
+
+    def environment(self, *more):
+        """For children: no network, no pytest-benchmark, and Perfgate's plugin where nobody installed it."""
+        installed = any(entry.value == PLUGIN for entry in importlib.metadata.entry_points(group="pytest11"))
+        path = [*map(str, (*more, *self.paths)), str(ROOT), os.environ.get("PYTHONPATH", "")]
+        plugin = {} if installed else {"PYTEST_PLUGINS": PLUGIN}
+        return {
+            **os.environ,
+            **plugin,
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
+            "PYTEST_ADDOPTS": "-p no:benchmark -p no:cacheprovider",
+            "HF_HUB_OFFLINE": "1",
+        }
+
+    def run(self, module, *arguments, more=()):
+        """Run a module; one that takes too long is interrupted, and writes what it has.
+
+        Returns:
+            Its exit code, and what it printed on standard output.
+        """
+        command = [sys.executable, "-m", module, *map(str, arguments)]
+        output, errors = self.place.work / "stdout.txt", self.place.work / "stderr.txt"
+        begin = time.monotonic()
+        with output.open("w") as stdout, errors.open("w") as stderr:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment(*more), stdout=stdout, stderr=stderr, process_group=0
+            )
+            try:
+                code = waited(process, self.left_s)
+            finally:
+                end(process)
+        printed = output.read_text(errors="replace")
+        text = f"\n$ {shlex.join(command)}\n{printed[-SHOWN:]}{errors.read_text(errors='replace')[-SHOWN:]}"
+        self.place.log(f"{text}\n[exit code {code} after {time.monotonic() - begin:.1f} s]\n")
+        return code, printed
+
+    def measure(self, name, *arguments, more=()):
+        """Run cases, and keep the run file under a slice's name; returns the exit code of pytest."""
+        output = self.place.work / "output"
+        options = ["--perf-device", self.tier.device, "--perf-tier", self.tier.largest, "--perf-output", output]
+        options += ["--perf-baselines", self.place.baselines, "--perf-budget", f"{self.left_s:.0f}s"]
+        code, _ = self.run("pytest", *arguments, *options, more=more)
+        for run in sorted(output.glob("*.jsonl")):
+            run.replace(self.place.runs / f"{name}.jsonl")
+        return code
+
+
+def waited(process, timeout_s):
+    """The exit code; a process whose time is over is interrupted, then ended, with those it started."""
+    for number, patience_s in ((signal.SIGINT, timeout_s), (signal.SIGKILL, PATIENCE_S)):
+        try:
+            return process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, number)
+    return process.wait()
+
+
+def end(process):
+    """Leave nothing behind, also where the proof itself is ended."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

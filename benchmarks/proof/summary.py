@@ -1,0 +1,103 @@
+"""The proof on one page of markdown: the bar, then the cases."""
+
+from datetime import date
+
+from benchmarks.proof.bar import rows
+from benchmarks.proof.measured import measured
+from benchmarks.proof.slices import SLICES
+from perfgate.records.metrics import metric
+from perfgate.records.runfile import read
+from perfgate.reports.memory import size
+
+WORDS = {True: "held", False: "**not held**", None: "not told"}
+DRY = (
+    "**A dry run on a CPU, with small shapes: it proves nothing of CUDA.** It shows that every line of the proof but "
+    "the calls of CUDA runs. The bar was set for one H100; what is not held here says nothing of a GPU."
+)
+LEGEND = (
+    "Step: median of the launches. Apart: the slowest launch against the fastest. Busy: share of a step in which the "
+    "device works. FLOP/s and bytes/s: of what the machine reaches (float32 product, copy); operators' bytes that "
+    "stay in a cache count too, so bytes/s may exceed 100%."
+)
+
+
+def summary(place, tier):
+    """The page, from what a folder holds so far."""
+    slices = place.state()["slices"]
+    runs = {path.stem: read(path) for path in sorted(place.runs.glob("*.jsonl"))}
+    cases = measured(runs["store"]) if "store" in runs else []
+    lines = rows(slices, runs, cases, len(tier.cases), tier.demoted)
+    parts = [
+        "# The proof on a GPU" + (", run dry" if place.mode == "dry" else ""),
+        *([DRY] if place.mode == "dry" else []),
+        about(slices),
+        table(("", "bar", "found", ""), [(row.what, row.bar, row.found, WORDS[row.held]) for row in lines]),
+        "## Cases",
+        LEGEND,
+        table(CASE_HEAD, [case_row(case, slices.get("peaks", {})) for case in cases]),
+        "## Slices",
+        table(("slice", "took", "ended with"), [slice_row(one, slices.get(one.name)) for one in SLICES]),
+    ]
+    return "\n\n".join(parts) + "\n", lines
+
+
+def about(slices):
+    """Machine, versions and peaks."""
+    found = slices.get("doctor", {})
+    machine, software = found.get("machine") or {}, found.get("software") or {}
+    names = ", ".join(
+        f"{name} {software[name]}" for name in ("python", "torch", "transformers", "accelerate") if name in software
+    )
+    cards = ", ".join(gpu.get("name", "") for gpu in found.get("gpus") or ()) or "no GPU"
+    host = f"{machine.get('cpus')} cores, {machine.get('memory_gib')} GiB" if machine else "unknown host"
+    peaks = slices.get("peaks", {})
+    reached = [f"{name} {rate / 1e12:.3g} TFLOP/s" for name, rate in peaks.get("flops_per_s", {}).items()]
+    reached += [f"copy {peaks['bytes_per_s'] / 1e9:,.0f} GB/s"] if "bytes_per_s" in peaks else []
+    told = [f"{cards}; host with {host}; {names}", *([f"torch reaches {', '.join(reached)}"] if reached else [])]
+    return "; ".join([*told, f"{date.today():%Y-%m-%d}"]) + "."
+
+
+CASE_HEAD = ("case", "step", "apart", "busy", "FLOP/s", "bytes/s", "peak", "predicted", "in force")
+
+
+def case_row(case, peaks):
+    """One case, with its shares of what the machine can do."""
+    rate = peaks.get("flops_per_s", {}).get("float32")
+    step = case.step_s
+    difference = case.predicted_bytes / case.peak_bytes - 1 if case.predicted_bytes and case.peaks else None
+    return (
+        f"`{case.case}`",
+        metric("step_time_s").show(step) if step else "",
+        percent(case.apart),
+        percent(case.busy, 0),
+        percent(case.flops / step / rate if case.flops and step and rate else None, 0),
+        percent(
+            case.moved_bytes / step / peaks["bytes_per_s"]
+            if case.moved_bytes and step and "bytes_per_s" in peaks
+            else None,
+            0,
+        ),
+        size(case.peak_bytes) or "",
+        "" if difference is None else f"{difference:+.1%}",
+        ", ".join(
+            str(case.in_force[name]) for name in ("precision", "attention", "optimizer") if name in case.in_force
+        ),
+    )
+
+
+def percent(value, digits=1):
+    """A share for people; empty where there is none."""
+    return "" if value is None else f"{value:.{digits}%}"
+
+
+def slice_row(one, found):
+    """What a slice does, how long it took, and how it ended."""
+    if found is None:
+        return f"`{one.name}`: {one.what}", "", "not run yet"
+    return f"`{one.name}`: {one.what}", f"{found['took_s']:.0f} s", f"exit code {found['code']}"
+
+
+def table(head, body):
+    """A table of markdown."""
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,74 @@
+"""The proof runs on at most a dozen cases of ``perf_tests``, launch-bound and device-bound, and a dry stand-in."""
+
+from dataclasses import dataclass
+
+TRAINING, INFERENCE = "perf_tests/training", "perf_tests/inference"
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One choice of cases.
+
+    Attributes:
+        device: as ``--perf-device`` takes it.
+        largest: the tier that the cases are within.
+        cases: node ids.
+        calibrated: those that are stepped against themselves.
+        grown: the one that is made hungrier; a GPT-2, whose blocks ``docs/demos/hungry_forward.py`` exchanges.
+        demoted: cases whose peak is known to differ between launches, by name.
+    """
+
+    device: str
+    largest: str
+    cases: tuple[str, ...]
+    calibrated: tuple[str, ...]
+    grown: str
+    demoted: tuple[str, ...] = ()
+
+
+SMALL = (
+    f"{TRAINING}/test_batch_size.py::test_batch_size[gpt2-quick-8]",
+    f"{TRAINING}/test_batch_size.py::test_batch_size[bert-quick-8]",
+    f"{TRAINING}/test_batch_size.py::test_batch_size_accelerate[gpt2-quick-8]",
+    f"{TRAINING}/test_gradient_accumulation.py::test_gradient_accumulation[gpt2-quick-4]",
+    f"{INFERENCE}/test_batch_size.py::test_batch_size[gpt2-quick-8]",
+)
+# On a fast GPU the small shapes wait for the host. Those that keep it busy have few weights for the work that they do:
+# weights are drawn anew for each launch, on one core of the host.
+CUDA = Tier(
+    device="cuda",
+    largest="standard",
+    cases=(
+        *SMALL,
+        f"{TRAINING}/test_batch_size.py::test_batch_size[gpt2-8]",
+        f"{TRAINING}/test_batch_size.py::test_batch_size[vit-base-8]",
+        f"{TRAINING}/test_gradient_accumulation.py::test_gradient_accumulation[vit-base-4]",
+        f"{INFERENCE}/test_prefill_and_decode.py::test_prefill_and_decode[gpt2-512]",
+        f"{INFERENCE}/test_encoders.py::test_encoders[bert-large-uncased-masked-lm]",
+    ),
+    calibrated=(
+        f"{TRAINING}/test_batch_size.py::test_batch_size[gpt2-quick-8]",
+        f"{TRAINING}/test_batch_size.py::test_batch_size[vit-base-8]",
+        f"{INFERENCE}/test_prefill_and_decode.py::test_prefill_and_decode[gpt2-512]",
+    ),
+    grown=f"{TRAINING}/test_batch_size.py::test_batch_size[gpt2-8]",
+)
+DRY = Tier(
+    device="cpu",
+    largest="quick",
+    cases=(
+        *SMALL,
+        f"{TRAINING}/test_batch_size.py::test_batch_size[gpt2-quick-1]",
+        f"{TRAINING}/test_batch_size.py::test_batch_size[vit-quick-8]",
+        f"{TRAINING}/test_gradient_accumulation.py::test_gradient_accumulation[vit-quick-4]",
+        f"{INFERENCE}/test_prefill_and_decode.py::test_prefill_and_decode[gpt2-quick-512]",
+        f"{INFERENCE}/test_encoders.py::test_encoders[bert-quick-masked-lm]",
+    ),
+    calibrated=(
+        f"{TRAINING}/test_batch_size.py::test_batch_size[gpt2-quick-8]",
+        f"{TRAINING}/test_batch_size.py::test_batch_size[vit-quick-8]",
+        f"{INFERENCE}/test_prefill_and_decode.py::test_prefill_and_decode[gpt2-quick-512]",
+    ),
+    grown=f"{TRAINING}/test_batch_size.py::test_batch_size[gpt2-quick-1]",
+)
+TIERS = {"cuda": CUDA, "dry": DRY}
