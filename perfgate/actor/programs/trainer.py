@@ -79,7 +79,8 @@ class TrainerLoop(Program):
         asked, found = asked_and_in_force(
             self.chosen, self.network, trainer.model_wrapped, trainer.optimizer, trainer.accelerator
         )
-        return asked, found | loading_in_force(self.chosen, trainer.callback_handler.train_dataloader)
+        loader = trainer.callback_handler.train_dataloader  # from the first step on
+        return asked, found | (loading_in_force(self.chosen, loader) if loader else {})
 
 
 class Seq2SeqLoop(TrainerLoop):
