@@ -16,17 +16,17 @@ from fixtures.translation import pairs, recurrent_generation
 
 T5 = models()["t5-quick"]
 SIZES = {"batch_size": 8, "prompt_length": 32}
-BEAMS = [1, 4]
+STANDARD = pytest.mark.perf(tier="standard")
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("beams", BEAMS)
+@pytest.mark.parametrize("beams", [1, pytest.param(4, marks=STANDARD)])
 def test_transformer(perf, generation, beams):
     perf(generation(T5, beams=beams, **SIZES))
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("beams", BEAMS)
+@pytest.mark.parametrize("beams", [1, pytest.param(4, marks=STANDARD)])
 def test_recurrent(perf, beams):
     perf(recurrent_generation(beams=beams, **SIZES))
 
@@ -42,11 +42,11 @@ def test_recurrent_on_pairs(perf):
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("new_tokens", [32])
-def test_four_beams_cost_about_four_times_the_decoding(effect, generation, new_tokens):
+def test_four_beams_cost_about_four_times_the_decoding(effect, generation):
+    sizes = {"batch_size": 8, "prompt_length": 16, "new_tokens": 32}
     effect(
-        generation(T5, new_tokens=new_tokens, prompt_length=16, batch_size=8),
-        generation(T5, new_tokens=new_tokens, prompt_length=16, batch_size=8, beams=4),
+        generation(T5, **sizes),
+        generation(T5, beams=4, **sizes),
         flops="> 2.5x and < 4.2x",
         step_time_s={"cpu": "> 1.3x and < 6x", "cuda": "< 5x"},
     )

@@ -16,13 +16,13 @@ import pytest
 
 from fixtures.models import models
 
-LLAMA = models()["llama-quick"]
-# No dropout in it, so that losses can be held against each other.
+LLAMA = models()["llama-quick"]  # without dropout, so that losses can be held against each other
 RAGGED = {"lengths": "log-normal", "batch_size": 4, "gradient_accumulation": 4, "sequence_length": 128}
+STANDARD = pytest.mark.perf(tier="standard")
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("sampling", ["random", "group_by_length", "batch_rebalance"])
+@pytest.mark.parametrize("sampling", ["random", "group_by_length", pytest.param("batch_rebalance", marks=STANDARD)])
 def test_sampling(perf, training, sampling):
     perf(training(LLAMA, sampling=sampling, **RAGGED))
 
@@ -32,18 +32,14 @@ def test_packing(perf, training):
     perf(training(LLAMA, packing=True, **RAGGED))
 
 
-@pytest.mark.parametrize(
-    "multiple",
-    [pytest.param(8, marks=pytest.mark.perf(tier="quick")), pytest.param(64, marks=pytest.mark.perf(tier="standard"))],
-)
+@pytest.mark.perf(tier="standard")
+@pytest.mark.parametrize("multiple", [8, 64])
 def test_pad_to_multiple_of(perf, training, multiple):
     perf(training(LLAMA, pad_to_multiple_of=multiple, **RAGGED))
 
 
-@pytest.mark.parametrize(
-    "workers",
-    [pytest.param(1, marks=pytest.mark.perf(tier="standard")), pytest.param(2, marks=pytest.mark.perf(tier="quick"))],
-)
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=STANDARD), pytest.param(1, marks=STANDARD), 2])
 def test_workers(perf, training, workers):
     perf(training(LLAMA, workers=workers))
 

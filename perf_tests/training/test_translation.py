@@ -18,7 +18,7 @@ from fixtures.translation import pairs, recurrent_training
 
 T5 = models()["t5-quick"]
 TRAINER = "seq2seq-trainer"
-LENGTHS = [16, 64, pytest.param(256, marks=pytest.mark.perf(tier="standard"))]
+LENGTHS = [32, *(pytest.param(length, marks=pytest.mark.perf(tier="standard")) for length in (8, 128))]
 BATCH = 4
 
 
@@ -47,8 +47,8 @@ def test_recurrent_on_pairs(perf):
 @pytest.mark.perf(tier="quick")
 def test_recurrent_network_goes_word_by_word(effect):
     effect(
-        recurrent_training(batch_size=BATCH, sequence_length=16),
-        recurrent_training(batch_size=BATCH, sequence_length=64),
+        recurrent_training(batch_size=BATCH, sequence_length=8),
+        recurrent_training(batch_size=BATCH, sequence_length=32),
         operator_calls="> 3x and < 4.5x",
     )
 
@@ -56,8 +56,8 @@ def test_recurrent_network_goes_word_by_word(effect):
 @pytest.mark.perf(tier="quick")
 def test_transformer_goes_through_all_words_at_once(effect, training):
     effect(
-        training(T5, loop=TRAINER, batch_size=BATCH, sequence_length=16),
-        training(T5, loop=TRAINER, batch_size=BATCH, sequence_length=64),
+        training(T5, loop=TRAINER, batch_size=BATCH, sequence_length=8),
+        training(T5, loop=TRAINER, batch_size=BATCH, sequence_length=32),
         operator_calls="< 1.01x",
         flops="> 3x",
     )
@@ -66,8 +66,8 @@ def test_transformer_goes_through_all_words_at_once(effect, training):
 @pytest.mark.perf(tier="quick")
 def test_transformer_trains_faster_on_long_samples(effect, training):
     effect(
-        recurrent_training(batch_size=BATCH, sequence_length=128),
-        training(T5, loop=TRAINER, batch_size=BATCH, sequence_length=128),
+        recurrent_training(batch_size=BATCH, sequence_length=96),
+        training(T5, loop=TRAINER, batch_size=BATCH, sequence_length=96),
         operator_calls="< 0.2x",
         step_time_s={"cpu": "< 0.8x", "cuda": "< 0.5x"},
     )

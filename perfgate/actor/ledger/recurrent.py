@@ -11,12 +11,10 @@ import torch
 from perfgate.actor.ledger.known import exact_modes
 from perfgate.actor.ledger.stand import Stand
 from perfgate.actor.ledger.training import DryTraining
-from perfgate.actor.programs.inputs import training_layout
 from perfgate.actor.programs.loading import step_batches
 from perfgate.actor.programs.recurrent import (
     EQUAL,
     LEARNING_RATE,
-    TASK,
     Translator,
     recurrent_prompts,
     recurrent_source,
@@ -44,10 +42,8 @@ class DryRecurrentTraining(DryTraining):
         self.optimizer = torch.optim.Adam(self.network.parameters(), **options)
         with exact_modes():
             source = recurrent_source(vocabulary, batch_size, sequence_length, seed, data)
-            if source.collator:
-                real = step_batches(EQUAL, source, batch_size, 1)[0]
-            else:
-                real = source.rows[:batch_size]
+            rows = source.rows
+            real = step_batches(EQUAL, source, batch_size, 1)[0] if source.collator else rows[:batch_size]
         self.batch = {name: stand.adopt(real[name]) for name in ("input_ids", "labels")}
         self._mark_gradients()
         self.make_state()

@@ -39,7 +39,9 @@ class TrainerLoop(Program):
         self.chosen = chosen = TrainingSettings(**settings)
         self.network = network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
         self.samples = batch_size * gradient_accumulation
-        source = training_source(chosen, network.config, model, task, self.samples, sequence_length, seed, data)
+        self.source = source = training_source(
+            chosen, network.config, model, task, self.samples, sequence_length, seed, data
+        )
         self.tokens = source.tokens
         trainer_class, arguments_class = self.classes()
         arguments = training_arguments(
@@ -54,7 +56,6 @@ class TrainerLoop(Program):
         self.trainer = trainer_class(
             self.phases, model=network, args=arguments, train_dataset=source.rows, data_collator=source.collator
         )
-        self.collated = source.collator is not None
 
     def classes(self) -> tuple[Any, Any]:
         """Of the Trainer and of its arguments."""
@@ -62,7 +63,9 @@ class TrainerLoop(Program):
 
     def drive(self, pace: Pace) -> None:
         """Hand the loop to the Trainer."""
-        self.trainer.add_callback(PaceCallback(pace, self.phases, self.trainer, self.tokens if self.collated else 0))
+        self.trainer.add_callback(
+            PaceCallback(pace, self.phases, self.trainer, self.tokens if self.source.collator else 0)
+        )
         self.trainer.train()
 
     def parts(self) -> dict[str, Any]:
@@ -91,7 +94,7 @@ class Seq2SeqLoop(TrainerLoop):
         return Seq2SeqLossKeeper, Seq2SeqTrainingArguments
 
 
-class LossKeeping:
+class LossKeeper(Trainer):
     """Keeps the losses of a step's micro-batches, to be looked at when the step is over, and tells its phases.
 
     Attributes:
@@ -132,12 +135,8 @@ class LossKeeping:
         return loss
 
 
-class LossKeeper(LossKeeping, Trainer):
-    """``Trainer`` that does."""
-
-
-class Seq2SeqLossKeeper(LossKeeping, Seq2SeqTrainer):
-    """``Seq2SeqTrainer`` that does."""
+class Seq2SeqLossKeeper(LossKeeper, Seq2SeqTrainer):
+    """``Seq2SeqTrainer`` that does the same."""
 
 
 class PaceCallback(TrainerCallback):
