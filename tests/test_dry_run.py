@@ -167,7 +167,6 @@ COLLATED = {
     "packed": training(with_layers(LLAMA, 1), packing=True, **RAGGED),
     "grouped": training(with_layers(LLAMA, 1), sampling="group_by_length", gradient_accumulation=2, **RAGGED),
     "recurrent": recurrent_training(batch_size=2, sequence_length=4),
-    "recurrent-beams": recurrent_generation(batch_size=2, prompt_length=4, new_tokens=3, beams=2),
 }
 
 
@@ -257,6 +256,11 @@ def test_generation_does_in_each_module_what_the_dry_run_says(workload):
 @cases(COLLATED)
 def test_what_a_collator_makes_is_worked_on_as_the_dry_run_says(workload):
     assert_same_work_by_module(workload)
+
+
+def test_recurrent_generation_calls_the_operators_of_the_dry_run():
+    workload = recurrent_generation(batch_size=2, prompt_length=4, new_tokens=3, beams=2)
+    assert differences(Counter(stepped(workload).operators), Counter(dried(workload)["operators"])) == {}
 
 
 @pytest.fixture(scope="module")
