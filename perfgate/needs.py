@@ -39,6 +39,7 @@ class Need:
 NEEDS: tuple[Need, ...] = (
     Need("lora_rank", package="peft", extra="peft"),
     Need("precision", ("fp16-amp",), gpu=True),
+    Need("pin_memory", gpu=True),
 )
 
 

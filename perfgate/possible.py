@@ -1,11 +1,13 @@
 """Settings that exclude each other, or the device: refused before anything is started, with the sentence why."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from perfgate.errors import UserError
 from perfgate.workload import Json
 
 Settings = Mapping[str, Json]
+LOADING = ("lengths", "sampling", "packing", "pad_to_multiple_of", "workers", "prefetch", "pin_memory")
+RAGGED_TASKS = ("causal-lm", "masked-lm", "seq2seq-lm")
 
 
 def flash_in_full_precision(settings: Settings) -> str:
@@ -22,7 +24,45 @@ def gradients_in_place(settings: Settings) -> str:
     return ""
 
 
-RULES: tuple[Callable[[Settings], str], ...] = (flash_in_full_precision, gradients_in_place)
+def prefetch_without_workers(settings: Settings) -> str:
+    """Workers alone fetch ahead (https://docs.pytorch.org/docs/stable/data.html)."""
+    if settings.get("prefetch") and not settings.get("workers"):
+        return f"prefetch={settings['prefetch']} is how many batches each worker fetches ahead; add workers=1"
+    return ""
+
+
+def loading_in_the_plain_loop(settings: Settings) -> str:
+    """The plain loop has a loader of its own."""
+    named = chosen(settings, LOADING)
+    if settings.get("loop") == "accelerate" and named:
+        return f"{named} is for the Trainer's loader; leave out loop='accelerate'"
+    return ""
+
+
+def ragged_without_text(settings: Settings) -> str:
+    """Images and classes have no lengths, and flattened batches no place for a second text."""
+    task = settings.get("task")
+    if settings.get("packing") and task not in (None, "causal-lm"):
+        return f"packing=True is for causal-lm, not for {task}"
+    named = chosen(settings, ("lengths", "pad_to_multiple_of"))
+    if named and task not in (None, *RAGGED_TASKS):
+        return f"{named} is for {', '.join(RAGGED_TASKS)}, not for {task}"
+    return ""
+
+
+def chosen(settings: Settings, names: Iterable[str]) -> str:
+    """The first of some settings that is not at its default, as one writes it; empty where all are."""
+    found = [name for name in names if settings.get(name) not in (None, False, 0, "equal", "random")]
+    return f"{found[0]}={settings[found[0]]!r}" if found else ""
+
+
+RULES: tuple[Callable[[Settings], str], ...] = (
+    flash_in_full_precision,
+    gradients_in_place,
+    prefetch_without_workers,
+    loading_in_the_plain_loop,
+    ragged_without_text,
+)
 
 
 def check_possible(settings: Settings) -> None:

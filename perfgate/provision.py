@@ -43,8 +43,12 @@ def provide(workload: Workload, tell: Callable[[str], None], device: str) -> Non
         hub.fetch_model(model, device != "none", tell)
     if "gguf" in model:
         convert(model, tell)
+    for name in ("data", "prompts"):
+        data = workload.params.get(name)
+        if isinstance(data, Mapping) and "package" in data:
+            require(data["package"], f"{name} needs the package", f"--no-deps {data['package']}")
     data = workload.params.get("data")
-    if isinstance(data, Mapping):
+    if isinstance(data, Mapping) and "hub" in data:
         hub.fetch_file(data["hub"], data["revision"], data["file"], tell)
 
 

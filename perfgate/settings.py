@@ -10,6 +10,8 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 TRAINING_PRECISIONS = ("fp32", "bf16", "bf16-amp", "fp16-amp")
 OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "adagrad", "rmsprop", "sgd")
 ATTENTIONS = ("default", "eager", "sdpa")
+LENGTHS = ("equal", "log-normal")
+SAMPLING = ("random", "sequential", "group_by_length", "batch_rebalance")
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
 CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
 
@@ -61,10 +63,16 @@ TRAINING = Known(
         "optimizer": OPTIMIZERS,
         "activation_checkpointing": (False, True),
         "lora_rank": (0, 4, 8, 16, 32, 64, 128),
+        "lengths": LENGTHS,
+        "sampling": SAMPLING,
+        "packing": (False, True),
+        "pin_memory": (False, True),
         **CHOICES,
     },
+    counts=("workers", "prefetch", "pad_to_multiple_of"),
 )
 GENERATING = Known(
-    numbers={"batch_size": 1, "prompt_length": 128, "new_tokens": 16}, choices={"precision": PRECISIONS, **CHOICES}
+    numbers={"batch_size": 1, "prompt_length": 128, "new_tokens": 16},
+    choices={"precision": PRECISIONS, "beams": (1, 2, 4, 8), **CHOICES},
 )
 PASSING = Known(numbers={"batch_size": 8, "sequence_length": 128}, choices={"precision": PRECISIONS, **CHOICES})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from perfgate import text
+from perfgate import pairs, text
 from perfgate.errors import UserError
 from perfgate.model import Model, resolve
 from perfgate.possible import check_possible
@@ -17,6 +17,7 @@ from perfgate.workload import Json, Workload
 PROGRAMS = "perfgate.actor.programs"
 LOOPS = {
     "trainer": f"{PROGRAMS}.trainer:TrainerLoop",
+    "seq2seq-trainer": f"{PROGRAMS}.trainer:Seq2SeqLoop",
     "accelerate": f"{PROGRAMS}.accelerated:AcceleratedLoop",
 }
 GENERATION = f"{PROGRAMS}.generation:Generation"
@@ -41,14 +42,19 @@ def training(
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
         task: defaults to the model's first that can be trained.
-        loop: ``trainer`` for ``transformers.Trainer``, ``accelerate`` for a plain loop over ``Accelerator``.
+        loop: ``trainer`` for ``transformers.Trainer``, ``seq2seq-trainer`` for ``Seq2SeqTrainer``, ``accelerate`` for a
+            plain loop over ``Accelerator``.
         seed: of the weights and of the data.
         data: real text for a causal language model's own tokenizer, in place of random tokens: texts, conversations, or
-            a file of a data set on the hub (``perfgate.text``).
+            a file of a data set on the hub (``perfgate.text``). For ``seq2seq-lm`` pairs of sentences in an installed
+            package (``perfgate.pairs``).
         settings: ``batch_size`` (of a micro-batch), ``gradient_accumulation`` (micro-batches a step) and
             ``sequence_length`` in tokens; ``precision`` (``bf16`` holds the weights in it, ``bf16-amp`` and
             ``fp16-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it),
             ``activation_checkpointing``, ``lora_rank`` (0 trains all weights), ``attention`` and ``compile``.
+            Of the Trainer's loader: ``lengths`` (``log-normal``: ragged samples, the same in each step; the sequence
+            length is that of the longest), ``sampling`` (``train_sampling_strategy``), ``packing``,
+            ``pad_to_multiple_of``, ``workers``, ``prefetch`` (batches a worker) and ``pin_memory``.
 
     Raises:
         UserError: an unknown task, loop or setting, a value out of range, or settings that exclude each other.
@@ -56,9 +62,9 @@ def training(
     if loop not in LOOPS:
         raise UserError(f"training: unknown loop {loop!r}; choose {' or '.join(LOOPS)}")
     found = resolve(model)
-    extra = {} if data is None else {"data": text.read_data(data, found)}
-    if extra and found.class_for(task, TRAINING_TASKS)[0] != "causal-lm":
-        raise UserError(f"training: data is text for causal-lm; leave it out for other tasks of {found.name!r}")
+    chosen, _ = found.class_for(task, TRAINING_TASKS)
+    check_possible({"loop": loop, "task": chosen, **settings})
+    extra = {} if data is None else {"data": read_data(data, found, chosen, loop)}
     workload = _workload(LOOPS[loop], found, TRAINING_TASKS, task, TRAINING, settings, seed, extra)
     return workload if loop == "trainer" else replace(workload, setting={"loop": loop, **workload.setting})
 
@@ -68,26 +74,27 @@ def generation(
     *,
     task: str | None = None,
     seed: int = 0,
-    prompts: text.Texts | None = None,
+    prompts: text.Texts | pairs.Pairs | None = None,
     **settings: Json,
 ) -> Workload:
-    """Greedy generation of a fixed number of tokens; a step is one call of ``generate``.
+    """Generation of a fixed number of tokens; a step is one call of ``generate``.
 
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
         task: ``causal-lm`` or ``seq2seq-lm``; defaults to the model's first of these.
         seed: of the weights and of the prompts.
         prompts: real texts or conversations (``perfgate.text``) for the model's own tokenizer, repeated to fill the
-            batch; random tokens where ``None``.
+            batch; for ``seq2seq-lm`` pairs of sentences (``perfgate.pairs``), of which the first halves are read;
+            random tokens where ``None``.
         settings: ``batch_size``, ``prompt_length`` (with prompts: the longest that is kept) and ``new_tokens``; prompts
-            of a batch are ragged, padded on the left. ``precision`` of weights and arithmetic, ``attention`` and
-            ``compile``.
+            of a batch are ragged, padded on the left. ``beams`` (1 is greedy), ``precision`` of weights and
+            arithmetic, ``attention`` and ``compile``.
 
     Raises:
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
     """
     found = resolve(model)
-    extra = {} if prompts is None else {"prompts": text.read_texts(prompts, found)}
+    extra = {} if prompts is None else {"prompts": read_prompts(prompts, found)}
     return _workload(GENERATION, found, GENERATION_TASKS, task, GENERATING, settings, seed, extra)
 
 
@@ -114,6 +121,24 @@ def forward(
     """
     extra = {"sentences": sentences} if sentences else {}
     return _workload(FORWARD, resolve(model), FORWARD_TASKS, task, PASSING, settings, seed, extra)
+
+
+def read_data(data: text.Data, model: Model, task: str, loop: str) -> Json:
+    """Check what a model is trained on, which is text, or pairs of sentences.
+
+    Raises:
+        UserError: the task or the loop takes no such data.
+    """
+    if task == "seq2seq-lm" and loop != "accelerate":
+        return pairs.read_pairs(data)
+    if task != "causal-lm":
+        raise UserError(f"training: data is text for causal-lm; leave it out for other tasks of {model.name!r}")
+    return text.read_data(data, model)
+
+
+def read_prompts(prompts: text.Texts | pairs.Pairs, model: Model) -> Json:
+    """Check what a model is to go on with, or to translate."""
+    return pairs.read_pairs(prompts) if isinstance(prompts, Mapping) else text.read_texts(prompts, model)
 
 
 def _workload(

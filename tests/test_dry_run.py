@@ -19,6 +19,7 @@ from torch.nn import functional
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
 
 from fixtures.models import models, sentences
+from fixtures.translation import recurrent_generation, recurrent_training
 from perfgate.actor.devices import open_device
 from perfgate.actor.ledger.cuda import MIB, CudaRules
 from perfgate.actor.ledger.dry_run import NoDryRun, dry_run
@@ -158,7 +159,14 @@ GENERATED = {
     "llama-eager": generation(MODELS["llama-quick"], attention="eager", **SHORT),
     "llama-bf16-alone": generation(MODELS["llama-quick"], precision="bf16", **SHORT | {"batch_size": 1}),
     "t5-ragged": generation(MODELS["t5-quick"], **SHORT),
+    "t5-beams": generation(MODELS["t5-quick"], beams=2, **SHORT),
     "whisper": generation(with_layers(MODELS["whisper-quick"], 1), **SHORT),
+}
+RAGGED = {"lengths": "log-normal", "sequence_length": 32, "batch_size": 3}
+COLLATED = {
+    "packed": training(with_layers(LLAMA, 1), packing=True, **RAGGED),
+    "grouped": training(with_layers(LLAMA, 1), sampling="group_by_length", gradient_accumulation=2, **RAGGED),
+    "recurrent": recurrent_training(batch_size=2, sequence_length=4),
 }
 
 
@@ -243,6 +251,16 @@ def test_a_forward_pass_calls_the_operators_of_the_dry_run(workload):
 def test_generation_does_in_each_module_what_the_dry_run_says(workload):
     """Around the model ``generate`` looks after stopping and sampling, which the dry run does not."""
     assert_same_work_by_module(workload)
+
+
+@cases(COLLATED)
+def test_what_a_collator_makes_is_worked_on_as_the_dry_run_says(workload):
+    assert_same_work_by_module(workload)
+
+
+def test_recurrent_generation_calls_the_operators_of_the_dry_run():
+    workload = recurrent_generation(batch_size=2, prompt_length=4, new_tokens=3, beams=2)
+    assert differences(Counter(stepped(workload).operators), Counter(dried(workload)["operators"])) == {}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import gc
 import importlib
+import multiprocessing
 import os
 import random
 import signal
@@ -35,6 +36,9 @@ def main(server: int, token_fd: int, reply_fd: int, output: str) -> NoReturn:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        # Workers of a data loader would outlive it by seconds.
+        for child in multiprocessing.active_children():
+            child.kill()
         os._exit(code)
 
 

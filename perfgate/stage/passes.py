@@ -53,6 +53,7 @@ def dry_launch(stage: "Stage", case: str, workload: Workload, server: Server, si
         "predicted_peak_bytes": host["peak_memory_bytes"],
         "predicted_cuda_peak_bytes": device["peak_memory_bytes"],
         "kept_bytes": host["kept_bytes"],
+        **({"padded_tokens": host["padded_tokens"]} if "padded_tokens" in host else {}),
         **{f"{part}_bytes": size for part, size in host["highest_by_part_bytes"].items()},
     }
     if moved := host["read_bytes"] + host["written_bytes"]:

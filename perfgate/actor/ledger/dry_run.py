@@ -74,6 +74,7 @@ def dry_run(
         gc.collect()
         kept, parts = by_part(tracker.storages.kept(tracker.since))
         after = {"kept_bytes": sum(parts.values()), "kept": dict(sorted(kept.items()))}
+        after |= {"padded_tokens": dry.padded_tokens} if hasattr(dry, "padded_tokens") else {}
         return {**counts, **ledger(tracker, rules, target), **after}
 
 

@@ -9,6 +9,7 @@ from perfgate.actor.ledger.stand import Stand, refuse_compiled
 from perfgate.actor.programs.forward import embed
 from perfgate.actor.programs.inputs import image_shape, sentence_batch, sound_shape
 from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
+from perfgate.actor.programs.pairs import pair_prompts
 from perfgate.actor.programs.text import prompt_batch
 
 
@@ -65,13 +66,14 @@ class DryGeneration:
         batch_size: int,
         prompt_length: int,
         new_tokens: int,
-        prompts: list[Any] | None = None,
+        prompts: Any = None,
         **settings: Any,
     ) -> None:
         del task
         chosen = InferenceSettings(**settings)
         refuse_compiled(chosen.compile)
         self.stand = stand
+        self.beams = chosen.beams
         self.new_tokens = new_tokens
         self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
         stand.tracker.watch(self.network)
@@ -81,14 +83,17 @@ class DryGeneration:
             self.inputs = {"input_features": sound}
         elif prompts:
             with exact_modes():
-                batch = prompt_batch(build_tokenizer(model), prompts, batch_size, prompt_length)
+                if isinstance(prompts, dict):
+                    batch = pair_prompts(prompts, config.vocab_size, batch_size, prompt_length)
+                else:
+                    batch = prompt_batch(build_tokenizer(model), prompts, batch_size, prompt_length)
             self.inputs = {name: stand.adopt(values) for name, values in batch.items()}
         else:
             self.inputs = stand.prompts(config.vocab_size, batch_size, prompt_length, seed)
         self.start = getattr(config, "decoder_start_token_id", None)
 
     def step(self) -> None:
-        """Generate greedily; the chosen tokens are not looked at, so any will do."""
+        """Generate; the chosen tokens are not looked at, so any will do."""
         with torch.no_grad():
             if self.network.config.is_encoder_decoder:
                 self.translate()
@@ -97,7 +102,7 @@ class DryGeneration:
 
     def continue_prompt(self) -> None:
         """Prefill with the prompt, then feed back one token at a time."""
-        ids, mask = self.inputs["input_ids"], self.inputs["attention_mask"]
+        ids, mask = (self.each_beam(self.inputs[name]) for name in ("input_ids", "attention_mask"))
         positions = mask.long().cumsum(-1) - 1
         positions = positions.masked_fill(mask == 0, 0)
         # As generate() does, which calls a mask of ones no mask.
@@ -106,7 +111,7 @@ class DryGeneration:
             input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1
         )
         for _ in range(self.new_tokens - 1):
-            ids, token = self.append(ids, output.logits)
+            ids, token = self.append(ids, output.logits, output.past_key_values)
             if mask is not None:
                 mask = torch.cat([mask, mask.new_ones((mask.shape[0], 1))], dim=-1)
             positions = positions[:, -1:] + 1
@@ -118,24 +123,49 @@ class DryGeneration:
                 use_cache=True,
                 logits_to_keep=1,
             )
-        self.append(ids, output.logits)
+        self.append(ids, output.logits, output.past_key_values)
 
     def translate(self) -> None:
         """Encode once, then decode one token at a time."""
         encoded = self.network.get_encoder()(**self.inputs)
         source = next(iter(self.inputs.values()))
-        ids = self.stand.adopt(torch.full((source.shape[0], 1), self.start))
+        ids = self.each_beam(self.stand.adopt(torch.full((source.shape[0], 1), self.start)))
+        encoded.last_hidden_state = self.each_beam(encoded.last_hidden_state)
         token, past = ids, None
-        mask = {"attention_mask": self.inputs["attention_mask"]} if "attention_mask" in self.inputs else {}
+        mask = (
+            {"attention_mask": self.each_beam(self.inputs["attention_mask"])} if "attention_mask" in self.inputs else {}
+        )
         for _ in range(self.new_tokens):
             output = self.network(
                 encoder_outputs=encoded, decoder_input_ids=token, past_key_values=past, use_cache=True, **mask
             )
             past = output.past_key_values
-            ids, token = self.append(ids, output.logits)
+            ids, token = self.append(ids, output.logits, past)
 
-    def append(self, ids: Any, logits: Any) -> tuple[Any, Any]:
+    def each_beam(self, rows: Any) -> Any:
+        """Rows as often as there are beams."""
+        return rows.repeat_interleave(self.beams, dim=0) if self.beams > 1 else rows
+
+    def append(self, ids: Any, logits: Any, past: Any) -> tuple[Any, Any]:
         """Choose the likeliest token and put it behind the others."""
         scores = logits[:, -1, :].to(copy=True, dtype=torch.float32)
+        if self.beams > 1:
+            return self.go_on(ids, torch.log_softmax(scores, dim=-1), past)
         chosen = torch.argmax(scores, dim=-1)[:, None]
         return torch.cat([ids, chosen], dim=-1), chosen
+
+    def go_on(self, ids: Any, scores: Any, past: Any) -> tuple[Any, Any]:
+        """Choose the likeliest beams and their tokens, and put the cache in their order.
+
+        What ``generate`` does to keep finished beams apart is left out: it works on a few numbers a beam.
+        """
+        vocabulary = scores.shape[-1]
+        samples = ids.shape[0] // self.beams
+        # One ends, in the worst case, wherever another goes on.
+        _, best = scores.view(samples, -1).topk(2 * self.beams)
+        best = best[:, : self.beams]
+        first = torch.arange(samples)[:, None] * self.beams
+        rows = (first + best // vocabulary).flatten()
+        past.reorder_cache(rows)
+        chosen = (best % vocabulary).view(-1, 1)
+        return torch.cat([ids[rows], chosen], dim=-1), chosen

@@ -13,9 +13,11 @@ from accelerate.utils.operations import convert_outputs_to_fp32
 from transformers import Trainer
 from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
 
+from perfgate.actor.ledger.known import exact_modes
 from perfgate.actor.ledger.stand import Stand, refuse_compiled
 from perfgate.actor.programs.accelerated import plain_optimizer
 from perfgate.actor.programs.inputs import training_layout
+from perfgate.actor.programs.loading import is_collated, step_batches, training_source
 from perfgate.actor.programs.models import build_model
 from perfgate.actor.programs.settings import TrainingSettings, enable_checkpointing, training_arguments
 
@@ -38,7 +40,6 @@ class DryTraining:
         data: Any = None,
         **settings: Any,
     ) -> None:
-        del data  # rows of text have the layout of random ones
         self.stand = stand
         self.chosen = chosen = TrainingSettings(**settings)
         refuse_compiled(chosen.compile)
@@ -53,12 +54,21 @@ class DryTraining:
             autocast = stand.rules.autocast(AMP_DTYPES[chosen.precision])
             network.forward = convert_outputs_to_fp32(autocast(network.forward))
         self.optimizer = self.make_optimizer()
-        layout = training_layout(self.core.config, task, sequence_length)
-        self.held = [
-            {name: stand.input(batch_size, *column) for name, column in layout.items()}
-            for _ in range(self.fetched(gradient_accumulation) + PREFETCHED)
-        ]
-        self.batches = [self.held[number % len(self.held)] for number in range(gradient_accumulation)]
+        if is_collated(chosen, data):
+            with exact_modes():
+                samples = batch_size * gradient_accumulation
+                source = training_source(chosen, self.core.config, model, task, samples, sequence_length, seed, data)
+                real = step_batches(chosen, source, batch_size, gradient_accumulation)
+            # The step reads the whole data set, so there is no next batch to hold.
+            self.batches = [{name: stand.adopt(column) for name, column in batch.items()} for batch in real]
+            self.padded_tokens = sum(batch["input_ids"].numel() for batch in real) - source.tokens
+        else:  # rows of text have the layout of random ones
+            layout = training_layout(self.core.config, task, sequence_length)
+            self.held = [
+                {name: stand.input(batch_size, *column) for name, column in layout.items()}
+                for _ in range(self.fetched(gradient_accumulation) + PREFETCHED)
+            ]
+            self.batches = [self.held[number % len(self.held)] for number in range(gradient_accumulation)]
         self.accumulation = gradient_accumulation
         self.loss = torch.zeros(())
         self.scale = torch.ones(()) if chosen.precision == "fp16-amp" else None

@@ -1,4 +1,4 @@
-"""Greedy generation of a fixed number of tokens, with the first token's time and the others' apart."""
+"""Generation of a fixed number of tokens, with the first token's time and the others' apart."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from perfgate.actor.programs.base import Program
 from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import generation_inputs
 from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
+from perfgate.actor.programs.pairs import pair_prompts
 from perfgate.actor.programs.text import prompt_batch
 
 
@@ -28,7 +29,7 @@ class Generation(Program):
         batch_size: int,
         prompt_length: int,
         new_tokens: int,
-        prompts: list[Any] | None = None,
+        prompts: Any = None,
         **settings: Any,
     ) -> None:
         del task
@@ -36,7 +37,9 @@ class Generation(Program):
         self.tokens = batch_size * new_tokens
         self.chosen = chosen = InferenceSettings(**settings)
         self.network = build_model(model, seed, chosen.precision, chosen.attention).eval().to(device.torch_device)
-        if prompts:
+        if isinstance(prompts, dict):
+            inputs = pair_prompts(prompts, self.network.config.vocab_size, batch_size, prompt_length)
+        elif prompts:
             inputs = prompt_batch(build_tokenizer(model), prompts, batch_size, prompt_length)
         else:
             inputs = generation_inputs(self.network.config, batch_size, prompt_length, seed)
@@ -54,7 +57,7 @@ class Generation(Program):
             "min_new_tokens": new_tokens,
             "max_new_tokens": new_tokens,
             "do_sample": False,
-            "num_beams": 1,
+            "num_beams": chosen.beams,
             "use_cache": True,
             "pad_token_id": 0,
             "eos_token_id": None,
@@ -71,7 +74,8 @@ class Generation(Program):
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the model."""
-        return asked_and_in_force(self.chosen, self.network, self.network)
+        asked, found = asked_and_in_force(self.chosen, self.network, self.network)
+        return asked, found | {"beams": self.arrivals.rows // self.samples}
 
     def drive(self, pace: Pace) -> None:
         """Generate once a token of the stage, and report when the model's tokens arrived."""
@@ -90,6 +94,7 @@ class Arrivals(StoppingCriteria):
     def __init__(self, device: Device) -> None:
         self._device = device
         self.logits: Any = None
+        self.rows = 0
         self.restart()
 
     def restart(self, keeps_first: bool = False) -> None:
@@ -134,6 +139,7 @@ class LastLogits(LogitsProcessor):
         """Pass the logits on as they are."""
         del input_ids
         self._arrivals.logits = scores
+        self._arrivals.rows = scores.shape[0]
         if self._arrivals.keeps_first and self._arrivals.first is None:
             self._arrivals.first = scores
         return scores

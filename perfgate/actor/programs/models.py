@@ -25,6 +25,7 @@ class InferenceSettings:
     precision: str = "fp32"
     attention: str = "default"
     compile: str = "off"
+    beams: int = 1
 
 
 def build_model(

@@ -7,9 +7,11 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from perfgate.actor.programs.loading import LoadingSettings, loader_arguments
+
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(LoadingSettings):
     """What ``perfgate.tasks.training`` takes besides sizes; a workload leaves out what is at its default."""
 
     precision: str = "fp32"
@@ -25,12 +27,12 @@ class TrainingSettings:
         return "fp32" if self.precision.endswith("-amp") else self.precision
 
 
-def training_arguments(chosen: TrainingSettings, **more: Any) -> TrainingArguments:
+def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, **more: Any) -> TrainingArguments:
     """The Trainer's arguments. Everything that costs hidden time is pinned, whatever a version's default."""
     names = {field.name for field in dataclasses.fields(TrainingArguments)}
     # Renamed in transformers 5.20; the old name warns where the new one exists.
     checkpointing = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
-    return TrainingArguments(
+    arguments: TrainingArguments = kind(
         output_dir=tempfile.gettempdir(),
         optim=chosen.optimizer,
         bf16=chosen.precision == "bf16-amp",
@@ -45,11 +47,11 @@ def training_arguments(chosen: TrainingSettings, **more: Any) -> TrainingArgumen
         report_to=[],
         disable_tqdm=True,
         skip_memory_metrics=True,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=False,
+        **loader_arguments(chosen),
         **{checkpointing: chosen.activation_checkpointing},
         **more,
     )
+    return arguments
 
 
 def enable_checkpointing(model: Any, **options: Any) -> None:

@@ -4,17 +4,16 @@ from collections import deque
 from contextlib import AbstractContextManager
 from typing import Any
 
-from transformers import Trainer, TrainerCallback
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainerCallback, TrainingArguments
 
 from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.phases import UNTIMED, Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
 from perfgate.actor.programs.effective import asked_and_in_force, state_of
-from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
-from perfgate.actor.programs.models import build_model, build_tokenizer
+from perfgate.actor.programs.loading import loading_in_force, training_source
+from perfgate.actor.programs.models import build_model
 from perfgate.actor.programs.settings import TrainingSettings, training_arguments
-from perfgate.actor.programs.text import text_rows
 
 ENDLESS = 1_000_000
 
@@ -40,24 +39,33 @@ class TrainerLoop(Program):
         self.chosen = chosen = TrainingSettings(**settings)
         self.network = network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
         self.samples = batch_size * gradient_accumulation
-        self.tokens = self.samples * sequence_length
-        if data:
-            rows = text_rows(build_tokenizer(model), data, self.samples * DATASET_STEPS, sequence_length)
-        else:
-            rows = training_rows(network.config, task, self.samples * DATASET_STEPS, sequence_length, seed)
+        self.source = source = training_source(
+            chosen, network.config, model, task, self.samples, sequence_length, seed, data
+        )
+        self.tokens = source.tokens
+        trainer_class, arguments_class = self.classes()
         arguments = training_arguments(
             chosen,
+            arguments_class,
             per_device_train_batch_size=batch_size,
             gradient_accumulation_steps=gradient_accumulation,
             max_steps=ENDLESS,
             seed=seed,
             use_cpu=device.torch_device == "cpu",
         )
-        self.trainer = LossKeeper(self.phases, model=network, args=arguments, train_dataset=rows)
+        self.trainer = trainer_class(
+            self.phases, model=network, args=arguments, train_dataset=source.rows, data_collator=source.collator
+        )
+
+    def classes(self) -> tuple[Any, Any]:
+        """Of the Trainer and of its arguments."""
+        return LossKeeper, TrainingArguments
 
     def drive(self, pace: Pace) -> None:
         """Hand the loop to the Trainer."""
-        self.trainer.add_callback(PaceCallback(pace, self.phases, self.trainer))
+        self.trainer.add_callback(
+            PaceCallback(pace, self.phases, self.trainer, self.tokens if self.source.collator else 0)
+        )
         self.trainer.train()
 
     def parts(self) -> dict[str, Any]:
@@ -71,17 +79,34 @@ class TrainerLoop(Program):
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the Trainer and its model."""
         trainer = self.trainer
-        return asked_and_in_force(
+        asked, found = asked_and_in_force(
             self.chosen, self.network, trainer.model_wrapped, trainer.optimizer, trainer.accelerator
         )
+        loader = trainer.callback_handler.train_dataloader  # from the first step on
+        return asked, found | (loading_in_force(self.chosen, loader) if loader else {})
+
+
+class Seq2SeqLoop(TrainerLoop):
+    """The same through ``Seq2SeqTrainer``, as https://huggingface.co/docs/transformers/tasks/translation has it."""
+
+    def classes(self) -> tuple[Any, Any]:
+        """Of the Trainer and of its arguments."""
+        return Seq2SeqLossKeeper, Seq2SeqTrainingArguments
 
 
 class LossKeeper(Trainer):
-    """Keeps the losses of a step's micro-batches, to be looked at when the step is over, and tells its phases."""
+    """Keeps the losses of a step's micro-batches, to be looked at when the step is over, and tells its phases.
+
+    Attributes:
+        losses: of the step at work, one a micro-batch.
+        steps: losses of the last steps.
+        places: for tokens in the batches of the step at work, padded ones among them.
+    """
 
     def __init__(self, phases: Phases, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.losses: list[Any] = []
+        self.places = 0
         self.steps: deque[list[Any]] = deque(maxlen=OUTCOME_STEPS)
         self._phases = phases
         self._backward = self.accelerator.backward
@@ -102,18 +127,31 @@ class LossKeeper(Trainer):
         with self._phases.span("backward"):
             self._backward(*arguments, **keywords)
 
-    def training_step(self, *arguments: Any, **keywords: Any) -> Any:
+    def training_step(self, model: Any, inputs: Any, *arguments: Any, **keywords: Any) -> Any:
         """Train on one micro-batch."""
-        loss = super().training_step(*arguments, **keywords)
+        self.places += inputs["input_ids"].numel() if "input_ids" in inputs else 0
+        loss = super().training_step(model, inputs, *arguments, **keywords)
         self.losses.append(loss)
         return loss
 
 
-class PaceCallback(TrainerCallback):
-    """Waits for a token between two updates; so the next batch is fetched inside the step that uses it."""
+class Seq2SeqLossKeeper(LossKeeper, Seq2SeqTrainer):
+    """``Seq2SeqTrainer`` that does the same."""
 
-    def __init__(self, pace: Pace, phases: Phases, trainer: LossKeeper) -> None:
+
+class PaceCallback(TrainerCallback):
+    """Waits for a token between two updates; so the next batch is fetched inside the step that uses it.
+
+    Args:
+        pace: of the stage.
+        phases: told when the optimizer is at work.
+        trainer: that calls.
+        tokens: real ones a step, where padding is to be told; else 0.
+    """
+
+    def __init__(self, pace: Pace, phases: Phases, trainer: Any, tokens: int = 0) -> None:
         self._pace = pace
+        self._tokens = tokens
         self._phases = phases
         self._trainer = trainer
         self._optimizing: AbstractContextManager[None] = UNTIMED
@@ -135,5 +173,6 @@ class PaceCallback(TrainerCallback):
         """Report the step that ended, then wait for the next token."""
         losses, self._trainer.losses = self._trainer.losses, []
         self._trainer.steps.append(losses)
-        self._pace.end(losses)
+        places, self._trainer.places = self._trainer.places, 0
+        self._pace.end(losses, {"padded_share": 1 - self._tokens / places} if self._tokens else None)
         self._pace.begin()
