@@ -46,9 +46,11 @@ def training(
         data: real text for a causal language model's own tokenizer, in place of random tokens: texts, conversations, or
             a file of a data set on the hub (``perfgate.text``).
         settings: ``batch_size`` (of a micro-batch), ``gradient_accumulation`` (micro-batches a step) and
-            ``sequence_length`` in tokens; ``precision`` (``bf16`` holds the weights in it, ``bf16-amp`` and
-            ``fp16-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it),
-            ``activation_checkpointing``, ``lora_rank`` (0 trains all weights), ``attention`` and ``compile``.
+            ``sequence_length`` in tokens; ``precision`` (``bf16`` holds the weights in it, ``bf16-amp``, ``fp16-amp``
+            and ``fp8-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it),
+            ``activation_checkpointing`` (``True``, ``every_2_layers``, or ``offload`` to put on the host what is kept),
+            ``lora_rank`` (0 trains all weights), ``experts`` (as ``experts_implementation`` names it),
+            ``empty_cache_steps``, ``attention`` (``sdpa-flash`` allows that kernel alone) and ``compile``.
 
     Raises:
         UserError: an unknown task, loop or setting, a value out of range, or settings that exclude each other.
@@ -59,7 +61,7 @@ def training(
     extra = {} if data is None else {"data": text.read_data(data, found)}
     if extra and found.class_for(task, TRAINING_TASKS)[0] != "causal-lm":
         raise UserError(f"training: data is text for causal-lm; leave it out for other tasks of {found.name!r}")
-    workload = _workload(LOOPS[loop], found, TRAINING_TASKS, task, TRAINING, settings, seed, extra)
+    workload = _workload(LOOPS[loop], found, TRAINING_TASKS, task, TRAINING, settings, seed, extra, loop)
     return workload if loop == "trainer" else replace(workload, setting={"loop": loop, **workload.setting})
 
 
@@ -125,9 +127,10 @@ def _workload(
     settings: Mapping[str, Json],
     seed: int,
     extra: Mapping[str, Json] | None = None,
+    loop: str = "",
 ) -> Workload:
     known.check(settings)
-    check_possible(settings)
+    check_possible({"loop": loop, **settings})
     chosen, class_name = model.class_for(task, accepted)
     fixed = {"model": {"class": class_name, **model.source}, "task": chosen, "seed": seed, **(extra or {})}
     params = {**fixed, **known.numbers, **known.beyond_default(settings)}

@@ -27,7 +27,7 @@ class DryForward:
         **settings: Any,
     ) -> None:
         chosen = InferenceSettings(**settings)
-        refuse_compiled(chosen.compile)
+        refuse_compiled(chosen)
         self.embeds = task == "embedding"
         self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
         stand.tracker.watch(self.network)
@@ -70,7 +70,7 @@ class DryGeneration:
     ) -> None:
         del task
         chosen = InferenceSettings(**settings)
-        refuse_compiled(chosen.compile)
+        refuse_compiled(chosen)
         self.stand = stand
         self.new_tokens = new_tokens
         self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()

@@ -38,7 +38,9 @@ class TrainerLoop(Program):
     ) -> None:
         self.phases: Phases = Phases()
         self.chosen = chosen = TrainingSettings(**settings)
-        self.network = network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
+        self.network = network = build_model(
+            model, seed, chosen.weights, chosen.attention, chosen.lora_rank, chosen.experts
+        )
         self.samples = batch_size * gradient_accumulation
         self.tokens = self.samples * sequence_length
         if data:
@@ -54,6 +56,8 @@ class TrainerLoop(Program):
             use_cpu=device.torch_device == "cpu",
         )
         self.trainer = LossKeeper(self.phases, model=network, args=arguments, train_dataset=rows)
+        # The Trainer's arguments have no word for it.
+        self.trainer.accelerator.state.dynamo_plugin.use_regional_compilation = chosen.compile == "regional"
 
     def drive(self, pace: Pace) -> None:
         """Hand the loop to the Trainer."""
@@ -71,9 +75,10 @@ class TrainerLoop(Program):
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the Trainer and its model."""
         trainer = self.trainer
-        return asked_and_in_force(
+        asked, found = asked_and_in_force(
             self.chosen, self.network, trainer.model_wrapped, trainer.optimizer, trainer.accelerator
         )
+        return asked, found | {"empty_cache_steps": trainer.args.torch_empty_cache_steps or 0}
 
 
 class LossKeeper(Trainer):
