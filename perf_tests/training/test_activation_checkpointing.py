@@ -10,9 +10,8 @@ import pytest
 
 from fixtures.models import models
 
-GPT2 = models()["gpt2-quick"]
+GPT2, VIT_BASE = models()["gpt2-quick"], models()["vit-base"]
 STANDARD = [models()["gpt2"], models()["Llama-3.2-1B"]]
-LONG = {"batch_size": 64, "sequence_length": 256}
 
 
 @pytest.mark.perf(tier="quick")
@@ -52,8 +51,8 @@ def test_fewer_layers_trade_less(effect, training):
 @pytest.mark.perf(tier="quick", dry=True)
 def test_offloading_frees_what_checkpointing_keeps(effect, training):
     effect(
-        training(GPT2, activation_checkpointing=True, **LONG),
-        training(GPT2, activation_checkpointing="offload", **LONG),
-        predicted_cuda_peak_bytes="< 0.95x",
+        training(VIT_BASE, activation_checkpointing=True, batch_size=128),
+        training(VIT_BASE, activation_checkpointing="offload", batch_size=128),
+        predicted_cuda_peak_bytes="< 0.93x",
         flops="> 0.999x and < 1.001x",
     )

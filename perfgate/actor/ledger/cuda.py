@@ -88,6 +88,8 @@ FLOAT32_FUNCTIONS = {
     if hasattr(place, name)
 }
 
+CPU_KERNELS = {"math": SDPBackend.MATH, "flash": SDPBackend.FLASH_ATTENTION}
+
 
 class CpuRules:
     """The CPU as it is: operators as they are dispatched."""
@@ -104,11 +106,7 @@ class CpuRules:
         """
         if kernel == "efficient":
             raise NotImplementedError("a CPU has no memory-efficient attention")
-        return (
-            sdpa_kernel({"math": SDPBackend.MATH, "flash": SDPBackend.FLASH_ATTENTION}[kernel])
-            if kernel
-            else nullcontext()
-        )
+        return sdpa_kernel(CPU_KERNELS[kernel]) if kernel else nullcontext()
 
     def functions(self) -> AbstractContextManager[Any]:
         """A context in which the device's own operators are taken."""
