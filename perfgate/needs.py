@@ -61,7 +61,7 @@ class Need:
 NEEDS: tuple[Need, ...] = (
     Need("lora_rank", package="peft", extra="peft"),
     Need("precision", ("tf32", "fp16-amp"), gpu=True),
-    Need("precision", ("fp8-amp",), package="torchao", extra="torchao", gpu=True),
+    Need("precision", ("fp8-amp",), package="torchao", extra="torchao"),
     Need(
         "activation_checkpointing",
         ("every_2_layers", "every_4_layers", "offload"),

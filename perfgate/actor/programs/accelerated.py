@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import compile_regions
+from accelerate.utils import AORecipeKwargs, compile_regions
 from torch.utils.data import DataLoader
 from transformers import Trainer
 
@@ -63,6 +63,7 @@ class AcceleratedLoop(Program):
             cpu=on_cpu,
             gradient_accumulation_steps=gradient_accumulation,
             mixed_precision=chosen.mixed_precision,
+            kwargs_handlers=recipes(chosen.mixed_precision),
         )
         self.network = network
         compiled = compile_model(network, chosen.compile)
@@ -108,6 +109,11 @@ class AcceleratedLoop(Program):
             losses.append(loss.detach())
         self.steps.append(losses)
         return losses
+
+
+def recipes(mixed_precision: str) -> list[Any]:
+    """How ``accelerate`` computes in 8 bits; by default it would wrap weights for FSDP, of which there is none here."""
+    return [AORecipeKwargs(enable_fsdp_float8_all_gather=False)] if mixed_precision == "fp8" else []
 
 
 def compile_model(network: Any, chosen: str) -> Any:
