@@ -44,7 +44,7 @@ class DryTraining:
         self.chosen = chosen = TrainingSettings(**settings)
         refuse_compiled(chosen)
         if chosen.precision == "fp8-amp":
-            raise NoDryRun("which layers compute in 8 bits is torchao's to decide, on the GPU")
+            raise NoDryRun("which layers compute in 8 bits is torchao's to decide")
         network = build_model(
             model, seed, chosen.weights, chosen.attention, chosen.lora_rank, chosen.experts, load=False
         )
