@@ -3,9 +3,9 @@ choice. ``eager`` goes from expert to expert, ``batched_mm`` copies an expert's 
 sorts tokens by expert and multiplies them in one kernel.
 
 From https://huggingface.co/docs/transformers/experts_interface. The result is the same. On a GPU ``grouped_mm`` is the
-fastest but for few tokens, where ``batched_mm`` is; on a CPU one core has little to gain from one kernel in place of
-many, and the copies of ``batched_mm`` take most of the memory. Weights are held in bfloat16, which ``grouped_mm`` is
-made for. ``eager`` has no dry run: how many operators it takes depends on where tokens go.
+fastest but for few tokens, where ``batched_mm`` is; on a CPU it is a little faster than ``eager``, and the copies of
+``batched_mm`` take most of the memory. Weights are held in bfloat16, which ``grouped_mm`` is made for. ``eager`` has no
+dry run: how many operators it takes depends on where tokens go.
 """
 
 import pytest
@@ -45,6 +45,6 @@ def test_one_kernel_is_faster_than_many(effect, training):
     effect(
         training(QUICK, experts="eager", precision="bf16"),
         training(QUICK, experts="grouped_mm", precision="bf16"),
-        step_time_s={"cpu": "< 1x", "cuda": "< 0.8x"},
+        step_time_s={"cpu": "< 0.97x", "cuda": "< 0.8x"},
         near={"losses": 0.01},
     )
