@@ -136,7 +136,9 @@ def add_predict(commands: Any) -> None:
     settings.add_argument("--new-tokens", type=int, metavar="N", help="to generate; default: 16")
     settings.add_argument("--gradient-accumulation", type=int, metavar="N", help="micro-batches a step; default: 1")
     settings.add_argument("--activation-checkpointing", action="store_true", default=None)
-    settings.add_argument("--precision", metavar="NAME", help="fp32, bf16, fp16, bf16-amp or fp16-amp; default: fp32")
+    settings.add_argument(
+        "--precision", metavar="NAME", help="fp32, tf32, bf16, fp16, bf16-amp or fp16-amp; default: fp32"
+    )
     settings.add_argument("--optimizer", metavar="NAME", help="default: adamw_torch")
     settings.add_argument("--attention", metavar="NAME", help="eager or sdpa; default: what transformers chooses")
     settings.add_argument("--lora-rank", type=int, metavar="N", help="of adapters; default: all weights are trained")

@@ -3,12 +3,16 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
+
+from packaging.version import Version
 
 from perfgate.errors import Missing
 from perfgate.workload import Json, Workload
 
 HOST = ("cpu", "none")
+FLASH_ATTENTION_3 = "'git+https://github.com/Dao-AILab/flash-attention#subdirectory=hopper'"
 
 
 @dataclass(frozen=True)
@@ -19,27 +23,60 @@ class Need:
         setting: its name.
         values: those that need it; empty for all but the default.
         package: that must be importable, as ``import`` names it.
-        extra: of Perfgate, which brings the package; else ``pip`` is told ``package``.
+        extra: of Perfgate, which brings the package.
+        pip: what ``pip`` is told where no extra brings it; else ``package``.
+        since: the version of the package from which on it can.
         gpu: whether it runs on a CUDA device alone.
         dry: whether a dry run needs it too.
+        programs: the modules of the programs that need it; empty for all.
     """
 
     setting: str
     values: tuple[Json, ...] = ()
     package: str = ""
     extra: str = ""
+    pip: str = ""
+    since: str = ""
     gpu: bool = False
     dry: bool = True
+    programs: tuple[str, ...] = ()
 
     def applies(self, workload: Workload) -> bool:
         """Whether a workload has the setting; one at its default is not among its parameters."""
+        module = workload.program.partition(":")[0].rpartition(".")[2]
+        if self.programs and module not in self.programs:
+            return False
         return self.setting in workload.params and (not self.values or workload.params[self.setting] in self.values)
+
+    @property
+    def here(self) -> bool:
+        """Whether the package can be imported, in the version that it takes."""
+        try:
+            found = find_spec(self.package) is not None
+        except ModuleNotFoundError:  # what it is a part of
+            return False
+        return found and (not self.since or Version(version(self.package)) >= Version(self.since))
 
 
 NEEDS: tuple[Need, ...] = (
     Need("lora_rank", package="peft", extra="peft"),
-    Need("precision", ("fp16-amp",), gpu=True),
     Need("pin_memory", gpu=True),
+    Need("precision", ("tf32", "fp16-amp"), gpu=True),
+    Need("precision", ("fp8-amp",), package="torchao", extra="torchao"),
+    Need(
+        "activation_checkpointing",
+        ("every_2_layers", "every_4_layers", "offload"),
+        package="transformers",
+        since="5.23",
+    ),
+    # Its copies lie in pinned memory, which needs a device to be pinned for.
+    Need("activation_checkpointing", ("offload",), gpu=True),
+    Need("attention", ("sdpa-efficient",), gpu=True),
+    # On a CPU it has no backward pass.
+    Need("attention", ("flex_attention",), gpu=True, programs=("trainer", "accelerated")),
+    Need("attention", ("flash_attention_2",), package="flash_attn", pip="flash-attn", gpu=True),
+    Need("attention", ("flash_attention_3",), package="flash_attn_interface", pip=FLASH_ATTENTION_3, gpu=True),
+    Need("attention", ("flash_attention_4",), package="flash_attn.cute", pip="flash-attn-4", gpu=True),
 )
 
 
@@ -65,9 +102,11 @@ def missing(workload: Workload, device: str) -> Iterator[str]:
         setting = f"{need.setting}={workload.params[need.setting]!r}"
         if need.gpu and device == "cpu":
             yield f"{setting} needs a GPU; run it on a machine that has one, or with --perf-device none"
-        if need.package and find_spec(need.package) is None:
-            what = f"'perfgate[{need.extra}]'" if need.extra else need.package
+        if need.package and not need.here:
+            asked = f"'{need.package}>={need.since}'" if need.since else need.pip or need.package
+            what = f"'perfgate[{need.extra}]'" if need.extra else asked
+            least = f" {need.since} or newer" if need.since else ""
             yield (
-                f"{setting} needs the package {need.package}, which is not installed; "
+                f"{setting} needs the package {need.package}{least}, which is not installed; "
                 f"install it: {sys.executable} -m pip install {what}"
             )

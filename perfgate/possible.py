@@ -8,15 +8,26 @@ from perfgate.workload import Json
 Settings = Mapping[str, Json]
 LOADING = ("lengths", "sampling", "packing", "pad_to_multiple_of", "workers", "prefetch", "pin_memory")
 RAGGED_TASKS = ("causal-lm", "masked-lm", "seq2seq-lm")
+Rule = Callable[[Settings], str]
+RULES: list[Rule] = []
 
 
+def rule(check: Rule) -> Rule:
+    """Add a rule: it returns why settings cannot be, or nothing."""
+    RULES.append(check)
+    return check
+
+
+@rule
 def flash_in_full_precision(settings: Settings) -> str:
     """FlashAttention has kernels for half precision alone (https://github.com/Dao-AILab/flash-attention)."""
-    if str(settings.get("attention")).startswith("flash") and settings.get("precision", "fp32") == "fp32":
-        return f"attention={settings['attention']!r} has no kernels for fp32; add precision='bf16'"
+    precision = settings.get("precision", "fp32")
+    if "flash" in str(settings.get("attention")) and precision in ("fp32", "tf32"):
+        return f"attention={settings['attention']!r} has no kernels for {precision}; add precision='bf16'"
     return ""
 
 
+@rule
 def gradients_in_place(settings: Settings) -> str:
     """What is overwritten has no gradient (https://docs.pytorch.org/docs/stable/notes/autograd.html)."""
     if settings.get("in_place") and settings.get("direction", "forward") != "forward":
@@ -24,6 +35,7 @@ def gradients_in_place(settings: Settings) -> str:
     return ""
 
 
+@rule
 def prefetch_without_workers(settings: Settings) -> str:
     """Workers alone fetch ahead (https://docs.pytorch.org/docs/stable/data.html)."""
     if settings.get("prefetch") and not settings.get("workers"):
@@ -31,6 +43,7 @@ def prefetch_without_workers(settings: Settings) -> str:
     return ""
 
 
+@rule
 def loading_in_the_plain_loop(settings: Settings) -> str:
     """The plain loop has a loader of its own."""
     named = chosen(settings, LOADING)
@@ -39,6 +52,7 @@ def loading_in_the_plain_loop(settings: Settings) -> str:
     return ""
 
 
+@rule
 def ragged_without_text(settings: Settings) -> str:
     """Images and classes have no lengths, and flattened batches no place for a second text."""
     task = settings.get("task")
@@ -56,13 +70,20 @@ def chosen(settings: Settings, names: Iterable[str]) -> str:
     return f"{found[0]}={settings[found[0]]!r}" if found else ""
 
 
-RULES: tuple[Callable[[Settings], str], ...] = (
-    flash_in_full_precision,
-    gradients_in_place,
-    prefetch_without_workers,
-    loading_in_the_plain_loop,
-    ragged_without_text,
-)
+@rule
+def cache_emptied_by_hand(settings: Settings) -> str:
+    """The Trainer empties the allocator's cache (``torch_empty_cache_steps``); a plain loop has nobody who does."""
+    if settings.get("empty_cache_steps") and settings.get("loop") == "accelerate":
+        return "empty_cache_steps is an argument of the Trainer; leave loop='accelerate' out"
+    return ""
+
+
+@rule
+def recipe_of_the_trainer(settings: Settings) -> str:
+    """The recipe converts layers in ``Accelerator.prepare``, and ``TrainingArguments`` has no name for it."""
+    if settings.get("precision") == "fp8-amp" and settings.get("loop") == "trainer":
+        return "precision='fp8-amp' is a recipe of accelerate that the Trainer cannot name; add loop='accelerate'"
+    return ""
 
 
 def check_possible(settings: Settings) -> None:

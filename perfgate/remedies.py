@@ -45,7 +45,7 @@ def smaller_batches(settings: Settings, largest: int) -> list[Settings]:
 
 def lower_precisions(precision: str, half: str) -> list[str]:
     """Precisions of training that take less memory: in the arithmetic first, then in the weights."""
-    lower = {"fp32": [f"{half}-amp", "bf16"], "bf16-amp": ["bf16"], "fp16-amp": ["bf16"]}.get(precision, [])
+    lower = [f"{half}-amp", "bf16"] if precision in ("fp32", "tf32") else ["bf16"] if precision.endswith("-amp") else []
     return [name for name in lower if half == "bf16" or name != "bf16"]
 
 
@@ -80,5 +80,5 @@ def resident_bytes(ledger: Ledger) -> int:
 def decides_resident(settings: Settings) -> tuple[Json, ...]:
     """The settings that decide it."""
     precision = str(settings.get("precision", "fp32"))
-    weights = "fp32" if precision.endswith("-amp") else precision
+    weights = "fp32" if precision == "tf32" or precision.endswith("-amp") else precision
     return weights, settings.get("optimizer", "adamw_torch"), settings.get("lora_rank", 0)

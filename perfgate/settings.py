@@ -7,12 +7,17 @@ from perfgate.errors import UserError, nearest
 from perfgate.workload import Json
 
 PRECISIONS = ("fp32", "bf16", "fp16")
-TRAINING_PRECISIONS = ("fp32", "bf16", "bf16-amp", "fp16-amp")
+TRAINING_PRECISIONS = ("fp32", "tf32", "bf16", "bf16-amp", "fp16-amp", "fp8-amp")
 OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "adagrad", "rmsprop", "sgd")
-ATTENTIONS = ("default", "eager", "sdpa")
 LENGTHS = ("equal", "log-normal")
 SAMPLING = ("random", "sequential", "group_by_length", "batch_rebalance")
+ATTENTIONS = (
+    "default", "eager", "sdpa", "sdpa-math", "sdpa-flash", "sdpa-efficient", "flex_attention", "flash_attention_2",
+    "flash_attention_3", "flash_attention_4",
+)  # fmt: skip
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
+CHECKPOINTINGS = (False, True, "every_2_layers", "every_4_layers", "offload")
+EXPERTS = ("default", "eager", "batched_mm", "grouped_mm")
 CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
 
 
@@ -61,15 +66,17 @@ TRAINING = Known(
     choices={
         "precision": TRAINING_PRECISIONS,
         "optimizer": OPTIMIZERS,
-        "activation_checkpointing": (False, True),
+        "activation_checkpointing": CHECKPOINTINGS,
         "lora_rank": (0, 4, 8, 16, 32, 64, 128),
         "lengths": LENGTHS,
         "sampling": SAMPLING,
         "packing": (False, True),
         "pin_memory": (False, True),
+        "experts": EXPERTS,
         **CHOICES,
+        "compile": (*COMPILE_MODES, "regional"),
     },
-    counts=("workers", "prefetch", "pad_to_multiple_of"),
+    counts=("workers", "prefetch", "pad_to_multiple_of", "empty_cache_steps"),
 )
 GENERATING = Known(
     numbers={"batch_size": 1, "prompt_length": 128, "new_tokens": 16},

@@ -49,9 +49,11 @@ def training(
             a file of a data set on the hub (``perfgate.text``). For ``seq2seq-lm`` pairs of sentences in an installed
             package (``perfgate.pairs``).
         settings: ``batch_size`` (of a micro-batch), ``gradient_accumulation`` (micro-batches a step) and
-            ``sequence_length`` in tokens; ``precision`` (``bf16`` holds the weights in it, ``bf16-amp`` and
-            ``fp16-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it),
-            ``activation_checkpointing``, ``lora_rank`` (0 trains all weights), ``attention`` and ``compile``.
+            ``sequence_length`` in tokens; ``precision`` (``bf16`` holds the weights in it, ``bf16-amp``, ``fp16-amp``
+            and ``fp8-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it),
+            ``activation_checkpointing`` (``True``, ``every_2_layers``, or ``offload`` to put on the host what is kept),
+            ``lora_rank`` (0 trains all weights), ``experts`` (as ``experts_implementation`` names it),
+            ``empty_cache_steps``, ``attention`` (``sdpa-flash`` allows that kernel alone) and ``compile``.
             Of the Trainer's loader: ``lengths`` (``log-normal``: ragged samples, the same in each step; the sequence
             length is that of the longest), ``sampling`` (``train_sampling_strategy``), ``packing``,
             ``pad_to_multiple_of``, ``workers``, ``prefetch`` (batches a worker) and ``pin_memory``.

@@ -19,9 +19,9 @@ from perfgate.gpus import find_gpu, gpus
 from perfgate.predict import DRY_RUN, MODES, DryRuns, Question
 from perfgate.remedies import decides_resident, remedies, resident_bytes
 from perfgate.reports.prediction import terminal
+from perfgate.settings import OPTIMIZERS, TRAINING_PRECISIONS
 from perfgate.shapes import find_shape, read_shapes
 from perfgate.stage.pool import Pool
-from perfgate.tasks import OPTIMIZERS, TRAINING_PRECISIONS
 from tests.runs import perfgate
 
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
@@ -289,7 +289,8 @@ chosen = st.fixed_dictionaries(
     optional={
         "gradient_accumulation": st.integers(1, 4),
         "activation_checkpointing": st.booleans(),
-        "precision": st.sampled_from(TRAINING_PRECISIONS),
+        # The recipe for 8 bits is of the plain loop, which is not predicted.
+        "precision": st.sampled_from([name for name in TRAINING_PRECISIONS if name != "fp8-amp"]),
         "optimizer": st.sampled_from(OPTIMIZERS),
         "attention": st.sampled_from(["eager", "sdpa"]),
         "lora_rank": st.sampled_from([0, 8]),

@@ -88,12 +88,25 @@ FLOAT32_FUNCTIONS = {
     if hasattr(place, name)
 }
 
+CPU_KERNELS = {"math": SDPBackend.MATH, "flash": SDPBackend.FLASH_ATTENTION}
+
 
 class CpuRules:
     """The CPU as it is: operators as they are dispatched."""
 
     block_bytes = 64
     workspace_bytes = 0
+    has_host = False  # whose memory is another
+
+    def attending(self, kernel: str) -> AbstractContextManager[Any]:
+        """A context in which only this kernel of attention may run; empty for any.
+
+        Raises:
+            NotImplementedError: the device has no such kernel.
+        """
+        if kernel == "efficient":
+            raise NotImplementedError("a CPU has no memory-efficient attention")
+        return sdpa_kernel(CPU_KERNELS[kernel]) if kernel else nullcontext()
 
     def functions(self) -> AbstractContextManager[Any]:
         """A context in which the device's own operators are taken."""
@@ -127,11 +140,17 @@ class CudaRules(CpuRules):
     """
 
     block_bytes = 512
+    has_host = True
 
     def __init__(self, training: bool, capability: tuple[int, int] = (9, 0)) -> None:
         one = 32 * MIB if capability >= (9, 0) else 8 * MIB + MIB // 8
         self.workspace_bytes = one * (2 if training else 1)
         self._functions = CudaFunctions(capability)
+
+    def attending(self, kernel: str) -> AbstractContextManager[Any]:
+        """The kernel is told to what chooses it."""
+        self._functions.kernel = kernel
+        return nullcontext()
 
     def functions(self) -> AbstractContextManager[Any]:
         """CUDA's dropout, attention and mixed precision in place of the CPU's."""
@@ -170,6 +189,7 @@ class CudaFunctions(TorchFunctionMode):
         super().__init__()
         self._flash = capability >= (8, 0)
         self._mixed = False
+        self.kernel = ""
 
     @contextmanager
     def mixed(self) -> Iterator[None]:
@@ -210,7 +230,7 @@ class CudaFunctions(TorchFunctionMode):
             dtype = torch.get_autocast_dtype("cpu")
             query, key, value = (part.to(dtype) for part in (query, key, value))
             attn_mask = attn_mask if attn_mask is None or attn_mask.dtype == torch.bool else attn_mask.to(dtype)
-        kind = choose_attention(query, key, attn_mask, enable_gqa, self._flash)
+        kind = choose_attention(query, key, attn_mask, enable_gqa, self._flash, self.kernel)
         with torch.autocast("cpu", enabled=False):
             if kind == "math":
                 with sdpa_kernel(SDPBackend.MATH):
@@ -234,16 +254,32 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     return torch.native_dropout(input, p, True)[0] if training and 0 < p < 1 else input
 
 
-def choose_attention(query: Any, key: Any, mask: Any, grouped: bool, flash: bool) -> str:
-    """``flash``, ``efficient`` or ``math``, in the order of preference and by the conditions of sdp_utils.cpp."""
+def choose_attention(query: Any, key: Any, mask: Any, grouped: bool, flash: bool, only: str = "") -> str:
+    """``flash``, ``efficient`` or ``math``, in the order of preference and by the conditions of sdp_utils.cpp.
+
+    Args:
+        query: with heads and their width last but two and last.
+        key: the same.
+        mask: if there is one.
+        grouped: whether there may be fewer keys than queries.
+        flash: whether the GPU has it.
+        only: the kernel that is allowed; empty for all.
+
+    Raises:
+        NotImplementedError: the only one that is allowed cannot be had.
+    """
     width = query.shape[-1]
     half = query.dtype in (torch.float16, torch.bfloat16)
-    if flash and half and mask is None and width <= 256:
-        return "flash"
     grouped = grouped and query.shape[-3] != key.shape[-3]
-    if grouped or width % (8 if half else 4):
-        return "math"
-    return "efficient"
+    able = {
+        "flash": flash and half and mask is None and width <= 256,
+        "efficient": not grouped and width % (8 if half else 4) == 0,
+        "math": True,
+    }
+    for kind, is_able in able.items():
+        if is_able and only in ("", kind):
+            return kind
+    raise NotImplementedError(f"CUDA's {only} attention takes no such heads, mask or precision")
 
 
 def as_bias(mask: Any, query: Any) -> Any:

@@ -22,6 +22,7 @@ from perfgate.actor.ledger.operators import GROUPS
 from perfgate.actor.ledger.stand import NoDryRun, Stand
 from perfgate.actor.ledger.storages import PARTS, Allocation
 from perfgate.actor.ledger.tracker import Tracker
+from perfgate.actor.programs.attention import kernel_of
 
 VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
@@ -53,10 +54,12 @@ def dry_run(
     rules = CudaRules(module.endswith("training"), capability) if target == "cuda" else CpuRules()
     tracker = Tracker(rules.block_bytes, speeds)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
+    kernel = kernel_of(params.get("attention", ""))
     with ExitStack() as stack:
         for context in (uncollected(), believed(), converted(), rules.functions(), fake, tracker, tracker.hooked()):
             stack.enter_context(context)
         try:
+            stack.enter_context(rules.attending(kernel))
             dry = build(Stand(fake, tracker, rules), **params)
             tracker.restart()
             dry.step()

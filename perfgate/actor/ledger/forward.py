@@ -28,7 +28,7 @@ class DryForward:
         **settings: Any,
     ) -> None:
         chosen = InferenceSettings(**settings)
-        refuse_compiled(chosen.compile)
+        refuse_compiled(chosen)
         self.embeds = task == "embedding"
         self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
         stand.tracker.watch(self.network)
@@ -71,7 +71,7 @@ class DryGeneration:
     ) -> None:
         del task
         chosen = InferenceSettings(**settings)
-        refuse_compiled(chosen.compile)
+        refuse_compiled(chosen)
         self.stand = stand
         self.beams = chosen.beams
         self.new_tokens = new_tokens

@@ -84,8 +84,14 @@ def attention_backward_flops(grad: Any, query: Any, key: Any, value: Any, *_: An
     return sdpa_backward_flop_count(grad.shape, query.shape, key.shape, value.shape)
 
 
-# The CPU's fused attention is not in torch's own table.
+def grouped_flops(first: Any, second: Any, *_: Any, **__: Any) -> int:
+    """A product of each group's rows with that group's matrix; or, of two flat matrices, a matrix for each group."""
+    return 2 * int(first.shape[-2] * first.shape[-1] * second.shape[-1])
+
+
+# The CPU's fused attention and the products of groups are not in torch's own table.
 CONTRACTIONS: dict[Any, Any] = {
+    aten._grouped_mm: grouped_flops,
     aten._scaled_dot_product_flash_attention_for_cpu: attention_flops,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: attention_backward_flops,
 }

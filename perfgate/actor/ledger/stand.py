@@ -17,13 +17,13 @@ class NoDryRun(Exception):  # noqa: N818  an answer, not an error
     """The workload cannot run on fake tensors, and why."""
 
 
-def refuse_compiled(mode: str) -> None:
-    """Say of a compiled program that it cannot run dry.
+def refuse_compiled(chosen: Any) -> None:
+    """Say of a program that is compiled, or the attention in it, that it cannot run dry.
 
     Raises:
         NoDryRun: the mode is not ``off``.
     """
-    if mode != "off":
+    if chosen.compile != "off" or chosen.attention == "flex_attention":
         raise NoDryRun("what a compiled step does is the compiler's to decide")
 
 

@@ -6,6 +6,7 @@ operator calls against the real Trainer's.
 
 import inspect
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from transformers import Trainer
 from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
 
 from perfgate.actor.ledger.known import exact_modes
-from perfgate.actor.ledger.stand import Stand, refuse_compiled
+from perfgate.actor.ledger.stand import NoDryRun, Stand, refuse_compiled
 from perfgate.actor.programs.accelerated import plain_optimizer
 from perfgate.actor.programs.inputs import training_layout
 from perfgate.actor.programs.loading import is_collated, step_batches, training_source
@@ -42,14 +43,18 @@ class DryTraining:
     ) -> None:
         self.stand = stand
         self.chosen = chosen = TrainingSettings(**settings)
-        refuse_compiled(chosen.compile)
-        network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank, load=False)
+        refuse_compiled(chosen)
+        if chosen.precision == "fp8-amp":
+            raise NoDryRun("which layers compute in 8 bits is torchao's to decide")
+        network = build_model(
+            model, seed, chosen.weights, chosen.attention, chosen.lora_rank, chosen.experts, load=False
+        )
         self.network = network.train()
         self.core = network.get_base_model() if chosen.lora_rank else network
         stand.tracker.watch(network)
         self.prepare()
         if chosen.activation_checkpointing:
-            enable_checkpointing(network, context_fn=lambda: (nullcontext(), stand.rules.recomputing()))
+            self.checkpoint()
         if chosen.precision in AMP_DTYPES:
             autocast = stand.rules.autocast(AMP_DTYPES[chosen.precision])
             network.forward = convert_outputs_to_fp32(autocast(network.forward))
@@ -74,6 +79,31 @@ class DryTraining:
         self.scale = torch.ones(()) if chosen.precision == "fp16-amp" else None
         self._mark_gradients()
         self.make_state()
+
+    def checkpoint(self) -> None:
+        """Let the chosen layers compute their activations again; what they keep for it may lie on the host."""
+        rules, chosen = self.stand.rules, self.chosen.activation_checkpointing
+        layers = True if chosen == "offload" else chosen
+        enable_checkpointing(self.network, layers, context_fn=lambda: (nullcontext(), rules.recomputing()))
+        if chosen != "offload" or not rules.has_host:
+            return
+        for module in self.network.modules():
+            if hasattr(module, "_gradient_checkpointing_func"):
+                module._gradient_checkpointing_func = self.on_host(module._gradient_checkpointing_func)
+
+    def on_host(self, checkpoint: Any) -> Any:
+        """Like ``torch.autograd.graph.save_on_cpu``: a copy that takes no memory of the device, and one back."""
+
+        def copied(tensor: Any) -> Any:
+            copy = tensor.clone()
+            self.stand.tracker.storages.forget(copy)
+            return copy
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            with torch.autograd.graph.saved_tensors_hooks(copied, torch.clone):
+                return checkpoint(*arguments, **keywords)
+
+        return call
 
     def prepare(self) -> None:
         """The Trainer keeps no cache of keys and values."""
@@ -104,9 +134,14 @@ class DryTraining:
         self.name_state()
         self.network.zero_grad()
 
+    @property
+    def on_any_device(self) -> TrainingSettings:
+        """The settings without those that transformers refuses where there is no GPU; neither is an optimizer's."""
+        return replace(self.chosen, precision="fp32", empty_cache_steps=0)
+
     def make_optimizer(self) -> Any:
         """The optimizer that the Trainer would make, over the same groups of parameters."""
-        arguments = training_arguments(self.chosen, use_cpu=True)
+        arguments = training_arguments(self.on_any_device, use_cpu=True)
         make, options = Trainer.get_optimizer_cls_and_kwargs(arguments, self.network)
         decaying = set(Trainer.get_decay_parameter_names(None, self.network))  # it asks nothing of a Trainer
         named = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
@@ -196,7 +231,7 @@ class DryAcceleratedLoop(DryTraining):
 
     def make_optimizer(self) -> Any:
         """The optimizer of the plain loop, over all parameters at once."""
-        make, options = plain_optimizer(self.chosen)
+        make, options = plain_optimizer(self.on_any_device)
         options = self.stand.rules.optimizer_options(make, options)
         return make([p for p in self.network.parameters() if p.requires_grad], **options)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import AORecipeKwargs, compile_regions
 from torch.utils.data import DataLoader
 from transformers import Trainer
 
@@ -15,7 +16,12 @@ from perfgate.actor.programs.base import OUTCOME_STEPS, Program
 from perfgate.actor.programs.effective import asked_and_in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model, build_tokenizer
-from perfgate.actor.programs.settings import TrainingSettings, enable_checkpointing, training_arguments
+from perfgate.actor.programs.settings import (
+    TrainingSettings,
+    compile_mode,
+    enable_checkpointing,
+    training_arguments,
+)
 from perfgate.actor.programs.text import text_rows
 
 MAX_GRAD_NORM = 1.0
@@ -43,23 +49,24 @@ class AcceleratedLoop(Program):
         self.accumulation = gradient_accumulation
         self.samples = batch_size * gradient_accumulation
         self.tokens = self.samples * sequence_length
-        network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
+        network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank, chosen.experts)
         if data:
             rows = text_rows(build_tokenizer(model), data, self.samples * DATASET_STEPS, sequence_length)
         else:
             rows = training_rows(network.config, task, self.samples * DATASET_STEPS, sequence_length, seed)
         if chosen.activation_checkpointing:
-            enable_checkpointing(network)
+            enable_checkpointing(network, chosen.activation_checkpointing)
         # First, as its arguments reset what an Accelerator set up.
         on_cpu = device.torch_device == "cpu"
         make, options = plain_optimizer(chosen, on_cpu)
         self.accelerator = Accelerator(
             cpu=on_cpu,
             gradient_accumulation_steps=gradient_accumulation,
-            mixed_precision=chosen.precision.removesuffix("-amp") if chosen.precision.endswith("-amp") else "no",
+            mixed_precision=chosen.mixed_precision,
+            kwargs_handlers=recipes(chosen.mixed_precision),
         )
         self.network = network
-        compiled = network if chosen.compile == "off" else torch.compile(network, mode=chosen.compile)
+        compiled = compile_model(network, chosen.compile)
         # Before its weights are handed to the optimizer.
         network.to(device.torch_device)
         self.wrapped, self.optimizer, loader = self.accelerator.prepare(
@@ -102,6 +109,18 @@ class AcceleratedLoop(Program):
             losses.append(loss.detach())
         self.steps.append(losses)
         return losses
+
+
+def recipes(mixed_precision: str) -> list[Any]:
+    """How ``accelerate`` computes in 8 bits; by default it would wrap weights for FSDP, of which there is none here."""
+    return [AORecipeKwargs(enable_fsdp_float8_all_gather=False)] if mixed_precision == "fp8" else []
+
+
+def compile_model(network: Any, chosen: str) -> Any:
+    """What is called in place of a model: itself, compiled as a whole, or with its layers compiled one by one."""
+    if chosen == "off":
+        return network
+    return compile_regions(network) if chosen == "regional" else torch.compile(network, mode=compile_mode(chosen))
 
 
 def plain_optimizer(chosen: TrainingSettings, on_cpu: bool = True) -> tuple[Any, dict[str, Any]]:

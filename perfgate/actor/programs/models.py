@@ -13,6 +13,7 @@ import transformers
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers.initialization import no_init_weights
 
+from perfgate.actor.programs.attention import allow_kernel, implementation_of, kernel_of
 from perfgate.places import folder_of, wrong_sum
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -34,6 +35,7 @@ def build_model(
     precision: str = "fp32",
     attention: str = "default",
     lora_rank: int = 0,
+    experts: str = "default",
     load: bool = True,
 ) -> PreTrainedModel:
     """Return the model.
@@ -42,8 +44,9 @@ def build_model(
         spec: ``class`` (a class of transformers) and where it comes from, as ``perfgate.model.Model.source`` has it.
         seed: of random weights.
         precision: of the weights: ``fp32``, ``bf16`` or ``fp16``; under mixed precision they are ``fp32``.
-        attention: ``default`` is what transformers chooses.
+        attention: ``default`` is what transformers chooses; of ``sdpa-math`` the kernel is chosen for the process.
         lora_rank: of adapters on all linear layers, the rest frozen; 0 for none.
+        experts: as transformers calls the implementation; ``default`` is what it chooses.
         load: read or draw weights; else only the shape is built.
 
     Raises:
@@ -53,7 +56,11 @@ def build_model(
     model_class = getattr(transformers, spec["class"])
     options: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
     if attention != "default":
-        options["attn_implementation"] = attention
+        options["attn_implementation"] = implementation_of(attention)
+    if experts != "default":
+        options["experts_implementation"] = experts
+    if load:
+        allow_kernel(kernel_of(attention))
     if "config" in spec or not load:
         build = getattr(model_class, "_from_config", None) or model_class.from_config
         if not load and trusted(spec):

@@ -17,14 +17,21 @@ class TrainingSettings(LoadingSettings):
     precision: str = "fp32"
     optimizer: str = "adamw_torch"
     attention: str = "default"
-    activation_checkpointing: bool = False
+    activation_checkpointing: bool | str = False
     lora_rank: int = 0
+    experts: str = "default"
+    empty_cache_steps: int = 0
     compile: str = "off"
 
     @property
     def weights(self) -> str:
         """The precision in which weights are held: mixed precision keeps them in full."""
-        return "fp32" if self.precision.endswith("-amp") else self.precision
+        return "fp32" if self.precision == "tf32" or self.precision.endswith("-amp") else self.precision
+
+    @property
+    def mixed_precision(self) -> str:
+        """What ``accelerate`` calls the precision."""
+        return self.precision.removesuffix("-amp") if self.precision.endswith("-amp") else "no"
 
 
 def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, **more: Any) -> TrainingArguments:
@@ -32,13 +39,17 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
     names = {field.name for field in dataclasses.fields(TrainingArguments)}
     # Renamed in transformers 5.20; the old name warns where the new one exists.
     checkpointing = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
+    layers = checkpointed_layers(chosen.activation_checkpointing)
     arguments: TrainingArguments = kind(
         output_dir=tempfile.gettempdir(),
         optim=chosen.optimizer,
         bf16=chosen.precision == "bf16-amp",
         fp16=chosen.precision == "fp16-amp",
+        # Left open, compilation would turn it on.
+        tf32=chosen.precision == "tf32",
         torch_compile=chosen.compile != "off",
-        torch_compile_mode=chosen.compile if chosen.compile not in ("off", "default") else None,
+        torch_compile_mode=compile_mode(chosen.compile),
+        torch_empty_cache_steps=chosen.empty_cache_steps or None,
         max_grad_norm=1.0,
         logging_strategy="no",
         logging_nan_inf_filter=False,
@@ -48,18 +59,32 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
         disable_tqdm=True,
         skip_memory_metrics=True,
         **loader_arguments(chosen),
-        **{checkpointing: chosen.activation_checkpointing},
+        **{checkpointing: bool(chosen.activation_checkpointing)},
+        **({f"{checkpointing}_kwargs": layers} if layers else {}),
         **more,
     )
     return arguments
 
 
-def enable_checkpointing(model: Any, **options: Any) -> None:
+def compile_mode(chosen: str) -> str | None:
+    """What ``torch.compile`` calls the mode; ``None`` for its default."""
+    return chosen if chosen in ("reduce-overhead", "max-autotune") else None
+
+
+def checkpointed_layers(chosen: bool | str) -> dict[str, Any]:
+    """What transformers calls a way of activation checkpointing; empty for that of all layers."""
+    if chosen == "offload":
+        return {"offload": True}
+    return {"every_n_layers": int(chosen.split("_")[1])} if isinstance(chosen, str) else {}
+
+
+def enable_checkpointing(model: Any, chosen: bool | str = True, **options: Any) -> None:
     """Drop activations in the forward pass and compute them again in the backward pass, as the Trainer does.
 
     Args:
         model: of transformers.
+        chosen: the setting.
         options: for ``torch.utils.checkpoint.checkpoint``.
     """
     enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-    enable({"use_reentrant": False, **options})
+    enable({"use_reentrant": False, **options}, **checkpointed_layers(chosen))

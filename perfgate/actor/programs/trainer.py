@@ -37,7 +37,9 @@ class TrainerLoop(Program):
     ) -> None:
         self.phases: Phases = Phases()
         self.chosen = chosen = TrainingSettings(**settings)
-        self.network = network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
+        self.network = network = build_model(
+            model, seed, chosen.weights, chosen.attention, chosen.lora_rank, chosen.experts
+        )
         self.samples = batch_size * gradient_accumulation
         self.source = source = training_source(
             chosen, network.config, model, task, self.samples, sequence_length, seed, data
@@ -56,6 +58,8 @@ class TrainerLoop(Program):
         self.trainer = trainer_class(
             self.phases, model=network, args=arguments, train_dataset=source.rows, data_collator=source.collator
         )
+        # The Trainer's arguments have no word for it.
+        self.trainer.accelerator.state.dynamo_plugin.use_regional_compilation = chosen.compile == "regional"
 
     def classes(self) -> tuple[Any, Any]:
         """Of the Trainer and of its arguments."""
@@ -82,6 +86,7 @@ class TrainerLoop(Program):
         asked, found = asked_and_in_force(
             self.chosen, self.network, trainer.model_wrapped, trainer.optimizer, trainer.accelerator
         )
+        found["empty_cache_steps"] = trainer.args.torch_empty_cache_steps or 0
         loader = trainer.callback_handler.train_dataloader  # from the first step on
         return asked, found | (loading_in_force(self.chosen, loader) if loader else {})
 

@@ -1,0 +1,58 @@
+"""Compilation: time spent once on making kernels out of the model, for less time at every step.
+
+From https://huggingface.co/docs/transformers/torch_compile. Graphs, their breaks, recompilations and the time
+they take are metrics beside the step's. ``reduce-overhead`` records CUDA graphs, ``max-autotune`` tries kernels out,
+``regional`` compiles a layer once in place of all
+(https://huggingface.co/docs/accelerate/usage_guides/compilation). On a CPU the gain is small and most of it lies in
+element-wise operators; on a GPU launches are saved as well, and small models gain the most.
+"""
+
+import pytest
+
+from fixtures.models import models
+
+GPT2_124M, LLAMA = models()["gpt2"], models()["llama-quick"]
+MODES = ["default", "reduce-overhead", "max-autotune", "regional"]
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("mode", ["default"])
+def test_compile(perf, training, mode):
+    perf(training(LLAMA, compile=mode))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("model", [GPT2_124M], ids=lambda model: model.name)
+def test_compile_larger(perf, training, model, mode):
+    perf(training(model, compile=mode))
+
+
+@pytest.mark.perf(tier="quick")
+def test_compiled_steps_keep_less(effect, training):
+    effect(
+        training(LLAMA),
+        training(LLAMA, compile="default"),
+        step_time_s={"cuda": "< 0.9x"},
+        peak_memory_bytes="< 0.96x",
+        near={"losses": 1e-4},
+    )
+
+
+@pytest.mark.perf(tier="standard")
+def test_compiled_steps_are_faster(effect, training):
+    effect(
+        training(LLAMA),
+        training(LLAMA, compile="default"),
+        step_time_s={"cpu": "< 0.98x", "cuda": "< 0.9x"},
+        near={"losses": 1e-4},
+    )
+
+
+@pytest.mark.perf(tier="standard")
+def test_a_layer_is_compiled_once_in_place_of_all(effect, training):
+    effect(
+        training(GPT2_124M, compile="default"),
+        training(GPT2_124M, compile="regional"),
+        compile_time_s="< 0.7x",
+        near={"losses": 0.02},
+    )

@@ -1,0 +1,50 @@
+"""Mixture of experts: each token is computed by a few of many experts, and how their products are put together is a
+choice. ``eager`` goes from expert to expert, ``batched_mm`` copies an expert's weights for each token, ``grouped_mm``
+sorts tokens by expert and multiplies them in one kernel.
+
+From https://huggingface.co/docs/transformers/experts_interface. The result is the same. On a GPU ``grouped_mm`` is the
+fastest but for few tokens, where ``batched_mm`` is; on a CPU it is a little faster than ``eager``, and the copies of
+``batched_mm`` take most of the memory. Weights are held in bfloat16, which ``grouped_mm`` is made for. ``eager`` has no
+dry run: how many operators it takes depends on where tokens go.
+"""
+
+import pytest
+
+from fixtures.models import moe_models
+
+QUICK, FULL = moe_models().values()
+EXPERTS = ["eager", "batched_mm", "grouped_mm"]
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("experts", EXPERTS)
+def test_moe(perf, training, experts):
+    perf(training(QUICK, experts=experts, precision="bf16"))
+
+
+@pytest.mark.parametrize("experts", ["eager", "grouped_mm"])
+@pytest.mark.parametrize("model", [FULL], ids=lambda model: model.name)
+def test_moe_at_length(perf, training, model, experts):
+    settings = {"precision": "bf16", "optimizer": "adafactor", "activation_checkpointing": True}
+    perf(training(model, experts=experts, batch_size=2, sequence_length=1024, **settings))
+
+
+@pytest.mark.perf(tier="quick")
+def test_groups_copy_no_weights(effect, training):
+    effect(
+        training(QUICK, experts="batched_mm", precision="bf16"),
+        training(QUICK, experts="grouped_mm", precision="bf16"),
+        activations_bytes="< 0.3x",
+        flops="> 0.9x and < 1.1x",
+        near={"losses": 0.01},
+    )
+
+
+@pytest.mark.perf(tier="quick")
+def test_one_kernel_is_faster_than_many(effect, training):
+    effect(
+        training(QUICK, experts="eager", precision="bf16"),
+        training(QUICK, experts="grouped_mm", precision="bf16"),
+        step_time_s={"cpu": "< 0.97x", "cuda": "< 0.8x"},
+        near={"losses": 0.01},
+    )
