@@ -39,6 +39,17 @@ class Need:
 NEEDS: tuple[Need, ...] = (
     Need("lora_rank", package="peft", extra="peft"),
     Need("precision", ("fp16-amp",), gpu=True),
+    Need("optimizer", ("adamw_torch_8bit",), package="torchao", extra="torchao"),
+    Need("optimizer", ("adamw_bnb_8bit", "lion_8bit"), package="bitsandbytes", extra="bitsandbytes"),
+    Need("optimizer", ("paged_adamw_8bit",), package="bitsandbytes", extra="bitsandbytes", gpu=True),
+    Need("optimizer", ("galore_adamw",), package="galore_torch", extra="optimizers"),
+    Need("optimizer", ("apollo_adamw",), package="apollo_torch", extra="optimizers"),
+    Need("optimizer", ("lomo",), package="lomo_optim", extra="optimizers"),
+    Need("optimizer", ("adamw_cpu_offload",), package="torchao", extra="torchao", gpu=True),
+    Need("quantization", package="bitsandbytes", extra="bitsandbytes"),
+    Need("liger", package="liger_kernel", extra="liger", gpu=True),
+    Need("activation_offload", gpu=True),
+    Need("allocator", gpu=True),
 )
 
 

@@ -8,7 +8,24 @@ from perfgate.workload import Json
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 TRAINING_PRECISIONS = ("fp32", "bf16", "bf16-amp", "fp16-amp")
-OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "adagrad", "rmsprop", "sgd")
+OPTIMIZERS = (
+    "adamw_torch",
+    "adamw_torch_fused",
+    "adafactor",
+    "adagrad",
+    "rmsprop",
+    "sgd",
+    "sgd_momentum",
+    "muon",
+    "adamw_torch_8bit",
+    "adamw_bnb_8bit",
+    "lion_8bit",
+    "paged_adamw_8bit",
+    "galore_adamw",
+    "apollo_adamw",
+    "lomo",
+    "adamw_cpu_offload",
+)
 ATTENTIONS = ("default", "eager", "sdpa")
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
 CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
@@ -61,8 +78,14 @@ TRAINING = Known(
         "optimizer": OPTIMIZERS,
         "activation_checkpointing": (False, True),
         "lora_rank": (0, 4, 8, 16, 32, 64, 128),
+        "quantization": ("off", "nf4"),
+        "liger": (False, True),
+        "chunked_loss": (False, True),
+        "activation_offload": (False, True),
+        "allocator": ("default", "expandable_segments"),
         **CHOICES,
     },
+    counts=("optimizer_rank",),
 )
 GENERATING = Known(
     numbers={"batch_size": 1, "prompt_length": 128, "new_tokens": 16}, choices={"precision": PRECISIONS, **CHOICES}

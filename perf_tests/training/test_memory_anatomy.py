@@ -22,6 +22,7 @@ SMALL = models()["bert-quick"]
         pytest.param("adamw_torch_fused", 8, marks=pytest.mark.perf(tier="standard")),
         pytest.param("adafactor", 0, marks=pytest.mark.perf(tier="standard")),
         pytest.param("sgd", 0, marks=pytest.mark.perf(tier="standard")),
+        pytest.param("sgd_momentum", 4, marks=pytest.mark.perf(tier="standard")),
     ],
 )
 def test_bytes_per_parameter(perf, training, optimizer, state_bytes):

@@ -84,8 +84,15 @@ def attention_backward_flops(grad: Any, query: Any, key: Any, value: Any, *_: An
     return sdpa_backward_flop_count(grad.shape, query.shape, key.shape, value.shape)
 
 
-# The CPU's fused attention is not in torch's own table.
+def addmm_flops(out: Any, left: Any, right: Any, **_: Any) -> int:
+    """The product of two matrices that is added to a third."""
+    del out
+    return 2 * left.shape[0] * left.shape[1] * right.shape[1]
+
+
+# The CPU's fused attention and products in place are not in torch's own table.
 CONTRACTIONS: dict[Any, Any] = {
+    aten.addmm_: addmm_flops,
     aten._scaled_dot_product_flash_attention_for_cpu: attention_flops,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: attention_backward_flops,
 }

@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ def build_model(
     attention: str = "default",
     lora_rank: int = 0,
     load: bool = True,
+    quantization: str = "off",
 ) -> PreTrainedModel:
     """Return the model.
 
@@ -44,6 +46,7 @@ def build_model(
         attention: ``default`` is what transformers chooses.
         lora_rank: of adapters on all linear layers, the rest frozen; 0 for none.
         load: read or draw weights; else only the shape is built.
+        quantization: of the linear layers' weights, as ``quantized`` takes it.
 
     Raises:
         ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
@@ -66,6 +69,8 @@ def build_model(
             locate(spec), local_files_only=True, use_safetensors=True, trust_remote_code=trusted(spec), **options
         )
         own_weights(model)
+    if quantization != "off":
+        model = quantized(model, quantization)
     return with_adapters(model, lora_rank) if lora_rank else model
 
 
@@ -78,10 +83,31 @@ def build_config(spec: dict[str, Any]) -> Any:
     return transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
 
 
+def quantized(model: Any, quantization: str) -> Any:
+    """The same model with 4 bits a weight in all linear layers but the head (https://arxiv.org/abs/2305.14314).
+
+    transformers quantizes what it loads, so the model takes the way over a folder.
+
+    Args:
+        model: with its weights.
+        quantization: type of the weights, as ``BitsAndBytesConfig(bnb_4bit_quant_type=...)`` names it.
+    """
+    how = transformers.BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type=quantization, bnb_4bit_compute_dtype=model.dtype
+    )
+    with TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        made = type(model).from_pretrained(folder, local_files_only=True, dtype=model.dtype, quantization_config=how)
+        own_weights(made)
+    return made
+
+
 def with_adapters(model: Any, rank: int) -> Any:
     """Freeze a model and put low-rank adapters beside its linear layers (https://arxiv.org/abs/2106.09685)."""
     import peft  # optional, and slow to import
 
+    if getattr(model, "is_quantized", False):
+        model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return peft.get_peft_model(model, peft.LoraConfig(r=rank, target_modules="all-linear"))
 
 
@@ -112,4 +138,5 @@ def own_weights(model: Any) -> None:
     """Copy weights out of the mapped file, so that the allocator, and with it the memory pass, knows them."""
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
-            tensor.data = tensor.data.clone()
+            if type(tensor) in (torch.Tensor, torch.nn.Parameter):  # quantized weights were made, not mapped
+                tensor.data = tensor.data.clone()

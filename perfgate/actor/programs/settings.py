@@ -7,6 +7,8 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from perfgate.actor.programs.optimizers import as_argument
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -17,6 +19,12 @@ class TrainingSettings:
     attention: str = "default"
     activation_checkpointing: bool = False
     lora_rank: int = 0
+    quantization: str = "off"
+    optimizer_rank: int = 0
+    liger: bool = False
+    chunked_loss: bool = False
+    activation_offload: bool = False
+    allocator: str = "default"
     compile: str = "off"
 
     @property
@@ -30,9 +38,13 @@ def training_arguments(chosen: TrainingSettings, **more: Any) -> TrainingArgumen
     names = {field.name for field in dataclasses.fields(TrainingArguments)}
     # Renamed in transformers 5.20; the old name warns where the new one exists.
     checkpointing = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
+    optim = as_argument(chosen.optimizer, chosen.optimizer_rank)
     return TrainingArguments(
         output_dir=tempfile.gettempdir(),
-        optim=chosen.optimizer,
+        optim=optim.name,
+        optim_args=optim.arguments,
+        optim_target_modules=optim.modules,
+        use_liger_kernel=chosen.liger,
         bf16=chosen.precision == "bf16-amp",
         fp16=chosen.precision == "fp16-amp",
         torch_compile=chosen.compile != "off",

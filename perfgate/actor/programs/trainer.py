@@ -10,9 +10,11 @@ from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.phases import UNTIMED, Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
-from perfgate.actor.programs.effective import asked_and_in_force, state_of
+from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model, build_tokenizer
+from perfgate.actor.programs.optimizers import built_here, state_of
+from perfgate.actor.programs.savings import configure_allocator, save_memory
 from perfgate.actor.programs.settings import TrainingSettings, training_arguments
 from perfgate.actor.programs.text import text_rows
 
@@ -38,7 +40,11 @@ class TrainerLoop(Program):
     ) -> None:
         self.phases: Phases = Phases()
         self.chosen = chosen = TrainingSettings(**settings)
-        self.network = network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
+        configure_allocator(chosen.allocator)
+        self.network = network = build_model(
+            model, seed, chosen.weights, chosen.attention, chosen.lora_rank, quantization=chosen.quantization
+        )
+        save_memory(network, chosen.chunked_loss, chosen.activation_offload)
         self.samples = batch_size * gradient_accumulation
         self.tokens = self.samples * sequence_length
         if data:
@@ -53,7 +59,10 @@ class TrainerLoop(Program):
             seed=seed,
             use_cpu=device.torch_device == "cpu",
         )
-        self.trainer = LossKeeper(self.phases, model=network, args=arguments, train_dataset=rows)
+        optimizer = built_here(chosen.optimizer, arguments.learning_rate)
+        self.trainer = LossKeeper(
+            self.phases, model=network, args=arguments, train_dataset=rows, optimizer_cls_and_kwargs=optimizer
+        )
 
     def drive(self, pace: Pace) -> None:
         """Hand the loop to the Trainer."""
