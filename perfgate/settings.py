@@ -78,7 +78,7 @@ TRAINING = Known(
         "optimizer": OPTIMIZERS,
         "activation_checkpointing": (False, True),
         "lora_rank": (0, 4, 8, 16, 32, 64, 128),
-        "quantization": ("off", "nf4"),
+        "quantization": ("off", "bnb-nf4"),
         "liger": (False, True),
         "chunked_loss": (False, True),
         "activation_offload": (False, True),

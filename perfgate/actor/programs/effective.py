@@ -74,7 +74,7 @@ def majority_dtype(network: Any) -> Any:
 def quantization(network: Any) -> str:
     """The type of the quantized weights."""
     kinds = [getattr(parameter, "quant_type", "") for parameter in network.parameters()]
-    return next(filter(None, kinds), "off")
+    return next((f"bnb-{kind}" for kind in kinds if kind), "off")
 
 
 def is_compiled(value: Any) -> bool:

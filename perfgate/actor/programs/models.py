@@ -3,7 +3,6 @@
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -46,7 +45,7 @@ def build_model(
         attention: ``default`` is what transformers chooses.
         lora_rank: of adapters on all linear layers, the rest frozen; 0 for none.
         load: read or draw weights; else only the shape is built.
-        quantization: of the linear layers' weights, as ``quantized`` takes it.
+        quantization: of the linear layers' weights: ``off`` or ``bnb-nf4``.
 
     Raises:
         ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
@@ -70,7 +69,7 @@ def build_model(
         )
         own_weights(model)
     if quantization != "off":
-        model = quantized(model, quantization)
+        model = with_4_bits(model, quantization.removeprefix("bnb-"))
     return with_adapters(model, lora_rank) if lora_rank else model
 
 
@@ -83,23 +82,21 @@ def build_config(spec: dict[str, Any]) -> Any:
     return transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
 
 
-def quantized(model: Any, quantization: str) -> Any:
+def with_4_bits(model: Any, kind: str) -> Any:
     """The same model with 4 bits a weight in all linear layers but the head (https://arxiv.org/abs/2305.14314).
 
-    transformers quantizes what it loads, so the model takes the way over a folder.
+    transformers quantizes what it loads, so the weights are loaded once more.
 
     Args:
         model: with its weights.
-        quantization: type of the weights, as ``BitsAndBytesConfig(bnb_4bit_quant_type=...)`` names it.
+        kind: of the weights, as ``BitsAndBytesConfig(bnb_4bit_quant_type=...)`` names it.
     """
     how = transformers.BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type=quantization, bnb_4bit_compute_dtype=model.dtype
+        load_in_4bit=True, bnb_4bit_quant_type=kind, bnb_4bit_compute_dtype=model.dtype
     )
-    with TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
-        made = type(model).from_pretrained(folder, local_files_only=True, dtype=model.dtype, quantization_config=how)
-        own_weights(made)
-    return made
+    return type(model).from_pretrained(
+        None, config=model.config, state_dict=model.state_dict(), dtype=model.dtype, quantization_config=how
+    )
 
 
 def with_adapters(model: Any, rank: int) -> Any:
@@ -138,5 +135,4 @@ def own_weights(model: Any) -> None:
     """Copy weights out of the mapped file, so that the allocator, and with it the memory pass, knows them."""
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
-            if type(tensor) in (torch.Tensor, torch.nn.Parameter):  # quantized weights were made, not mapped
-                tensor.data = tensor.data.clone()
+            tensor.data = tensor.data.clone()

@@ -8,6 +8,7 @@ import torch
 
 BUILT_HERE = ("muon", "adamw_cpu_offload")
 LOW_RANK = ("galore_adamw", "apollo_adamw")
+COMPILED = ("adamw_torch_8bit",)  # by their library, as they step
 # They step through kernels or decompositions of their own, which fake tensors do not run.
 NOT_DRY = (
     "adamw_torch_8bit",
@@ -145,8 +146,8 @@ def optimizer_rank(optimizer: Any) -> int:
 
 
 def state_of(optimizer: Any) -> list[Any]:
-    """The tensors that an optimizer keeps from step to step."""
-    states = optimizer.state.values() if optimizer is not None else ()
+    """The tensors that an optimizer keeps from step to step; of an offloaded one none, as they lie in the host's memory."""
+    states = getattr(optimizer, "state", {}).values()
     return [tensor for state in states for value in state.values() for tensor in tensors_within(value)]
 
 
