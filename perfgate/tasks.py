@@ -47,8 +47,11 @@ def training(
             a file of a data set on the hub (``perfgate.text``).
         settings: ``batch_size`` (of a micro-batch), ``gradient_accumulation`` (micro-batches a step) and
             ``sequence_length`` in tokens; ``precision`` (``bf16`` holds the weights in it, ``bf16-amp`` and
-            ``fp16-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it),
-            ``activation_checkpointing``, ``lora_rank`` (0 trains all weights), ``attention`` and ``compile``.
+            ``fp16-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it, or ``sgd_momentum``,
+            ``muon``, ``adamw_cpu_offload``) with ``optimizer_rank`` (of GaLore and APOLLO),
+            ``activation_checkpointing``, ``activation_offload``, ``lora_rank`` (0 trains all weights),
+            ``quantization`` (of the frozen weights), ``liger``, ``chunked_loss``, ``allocator``, ``attention`` and
+            ``compile``.
 
     Raises:
         UserError: an unknown task, loop or setting, a value out of range, or settings that exclude each other.

@@ -134,6 +134,11 @@ def chosen(name, setting, **more):
 GPT2, LLAMA = MODELS["gpt2-quick"], MODELS["llama-quick"]
 FLAT = with_layers(GPT2, 1)
 TRAINER = {f"{name}-{setting}": chosen(name, setting) for name in TRAINED for setting in SETTINGS}
+TRAINER |= {
+    "llama-quick-chunked": training(with_layers(LLAMA, 1), chunked_loss=True, **SMALL),
+    "llama-quick-muon": training(with_layers(LLAMA, 1), optimizer="muon", **SMALL),
+    "llama-quick-momentum": training(with_layers(LLAMA, 1), optimizer="sgd_momentum", **SMALL),
+}
 LOOP = {
     f"{name}-{setting}": chosen(name, setting, loop="accelerate")
     for name, settings in {
@@ -265,6 +270,7 @@ MEASURED = {
     "gpt2-amp-adafactor": training(FLAT, precision="bf16-amp", optimizer="adafactor", **MIDDLE),
     "gpt2-lora-pieces": training(FLAT, lora_rank=8, gradient_accumulation=3, **MIDDLE),
     "llama-loop-bf16": training(LLAMA, loop="accelerate", precision="bf16", **MIDDLE),
+    "llama-chunked": training(with_layers(LLAMA, 1), chunked_loss=True, **MIDDLE),
     "t5-generation": generation(MODELS["t5-quick"], **SHORT),
     "vit-forward": forward(MODELS["vit-quick"], **MIDDLE),
 }

@@ -21,7 +21,7 @@ def test_lora(perf, training, rank):
     perf(training(LLAMA, lora_rank=rank))
 
 
-@pytest.mark.perf(tier="quick")
+@pytest.mark.perf(tier="standard")
 def test_qlora(perf, training):
     perf(training(LLAMA, lora_rank=8, quantization="bnb-nf4"))
 

@@ -8,7 +8,10 @@ from perfgate.actor.instruments import Instrument
 
 
 class Syncs(Instrument):
-    """``host_syncs`` of each step, and by module path; not taken of compiled programs or optimizers, which refuse to be watched."""
+    """``host_syncs`` of each step, and by module path.
+
+    Not taken of compiled programs and optimizers, which refuse to be watched.
+    """
 
     passes = frozenset({"counters"})
 

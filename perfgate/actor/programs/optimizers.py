@@ -146,7 +146,7 @@ def optimizer_rank(optimizer: Any) -> int:
 
 
 def state_of(optimizer: Any) -> list[Any]:
-    """The tensors that an optimizer keeps from step to step; of an offloaded one none, as they lie in the host's memory."""
+    """The tensors that an optimizer keeps from step to step; of an offloaded one none, as they lie with the host."""
     states = getattr(optimizer, "state", {}).values()
     return [tensor for state in states for value in state.values() for tensor in tensors_within(value)]
 
