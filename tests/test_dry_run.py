@@ -270,7 +270,6 @@ MEASURED = {
     "gpt2-amp-adafactor": training(FLAT, precision="bf16-amp", optimizer="adafactor", **MIDDLE),
     "gpt2-lora-pieces": training(FLAT, lora_rank=8, gradient_accumulation=3, **MIDDLE),
     "llama-loop-bf16": training(LLAMA, loop="accelerate", precision="bf16", **MIDDLE),
-    "llama-chunked": training(with_layers(LLAMA, 1), chunked_loss=True, **MIDDLE),
     "t5-generation": generation(MODELS["t5-quick"], **SHORT),
     "vit-forward": forward(MODELS["vit-quick"], **MIDDLE),
 }

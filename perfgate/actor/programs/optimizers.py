@@ -102,7 +102,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
     """
 
     def __init__(self, matrices: list[Any], others: list[Any], lr: float) -> None:
-        self.parts = torch.optim.Muon(matrices, lr=lr), torch.optim.AdamW(others, lr=lr)
+        shares = (torch.optim.Muon, matrices), (torch.optim.AdamW, others)
+        self.parts = [make(weights, lr=lr) for make, weights in shares if weights]
         super().__init__([group for part in self.parts for group in part.param_groups], {"lr": lr})
 
     def step(self, closure: Any = None) -> None:
