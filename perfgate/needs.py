@@ -77,6 +77,17 @@ NEEDS: tuple[Need, ...] = (
     Need("attention", ("flash_attention_2",), package="flash_attn", pip="flash-attn", gpu=True),
     Need("attention", ("flash_attention_3",), package="flash_attn_interface", pip=FLASH_ATTENTION_3, gpu=True),
     Need("attention", ("flash_attention_4",), package="flash_attn.cute", pip="flash-attn-4", gpu=True),
+    Need("optimizer", ("adamw_torch_8bit",), package="torchao", extra="torchao"),
+    Need("optimizer", ("adamw_bnb_8bit", "lion_8bit"), package="bitsandbytes", extra="bitsandbytes"),
+    Need("optimizer", ("paged_adamw_8bit",), package="bitsandbytes", extra="bitsandbytes", gpu=True),
+    Need("optimizer", ("galore_adamw",), package="galore_torch", extra="optimizers"),
+    Need("optimizer", ("apollo_adamw",), package="apollo_torch", extra="optimizers"),
+    Need("optimizer", ("lomo",), package="lomo_optim", extra="optimizers"),
+    Need("optimizer", ("adamw_cpu_offload",), package="torchao", extra="torchao", gpu=True),
+    Need("quantization", package="bitsandbytes", extra="bitsandbytes"),
+    Need("liger", package="liger_kernel", extra="liger", gpu=True),
+    Need("activation_offload", gpu=True),
+    Need("allocator", gpu=True),
 )
 
 

@@ -8,6 +8,7 @@ from perfgate.workload import Json
 Settings = Mapping[str, Json]
 LOADING = ("lengths", "sampling", "packing", "pad_to_multiple_of", "workers", "prefetch", "pin_memory")
 RAGGED_TASKS = ("causal-lm", "masked-lm", "seq2seq-lm")
+LOW_RANK = ("galore_adamw", "apollo_adamw")
 Rule = Callable[[Settings], str]
 RULES: list[Rule] = []
 
@@ -21,9 +22,8 @@ def rule(check: Rule) -> Rule:
 @rule
 def flash_in_full_precision(settings: Settings) -> str:
     """FlashAttention has kernels for half precision alone (https://github.com/Dao-AILab/flash-attention)."""
-    precision = settings.get("precision", "fp32")
-    if "flash" in str(settings.get("attention")) and precision in ("fp32", "tf32"):
-        return f"attention={settings['attention']!r} has no kernels for {precision}; add precision='bf16'"
+    if str(settings.get("attention")).startswith("flash") and settings.get("precision", "fp32") == "fp32":
+        return f"attention={settings['attention']!r} has no kernels for fp32; add precision='bf16'"
     return ""
 
 
@@ -83,6 +83,40 @@ def recipe_of_the_trainer(settings: Settings) -> str:
     """The recipe converts layers in ``Accelerator.prepare``, and ``TrainingArguments`` has no name for it."""
     if settings.get("precision") == "fp8-amp" and settings.get("loop") == "trainer":
         return "precision='fp8-amp' is a recipe of accelerate that the Trainer cannot name; add loop='accelerate'"
+    return ""
+
+
+@rule
+def training_quantized_weights(settings: Settings) -> str:
+    """Weights of 4 bits have no gradients (https://huggingface.co/docs/peft/developer_guides/quantization)."""
+    if settings.get("quantization", "off") != "off" and not settings.get("lora_rank"):
+        return f"quantization={settings['quantization']!r} leaves no weights to train; add lora_rank=8"
+    return ""
+
+
+@rule
+def rank_of_another_optimizer(settings: Settings) -> str:
+    """Only GaLore and APOLLO project gradients."""
+    optimizer = settings.get("optimizer", "adamw_torch")
+    if settings.get("optimizer_rank") and optimizer not in LOW_RANK:
+        return f"optimizer={optimizer!r} has no rank; leave optimizer_rank out, or choose {' or '.join(LOW_RANK)}"
+    return ""
+
+
+@rule
+def accumulation_without_gradients(settings: Settings) -> str:
+    """LOMO updates each weight as its gradient comes, and keeps none (https://arxiv.org/abs/2306.09782)."""
+    pieces = settings.get("gradient_accumulation", 1)
+    if settings.get("optimizer") == "lomo" and pieces != 1:
+        return f"optimizer='lomo' keeps no gradients to accumulate; leave gradient_accumulation={pieces} out"
+    return ""
+
+
+@rule
+def two_losses(settings: Settings) -> str:
+    """Both put a loss of their own in place of the model's."""
+    if settings.get("liger") and settings.get("chunked_loss"):
+        return "liger=True has a chunked loss of its own; leave chunked_loss=True out"
     return ""
 
 

@@ -8,7 +8,11 @@ from perfgate.workload import Json
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 TRAINING_PRECISIONS = ("fp32", "tf32", "bf16", "bf16-amp", "fp16-amp", "fp8-amp")
-OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "adagrad", "rmsprop", "sgd")
+OPTIMIZERS = (
+    "adamw_torch", "adamw_torch_fused", "adafactor", "adagrad", "rmsprop", "sgd", "sgd_momentum", "muon",
+    "adamw_torch_8bit", "adamw_bnb_8bit", "lion_8bit", "paged_adamw_8bit", "galore_adamw", "apollo_adamw", "lomo",
+    "adamw_cpu_offload",
+)  # fmt: skip
 LENGTHS = ("equal", "log-normal")
 SAMPLING = ("random", "sequential", "group_by_length", "batch_rebalance")
 ATTENTIONS = (
@@ -73,10 +77,15 @@ TRAINING = Known(
         "packing": (False, True),
         "pin_memory": (False, True),
         "experts": EXPERTS,
+        "quantization": ("off", "bnb-nf4"),
+        "liger": (False, True),
+        "chunked_loss": (False, True),
+        "activation_offload": (False, True),
+        "allocator": ("default", "expandable_segments"),
         **CHOICES,
         "compile": (*COMPILE_MODES, "regional"),
     },
-    counts=("workers", "prefetch", "pad_to_multiple_of", "empty_cache_steps"),
+    counts=("workers", "prefetch", "pad_to_multiple_of", "empty_cache_steps", "optimizer_rank"),
 )
 GENERATING = Known(
     numbers={"batch_size": 1, "prompt_length": 128, "new_tokens": 16},

@@ -50,9 +50,11 @@ def training(
             package (``perfgate.pairs``).
         settings: ``batch_size`` (of a micro-batch), ``gradient_accumulation`` (micro-batches a step) and
             ``sequence_length`` in tokens; ``precision`` (``bf16`` holds the weights in it, ``bf16-amp``, ``fp16-amp``
-            and ``fp8-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it),
+            and ``fp8-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it, or
+            ``sgd_momentum``, ``muon``, ``adamw_cpu_offload``) with ``optimizer_rank`` (of GaLore and APOLLO),
             ``activation_checkpointing`` (``True``, ``every_2_layers``, or ``offload`` to put on the host what is kept),
-            ``lora_rank`` (0 trains all weights), ``experts`` (as ``experts_implementation`` names it),
+            ``activation_offload``, ``lora_rank`` (0 trains all weights), ``quantization`` (of the frozen weights),
+            ``experts`` (as ``experts_implementation`` names it), ``liger``, ``chunked_loss``, ``allocator``,
             ``empty_cache_steps``, ``attention`` (``sdpa-flash`` allows that kernel alone) and ``compile``.
             Of the Trainer's loader: ``lengths`` (``log-normal``: ragged samples, the same in each step; the sequence
             length is that of the longest), ``sampling`` (``train_sampling_strategy``), ``packing``,

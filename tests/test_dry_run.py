@@ -135,6 +135,11 @@ def chosen(name, setting, **more):
 GPT2, LLAMA = MODELS["gpt2-quick"], MODELS["llama-quick"]
 FLAT = with_layers(GPT2, 1)
 TRAINER = {f"{name}-{setting}": chosen(name, setting) for name in TRAINED for setting in SETTINGS}
+TRAINER |= {
+    "llama-quick-chunked": training(with_layers(LLAMA, 1), chunked_loss=True, **SMALL),
+    "llama-quick-muon": training(with_layers(LLAMA, 1), optimizer="muon", **SMALL),
+    "llama-quick-momentum": training(with_layers(LLAMA, 1), optimizer="sgd_momentum", **SMALL),
+}
 LOOP = {
     f"{name}-{setting}": chosen(name, setting, loop="accelerate")
     for name, settings in {

@@ -17,6 +17,12 @@ def test_batch_size(perf, training, model, batch_size):
     perf(training(model, batch_size=batch_size))
 
 
+@pytest.mark.perf(tier="standard")
+@pytest.mark.parametrize("batch_size", [7, 9, 16])
+def test_batch_size_around_a_multiple_of_8(perf, training, batch_size):
+    perf(training(GPT2, batch_size=batch_size))
+
+
 @pytest.mark.perf(tier="quick")
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_batch_size_accelerate(perf, training, model, batch_size):
@@ -30,5 +36,17 @@ def test_larger_batches_share_what_a_step_costs(effect, training):
         training(GPT2, batch_size=8),
         samples_per_s={"cpu": "> 1.3x", "cuda": "> 2x"},
         weights_bytes="< 1.001x",
+        optimizer_state_bytes="< 1.001x",
         activations_bytes="> 7x and < 8.1x",
+    )
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize(("neighbour", "growth"), [(7, "> 1.13x and < 1.15x"), (9, "> 0.88x and < 0.9x")])
+def test_a_multiple_of_8_is_not_slower_than_its_neighbours(effect, training, neighbour, growth):
+    effect(
+        training(GPT2, batch_size=neighbour),
+        training(GPT2, batch_size=8),
+        samples_per_s={"cuda": "> 0.97x"},
+        activations_bytes=growth,
     )

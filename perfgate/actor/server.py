@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 from perfgate.actor import process
@@ -23,6 +24,8 @@ from perfgate.actor import process
 REAP_GRACE_S = 2.0
 PROOF_S = 60.0
 MESSAGE_BYTES = 1 << 16
+DEVICE_BOUND = ("bitsandbytes",)
+AVAILABILITY = ("transformers.utils.import_utils", "accelerate.utils.imports", "peft.import_utils")
 
 
 class Server:
@@ -114,10 +117,32 @@ def kill_group(pid: int) -> None:
 
 def preload(modules: list[str]) -> dict[str, str]:
     """Import the modules; returns the versions of the libraries that came with them."""
-    for name in modules:
-        importlib.import_module(name)
+    with hidden(DEVICE_BOUND):
+        for name in modules:
+            importlib.import_module(name)
     packages = ("torch", "transformers", "accelerate", "datasets", "numpy")
     return {name: getattr(sys.modules[name], "__version__", "?") for name in packages if name in sys.modules}
+
+
+@contextlib.contextmanager
+def hidden(packages: tuple[str, ...]) -> Iterator[None]:
+    """Let libraries that look for a package take it for not installed; from then on it can be imported.
+
+    Args:
+        packages: that choose their kernels by the device that they find when they are imported, once in a process.
+    """
+    absent: Any = None  # the import system's sign for what is not to be found
+    put = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(put, absent))
+    try:
+        yield
+    finally:
+        for name in put:
+            del sys.modules[name]
+        for module in filter(None, map(sys.modules.get, AVAILABILITY)):
+            for name, value in vars(module).items():
+                if "available" in name and hasattr(value, "cache_clear"):
+                    value.cache_clear()
 
 
 def main() -> None:

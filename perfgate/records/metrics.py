@@ -9,6 +9,7 @@ from perfgate.errors import UserError, nearest
 Kind = Literal["exact", "bytes", "noisy", "reported"]
 TOLERANCES: dict[Kind, float] = {"exact": 0.0, "bytes": 0.005, "noisy": 0.03, "reported": 0.0}
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
+LASTING = ("weights", "buffers", "optimizer_state")  # what a program names in a real run
 BYTES: tuple[tuple[int, str], ...] = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 FLOPS = ((10**12, "TFLOP"), (10**9, "GFLOP"), (10**6, "MFLOP"), (10**3, "kFLOP"))
 
@@ -93,6 +94,7 @@ METRICS = {
         *(Metric(f"{part}_bytes", "bytes", "reported", portable=True, from_zero=True) for part in PARTS),
         Metric("arithmetic_intensity", "FLOP/byte", "reported", higher_is_better=True, portable=True),
         Metric("padded_tokens", "", "exact", portable=True),
+        *(Metric(f"measured_{part}_bytes", "bytes", "reported", from_zero=True) for part in LASTING),
         Metric("host_syncs", "", "exact"),
         Metric("graphs", "", "exact"),
         Metric("graph_breaks", "", "exact"),

@@ -8,7 +8,10 @@ from perfgate.actor.instruments import Instrument
 
 
 class Syncs(Instrument):
-    """``host_syncs`` of each step, and by module path; not taken of compiled programs, which refuse to be watched."""
+    """``host_syncs`` of each step, and by module path.
+
+    Not taken of compiled programs and optimizers, which refuse to be watched.
+    """
 
     passes = frozenset({"counters"})
 
@@ -26,6 +29,10 @@ class Syncs(Instrument):
             return
         from perfgate.actor.ledger.calls import Calls  # need torch, which not every program does
         from perfgate.actor.ledger.watcher import Watcher, host_wait
+        from perfgate.actor.programs.optimizers import COMPILED
+
+        if asked.get("optimizer") in COMPILED:
+            return
 
         self._wait = host_wait
         self._calls = Calls()

@@ -61,6 +61,11 @@ RULES = (
         "torch/optim/adamw.py, _init_group",
     ),
     Rule(
+        "offload",
+        "what autograd saves is copied to pinned memory of the host, and back where the backward pass needs it",
+        "torch/autograd/graph.py, save_on_cpu",
+    ),
+    Rule(
         "random state",
         "checkpointing keeps the random state of CUDA on the host, so it costs no device memory",
         "torch/utils/checkpoint.py, get_device_states",
@@ -125,6 +130,11 @@ class CpuRules:
         """A context for what checkpointing computes again, inside the backward pass."""
         return nullcontext()
 
+    def offloading(self, stand: Any) -> AbstractContextManager[Any]:
+        """A context in which what autograd saves waits in the host's memory: a CPU has no other."""
+        del stand
+        return nullcontext()
+
     def elsewhere(self, state: dict[str, Any], optimizer: Any) -> list[Any]:
         """The tensors of a parameter's state that lie in other memory."""
         del state, optimizer
@@ -175,6 +185,16 @@ class CudaRules(CpuRules):
     def recomputing(self) -> AbstractContextManager[Any]:
         """The same functions again: the call of the backward pass turns function modes off."""
         return self._functions
+
+    def offloading(self, stand: Any) -> AbstractContextManager[Any]:
+        """A copy to the host when autograd saves a tensor, and one back when the backward pass needs it."""
+
+        def pack(tensor: Any) -> Any:
+            copy = tensor.clone()
+            stand.tracker.storages.forget(copy)
+            return copy
+
+        return torch.autograd.graph.saved_tensors_hooks(pack, torch.clone)
 
     def elsewhere(self, state: dict[str, Any], optimizer: Any) -> list[Any]:
         """Step counters lie on the host, unless the optimizer is fused."""

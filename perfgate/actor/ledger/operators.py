@@ -89,8 +89,15 @@ def grouped_flops(first: Any, second: Any, *_: Any, **__: Any) -> int:
     return 2 * int(first.shape[-2] * first.shape[-1] * second.shape[-1])
 
 
-# The CPU's fused attention and the products of groups are not in torch's own table.
+def addmm_flops(out: Any, left: Any, right: Any, **_: Any) -> int:
+    """The product of two matrices that is added to a third."""
+    del out
+    return 2 * left.shape[0] * left.shape[1] * right.shape[1]
+
+
+# The CPU's fused attention, products in place and those of groups are not in torch's own table.
 CONTRACTIONS: dict[Any, Any] = {
+    aten.addmm_: addmm_flops,
     aten._grouped_mm: grouped_flops,
     aten._scaled_dot_product_flash_attention_for_cpu: attention_flops,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: attention_backward_flops,

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch._library.custom_ops import OPDEFS
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from perfgate.actor.ledger.calls import Calls
@@ -110,6 +111,9 @@ class Tracker(TorchDispatchMode):
             if is_composite(func):
                 with self:
                     return func.decompose(*args, **kwargs)
+            if body := python_body(func):
+                with self:
+                    return body(*args, **kwargs)
             try:
                 out = args[0] if self.dry and name_of(func) in IN_PLACE else func(*args, **kwargs)
             except Exception:
@@ -159,3 +163,9 @@ def is_composite(func: Any) -> bool:
         torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key) for key in ("CompositeImplicitAutograd", "CPU")
     )
     return bool(composite and not kernel)
+
+
+def python_body(func: Any) -> Any:
+    """What a custom operator that is written in Python is made of; ``None`` for all others."""
+    definition = OPDEFS.get(func.name())
+    return None if definition is None else definition._init_fn

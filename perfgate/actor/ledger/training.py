@@ -7,6 +7,7 @@ operator calls against the real Trainer's.
 import inspect
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,10 +21,26 @@ from perfgate.actor.programs.accelerated import plain_optimizer
 from perfgate.actor.programs.inputs import training_layout
 from perfgate.actor.programs.loading import is_collated, step_batches, training_source
 from perfgate.actor.programs.models import build_model
+from perfgate.actor.programs.optimizers import NOT_DRY, assembled, built_here
+from perfgate.actor.programs.savings import save_memory
 from perfgate.actor.programs.settings import TrainingSettings, enable_checkpointing, training_arguments
 
 PREFETCHED = 1  # accelerate's loader holds the next batch while one is at work
 AMP_DTYPES = {"bf16-amp": torch.bfloat16, "fp16-amp": torch.float16}
+
+
+def refuse_foreign(chosen: TrainingSettings) -> None:
+    """Say of a step that goes through another library's kernels that it cannot run dry.
+
+    Raises:
+        NoDryRun: naming the setting.
+    """
+    if chosen.optimizer in NOT_DRY:
+        raise NoDryRun(f"optimizer={chosen.optimizer!r} steps in code that fake tensors do not run")
+    if chosen.quantization != "off":
+        raise NoDryRun(f"quantization={chosen.quantization!r} multiplies by kernels that fake tensors do not run")
+    if chosen.liger:
+        raise NoDryRun("liger=True runs Triton kernels, which fake tensors do not run")
 
 
 class DryTraining:
@@ -44,6 +61,7 @@ class DryTraining:
         self.stand = stand
         self.chosen = chosen = TrainingSettings(**settings)
         refuse_compiled(chosen)
+        refuse_foreign(chosen)
         if chosen.precision == "fp8-amp":
             raise NoDryRun("which layers compute in 8 bits is torchao's to decide")
         network = build_model(
@@ -52,6 +70,7 @@ class DryTraining:
         self.network = network.train()
         self.core = network.get_base_model() if chosen.lora_rank else network
         stand.tracker.watch(network)
+        save_memory(network, chosen.chunked_loss, chosen.activation_offload, partial(stand.rules.offloading, stand))
         self.prepare()
         if chosen.activation_checkpointing:
             self.checkpoint()
@@ -142,14 +161,15 @@ class DryTraining:
     def make_optimizer(self) -> Any:
         """The optimizer that the Trainer would make, over the same groups of parameters."""
         arguments = training_arguments(self.on_any_device, use_cpu=True)
-        make, options = Trainer.get_optimizer_cls_and_kwargs(arguments, self.network)
+        own = built_here(self.chosen.optimizer, arguments.learning_rate)
+        make, options = own or Trainer.get_optimizer_cls_and_kwargs(arguments, self.network)
         decaying = set(Trainer.get_decay_parameter_names(None, self.network))  # it asks nothing of a Trainer
         named = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
         groups = [
             {"params": [p for name, p in named if name in decaying], "weight_decay": arguments.weight_decay},
             {"params": [p for name, p in named if name not in decaying], "weight_decay": 0.0},
         ]
-        return make(groups, **self.stand.rules.optimizer_options(make, options))
+        return assembled((make, self.stand.rules.optimizer_options(make, options)), self.network, groups)
 
     def step(self) -> None:
         """Forward and backward for each micro-batch, then clipping, optimizer and the gradients' end."""
@@ -231,9 +251,9 @@ class DryAcceleratedLoop(DryTraining):
 
     def make_optimizer(self) -> Any:
         """The optimizer of the plain loop, over all parameters at once."""
-        make, options = plain_optimizer(self.on_any_device)
+        make, options = plain_optimizer(self.on_any_device, self.network)
         options = self.stand.rules.optimizer_options(make, options)
-        return make([p for p in self.network.parameters() if p.requires_grad], **options)
+        return assembled((make, options), self.network, [p for p in self.network.parameters() if p.requires_grad])
 
     def prepare(self) -> None:
         """The plain loop takes the model as it is."""

@@ -9,13 +9,16 @@ from accelerate import Accelerator
 from accelerate.utils import AORecipeKwargs, compile_regions
 from torch.utils.data import DataLoader
 from transformers import Trainer
+from transformers.integrations.liger import apply_liger_kernel
 
 from perfgate.actor.devices import Device
 from perfgate.actor.phases import Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
-from perfgate.actor.programs.effective import asked_and_in_force, state_of
+from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model, build_tokenizer
+from perfgate.actor.programs.optimizers import assembled, built_here, state_of
+from perfgate.actor.programs.savings import configure_allocator, save_memory
 from perfgate.actor.programs.settings import (
     TrainingSettings,
     compile_mode,
@@ -49,7 +52,19 @@ class AcceleratedLoop(Program):
         self.accumulation = gradient_accumulation
         self.samples = batch_size * gradient_accumulation
         self.tokens = self.samples * sequence_length
-        network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank, chosen.experts)
+        configure_allocator(chosen.allocator)
+        network = build_model(
+            model,
+            seed,
+            chosen.weights,
+            chosen.attention,
+            chosen.lora_rank,
+            chosen.experts,
+            quantization=chosen.quantization,
+        )
+        save_memory(network, chosen.chunked_loss, chosen.activation_offload)
+        if chosen.liger:
+            apply_liger_kernel(network, None)
         if data:
             rows = text_rows(build_tokenizer(model), data, self.samples * DATASET_STEPS, sequence_length)
         else:
@@ -58,7 +73,7 @@ class AcceleratedLoop(Program):
             enable_checkpointing(network, chosen.activation_checkpointing)
         # First, as its arguments reset what an Accelerator set up.
         on_cpu = device.torch_device == "cpu"
-        make, options = plain_optimizer(chosen, on_cpu)
+        found = plain_optimizer(chosen, network, on_cpu)
         self.accelerator = Accelerator(
             cpu=on_cpu,
             gradient_accumulation_steps=gradient_accumulation,
@@ -71,9 +86,11 @@ class AcceleratedLoop(Program):
         network.to(device.torch_device)
         self.wrapped, self.optimizer, loader = self.accelerator.prepare(
             compiled.train(),
-            make([p for p in network.parameters() if p.requires_grad], **options),
+            assembled(found, network, [p for p in network.parameters() if p.requires_grad]),
             DataLoader(rows, batch_size=batch_size, shuffle=True),
         )
+        # An optimizer that steps within the backward pass needs the rate there.
+        self.fused = {"learning_rate": found[1]["lr"]} if chosen.optimizer == "lomo" else {}
         self.batches = endless(loader)
         self.steps: deque[list[Any]] = deque(maxlen=OUTCOME_STEPS)
 
@@ -100,7 +117,7 @@ class AcceleratedLoop(Program):
                 with span("forward"):
                     loss = self.wrapped(**batch).loss
                 with span("backward"):
-                    self.accelerator.backward(loss)
+                    self.accelerator.backward(loss, **self.fused)
                 if self.accelerator.sync_gradients:
                     self.accelerator.clip_grad_norm_(self.wrapped.parameters(), MAX_GRAD_NORM)
                 with span("optimizer"):
@@ -123,10 +140,11 @@ def compile_model(network: Any, chosen: str) -> Any:
     return compile_regions(network) if chosen == "regional" else torch.compile(network, mode=compile_mode(chosen))
 
 
-def plain_optimizer(chosen: TrainingSettings, on_cpu: bool = True) -> tuple[Any, dict[str, Any]]:
-    """The optimizer's class and arguments, as the Trainer names and sets them."""
-    found: tuple[Any, dict[str, Any]] = Trainer.get_optimizer_cls_and_kwargs(training_arguments(chosen, use_cpu=on_cpu))
-    return found
+def plain_optimizer(chosen: TrainingSettings, network: Any, on_cpu: bool = True) -> tuple[Any, dict[str, Any]]:
+    """The optimizer's class or factory and its arguments, as the Trainer names and sets them."""
+    arguments = training_arguments(chosen, use_cpu=on_cpu)
+    own = built_here(chosen.optimizer, arguments.learning_rate)
+    return own or Trainer.get_optimizer_cls_and_kwargs(arguments, network)
 
 
 def endless(loader: Any) -> Iterator[Any]:

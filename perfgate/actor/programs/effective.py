@@ -8,9 +8,10 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from perfgate.actor.programs import attention
+from perfgate.actor.programs.optimizers import optimizer_name, optimizer_rank
+from perfgate.actor.programs.savings import savings
 
 DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-OPTIMIZERS = {"Adafactor": "adafactor", "Adagrad": "adagrad", "RMSprop": "rmsprop", "SGD": "sgd"}
 
 
 def asked_and_in_force(
@@ -54,10 +55,13 @@ def in_force(
     }
     if optimizer is not None:
         found["optimizer"] = optimizer_name(optimizer)
+        found["optimizer_rank"] = optimizer_rank(optimizer)
         found["activation_checkpointing"] = checkpointing(network)
         found["experts"] = experts(network)
         ranks = [adapter.r for adapter in getattr(network, "peft_config", {}).values()]
         found["lora_rank"] = ranks[0] if ranks else 0
+        found["quantization"] = quantization(network)
+        found |= savings(network)
     return found
 
 
@@ -107,11 +111,17 @@ def compiled(asked: str, network: Any, wrapped: Any) -> str:
 
 
 def majority_dtype(network: Any) -> Any:
-    """The type of most weights."""
+    """The type of most weights that are not quantized."""
     sizes: dict[Any, int] = {}
-    for parameter in network.parameters():
+    for parameter in filter(torch.is_floating_point, network.parameters()):
         sizes[parameter.dtype] = sizes.get(parameter.dtype, 0) + parameter.numel()
     return max(sizes, key=lambda dtype: sizes[dtype]) if sizes else None
+
+
+def quantization(network: Any) -> str:
+    """The type of the quantized weights."""
+    kinds = [getattr(parameter, "quant_type", "") for parameter in network.parameters()]
+    return next((f"bnb-{kind}" for kind in kinds if kind), "off")
 
 
 def is_compiled(value: Any) -> bool:
@@ -123,16 +133,6 @@ def is_compiled(value: Any) -> bool:
     )
 
 
-def optimizer_name(optimizer: Any) -> str:
-    """The optimizer as ``TrainingArguments.optim`` names it."""
-    while hasattr(optimizer, "optimizer"):
-        optimizer = optimizer.optimizer
-    name = type(optimizer).__name__
-    if name == "AdamW":
-        return "adamw_torch_fused" if optimizer.defaults.get("fused") else "adamw_torch"
-    return OPTIMIZERS.get(name, name)
-
-
 def patched(network: Any) -> list[str]:
     """Classes whose forward pass comes from a module that none of their bases is defined in."""
     names = set()
@@ -142,9 +142,3 @@ def patched(network: Any) -> list[str]:
         if getattr(kind.forward, "__module__", None) not in homes:
             names.add(kind.__name__)
     return sorted(names)
-
-
-def state_of(optimizer: Any) -> list[Any]:
-    """The tensors that an optimizer keeps from step to step."""
-    states = optimizer.state.values() if optimizer is not None else ()
-    return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]

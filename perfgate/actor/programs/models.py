@@ -37,6 +37,7 @@ def build_model(
     lora_rank: int = 0,
     experts: str = "default",
     load: bool = True,
+    quantization: str = "off",
 ) -> PreTrainedModel:
     """Return the model.
 
@@ -48,6 +49,7 @@ def build_model(
         lora_rank: of adapters on all linear layers, the rest frozen; 0 for none.
         experts: as transformers calls the implementation; ``default`` is what it chooses.
         load: read or draw weights; else only the shape is built.
+        quantization: of the linear layers' weights: ``off`` or ``bnb-nf4``.
 
     Raises:
         ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
@@ -74,6 +76,8 @@ def build_model(
             locate(spec), local_files_only=True, use_safetensors=True, trust_remote_code=trusted(spec), **options
         )
         own_weights(model)
+    if quantization != "off":
+        model = with_4_bits(model, quantization.removeprefix("bnb-"))
     return with_adapters(model, lora_rank) if lora_rank else model
 
 
@@ -86,10 +90,29 @@ def build_config(spec: dict[str, Any]) -> Any:
     return transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
 
 
+def with_4_bits(model: Any, kind: str) -> Any:
+    """The same model with 4 bits a weight in all linear layers but the head (https://arxiv.org/abs/2305.14314).
+
+    transformers quantizes what it loads, so the weights are loaded once more.
+
+    Args:
+        model: with its weights.
+        kind: of the weights, as ``BitsAndBytesConfig(bnb_4bit_quant_type=...)`` names it.
+    """
+    how = transformers.BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type=kind, bnb_4bit_compute_dtype=model.dtype
+    )
+    return type(model).from_pretrained(
+        None, config=model.config, state_dict=model.state_dict(), dtype=model.dtype, quantization_config=how
+    )
+
+
 def with_adapters(model: Any, rank: int) -> Any:
     """Freeze a model and put low-rank adapters beside its linear layers (https://arxiv.org/abs/2106.09685)."""
     import peft  # optional, and slow to import
 
+    if getattr(model, "is_quantized", False):
+        model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return peft.get_peft_model(model, peft.LoraConfig(r=rank, target_modules="all-linear"))
 
 

@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, default_collate
 
 from perfgate.actor.devices import Device
 from perfgate.actor.programs.base import Program
-from perfgate.actor.programs.effective import state_of
 from perfgate.actor.programs.inputs import ragged_prompts
 from perfgate.actor.programs.loading import LoadingSettings, training_source
+from perfgate.actor.programs.optimizers import state_of
 from perfgate.actor.programs.pairs import IGNORED, PADDING, pair_prompts
 
 DROPOUT = 0.1

@@ -8,6 +8,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from perfgate.actor.programs.loading import LoadingSettings, loader_arguments
+from perfgate.actor.programs.optimizers import as_argument
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,12 @@ class TrainingSettings(LoadingSettings):
     lora_rank: int = 0
     experts: str = "default"
     empty_cache_steps: int = 0
+    quantization: str = "off"
+    optimizer_rank: int = 0
+    liger: bool = False
+    chunked_loss: bool = False
+    activation_offload: bool = False
+    allocator: str = "default"
     compile: str = "off"
 
     @property
@@ -40,9 +47,13 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
     # Renamed in transformers 5.20; the old name warns where the new one exists.
     checkpointing = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
     layers = checkpointed_layers(chosen.activation_checkpointing)
+    optim = as_argument(chosen.optimizer, chosen.optimizer_rank)
     arguments: TrainingArguments = kind(
         output_dir=tempfile.gettempdir(),
-        optim=chosen.optimizer,
+        optim=optim.name,
+        optim_args=optim.arguments,
+        optim_target_modules=optim.modules,
+        use_liger_kernel=chosen.liger,
         bf16=chosen.precision == "bf16-amp",
         fp16=chosen.precision == "fp16-amp",
         # Left open, compilation would turn it on.

@@ -10,9 +10,11 @@ from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.phases import UNTIMED, Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
-from perfgate.actor.programs.effective import asked_and_in_force, state_of
+from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.loading import loading_in_force, training_source
 from perfgate.actor.programs.models import build_model
+from perfgate.actor.programs.optimizers import built_here, state_of
+from perfgate.actor.programs.savings import configure_allocator, save_memory
 from perfgate.actor.programs.settings import TrainingSettings, training_arguments
 
 ENDLESS = 1_000_000
@@ -37,9 +39,17 @@ class TrainerLoop(Program):
     ) -> None:
         self.phases: Phases = Phases()
         self.chosen = chosen = TrainingSettings(**settings)
+        configure_allocator(chosen.allocator)
         self.network = network = build_model(
-            model, seed, chosen.weights, chosen.attention, chosen.lora_rank, chosen.experts
+            model,
+            seed,
+            chosen.weights,
+            chosen.attention,
+            chosen.lora_rank,
+            chosen.experts,
+            quantization=chosen.quantization,
         )
+        save_memory(network, chosen.chunked_loss, chosen.activation_offload)
         self.samples = batch_size * gradient_accumulation
         self.source = source = training_source(
             chosen, network.config, model, task, self.samples, sequence_length, seed, data
@@ -56,7 +66,12 @@ class TrainerLoop(Program):
             use_cpu=device.torch_device == "cpu",
         )
         self.trainer = trainer_class(
-            self.phases, model=network, args=arguments, train_dataset=source.rows, data_collator=source.collator
+            self.phases,
+            model=network,
+            args=arguments,
+            train_dataset=source.rows,
+            data_collator=source.collator,
+            optimizer_cls_and_kwargs=built_here(chosen.optimizer, arguments.learning_rate),
         )
         # The Trainer's arguments have no word for it.
         self.trainer.accelerator.state.dynamo_plugin.use_regional_compilation = chosen.compile == "regional"

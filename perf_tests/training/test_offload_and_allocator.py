@@ -1,0 +1,85 @@
+"""Memory of the device against time. Offloading keeps in the host's memory what the device needs later: activations
+until the backward pass, optimizer state for good, at the price of transfers. A chunked cross-entropy never holds all
+logits of a large vocabulary, and computes no more. Expandable segments let the allocator grow what it has, in place of
+asking for pieces that do not fit later.
+
+From https://docs.pytorch.org/docs/stable/autograd.html#saved-tensors-hooks-utilities (save_on_cpu),
+https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear_cross_entropy.html,
+https://github.com/pytorch/ao/tree/main/torchao/optim#optimizer-cpu-offload and
+https://docs.pytorch.org/docs/stable/notes/cuda.html#memory-management. Parameters are offloaded by FSDP. On a CPU,
+device and host are one memory, so there is nothing to offload: what can be predicted of a GPU is, the rest is skipped.
+The chunked loss saves as much on a CPU.
+"""
+
+import pytest
+
+from fixtures.models import models, reshaped
+
+LLAMA = models()["llama-quick"]
+GPT2 = models()["gpt2"]
+LARGE_VOCABULARY = reshaped(LLAMA, vocab_size=8192, tie_word_embeddings=True)
+SAVINGS = {"activations": {"activation_offload": True}, "optimizer": {"optimizer": "adamw_cpu_offload"}}
+
+
+@pytest.mark.perf(tier="quick")
+def test_chunked_loss(perf, training):
+    perf(training(LARGE_VOCABULARY, chunked_loss=True))
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("offloaded", SAVINGS)
+def test_offload(perf, training, offloaded):
+    perf(training(LLAMA, **SAVINGS[offloaded]))
+
+
+@pytest.mark.perf(tier="standard")
+@pytest.mark.parametrize("allocator", ["default", "expandable_segments"])
+def test_allocator(perf, training, allocator):
+    perf(training(GPT2, batch_size=4, sequence_length=512, allocator=allocator))
+
+
+@pytest.mark.perf(tier="quick")
+def test_a_chunked_loss_never_holds_all_logits(effect, training):
+    effect(
+        training(LARGE_VOCABULARY),
+        training(LARGE_VOCABULARY, chunked_loss=True),
+        predicted_peak_bytes="< 0.7x",
+        predicted_cuda_peak_bytes="< 0.9x",  # of which 64 MiB are cuBLAS's workspaces
+        peak_memory_bytes={"cuda": "< 0.9x"},
+        flops="> 0.9x and < 1.1x",
+        near={"losses": 0.0001},
+    )
+
+
+@pytest.mark.perf(tier="quick", dry=True)
+def test_offloaded_activations_leave_the_peak(effect, training):
+    effect(
+        training(LLAMA, batch_size=16),
+        training(LLAMA, batch_size=16, activation_offload=True),
+        predicted_cuda_peak_bytes="< 0.9x",
+    )
+
+
+@pytest.mark.perf(tier="quick")
+def test_offloaded_activations_are_transferred(effect, training):
+    effect(
+        training(LLAMA, batch_size=16),
+        training(LLAMA, batch_size=16, activation_offload=True),
+        peak_memory_bytes={"cuda": "< 0.95x"},
+        copies={"cuda": "> 2x"},
+        step_time_s={"cuda": "> 1x"},
+        near={"losses": 0.001},
+    )
+
+
+@pytest.mark.perf(tier="quick")
+def test_an_offloaded_optimizer_leaves_the_peak(effect, training):
+    setting = training(LLAMA, optimizer="adamw_cpu_offload")
+    effect(training(LLAMA), setting, peak_memory_bytes={"cuda": "< 0.8x"}, copies={"cuda": "> 2x"})
+
+
+@pytest.mark.perf(tier="standard")
+def test_expandable_segments_reserve_less(effect, training):
+    sizes = {"batch_size": 4, "sequence_length": 512}
+    setting = training(GPT2, allocator="expandable_segments", **sizes)
+    effect(training(GPT2, **sizes), setting, peak_reserved_bytes={"cuda": "< 1x"})

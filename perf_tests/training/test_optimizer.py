@@ -1,0 +1,80 @@
+"""Optimizers: AdamW keeps two numbers of 4 bytes a weight. Others keep one, a factored or quantized or projected form,
+or none, for a step that takes longer or converges otherwise.
+
+From https://huggingface.co/docs/transformers/optimizers and https://huggingface.co/docs/transformers/perf_train_gpu_one.
+Bytes of state a weight: AdamW 8 (fused or not), Adafactor about 0, SGD 0, with momentum 4, Muon 4 in hidden matrices,
+8-bit AdamW 2, 8-bit Lion 1; bitsandbytes leaves embeddings in full. GaLore and APOLLO keep theirs at a low rank, LOMO
+keeps neither state nor gradients. They are the same on a CPU and on a GPU; paged state needs a GPU, whose peak falls by
+all of it, as it moves to the host when memory runs out. On a CPU steps of quantized state are slower.
+"""
+
+import pytest
+
+from fixtures.models import models
+
+LLAMA = models()["llama-quick"]
+QWEN3 = models()["Qwen3-0.6B"]
+QUICK = ["adafactor", "muon", "adamw_bnb_8bit", "lomo"]
+LOW_RANK = ["galore_adamw", "apollo_adamw"]
+FURTHER = ["adamw_torch_fused", "sgd", "sgd_momentum", "adamw_torch_8bit", "lion_8bit", "paged_adamw_8bit", *LOW_RANK]
+RANK = 16
+
+
+def rank(optimizer):
+    """Of the projection, for those that project: their own default is as wide as the small model."""
+    return {"optimizer_rank": RANK} if optimizer in LOW_RANK else {}
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("optimizer", QUICK)
+def test_optimizer(perf, training, optimizer):
+    perf(training(LLAMA, optimizer=optimizer))
+
+
+@pytest.mark.perf(tier="standard")
+@pytest.mark.parametrize("optimizer", FURTHER)
+def test_further_optimizer(perf, training, optimizer):
+    perf(training(LLAMA, optimizer=optimizer, **rank(optimizer)))
+
+
+@pytest.mark.perf(tier="full")
+@pytest.mark.parametrize("optimizer", ["adamw_torch", *QUICK, *FURTHER])
+def test_optimizer_of_a_large_model(perf, training, optimizer):
+    perf(training(QWEN3, optimizer=optimizer, precision="bf16", batch_size=1, sequence_length=512))
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize(
+    ("optimizer", "ratio"),
+    [
+        ("adafactor", "< 0.1x"),
+        ("sgd", "< 0.001x"),
+        ("sgd_momentum", "> 0.49x and < 0.51x"),
+        ("muon", "> 0.5x and < 0.8x"),
+    ],
+)
+def test_less_state(effect, training, optimizer, ratio):
+    effect(training(LLAMA), training(LLAMA, optimizer=optimizer), optimizer_state_bytes=ratio)
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize(
+    ("optimizer", "ratio"),
+    [
+        # Its library compiles each step, which takes half a minute on a CPU.
+        pytest.param("adamw_torch_8bit", "> 0.25x and < 0.3x", marks=pytest.mark.perf(tier="standard")),
+        ("adamw_bnb_8bit", "> 0.25x and < 0.5x"),
+        ("lion_8bit", "> 0.12x and < 0.3x"),
+        ("galore_adamw", "< 0.5x"),
+        ("apollo_adamw", "< 0.5x"),
+        ("lomo", "< 0.001x"),
+    ],
+)
+def test_less_state_in_another_librarys_optimizer(effect, training, optimizer, ratio):
+    setting = training(LLAMA, optimizer=optimizer, **rank(optimizer))
+    effect(training(LLAMA), setting, measured_optimizer_state_bytes=ratio, peak_memory_bytes="< 0.95x")
+
+
+@pytest.mark.perf(tier="quick")
+def test_paged_state_leaves_the_devices_memory(effect, training):
+    effect(training(LLAMA), training(LLAMA, optimizer="paged_adamw_8bit"), peak_memory_bytes={"cuda": "< 0.9x"})
