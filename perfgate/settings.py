@@ -11,6 +11,16 @@ TRAINING_PRECISIONS = ("fp32", "bf16", "bf16-amp", "fp16-amp")
 OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "adagrad", "rmsprop", "sgd")
 ATTENTIONS = ("default", "eager", "sdpa")
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
+CACHES = (
+    "default",
+    "none",
+    "dynamic",
+    "static",
+    "offloaded",
+    "offloaded_static",
+    "quantized-fp8",
+    "quantized-quanto",
+)
 CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
 
 
@@ -25,11 +35,13 @@ class Known:
         numbers: positive whole numbers that every workload names, with their defaults.
         choices: what others may be, the default first.
         counts: whole numbers that are off at their default of 0.
+        texts: free texts that are empty by default.
     """
 
     numbers: Mapping[str, Json]
     choices: Mapping[str, tuple[Json, ...]]
     counts: tuple[str, ...] = field(default=())
+    texts: tuple[str, ...] = field(default=())
 
     def check(self, settings: Mapping[str, Json]) -> None:
         """Refuse unknown names and values.
@@ -41,8 +53,11 @@ class Known:
             if name in self.choices:
                 if (value, type(value)) not in [(choice, type(choice)) for choice in self.choices[name]]:
                     raise UserError(f"setting {name!r} is {value!r}{nearest(value, self.choices[name])}")
+            elif name in self.texts:
+                if not isinstance(value, str):
+                    raise UserError(f"setting {name!r} must be a text, not {value!r}")
             elif name not in self.numbers and name not in self.counts:
-                known = (*self.numbers, *self.choices, *self.counts)
+                known = (*self.numbers, *self.choices, *self.counts, *self.texts)
                 raise UserError(f"unknown setting {name!r}{nearest(name, known)}")
             elif not isinstance(value, int) or isinstance(value, bool) or value < (name in self.numbers):
                 what = "positive whole number" if name in self.numbers else "whole number, 0 for off"
@@ -50,7 +65,8 @@ class Known:
 
     def beyond_default(self, settings: Mapping[str, Json]) -> dict[str, Json]:
         """The settings that a workload's parameters hold."""
-        defaults = {name: values[0] for name, values in self.choices.items()} | dict.fromkeys(self.counts, 0)
+        defaults = {name: values[0] for name, values in self.choices.items()}
+        defaults |= dict.fromkeys(self.counts, 0) | dict.fromkeys(self.texts, "")
         return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
 
 
@@ -65,6 +81,18 @@ TRAINING = Known(
     },
 )
 GENERATING = Known(
-    numbers={"batch_size": 1, "prompt_length": 128, "new_tokens": 16}, choices={"precision": PRECISIONS, **CHOICES}
+    numbers={"batch_size": 1, "prompt_length": 128, "new_tokens": 16},
+    choices={
+        "precision": PRECISIONS,
+        "cache": CACHES,
+        "compile_decode": ("auto", *COMPILE_MODES),
+        **CHOICES,
+    },
+    counts=("prefill_chunk_size",),
+    texts=("kernels",),
 )
-PASSING = Known(numbers={"batch_size": 8, "sequence_length": 128}, choices={"precision": PRECISIONS, **CHOICES})
+PASSING = Known(
+    numbers={"batch_size": 8, "sequence_length": 128},
+    choices={"precision": PRECISIONS, **CHOICES},
+    texts=("kernels",),
+)

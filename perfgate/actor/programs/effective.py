@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+LEFT_TO_THE_LIBRARY = {"attention": "default", "cache": "default", "compile_decode": "auto"}
 OPTIMIZERS = {"Adafactor": "adafactor", "Adagrad": "adagrad", "RMSprop": "rmsprop", "SGD": "sgd"}
 
 
@@ -22,8 +23,10 @@ def asked_and_in_force(
         accelerator: of ``accelerate``, which holds mixed precision; it leaves it out where the device has none.
     """
     asked = asdict(chosen)
-    if asked["attention"] == "default":  # the library's choice, whatever it is
-        del asked["attention"]
+    # The library's choice, whatever it is.
+    for name, choice in LEFT_TO_THE_LIBRARY.items():
+        if asked.get(name) == choice:
+            del asked[name]
     mixed = accelerator.mixed_precision if accelerator is not None and accelerator.native_amp else "no"
     return asked, in_force(asked["compile"], network, wrapped, optimizer, mixed)
 

@@ -25,6 +25,7 @@ class InferenceSettings:
     precision: str = "fp32"
     attention: str = "default"
     compile: str = "off"
+    kernels: str = ""
 
 
 def build_model(
