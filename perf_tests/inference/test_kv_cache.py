@@ -62,8 +62,16 @@ def test_time_for_a_token_grows_with_the_length_where_nothing_is_kept(effect, ge
 
 
 @pytest.mark.perf(tier="quick")
-def test_static_cache_is_written_in_place(effect, generation):
-    effect(generation(LLAMA, **MANY), generation(LLAMA, cache="static", **MANY), moved_bytes="< 0.9x", same="tokens")
+def test_static_cache_is_attended_to_in_its_full_length(effect, generation):
+    settings = {"batch_size": 8, "prompt_length": 256, "new_tokens": 64}
+    effect(
+        generation(LLAMA, **settings),
+        generation(LLAMA, cache="static", **settings),
+        flops="> 1.02x and < 1.2x",
+        predicted_peak_bytes="< 1.1x",
+        time_per_output_token_s={"cuda": "< 0.9x"},
+        same="tokens",
+    )
 
 
 @pytest.mark.perf(tier="quick")
@@ -71,7 +79,9 @@ def test_quantized_cache_is_smaller(effect, generation):
     effect(
         generation(GPT2, **MANY),
         generation(GPT2, cache="quantized-fp8", **MANY),
-        predicted_peak_bytes="< 0.8x",
+        # What lives from one module to the next: mostly the cache.
+        activations_bytes="< 0.45x",
+        predicted_peak_bytes="< 0.97x",
         moved_bytes="> 1.1x",
         near={"logits": 0.05},
     )
