@@ -50,7 +50,7 @@ def test_settings_at_their_defaults_are_vanilla():
     ("settings", "reason"),
     [
         ({"cache": "offloaded"}, "cache='offloaded' needs a GPU"),
-        ({"kernels": "RMSNorm=fixtures/absent:Norm"}, "hf download kernels-community/absent --local-dir fixtures/absent"),
+        ({"kernels": "RMSNorm=fixtures/absent:Norm"}, "hf download kernels-community/absent --local-dir"),
     ],
 )
 def test_what_is_missing_here_is_said(settings, reason):

@@ -51,7 +51,7 @@ def test_without_a_cache_all_is_computed_again(effect, generation):
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize(("cache", "growth"), [("none", "> 3x"), ("dynamic", "< 1.8x")])
+@pytest.mark.parametrize(("cache", "growth"), [("none", "> 2x"), ("dynamic", "< 1.8x")])
 def test_time_for_a_token_grows_with_the_length_where_nothing_is_kept(effect, generation, cache, growth):
     effect(
         generation(LLAMA, cache=cache, prompt_length=128),
@@ -63,7 +63,7 @@ def test_time_for_a_token_grows_with_the_length_where_nothing_is_kept(effect, ge
 
 @pytest.mark.perf(tier="quick")
 def test_static_cache_is_attended_to_in_its_full_length(effect, generation):
-    settings = {"batch_size": 8, "prompt_length": 256, "new_tokens": 64}
+    settings = {"batch_size": 8, "new_tokens": 32}
     effect(
         generation(LLAMA, **settings),
         generation(LLAMA, cache="static", **settings),
