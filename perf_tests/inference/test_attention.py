@@ -35,7 +35,7 @@ def test_sdpa_never_holds_all_scores(effect, generation):
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize(("attention", "growth"), [("eager", "> 3x"), ("sdpa", "< 2.2x")])
+@pytest.mark.parametrize(("attention", "growth"), [("eager", "> 2.6x"), ("sdpa", "< 2.2x")])
 def test_memory_grows_with_the_square_of_the_prompt_where_scores_are_held(effect, generation, attention, growth):
     effect(
         generation(LLAMA, attention=attention, prompt_length=512),
