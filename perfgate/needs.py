@@ -1,10 +1,15 @@
-"""What settings need of the machine: a package, a GPU. A case that lacks it is skipped at run time, with the reason."""
+"""What settings need of the machine: a package, a GPU, a compiler, a folder. A case that lacks it is skipped at run
+time, with the reason.
+"""
 
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 
 from packaging.version import Version
 
@@ -27,6 +32,8 @@ class Need:
         pip: what ``pip`` is told where no extra brings it; else ``package``.
         since: the version of the package from which on it can.
         gpu: whether it runs on a CUDA device alone.
+        compiler: whether a C++ compiler must be here, as torch.compile calls one.
+        folder: whether the setting, ``LAYER=FOLDER:CLASS``, names a folder that must be here.
         dry: whether a dry run needs it too.
         programs: the modules of the programs that need it; empty for all.
     """
@@ -38,6 +45,8 @@ class Need:
     pip: str = ""
     since: str = ""
     gpu: bool = False
+    compiler: bool = False
+    folder: bool = False
     dry: bool = True
     programs: tuple[str, ...] = ()
 
@@ -88,6 +97,11 @@ NEEDS: tuple[Need, ...] = (
     Need("liger", package="liger_kernel", extra="liger", gpu=True),
     Need("activation_offload", gpu=True),
     Need("allocator", gpu=True),
+    Need("cache", ("offloaded", "offloaded_static"), gpu=True),
+    Need("cache", ("quantized-quanto",), package="optimum.quanto", extra="quanto", dry=False),
+    Need("compile", compiler=True, dry=False),
+    Need("compile_decode", ("default", "reduce-overhead", "max-autotune"), compiler=True, dry=False),
+    Need("kernels", package="kernels", extra="kernels", gpu=True, folder=True, dry=False),
 )
 
 
@@ -113,6 +127,13 @@ def missing(workload: Workload, device: str) -> Iterator[str]:
         setting = f"{need.setting}={workload.params[need.setting]!r}"
         if need.gpu and device == "cpu":
             yield f"{setting} needs a GPU; run it on a machine that has one, or with --perf-device none"
+        if need.compiler and shutil.which(compiler := os.environ.get("CXX", "g++")) is None:
+            yield f"{setting} needs a C++ compiler, and {compiler} is not here; install it: apt-get install g++"
+        if need.folder and not (folder := folder_of(workload.params[need.setting])).is_dir():
+            yield (
+                f"{setting} needs the folder {folder}, which is not here; "
+                f"fetch it: hf download kernels-community/{folder.name} --local-dir {folder}"
+            )
         if need.package and not need.here:
             asked = f"'{need.package}>={need.since}'" if need.since else need.pip or need.package
             what = f"'perfgate[{need.extra}]'" if need.extra else asked
@@ -121,3 +142,8 @@ def missing(workload: Workload, device: str) -> Iterator[str]:
                 f"{setting} needs the package {need.package}{least}, which is not installed; "
                 f"install it: {sys.executable} -m pip install {what}"
             )
+
+
+def folder_of(kernel: str) -> Path:
+    """The folder in ``LAYER=FOLDER:CLASS``."""
+    return Path(kernel.partition("=")[2].rpartition(":")[0])

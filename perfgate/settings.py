@@ -22,6 +22,9 @@ ATTENTIONS = (
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
 CHECKPOINTINGS = (False, True, "every_2_layers", "every_4_layers", "offload")
 EXPERTS = ("default", "eager", "batched_mm", "grouped_mm")
+CACHES = (
+    "default", "none", "dynamic", "static", "offloaded", "offloaded_static", "quantized-fp8", "quantized-quanto",
+)  # fmt: skip
 CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
 
 
@@ -36,11 +39,13 @@ class Known:
         numbers: positive whole numbers that every workload names, with their defaults.
         choices: what others may be, the default first.
         counts: whole numbers that are off at their default of 0.
+        texts: free texts that are empty by default.
     """
 
     numbers: Mapping[str, Json]
     choices: Mapping[str, tuple[Json, ...]]
     counts: tuple[str, ...] = field(default=())
+    texts: tuple[str, ...] = field(default=())
 
     def check(self, settings: Mapping[str, Json]) -> None:
         """Refuse unknown names and values.
@@ -52,8 +57,11 @@ class Known:
             if name in self.choices:
                 if (value, type(value)) not in [(choice, type(choice)) for choice in self.choices[name]]:
                     raise UserError(f"setting {name!r} is {value!r}{nearest(value, self.choices[name])}")
+            elif name in self.texts:
+                if not isinstance(value, str):
+                    raise UserError(f"setting {name!r} must be a text, not {value!r}")
             elif name not in self.numbers and name not in self.counts:
-                known = (*self.numbers, *self.choices, *self.counts)
+                known = (*self.numbers, *self.choices, *self.counts, *self.texts)
                 raise UserError(f"unknown setting {name!r}{nearest(name, known)}")
             elif not isinstance(value, int) or isinstance(value, bool) or value < (name in self.numbers):
                 what = "positive whole number" if name in self.numbers else "whole number, 0 for off"
@@ -61,7 +69,8 @@ class Known:
 
     def beyond_default(self, settings: Mapping[str, Json]) -> dict[str, Json]:
         """The settings that a workload's parameters hold."""
-        defaults = {name: values[0] for name, values in self.choices.items()} | dict.fromkeys(self.counts, 0)
+        defaults = {name: values[0] for name, values in self.choices.items()}
+        defaults |= dict.fromkeys(self.counts, 0) | dict.fromkeys(self.texts, "")
         return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
 
 
@@ -89,6 +98,18 @@ TRAINING = Known(
 )
 GENERATING = Known(
     numbers={"batch_size": 1, "prompt_length": 128, "new_tokens": 16},
-    choices={"precision": PRECISIONS, "beams": (1, 2, 4, 8), **CHOICES},
+    choices={
+        "precision": PRECISIONS,
+        "cache": CACHES,
+        "compile_decode": ("auto", *COMPILE_MODES),
+        "beams": (1, 2, 4, 8),
+        **CHOICES,
+    },
+    counts=("prefill_chunk_size",),
+    texts=("kernels",),
 )
-PASSING = Known(numbers={"batch_size": 8, "sequence_length": 128}, choices={"precision": PRECISIONS, **CHOICES})
+PASSING = Known(
+    numbers={"batch_size": 8, "sequence_length": 128},
+    choices={"precision": PRECISIONS, **CHOICES},
+    texts=("kernels",),
+)

@@ -92,7 +92,11 @@ def generation(
             random tokens where ``None``.
         settings: ``batch_size``, ``prompt_length`` (with prompts: the longest that is kept) and ``new_tokens``; prompts
             of a batch are ragged, padded on the left. ``beams`` (1 is greedy), ``precision`` of weights and
-            arithmetic, ``attention`` and ``compile``.
+            arithmetic, ``attention`` and ``compile`` (of every forward pass). ``cache`` of keys and values (``none``
+            computes them again for each token), ``compile_decode`` (of the steps after the prompt alone, over a static
+            cache; ``auto`` is what ``generate`` does by itself), ``prefill_chunk_size`` (tokens of the prompt that are
+            read at once; 0 for all) and ``kernels`` (``LAYER=FOLDER:CLASS``, a kernel of a local folder in place of a
+            model's layer).
 
     Raises:
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
@@ -118,7 +122,7 @@ def forward(
         seed: of the weights and of the inputs.
         sentences: real text for the model's own tokenizer, repeated to fill the batch; random tokens where ``None``.
         settings: ``batch_size`` and ``sequence_length`` (with sentences: the longest that is kept); ``precision``,
-            ``attention`` and ``compile``.
+            ``attention``, ``compile`` and ``kernels`` (as of ``generation``).
 
     Raises:
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
@@ -156,8 +160,8 @@ def _workload(
     extra: Mapping[str, Json] | None = None,
 ) -> Workload:
     known.check(settings)
-    check_possible(settings)
     chosen, class_name = model.class_for(task, accepted)
+    check_possible({"task": chosen, "config": model.source.get("config", {}), **known.numbers, **settings})
     fixed = {"model": {"class": class_name, **model.source}, "task": chosen, "seed": seed, **(extra or {})}
     params = {**fixed, **known.numbers, **known.beyond_default(settings)}
     vanilla = Workload(program, {**fixed, **known.numbers})

@@ -133,7 +133,7 @@ def chosen(name, setting, **more):
 
 
 GPT2, LLAMA = MODELS["gpt2-quick"], MODELS["llama-quick"]
-FLAT = with_layers(GPT2, 1)
+FLAT, FLAT_LLAMA = with_layers(GPT2, 1), with_layers(LLAMA, 1)
 TRAINER = {f"{name}-{setting}": chosen(name, setting) for name in TRAINED for setting in SETTINGS}
 TRAINER |= {
     "llama-quick-chunked": training(with_layers(LLAMA, 1), chunked_loss=True, **SMALL),
@@ -163,6 +163,10 @@ GENERATED = {
     "gpt2-alone": generation(MODELS["gpt2-quick"], **SHORT | {"batch_size": 1}),
     "llama-eager": generation(MODELS["llama-quick"], attention="eager", **SHORT),
     "llama-bf16-alone": generation(MODELS["llama-quick"], precision="bf16", **SHORT | {"batch_size": 1}),
+    **{f"llama-{cache}": generation(FLAT_LLAMA, cache=cache, **SHORT) for cache in ("none", "static", "quantized-fp8")},
+    "llama-static-alone": generation(FLAT_LLAMA, cache="static", **SHORT | {"batch_size": 1}),
+    "llama-chunks": generation(FLAT_LLAMA, prefill_chunk_size=3, **SHORT),
+    "gpt2-chunks-static": generation(GPT2, cache="static", prefill_chunk_size=5, **SHORT),
     "t5-ragged": generation(MODELS["t5-quick"], **SHORT),
     "t5-beams": generation(MODELS["t5-quick"], beams=2, **SHORT),
     "whisper": generation(with_layers(MODELS["whisper-quick"], 1), **SHORT),
@@ -289,6 +293,7 @@ MEASURED = {
     "gpt2-lora-pieces": training(FLAT, lora_rank=8, gradient_accumulation=3, **MIDDLE),
     "llama-loop-bf16": training(LLAMA, loop="accelerate", precision="bf16", **MIDDLE),
     "t5-generation": generation(MODELS["t5-quick"], **SHORT),
+    "gpt2-chunks-fp8": generation(FLAT, cache="quantized-fp8", prefill_chunk_size=32, batch_size=4, prompt_length=128),
     "vit-forward": forward(MODELS["vit-quick"], **MIDDLE),
 }
 

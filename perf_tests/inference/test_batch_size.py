@@ -1,12 +1,28 @@
 """Batch size of generation: more sequences share each reading of the weights, so tokens a second grow and the time
 for each token hardly does, until the device is busy.
 
-From https://huggingface.co/docs/transformers/llm_optims. Prompts are ragged and padded on the left.
+From https://huggingface.co/docs/transformers/llm_optims. Prompts are ragged and padded on the left. A CPU's core is
+busy early, so there the time for each token grows as well, if less than the batch.
 """
 
 import pytest
 
+from fixtures.models import models
 
-@pytest.mark.parametrize("batch_size", [1, 2, 4, 8])
+LLAMA = models()["llama-quick"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 8, pytest.param(16, marks=pytest.mark.perf(tier="standard"))])
 def test_batch_size(perf, generation, model, batch_size):
     perf(generation(model, batch_size=batch_size))
+
+
+@pytest.mark.perf(tier="quick")
+def test_sequences_share_each_reading_of_the_weights(effect, generation):
+    effect(
+        generation(LLAMA, batch_size=1),
+        generation(LLAMA, batch_size=16),
+        tokens_per_s={"cpu": "> 1.5x", "cuda": "> 6x"},
+        time_per_output_token_s={"cpu": "< 5x", "cuda": "< 1.5x"},
+        weights_bytes="< 1.001x",
+    )

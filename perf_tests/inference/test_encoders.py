@@ -1,13 +1,16 @@
 """Encoders: one forward pass over a batch, for masked words, classes, or embeddings of real sentences.
 
 From https://huggingface.co/docs/transformers/model_doc/bert. The embedding model is all-MiniLM-L6-v2 with its real
-weights and tokenizer (https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2).
+weights and tokenizer (https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2). Every token is read at once: work
+grows a little faster than the sequence, as attention does with its square. The head for masked words is a product
+with the whole vocabulary at each token, that for classes one small product a sequence.
 """
 
 import pytest
 
 from fixtures.models import models, sentences
 
+BERT = models()["bert-quick"]
 ENCODERS = [model for model in models().values() if "masked-lm" in model.classes]
 EMBEDDERS = [model for model in models().values() if "embedding" in model.classes]
 
@@ -22,3 +25,19 @@ def test_encoders(perf, forward, model, task):
 @pytest.mark.parametrize("model", EMBEDDERS, ids=lambda model: model.name)
 def test_embeddings(perf, forward, model, batch_size):
     perf(forward(model, sentences=sentences(), batch_size=batch_size))
+
+
+@pytest.mark.perf(tier="quick")
+def test_work_grows_a_little_faster_than_the_sequence(effect, forward):
+    effect(
+        forward(BERT, sequence_length=128),
+        forward(BERT, sequence_length=512),
+        flops="> 4x and < 8x",
+        operator_calls="< 1.01x",
+        weights_bytes="< 1.001x",
+    )
+
+
+@pytest.mark.perf(tier="quick")
+def test_masked_words_cost_a_product_with_the_vocabulary(effect, forward):
+    effect(forward(BERT, task="sequence-classification"), forward(BERT, task="masked-lm"), flops="> 1.2x and < 1.6x")

@@ -2,12 +2,46 @@
 prompt; time for each further token is about constant, as a cache keeps what was read.
 
 From https://huggingface.co/docs/transformers/llm_tutorial_optimization. Prefill is bound by arithmetic, decode by
-reading weights and cache.
+reading weights and cache. On a GPU a small model's prefill waits for launches, however long the prompt is.
 """
 
 import pytest
+
+from fixtures.models import models
+
+LLAMA = models()["llama-quick"]
+# Without a table of positions, whose end a long prompt would go beyond.
+ROTARY = [models()[name] for name in ("llama-quick", "Llama-3.2-1B", "Qwen3-0.6B")]
 
 
 @pytest.mark.parametrize("prompt_length", [128, 256, 512])
 def test_prefill_and_decode(perf, generation, model, prompt_length):
     perf(generation(model, prompt_length=prompt_length))
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("prompt_length", [1024, 2048])
+@pytest.mark.parametrize("model", ROTARY, ids=lambda model: model.name)
+def test_long_prompt(perf, generation, model, prompt_length):
+    perf(generation(model, prompt_length=prompt_length))
+
+
+@pytest.mark.perf(tier="quick")
+def test_prefill_grows_with_the_prompt_and_decode_hardly(effect, generation):
+    effect(
+        generation(LLAMA, prompt_length=128),
+        generation(LLAMA, prompt_length=1024),
+        time_to_first_token_s={"cpu": "> 3x"},
+        time_per_output_token_s={"cpu": "< 2x", "cuda": "< 1.3x"},
+        flops="> 6x",
+    )
+
+
+@pytest.mark.perf(tier="quick")
+def test_each_further_token_costs_the_same(effect, generation):
+    effect(
+        generation(LLAMA, prompt_length=1024, new_tokens=17),
+        generation(LLAMA, prompt_length=1024, new_tokens=33),
+        operator_calls="> 1.8x and < 2x",
+        flops="< 1.05x",
+    )

@@ -284,7 +284,8 @@ class Stage:
         """Why an actor needs a fresh interpreter: a fork does not reach the device; empty where it does."""
         if not self.device.bursts:
             return ""
-        compiled = workload.params.get("compile", "off") != "off"
+        asked = any(workload.params.get(name, "off") != "off" for name in ("compile", "compile_decode"))
+        compiled = asked or workload.params.get("cache") == "static"  # over which generate compiles by itself
         return server.unreached(self.device.order, compiled)
 
     def untimed(self) -> Any:

@@ -3,9 +3,11 @@
 from typing import Any
 
 import torch
+from transformers import QuantizedCache, StaticCache
 
 from perfgate.actor.ledger.known import exact_modes
-from perfgate.actor.ledger.stand import Stand, refuse_compiled
+from perfgate.actor.ledger.stand import NoDryRun, Stand, refuse_compiled
+from perfgate.actor.programs.decoding import GenerationSettings
 from perfgate.actor.programs.forward import embed
 from perfgate.actor.programs.inputs import image_shape, sentence_batch, sound_shape
 from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
@@ -29,6 +31,7 @@ class DryForward:
     ) -> None:
         chosen = InferenceSettings(**settings)
         refuse_compiled(chosen)
+        refuse_kernels(chosen.kernels)
         self.embeds = task == "embedding"
         self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
         stand.tracker.watch(self.network)
@@ -55,7 +58,7 @@ class DryForward:
 
 
 class DryGeneration:
-    """A prefill and a decode step for each further token, over a cache that grows."""
+    """A prefill and a decode step for each further token."""
 
     def __init__(
         self,
@@ -70,8 +73,10 @@ class DryGeneration:
         **settings: Any,
     ) -> None:
         del task
-        chosen = InferenceSettings(**settings)
+        self.chosen = chosen = GenerationSettings(**settings)
         refuse_compiled(chosen)
+        refuse_kernels(chosen.kernels)
+        self.cached = chosen.cache != "none"
         self.stand = stand
         self.beams = chosen.beams
         self.new_tokens = new_tokens
@@ -101,32 +106,47 @@ class DryGeneration:
                 self.continue_prompt()
 
     def continue_prompt(self) -> None:
-        """Prefill with the prompt, then feed back one token at a time."""
+        """Prefill with the prompt, then feed back one token at a time, or without a cache everything again."""
         ids, mask = (self.each_beam(self.inputs[name]) for name in ("input_ids", "attention_mask"))
         positions = mask.long().cumsum(-1) - 1
         positions = positions.masked_fill(mask == 0, 0)
         # As generate() does, which calls a mask of ones no mask.
         mask = None if bool((mask == 1).all()) else mask
-        output = self.network(
-            input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1
-        )
+        output = self.prefill(ids, mask, positions)
         for _ in range(self.new_tokens - 1):
             ids, token = self.append(ids, output.logits, output.past_key_values)
             if mask is not None:
                 mask = torch.cat([mask, mask.new_ones((mask.shape[0], 1))], dim=-1)
-            positions = positions[:, -1:] + 1
-            output = self.network(
-                input_ids=token,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=output.past_key_values,
-                use_cache=True,
-                logits_to_keep=1,
-            )
+            following = positions[:, -1:] + 1
+            positions = following if self.cached else torch.cat([positions, following], dim=-1)
+            output = self.call(token if self.cached else ids, mask, positions, output.past_key_values)
         self.append(ids, output.logits, output.past_key_values)
 
+    def prefill(self, ids: Any, mask: Any, positions: Any) -> Any:
+        """Read the prompt, at once or in chunks; returns what the last call returned."""
+        length = ids.shape[1]
+        cache = empty_cache(self.network, self.chosen.cache, length + self.new_tokens - 1)
+        size = self.chosen.prefill_chunk_size or length
+        for begin in range(0, length, size):
+            end = min(begin + size, length)
+            seen = None if mask is None else mask[:, :end]
+            output = self.call(ids[:, begin:end], seen, positions[:, begin:end], cache)
+            cache = output.past_key_values
+        return output
+
+    def call(self, ids: Any, mask: Any, positions: Any, cache: Any) -> Any:
+        """Run the model as ``generate`` does."""
+        inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "past_key_values": cache}
+        if isinstance(cache, StaticCache):
+            # The mask over all of the cache's length is made before the call, which might be compiled.
+            del inputs["input_ids"]
+            inputs = self.network.prepare_inputs_for_generation(ids, **inputs)
+        return self.network(**inputs, use_cache=self.cached, logits_to_keep=1)
+
     def translate(self) -> None:
-        """Encode once, then decode one token at a time."""
+        """Encode once, then decode one token at a time, over a cache that grows."""
+        if self.chosen.cache not in ("default", "dynamic"):
+            raise NoDryRun(f"of an encoder-decoder model's caches cache={self.chosen.cache!r} is not taken over")
         encoded = self.network.get_encoder()(**self.inputs)
         source = next(iter(self.inputs.values()))
         ids = self.each_beam(self.stand.adopt(torch.full((source.shape[0], 1), self.start)))
@@ -169,3 +189,34 @@ class DryGeneration:
         past.reorder_cache(rows)
         chosen = (best % vocabulary).view(-1, 1)
         return torch.cat([ids[rows], chosen], dim=-1), chosen
+
+
+def empty_cache(network: Any, kind: str, length: int) -> Any:
+    """A cache as ``generate`` makes it before it calls a model; ``None`` where the model makes the same, or has none.
+
+    Args:
+        network: whose cache it is.
+        kind: as the setting ``cache`` names it.
+        length: tokens that it must hold.
+
+    Raises:
+        NoDryRun: it needs streams of a device, or a package that works on real values.
+    """
+    config = network.config.get_text_config(decoder=True)
+    if kind == "static":
+        return StaticCache(config=config, max_cache_len=length)
+    if kind == "quantized-fp8":
+        return QuantizedCache(backend="fp8", config=config)
+    if kind in ("default", "dynamic", "none"):
+        return None
+    raise NoDryRun(f"what cache={kind!r} moves and keeps shows on real tensors alone")
+
+
+def refuse_kernels(kernel: str) -> None:
+    """Say of a kernel from elsewhere that it cannot run dry.
+
+    Raises:
+        NoDryRun: there is one.
+    """
+    if kernel:
+        raise NoDryRun("what a kernel from elsewhere does is not known")

@@ -23,7 +23,8 @@ def refuse_compiled(chosen: Any) -> None:
     Raises:
         NoDryRun: the mode is not ``off``.
     """
-    if chosen.compile != "off" or chosen.attention == "flex_attention":
+    modes = {chosen.compile, getattr(chosen, "compile_decode", "auto")}
+    if not modes <= {"off", "auto"} or chosen.attention == "flex_attention":
         raise NoDryRun("what a compiled step does is the compiler's to decide")
 
 

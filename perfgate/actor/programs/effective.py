@@ -12,6 +12,7 @@ from perfgate.actor.programs.optimizers import optimizer_name, optimizer_rank
 from perfgate.actor.programs.savings import savings
 
 DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+LEFT_TO_THE_LIBRARY = {"attention": "default", "experts": "default", "cache": "default", "compile_decode": "auto"}
 
 
 def asked_and_in_force(
@@ -27,8 +28,9 @@ def asked_and_in_force(
         accelerator: of ``accelerate``, which holds mixed precision; it leaves it out where the device has none.
     """
     asked = asdict(chosen)
-    for name in ("attention", "experts"):
-        if asked.get(name) == "default":  # the library's choice, whatever it is
+    # The library's choice, whatever it is.
+    for name, choice in LEFT_TO_THE_LIBRARY.items():
+        if asked.get(name) == choice:
             del asked[name]
     mixed = accelerator.mixed_precision if accelerator is not None and accelerator.native_amp else "no"
     return asked, in_force(asked["compile"], network, wrapped, optimizer, mixed)

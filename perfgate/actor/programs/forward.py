@@ -8,6 +8,7 @@ from perfgate.actor.devices import Device
 from perfgate.actor.programs.base import Program
 from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import random_batch, sentence_batch
+from perfgate.actor.programs.kernels import kernel_in_force, put_kernel
 from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
 
 OUTCOME_VALUES = 1024
@@ -32,6 +33,7 @@ class Forward(Program):
         self.embeds = task == "embedding"
         self.chosen = chosen = InferenceSettings(**settings)
         self.network = build_model(model, seed, chosen.precision, chosen.attention).eval().to(device.torch_device)
+        put_kernel(self.network, chosen.kernels)
         config = self.network.config
         if sentences:
             self.batch = sentence_batch(build_tokenizer(model), sentences, batch_size, sequence_length)
@@ -51,7 +53,8 @@ class Forward(Program):
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from the model."""
-        return asked_and_in_force(self.chosen, self.network, self.call)
+        asked, found = asked_and_in_force(self.chosen, self.network, self.call)
+        return asked, found | {"kernels": kernel_in_force(self.network, self.chosen.kernels)}
 
     def step(self) -> Any:
         """Return logits, or sentence embeddings of length 1."""

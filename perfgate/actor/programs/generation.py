@@ -8,9 +8,11 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria,
 from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
+from perfgate.actor.programs.decoding import GenerationSettings, Prefill
 from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import generation_inputs
-from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
+from perfgate.actor.programs.kernels import kernel_in_force, put_kernel
+from perfgate.actor.programs.models import build_model, build_tokenizer
 from perfgate.actor.programs.pairs import pair_prompts
 from perfgate.actor.programs.text import prompt_batch
 
@@ -35,8 +37,10 @@ class Generation(Program):
         del task
         self.samples = batch_size
         self.tokens = batch_size * new_tokens
-        self.chosen = chosen = InferenceSettings(**settings)
+        self.chosen = chosen = GenerationSettings(**settings)
         self.network = build_model(model, seed, chosen.precision, chosen.attention).eval().to(device.torch_device)
+        put_kernel(self.network, chosen.kernels)
+        self.prefill = Prefill(self.network)
         if isinstance(prompts, dict):
             inputs = pair_prompts(prompts, self.network.config.vocab_size, batch_size, prompt_length)
         elif prompts:
@@ -52,13 +56,13 @@ class Generation(Program):
             self.network.forward = torch.compile(self.network.forward, mode=chosen.compile)
         self.arrivals = Arrivals(device)
         self.new_tokens = new_tokens
+        self.prompt_length = self.inputs["input_ids"].shape[1] if "input_ids" in self.inputs else 0
         self.generated: Any = None
         self.options = {
             "min_new_tokens": new_tokens,
             "max_new_tokens": new_tokens,
             "do_sample": False,
-            "num_beams": chosen.beams,
-            "use_cache": True,
+            **chosen.options,
             "pad_token_id": 0,
             "eos_token_id": None,
             "stopping_criteria": StoppingCriteriaList([self.arrivals]),
@@ -73,15 +77,19 @@ class Generation(Program):
         return {"tokens": tokens, "logits": without_suppressed(self.arrivals.first[0]).float().tolist()}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the model."""
+        """Read from the model, and from how it was called."""
         asked, found = asked_and_in_force(self.chosen, self.network, self.network)
-        return asked, found | {"beams": self.arrivals.rows // self.samples}
+        found |= self.prefill.in_force(self.prompt_length)
+        found |= {"beams": self.arrivals.rows // self.samples}
+        return asked, found | {"kernels": kernel_in_force(self.network, self.chosen.kernels)}
 
     def drive(self, pace: Pace) -> None:
         """Generate once a token of the stage, and report when the model's tokens arrived."""
         while True:
             pace.begin()
             self.arrivals.restart(self.keeps_outcome)
+            if self.keeps_outcome:
+                self.prefill.watch()
             with torch.inference_mode():
                 tokens = self.network.generate(**self.inputs, **self.options)
             self.generated, tokens = tokens if self.keeps_outcome else None, None

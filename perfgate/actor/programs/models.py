@@ -26,7 +26,7 @@ class InferenceSettings:
     precision: str = "fp32"
     attention: str = "default"
     compile: str = "off"
-    beams: int = 1
+    kernels: str = ""
 
 
 def build_model(

@@ -1,0 +1,45 @@
+"""Attention: the same products by other kernels. Eager attention writes the scores of every pair of tokens to memory;
+scaled dot product attention (SDPA) and flash kernels never hold them all.
+
+From https://huggingface.co/docs/transformers/attention_interface. What is saved grows with the square of the prompt; on
+a CPU it is calls of operators and memory, on a GPU time as well. Text stays the same.
+"""
+
+import pytest
+
+from fixtures.models import models
+from perfgate.settings import ATTENTIONS
+
+LLAMA = models()["llama-quick"]
+LARGE = models()["Llama-3.2-1B"]
+QUICK = ("eager", "sdpa")
+OTHERS = [name for name in ATTENTIONS if name not in ("default", *QUICK)]
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("attention", QUICK)
+def test_attention(perf, generation, attention):
+    perf(generation(LLAMA, attention=attention, prompt_length=512))
+
+
+@pytest.mark.perf(tier="standard")
+@pytest.mark.parametrize("attention", [*QUICK, *OTHERS])
+def test_attention_in_bf16(perf, generation, attention):
+    perf(generation(LARGE, attention=attention, precision="bf16", prompt_length=512))
+
+
+@pytest.mark.perf(tier="quick")
+def test_sdpa_never_holds_all_scores(effect, generation):
+    eager, sdpa = (generation(LLAMA, attention=attention, prompt_length=512) for attention in QUICK)
+    effect(eager, sdpa, operator_calls="< 0.95x", predicted_peak_bytes="< 0.8x", moved_bytes="< 0.8x", same="tokens")
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize(("attention", "growth"), [("eager", "> 2.6x"), ("sdpa", "< 2.2x")])
+def test_memory_grows_with_the_square_of_the_prompt_where_scores_are_held(effect, generation, attention, growth):
+    effect(
+        generation(LLAMA, attention=attention, prompt_length=512),
+        generation(LLAMA, attention=attention, prompt_length=1024),
+        activations_bytes=growth,
+        flops="> 1.5x",
+    )
