@@ -100,7 +100,8 @@ def undecidable(case: str, item: Expectation | Likeness) -> Verdict:
 
 def likened(case: str, item: Likeness, launches: Sequence[Launch]) -> Verdict:
     """The verdict on an outcome."""
-    outcomes = {launch.side: launch.details.get("outcome", {}).get(item.name) for launch in launches}
+    told = [launch for launch in launches if launch.details.get("outcome")]
+    outcomes = {launch.side: launch.details["outcome"].get(item.name) for launch in told}
     if not outcomes.get("reference") or not outcomes.get("candidate"):
         why = f"this program tells no {item.name}"
         return Verdict(case, item.name, "inconclusive", why=why, expected=str(item), against="vanilla")

@@ -36,10 +36,27 @@ class Need:
         return self.setting in workload.params and (not self.values or workload.params[self.setting] in self.values)
 
 
+BNB = ("llm-int8", "nf4")
+TORCHAO = ("torchao-int8", "torchao-int8-dynamic", "torchao-float8")
+TORCHAO_GPU = ("torchao-float8-dynamic", "torchao-int4", "torchao-mxfp4", "torchao-nvfp4")
 NEEDS: tuple[Need, ...] = (
     Need("lora_rank", package="peft", extra="peft"),
     Need("precision", ("fp16-amp",), gpu=True),
+    Need("quantization", BNB, package="bitsandbytes", extra="bitsandbytes", dry=False),
+    Need("quantization", TORCHAO, package="torchao", extra="torchao", dry=False),
+    # The later ones need besides a GPU of some compute capability, which the actor finds out.
+    Need("quantization", TORCHAO_GPU, package="torchao", extra="torchao", gpu=True, dry=False),
+    Need("asynchronous", gpu=True),
 )
+
+
+def sees_device_at_import(workload: Workload) -> str:
+    """The package of a workload that looks for the device when it is imported; empty where it has none.
+
+    A fork server imports while no device is visible, and peft imports this package as soon as it is installed.
+    """
+    packages = {need.package for need in NEEDS if need.applies(workload)}
+    return "bitsandbytes" if "bitsandbytes" in packages else ""
 
 
 def check_needs(workload: Workload, device: str) -> None:

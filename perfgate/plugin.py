@@ -193,4 +193,5 @@ def builder(name: str, build: Callable[..., Workload]) -> Any:
 
 training = builder("training", tasks.training)
 generation = builder("generation", tasks.generation)
+serving = builder("serving", tasks.serving)
 forward = builder("forward", tasks.forward)

@@ -12,6 +12,19 @@ OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "adagrad", "rmspr
 ATTENTIONS = ("default", "eager", "sdpa")
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
 CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
+QUANTIZATIONS = (
+    "off",
+    "llm-int8",
+    "nf4",
+    "torchao-int8",
+    "torchao-int8-dynamic",
+    "torchao-float8",
+    "torchao-float8-dynamic",
+    "torchao-int4",
+    "torchao-mxfp4",
+    "torchao-nvfp4",
+)
+BATCHINGS = ("padded", "continuous")
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,7 @@ class Known:
                 if (value, type(value)) not in [(choice, type(choice)) for choice in self.choices[name]]:
                     raise UserError(f"setting {name!r} is {value!r}{nearest(value, self.choices[name])}")
             elif name not in self.numbers and name not in self.counts:
-                known = (*self.numbers, *self.choices, *self.counts)
+                known = (*self.numbers, *self.counts, *self.choices)
                 raise UserError(f"unknown setting {name!r}{nearest(name, known)}")
             elif not isinstance(value, int) or isinstance(value, bool) or value < (name in self.numbers):
                 what = "positive whole number" if name in self.numbers else "whole number, 0 for off"
@@ -65,6 +78,22 @@ TRAINING = Known(
     },
 )
 GENERATING = Known(
-    numbers={"batch_size": 1, "prompt_length": 128, "new_tokens": 16}, choices={"precision": PRECISIONS, **CHOICES}
+    numbers={"batch_size": 1, "prompt_length": 128, "new_tokens": 16},
+    choices={"precision": PRECISIONS, "quantization": QUANTIZATIONS, **CHOICES},
+    counts=("assistant_layers", "prompt_lookup_tokens"),
 )
-PASSING = Known(numbers={"batch_size": 8, "sequence_length": 128}, choices={"precision": PRECISIONS, **CHOICES})
+PASSING = Known(
+    numbers={"batch_size": 8, "sequence_length": 128},
+    choices={"precision": PRECISIONS, "quantization": QUANTIZATIONS, **CHOICES},
+)
+SERVING = Known(
+    numbers={"batch_size": 4, "requests": 16, "prompt_length": 128, "new_tokens": 32},
+    choices={
+        "batching": BATCHINGS,
+        "prefix_sharing": (False, True),
+        "asynchronous": (False, True),
+        "precision": PRECISIONS,
+        "attention": ATTENTIONS,
+    },
+    counts=("shared_prefix",),
+)

@@ -11,7 +11,7 @@ from perfgate import text
 from perfgate.errors import UserError
 from perfgate.model import Model, resolve
 from perfgate.possible import check_possible
-from perfgate.settings import GENERATING, PASSING, TRAINING, Known
+from perfgate.settings import GENERATING, PASSING, SERVING, TRAINING, Known
 from perfgate.workload import Json, Workload
 
 PROGRAMS = "perfgate.actor.programs"
@@ -20,6 +20,7 @@ LOOPS = {
     "accelerate": f"{PROGRAMS}.accelerated:AcceleratedLoop",
 }
 GENERATION = f"{PROGRAMS}.generation:Generation"
+SERVICE = f"{PROGRAMS}.serving:Serving"
 FORWARD = f"{PROGRAMS}.forward:Forward"
 
 TRAINING_TASKS = ("causal-lm", "sequence-classification", "masked-lm", "seq2seq-lm", "image-classification")
@@ -80,8 +81,9 @@ def generation(
         prompts: real texts or conversations (``perfgate.text``) for the model's own tokenizer, repeated to fill the
             batch; random tokens where ``None``.
         settings: ``batch_size``, ``prompt_length`` (with prompts: the longest that is kept) and ``new_tokens``; prompts
-            of a batch are ragged, padded on the left. ``precision`` of weights and arithmetic, ``attention`` and
-            ``compile``.
+            of a batch are ragged, padded on the left. ``precision`` of weights and arithmetic, ``quantization``,
+            ``attention`` and ``compile``. Speculation, for one sequence: ``assistant_layers`` (an assistant made of the
+            model's first layers writes drafts) or ``prompt_lookup_tokens`` (drafts are copied from the text so far).
 
     Raises:
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
@@ -89,6 +91,23 @@ def generation(
     found = resolve(model)
     extra = {} if prompts is None else {"prompts": text.read_texts(prompts, found)}
     return _workload(GENERATION, found, GENERATION_TASKS, task, GENERATING, settings, seed, extra)
+
+
+def serving(model: Model | str | Path, *, seed: int = 0, **settings: Json) -> Workload:
+    """Greedy answers to requests of different lengths; a step is all of them, and its tokens are the new ones.
+
+    Args:
+        model: a causal language model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
+        seed: of the weights and of the requests.
+        settings: ``requests``, ``prompt_length`` and ``new_tokens`` of the longest (prompts are spread between an
+            eighth and all of it, new tokens between a quarter and all), ``batch_size`` (how many are in work at once),
+            ``shared_prefix`` (tokens that all prompts begin with); ``batching``, and of continuous batching
+            ``prefix_sharing`` and ``asynchronous``; ``precision`` and ``attention``.
+
+    Raises:
+        UserError: an unknown setting, a value out of range, or settings that exclude each other.
+    """
+    return _workload(SERVICE, resolve(model), ("causal-lm",), None, SERVING, settings, seed)
 
 
 def forward(
@@ -107,7 +126,7 @@ def forward(
         seed: of the weights and of the inputs.
         sentences: real text for the model's own tokenizer, repeated to fill the batch; random tokens where ``None``.
         settings: ``batch_size`` and ``sequence_length`` (with sentences: the longest that is kept); ``precision``,
-            ``attention`` and ``compile``.
+            ``quantization``, ``attention`` and ``compile``.
 
     Raises:
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
@@ -127,8 +146,8 @@ def _workload(
     extra: Mapping[str, Json] | None = None,
 ) -> Workload:
     known.check(settings)
-    check_possible(settings)
     chosen, class_name = model.class_for(task, accepted)
+    check_possible({**settings, "task": chosen})
     fixed = {"model": {"class": class_name, **model.source}, "task": chosen, "seed": seed, **(extra or {})}
     params = {**fixed, **known.numbers, **known.beyond_default(settings)}
     vanilla = Workload(program, {**fixed, **known.numbers})

@@ -9,6 +9,7 @@ from perfgate.errors import UserError, nearest
 Kind = Literal["exact", "bytes", "noisy", "reported"]
 TOLERANCES: dict[Kind, float] = {"exact": 0.0, "bytes": 0.005, "noisy": 0.03, "reported": 0.0}
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
+LASTING = ("weights", "buffers", "optimizer_state")  # what a program names in a real run
 BYTES: tuple[tuple[int, str], ...] = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 FLOPS = ((10**12, "TFLOP"), (10**9, "GFLOP"), (10**6, "MFLOP"), (10**3, "kFLOP"))
 
@@ -90,12 +91,17 @@ METRICS = {
         Metric("predicted_cuda_peak_bytes", "bytes", "bytes", portable=True),
         Metric("kept_bytes", "bytes", "bytes", portable=True, from_zero=True),
         *(Metric(f"{part}_bytes", "bytes", "reported", portable=True, from_zero=True) for part in PARTS),
+        *(Metric(f"measured_{part}_bytes", "bytes", "reported", from_zero=True) for part in LASTING),
+        # By the programs that put sequences of different lengths together: every token that the model ran over.
+        Metric("processed_tokens", "", "exact"),
         Metric("host_syncs", "", "exact"),
         Metric("graphs", "", "exact"),
         Metric("graph_breaks", "", "exact"),
         Metric("recompiles", "", "exact"),
         Metric("kernel_launches", "", "exact"),
         Metric("copies", "", "exact"),
+        Metric("forward_calls", "", "reported"),
+        Metric("accepted_share", "", "reported", higher_is_better=True),
         Metric("compile_time_s", "s", "reported"),
         Metric("samples_per_s", "1/s", "reported", higher_is_better=True),
         Metric("tokens_per_s", "1/s", "reported", higher_is_better=True),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from perfgate.needs import sees_device_at_import
 from perfgate.records.launch import Launch, Side
 from perfgate.reference import Reference
 from perfgate.stage import bursts
@@ -292,6 +293,8 @@ class Stage:
         """Why an actor needs a fresh interpreter: a fork does not reach the device; empty where it does."""
         if not self.device.bursts:
             return ""
+        if package := sees_device_at_import(workload):
+            return f"{package} looks for the device when it is imported"
         compiled = workload.params.get("compile", "off") != "off"
         return server.unreached(self.device.order, compiled)
 

@@ -14,7 +14,7 @@ from perfgate.actor.instruments import Instrument
 
 
 class TensorMemory(Instrument):
-    """``peak_memory_bytes`` of each step on the CPU."""
+    """``peak_memory_bytes`` of each step on the CPU; on any device what the program's lasting parts take."""
 
     passes = frozenset({"memory"})
 
@@ -36,6 +36,10 @@ class TensorMemory(Instrument):
     def built(self, program: Any) -> None:
         """Keep the program, to ask it at the end for what lasts."""
         self._program = program
+        if program.threaded and self._profile is not None:
+            # The profiler sees the allocations of this thread alone.
+            self._profile.stop()
+            self._profile = None
 
     def begin_step(self) -> None:
         """Open the step's window; the profiler stamps its events in nanoseconds since the epoch."""
@@ -48,16 +52,20 @@ class TensorMemory(Instrument):
 
     def finish(self) -> dict[str, Any]:
         """Replay the allocations and take the highest level within each window; none where no tensor lived."""
+        parts = {f"measured_{part}_bytes": size for part, size in self._by_part().items()}
         if self._profile is None:
-            return {}
+            return parts
         self._profile.stop()
         found = peaks(allocations(self._profile), self._windows)
-        return {"peak_memory_bytes": found} if any(found) else {}
+        return {"peak_memory_bytes": found, **parts} if any(found) else parts
 
     def findings(self) -> dict[str, Any]:
-        """Bytes of each lasting part, as far as the program tells; storages that tensors share count once."""
-        parts = self._program.parts()
-        return {"measured_by_part_bytes": {part: stored_bytes(tensors) for part, tensors in parts.items()}}
+        """Bytes of each lasting part."""
+        return {"measured_by_part_bytes": self._by_part()}
+
+    def _by_part(self) -> dict[str, int]:
+        """As far as the program tells; storages that tensors share count once."""
+        return {part: stored_bytes(tensors) for part, tensors in self._program.parts().items()}
 
 
 def stored_bytes(tensors: list[Any]) -> int:

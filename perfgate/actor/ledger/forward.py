@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from perfgate.actor.ledger.known import exact_modes
-from perfgate.actor.ledger.stand import Stand, refuse_compiled
+from perfgate.actor.ledger.stand import Stand, refuse_undry
 from perfgate.actor.programs.forward import embed
 from perfgate.actor.programs.inputs import image_shape, sentence_batch, sound_shape
 from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
@@ -27,7 +27,7 @@ class DryForward:
         **settings: Any,
     ) -> None:
         chosen = InferenceSettings(**settings)
-        refuse_compiled(chosen.compile)
+        refuse_undry(chosen)
         self.embeds = task == "embedding"
         self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
         stand.tracker.watch(self.network)
@@ -70,7 +70,7 @@ class DryGeneration:
     ) -> None:
         del task
         chosen = InferenceSettings(**settings)
-        refuse_compiled(chosen.compile)
+        refuse_undry(chosen)
         self.stand = stand
         self.new_tokens = new_tokens
         self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()

@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from perfgate.actor.programs.weights import quantization_of
+
 DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 OPTIMIZERS = {"Adafactor": "adafactor", "Adagrad": "adagrad", "RMSprop": "rmsprop", "SGD": "sgd"}
 
@@ -46,6 +48,7 @@ def in_force(
         "precision": weights if mixed_precision in ("no", "None", None) else f"{mixed_precision}-amp",
         "attention": getattr(getattr(network, "config", None), "_attn_implementation", "default"),
         "compile": (compile_mode if compile_mode != "off" else "on") if compiled else "off",
+        "quantization": quantization_of(network),
         "patched_modules": patched(network),
     }
     if optimizer is not None:
@@ -59,9 +62,9 @@ def in_force(
 
 
 def majority_dtype(network: Any) -> Any:
-    """The type of most weights."""
+    """The type of most weights that are not quantized."""
     sizes: dict[Any, int] = {}
-    for parameter in network.parameters():
+    for parameter in filter(torch.is_floating_point, network.parameters()):
         sizes[parameter.dtype] = sizes.get(parameter.dtype, 0) + parameter.numel()
     return max(sizes, key=lambda dtype: sizes[dtype]) if sizes else None
 

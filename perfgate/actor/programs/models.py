@@ -13,6 +13,7 @@ import transformers
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers.initialization import no_init_weights
 
+from perfgate.actor.programs.quantization import quantized
 from perfgate.places import folder_of, wrong_sum
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -25,6 +26,23 @@ class InferenceSettings:
     precision: str = "fp32"
     attention: str = "default"
     compile: str = "off"
+    quantization: str = "off"
+    assistant_layers: int = 0
+    prompt_lookup_tokens: int = 0
+
+
+def build_inference(spec: dict[str, Any], seed: int, chosen: Any, device: str) -> PreTrainedModel:
+    """Return a model for inference on a device, with its weights quantized where that was chosen.
+
+    Args:
+        spec: as for ``build_model``.
+        seed: of random weights.
+        chosen: settings with ``precision``, ``attention`` and perhaps ``quantization``.
+        device: as torch names it.
+    """
+    model = build_model(spec, seed, chosen.precision, chosen.attention).eval()
+    name = getattr(chosen, "quantization", "off")
+    return model.to(device) if name == "off" else quantized(model, name, device)
 
 
 def build_model(
