@@ -100,7 +100,7 @@ def undecidable(case: str, item: Expectation | Likeness) -> Verdict:
 
 def likened(case: str, item: Likeness, launches: Sequence[Launch]) -> Verdict:
     """The verdict on an outcome."""
-    told = [launch for launch in launches if launch.details.get("outcome")]
+    told = [launch for launch in launches if "outcome" in launch.details]  # of the pass that asks for it
     outcomes = {launch.side: launch.details["outcome"].get(item.name) for launch in told}
     if not outcomes.get("reference") or not outcomes.get("candidate"):
         why = f"this program tells no {item.name}"
