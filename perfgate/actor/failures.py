@@ -14,7 +14,7 @@ ASKED_ON_CUDA = re.compile(r"Tried to allocate ([\d.]+ \w+)\..*?of which ([\d.]+
 
 
 class Unsupported(Exception):  # noqa: N818  an answer, not an error
-    """The device cannot do what is asked of it, and no other launch on it could; the message is a clause that says why."""
+    """The device cannot do what is asked, and no other launch on it could; the message is a clause that says why."""
 
 
 def reason_of(error: BaseException) -> str:
