@@ -264,6 +264,6 @@ def require_workload(value: object) -> Workload:
     if not isinstance(value, Workload):
         raise UserError(
             f"perf() takes a workload, not {type(value).__name__}; "
-            "build one with the fixtures training, generation or forward"
+            "build one with the fixtures training, generation, serving or forward"
         )
     return value

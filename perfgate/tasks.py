@@ -25,6 +25,7 @@ FORWARD = f"{PROGRAMS}.forward:Forward"
 
 TRAINING_TASKS = ("causal-lm", "sequence-classification", "masked-lm", "seq2seq-lm", "image-classification")
 GENERATION_TASKS = ("causal-lm", "seq2seq-lm")
+SERVING_TASKS = ("causal-lm",)
 FORWARD_TASKS = ("masked-lm", "sequence-classification", "embedding", "causal-lm", "image-classification")
 
 
@@ -107,7 +108,7 @@ def serving(model: Model | str | Path, *, seed: int = 0, **settings: Json) -> Wo
     Raises:
         UserError: an unknown setting, a value out of range, or settings that exclude each other.
     """
-    return _workload(SERVICE, resolve(model), ("causal-lm",), None, SERVING, settings, seed)
+    return _workload(SERVICE, resolve(model), SERVING_TASKS, None, SERVING, settings, seed)
 
 
 def forward(
