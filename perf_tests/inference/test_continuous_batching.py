@@ -2,9 +2,9 @@
 values in pages. Nothing is padded and nobody waits for the longest of a batch; each pass costs some bookkeeping.
 
 From https://huggingface.co/docs/transformers/continuous_batching. Held against padded batches with the same number of
-requests at once, and the same answers. On a CPU with a small model bookkeeping takes about what padding took, and
-requests are read one pass at a time; on a GPU with larger models tokens a second rise. Passes that are prepared while
-the one before still runs (asynchronous) need a GPU.
+requests at once, and the same answers. On a CPU with a small model the bookkeeping takes about what the padding took;
+on a GPU with a larger one tokens a second rise. To prepare a pass while the one before still runs (asynchronous) needs
+a GPU.
 """
 
 import pytest
@@ -42,7 +42,7 @@ def test_nothing_is_padded_and_nobody_waits(effect, serving):
         serving(LLAMA, **CONTINUOUS),
         processed_tokens="< 0.75x",
         forward_calls="< 0.85x",
-        tokens_per_s={"cpu": "> 0.8x", "cuda": "> 0.8x"},
+        tokens_per_s={"cpu": "> 0.8x"},
         same="tokens",
     )
 
@@ -72,6 +72,6 @@ def test_overlapped_passes_gain_tokens_a_second(effect, serving):
     effect(
         serving(LLAMA, **CONTINUOUS),
         serving(LLAMA, **CONTINUOUS, asynchronous=True),
-        tokens_per_s={"cuda": "> 1x"},
+        tokens_per_s={"cuda": "> 1.02x"},
         same="tokens",
     )

@@ -4,8 +4,8 @@ of the weights gives several tokens. The text is the same; what is refused of a 
 From https://huggingface.co/docs/transformers/assisted_decoding. The assistant is the first layers of the model itself
 with its embedding and output layer, as random weights agree with no others. How much is accepted says nothing of real
 pairs: this model hardly leaves the token that it is at, which its layers agree on, and what look-up finds is the circle
-that its text runs in, not its prompt; real weights copy from theirs. On a CPU, look-up takes less time, and an
-assistant of half the layers more; on a GPU a large model with a small assistant takes less.
+that its text runs in, not its prompt; real weights copy from theirs. On a CPU look-up takes less time, and an assistant
+of half the layers more. On a GPU, drafts pay with models whose weights take longer to read than Python takes a pass.
 """
 
 import pytest
@@ -14,7 +14,6 @@ from fixtures.models import models, real_models
 
 GPT2 = models()["gpt2-quick"]
 LLAMA = models()["llama-quick"]
-LARGE = models()["Llama-3.2-1B"]
 LIST = "\n".join(f"{number}. The quick brown fox jumps over the lazy dog." for number in range(1, 7))
 
 
@@ -30,20 +29,13 @@ def test_prompt_lookup(perf, generation, tokens):
 
 
 @pytest.mark.perf(tier="standard")
-@pytest.mark.parametrize(
-    "setting", [{"assistant_layers": 4}, {"prompt_lookup_tokens": 10}], ids=lambda it: next(iter(it))
-)
-def test_speculation_with_a_billion_weights(perf, generation, setting):
-    perf(generation(LARGE, precision="bf16", new_tokens=128, **setting))
-
-
-@pytest.mark.perf(tier="standard")
 @pytest.mark.parametrize("model", real_models(), ids=lambda model: model.name)
-def test_prompt_lookup_continues_a_list(effect, generation, model):
+def test_look_up_continues_a_list(effect, generation, model):
     effect(
         generation(model, prompts=[LIST], new_tokens=48),
         generation(model, prompts=[LIST], new_tokens=48, prompt_lookup_tokens=10),
         forward_calls="< 0.5x",
+        step_time_s={"cpu": "< 0.8x", "cuda": "< 0.8x"},
         same="tokens",
     )
 
@@ -64,6 +56,6 @@ def test_look_up_saves_passes_and_time(effect, generation):
         generation(LLAMA, new_tokens=64),
         generation(LLAMA, new_tokens=64, prompt_lookup_tokens=10),
         forward_calls="< 0.6x",
-        step_time_s={"cpu": "< 0.9x", "cuda": "< 0.9x"},
+        step_time_s={"cpu": "< 0.9x"},
         same="tokens",
     )
