@@ -67,6 +67,9 @@ class Need:
         return found and (not self.since or Version(version(self.package)) >= Version(self.since))
 
 
+BNB = ("llm-int8", "nf4")
+TORCHAO = ("torchao-int8", "torchao-int8-dynamic", "torchao-float8")
+TORCHAO_GPU = ("torchao-float8-dynamic", "torchao-int4", "torchao-mxfp4", "torchao-nvfp4")
 NEEDS: tuple[Need, ...] = (
     Need("lora_rank", package="peft", extra="peft"),
     Need("pin_memory", gpu=True),
@@ -93,7 +96,6 @@ NEEDS: tuple[Need, ...] = (
     Need("optimizer", ("apollo_adamw",), package="apollo_torch", extra="optimizers"),
     Need("optimizer", ("lomo",), package="lomo_optim", extra="optimizers"),
     Need("optimizer", ("adamw_cpu_offload",), package="torchao", extra="torchao", gpu=True),
-    Need("quantization", package="bitsandbytes", extra="bitsandbytes"),
     Need("liger", package="liger_kernel", extra="liger", gpu=True),
     Need("activation_offload", gpu=True),
     Need("allocator", gpu=True),
@@ -102,7 +104,21 @@ NEEDS: tuple[Need, ...] = (
     Need("compile", compiler=True, dry=False),
     Need("compile_decode", ("default", "reduce-overhead", "max-autotune"), compiler=True, dry=False),
     Need("kernels", package="kernels", extra="kernels", gpu=True, folder=True, dry=False),
+    Need("quantization", BNB, package="bitsandbytes", extra="bitsandbytes", dry=False),
+    Need("quantization", TORCHAO, package="torchao", extra="torchao", dry=False),
+    # The later ones need besides a GPU of some compute capability, which the actor finds out.
+    Need("quantization", TORCHAO_GPU, package="torchao", extra="torchao", gpu=True, dry=False),
+    Need("asynchronous", gpu=True),
 )
+
+
+def sees_device_at_import(workload: Workload) -> str:
+    """The package of a workload that looks for the device when it is imported; empty where it has none.
+
+    A fork server imports while no device is visible, and peft imports this package as soon as it is installed.
+    """
+    packages = {need.package for need in NEEDS if need.applies(workload)}
+    return "bitsandbytes" if "bitsandbytes" in packages else ""
 
 
 def check_needs(workload: Workload, device: str) -> None:

@@ -193,5 +193,6 @@ def builder(name: str, build: Callable[..., Workload]) -> Any:
 
 training = builder("training", tasks.training)
 generation = builder("generation", tasks.generation)
+serving = builder("serving", tasks.serving)
 forward = builder("forward", tasks.forward)
 operator = builder("operator", operators.operator)

@@ -21,6 +21,7 @@ from perfgate.reports.live import Live
 PROGRAMS = {
     "training": ("trainer", "accelerated"),
     "generation": ("generation",),
+    "serving": ("serving",),
     "forward": ("forward",),
     "operator": ("operators",),
 }

@@ -26,6 +26,19 @@ CACHES = (
     "default", "none", "dynamic", "static", "offloaded", "offloaded_static", "quantized-fp8", "quantized-quanto",
 )  # fmt: skip
 CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
+QUANTIZATIONS = (
+    "off",
+    "llm-int8",
+    "nf4",
+    "torchao-int8",
+    "torchao-int8-dynamic",
+    "torchao-float8",
+    "torchao-float8-dynamic",
+    "torchao-int4",
+    "torchao-mxfp4",
+    "torchao-nvfp4",
+)
+BATCHINGS = ("padded", "continuous")
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,7 @@ TRAINING = Known(
         "packing": (False, True),
         "pin_memory": (False, True),
         "experts": EXPERTS,
-        "quantization": ("off", "bnb-nf4"),
+        "quantization": ("off", "nf4"),
         "liger": (False, True),
         "chunked_loss": (False, True),
         "activation_offload": (False, True),
@@ -103,13 +116,25 @@ GENERATING = Known(
         "cache": CACHES,
         "compile_decode": ("auto", *COMPILE_MODES),
         "beams": (1, 2, 4, 8),
+        "quantization": QUANTIZATIONS,
         **CHOICES,
     },
-    counts=("prefill_chunk_size",),
+    counts=("prefill_chunk_size", "assistant_layers", "prompt_lookup_tokens"),
     texts=("kernels",),
 )
 PASSING = Known(
     numbers={"batch_size": 8, "sequence_length": 128},
-    choices={"precision": PRECISIONS, **CHOICES},
+    choices={"precision": PRECISIONS, "quantization": QUANTIZATIONS, **CHOICES},
     texts=("kernels",),
+)
+SERVING = Known(
+    numbers={"batch_size": 4, "requests": 16, "prompt_length": 128, "new_tokens": 32},
+    choices={
+        "batching": BATCHINGS,
+        "prefix_sharing": (False, True),
+        "asynchronous": (False, True),
+        "precision": PRECISIONS,
+        "attention": ATTENTIONS,
+    },
+    counts=("shared_prefix",),
 )

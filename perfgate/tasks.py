@@ -11,7 +11,7 @@ from perfgate import pairs, text
 from perfgate.errors import UserError
 from perfgate.model import Model, resolve
 from perfgate.possible import check_possible
-from perfgate.settings import GENERATING, PASSING, TRAINING, Known
+from perfgate.settings import GENERATING, PASSING, SERVING, TRAINING, Known
 from perfgate.workload import Json, Workload
 
 PROGRAMS = "perfgate.actor.programs"
@@ -21,10 +21,12 @@ LOOPS = {
     "accelerate": f"{PROGRAMS}.accelerated:AcceleratedLoop",
 }
 GENERATION = f"{PROGRAMS}.generation:Generation"
+SERVICE = f"{PROGRAMS}.serving:Serving"
 FORWARD = f"{PROGRAMS}.forward:Forward"
 
 TRAINING_TASKS = ("causal-lm", "sequence-classification", "masked-lm", "seq2seq-lm", "image-classification")
 GENERATION_TASKS = ("causal-lm", "seq2seq-lm")
+SERVING_TASKS = ("causal-lm",)
 FORWARD_TASKS = ("masked-lm", "sequence-classification", "embedding", "causal-lm", "image-classification")
 
 
@@ -92,11 +94,13 @@ def generation(
             random tokens where ``None``.
         settings: ``batch_size``, ``prompt_length`` (with prompts: the longest that is kept) and ``new_tokens``; prompts
             of a batch are ragged, padded on the left. ``beams`` (1 is greedy), ``precision`` of weights and
-            arithmetic, ``attention`` and ``compile`` (of every forward pass). ``cache`` of keys and values (``none``
-            computes them again for each token), ``compile_decode`` (of the steps after the prompt alone, over a static
-            cache; ``auto`` is what ``generate`` does by itself), ``prefill_chunk_size`` (tokens of the prompt that are
-            read at once; 0 for all) and ``kernels`` (``LAYER=FOLDER:CLASS``, a kernel of a local folder in place of a
-            model's layer).
+            arithmetic, ``quantization``, ``attention`` and ``compile`` (of every forward pass). ``cache`` of keys and
+            values (``none`` computes them again for each token), ``compile_decode`` (of the steps after the prompt
+            alone, over a static cache; ``auto`` is what ``generate`` does by itself), ``prefill_chunk_size`` (tokens of
+            the prompt that are read at once; 0 for all) and ``kernels`` (``LAYER=FOLDER:CLASS``, a kernel of a local
+            folder in place of a model's layer). Speculation, for one sequence: ``assistant_layers`` (an assistant made
+            of the model's first layers writes drafts) or ``prompt_lookup_tokens`` (drafts are copied from the text so
+            far).
 
     Raises:
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
@@ -104,6 +108,23 @@ def generation(
     found = resolve(model)
     extra = {} if prompts is None else {"prompts": read_prompts(prompts, found)}
     return _workload(GENERATION, found, GENERATION_TASKS, task, GENERATING, settings, seed, extra)
+
+
+def serving(model: Model | str | Path, *, seed: int = 0, **settings: Json) -> Workload:
+    """Greedy answers to requests of different lengths; a step is all of them, and its tokens are the new ones.
+
+    Args:
+        model: a causal language model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
+        seed: of the weights and of the requests.
+        settings: ``requests``, ``prompt_length`` and ``new_tokens`` of the longest (prompts are spread between an
+            eighth and all of it, new tokens between a quarter and all), ``batch_size`` (how many are in work at once),
+            ``shared_prefix`` (tokens that all prompts begin with); ``batching``, and of continuous batching
+            ``prefix_sharing`` and ``asynchronous``; ``precision`` and ``attention``.
+
+    Raises:
+        UserError: an unknown setting, a value out of range, or settings that exclude each other.
+    """
+    return _workload(SERVICE, resolve(model), SERVING_TASKS, None, SERVING, settings, seed)
 
 
 def forward(
@@ -122,7 +143,7 @@ def forward(
         seed: of the weights and of the inputs.
         sentences: real text for the model's own tokenizer, repeated to fill the batch; random tokens where ``None``.
         settings: ``batch_size`` and ``sequence_length`` (with sentences: the longest that is kept); ``precision``,
-            ``attention``, ``compile`` and ``kernels`` (as of ``generation``).
+            ``quantization``, ``attention``, ``compile`` and ``kernels`` (as of ``generation``).
 
     Raises:
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.

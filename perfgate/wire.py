@@ -9,6 +9,7 @@ import select
 from typing import Any
 
 CHUNK_BYTES = 1 << 16
+UNSUPPORTED = "unsupported"  # the reason of a launch that the device cannot do
 
 
 class Channel:

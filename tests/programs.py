@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+from perfgate.actor.failures import Unsupported
 from perfgate.actor.programs.base import Program
 
 
@@ -41,6 +42,11 @@ class Crash(Spin):
 class CrashInSetup(Program):
     def __init__(self, device):
         raise FileNotFoundError("no such vocabulary")
+
+
+class Beyond(Program):
+    def __init__(self, device):
+        raise Unsupported("it needs a GPU of another kind")
 
 
 class Exit(Spin):

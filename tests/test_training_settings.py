@@ -20,7 +20,7 @@ LLAMA = models()["llama-quick"]
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"quantization": "bnb-nf4"}, "quantization='bnb-nf4' leaves no weights to train; add lora_rank=8"),
+        ({"quantization": "nf4"}, "quantization='nf4' leaves no weights to train; add lora_rank=8"),
         (
             {"optimizer_rank": 8},
             "optimizer='adamw_torch' has no rank; leave optimizer_rank out, or choose galore_adamw",
@@ -37,7 +37,7 @@ def test_settings_that_exclude_each_other_are_refused_with_what_to_change(settin
 @pytest.mark.parametrize(
     "settings",
     [
-        {"quantization": "bnb-nf4", "lora_rank": 8},
+        {"quantization": "nf4", "lora_rank": 8},
         {"optimizer": "galore_adamw", "optimizer_rank": 8},
         {"optimizer": "lomo", "gradient_accumulation": 1},
     ],

@@ -23,11 +23,11 @@ def test_lora(perf, training, rank):
 
 @pytest.mark.perf(tier="standard")
 def test_qlora(perf, training):
-    perf(training(LLAMA, lora_rank=8, quantization="bnb-nf4"))
+    perf(training(LLAMA, lora_rank=8, quantization="nf4"))
 
 
 @pytest.mark.perf(tier="full")
-@pytest.mark.parametrize("quantization", ["off", "bnb-nf4"])
+@pytest.mark.parametrize("quantization", ["off", "nf4"])
 @pytest.mark.parametrize("rank", [8, 64])
 def test_lora_of_a_large_model(perf, training, rank, quantization):
     settings = {"precision": "bf16", "batch_size": 1, "sequence_length": 512}
@@ -56,7 +56,7 @@ def test_adapters_grow_with_their_rank(effect, training):
 def test_frozen_weights_of_4_bits_take_less(effect, training):
     effect(
         training(LLAMA, lora_rank=8),
-        training(LLAMA, lora_rank=8, quantization="bnb-nf4"),
+        training(LLAMA, lora_rank=8, quantization="nf4"),
         measured_weights_bytes="< 0.6x",
         near={"losses": 0.02},
     )

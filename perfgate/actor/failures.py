@@ -5,6 +5,7 @@ from pathlib import Path
 
 from perfgate.actor.pace import NotFinite
 from perfgate.records.metrics import METRICS
+from perfgate.wire import UNSUPPORTED
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 ASKED_ON_CPU = re.compile(r"tried to allocate (\d+) bytes")
@@ -12,10 +13,16 @@ ASKED_ON_CPU = re.compile(r"tried to allocate (\d+) bytes")
 ASKED_ON_CUDA = re.compile(r"Tried to allocate ([\d.]+ \w+)\..*?of which ([\d.]+ \w+) is free", re.DOTALL)
 
 
+class Unsupported(Exception):  # noqa: N818  an answer, not an error
+    """The device cannot do what is asked, and no other launch on it could; the message is a clause that says why."""
+
+
 def reason_of(error: BaseException) -> str:
-    """The kind of end: ``not finite``, ``out of memory`` or ``crash``."""
+    """The kind of end: ``not finite``, ``unsupported``, ``out of memory`` or ``crash``."""
     if isinstance(error, NotFinite):
         return "not finite"
+    if isinstance(error, Unsupported):
+        return UNSUPPORTED
     text = str(error).lower()
     if isinstance(error, MemoryError) or any(phrase in text for phrase in OUT_OF_MEMORY):
         return "out of memory"
@@ -25,6 +32,8 @@ def reason_of(error: BaseException) -> str:
 def message_of(error: BaseException) -> str:
     """How much memory was asked for and was free, where it ran out and that is told; else the error's own words."""
     text = str(error)
+    if isinstance(error, Unsupported):
+        return text
     if found := ASKED_ON_CUDA.search(text):
         return f"it does not fit: {found[1]} asked, {found[2]} free"
     if found := ASKED_ON_CPU.search(text):

@@ -105,6 +105,9 @@ def perform(channel: Channel) -> int:
         return 0
     try:
         pad_heap()
+        if order.get("device", {}).get("kind") == "cuda":
+            # Where this interpreter is fresh, libraries look for the device while they are imported.
+            os.environ["CUDA_VISIBLE_DEVICES"] = order["device"]["uuid"]
         module, _, name = order["workload"]["program"].partition(":")
         build = getattr(importlib.import_module(module), name)
         if order["pass"] == "dry":

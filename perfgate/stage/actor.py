@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from perfgate.wire import Channel
+from perfgate.wire import UNSUPPORTED, Channel
 
 
 class LaunchFailed(Exception):  # noqa: N818  a result of the launch, not an error of the stage
@@ -17,13 +17,15 @@ class LaunchFailed(Exception):  # noqa: N818  a result of the launch, not an err
         reason: one line for the run file.
         fault: whether the program is to blame, and not the machine.
         output: where the actor's output lies.
+        final: whether another launch would end the same way.
     """
 
-    def __init__(self, reason: str, output: Path, fault: bool = True) -> None:
+    def __init__(self, reason: str, output: Path, fault: bool = True, final: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.output = output
         self.fault = fault
+        self.final = final
 
 
 class Actor:
@@ -54,7 +56,8 @@ class Actor:
             raise LaunchFailed(f"crash: {describe_exit(code)}", self.output)
         if error := answer.get("error"):
             self.close()
-            raise LaunchFailed(f"{error['reason']}: {error['message']}", self.output)
+            unsupported = error["reason"] == UNSUPPORTED
+            raise LaunchFailed(f"{error['reason']}: {error['message']}", self.output, not unsupported, unsupported)
         return answer
 
     def close(self, kill: bool = False) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from perfgate.needs import sees_device_at_import
 from perfgate.records.launch import Launch, Side
 from perfgate.reference import Reference
 from perfgate.stage import bursts
@@ -284,6 +285,8 @@ class Stage:
         """Why an actor needs a fresh interpreter: a fork does not reach the device; empty where it does."""
         if not self.device.bursts:
             return ""
+        if package := sees_device_at_import(workload):
+            return f"{package} looks for the device when it is imported"
         asked = any(workload.params.get(name, "off") != "off" for name in ("compile", "compile_decode"))
         compiled = asked or workload.params.get("cache") == "static"  # over which generate compiles by itself
         return server.unreached(self.device.order, compiled)

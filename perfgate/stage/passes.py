@@ -189,7 +189,8 @@ def completed(start: Launch, metrics: dict[str, Value], ready: dict[str, Any], d
 
 def failed(start: Launch, failure: LaunchFailed) -> Launch:
     """A launch that ended early, with the reason and the end of what it printed."""
-    return replace(start.rejected(failure.reason, failure.fault), details={"output": tail(failure.output)})
+    rejected = start.rejected(failure.reason, failure.fault, failure.final)
+    return replace(rejected, details={"output": tail(failure.output)})
 
 
 def columns(steps: list[dict[str, float]]) -> dict[str, Value]:

@@ -36,6 +36,10 @@ class TensorMemory(Instrument):
     def built(self, program: Any) -> None:
         """Keep the program, to ask it at the end for what lasts."""
         self._program = program
+        if program.threaded and self._profile is not None:
+            # The profiler sees the allocations of this thread alone.
+            self._profile.stop()
+            self._profile = None
 
     def begin_step(self) -> None:
         """Open the step's window; the profiler stamps its events in nanoseconds since the epoch."""

@@ -6,7 +6,7 @@ import torch
 from transformers import QuantizedCache, StaticCache
 
 from perfgate.actor.ledger.known import exact_modes
-from perfgate.actor.ledger.stand import NoDryRun, Stand, refuse_compiled
+from perfgate.actor.ledger.stand import NoDryRun, Stand, refuse_undry
 from perfgate.actor.programs.decoding import GenerationSettings
 from perfgate.actor.programs.forward import embed
 from perfgate.actor.programs.inputs import image_shape, sentence_batch, sound_shape
@@ -30,8 +30,7 @@ class DryForward:
         **settings: Any,
     ) -> None:
         chosen = InferenceSettings(**settings)
-        refuse_compiled(chosen)
-        refuse_kernels(chosen.kernels)
+        refuse_undry(chosen)
         self.embeds = task == "embedding"
         self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
         stand.tracker.watch(self.network)
@@ -74,8 +73,7 @@ class DryGeneration:
     ) -> None:
         del task
         self.chosen = chosen = GenerationSettings(**settings)
-        refuse_compiled(chosen)
-        refuse_kernels(chosen.kernels)
+        refuse_undry(chosen)
         self.cached = chosen.cache != "none"
         self.stand = stand
         self.beams = chosen.beams
@@ -210,13 +208,3 @@ def empty_cache(network: Any, kind: str, length: int) -> Any:
     if kind in ("default", "dynamic", "none"):
         return None
     raise NoDryRun(f"what cache={kind!r} moves and keeps shows on real tensors alone")
-
-
-def refuse_kernels(kernel: str) -> None:
-    """Say of a kernel from elsewhere that it cannot run dry.
-
-    Raises:
-        NoDryRun: there is one.
-    """
-    if kernel:
-        raise NoDryRun("what a kernel from elsewhere does is not known")

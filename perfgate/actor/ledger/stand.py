@@ -28,6 +28,21 @@ def refuse_compiled(chosen: Any) -> None:
         raise NoDryRun("what a compiled step does is the compiler's to decide")
 
 
+def refuse_undry(chosen: Any) -> None:
+    """Say of settings of inference that they cannot run dry.
+
+    Raises:
+        NoDryRun: the program is compiled, quantized, has kernels from elsewhere or speculates.
+    """
+    refuse_compiled(chosen)
+    if chosen.kernels:
+        raise NoDryRun("what a kernel from elsewhere does is not known")
+    if chosen.quantization != "off":
+        raise NoDryRun("what a quantized layer does is its library's to decide")
+    if chosen.assistant_layers or chosen.prompt_lookup_tokens:
+        raise NoDryRun("how much of a draft is accepted depends on the weights")
+
+
 class Stand:
     """Handed to each dry program.
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from perfgate.actor.pace import Pace
 from perfgate.actor.phases import Phases
+from perfgate.actor.programs.weights import stored_tensors
 
 OUTCOME_STEPS = 3  # whose outcome is kept: those of the pass that asks for it
 
@@ -19,6 +20,7 @@ class Program:
         keeps_outcome: whether ``outcome`` will be asked for; else nothing of it is kept, as that takes memory.
         network: the model that it runs, if it runs one.
         rates_of: type of numbers in which the device's peak rates are measured beside each step; ``None`` for none.
+        threaded: whether a thread of its own does the work, whose allocations the CPU's profiler does not see.
         phases: where it tells when it waits for data and when it works forward, backward and on the weights.
         samples: how many samples a step handles.
         tokens: how many real (unpadded) tokens a step handles; 0 where there are none.
@@ -31,6 +33,7 @@ class Program:
     network: Any = None
     phases: Phases | None = None
     rates_of: Any = None
+    threaded: bool = False
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings that were asked for, and those in force, by the same names; called after the last step."""
@@ -44,7 +47,7 @@ class Program:
         """The tensors that last from step to step, by the part of memory that they are: ``weights``, ..."""
         if self.network is None:
             return {}
-        return {"weights": list(self.network.parameters()), "buffers": list(self.network.buffers())}
+        return {"weights": stored_tensors(self.network), "buffers": list(self.network.buffers())}
 
     def step(self) -> Any:
         """Do the unit of work that is timed; returns tensors that must be finite, or ``None``."""

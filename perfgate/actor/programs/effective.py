@@ -10,6 +10,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from perfgate.actor.programs import attention
 from perfgate.actor.programs.optimizers import optimizer_name, optimizer_rank
 from perfgate.actor.programs.savings import savings
+from perfgate.actor.programs.weights import quantization_of
 
 DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 LEFT_TO_THE_LIBRARY = {"attention": "default", "experts": "default", "cache": "default", "compile_decode": "auto"}
@@ -53,6 +54,7 @@ def in_force(
         "precision": precision_of(network, mixed_precision),
         "attention": attention.in_force(implementation),
         "compile": compiled(compile_mode, network, wrapped),
+        "quantization": quantization_of(network),
         "patched_modules": patched(network),
     }
     if optimizer is not None:
@@ -62,7 +64,6 @@ def in_force(
         found["experts"] = experts(network)
         ranks = [adapter.r for adapter in getattr(network, "peft_config", {}).values()]
         found["lora_rank"] = ranks[0] if ranks else 0
-        found["quantization"] = quantization(network)
         found |= savings(network)
     return found
 
@@ -118,12 +119,6 @@ def majority_dtype(network: Any) -> Any:
     for parameter in filter(torch.is_floating_point, network.parameters()):
         sizes[parameter.dtype] = sizes.get(parameter.dtype, 0) + parameter.numel()
     return max(sizes, key=lambda dtype: sizes[dtype]) if sizes else None
-
-
-def quantization(network: Any) -> str:
-    """The type of the quantized weights."""
-    kinds = [getattr(parameter, "quant_type", "") for parameter in network.parameters()]
-    return next((f"bnb-{kind}" for kind in kinds if kind), "off")
 
 
 def is_compiled(value: Any) -> bool:

@@ -9,7 +9,7 @@ from perfgate.actor.programs.base import Program
 from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import random_batch, sentence_batch
 from perfgate.actor.programs.kernels import kernel_in_force, put_kernel
-from perfgate.actor.programs.models import InferenceSettings, build_model, build_tokenizer
+from perfgate.actor.programs.models import InferenceSettings, build_inference, build_tokenizer
 
 OUTCOME_VALUES = 1024
 
@@ -32,7 +32,7 @@ class Forward(Program):
     ) -> None:
         self.embeds = task == "embedding"
         self.chosen = chosen = InferenceSettings(**settings)
-        self.network = build_model(model, seed, chosen.precision, chosen.attention).eval().to(device.torch_device)
+        self.network = build_inference(model, seed, chosen, device.torch_device)
         put_kernel(self.network, chosen.kernels)
         config = self.network.config
         if sentences:

@@ -12,8 +12,9 @@ from perfgate.actor.programs.decoding import GenerationSettings, Prefill
 from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import generation_inputs
 from perfgate.actor.programs.kernels import kernel_in_force, put_kernel
-from perfgate.actor.programs.models import build_model, build_tokenizer
+from perfgate.actor.programs.models import build_inference, build_tokenizer
 from perfgate.actor.programs.pairs import pair_prompts
+from perfgate.actor.programs.speculation import Speculation
 from perfgate.actor.programs.text import prompt_batch
 
 
@@ -38,7 +39,7 @@ class Generation(Program):
         self.samples = batch_size
         self.tokens = batch_size * new_tokens
         self.chosen = chosen = GenerationSettings(**settings)
-        self.network = build_model(model, seed, chosen.precision, chosen.attention).eval().to(device.torch_device)
+        self.network = build_inference(model, seed, chosen, device.torch_device)
         put_kernel(self.network, chosen.kernels)
         self.prefill = Prefill(self.network)
         if isinstance(prompts, dict):
@@ -56,9 +57,9 @@ class Generation(Program):
             self.network.forward = torch.compile(self.network.forward, mode=chosen.compile)
         self.arrivals = Arrivals(device)
         self.new_tokens = new_tokens
-        self.prompt_length = self.inputs["input_ids"].shape[1] if "input_ids" in self.inputs else 0
         self.generated: Any = None
-        self.options = {
+        self.speculation: Speculation | None = None
+        self.options: dict[str, Any] = {
             "min_new_tokens": new_tokens,
             "max_new_tokens": new_tokens,
             "do_sample": False,
@@ -66,38 +67,67 @@ class Generation(Program):
             "pad_token_id": 0,
             "eos_token_id": None,
             "stopping_criteria": StoppingCriteriaList([self.arrivals]),
-            "logits_processor": LogitsProcessorList([LastLogits(self.arrivals)]),
         }
+        if chosen.assistant_layers or chosen.prompt_lookup_tokens:
+            self.speculation = Speculation(self.network, chosen.assistant_layers, chosen.prompt_lookup_tokens)
+            self.options |= self.speculation.options
+        else:
+            # Who writes drafts would be handed it too.
+            self.options["logits_processor"] = LogitsProcessorList([LastLogits(self.arrivals)])
+
+    @property
+    def prompt_length(self) -> int:
+        """Tokens of a prompt, with its padding; 0 where the model listens."""
+        return int(self.inputs["input_ids"].shape[1]) if "input_ids" in self.inputs else 0
 
     def outcome(self) -> dict[str, list[float]]:
         """The new tokens of the last step, and the logits of the first sample's first new token."""
         if self.generated is None:
             return {}
         tokens = self.generated[:, -self.new_tokens :].flatten().tolist()
+        if self.speculation is not None:
+            return {"tokens": tokens}
         return {"tokens": tokens, "logits": without_suppressed(self.arrivals.first[0]).float().tolist()}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the model, and from how it was called."""
+        """Read from the model, from how it was called, and from the drafts that it was given."""
         asked, found = asked_and_in_force(self.chosen, self.network, self.network)
         found |= self.prefill.in_force(self.prompt_length)
         found |= {"beams": self.arrivals.rows // self.samples}
-        return asked, found | {"kernels": kernel_in_force(self.network, self.chosen.kernels)}
+        found |= {"kernels": kernel_in_force(self.network, self.chosen.kernels)}
+        return asked, found | (self.speculation.in_force(self.prompt_length) if self.speculation is not None else {})
 
     def drive(self, pace: Pace) -> None:
         """Generate once a token of the stage, and report when the model's tokens arrived."""
         while True:
             pace.begin()
-            self.arrivals.restart(self.keeps_outcome)
+            self.restart()
             if self.keeps_outcome:
                 self.prefill.watch()
             with torch.inference_mode():
                 tokens = self.network.generate(**self.inputs, **self.options)
             self.generated, tokens = tokens if self.keeps_outcome else None, None
-            pace.end(self.arrivals.allowed, self.arrivals.metrics())
+            pace.end(self.logits, self.metrics())
+
+    def restart(self) -> None:
+        """Begin to count and to wait for the first token."""
+        self.arrivals.restart(self.keeps_outcome)
+        if self.speculation is not None:
+            self.speculation.restart()
+
+    def logits(self) -> Any:
+        """Those of the latest token, which must be finite."""
+        return self.arrivals.allowed() if self.speculation is None else self.speculation.logits
+
+    def metrics(self) -> dict[str, float]:
+        """When tokens arrived, in how many passes, and what became of drafts."""
+        if self.speculation is None:
+            return self.arrivals.metrics()
+        return self.arrivals.metrics() | self.speculation.metrics(self.prompt_length, self.new_tokens)
 
 
 class Arrivals(StoppingCriteria):
-    """Notes when each new token was there; it never stops the generation."""
+    """Notes when the new tokens of each pass were there; it never stops the generation."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -111,12 +141,14 @@ class Arrivals(StoppingCriteria):
         self.keeps_first = keeps_first
         self._begin = self._device.now_s()
         self._times: list[float] = []
+        self._lengths: list[int] = []
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        """Note the time, once the device is done with the token."""
+        """Note the time, once the device is done with the token, or with several where a draft was accepted."""
         del scores
         self._device.synchronize()
         self._times.append(self._device.now_s())
+        self._lengths.append(input_ids.shape[1])
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
     def allowed(self) -> Any:
@@ -124,11 +156,11 @@ class Arrivals(StoppingCriteria):
         return without_suppressed(self.logits)
 
     def metrics(self) -> dict[str, float]:
-        """Seconds to the first token, and for each one after it where there is more than one."""
+        """Seconds to the first pass's tokens, and for each token after them where there is one; and how many passes."""
         first, last = self._times[0], self._times[-1]
-        result = {"time_to_first_token_s": first - self._begin}
+        result = {"time_to_first_token_s": first - self._begin, "forward_calls": float(len(self._times))}
         if len(self._times) > 1:
-            result["time_per_output_token_s"] = (last - first) / (len(self._times) - 1)
+            result["time_per_output_token_s"] = (last - first) / (self._lengths[-1] - self._lengths[0])
         return result
 
 

@@ -99,6 +99,47 @@ def ragged_prompts(vocabulary: int, batch_size: int, length: int, seed: int) -> 
     return {"input_ids": tokens * mask, "attention_mask": mask}, int(lengths.sum())
 
 
+class Requests:
+    """Requests that come together: prompts of different lengths, each with how many tokens it asks for.
+
+    Prompts take from an eighth of the longest to all of it, new tokens from a quarter to all, both spread evenly and
+    in an order of chance. What all prompts begin with stays; the rest is drawn anew each time, as no text is asked
+    twice, which a cache of prefixes would answer from memory.
+
+    Args:
+        vocabulary: tokens are drawn from 1 up to it.
+        count: how many requests.
+        prompt_length: of the longest, with its prefix.
+        new_tokens: of the longest.
+        shared_prefix: tokens that all prompts begin with, before those whose number differs.
+        seed: of it all.
+    """
+
+    def __init__(
+        self, vocabulary: int, count: int, prompt_length: int, new_tokens: int, shared_prefix: int, seed: int
+    ) -> None:
+        self._source = source = np.random.default_rng(seed)
+        self._vocabulary = vocabulary
+        own = prompt_length - shared_prefix
+        self._own = source.permutation(np.linspace(own, own / 8, count).round().astype(int).clip(1))
+        self._prefix = source.integers(1, vocabulary, shared_prefix).tolist()
+        self.new_tokens = source.permutation(np.linspace(new_tokens, new_tokens / 4, count).round().astype(int).clip(1))
+
+    def draw(self) -> list[tuple[list[int], int]]:
+        """The next prompts, each with its number of new tokens."""
+        pieces = np.split(self._source.integers(1, self._vocabulary, self._own.sum()), self._own.cumsum()[:-1])
+        prompts = [self._prefix + piece.tolist() for piece in pieces]
+        return list(zip(prompts, self.new_tokens.tolist(), strict=True))
+
+
+def padded(prompts: list[list[int]]) -> dict[str, Any]:
+    """Prompts as one batch, padded on the left to the longest of them."""
+    length = max(map(len, prompts))
+    tokens = torch.tensor([[0] * (length - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (length - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    return {"input_ids": tokens, "attention_mask": mask}
+
+
 def generation_inputs(config: Any, batch_size: int, length: int, seed: int) -> dict[str, Any]:
     """What ``generate`` reads: prompts, or sound for a model that listens."""
     if hasattr(config, "num_mel_bins"):

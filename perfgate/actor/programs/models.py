@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from perfgate.actor.programs.attention import allow_kernel, implementation_of, kernel_of
+from perfgate.actor.programs.quantization import quantized
 from perfgate.places import folder_of, wrong_sum
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -27,6 +28,23 @@ class InferenceSettings:
     attention: str = "default"
     compile: str = "off"
     kernels: str = ""
+    quantization: str = "off"
+    assistant_layers: int = 0
+    prompt_lookup_tokens: int = 0
+
+
+def build_inference(spec: dict[str, Any], seed: int, chosen: Any, device: str) -> PreTrainedModel:
+    """Return a model for inference on a device, with its weights quantized where that was chosen.
+
+    Args:
+        spec: as for ``build_model``.
+        seed: of random weights.
+        chosen: settings with ``precision``, ``attention`` and perhaps ``quantization``.
+        device: as torch names it.
+    """
+    model = build_model(spec, seed, chosen.precision, chosen.attention).eval()
+    name = getattr(chosen, "quantization", "off")
+    return model.to(device) if name == "off" else quantized(model, name, device)
 
 
 def build_model(
@@ -49,7 +67,7 @@ def build_model(
         lora_rank: of adapters on all linear layers, the rest frozen; 0 for none.
         experts: as transformers calls the implementation; ``default`` is what it chooses.
         load: read or draw weights; else only the shape is built.
-        quantization: of the linear layers' weights: ``off`` or ``bnb-nf4``.
+        quantization: of the linear layers' weights: as ``quantized`` names it, or ``off``.
 
     Raises:
         ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
@@ -77,7 +95,7 @@ def build_model(
         )
         own_weights(model)
     if quantization != "off":
-        model = with_4_bits(model, quantization.removeprefix("bnb-"))
+        model = quantized(model, quantization)
     return with_adapters(model, lora_rank) if lora_rank else model
 
 
@@ -88,23 +106,6 @@ def build_config(spec: dict[str, Any]) -> Any:
         return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted(spec))
     settings = dict(spec["config"])
     return transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
-
-
-def with_4_bits(model: Any, kind: str) -> Any:
-    """The same model with 4 bits a weight in all linear layers but the head (https://arxiv.org/abs/2305.14314).
-
-    transformers quantizes what it loads, so the weights are loaded once more.
-
-    Args:
-        model: with its weights.
-        kind: of the weights, as ``BitsAndBytesConfig(bnb_4bit_quant_type=...)`` names it.
-    """
-    how = transformers.BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type=kind, bnb_4bit_compute_dtype=model.dtype
-    )
-    return type(model).from_pretrained(
-        None, config=model.config, state_dict=model.state_dict(), dtype=model.dtype, quantization_config=how
-    )
 
 
 def with_adapters(model: Any, rank: int) -> Any:

@@ -1,0 +1,180 @@
+"""Serving: requests of different lengths that come together, in padded batches or by continuous batching."""
+
+import itertools
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+from perfgate.actor.devices import Device
+from perfgate.actor.pace import Pace
+from perfgate.actor.programs.base import Program
+from perfgate.actor.programs.effective import asked_and_in_force
+from perfgate.actor.programs.inputs import Requests, padded
+from perfgate.actor.programs.models import build_inference
+
+PAGE_TOKENS = 32
+ANSWER_S = 1.0
+Batch = list[tuple[list[int], int]]
+
+
+@dataclass(frozen=True)
+class ServingSettings:
+    """What serving takes besides sizes; a workload leaves out what is at its default."""
+
+    batching: str = "padded"
+    prefix_sharing: bool = False
+    asynchronous: bool = False
+    precision: str = "fp32"
+    attention: str = "default"
+    compile: str = "off"
+
+
+class Serving(Program):
+    """A step is the answers to all requests; its tokens are the new ones."""
+
+    def __init__(
+        self,
+        device: Device,
+        model: dict[str, Any],
+        task: str,
+        seed: int,
+        requests: int,
+        batch_size: int,
+        prompt_length: int,
+        new_tokens: int,
+        shared_prefix: int = 0,
+        **settings: Any,
+    ) -> None:
+        del task
+        self.chosen = chosen = ServingSettings(**settings)
+        self.network = build_inference(model, seed, chosen, device.torch_device)
+        vocabulary = self.network.config.vocab_size
+        self.requests = Requests(vocabulary, requests, prompt_length, new_tokens, shared_prefix, seed)
+        self.samples = requests
+        self.tokens = int(self.requests.new_tokens.sum())
+        self.threaded = chosen.batching == "continuous"
+        self.server = (
+            ContinuousBatches(self.network, chosen, batch_size, prompt_length, new_tokens)
+            if self.threaded
+            else PaddedBatches(self.network, batch_size)
+        )
+        self.answers: list[list[int]] = []
+        self.forward_calls = self.processed_tokens = 0
+        self.logits: Any = None
+        self.network.register_forward_hook(self.ran, with_kwargs=True)
+
+    def ran(self, _: Any, arguments: Any, keywords: dict[str, Any], output: Any) -> None:
+        """The model has run over some tokens, padded ones among them."""
+        ids = keywords["input_ids"] if "input_ids" in keywords else arguments[0]
+        self.forward_calls += 1
+        self.processed_tokens += ids.numel()
+        self.logits = output.logits
+
+    def drive(self, pace: Pace) -> None:
+        """Answer all requests once a token of the stage."""
+        while True:
+            batch = self.requests.draw()
+            pace.begin()
+            self.forward_calls = self.processed_tokens = 0
+            self.answers = self.server.answer(batch)
+            counts = {"forward_calls": self.forward_calls, "processed_tokens": self.processed_tokens}
+            logits, self.logits = self.logits, None
+            pace.end(logits, counts)
+
+    def outcome(self) -> dict[str, list[float]]:
+        """All new tokens of the last step."""
+        return {"tokens": list(itertools.chain.from_iterable(self.answers))}
+
+    def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read from the model, and from what serves it."""
+        asked, found = asked_and_in_force(self.chosen, self.network, self.network)
+        found["attention"] = found["attention"].removeprefix("paged|")
+        return asked, found | self.server.in_force()
+
+
+class PaddedBatches:
+    """Requests in the order in which they came, so many at a time: a batch lasts as long as its longest."""
+
+    def __init__(self, network: Any, batch_size: int) -> None:
+        self._network = network
+        self._batch_size = batch_size
+
+    def answer(self, batch: Batch) -> list[list[int]]:
+        """The new tokens of each request."""
+        starts = range(0, len(batch), self._batch_size)
+        return [new for start in starts for new in self._together(batch[start : start + self._batch_size])]
+
+    def _together(self, batch: Batch) -> list[list[int]]:
+        longest = max(count for _, count in batch)
+        lengths = {"min_new_tokens": longest, "max_new_tokens": longest}
+        inputs = {name: value.to(self._network.device) for name, value in padded([ids for ids, _ in batch]).items()}
+        with torch.inference_mode():
+            found = self._network.generate(**inputs, **lengths, do_sample=False, pad_token_id=0, eos_token_id=None)
+        rows = found[:, -longest:].tolist()
+        return [row[:count] for row, (_, count) in zip(rows, batch, strict=True)]
+
+    def in_force(self) -> dict[str, Any]:
+        """Nothing is shared and nothing overlaps."""
+        return {"batching": "padded", "prefix_sharing": False, "asynchronous": False}
+
+
+class ContinuousBatches:
+    """Requests enter and leave from pass to pass; keys and values lie in pages.
+
+    The manager runs on between steps, as in a server, and holds a cache of a pinned size: left to itself it takes most
+    of the free memory. Neither kernels nor graphs are switched on behind the back of the settings.
+    """
+
+    def __init__(
+        self, network: Any, chosen: ServingSettings, batch_size: int, prompt_length: int, new_tokens: int
+    ) -> None:
+        from transformers import ContinuousBatchingConfig  # which older versions lack
+
+        pages = -(-(prompt_length + new_tokens) // PAGE_TOKENS) + 1
+        settings = ContinuousBatchingConfig(
+            page_size=PAGE_TOKENS,
+            num_blocks=2 * batch_size * pages,  # a fifth stays free, and prefixes are kept
+            max_batch_tokens=2 * prompt_length,
+            max_requests_per_batch=batch_size,
+            allow_block_sharing=chosen.prefix_sharing,
+            use_async_batching=chosen.asynchronous,
+            use_cuda_graph=False,
+            auto_switch_to_flash=False,
+        )
+        greedy = GenerationConfig(max_new_tokens=new_tokens, do_sample=False, pad_token_id=0, eos_token_id=-1)
+        self._manager = network.init_continuous_batching(greedy, settings)
+        self._manager.warmup()  # which makes the cache
+        self._manager.start()
+
+    def answer(self, batch: Batch) -> list[list[int]]:
+        """The new tokens of each request.
+
+        Raises:
+            RuntimeError: a request failed, or the thread that serves them ended.
+        """
+        manager = self._manager
+        # All are there when the first pass is put together, so that every step consists of the same passes.
+        with getattr(manager, "pause", nullcontext)():
+            names = [manager.add_request(ids, max_new_tokens=count) for ids, count in batch]
+        found: dict[str, list[int]] = {}
+        while len(found) < len(names):
+            result = manager.get_result(timeout=ANSWER_S)
+            if result is not None and result.error is not None:
+                raise RuntimeError(f"request {result.request_id} failed: {result.error}")
+            if result is not None and result.is_finished():
+                found[result.request_id] = result.generated_tokens
+            if result is None and not manager.is_running():
+                raise RuntimeError("the thread that serves requests has ended")
+        return [found[name] for name in names]
+
+    def in_force(self) -> dict[str, Any]:
+        """Read from what the manager built."""
+        processor = self._manager.batch_processor
+        return {
+            "batching": "continuous" if self._manager.is_running() else "off",
+            "prefix_sharing": bool(processor.cache.use_prefix_sharing),
+            "asynchronous": bool(processor.use_async_batching),
+        }
