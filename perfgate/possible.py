@@ -15,7 +15,17 @@ def flash_in_full_precision(settings: Settings) -> str:
     return ""
 
 
-RULES: tuple[Callable[[Settings], str], ...] = (flash_in_full_precision,)
+def ranks_and_strategy(settings: Settings) -> str:
+    """Several processes share a step in some way, and one process shares it with nobody."""
+    strategy, ranks = settings.get("strategy", "none"), settings.get("ranks", 1)
+    if strategy != "none" and ranks == 1:
+        return f"strategy={strategy!r} shares a step among several processes; add ranks=2"
+    if strategy == "none" and ranks != 1:
+        return f"ranks={ranks} needs to be told how they share a step; add strategy='ddp' or 'fsdp'"
+    return ""
+
+
+RULES: tuple[Callable[[Settings], str], ...] = (flash_in_full_precision, ranks_and_strategy)
 
 
 def check_possible(settings: Settings) -> None:

@@ -11,6 +11,8 @@ TRAINING_PRECISIONS = ("fp32", "bf16", "bf16-amp", "fp16-amp")
 OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "adagrad", "rmsprop", "sgd")
 ATTENTIONS = ("default", "eager", "sdpa")
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
+STRATEGIES = ("none", "ddp", "fsdp", "fsdp-offload")
+RANKS = (1, 2, 4, 8, 16)
 CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
 
 
@@ -61,6 +63,8 @@ TRAINING = Known(
         "optimizer": OPTIMIZERS,
         "activation_checkpointing": (False, True),
         "lora_rank": (0, 4, 8, 16, 32, 64, 128),
+        "strategy": STRATEGIES,
+        "ranks": RANKS,
         **CHOICES,
     },
 )

@@ -48,7 +48,9 @@ def training(
         settings: ``batch_size`` (of a micro-batch), ``gradient_accumulation`` (micro-batches a step) and
             ``sequence_length`` in tokens; ``precision`` (``bf16`` holds the weights in it, ``bf16-amp`` and
             ``fp16-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it),
-            ``activation_checkpointing``, ``lora_rank`` (0 trains all weights), ``attention`` and ``compile``.
+            ``activation_checkpointing``, ``lora_rank`` (0 trains all weights), ``attention`` and ``compile``;
+            ``strategy`` (``ddp`` or ``fsdp``) and ``ranks``, the number of processes that share a step, each with
+            batches of its own.
 
     Raises:
         UserError: an unknown task, loop or setting, a value out of range, or settings that exclude each other.

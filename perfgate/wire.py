@@ -6,6 +6,7 @@ Standard library only: a reference interpreter needs no more than this file, ``w
 import json
 import os
 import select
+import signal
 from typing import Any
 
 CHUNK_BYTES = 1 << 16
@@ -61,3 +62,12 @@ class Channel:
             if fd >= 0:
                 os.close(fd)
         self.read_fd = self.write_fd = -1
+
+
+def describe_exit(code: int) -> str:
+    """How a process ended, in words."""
+    if code >= 0:
+        return f"the process ended with exit code {code}"
+    name = signal.Signals(-code).name
+    hint = ", often the kernel short of memory" if -code == signal.SIGKILL else ""
+    return f"the process was ended by {name}{hint}"

@@ -90,6 +90,13 @@ METRICS = {
         Metric("predicted_cuda_peak_bytes", "bytes", "bytes", portable=True),
         Metric("kept_bytes", "bytes", "bytes", portable=True, from_zero=True),
         *(Metric(f"{part}_bytes", "bytes", "reported", portable=True, from_zero=True) for part in PARTS),
+        *(
+            Metric(f"rank_{part}_bytes", "bytes", "exact", from_zero=True)
+            for part in ("weights", "gradients", "optimizer_state")
+        ),
+        Metric("collectives", "", "reported"),
+        Metric("communication_s", "s", "reported"),
+        Metric("communication_share", "", "reported"),
         Metric("host_syncs", "", "exact"),
         Metric("graphs", "", "exact"),
         Metric("graph_breaks", "", "exact"),

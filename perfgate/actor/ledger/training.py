@@ -13,7 +13,7 @@ from accelerate.utils.operations import convert_outputs_to_fp32
 from transformers import Trainer
 from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
 
-from perfgate.actor.ledger.stand import Stand, refuse_compiled
+from perfgate.actor.ledger.stand import NoDryRun, Stand, refuse_compiled
 from perfgate.actor.programs.accelerated import plain_optimizer
 from perfgate.actor.programs.inputs import training_layout
 from perfgate.actor.programs.models import build_model
@@ -42,6 +42,8 @@ class DryTraining:
         self.stand = stand
         self.chosen = chosen = TrainingSettings(**settings)
         refuse_compiled(chosen.compile)
+        if chosen.ranks > 1:
+            raise NoDryRun("what ranks hold and send in common is not accounted for")
         network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank, load=False)
         self.network = network.train()
         self.core = network.get_base_model() if chosen.lora_rank else network

@@ -12,6 +12,7 @@ from transformers import Trainer
 from perfgate.actor.devices import Device
 from perfgate.actor.phases import Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
+from perfgate.actor.programs.distributed import join, sharding_plugin
 from perfgate.actor.programs.effective import asked_and_in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model, build_tokenizer
@@ -40,8 +41,10 @@ class AcceleratedLoop(Program):
     ) -> None:
         self.phases: Phases = Phases()
         self.chosen = chosen = TrainingSettings(**settings)
+        self.ranks = chosen.ranks
+        join(chosen, device)
         self.accumulation = gradient_accumulation
-        self.samples = batch_size * gradient_accumulation
+        self.samples = batch_size * gradient_accumulation * chosen.ranks
         self.tokens = self.samples * sequence_length
         network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
         if data:
@@ -56,6 +59,7 @@ class AcceleratedLoop(Program):
         self.accelerator = Accelerator(
             cpu=on_cpu,
             gradient_accumulation_steps=gradient_accumulation,
+            fsdp_plugin=sharding_plugin(chosen),
             mixed_precision=chosen.precision.removesuffix("-amp") if chosen.precision.endswith("-amp") else "no",
         )
         self.network = network

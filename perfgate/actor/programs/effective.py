@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from perfgate.actor.programs.distributed import share_in_force
+
 DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 OPTIMIZERS = {"Adafactor": "adafactor", "Adagrad": "adagrad", "RMSprop": "rmsprop", "SGD": "sgd"}
 
@@ -55,6 +57,7 @@ def in_force(
         )
         ranks = [adapter.r for adapter in getattr(network, "peft_config", {}).values()]
         found["lora_rank"] = ranks[0] if ranks else 0
+        found |= share_in_force(wrapped)
     return found
 
 

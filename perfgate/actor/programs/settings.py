@@ -7,6 +7,8 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+SHARDING = ("fsdp", "fsdp-offload")
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -18,6 +20,8 @@ class TrainingSettings:
     activation_checkpointing: bool = False
     lora_rank: int = 0
     compile: str = "off"
+    strategy: str = "none"
+    ranks: int = 1
 
     @property
     def weights(self) -> str:
@@ -47,9 +51,18 @@ def training_arguments(chosen: TrainingSettings, **more: Any) -> TrainingArgumen
         skip_memory_metrics=True,
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
+        **sharding_arguments(chosen),
         **{checkpointing: chosen.activation_checkpointing},
         **more,
     )
+
+
+def sharding_arguments(chosen: TrainingSettings) -> dict[str, Any]:
+    """The Trainer's arguments for FSDP2; none where nothing is sharded."""
+    if chosen.strategy not in SHARDING:
+        return {}
+    config = {"version": 2, "reshard_after_forward": True, "cpu_ram_efficient_loading": False}
+    return {"fsdp": True, "fsdp_config": config | {"cpu_offload": chosen.strategy == "fsdp-offload"}}
 
 
 def enable_checkpointing(model: Any, **options: Any) -> None:

@@ -44,6 +44,7 @@ class Device(Protocol):
         cores: the processors that actors stay on; ``None`` for any.
         order: what an actor is told of it.
         look_s: how often its status may be asked for without getting in the way.
+        peers: devices of the same kind that further ranks of a launch may take.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Device(Protocol):
     cores: Sequence[int] | None
     order: Mapping[str, Any]
     look_s: float
+    peers: Sequence["Device"]
 
     def status(self) -> Status | None:
         """What its driver tells now; ``None`` where there is no driver to ask."""
@@ -66,6 +68,7 @@ class Cpu:
     bursts = False
     order: Mapping[str, Any] = {"kind": "cpu"}
     look_s = 0.0
+    peers: Sequence[Device] = ()
 
     def __init__(self) -> None:
         self.machine = this_machine()
@@ -104,4 +107,7 @@ def find_device(wanted: str, worker: int = 0) -> Device:
         return Cpu()
     # Timings of one run stand under one machine's name.
     alike = [device for device in found if device.machine.name == found[0].machine.name]
-    return alike[worker % len(alike)]
+    first = worker % len(alike)
+    chosen = alike[first]
+    chosen.peers = [*alike[first + 1 :], *alike[:first]]
+    return chosen

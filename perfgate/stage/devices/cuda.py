@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from perfgate.errors import UserError
 from perfgate.records.gpu import Gpu
-from perfgate.stage.devices import Status
+from perfgate.stage.devices import Device, Status
 from perfgate.stage.devices.visible import cores_of, visible
 
 
@@ -42,6 +42,7 @@ class Cuda:
         self.cores = cores
         self.order: Mapping[str, Any] = {"kind": "cuda", "uuid": gpu.uuid}
         self.look_s = reader.look_s
+        self.peers: Sequence[Device] = ()
         self._reader = reader
 
     def status(self) -> Status:
