@@ -60,6 +60,7 @@ def test_two_ranks_take_half_the_batch_each(effect, training):
     effect(
         training(LLAMA, batch_size=16),
         training(LLAMA, batch_size=8, strategy="ddp", ranks=2),
+        peak_memory_bytes="< 0.85x",
+        samples_per_s={"cuda": "> 1.2x and < 2.1x"},
         near={"losses": 1e-4},
-        samples_per_s={"cpu": "> 1.3x and < 2.1x", "cuda": "> 1.3x and < 2.1x"},
     )
