@@ -99,7 +99,7 @@ def undecidable(case: str, item: Expectation | Likeness) -> Verdict:
 
 def likened(case: str, item: Likeness, launches: Sequence[Launch]) -> Verdict:
     """The verdict on an outcome."""
-    outcomes = {launch.side: launch.details.get("outcome", {}).get(item.name) for launch in launches}
+    outcomes = {x.side: x.details["outcome"].get(item.name) for x in launches if "outcome" in x.details}
     if not outcomes.get("reference") or not outcomes.get("candidate"):
         why = f"this program tells no {item.name}"
         return Verdict(case, item.name, "inconclusive", why=why, expected=str(item), against="vanilla")

@@ -44,6 +44,8 @@ class Channel:
         while (end := self._buffer.find(b"\n")) < 0:
             try:
                 chunk = os.read(self.read_fd, CHUNK_BYTES)
+            except ConnectionResetError:
+                return None
             except BlockingIOError:
                 if not self._poll.poll(None if timeout_s is None else timeout_s * 1000):
                     raise TimeoutError(f"no answer within {timeout_s:g} s") from None

@@ -1,17 +1,22 @@
 """Launches of several ranks: one actor for the stage, and when one rank ends, all do, with its reason."""
 
-from pathlib import Path
+import json
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 
-from perfgate.actor.group import Ending, Rank, blamed, merged, orders
+from perfgate.actor.group import Ending, Rank, blamed, free_port, merged
 from perfgate.errors import Missing, UserError
+from perfgate.hosts import JOIN, Hosts, dismiss
 from perfgate.needs import check_needs
 from perfgate.possible import check_possible
 from perfgate.records.runfile import read
 from perfgate.stage.places import placed
 from perfgate.workload import Workload
+from tests.runs import ROOT
 from tests.test_launches import alive
 
 ENDS = {
@@ -48,7 +53,34 @@ def test_good(perf):
 
 
 def rank(number):
-    return Rank(number, 1, SimpleNamespace(read_fd=number), Path("out"))
+    return Rank(number, None, {})
+
+
+def test_a_rank_joins_launch_after_launch_from_where_it_was_started(suite):
+    pids = suite.path / "pids"
+    suite.write(
+        f"""
+@pytest.mark.perf(timeout_s=5)
+@pytest.mark.parametrize("how", ["", "crash"])
+def test_it(perf, how):
+    perf(work("Shared", ranks=2, how=how, pid_file={str(pids)!r}))
+"""
+    )
+    hosts = Hosts("127.0.0.1", free_port(), ranks=2, count=2)
+    environment = os.environ | {"PYTHONPATH": f"{suite.path}:{ROOT}"}
+    command = [sys.executable, "-m", "perfgate.actor.join", hosts.address, str(hosts.port), "1", "0", "1"]
+    joiner = subprocess.Popen(command, env=environment, cwd=suite.path, stdout=subprocess.PIPE, text=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(JOIN, json.dumps(hosts.to_json()))
+        result = suite.run()
+    dismiss(hosts)
+    printed, _ = joiner.communicate(timeout=10)
+    assert joiner.returncode == 0
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines([f"*test_it[[]crash] could not be measured: {ENDS['crash']}"])
+    assert printed.count("ValueError: this shard is upside down") == 2
+    assert not [line for line in pids.read_text().splitlines() if alive(int(line.partition(" ")[0]))]
+    assert read(suite.run_files[0]).header["machine"]["name"].endswith("-2-hosts")
 
 
 LOST = "RuntimeError: [gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:40441"
@@ -95,11 +127,8 @@ def gpu(name, *peers):
 
 def test_each_rank_has_a_gpu_of_its_own_and_sees_all_of_them():
     found = placed(gpu("GPU-a", gpu("GPU-b"), gpu("GPU-c")), Workload("a:B", {"ranks": 2}), pinned=True)
-    told = [order["environment"] | order["device"] for order in orders({**found, "timeout_s": 10.0}, "out.txt")]
-    assert [(o["uuid"], o["position"], o["LOCAL_RANK"]) for o in told] == [
-        ("GPU-a,GPU-b", 0, "0"),
-        ("GPU-a,GPU-b", 1, "1"),
-    ]
+    told = [place["device"] for place in found["places"]]
+    assert [(device["uuid"], device["position"]) for device in told] == [("GPU-a,GPU-b", 0), ("GPU-a,GPU-b", 1)]
     assert "places" not in placed(gpu("GPU-a", gpu("GPU-b")), Workload("a:B", {}), pinned=True)
 
 

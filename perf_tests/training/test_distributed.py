@@ -14,12 +14,14 @@ from fixtures.models import models
 
 LLAMA = models()["llama-quick"]
 HALF = "> 0.49x and < 0.51x"
+# When gloo's threads let go of what they sent varies, and with it what lives at the peak.
+LOOSE = {"peak_memory_bytes": 0.15}
 
 
 @pytest.mark.perf(tier="quick")
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_strategy(perf, training, strategy):
-    metrics = perf(training(LLAMA, strategy=strategy, ranks=2)).metrics
+    metrics = perf(training(LLAMA, strategy=strategy, ranks=2), tolerance=LOOSE).metrics
     if "communication_share" in metrics:
         assert 0 < metrics["communication_share"] < 1
 
@@ -27,19 +29,19 @@ def test_strategy(perf, training, strategy):
 @pytest.mark.perf(tier="quick")
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_strategy_accelerate(perf, training, strategy):
-    perf(training(LLAMA, loop="accelerate", strategy=strategy, ranks=2))
+    perf(training(LLAMA, loop="accelerate", strategy=strategy, ranks=2), tolerance=LOOSE)
 
 
 @pytest.mark.perf(tier="standard")
 def test_offload(perf, training):
-    perf(training(LLAMA, strategy="fsdp-offload", ranks=2))
+    perf(training(LLAMA, strategy="fsdp-offload", ranks=2), tolerance=LOOSE)
 
 
 @pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 @pytest.mark.parametrize("ranks", [4, 8])
 def test_ranks(perf, training, strategy, ranks):
-    perf(training(LLAMA, strategy=strategy, ranks=ranks))
+    perf(training(LLAMA, strategy=strategy, ranks=ranks), tolerance=LOOSE)
 
 
 @pytest.mark.perf(tier="quick")

@@ -6,6 +6,7 @@ place in the variables that ``torchrun`` sets (https://docs.pytorch.org/docs/sta
 
 import os
 import select
+import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from perfgate.wire import Channel, describe_exit
 COLLECTIVE_SHARE, ANSWER_SHARE = 0.6, 0.9
 # How long the rank that is to blame may take to end, after others have said that they lost it.
 BLAME_S = 2.0
-LOST = ("by peer", "pair closure", "broken pipe", "timed out", "distbackend", "diststore", "distnetwork")
+LOST = ("by peer", "pair closure", "broken pipe", "timed out", "timeout", "distbackend", "diststore", "distnetwork")
 
 Become = Callable[[int, int, int, str, bool], NoReturn]
 Answers = dict[int, dict[str, Any]]
@@ -31,15 +32,17 @@ class Rank:
 
     Attributes:
         number: from 0.
-        pid: its process.
         channel: to it.
-        output: the file that it prints to.
+        place: the part of its order that says where it goes, and how it finds the others.
+        pid: its process; ``None`` on another host.
+        output: the file that it prints to; ``None`` on another host.
     """
 
     number: int
-    pid: int
     channel: Channel
-    output: Path
+    place: dict[str, Any]
+    pid: int | None = None
+    output: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -74,16 +77,18 @@ def lead(channel: Channel, order: dict[str, Any], output: str, become: Become) -
         become: makes an actor of a forked child, and never returns.
     """
     limit_s = ANSWER_SHARE * order["timeout_s"]
-    ranks = [forked(number, output, become) for number in range(len(order["places"]))]
-    messages = orders(order, output)
+    ranks = assembled(order, output, become)
+    common = {name: value for name, value in order.items() if name not in ("places", "hosts")}
+    messages = [{**common, **rank.place} for rank in ranks]
     while messages:
         for rank, message in zip(ranks, messages, strict=True):
-            with suppress(BrokenPipeError):  # it may have left an error to be read
+            with suppress(ConnectionError):  # it may have left an error to be read
                 rank.channel.send(message)
         answers, endings = gathered(ranks, limit_s)
         if endings or len(answers) < len(ranks):
             found = blamed(ranks, answers, endings, limit_s)
-            print(found.rank.output.read_text(errors="replace"), flush=True)
+            if found.rank.output:
+                print(found.rank.output.read_text(errors="replace"), flush=True)
             message = f"rank {found.rank.number}: {found.message}"
             channel.send({"error": {"reason": found.reason, "message": message}})
             return 1
@@ -93,8 +98,43 @@ def lead(channel: Channel, order: dict[str, Any], output: str, become: Become) -
     return 0
 
 
-def forked(number: int, output: str, become: Become) -> Rank:
-    """A rank that waits for its order."""
+def assembled(order: dict[str, Any], output: str, become: Become) -> list[Rank]:
+    """All ranks of the launch: forked here, or, where torchrun started several, the first one here and each other one
+    from where it was started."""
+    places, hosts = order["places"], order.get("hosts")
+    if hosts:
+        rendezvous = f"tcp://{hosts['address']}:{free_port()}"
+    else:
+        # All ranks are on this machine, whatever its name is resolved to.
+        os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+        rendezvous = f"file://{output}.rendezvous"
+    common = {
+        "WORLD_SIZE": str(len(places)),
+        "PERFGATE_RENDEZVOUS": rendezvous,
+        "PERFGATE_COLLECTIVE_TIMEOUT_S": str(COLLECTIVE_SHARE * order["timeout_s"]),
+    }
+    local = places[:1] if hosts else places
+    ranks = []
+    for number, place in enumerate(local):
+        own = variables(number, number, len(local))
+        ranks.append(forked(number, {**place, "environment": common | own}, output, become))
+    if hosts:
+        kind = order["device"]["kind"]
+        for number, (channel, hello) in sorted(joined(hosts["port"], len(places), order["timeout_s"]).items()):
+            own = variables(number, hello["local_rank"], hello["local_world_size"])
+            device = {"kind": kind, "uuid": hello["visible"], "position": hello["local_rank"]}
+            cores = [hello["core"]] if kind == "cpu" else None
+            ranks.append(Rank(number, channel, {"device": device, "cores": cores, "environment": common | own}))
+    return ranks
+
+
+def variables(rank: int, local_rank: int, local_ranks: int) -> dict[str, str]:
+    """The variables by which a process knows its place among others."""
+    return {"RANK": str(rank), "LOCAL_RANK": str(local_rank), "LOCAL_WORLD_SIZE": str(local_ranks)}
+
+
+def forked(number: int, place: dict[str, Any], output: str, become: Become) -> Rank:
+    """A rank on this host, which waits for its order."""
     their_read, our_write = os.pipe()
     our_read, their_write = os.pipe()
     own_output = f"{output}.rank{number}"
@@ -105,30 +145,41 @@ def forked(number: int, output: str, become: Become) -> Rank:
     os.close(their_read)
     os.close(their_write)
     os.set_blocking(our_read, False)
-    return Rank(number, pid, Channel(our_read, our_write), Path(own_output))
+    return Rank(number, Channel(our_read, our_write), place, pid, Path(own_output))
 
 
-def orders(order: dict[str, Any], output: str) -> list[dict[str, Any]]:
-    """What each rank is told: the stage's order with its own place in it, and how it finds the others."""
-    common = {name: value for name, value in order.items() if name != "places"}
-    count = len(order["places"])
-    return [
-        {
-            **common,
-            **place,
-            "environment": {
-                "RANK": str(number),
-                "LOCAL_RANK": str(number),
-                "WORLD_SIZE": str(count),
-                "LOCAL_WORLD_SIZE": str(count),
-                # All ranks are on this machine, whatever its name is resolved to.
-                "GLOO_SOCKET_IFNAME": "lo",
-                "PERFGATE_RENDEZVOUS": f"file://{output}.rendezvous",
-                "PERFGATE_COLLECTIVE_TIMEOUT_S": str(COLLECTIVE_SHARE * order["timeout_s"]),
-            },
-        }
-        for number, place in enumerate(order["places"])
-    ]
+def joined(port: int, ranks: int, limit_s: float) -> dict[int, tuple[Channel, dict[str, Any]]]:
+    """Let in ranks from where torchrun started them, all but the first; returns what they told of themselves.
+
+    Raises:
+        TimeoutError: one did not come.
+    """
+    found: dict[int, tuple[Channel, dict[str, Any]]] = {}
+    deadline_s = time.monotonic() + ANSWER_SHARE * limit_s
+    with socket.create_server(("", port)) as listener:
+        while len(found) < ranks - 1:
+            listener.settimeout(max(deadline_s - time.monotonic(), 0.01))
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                absent = [str(number) for number in range(1, ranks) if number not in found]
+                raise TimeoutError(f"rank {', '.join(absent)} did not join; is torchrun up on its host?") from None
+            channel = Channel(connection.fileno(), os.dup(connection.detach()))
+            with suppress(ConnectionError):
+                hello = channel.receive() or {}
+                if 0 < hello.get("rank", 0) < ranks and hello["rank"] not in found:
+                    channel.send({"go": True})
+                    os.set_blocking(channel.read_fd, False)
+                    found[hello["rank"]] = channel, hello
+                    continue
+            channel.close()
+    return found
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def gathered(ranks: Sequence[Rank], limit_s: float) -> tuple[Answers, list[Ending]]:
@@ -167,8 +218,10 @@ def gathered(ranks: Sequence[Rank], limit_s: float) -> tuple[Answers, list[Endin
 
 def ended(rank: Rank, answer: dict[str, Any] | None) -> Ending | None:
     """How a rank ended, if its answer says so or there is none."""
+    if answer is None and rank.pid is None:
+        return Ending(rank, "crash", "its process ended on its host")
     if answer is None:
-        _, status = os.waitpid(rank.pid, 0)
+        _, status = os.waitpid(rank.pid or 0, 0)
         return Ending(rank, "crash", describe_exit(os.waitstatus_to_exitcode(status)))
     if error := answer.get("error"):
         return Ending(rank, error["reason"], error["message"])

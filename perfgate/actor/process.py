@@ -108,10 +108,10 @@ def perform(channel: Channel, output: str) -> int:
     order = channel.receive()
     if order is None:
         return 0
-    if "places" in order:
-        return group.lead(channel, order, output, main)
     os.environ.update(order.get("environment", {}))
     try:
+        if "places" in order:
+            return group.lead(channel, order, output, main)
         pad_heap()
         module, _, name = order["workload"]["program"].partition(":")
         build = getattr(importlib.import_module(module), name)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from perfgate.hosts import find_hosts
 from perfgate.stage.devices import Device
 from perfgate.stage.locks import DeviceLock
 from perfgate.workload import Workload
@@ -22,6 +23,8 @@ def alike(device: Device) -> list[Device]:
 
 def room(device: Device) -> int:
     """How many ranks can have a device, or a core, of their own."""
+    if hosts := find_hosts():
+        return hosts.ranks
     return len(cores()) if device.kind == "cpu" else len(alike(device))
 
 
@@ -43,7 +46,9 @@ def placed(device: Device, workload: Workload, pinned: bool) -> dict[str, Any]:
     if (ranks := ranks_of(workload)) == 1:
         return alone
     found = places(device, ranks)
-    return {**alone, "places": found if pinned else [{**place, "cores": None} for place in found]}
+    hosts = find_hosts()
+    joined = {"hosts": hosts.to_json()} if hosts else {}
+    return {**alone, **joined, "places": found if pinned else [{**place, "cores": None} for place in found]}
 
 
 def places(device: Device, ranks: int) -> list[dict[str, Any]]:

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from perfgate.errors import UserError
+from perfgate.hosts import find_hosts
 from perfgate.records.machine import Machine, this_machine
 from perfgate.records.provenance import software
 
@@ -71,7 +72,7 @@ class Cpu:
     peers: Sequence[Device] = ()
 
     def __init__(self) -> None:
-        self.machine = this_machine()
+        self.machine = of_hosts(this_machine())
         self.cores: Sequence[int] | None = [max(os.sched_getaffinity(0))] if hasattr(os, "sched_getaffinity") else None
 
     def status(self) -> None:
@@ -111,3 +112,9 @@ def find_device(wanted: str, worker: int = 0) -> Device:
     chosen = alike[first]
     chosen.peers = [*alike[first + 1 :], *alike[:first]]
     return chosen
+
+
+def of_hosts(machine: Machine) -> Machine:
+    """The machine's name in a run over several hosts, whose network is in its timings."""
+    hosts = find_hosts()
+    return replace(machine, name=f"{machine.name}-{hosts.count}-hosts") if hosts else machine
