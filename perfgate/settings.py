@@ -11,7 +11,7 @@ TRAINING_PRECISIONS = ("fp32", "bf16", "bf16-amp", "fp16-amp")
 OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "adagrad", "rmsprop", "sgd")
 ATTENTIONS = ("default", "eager", "sdpa")
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
-STRATEGIES = ("none", "ddp", "fsdp", "fsdp-offload")
+STRATEGIES = ("none", "ddp", "fsdp", "fsdp-offload", "tp")
 RANKS = (1, 2, 4, 8, 16)
 CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
 

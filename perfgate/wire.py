@@ -30,7 +30,10 @@ class Channel:
         """
         data = json.dumps(message).encode() + b"\n"
         while data:
-            data = data[os.write(self.write_fd, data) :]
+            try:
+                data = data[os.write(self.write_fd, data) :]
+            except BlockingIOError:  # a connection to another host, whose buffer is full
+                select.select([], [self.write_fd], [])
 
     def receive(self, timeout_s: float | None = None) -> dict[str, Any] | None:
         """Wait for one message; ``None`` when the other side has closed its end.

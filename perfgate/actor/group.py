@@ -20,6 +20,7 @@ from perfgate.wire import Channel, describe_exit
 COLLECTIVE_SHARE, ANSWER_SHARE = 0.6, 0.9
 # How long the rank that is to blame may take to end, after others have said that they lost it.
 BLAME_S = 2.0
+HELLO_S = 5.0
 LOST = ("by peer", "pair closure", "broken pipe", "timed out", "timeout", "distbackend", "diststore", "distnetwork")
 
 Become = Callable[[int, int, int, str, bool], NoReturn]
@@ -78,7 +79,7 @@ def lead(channel: Channel, order: dict[str, Any], output: str, become: Become) -
     """
     limit_s = ANSWER_SHARE * order["timeout_s"]
     ranks = assembled(order, output, become)
-    common = {name: value for name, value in order.items() if name not in ("places", "hosts")}
+    common = {name: value for name, value in order.items() if name not in ("places", "ranks", "hosts")}
     messages = [{**common, **rank.place} for rank in ranks]
     while messages:
         for rank, message in zip(ranks, messages, strict=True):
@@ -89,8 +90,7 @@ def lead(channel: Channel, order: dict[str, Any], output: str, become: Become) -
             found = blamed(ranks, answers, endings, limit_s)
             if found.rank.output:
                 print(found.rank.output.read_text(errors="replace"), flush=True)
-            message = f"rank {found.rank.number}: {found.message}"
-            channel.send({"error": {"reason": found.reason, "message": message}})
+            channel.send({"error": {"reason": found.reason, "message": f"rank {found.rank.number}: {found.message}"}})
             return 1
         channel.send(merged([answers[rank.number] for rank in ranks]))
         token = channel.receive()
@@ -101,26 +101,28 @@ def lead(channel: Channel, order: dict[str, Any], output: str, become: Become) -
 def assembled(order: dict[str, Any], output: str, become: Become) -> list[Rank]:
     """All ranks of the launch: forked here, or, where torchrun started several, the first one here and each other one
     from where it was started."""
-    places, hosts = order["places"], order.get("hosts")
+    places, count, hosts = order["places"], order["ranks"], order.get("hosts")
     if hosts:
-        rendezvous = f"tcp://{hosts['address']}:{free_port()}"
+        address = hosts["address"]
+        rendezvous = f"tcp://{address}:{free_port()}"
     else:
+        address = "127.0.0.1"
         # All ranks are on this machine, whatever its name is resolved to.
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"
         rendezvous = f"file://{output}.rendezvous"
     common = {
-        "WORLD_SIZE": str(len(places)),
+        "WORLD_SIZE": str(count),
+        "MASTER_ADDR": address,
         "PERFGATE_RENDEZVOUS": rendezvous,
         "PERFGATE_COLLECTIVE_TIMEOUT_S": str(COLLECTIVE_SHARE * order["timeout_s"]),
     }
-    local = places[:1] if hosts else places
     ranks = []
-    for number, place in enumerate(local):
-        own = variables(number, number, len(local))
+    for number, place in enumerate(places):
+        own = variables(number, number, len(places))
         ranks.append(forked(number, {**place, "environment": common | own}, output, become))
     if hosts:
         kind = order["device"]["kind"]
-        for number, (channel, hello) in sorted(joined(hosts["port"], len(places), order["timeout_s"]).items()):
+        for number, (channel, hello) in sorted(joined(hosts["port"], count, order["timeout_s"]).items()):
             own = variables(number, hello["local_rank"], hello["local_world_size"])
             device = {"kind": kind, "uuid": hello["visible"], "position": hello["local_rank"]}
             cores = [hello["core"]] if kind == "cpu" else None
@@ -164,12 +166,12 @@ def joined(port: int, ranks: int, limit_s: float) -> dict[int, tuple[Channel, di
             except TimeoutError:
                 absent = [str(number) for number in range(1, ranks) if number not in found]
                 raise TimeoutError(f"rank {', '.join(absent)} did not join; is torchrun up on its host?") from None
+            connection.setblocking(False)
             channel = Channel(connection.fileno(), os.dup(connection.detach()))
-            with suppress(ConnectionError):
-                hello = channel.receive() or {}
+            with suppress(ConnectionError, TimeoutError):
+                hello = channel.receive(HELLO_S) or {}
                 if 0 < hello.get("rank", 0) < ranks and hello["rank"] not in found:
                     channel.send({"go": True})
-                    os.set_blocking(channel.read_fd, False)
                     found[hello["rank"]] = channel, hello
                     continue
             channel.close()

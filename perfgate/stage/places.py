@@ -35,7 +35,8 @@ def cores() -> list[int]:
 
 
 def placed(device: Device, workload: Workload, pinned: bool) -> dict[str, Any]:
-    """The part of an order that says where an actor goes, and each of its ranks where there are several.
+    """The part of an order that says where an actor goes, and each of its ranks where there are several: those of
+    other hosts have their place from where they were started.
 
     Args:
         device: on which launches of one process take place.
@@ -45,10 +46,11 @@ def placed(device: Device, workload: Workload, pinned: bool) -> dict[str, Any]:
     alone = {"device": device.order, "cores": device.cores if pinned else None}
     if (ranks := ranks_of(workload)) == 1:
         return alone
-    found = places(device, ranks)
     hosts = find_hosts()
+    found = places(device, 1 if hosts else ranks)
     joined = {"hosts": hosts.to_json()} if hosts else {}
-    return {**alone, **joined, "places": found if pinned else [{**place, "cores": None} for place in found]}
+    unpinned = [{**place, "cores": None} for place in found]
+    return {**alone, **joined, "ranks": ranks, "places": found if pinned else unpinned}
 
 
 def places(device: Device, ranks: int) -> list[dict[str, Any]]:
@@ -59,7 +61,7 @@ def places(device: Device, ranks: int) -> list[dict[str, Any]]:
     if device.kind == "cpu":
         own = cores()
         return [{"device": device.order, "cores": [own[number % len(own)]]} for number in range(ranks)]
-    devices = [alike(device)[number % room(device)] for number in range(ranks)]
+    devices = [alike(device)[number % len(alike(device))] for number in range(ranks)]
     orders: list[Any] = [peer.order for peer in devices]
     if device.kind == "cuda":
         names = ",".join(peer.uuid for peer in devices)

@@ -36,9 +36,9 @@ class Shares(Instrument):
 
     def finish(self) -> dict[str, Any]:
         """Ask the program for what lasts."""
-        if self._program.ranks == 1:
+        parts = self._program.parts() if self._program.ranks > 1 else {}
+        if "weights" not in parts:
             return {}
-        parts = self._program.parts()
         found = {part: stored_bytes(parts[part]) for part in ("weights", "optimizer_state") if part in parts}
         found["gradients"] = self._gradients_bytes
         return {f"rank_{part}_bytes": size for part, size in found.items()}

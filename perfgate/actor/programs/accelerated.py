@@ -44,7 +44,7 @@ class AcceleratedLoop(Program):
         self.ranks = chosen.ranks
         join(chosen, device)
         self.accumulation = gradient_accumulation
-        self.samples = batch_size * gradient_accumulation * chosen.ranks
+        self.samples = batch_size * gradient_accumulation * chosen.batches
         self.tokens = self.samples * sequence_length
         network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
         if data:

@@ -10,7 +10,9 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 from torch import distributed
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
+from transformers.distributed import DistributedConfig
 
 from perfgate.actor.devices import Device
 from perfgate.actor.programs.settings import SHARDING, TrainingSettings
@@ -59,6 +61,15 @@ def shard_on_cpu() -> None:
     AcceleratorState.__init__ = sharding
 
 
+def split(network: Any, chosen: TrainingSettings) -> Any:
+    """The model, its layers split between the ranks where they work in tensor parallel, by the plan that it brings."""
+    if chosen.strategy != "tp":
+        return network
+    kind = type(network)
+    config, _, mesh = kind.prepare_distribute_model(DistributedConfig(tp_size=chosen.ranks))
+    return kind.maybe_distribute_model(network, config, mesh)
+
+
 def sharding_plugin(chosen: TrainingSettings) -> FullyShardedDataParallelPlugin | None:
     """What ``Accelerator`` takes to shard weights, gradients and optimizer state by FSDP2; ``None`` for no sharding."""
     if chosen.strategy not in SHARDING:
@@ -86,4 +97,6 @@ def share_in_force(wrapped: Any) -> dict[str, Any]:
         group = sharded[-1]._get_fsdp_state()._fsdp_param_group
         offloads = group is not None and isinstance(group.offload_policy, CPUOffloadPolicy)
         strategy = "fsdp-offload" if offloads else "fsdp"
+    elif modules and any(isinstance(parameter, DTensor) for parameter in wrapped.parameters()):
+        strategy = "tp"
     return {"ranks": ranks, "strategy": strategy}

@@ -28,6 +28,11 @@ class TrainingSettings:
         """The precision in which weights are held: mixed precision keeps them in full."""
         return "fp32" if self.precision.endswith("-amp") else self.precision
 
+    @property
+    def batches(self) -> int:
+        """How many batches are at work at a time: one a rank, unless ranks split the model between them."""
+        return 1 if self.strategy == "tp" else self.ranks
+
 
 def training_arguments(chosen: TrainingSettings, **more: Any) -> TrainingArguments:
     """The Trainer's arguments. Everything that costs hidden time is pinned, whatever a version's default."""

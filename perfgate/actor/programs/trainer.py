@@ -10,7 +10,7 @@ from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.phases import UNTIMED, Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
-from perfgate.actor.programs.distributed import join
+from perfgate.actor.programs.distributed import join, split
 from perfgate.actor.programs.effective import asked_and_in_force, state_of
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model, build_tokenizer
@@ -41,8 +41,9 @@ class TrainerLoop(Program):
         self.chosen = chosen = TrainingSettings(**settings)
         self.ranks = chosen.ranks
         join(chosen, device)
-        self.network = network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
-        self.samples = batch_size * gradient_accumulation * chosen.ranks
+        network = build_model(model, seed, chosen.weights, chosen.attention, chosen.lora_rank)
+        self.network = network = split(network, chosen)
+        self.samples = batch_size * gradient_accumulation * chosen.batches
         self.tokens = self.samples * sequence_length
         if data:
             rows = text_rows(build_tokenizer(model), data, self.samples * DATASET_STEPS, sequence_length)
