@@ -39,6 +39,8 @@ class Need:
 NEEDS: tuple[Need, ...] = (
     Need("lora_rank", package="peft", extra="peft"),
     Need("precision", ("fp16-amp",), gpu=True),
+    # Shards in pinned memory, and accelerate's meshes, are for accelerators alone.
+    Need("strategy", ("fsdp-offload", "tp"), gpu=True),
 )
 
 

@@ -49,8 +49,8 @@ def training(
             ``sequence_length`` in tokens; ``precision`` (``bf16`` holds the weights in it, ``bf16-amp`` and
             ``fp16-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it),
             ``activation_checkpointing``, ``lora_rank`` (0 trains all weights), ``attention`` and ``compile``;
-            ``strategy`` (``ddp`` or ``fsdp``) and ``ranks``, the number of processes that share a step, each with
-            batches of its own.
+            ``strategy`` (``ddp``, ``fsdp``, ``fsdp-offload``, ``tp``) and ``ranks``, the number of processes that share
+            a step, each with batches of its own unless they split the model (``tp``).
 
     Raises:
         UserError: an unknown task, loop or setting, a value out of range, or settings that exclude each other.

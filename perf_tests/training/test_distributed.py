@@ -1,6 +1,7 @@
 """Distributed training: several processes (ranks) share a step, each with batches of its own. DDP keeps a copy of all
 in every rank and exchanges gradients; FSDP2 keeps a shard in each, gathers weights layer by layer, and scatters
-gradients: memory for traffic. With offload, shards lie in the host's memory.
+gradients: memory for traffic. With offload, shards lie in the host's memory. In tensor parallel, ranks split each layer
+between them and work on one batch.
 
 From https://huggingface.co/docs/transformers/perf_train_gpu_many, https://huggingface.co/docs/transformers/fsdp and
 https://huggingface.co/docs/accelerate/concept_guides/fsdp1_vs_fsdp2. Two ranks talk by gloo, each on a core of its own,
@@ -42,6 +43,16 @@ def test_offload(perf, training):
 @pytest.mark.parametrize("ranks", [4, 8])
 def test_ranks(perf, training, strategy, ranks):
     perf(training(LLAMA, strategy=strategy, ranks=ranks), tolerance=LOOSE)
+
+
+@pytest.mark.perf(tier="full")
+def test_tensor_parallel_ranks_split_layers(effect, training):
+    effect(
+        training(LLAMA),
+        training(LLAMA, strategy="tp", ranks=2),
+        peak_memory_bytes="< 0.9x",
+        near={"losses": 1e-3},
+    )
 
 
 @pytest.mark.perf(tier="quick")
