@@ -109,6 +109,8 @@ NEEDS: tuple[Need, ...] = (
     # The later ones need besides a GPU of some compute capability, which the actor finds out.
     Need("quantization", TORCHAO_GPU, package="torchao", extra="torchao", gpu=True, dry=False),
     Need("asynchronous", gpu=True),
+    # Shards in pinned memory, and accelerate's meshes, are for accelerators alone.
+    Need("strategy", ("fsdp-offload", "tp"), gpu=True),
 )
 
 
@@ -121,16 +123,24 @@ def sees_device_at_import(workload: Workload) -> str:
     return "bitsandbytes" if "bitsandbytes" in packages else ""
 
 
-def check_needs(workload: Workload, device: str) -> None:
+def check_needs(workload: Workload, device: str, room: int = 1) -> None:
     """Skip a case that this machine cannot run.
 
     Args:
         workload: with its settings.
         device: kind of the device, or ``none`` for the dry run alone.
+        room: how many ranks of a launch can have a device of their own, or on a CPU a core.
 
     Raises:
         Missing: with the reason, and the command that brings what is missing where there is one.
     """
+    ranks = workload.params.get("ranks", 1)
+    if device != "none" and ranks > room:
+        what = "core" if device == "cpu" else "GPU"
+        raise Missing(
+            f"ranks={ranks} needs {ranks} {what}s, one each, and there {'is' if room == 1 else 'are'} {room}: "
+            f"two ranks on one {what} only take turns; run it on a machine with {ranks}, or with fewer ranks"
+        )
     for reason in missing(workload, device):
         raise Missing(reason)
 

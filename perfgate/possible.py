@@ -220,11 +220,19 @@ def prefix_of_the_whole_prompt(settings: Settings) -> str:
     return ""
 
 
+@rule
+def ranks_and_strategy(settings: Settings) -> str:
+    """Several processes share a step in some way, and one process shares it with nobody."""
+    strategy, ranks = settings.get("strategy", "none"), settings.get("ranks", 1)
+    if strategy != "none" and ranks == 1:
+        return f"strategy={strategy!r} shares a step among several processes; add ranks=2"
+    if strategy == "none" and ranks != 1:
+        return f"ranks={ranks} needs to be told how they share a step; add strategy='ddp' or 'fsdp'"
+    return ""
+
+
 def check_possible(settings: Settings) -> None:
     """Refuse settings that cannot be in force together, wherever they run.
-
-    Args:
-        settings: those that were chosen, and ``task``.
 
     Raises:
         UserError: the first reason.

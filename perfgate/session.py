@@ -23,6 +23,7 @@ from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
 from perfgate.stage.conductor import MEMORY, Stage, spoilt
 from perfgate.stage.duet import Part
+from perfgate.stage.places import room
 from perfgate.trial import Progress, Rules, Trial, against_reference
 from perfgate.workload import Workload
 
@@ -140,7 +141,7 @@ class Session:
     ) -> Result:
         """Let the launches take place, decide how the case ends, and write it down."""
         for workload in workloads:
-            provide(workload, progress, self.stage.effort.device)
+            provide(workload, progress, self.stage.effort.device, room(self.stage.device))
         self.stage.start()
         begin = time.perf_counter()
         found, verdicts, remark = find()

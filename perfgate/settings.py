@@ -25,6 +25,8 @@ EXPERTS = ("default", "eager", "batched_mm", "grouped_mm")
 CACHES = (
     "default", "none", "dynamic", "static", "offloaded", "offloaded_static", "quantized-fp8", "quantized-quanto",
 )  # fmt: skip
+STRATEGIES = ("none", "ddp", "fsdp", "fsdp-offload", "tp")
+RANKS = (1, 2, 4, 8, 16)
 CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
 QUANTIZATIONS = (
     "off",
@@ -104,6 +106,8 @@ TRAINING = Known(
         "chunked_loss": (False, True),
         "activation_offload": (False, True),
         "allocator": ("default", "expandable_segments"),
+        "strategy": STRATEGIES,
+        "ranks": RANKS,
         **CHOICES,
         "compile": (*COMPILE_MODES, "regional"),
     },

@@ -57,7 +57,9 @@ def training(
             ``activation_checkpointing`` (``True``, ``every_2_layers``, or ``offload`` to put on the host what is kept),
             ``activation_offload``, ``lora_rank`` (0 trains all weights), ``quantization`` (of the frozen weights),
             ``experts`` (as ``experts_implementation`` names it), ``liger``, ``chunked_loss``, ``allocator``,
-            ``empty_cache_steps``, ``attention`` (``sdpa-flash`` allows that kernel alone) and ``compile``.
+            ``empty_cache_steps``, ``attention`` (``sdpa-flash`` allows that kernel alone) and ``compile``;
+            ``strategy`` (``ddp``, ``fsdp``, ``fsdp-offload``, ``tp``) and ``ranks``, the number of processes that share
+            a step, each with batches of its own unless they split the model (``tp``).
             Of the Trainer's loader: ``lengths`` (``log-normal``: ragged samples, the same in each step; the sequence
             length is that of the longest), ``sampling`` (``train_sampling_strategy``), ``packing``,
             ``pad_to_multiple_of``, ``workers``, ``prefetch`` (batches a worker) and ``pin_memory``.

@@ -6,6 +6,7 @@ Standard library only: a reference interpreter needs no more than this file, ``w
 import json
 import os
 import select
+import signal
 from typing import Any
 
 CHUNK_BYTES = 1 << 16
@@ -30,7 +31,10 @@ class Channel:
         """
         data = json.dumps(message).encode() + b"\n"
         while data:
-            data = data[os.write(self.write_fd, data) :]
+            try:
+                data = data[os.write(self.write_fd, data) :]
+            except BlockingIOError:  # a connection to another host, whose buffer is full
+                select.select([], [self.write_fd], [])
 
     def receive(self, timeout_s: float | None = None) -> dict[str, Any] | None:
         """Wait for one message; ``None`` when the other side has closed its end.
@@ -44,6 +48,8 @@ class Channel:
         while (end := self._buffer.find(b"\n")) < 0:
             try:
                 chunk = os.read(self.read_fd, CHUNK_BYTES)
+            except ConnectionResetError:
+                return None
             except BlockingIOError:
                 if not self._poll.poll(None if timeout_s is None else timeout_s * 1000):
                     raise TimeoutError(f"no answer within {timeout_s:g} s") from None
@@ -62,3 +68,12 @@ class Channel:
             if fd >= 0:
                 os.close(fd)
         self.read_fd = self.write_fd = -1
+
+
+def describe_exit(code: int) -> str:
+    """How a process ended, in words."""
+    if code >= 0:
+        return f"the process ended with exit code {code}"
+    name = signal.Signals(-code).name
+    hint = ", often the kernel short of memory" if -code == signal.SIGKILL else ""
+    return f"the process was ended by {name}{hint}"

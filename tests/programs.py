@@ -157,3 +157,25 @@ class Lonely(Spin):
             fcntl.flock(self.room, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise MemoryError("no room for two") from None
+
+
+class Shared(Spin):
+    """One rank of several; the last one goes wrong in its step, as it is told."""
+
+    def __init__(self, device, ranks, how="", pid_file=None):
+        super().__init__(device, rounds=1)
+        self.ranks = ranks
+        rank = int(os.environ["RANK"])
+        self.wrong = how if rank == ranks - 1 else ""
+        if pid_file:
+            with Path(pid_file).open("a") as file:
+                file.write(f"{os.getpid()} {sorted(os.sched_getaffinity(0))}\n")
+
+    def step(self):
+        if self.wrong == "crash":
+            raise ValueError("this shard is upside down")
+        if self.wrong == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.wrong == "hang":
+            time.sleep(600)
+        super().step()

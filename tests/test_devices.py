@@ -397,7 +397,7 @@ def test_phases_are_read_in_steps_of_their_own_alone(talk):
                 sum(range(1000))
 
     assert set(take(talk, {"steps": 1}, 1, step)) == {"step_time_s", "process_time_s"}
-    found = take(talk, {"steps": 1, "by_itself": True}, 1, step)
+    found = take(talk, {"steps": 1, "by_itself": "phases"}, 1, step)
     assert set(found) == {"data_wait_s", "data_wait_share", "forward_s", "backward_s"}
     assert found["forward_s"] > found["data_wait_s"] > 0
     assert 0 < found["data_wait_share"] < 1

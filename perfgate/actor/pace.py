@@ -56,7 +56,7 @@ class Pace:
             raise Done
         self._steps = self._left = message.get("steps", 1)
         self._discard = message.get("discard", 0)
-        by_itself = message.get("by_itself", False)
+        by_itself = message.get("by_itself", "")
         self._active = [instrument for instrument in self._instruments if instrument.by_itself == by_itself]
         if not self._discard:
             self._start()

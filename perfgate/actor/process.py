@@ -13,7 +13,7 @@ import time
 import traceback
 from typing import Any, NoReturn
 
-from perfgate.actor import devices, instruments
+from perfgate.actor import devices, group, instruments
 from perfgate.actor.failures import first_line, message_of, reason_of
 from perfgate.actor.pace import Done, Pace
 from perfgate.wire import Channel
@@ -25,12 +25,20 @@ PADDING = 400
 _padding: list[Any] = []
 
 
-def main(server: int, token_fd: int, reply_fd: int, output: str) -> NoReturn:
-    """Run in the child of a fork; never returns."""
+def main(parent: int, token_fd: int, reply_fd: int, output: str, leads: bool = True) -> NoReturn:
+    """Run in the child of a fork; never returns.
+
+    Args:
+        parent: with which it ends.
+        token_fd: where orders come from.
+        reply_fd: where answers go.
+        output: the file that it prints to.
+        leads: a process group of its own, in which all ranks of a launch lie.
+    """
     code = 1
     try:
-        isolate(server, token_fd, reply_fd, output)
-        code = perform(Channel(TOKEN_FD, REPLY_FD))
+        isolate(parent, token_fd, reply_fd, output, leads)
+        code = perform(Channel(TOKEN_FD, REPLY_FD), output)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -64,10 +72,11 @@ def prove(server: int, reason_fd: int, device: dict[str, Any], compiled: bool) -
         os._exit(0)
 
 
-def isolate(server: int, token_fd: int, reply_fd: int, output: str) -> None:
-    """Own process group, own output file, and no descriptor but the two pipes; end when the server ends."""
-    os.setsid()
-    die_with(server)
+def isolate(parent: int, token_fd: int, reply_fd: int, output: str, leads: bool = True) -> None:
+    """Own process group, own output file, and no descriptor but the two pipes; end when the parent ends."""
+    if leads:
+        os.setsid()
+    die_with(parent)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     # Out of the way first: the ends may have come in under the very numbers they are to get.
@@ -81,11 +90,11 @@ def isolate(server: int, token_fd: int, reply_fd: int, output: str) -> None:
     os.closerange(REPLY_FD + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def die_with(server: int) -> None:
-    """Ask the kernel (Linux) to kill this process when the server dies."""
+def die_with(parent: int) -> None:
+    """Ask the kernel (Linux) to kill this process when its parent dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != server:
+        if os.getppid() != parent:
             os._exit(1)
 
 
@@ -98,12 +107,15 @@ def pad_heap() -> None:
         _padding.extend(torch.empty(source.randrange(16, 16384), dtype=torch.uint8) for _ in range(PADDING))
 
 
-def perform(channel: Channel) -> int:
+def perform(channel: Channel, output: str) -> int:
     """Build what the first message asks for and step it until the channel closes; returns the exit code."""
     order = channel.receive()
     if order is None:
         return 0
+    os.environ.update(order.get("environment", {}))
     try:
+        if "places" in order:
+            return group.lead(channel, order, output, main)
         pad_heap()
         if order.get("device", {}).get("kind") == "cuda":
             # Where this interpreter is fresh, libraries look for the device while they are imported.
@@ -124,7 +136,7 @@ def perform(channel: Channel) -> int:
             instrument.built(program)
         gc.collect()
         ready = {"setup_s": setup_s, "samples": program.samples, "tokens": program.tokens}
-        channel.send({"ready": ready | {"phases": program.phases is not None}})
+        channel.send({"ready": ready | {"by_itself": told_by_itself(program)}})
         program.drive(Pace(channel, active, device, order.get("slowdown", 0.0)))
     except Done:
         return 0
@@ -134,6 +146,11 @@ def perform(channel: Channel) -> int:
         channel.send({"error": {"reason": reason_of(error), "message": message_of(error)}})
         return 1
     return 0
+
+
+def told_by_itself(program: Any) -> list[str]:
+    """What the program has to tell in steps of their own."""
+    return ["phases"] * (program.phases is not None) + ["communication"] * (program.ranks > 1)
 
 
 def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,13 @@ METRICS = {
         *(Metric(f"measured_{part}_bytes", "bytes", "reported", from_zero=True) for part in LASTING),
         # By the programs that put sequences of different lengths together: every token that the model ran over.
         Metric("processed_tokens", "", "exact"),
+        *(
+            Metric(f"rank_{part}_bytes", "bytes", "exact", from_zero=True)
+            for part in ("weights", "gradients", "optimizer_state")
+        ),
+        Metric("collectives", "", "reported"),
+        Metric("communication_s", "s", "reported"),
+        Metric("communication_share", "", "reported"),
         Metric("host_syncs", "", "exact"),
         Metric("graphs", "", "exact"),
         Metric("graph_breaks", "", "exact"),

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from perfgate.wire import UNSUPPORTED, Channel
+from perfgate.wire import UNSUPPORTED, Channel, describe_exit
 
 
 class LaunchFailed(Exception):  # noqa: N818  a result of the launch, not an error of the stage
@@ -70,12 +70,3 @@ class Actor:
                 os.killpg(self.pid, signal.SIGKILL)
         self._channel.close()
         return self._reap(self.pid)
-
-
-def describe_exit(code: int) -> str:
-    """How a process ended, in words."""
-    if code >= 0:
-        return f"the process ended with exit code {code}"
-    name = signal.Signals(-code).name
-    hint = ", often the kernel short of memory" if -code == signal.SIGKILL else ""
-    return f"the process was ended by {name}{hint}"

@@ -33,7 +33,7 @@ def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, 
     """
     first = "case" if number % 2 == 0 else "yardstick"
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="time")
-    with stage.held(stage.lock.exclusive()), ExitStack() as stack:
+    with stage.held(stage.timed(workload)), ExitStack() as stack:
         try:
             actor, ready = stack.enter_context(stage.actor(server, workload, "time"))
             warmup = [stage.step(actor)["step_time_s"] for _ in range(WARMUP_STEPS)]

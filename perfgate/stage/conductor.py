@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from perfgate.stage.actor import Actor
 from perfgate.stage.devices import Cpu, Device
 from perfgate.stage.locks import DeviceLock
 from perfgate.stage.passes import FEW_STEPS, YARDSTICK, counters_launch, dry_launch, memory_launch, timed_launch
+from perfgate.stage.places import exclusive, placed
 from perfgate.stage.pool import Pool
 from perfgate.stage.server import Server
 from perfgate.stage.timesheet import Timesheet
@@ -230,11 +231,13 @@ class Stage:
         return metrics
 
     def phases(self, actor: Actor, ready: dict[str, Any]) -> dict[str, list[float]]:
-        """The phases of a few steps of their own, after those that are timed; nothing where the program tells none."""
-        if not ready["phases"]:
-            return {}
-        rows = [self.step(actor, by_itself=True) for _ in range(FEW_STEPS)]
-        return {name: [row[name] for row in rows if name in row] for name in rows[0]}
+        """What is read in a few steps of their own, after those that are timed: phases, and what ranks say to each
+        other; nothing where the program tells none."""
+        found: dict[str, list[float]] = {}
+        for what in ready["by_itself"]:
+            rows = [self.step(actor, by_itself=what) for _ in range(FEW_STEPS)]
+            found |= {name: [row[name] for row in rows if name in row] for name in rows[0]}
+        return found
 
     def step_yardstick(self, actor: Actor, steps: int = 1) -> dict[str, float]:
         """Let the yardstick take a step or, as with ``step``, a burst of them; returns what a step of it took."""
@@ -263,10 +266,10 @@ class Stage:
             order = {
                 "workload": workload.spec,
                 "pass": pass_name,
-                "device": self.device.order,
-                "cores": None if pass_name == "memory" else self.device.cores,
+                **placed(self.device, workload, pinned=pass_name != "memory"),
                 "threads": self.effort.threads,
                 "slowdown": slowdown,
+                "timeout_s": self.effort.timeout_s,
             }
             ready = actor.ask(order, self.effort.timeout_s)["ready"]
             ready["launched"] = (
@@ -291,9 +294,13 @@ class Stage:
         compiled = asked or workload.params.get("cache") == "static"  # over which generate compiles by itself
         return server.unreached(self.device.order, compiled)
 
-    def untimed(self) -> Any:
+    def timed(self, *workloads: Workload) -> AbstractContextManager[None]:
+        """The lock for a timed pass: nobody else is on any of its devices."""
+        return exclusive(self.lock, self.device, workloads)
+
+    def untimed(self, workload: Workload) -> AbstractContextManager[None]:
         """The lock for a pass that takes no time: on a GPU nobody else may take its memory meanwhile."""
-        return self.lock.exclusive() if self.device.bursts else self.lock.shared()
+        return self.timed(workload) if self.device.bursts else self.lock.shared()
 
     @contextmanager
     def held(self, lock: Any) -> Iterator[None]:

@@ -89,7 +89,8 @@ def together(
     order = (0, 1) if pair % 2 == 0 else (1, 0)
     rows: list[list[dict[str, float]]] = [[], []]
     at_work = order[0]
-    with stage.held(stage.lock.exclusive()), on_core(stage.core), ExitStack() as stack:
+    both = stage.timed(*(part.workload for part in parts))
+    with stage.held(both), on_core(stage.core), ExitStack() as stack:
         try:
             actors: dict[int, Any] = {}
             ready: dict[int, Any] = {}
@@ -123,7 +124,7 @@ def apart(
     launches = list(starts)
     for index in (0, 1) if pair % 2 == 0 else (1, 0):
         part = parts[index]
-        with stage.held(stage.lock.exclusive()), on_core(stage.core):
+        with stage.held(stage.timed(part.workload)), on_core(stage.core):
             try:
                 with stage.actor(servers[index], part.workload, "time", part.slowdown) as (actor, ready):
                     warm_s = warmed_up(stage, actor)

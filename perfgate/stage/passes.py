@@ -110,7 +110,7 @@ def few_steps(
     stage: "Stage", server: Server, workload: Workload, pass_name: str
 ) -> tuple[dict[str, Any], list[dict[str, float]], dict[str, Any]]:
     """What the program said when it was built, what each step brought, the first one's included, and what came last."""
-    with stage.held(stage.untimed()), stage.actor(server, workload, pass_name) as (actor, ready):
+    with stage.held(stage.untimed(workload)), stage.actor(server, workload, pass_name) as (actor, ready):
         steps = [stage.step(actor) for _ in range(1 + FEW_STEPS)]
         return ready, steps, stage.ask(actor, {"finish": True})
 
@@ -119,7 +119,7 @@ def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, 
     """The case and the yardstick, stepped in turn on one core; who begins alternates between launches."""
     first = "case" if number % 2 == 0 else "yardstick"
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="time")
-    with stage.held(stage.lock.exclusive()), on_core(stage.core), ExitStack() as stack:
+    with stage.held(stage.timed(workload)), on_core(stage.core), ExitStack() as stack:
         try:
             actor, ready = stack.enter_context(stage.actor(server, workload, "time"))
             yardstick, _ = stack.enter_context(stage.actor(server, YARDSTICK, "yardstick"))

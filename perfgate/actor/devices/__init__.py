@@ -53,7 +53,8 @@ def open_device(device: Mapping[str, Any], pass_name: str, cores: Sequence[int] 
     """Claim the device for this process.
 
     Args:
-        device: ``kind``, and what the kind needs: ``uuid`` of a CUDA device, ``script`` and ``uuid`` of a fake one.
+        device: ``kind``, and what the kind needs: ``uuid`` of a CUDA device (several, and the
+            ``position`` of its own, for a rank among others), ``script`` and ``uuid`` of a fake one.
         pass_name: of the launch.
         cores: the processors to stay on, or ``None`` for any.
         threads: how many threads may compute.
@@ -67,7 +68,7 @@ def open_device(device: Mapping[str, Any], pass_name: str, cores: Sequence[int] 
     if device["kind"] == "cuda":
         from perfgate.actor.devices.cuda import Cuda  # imports torch, which not every program needs
 
-        return Cuda(device["uuid"], threads)
+        return Cuda(device["uuid"], threads, device.get("position", 0))
     if device["kind"] == "fake":
         from perfgate.actor.devices.fake import Fake  # for tests alone
 

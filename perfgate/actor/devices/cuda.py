@@ -21,11 +21,13 @@ NO_POOL = (0, 0)
 
 
 class Cuda:
-    """The only device that this process sees.
+    """The only device that this process sees, or the one that it takes of those that all ranks see.
 
     Args:
-        uuid: of the GPU, or of the slice (MIG) of one: ordinals change with what else is visible.
+        uuid: of the GPU, or of the slice (MIG) of one: ordinals change with what else is visible. Of several ranks,
+            those of all, with commas in between.
         threads: how many threads may compute on the host.
+        position: of its own device among them.
 
     Raises:
         RuntimeError: this process cannot reach it.
@@ -35,12 +37,13 @@ class Cuda:
     torch_device = "cuda"
     now_s = staticmethod(time.perf_counter)
 
-    def __init__(self, uuid: str, threads: int) -> None:
+    def __init__(self, uuid: str, threads: int, position: int = 0) -> None:
         # Read by the driver when it is first touched, which the fork server takes care not to do.
         os.environ["CUDA_VISIBLE_DEVICES"] = uuid
         forget_devices()
         torch.set_num_threads(threads)
         torch.cuda.init()
+        torch.cuda.set_device(position)
         self._events: list[Any] = []
 
     def synchronize(self) -> None:

@@ -17,13 +17,13 @@ class Instrument:
     Attributes:
         passes: in which it takes part.
         innermost: whether it begins last and ends first, so that the others' work is not in what it reads.
-        by_itself: whether it takes part only in steps of its own, after those that are timed.
+        by_itself: what to call steps of its own, after those that are timed, where it takes part in these alone.
         steps: how many steps lie between ``begin_step`` and ``end_step``: more than one in a burst.
     """
 
     passes: frozenset[str] = frozenset()
     innermost = False
-    by_itself = False
+    by_itself = ""
     steps = 1
 
     def __init__(self, device: Device) -> None:

@@ -69,8 +69,9 @@ class TensorMemory(Instrument):
 
 
 def stored_bytes(tensors: list[Any]) -> int:
-    """Bytes of all storages behind tensors."""
-    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+    """Bytes of all storages behind tensors; of one that is sharded between ranks, those of this rank's shard."""
+    own = [tensor.to_local() if hasattr(tensor, "to_local") else tensor for tensor in tensors]
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in own}
     return sum(storages.values())
 
 

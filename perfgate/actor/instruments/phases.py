@@ -12,7 +12,7 @@ class StepPhases(Instrument):
     """
 
     passes = frozenset({"time"})
-    by_itself = True
+    by_itself = "phases"
 
     def built(self, program: Any) -> None:
         """Keep the program's phases."""

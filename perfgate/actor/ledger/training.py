@@ -64,6 +64,8 @@ class DryTraining:
         refuse_foreign(chosen)
         if chosen.precision == "fp8-amp":
             raise NoDryRun("which layers compute in 8 bits is torchao's to decide")
+        if chosen.ranks > 1:
+            raise NoDryRun("what ranks hold and send in common is not accounted for")
         network = build_model(
             model, seed, chosen.weights, chosen.attention, chosen.lora_rank, chosen.experts, load=False
         )

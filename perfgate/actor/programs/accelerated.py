@@ -14,6 +14,7 @@ from transformers.integrations.liger import apply_liger_kernel
 from perfgate.actor.devices import Device
 from perfgate.actor.phases import Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
+from perfgate.actor.programs.distributed import join, sharding_plugin
 from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.programs.models import build_model, build_tokenizer
@@ -49,8 +50,10 @@ class AcceleratedLoop(Program):
     ) -> None:
         self.phases: Phases = Phases()
         self.chosen = chosen = TrainingSettings(**settings)
+        self.ranks = chosen.ranks
+        join(chosen, device)
         self.accumulation = gradient_accumulation
-        self.samples = batch_size * gradient_accumulation
+        self.samples = batch_size * gradient_accumulation * chosen.batches
         self.tokens = self.samples * sequence_length
         configure_allocator(chosen.allocator)
         network = build_model(
@@ -77,6 +80,7 @@ class AcceleratedLoop(Program):
         self.accelerator = Accelerator(
             cpu=on_cpu,
             gradient_accumulation_steps=gradient_accumulation,
+            fsdp_plugin=sharding_plugin(chosen),
             mixed_precision=chosen.mixed_precision,
             kwargs_handlers=recipes(chosen.mixed_precision),
         )

@@ -24,11 +24,13 @@ class Program:
         phases: where it tells when it waits for data and when it works forward, backward and on the weights.
         samples: how many samples a step handles.
         tokens: how many real (unpadded) tokens a step handles; 0 where there are none.
+        ranks: how many processes share a step; samples and tokens are those of all of them.
     """
 
     dry_run: str | None = None
     samples: int = 1
     tokens: int = 0
+    ranks: int = 1
     keeps_outcome: bool = False
     network: Any = None
     phases: Phases | None = None

@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from perfgate.actor.programs import attention
+from perfgate.actor.programs.distributed import share_in_force
 from perfgate.actor.programs.optimizers import optimizer_name, optimizer_rank
 from perfgate.actor.programs.savings import savings
 from perfgate.actor.programs.weights import quantization_of
@@ -65,6 +66,7 @@ def in_force(
         ranks = [adapter.r for adapter in getattr(network, "peft_config", {}).values()]
         found["lora_rank"] = ranks[0] if ranks else 0
         found |= savings(network)
+        found |= share_in_force(wrapped)
     return found
 
 

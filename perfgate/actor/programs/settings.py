@@ -10,6 +10,8 @@ from transformers import TrainingArguments
 from perfgate.actor.programs.loading import LoadingSettings, loader_arguments
 from perfgate.actor.programs.optimizers import as_argument
 
+SHARDING = ("fsdp", "fsdp-offload")
+
 
 @dataclass(frozen=True)
 class TrainingSettings(LoadingSettings):
@@ -29,6 +31,8 @@ class TrainingSettings(LoadingSettings):
     activation_offload: bool = False
     allocator: str = "default"
     compile: str = "off"
+    strategy: str = "none"
+    ranks: int = 1
 
     @property
     def weights(self) -> str:
@@ -39,6 +43,11 @@ class TrainingSettings(LoadingSettings):
     def mixed_precision(self) -> str:
         """What ``accelerate`` calls the precision."""
         return self.precision.removesuffix("-amp") if self.precision.endswith("-amp") else "no"
+
+    @property
+    def batches(self) -> int:
+        """How many batches are at work at a time: one a rank, unless ranks split the model between them."""
+        return 1 if self.strategy == "tp" else self.ranks
 
 
 def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, **more: Any) -> TrainingArguments:
@@ -70,6 +79,7 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
         disable_tqdm=True,
         skip_memory_metrics=True,
         **loader_arguments(chosen),
+        **sharding_arguments(chosen),
         **{checkpointing: bool(chosen.activation_checkpointing)},
         **({f"{checkpointing}_kwargs": layers} if layers else {}),
         **more,
@@ -80,6 +90,14 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
 def compile_mode(chosen: str) -> str | None:
     """What ``torch.compile`` calls the mode; ``None`` for its default."""
     return chosen if chosen in ("reduce-overhead", "max-autotune") else None
+
+
+def sharding_arguments(chosen: TrainingSettings) -> dict[str, Any]:
+    """The Trainer's arguments for FSDP2; none where nothing is sharded."""
+    if chosen.strategy not in SHARDING:
+        return {}
+    config = {"version": 2, "reshard_after_forward": True, "cpu_ram_efficient_loading": False}
+    return {"fsdp": True, "fsdp_config": config | {"cpu_offload": chosen.strategy == "fsdp-offload"}}
 
 
 def checkpointed_layers(chosen: bool | str) -> dict[str, Any]:

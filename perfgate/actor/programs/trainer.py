@@ -10,6 +10,7 @@ from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.phases import UNTIMED, Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
+from perfgate.actor.programs.distributed import join, split
 from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.loading import loading_in_force, training_source
 from perfgate.actor.programs.models import build_model
@@ -39,8 +40,10 @@ class TrainerLoop(Program):
     ) -> None:
         self.phases: Phases = Phases()
         self.chosen = chosen = TrainingSettings(**settings)
+        self.ranks = chosen.ranks
+        join(chosen, device)
         configure_allocator(chosen.allocator)
-        self.network = network = build_model(
+        network = build_model(
             model,
             seed,
             chosen.weights,
@@ -49,8 +52,9 @@ class TrainerLoop(Program):
             chosen.experts,
             quantization=chosen.quantization,
         )
+        self.network = network = split(network, chosen)
         save_memory(network, chosen.chunked_loss, chosen.activation_offload)
-        self.samples = batch_size * gradient_accumulation
+        self.samples = batch_size * gradient_accumulation * chosen.batches
         self.source = source = training_source(
             chosen, network.config, model, task, self.samples, sequence_length, seed, data
         )

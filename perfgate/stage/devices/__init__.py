@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from perfgate.errors import UserError
+from perfgate.hosts import find_hosts
 from perfgate.records.machine import Machine, this_machine
 from perfgate.records.provenance import software
 
@@ -44,6 +45,7 @@ class Device(Protocol):
         cores: the processors that actors stay on; ``None`` for any.
         order: what an actor is told of it.
         look_s: how often its status may be asked for without getting in the way.
+        peers: devices of the same kind that further ranks of a launch may take.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class Device(Protocol):
     cores: Sequence[int] | None
     order: Mapping[str, Any]
     look_s: float
+    peers: Sequence["Device"]
 
     def status(self) -> Status | None:
         """What its driver tells now; ``None`` where there is no driver to ask."""
@@ -66,9 +69,10 @@ class Cpu:
     bursts = False
     order: Mapping[str, Any] = {"kind": "cpu"}
     look_s = 0.0
+    peers: Sequence[Device] = ()
 
     def __init__(self) -> None:
-        self.machine = this_machine()
+        self.machine = of_hosts(this_machine())
         self.cores: Sequence[int] | None = [max(os.sched_getaffinity(0))] if hasattr(os, "sched_getaffinity") else None
 
     def status(self) -> None:
@@ -104,4 +108,13 @@ def find_device(wanted: str, worker: int = 0) -> Device:
         return Cpu()
     # Timings of one run stand under one machine's name.
     alike = [device for device in found if device.machine.name == found[0].machine.name]
-    return alike[worker % len(alike)]
+    first = worker % len(alike)
+    chosen = alike[first]
+    chosen.peers = [*alike[first + 1 :], *alike[:first]]
+    return chosen
+
+
+def of_hosts(machine: Machine) -> Machine:
+    """The machine's name in a run over several hosts, whose network is in its timings."""
+    hosts = find_hosts()
+    return replace(machine, name=f"{machine.name}-{hosts.count}-hosts") if hosts else machine

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from perfgate.errors import UserError
 from perfgate.records.gpu import Gpu
-from perfgate.stage.devices import Status
+from perfgate.stage.devices import Device, Status, of_hosts
 from perfgate.stage.devices.visible import cores_of, visible
 
 
@@ -38,10 +38,11 @@ class Cuda:
 
     def __init__(self, gpu: Gpu, reader: Reader, cores: Sequence[int] | None) -> None:
         self.uuid = gpu.uuid
-        self.machine = gpu.machine
+        self.machine = of_hosts(gpu.machine)
         self.cores = cores
         self.order: Mapping[str, Any] = {"kind": "cuda", "uuid": gpu.uuid}
         self.look_s = reader.look_s
+        self.peers: Sequence[Device] = ()
         self._reader = reader
 
     def status(self) -> Status:

@@ -9,7 +9,7 @@ from typing import Any
 
 from perfgate.errors import UserError
 from perfgate.records.gpu import Gpu, gpu_from
-from perfgate.stage.devices import Status
+from perfgate.stage.devices import Device, Status
 from perfgate.stage.devices.visible import visible
 
 MEMORY_BYTES = 1 << 30
@@ -27,6 +27,7 @@ class Fake:
         self.uuid = gpu.uuid
         self.machine = replace(gpu.machine, device="fake")
         self.order: Mapping[str, Any] = {"kind": "fake", "script": str(script), "uuid": gpu.uuid}
+        self.peers: Sequence[Device] = ()
         self._state = script.with_name(f"{script.name}.{gpu.uuid}.state")
         self._pids_visible = pids_visible
 

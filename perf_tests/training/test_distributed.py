@@ -1,0 +1,79 @@
+"""Distributed training: several processes (ranks) share a step, each with batches of its own. DDP keeps a copy of all
+in every rank and exchanges gradients; FSDP2 keeps a shard in each, gathers weights layer by layer, and scatters
+gradients: memory for traffic. With offload, shards lie in the host's memory. In tensor parallel, ranks split each layer
+between them and work on one batch.
+
+From https://huggingface.co/docs/transformers/perf_train_gpu_many, https://huggingface.co/docs/transformers/fsdp and
+https://huggingface.co/docs/accelerate/concept_guides/fsdp1_vs_fsdp2. Two ranks talk by gloo, each on a core of its own,
+on a CPU, and by nccl on two GPUs. Samples a second nearly double; on a CPU, where a rank's messages take its own core's
+time, by somewhat less. docs/distributed.md says how a launch of several ranks is measured.
+"""
+
+import pytest
+
+from fixtures.models import models
+
+LLAMA = models()["llama-quick"]
+HALF = "> 0.49x and < 0.51x"
+# When gloo's threads let go of what they sent varies, and with it what lives at the peak.
+LOOSE = {"peak_memory_bytes": 0.15}
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_strategy(perf, training, strategy):
+    metrics = perf(training(LLAMA, strategy=strategy, ranks=2), tolerance=LOOSE).metrics
+    if "communication_share" in metrics:
+        assert 0 < metrics["communication_share"] < 1
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_strategy_accelerate(perf, training, strategy):
+    perf(training(LLAMA, loop="accelerate", strategy=strategy, ranks=2), tolerance=LOOSE)
+
+
+@pytest.mark.perf(tier="standard")
+def test_offload(perf, training):
+    perf(training(LLAMA, strategy="fsdp-offload", ranks=2), tolerance=LOOSE)
+
+
+@pytest.mark.perf(tier="full")
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize("ranks", [4, 8])
+def test_ranks(perf, training, strategy, ranks):
+    perf(training(LLAMA, strategy=strategy, ranks=ranks), tolerance=LOOSE)
+
+
+@pytest.mark.perf(tier="full")
+def test_tensor_parallel_ranks_split_layers(effect, training):
+    effect(
+        training(LLAMA),
+        training(LLAMA, strategy="tp", ranks=2),
+        peak_memory_bytes="< 0.9x",
+        near={"losses": 1e-3},
+    )
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("loop", ["trainer", "accelerate"])
+def test_a_rank_holds_its_shard(effect, training, loop):
+    effect(
+        training(LLAMA, loop=loop, strategy="ddp", ranks=2),
+        training(LLAMA, loop=loop, strategy="fsdp", ranks=2),
+        rank_weights_bytes=HALF,
+        rank_gradients_bytes=HALF,
+        rank_optimizer_state_bytes=HALF,
+        near={"losses": 1e-4},
+    )
+
+
+@pytest.mark.perf(tier="quick")
+def test_two_ranks_take_half_the_batch_each(effect, training):
+    effect(
+        training(LLAMA, batch_size=16),
+        training(LLAMA, batch_size=8, strategy="ddp", ranks=2),
+        peak_memory_bytes="< 0.85x",
+        samples_per_s={"cuda": "> 1.2x and < 2.1x"},
+        near={"losses": 1e-4},
+    )

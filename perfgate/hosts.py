@@ -1,0 +1,86 @@
+"""Ranks on several hosts: ``torchrun --nnodes 2 ... -m perfgate.hosts PYTEST-ARGUMENTS`` on each of them.
+
+The first of torchrun's workers runs pytest; each other one waits to be asked for a rank of a launch, as often as there
+are launches. The network between them must be as trusted as ``torch.distributed`` wants it: nothing is encrypted.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from perfgate.stage.server import QUIET, keeping_pages
+
+JOIN = "PERFGATE_JOIN"
+PORT = 29600
+PROGRAMS = ("perfgate.actor.programs.trainer", "perfgate.actor.programs.accelerated")
+# What torchrun sets (https://docs.pytorch.org/docs/stable/elastic/run.html); libraries would take a launch of one
+# process for one of its ranks.
+TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
+DISMISS_S = 60.0
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """Where further ranks join launches.
+
+    Attributes:
+        address: of the host that runs pytest.
+        port: on which a launch waits for them.
+        ranks: of torchrun, of which pytest's is the first.
+        count: how many hosts there are.
+    """
+
+    address: str
+    port: int
+    ranks: int
+    count: int
+
+    def to_json(self) -> dict[str, str | int]:
+        """As the variable ``PERFGATE_JOIN`` and orders to actors hold it."""
+        return {"address": self.address, "port": self.port, "ranks": self.ranks, "count": self.count}
+
+
+def find_hosts() -> Hosts | None:
+    """The hosts of this run; ``None`` where it is this one alone."""
+    told = os.environ.get(JOIN)
+    return Hosts(**json.loads(told)) if told else None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run pytest, or be one of the ranks that its launches are joined by; returns the exit code."""
+    told = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(TORCHRUN)}
+    if "MASTER_ADDR" not in told:
+        print("perfgate.hosts: start it with torchrun on each host, as docs/distributed.md says", file=sys.stderr)
+        return 2
+    port = int(os.environ.get("PERFGATE_JOIN_PORT", PORT))
+    hosts = Hosts(told["MASTER_ADDR"], port, int(told["WORLD_SIZE"]), int(told["GROUP_WORLD_SIZE"]))
+    if told["RANK"] != "0":
+        place = [told[name] for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")]
+        joiner = [sys.executable, "-m", "perfgate.actor.join", hosts.address, str(port), *place, *PROGRAMS]
+        # An actor makes GPUs visible again when it takes its own.
+        seen = {"PERFGATE_VISIBLE": os.environ.get("CUDA_VISIBLE_DEVICES", "")}
+        return subprocess.run(joiner, env=os.environ | seen | QUIET | keeping_pages(), check=False).returncode
+    try:
+        here = os.environ | {JOIN: json.dumps(hosts.to_json())}
+        return subprocess.run([sys.executable, "-m", "pytest", *arguments], env=here, check=False).returncode
+    finally:
+        dismiss(hosts)
+
+
+def dismiss(hosts: Hosts) -> None:
+    """Tell the others that there will be no more launches; one that does not come by has ended already."""
+    with suppress(TimeoutError), socket.create_server(("", hosts.port)) as listener:
+        listener.settimeout(DISMISS_S)
+        for _ in range(hosts.ranks - 1):
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b'{"end": true}\n')
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
