@@ -71,9 +71,8 @@ def training(
         raise UserError(f"training: unknown loop {loop!r}; choose {' or '.join(LOOPS)}")
     found = resolve(model)
     chosen, _ = found.class_for(task, TRAINING_TASKS)
-    check_possible({"loop": loop, "task": chosen, **settings})
     extra = {} if data is None else {"data": read_data(data, found, chosen, loop)}
-    workload = _workload(LOOPS[loop], found, TRAINING_TASKS, task, TRAINING, settings, seed, extra)
+    workload = _workload(LOOPS[loop], found, TRAINING_TASKS, task, TRAINING, settings, seed, extra, loop)
     return workload if loop == "trainer" else replace(workload, setting={"loop": loop, **workload.setting})
 
 
@@ -181,10 +180,12 @@ def _workload(
     settings: Mapping[str, Json],
     seed: int,
     extra: Mapping[str, Json] | None = None,
+    loop: str = "",
 ) -> Workload:
     known.check(settings)
     chosen, class_name = model.class_for(task, accepted)
-    check_possible({"task": chosen, "config": model.source.get("config", {}), **known.numbers, **settings})
+    about = {"loop": loop, "task": chosen, "config": model.source.get("config", {})}
+    check_possible({**about, **known.numbers, **settings})
     fixed = {"model": {"class": class_name, **model.source}, "task": chosen, "seed": seed, **(extra or {})}
     params = {**fixed, **known.numbers, **known.beyond_default(settings)}
     vanilla = Workload(program, {**fixed, **known.numbers})

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 from perfgate.actor.pace import NotFinite
-from perfgate.records.metrics import METRICS
 from perfgate.wire import UNSUPPORTED
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -37,10 +36,14 @@ def message_of(error: BaseException) -> str:
     if found := ASKED_ON_CUDA.search(text):
         return f"it does not fit: {found[1]} asked, {found[2]} free"
     if found := ASKED_ON_CPU.search(text):
-        show = METRICS["peak_memory_bytes"].show
         free = free_bytes()
-        return f"it does not fit: {show(int(found[1]))} asked" + (f", {show(free)} free" if free else "")
+        return f"it does not fit: {in_gib(int(found[1]))} asked" + (f", {in_gib(free)} free" if free else "")
     return first_line(error)
+
+
+def in_gib(size_bytes: int) -> str:
+    """For people."""
+    return f"{size_bytes / 2**30:.2f} GiB"
 
 
 def free_bytes() -> int:
