@@ -25,8 +25,9 @@ def rule(check: Rule) -> Rule:
 @rule
 def flash_in_full_precision(settings: Settings) -> str:
     """FlashAttention has kernels for half precision alone (https://github.com/Dao-AILab/flash-attention)."""
-    if str(settings.get("attention")).startswith("flash") and settings.get("precision", "fp32") == "fp32":
-        return f"attention={settings['attention']!r} has no kernels for fp32; add precision='bf16'"
+    precision = settings.get("precision", "fp32")
+    if "flash" in str(settings.get("attention")) and precision in ("fp32", "tf32"):
+        return f"attention={settings['attention']!r} has no kernels for {precision}; add precision='bf16'"
     return ""
 
 

@@ -130,7 +130,10 @@ def test_a_model_that_cannot_run_dry_is_refused_with_the_reason(tmp_path: Path) 
         ("--model gpt2 --task causal", "unknown task 'causal'; it may be causal-lm, "),
         ("--model gpt2 --task masked-lm", "model 'gpt2' has no class for masked-lm; it has: causal-lm"),
         ("--model gpt2 --optimizer adamw", "(did you mean adamw_torch?)"),
-        ("--model gpt2 --precision fp16", "setting 'precision' is 'fp16'; it may be fp32, bf16, bf16-amp, fp16-amp"),
+        (
+            "--model gpt2 --precision fp16",
+            "setting 'precision' is 'fp16'; it may be fp32, tf32, bf16, bf16-amp, fp16-amp, fp8-amp",
+        ),
         ("--model gpt2 --mode forward --precision bf16-amp", "setting 'precision' is 'bf16-amp'; it may be fp32, bf16"),
         ("--model gpt2 --mode forward --optimizer sgd", "--optimizer is not for --mode forward"),
         ("--model gpt2 --new-tokens 4", "--new-tokens is not for --mode train"),

@@ -184,7 +184,8 @@ def test_the_name_of_a_model_is_no_part_of_what_is_run() -> None:
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_an_unknown_setting_is_refused_with_those_that_exist(name: str) -> None:
-    with pytest.raises(UserError, match=r"unknown setting 'batchsize'; it may be batch_size, .*compile.* \(did you mean"):
+    told = r"unknown setting 'batchsize'; it may be batch_size, .*compile.*\(did you mean"
+    with pytest.raises(UserError, match=told):
         BUILDERS[name](GPT2, batchsize=8)
 
 
