@@ -76,7 +76,7 @@ class Known:
                 if not isinstance(value, str):
                     raise UserError(f"setting {name!r} must be a text, not {value!r}")
             elif name not in self.numbers and name not in self.counts:
-                known = (*self.numbers, *self.choices, *self.counts, *self.texts)
+                known = (*self.numbers, *self.counts, *self.texts, *self.choices)
                 raise UserError(f"unknown setting {name!r}{nearest(name, known)}")
             elif not isinstance(value, int) or isinstance(value, bool) or value < (name in self.numbers):
                 what = "positive whole number" if name in self.numbers else "whole number, 0 for off"

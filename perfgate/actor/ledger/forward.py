@@ -125,6 +125,11 @@ class DryGeneration:
         length = ids.shape[1]
         cache = empty_cache(self.network, self.chosen.cache, length + self.new_tokens - 1)
         size = self.chosen.prefill_chunk_size or length
+        if isinstance(cache, StaticCache) and size < length:
+            # Its room is made ahead where chunks might be compiled.
+            heads, width = self.network._get_static_cache_init_shape()
+            kind = {"dtype": self.network.dtype, "device": self.network.device}
+            cache.early_initialization(batch_size=ids.shape[0], num_heads=heads, head_dim=width, **kind)
         for begin in range(0, length, size):
             end = min(begin + size, length)
             seen = None if mask is None else mask[:, :end]
