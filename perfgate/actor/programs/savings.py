@@ -67,8 +67,9 @@ def offload_activations(network: Any, offloading: Any) -> None:
         with offloading():
             return forward(*arguments, **keywords)
 
-    offloaded.offloads = True  # type: ignore[attr-defined]
-    network.forward = offloaded
+    marked: Any = offloaded
+    marked.offloads = True
+    network.forward = marked
 
 
 def pinned_on_host() -> Any:
