@@ -93,7 +93,8 @@ def recipe_of_the_trainer(settings: Settings) -> str:
 @rule
 def training_quantized_weights(settings: Settings) -> str:
     """Weights of 4 bits have no gradients (https://huggingface.co/docs/peft/developer_guides/quantization)."""
-    if settings.get("quantization", "off") != "off" and not settings.get("lora_rank"):
+    training = "gradient_accumulation" in settings
+    if training and settings.get("quantization", "off") != "off" and not settings.get("lora_rank"):
         return f"quantization={settings['quantization']!r} leaves no weights to train; add lora_rank=8"
     return ""
 
@@ -200,6 +201,22 @@ def speculation_for_several(settings: Settings) -> str:
         return f"{speculating[0]} works on one sequence at a time; leave out batch_size={settings['batch_size']}"
     if speculating and settings.get("task") == "seq2seq-lm":
         return f"{speculating[0]} is for causal language models here; leave it out for task='seq2seq-lm'"
+    return ""
+
+
+@rule
+def speculation_and_other_loops(settings: Settings) -> str:
+    """Checking drafts is a loop of its own, over a cache that can be cut back."""
+    speculating = [name for name in ("assistant_layers", "prompt_lookup_tokens") if settings.get(name)]
+    plain: Mapping[str, tuple[Json, ...]] = {
+        "cache": ("default", "dynamic"),
+        "beams": (1,),
+        "prefill_chunk_size": (0,),
+        "compile_decode": ("auto", "off"),
+    }
+    others = [name for name, values in plain.items() if settings.get(name, values[0]) not in values]
+    if speculating and others:
+        return f"{others[0]}={settings[others[0]]!r} does not go with {speculating[0]}; leave one of them out"
     return ""
 
 

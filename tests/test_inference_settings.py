@@ -23,6 +23,12 @@ T5 = Model("t5", {"config": {"model_type": "t5"}}, {"seq2seq-lm": "T5ForConditio
     [
         (generation, GPT2, {"assistant_layers": 1, "prompt_lookup_tokens": 3}, "both write drafts; choose one"),
         (generation, GPT2, {"assistant_layers": 1, "batch_size": 2}, "one sequence at a time; leave out batch_size=2"),
+        (
+            generation,
+            GPT2,
+            {"assistant_layers": 1, "cache": "static"},
+            "cache='static' does not go with assistant_layers",
+        ),
         (generation, T5, {"prompt_lookup_tokens": 3}, "leave it out for task='seq2seq-lm'"),
         (serving, GPT2, {"prefix_sharing": True}, "add batching='continuous'"),
         (serving, GPT2, {"asynchronous": True, "batching": "padded"}, "add batching='continuous'"),

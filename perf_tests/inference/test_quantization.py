@@ -15,56 +15,41 @@ GPT2 = models()["gpt2-quick"]
 LLAMA = models()["llama-quick"]
 LARGE = models()["Llama-3.2-1B"]
 
-# LLM.int8 computes in fp16; the CPU's kernel of NF4 in bf16, on widths that are multiples of 64.
+# The model, the precision of what is not quantized, the bytes of all weights, and how far logits may be off. LLM.int8
+# computes in fp16; the CPU's kernel of NF4 in bf16, on widths that are multiples of 64.
 QUICK = {
-    "llm-int8": (GPT2, "fp16"),
-    "nf4": (GPT2, "bf16"),
-    "torchao-int8": (LLAMA, "fp32"),
-    "torchao-int8-dynamic": (LLAMA, "fp32"),
-    "torchao-float8": (LLAMA, "fp32"),
+    "llm-int8": (GPT2, "fp16", "> 0.6x and < 0.75x", 0.05),
+    "nf4": (GPT2, "bf16", "> 0.5x and < 0.6x", 0.3),
+    "torchao-int8": (LLAMA, "fp32", "> 0.5x and < 0.6x", 0.05),
+    "torchao-int8-dynamic": (LLAMA, "fp32", "> 0.5x and < 0.6x", 0.05),
+    "torchao-float8": (LLAMA, "fp32", "> 0.5x and < 0.6x", 0.1),
+}
+LARGE_WEIGHTS = {
+    "torchao-int4": "< 0.5x",
+    "torchao-float8-dynamic": "< 0.65x",
+    "torchao-mxfp4": "< 0.5x",
+    "torchao-nvfp4": "< 0.5x",
 }
 
 
 @pytest.mark.perf(tier="quick")
 @pytest.mark.parametrize("quantization", QUICK)
 def test_quantization(perf, generation, quantization):
-    model, precision = QUICK[quantization]
+    model, precision, *_ = QUICK[quantization]
     perf(generation(model, precision=precision, quantization=quantization))
 
 
 @pytest.mark.perf(tier="standard")
-@pytest.mark.parametrize(
-    "quantization",
-    [
-        "llm-int8",
-        "nf4",
-        "torchao-int8",
-        "torchao-int8-dynamic",
-        "torchao-float8",
-        "torchao-float8-dynamic",
-        "torchao-int4",
-        "torchao-mxfp4",
-        "torchao-nvfp4",
-    ],
-)
+@pytest.mark.parametrize("quantization", [*QUICK, *LARGE_WEIGHTS])
 def test_quantization_of_a_billion_weights(perf, generation, quantization):
     precision = "fp16" if quantization == "llm-int8" else "bf16"
     perf(generation(LARGE, precision=precision, quantization=quantization))
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize(
-    ("quantization", "weights", "distance"),
-    [
-        ("llm-int8", "> 0.6x and < 0.75x", 0.05),
-        ("nf4", "> 0.5x and < 0.6x", 0.3),
-        ("torchao-int8", "> 0.5x and < 0.6x", 0.05),
-        ("torchao-int8-dynamic", "> 0.5x and < 0.6x", 0.05),
-        ("torchao-float8", "> 0.5x and < 0.6x", 0.1),
-    ],
-)
-def test_weights_take_less_and_logits_stay_near(effect, generation, quantization, weights, distance):
-    model, precision = QUICK[quantization]
+@pytest.mark.parametrize("quantization", QUICK)
+def test_weights_take_less_and_logits_stay_near(effect, generation, quantization):
+    model, precision, weights, distance = QUICK[quantization]
     effect(
         generation(model, precision=precision),
         generation(model, precision=precision, quantization=quantization),
@@ -74,18 +59,10 @@ def test_weights_take_less_and_logits_stay_near(effect, generation, quantization
 
 
 @pytest.mark.perf(tier="standard")
-@pytest.mark.parametrize(
-    ("quantization", "weights"),
-    [
-        ("torchao-int4", "< 0.5x"),
-        ("torchao-float8-dynamic", "< 0.65x"),
-        ("torchao-mxfp4", "< 0.5x"),
-        ("torchao-nvfp4", "< 0.5x"),
-    ],
-)
-def test_weights_take_less_on_a_gpu(effect, generation, quantization, weights):
+@pytest.mark.parametrize("quantization", LARGE_WEIGHTS)
+def test_weights_take_less_on_a_gpu(effect, generation, quantization):
     effect(
         generation(LARGE, precision="bf16"),
         generation(LARGE, precision="bf16", quantization=quantization),
-        measured_weights_bytes=weights,
+        measured_weights_bytes=LARGE_WEIGHTS[quantization],
     )

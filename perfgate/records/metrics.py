@@ -95,7 +95,6 @@ METRICS = {
         Metric("arithmetic_intensity", "FLOP/byte", "reported", higher_is_better=True, portable=True),
         Metric("padded_tokens", "", "exact", portable=True),
         *(Metric(f"measured_{part}_bytes", "bytes", "reported", from_zero=True) for part in LASTING),
-        *(Metric(f"measured_{part}_bytes", "bytes", "reported", from_zero=True) for part in LASTING),
         # By the programs that put sequences of different lengths together: every token that the model ran over.
         Metric("processed_tokens", "", "exact"),
         *(

@@ -93,7 +93,7 @@ class Generation(Program):
         """Read from the model, from how it was called, and from the drafts that it was given."""
         asked, found = asked_and_in_force(self.chosen, self.network, self.network)
         found |= self.prefill.in_force(self.prompt_length)
-        found |= {"beams": self.arrivals.rows // self.samples}
+        found |= {"beams": (self.speculation or self.arrivals).rows // self.samples}
         found |= {"kernels": kernel_in_force(self.network, self.chosen.kernels)}
         return asked, found | (self.speculation.in_force(self.prompt_length) if self.speculation is not None else {})
 

@@ -21,6 +21,7 @@ class Speculation:
 
     def __init__(self, network: Any, assistant_layers: int, prompt_lookup_tokens: int) -> None:
         self.logits: Any = None
+        self.rows = 0
         self._layers = assistant_layers
         self._lookup = prompt_lookup_tokens
         self._assistant = shortened(network, assistant_layers) if assistant_layers else None
@@ -44,6 +45,7 @@ class Speculation:
         self._calls += 1
         self._passed += ids.shape[1]
         self.logits = output.logits[:, -1]
+        self.rows = self.logits.shape[0]
 
     def drafted(self, prompt_length: int) -> int:
         """How many drafted tokens the model ran over: each pass begins with one that it chose itself, or the prompt."""

@@ -52,11 +52,11 @@ def states_of(modules: Iterable[Any]) -> Iterator[Any]:
 def quantization_of(network: Any) -> str:
     """The quantization that is in force: ``off``, a name of the setting, or ``mixed``.
 
-    The output layer is left out, as libraries leave it in full; so are networks without linear layers.
+    The output layer is left out, as libraries leave it in full, and so are adapters, which are trained.
     """
     output = getattr(network, "get_output_embeddings", lambda: None)()
-    linears = [module for module in network.modules() if is_linear(module) and module is not output]
-    kinds = {kind_of(module.weight) for module in linears}
+    weights = [module.weight for module in network.modules() if is_linear(module) and module is not output]
+    kinds = {kind_of(weight) for weight in weights if not (weight.requires_grad and hasattr(network, "peft_config"))}
     return kinds.pop() if len(kinds) == 1 else "mixed" if kinds else "off"
 
 
@@ -73,4 +73,5 @@ def kind_of(weight: Any) -> str:
     if name == "Int8Params":
         return "llm-int8"
     dynamic = getattr(weight, "act_quant_kwargs", None) is not None
-    return TORCHAO_TENSORS.get((name, dynamic), "off" if name in ("Parameter", "Tensor") else name)
+    plain = type(weight).__module__.partition(".")[0] == "torch"  # a parameter, or one that is spread over devices
+    return TORCHAO_TENSORS.get((name, dynamic), "off" if plain else name)
