@@ -135,7 +135,7 @@ def quantized_cache_of_encoder_decoder(settings: Settings) -> str:
 @rule
 def cache_of_its_own(settings: Settings) -> str:
     """These keep their state in other ways, and ignore the cache that is asked for."""
-    cache, kind = settings.get("cache", "default"), settings["config"].get("model_type")
+    cache, kind = settings.get("cache", "default"), settings.get("config", {}).get("model_type")
     if cache not in ("default", "none") and kind in OWN_CACHES:
         return f"cache={cache!r} is ignored by a {kind} model, which keeps its state in its own way; leave it out"
     return ""
@@ -174,7 +174,7 @@ def beyond_the_positions(settings: Settings) -> str:
     """A table of learned positions has no row for what is beyond its end."""
     # The last new token is not read any more.
     taken = settings.get("prompt_length", 0) + settings.get("new_tokens", 1) - 1
-    limit = settings["config"].get("n_positions")
+    limit = settings.get("config", {}).get("n_positions")
     if limit and taken > limit:
         return f"prompt_length and new_tokens take {taken} positions, and the model has {limit}; shorten the prompt"
     return ""
@@ -228,6 +228,8 @@ def ranks_and_strategy(settings: Settings) -> str:
         return f"strategy={strategy!r} shares a step among several processes; add ranks=2"
     if strategy == "none" and ranks != 1:
         return f"ranks={ranks} needs to be told how they share a step; add strategy='ddp' or 'fsdp'"
+    if strategy == "tp" and settings.get("loop") == "accelerate":
+        return "strategy='tp' splits models that the Trainer trains; leave loop='accelerate' out"
     return ""
 
 
