@@ -246,6 +246,8 @@ def ranks_and_strategy(settings: Settings) -> str:
         return f"strategy={strategy!r} shares a step among several processes; add ranks=2"
     if strategy == "none" and ranks != 1:
         return f"ranks={ranks} needs to be told how they share a step; add strategy='ddp' or 'fsdp'"
+    if strategy == "tp" and settings.get("loop") == "accelerate":
+        return "strategy='tp' splits models that the Trainer trains; leave loop='accelerate' out"
     return ""
 
 

@@ -8,13 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from fixtures.models import models
 from perfgate.actor.group import Ending, Rank, blamed, free_port, merged
 from perfgate.errors import Missing, UserError
 from perfgate.hosts import JOIN, Hosts, dismiss
 from perfgate.needs import check_needs
-from perfgate.possible import check_possible
 from perfgate.records.runfile import read
 from perfgate.stage.places import placed
+from perfgate.tasks import training
 from perfgate.workload import Workload
 from tests.runs import ROOT
 from tests.test_launches import alive
@@ -148,4 +149,4 @@ def test_two_ranks_on_one_gpu_are_refused_before_anything_is_started():
 )
 def test_ranks_and_strategy_go_together(settings, reason):
     with pytest.raises(UserError, match=f"^{reason}$"):
-        check_possible(settings)
+        training(models()["llama-quick"], **settings)
