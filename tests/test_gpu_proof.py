@@ -133,10 +133,13 @@ def test_false_regressions_are_found_in_verdicts_and_between_the_launches_of_bot
     what = "false regressions on the second run"
     blamed = run_of(tmp_path / "blamed.jsonl", verdict("operator_calls", "regressed", 0.01))
     assert "operator_calls +1.0% against baselines" in rows(again=blamed)[what].found
-    slower = run_of(tmp_path / "slower.jsonl", steps_s=(0.03, 0.0301, 0.02995))
+    judged = {**verdict("step_time_s", "inconclusive"), "why": "baseline too young"}
+    slower = run_of(tmp_path / "slower.jsonl", judged, steps_s=(0.03, 0.0301, 0.02995))
     line = rows(again=slower)[what]
+    assert line.held is True  # a baseline of one session decides no times
+    line = rows(again=slower)[f"{what}, launch by launch"]
     assert line.held is False
-    assert "step_time_s +50" in line.found
+    assert "training test_batch_size[gpt2-quick-8] step_time_s +50" in line.found
 
 
 def test_a_slowdown_must_be_caught_in_every_case_and_nothing_else(rows: Rows) -> None:
@@ -208,7 +211,7 @@ def test_a_slice_goes_on_where_the_one_before_ended_in_another_folder(tmp_path: 
     assert sorted(path.name for path in out.iterdir()) == [
         "baselines.tar.gz", "log.txt", "runs.tar.gz", "state.json", "summary.md",
     ]  # fmt: skip
-    assert "| `training/test_batch_size.py::test_batch_size[gpt2-quick-8]` | 20 ms | 0.8% | 95% | 10% | 3% |" in page
+    assert "| `training test_batch_size[gpt2-quick-8]` | 20 ms | 0.8% | 95% | 10% | 3% |" in page
     dry = Place(out, tmp_path / "work0", "dry")
     with pytest.raises(UserError, match="was begun in mode cuda"):
         dry.open()

@@ -15,6 +15,7 @@ NEAR, NEAR_SHARE = 0.05, 0.9
 BUSY, BUSY_APART, IDLE_APART = 0.9, 0.01, 0.03
 CAUGHT_SHARE = 0.95
 WORK_SHARE = 0.5
+SHOWN = 3
 LIMITS_S = {"again": 180, "store": 420, "": 900}
 RUN_WORDS = {"again": "one run", "store": f"storing it ({STORED_LAUNCHES} launches)"}
 
@@ -59,7 +60,7 @@ def rows(
         *durations(slices),
         all_measured(cases, wanted),
         settings(cases),
-        false_regressions(runs.get("store"), runs.get("again")),
+        *false_regressions(runs.get("store"), runs.get("again")),
         *slowdown(whole.get("calibrate")),
         growth(runs.get("growth"), runs.get("again")),
         predicted(cases),
@@ -85,7 +86,7 @@ def engine_tests(found):
     told = f"{found['passed']} passed, {found['failed']} failed, {found['skipped']} skipped"
     failed = bool(found["failed"]) or found["code"] not in (0, 5)
     held = False if failed else True if found["passed"] and not found["skipped"] else None
-    return Row(what, bar, "; ".join([told, *found["failures"]]), held)
+    return Row(what, bar, listed(told, found["failures"]), held)
 
 
 def durations(slices):
@@ -110,26 +111,24 @@ def all_measured(cases, wanted):
 def settings(cases):
     """What was asked for was in force, as read back from the libraries."""
     told = [case for case in cases if case.in_force]
-    wrong = [f"{case.case}: {case.wrong}" for case in told if case.wrong]
-    found = "; ".join([f"{len(told) - len(wrong)} of {len(told)} cases", *wrong]) if told else ""
+    wrong = [f"{short(case.case)}: {case.wrong}" for case in told if case.wrong]
+    found = listed(f"{len(told) - len(wrong)} of {len(told)} cases", wrong) if told else ""
     return Row("settings in force", "as asked", found, not wrong if told else None)
 
 
 def false_regressions(stored, again):
-    """The same code, a second time: held against baselines, and launch by launch against the first run."""
-    what, bar = "false regressions on the second run", "none"
-    if stored is None or again is None:
-        return Row(what, bar, "", None)
-    compared = compare(stored.by_case(), again.by_case(), {})
-    judged = [("baselines", again.verdicts), ("the first run's launches", compared)]
-    found = [
-        f"{verdict.case} {verdict.metric} {verdict.change:+.1%} against {against}"
-        for against, verdicts in judged
-        for verdict in verdicts
-        if verdict.verdict == "regressed"
-    ]
-    counted = f"{len(found)} of {len(again.verdicts) + len(compared)} verdicts"
-    return Row(what, bar, "; ".join([counted, *found]), not found)
+    """The same code, a second time: as the run judged it, and as ``perfgate compare`` judges its launches."""
+    against = {"": "baselines", ", launch by launch": "the first run's launches"}
+    judged = dict.fromkeys(against)
+    if again:
+        judged[""] = again.verdicts
+    if stored and again:
+        judged[", launch by launch"] = compare(stored.by_case(), again.by_case(), {})
+    for how, verdicts in judged.items():
+        worse = [x for x in verdicts or () if x.verdict == "regressed"]
+        named = [f"{short(x.case)} {x.metric} {x.change:+.1%} against {against[how]}" for x in worse]
+        found = listed(f"{len(worse)} of {len(verdicts)} verdicts", named) if verdicts else ""
+        yield Row(f"false regressions on the second run{how}", "none", found, not worse if verdicts else None)
 
 
 def slowdown(found):
@@ -165,6 +164,18 @@ def growth(grown, again):
     return Row(what, bar, f"{' and before '.join(told)}", held)
 
 
+def short(case):
+    """A case's id without its file, which the function is named after."""
+    folder, _, name = case.partition("/")
+    return f"{folder} {name.rpartition('::')[2]}" if name else case
+
+
+def listed(counted, names):
+    """How many, and the first few by name."""
+    more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+    return "; ".join([counted, *names[:SHOWN], *more])
+
+
 def near(case: Measured) -> bool:
     """Whether a predicted peak is near enough: 5%, or 64 MiB below 1 GiB."""
     allowed = SLACK_BYTES if case.peak_bytes < GIB else NEAR * case.peak_bytes
@@ -174,8 +185,9 @@ def near(case: Measured) -> bool:
 def predicted(cases):
     """The dry run's peak against the allocator's."""
     both = [case for case in cases if case.peaks and case.predicted_bytes]
-    far = [f"{x.case} {x.predicted_bytes / x.peak_bytes - 1:+.1%} of {size(x.peak_bytes)}" for x in both if not near(x)]
-    found = "; ".join([f"{len(both) - len(far)} of {len(both)}", *far]) if both else ""
+    wide = [case for case in both if not near(case)]
+    far = [f"{short(x.case)} {x.predicted_bytes / x.peak_bytes - 1:+.1%} of {size(x.peak_bytes)}" for x in wide]
+    found = listed(f"{len(both) - len(far)} of {len(both)}", far) if both else ""
     held = len(both) - len(far) >= NEAR_SHARE * len(both) if both else None
     return Row("predicted peak within 5% (64 MiB below 1 GiB)", "9 of 10 cases", found, held)
 
@@ -183,11 +195,11 @@ def predicted(cases):
 def launches_agree(cases):
     """The slowest launch of a case against its fastest, less strictly where the device waits for the host."""
     timed = [case for case in cases if case.apart is not None]
-    far = [f"{case.case} {case.apart:.1%}" for case in timed if case.apart > allowed_apart(case)]
+    far = [f"{short(case.case)} {case.apart:.1%}" for case in timed if case.apart > allowed_apart(case)]
     what, bar = "launches of a case agree in time", "1% where the device is 90% busy, else 3%"
     if not timed:
         return Row(what, bar, "", None)
-    return Row(what, bar, "; ".join([f"{len(timed) - len(far)} of {len(timed)} cases", *far]), not far)
+    return Row(what, bar, listed(f"{len(timed) - len(far)} of {len(timed)} cases", far), not far)
 
 
 def allowed_apart(case):
@@ -199,8 +211,8 @@ def peaks_repeat(cases, demoted):
     """To the byte, in all launches."""
     told = [case for case in cases if case.peaks]
     moved = [case for case in told if len(case.peaks) > 1]
-    named = [f"{x.case} {size(x.peak_bytes)}, {x.peaks[-1] - x.peaks[0]:,.0f} bytes apart" for x in moved]
-    found = "; ".join([f"{len(told) - len(moved)} of {len(told)} cases", *named]) if told else ""
+    named = [f"{short(x.case)} {size(x.peak_bytes)}, {x.peaks[-1] - x.peaks[0]:,.0f} bytes apart" for x in moved]
+    found = listed(f"{len(told) - len(moved)} of {len(told)} cases", named) if told else ""
     held = all(case.case in demoted for case in moved) if told else None
     return Row("launches of a case agree in peak memory", "to the byte, but for cases demoted by name", found, held)
 

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from benchmarks.proof.bar import rows
+from benchmarks.proof.bar import rows, short
 from benchmarks.proof.measured import measured
 from benchmarks.proof.slices import SLICES
 from perfgate.records.metrics import metric
@@ -66,7 +66,7 @@ def case_row(case, peaks):
     step = case.step_s
     difference = case.predicted_bytes / case.peak_bytes - 1 if case.predicted_bytes and case.peaks else None
     return (
-        f"`{case.case}`",
+        f"`{short(case.case)}`",
         metric("step_time_s").show(step) if step else "",
         percent(case.apart),
         percent(case.busy, 0),
