@@ -21,7 +21,7 @@ LARGE_VOCABULARY = reshaped(LLAMA, vocab_size=8192, tie_word_embeddings=True)
 SAVINGS = {"activations": {"activation_offload": True}, "optimizer": {"optimizer": "adamw_cpu_offload"}}
 
 
-@pytest.mark.perf(tier="quick")
+@pytest.mark.perf(tier="standard")
 def test_chunked_loss(perf, training):
     perf(training(LARGE_VOCABULARY, chunked_loss=True))
 
