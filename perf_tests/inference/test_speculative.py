@@ -14,7 +14,7 @@ from fixtures.models import models, real_models
 
 GPT2 = models()["gpt2-quick"]
 LLAMA = models()["llama-quick"]
-LIST = "\n".join(f"{number}. The quick brown fox jumps over the lazy dog." for number in range(1, 7))
+REFRAIN = " ".join(["The quick brown fox jumps over the lazy dog."] * 8)
 
 
 @pytest.mark.perf(tier="quick")
@@ -30,10 +30,10 @@ def test_prompt_lookup(perf, generation, tokens):
 
 @pytest.mark.perf(tier="standard")
 @pytest.mark.parametrize("model", real_models(), ids=lambda model: model.name)
-def test_look_up_continues_a_list(effect, generation, model):
+def test_look_up_continues_a_refrain(effect, generation, model):
     effect(
-        generation(model, prompts=[LIST], new_tokens=48),
-        generation(model, prompts=[LIST], new_tokens=48, prompt_lookup_tokens=10),
+        generation(model, prompts=[REFRAIN], new_tokens=48),
+        generation(model, prompts=[REFRAIN], new_tokens=48, prompt_lookup_tokens=10),
         forward_calls="< 0.5x",
         step_time_s={"cpu": "< 0.8x", "cuda": "< 0.8x"},
         same="tokens",
