@@ -128,7 +128,8 @@ class AcceleratedLoop(Program):
                     self.optimizer.step()
                 self.optimizer.zero_grad()
             losses.append(loss.detach())
-        self.steps.append(losses)
+        if self.keeps_outcome:
+            self.steps.append(losses)
         return losses
 
 

@@ -86,6 +86,7 @@ class TrainerLoop(Program):
 
     def drive(self, pace: Pace) -> None:
         """Hand the loop to the Trainer."""
+        self.trainer.steps = deque(maxlen=OUTCOME_STEPS if self.keeps_outcome else 0)
         self.trainer.add_callback(
             PaceCallback(pace, self.phases, self.trainer, self.tokens if self.source.collator else 0)
         )
@@ -123,7 +124,7 @@ class LossKeeper(Trainer):
 
     Attributes:
         losses: of the step at work, one a micro-batch.
-        steps: losses of the last steps.
+        steps: losses of the last steps, where they are asked for.
         places: for tokens in the batches of the step at work, padded ones among them.
     """
 
@@ -131,7 +132,7 @@ class LossKeeper(Trainer):
         super().__init__(**arguments)
         self.losses: list[Any] = []
         self.places = 0
-        self.steps: deque[list[Any]] = deque(maxlen=OUTCOME_STEPS)
+        self.steps: deque[list[Any]] = deque(maxlen=0)
         self._phases = phases
         self._backward = self.accelerator.backward
         self.accelerator.backward = self.backward
