@@ -77,5 +77,6 @@ class DryRecurrentGeneration:
 
     def step(self) -> None:
         """Translate."""
-        with torch.inference_mode():
+        # In inference mode operators that are made of others would arrive whole.
+        with torch.no_grad():
             self.network.translate(self.input_ids, self.new_tokens, self.beams)
