@@ -17,15 +17,26 @@ class NoDryRun(Exception):  # noqa: N818  an answer, not an error
     """The workload cannot run on fake tensors, and why."""
 
 
-def refuse_compiled(chosen: Any) -> None:
-    """Say of a program that is compiled, or the attention in it, that it cannot run dry.
+def refuse_compiled(mode: str) -> None:
+    """Say of a compiled program that it cannot run dry.
 
     Raises:
         NoDryRun: the mode is not ``off``.
     """
-    modes = {chosen.compile, getattr(chosen, "compile_decode", "auto")}
-    if not modes <= {"off", "auto"} or chosen.attention == "flex_attention":
+    if mode != "off":
         raise NoDryRun("what a compiled step does is the compiler's to decide")
+
+
+def refuse_compiling(chosen: Any) -> None:
+    """The same of settings, any of which may compile the program, its decoding or its attention.
+
+    Raises:
+        NoDryRun: one of them does.
+    """
+    decoding = getattr(chosen, "compile_decode", "auto")
+    modes = (chosen.compile, "off" if decoding == "auto" else decoding)
+    for mode in (*modes, "on" if chosen.attention == "flex_attention" else "off"):
+        refuse_compiled(mode)
 
 
 def refuse_undry(chosen: Any) -> None:
@@ -34,7 +45,7 @@ def refuse_undry(chosen: Any) -> None:
     Raises:
         NoDryRun: the program is compiled, quantized, has kernels from elsewhere or speculates.
     """
-    refuse_compiled(chosen)
+    refuse_compiling(chosen)
     if chosen.kernels:
         raise NoDryRun("what a kernel from elsewhere does is not known")
     if chosen.quantization != "off":

@@ -16,7 +16,7 @@ from transformers import Trainer
 from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
 
 from perfgate.actor.ledger.known import exact_modes
-from perfgate.actor.ledger.stand import NoDryRun, Stand, refuse_compiled
+from perfgate.actor.ledger.stand import NoDryRun, Stand, refuse_compiling
 from perfgate.actor.programs.accelerated import plain_optimizer
 from perfgate.actor.programs.inputs import training_layout
 from perfgate.actor.programs.loading import is_collated, step_batches, training_source
@@ -60,7 +60,7 @@ class DryTraining:
     ) -> None:
         self.stand = stand
         self.chosen = chosen = TrainingSettings(**settings)
-        refuse_compiled(chosen)
+        refuse_compiling(chosen)
         refuse_foreign(chosen)
         if chosen.precision == "fp8-amp":
             raise NoDryRun("which layers compute in 8 bits is torchao's to decide")
