@@ -41,6 +41,14 @@ def test_commands_exist_and_know_their_options(page):
             assert option in known, command
 
 
+def test_the_page_of_techniques_names_every_file_and_every_effect():
+    page = (ROOT / "docs" / "techniques.md").read_text()
+    for file in (ROOT / "perf_tests").rglob("test_*.py"):
+        assert f"(../{file.relative_to(ROOT)})" in page
+        for name in re.findall(r"def test_(\w+)\([^)]*\beffect\b", file.read_text()):
+            assert name.replace("_", " ") in page, file
+
+
 @pytest.mark.slice
 @pytest.mark.measures
 def test_the_walk_through_a_regression_does_what_it_says(tmp_path):

@@ -169,6 +169,11 @@ def forward(self, hidden_states):
 
 
 GPT2MLP.forward = forward
+
+from transformers import PreTrainedModel
+
+for name in ("activation_checkpointing_enable", "gradient_checkpointing_enable"):
+    setattr(PreTrainedModel, name, lambda *_, **__: None)
 """
 REAL = """
 from perfgate.model import Model
@@ -186,8 +191,8 @@ def test_generation(perf, generation):
 def test_forward(perf, forward):
     perf(forward(GPT2, batch_size=2, sequence_length=16))
 
-def test_half(perf, training):
-    perf(training(GPT2, precision="fp16-amp"))
+def test_other(perf, training):
+    perf(training(GPT2, activation_checkpointing=True))
 """
 
 
@@ -196,12 +201,13 @@ def test_reads_in_a_real_model_are_counted_in_every_kind_of_program_and_other_se
     suite.write(REAL)
     result = suite.run("--perf-launches", "1", "-o", "perf_preload=itemized", "-rs")
     result.assert_outcomes(passed=3, skipped=1)
-    result.stdout.fnmatch_lines(["*test_half could not be measured: asked for precision=fp16-amp, in force is fp32*"])
+    wrong = "asked for activation_checkpointing=True, in force is False"
+    result.stdout.fnmatch_lines([f"*test_other could not be measured: {wrong}*"])
     (file,) = suite.run_files
     found = read(file).by_case()
     for name, times in (("training", 1), ("generation", 3), ("forward", 1)):
         (counters,) = [x for x in found[f"test_case.py::test_{name}"] if x.pass_name == "counters"]
         assert counters.value("host_syncs") >= 2 * times
         assert counters.ledger["host_syncs"]["transformer.h.{0-1}.mlp"] == {"item": times}
-    half = found["test_case.py::test_half"]
-    assert all(launch.invalid for launch in half), "the exact metrics of other settings must not be stored"
+    other = found["test_case.py::test_other"]
+    assert all(launch.invalid for launch in other), "the exact metrics of other settings must not be stored"

@@ -7,13 +7,19 @@ busy early, so there the time for each token grows as well, if less than the bat
 
 import pytest
 
-from fixtures.models import models
+from fixtures.models import models, swept
 
 LLAMA = models()["llama-quick"]
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 4, 8, pytest.param(16, marks=pytest.mark.perf(tier="standard"))])
+@pytest.mark.parametrize(("model", "batch_size"), swept("generation", [1, 2, 4, 8], few=[8]))
 def test_batch_size(perf, generation, model, batch_size):
+    perf(generation(model, batch_size=batch_size))
+
+
+@pytest.mark.perf(tier="standard")
+@pytest.mark.parametrize(("model", "batch_size"), swept("generation", [16], few=[16]))
+def test_large_batch(perf, generation, model, batch_size):
     perf(generation(model, batch_size=batch_size))
 
 

@@ -7,14 +7,14 @@ reading weights and cache. On a GPU a small model's prefill waits for launches, 
 
 import pytest
 
-from fixtures.models import models
+from fixtures.models import models, swept
 
 LLAMA = models()["llama-quick"]
 # Without a table of positions, whose end a long prompt would go beyond.
 ROTARY = [models()[name] for name in ("llama-quick", "Llama-3.2-1B", "Qwen3-0.6B")]
 
 
-@pytest.mark.parametrize("prompt_length", [128, 256, 512])
+@pytest.mark.parametrize(("model", "prompt_length"), swept("generation", [128, 256, 512], few=[512]))
 def test_prefill_and_decode(perf, generation, model, prompt_length):
     perf(generation(model, prompt_length=prompt_length))
 

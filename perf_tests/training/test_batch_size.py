@@ -7,12 +7,12 @@ little beyond small batches; on a GPU it gains much, best at multiples of 8.
 
 import pytest
 
-from fixtures.models import models
+from fixtures.models import models, swept
 
 GPT2 = models()["gpt2-quick"]
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 4, 8])
+@pytest.mark.parametrize(("model", "batch_size"), swept("training", [1, 2, 4, 8], few=[8]))
 def test_batch_size(perf, training, model, batch_size):
     perf(training(model, batch_size=batch_size))
 
@@ -24,7 +24,7 @@ def test_batch_size_around_a_multiple_of_8(perf, training, batch_size):
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize(("model", "batch_size"), swept("training", [1, 8]))
 def test_batch_size_accelerate(perf, training, model, batch_size):
     perf(training(model, loop="accelerate", batch_size=batch_size))
 

@@ -6,19 +6,19 @@ From https://huggingface.co/docs/transformers/perf_train_gpu_one. Every case her
 
 import pytest
 
-from fixtures.models import models
+from fixtures.models import models, swept
 
 GPT2 = models()["gpt2-quick"]
 EFFECTIVE_BATCH = 8
 
 
-@pytest.mark.parametrize("pieces", [1, 2, 4, 8])
+@pytest.mark.parametrize(("model", "pieces"), swept("training", [1, 2, 4, 8], few=[8]))
 def test_gradient_accumulation(perf, training, model, pieces):
     perf(training(model, batch_size=EFFECTIVE_BATCH // pieces, gradient_accumulation=pieces))
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("pieces", [4])
+@pytest.mark.parametrize(("model", "pieces"), swept("training", [4]))
 def test_gradient_accumulation_accelerate(perf, training, model, pieces):
     perf(training(model, loop="accelerate", batch_size=EFFECTIVE_BATCH // pieces, gradient_accumulation=pieces))
 

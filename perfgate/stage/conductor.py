@@ -39,7 +39,7 @@ class Effort:
 
     launches: int = 3
     memory_launches: int = 2
-    steps_s: float = 1.5
+    steps_s: float = 0.8
     min_steps: int = 10
     max_steps: int = 60
     timeout_s: float = 120.0

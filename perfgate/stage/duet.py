@@ -33,12 +33,14 @@ class Part:
         pool: the servers that its actors are forked from.
         workload: what it runs.
         slowdown: share of each step's time that is spent on top of it, to see whether it is found; 0.03 is 3%.
+        filled_s: time to fill with steps of both sides, within the bounds on their number; both sides name the same.
     """
 
     side: Side
     pool: Pool
     workload: Workload
     slowdown: float = 0.0
+    filled_s: float = FILLED_S
 
 
 def duet(stage: "Stage", case: str, pair: int, parts: Sequence[Part], first_number: int = 0) -> list[Launch]:
@@ -103,7 +105,7 @@ def together(
             for at_work in order:
                 warm_s[at_work] = warmed_up(stage, actors[at_work])
             steps = steps_of_token(stage, max(warm_s))
-            for _ in range(count_steps(steps * sum(warm_s))):
+            for _ in range(count_steps(steps * sum(warm_s), parts[0].filled_s)):
                 for at_work in order:
                     rows[at_work].append(taken(stage, actors[at_work], steps))
         except LaunchFailed as failure:
@@ -129,7 +131,7 @@ def apart(
                 with stage.actor(servers[index], part.workload, "time", part.slowdown) as (actor, ready):
                     warm_s = warmed_up(stage, actor)
                     steps = steps_of_token(stage, warm_s)
-                    rows = [taken(stage, actor, steps) for _ in range(count_steps(2 * steps * warm_s))]
+                    rows = [taken(stage, actor, steps) for _ in range(count_steps(2 * steps * warm_s, part.filled_s))]
             except LaunchFailed as failure:
                 launches[index] = failed(starts[index], failure)
                 launches[1 - index] = starts[1 - index].rejected(f"{part.side} ended: {failure.reason}")
@@ -177,9 +179,9 @@ def begun(
     ]
 
 
-def count_steps(pair_s: float) -> int:
+def count_steps(pair_s: float, filled_s: float) -> int:
     """How many tokens a side, where what one of each buys takes this long."""
-    return min(max(math.ceil(FILLED_S / max(pair_s, 1e-6)), MIN_STEPS), MAX_STEPS)
+    return min(max(math.ceil(filled_s / max(pair_s, 1e-6)), MIN_STEPS), MAX_STEPS)
 
 
 def undisturbed(launches: list[Launch]) -> list[Launch]:
