@@ -156,9 +156,9 @@ def in_a_sentence() -> Iterator[None]:
     try:
         yield
     except Missing as missing:
-        pytest.skip(str(missing))
+        raise pytest.skip.Exception(str(missing)) from None
     except UserError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def conclude(item: pytest.Item, result: "Result") -> "Result":
@@ -182,7 +182,7 @@ def builder(name: str, build: Callable[..., Workload]) -> Any:
         try:
             return build(*arguments, **settings)
         except UserError as error:
-            pytest.fail(str(error), pytrace=False)
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     def fixture() -> Iterator[Callable[..., Workload]]:
         yield safe

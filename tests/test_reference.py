@@ -171,7 +171,7 @@ def test_kept(effect):
     effect(work(rounds=40), work(rounds=20), step_time_s="< 0.7x", samples_per_s={"cpu": "> 1.5x"})
 
 def test_lost(effect):
-    effect(work(rounds=20), work(rounds=20), step_time_s="< 0.7x")
+    effect(work(rounds=20), work(rounds=21), step_time_s="< 0.7x")
 
 def test_broken(effect):
     effect(work(rounds=20), work("CrashInSetup"), step_time_s="< 0.7x")
@@ -180,7 +180,10 @@ def test_misspelt(effect):
     effect(work(), work(), step_time="< 0.7x")
 
 def test_unreadable(effect):
-    effect(work(), work(), step_time_s="faster")
+    effect(work(), work(rounds=30), step_time_s="faster")
+
+def test_same(effect):
+    effect(work(), work(), step_time_s="< 0.7x")
 
 def test_nothing(effect):
     effect(work(), work())
@@ -190,13 +193,14 @@ def test_nothing(effect):
 def test_an_effect_is_kept_or_lost_and_what_is_wrong_is_one_sentence(suite):
     suite.write(EFFECTS)
     result = suite.run("-m", "effect", "--perf-update", "new")
-    result.assert_outcomes(passed=1, failed=5)
+    result.assert_outcomes(passed=1, failed=6)
     result.stdout.fnmatch_lines_random(
         [
             "*test_lost: step_time_s is *x vanilla's, expected < 0.7x (*, vanilla *; interval *x to *x*)",
             "*test_broken could not be measured: the setting could not be measured: crash: FileNotFoundError: *",
             "*test_misspelt: effect(): unknown metric 'step_time'; *did you mean step_time_s?)",
             "*the expected effect on step_time_s is 'faster'; write a ratio such as '< 0.7x'*",
+            "*test_same: effect() got the same workload twice; a setting must differ from vanilla",
             "*test_nothing: effect() needs what to expect of a metric, like step_time_s='< 1.4x'",
         ]
     )
