@@ -10,7 +10,8 @@ from typing import Any
 from benchmarks.proof.bench import ROOT, Bench
 from benchmarks.proof.place import PICTURE
 
-DUETS, PUT_IN = 4, 0.03
+# A screen, and the six of the first look that can fail a case.
+DUETS, PUT_IN = 7, 0.03
 STORED_LAUNCHES = 5
 DRAWS = 200
 
@@ -102,6 +103,6 @@ SLICES = (
     Slice("peaks", "FLOP/s and bytes/s of the machine", 30, peaks),
     Slice("store", "all cases, stored as baselines with 5 launches", 420, store),
     Slice("again", "all cases once more, held against what was stored", 180, again),
-    Slice("calibrate", "three cases in duets with themselves, and with 3% put in", 200, calibrate),
+    Slice("calibrate", "three cases in duets with themselves, and with 3% put in", 300, calibrate),
     Slice("growth", "a case that keeps more memory than it did", 30, growth),
 )
