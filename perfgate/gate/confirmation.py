@@ -16,6 +16,7 @@ from perfgate.records.verdict import Name, Verdict
 
 LOOKS = (3, 6, 10, 15, 24)
 CLEARING_LOOKS = 1  # the first looks that can clear a case and not fail it
+FAILING_DUETS = 1 + LOOKS[CLEARING_LOOKS]  # with the screen's: the fewest that can fail a case
 
 
 @dataclass(frozen=True)

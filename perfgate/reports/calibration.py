@@ -8,6 +8,7 @@ import pandas as pd
 
 from perfgate.calibration import Calibrated
 from perfgate.errors import UserError
+from perfgate.gate.confirmation import FAILING_DUETS
 from perfgate.gate.detection import upper_bound
 from perfgate.gate.noise import Noise
 from perfgate.gate.outcome import percent
@@ -46,11 +47,11 @@ def false_alarms(results: Sequence[Calibrated]) -> str:
     nulls = [found for result in results for found in result.detections if not found.slowdown]
     count = sum(found.recorded for found in nulls)
     alarmed = sum(found.regressed > 0 for found in nulls)
-    bound = upper_bound(0, max(count // 4, 1))
+    bound = upper_bound(0, max(count // FAILING_DUETS, 1))
     told = "in no case" if not alarmed else f"in {alarmed} of {len(nulls)} cases"
     return (
-        f"{count} duets in which nothing was put in raised a false alarm {told}. A screen and a first look take 4, so "
-        f"that many duets support no more than: under {bound:.0%} a case, with 95% confidence."
+        f"{count} duets in which nothing was put in raised a false alarm {told}. It takes {FAILING_DUETS} to fail a case, "
+        f"so that many duets support no more than: under {bound:.0%} a case, with 95% confidence."
     )
 
 
