@@ -50,8 +50,8 @@ def false_alarms(results: Sequence[Calibrated]) -> str:
     bound = upper_bound(0, max(count // FAILING_DUETS, 1))
     told = "in no case" if not alarmed else f"in {alarmed} of {len(nulls)} cases"
     return (
-        f"{count} duets in which nothing was put in raised a false alarm {told}. It takes {FAILING_DUETS} to fail a case, "
-        f"so that many duets support no more than: under {bound:.0%} a case, with 95% confidence."
+        f"{count} duets in which nothing was put in raised a false alarm {told}. It takes {FAILING_DUETS} to fail a "
+        f"case, so that many duets support no more than: under {bound:.0%} a case, with 95% confidence."
     )
 
 
