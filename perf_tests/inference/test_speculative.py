@@ -4,17 +4,16 @@ of the weights gives several tokens. The text is the same; what is refused of a 
 From https://huggingface.co/docs/transformers/assisted_decoding. The assistant is the first layers of the model itself
 with its embedding and output layer, as random weights agree with no others. How much is accepted says nothing of real
 pairs: this model hardly leaves the token that it is at, which its layers agree on, and what look-up finds is the circle
-that its text runs in, not its prompt; real weights copy from theirs. On a CPU look-up takes less time, and an assistant
-of half the layers more. On a GPU, drafts pay with models whose weights take longer to read than Python takes a pass.
+that its text runs in, not its prompt. On a CPU look-up takes less time, and an assistant of half the layers more. On a
+GPU, drafts pay with models whose weights take longer to read than Python takes a pass.
 """
 
 import pytest
 
-from fixtures.models import models, real_models
+from fixtures.models import models
 
 GPT2 = models()["gpt2-quick"]
 LLAMA = models()["llama-quick"]
-REFRAIN = " ".join(["The quick brown fox jumps over the lazy dog."] * 8)
 
 
 @pytest.mark.perf(tier="quick")
@@ -26,18 +25,6 @@ def test_assistant_model(perf, generation):
 @pytest.mark.parametrize("tokens", [3, 10])
 def test_prompt_lookup(perf, generation, tokens):
     perf(generation(LLAMA, new_tokens=64, prompt_lookup_tokens=tokens))
-
-
-@pytest.mark.perf(tier="standard")
-@pytest.mark.parametrize("model", real_models(), ids=lambda model: model.name)
-def test_look_up_continues_a_refrain(effect, generation, model):
-    effect(
-        generation(model, prompts=[REFRAIN], new_tokens=48),
-        generation(model, prompts=[REFRAIN], new_tokens=48, prompt_lookup_tokens=10),
-        forward_calls="< 0.5x",
-        step_time_s={"cpu": "< 0.8x", "cuda": "< 0.8x"},
-        same="tokens",
-    )
 
 
 @pytest.mark.perf(tier="quick")
