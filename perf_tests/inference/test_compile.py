@@ -18,8 +18,8 @@ LARGE = models()["Llama-3.2-1B"]
 MODES = ["default", "reduce-overhead"]
 
 
-@pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("mode", ["default", pytest.param("reduce-overhead", marks=pytest.mark.perf(tier="standard"))])
+@pytest.mark.perf(tier="standard")
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
 def test_compiled_forward(perf, forward, mode):
     perf(forward(BERT, compile=mode))
 

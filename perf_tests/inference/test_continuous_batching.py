@@ -19,7 +19,7 @@ PREFIXES = {**CONTINUOUS, "shared_prefix": 96}
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("batching", ["padded", "continuous"])
+@pytest.mark.parametrize("batching", [pytest.param("padded", marks=pytest.mark.perf(tier="standard")), "continuous"])
 def test_mixed_lengths(perf, serving, batching):
     perf(serving(LLAMA, batching=batching))
 

@@ -50,7 +50,7 @@ def test_without_a_cache_all_is_computed_again(effect, generation):
     )
 
 
-@pytest.mark.perf(tier="quick")
+@pytest.mark.perf(tier="standard")
 @pytest.mark.parametrize(("cache", "growth"), [("none", "> 2x"), ("dynamic", "< 1.8x")])
 def test_time_for_a_token_grows_with_the_length_where_nothing_is_kept(effect, generation, cache, growth):
     effect(
