@@ -1,10 +1,12 @@
 """Optimizers by the names of ``perfgate.settings.OPTIMIZERS``: how the Trainer is told of them, and read back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from perfgate.actor.programs.weights import inner_tensors
 
 BUILT_HERE = ("muon", "adamw_cpu_offload")
 LOW_RANK = ("galore_adamw", "apollo_adamw")
@@ -155,7 +157,6 @@ def state_of(optimizer: Any) -> list[Any]:
 def tensors_within(value: Any) -> Iterator[Any]:
     """A value that is a tensor, or those that it is made of: quantized state, or an object with its projection."""
     if isinstance(value, torch.Tensor):
-        inner: Iterable[str] = value.__tensor_flatten__()[0] if hasattr(value, "__tensor_flatten__") else ()
-        yield from (getattr(value, name) for name in inner) if inner else (value,)
+        yield from inner_tensors(value)
     elif hasattr(value, "__dict__"):
         yield from (tensor for tensor in vars(value).values() if isinstance(tensor, torch.Tensor))

@@ -32,8 +32,11 @@ def stored_tensors(network: Any) -> list[Any]:
 def inner_tensors(tensor: Any) -> Iterator[Any]:
     """A plain tensor itself; else those that it is made of."""
     if hasattr(tensor, "__tensor_flatten__"):
-        for name in tensor.__tensor_flatten__()[0]:
-            yield from inner_tensors(getattr(tensor, name))
+        held = [getattr(tensor, name) for name in tensor.__tensor_flatten__()[0]]
+        # A shard names its mesh of devices among them.
+        for value in held:
+            if hasattr(value, "untyped_storage"):
+                yield from inner_tensors(value)
         return
     yield tensor
     held = [getattr(tensor, "SCB", None)]
