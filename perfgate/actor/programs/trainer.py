@@ -69,13 +69,15 @@ class TrainerLoop(Program):
             seed=seed,
             use_cpu=device.torch_device == "cpu",
         )
+        own = built_here(chosen.optimizer, arguments.learning_rate)
         self.trainer = trainer_class(
             self.phases,
             model=network,
             args=arguments,
             train_dataset=source.rows,
             data_collator=source.collator,
-            optimizer_cls_and_kwargs=built_here(chosen.optimizer, arguments.learning_rate),
+            # Which the Trainer of sequences does not take.
+            **({"optimizer_cls_and_kwargs": own} if own else {}),
         )
         # The Trainer's arguments have no word for it.
         self.trainer.accelerator.state.dynamo_plugin.use_regional_compilation = chosen.compile == "regional"
