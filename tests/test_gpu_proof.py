@@ -241,7 +241,7 @@ def test_what_takes_too_long_is_interrupted_and_what_breaks_costs_itself_alone(
     assert begun == ["slow", "broken"]
     found = place.state()["slices"]
     assert found["slow"]["code"] != 0
-    assert found["slow"]["took_s"] < 20
+    assert found["slow"]["took_s"] < 60  # which it would have slept
     assert found["broken"]["code"] == "OSError: nothing there"
 
 
