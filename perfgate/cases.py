@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfgate.errors import UserError
+from perfgate.errors import Missing, UserError
 from perfgate.model import TIERS
 from perfgate.options import Options
 from perfgate.records.provenance import software
@@ -126,6 +126,8 @@ class Cases:
             raise UserError(f"{item.nodeid}: effect() needs what to expect of a metric, like step_time_s='< 1.4x'")
         check_known(expected, f"{item.nodeid}: effect()")
         expected = {name: text for name, text in self._here(expected).items() if text is not None}
+        if not expected and not likenesses:
+            raise Missing(f"{item.nodeid} promises nothing on this device ({self.kind})")
         case = self._case(item, None, {})
         sides = require_workload(vanilla), require_workload(setting)
         if vanilla.sha256 == setting.sha256:

@@ -31,4 +31,5 @@ def test_sequences_share_each_reading_of_the_weights(effect, generation):
         tokens_per_s={"cpu": "> 1.5x", "cuda": "> 6x"},
         time_per_output_token_s={"cpu": "< 5x", "cuda": "< 1.5x"},
         weights_bytes="< 1.001x",
+        flops="> 15x",
     )

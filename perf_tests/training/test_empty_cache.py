@@ -32,7 +32,4 @@ def test_less_is_reserved_for_more_time(effect, training):
         training(GPT2, empty_cache_steps=1),
         peak_reserved_bytes={"cuda": "< 1.001x"},
         step_time_s={"cuda": "> 1.02x"},
-        operator_calls="> 0.999x and < 1.001x",
-        flops="> 0.999x and < 1.001x",
-        same="losses",
     )
