@@ -14,7 +14,8 @@ from pathlib import Path
 
 from fixtures.models import models
 from perfgate import tasks
-from perfgate.stage.conductor import Effort, Stage
+from perfgate.stage.conductor import Stage
+from perfgate.stage.effort import Effort
 from perfgate.stage.passes import on_core
 from perfgate.workload import Workload
 

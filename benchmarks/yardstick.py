@@ -17,7 +17,8 @@ from pathlib import Path
 from fixtures.models import models, sentences
 from perfgate import tasks
 from perfgate.records.launch import Launch
-from perfgate.stage.conductor import Effort, Stage
+from perfgate.stage.conductor import Stage
+from perfgate.stage.effort import Effort
 
 PROGRAMS = [f"perfgate.actor.programs.{name}" for name in ("trainer", "accelerated", "generation", "forward")]
 

@@ -107,12 +107,6 @@ def rates(timed: Launch, dry: Launch) -> dict[str, float]:
         if amount := dry.value(work):
             found[name] = amount / timed.value("step_time_s")
             if peak in timed.metrics:
-                spans_s, peaks = steps_of(timed, "step_time_s"), steps_of(timed, peak)
+                spans_s, peaks = timed.steps("step_time_s"), timed.steps(peak)
                 found[share] = statistics.median(amount / s / p for s, p in zip(spans_s, peaks, strict=True))
     return found
-
-
-def steps_of(launch: Launch, name: str) -> list[float]:
-    """One value a step, or a burst."""
-    value = launch.metrics[name]
-    return value if isinstance(value, list) else [value]

@@ -190,7 +190,8 @@ class Cases:
             from perfgate.records.portable import PortableStore, pair_of
             from perfgate.records.store import Store, open_root
             from perfgate.session import Session
-            from perfgate.stage.conductor import Effort, Stage
+            from perfgate.stage.conductor import Stage
+            from perfgate.stage.effort import Effort
 
             options = self.options
             root = self._stack.enter_context(open_root(options.baselines, self.config.rootpath))

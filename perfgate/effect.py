@@ -11,10 +11,11 @@ from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
 from perfgate.stage.conductor import COUNTERS, MEMORY, Stage
 from perfgate.stage.duet import Part
-from perfgate.trial import Progress, Rules, Trial, as_effect, of_effect
+from perfgate.trial import Progress, Promise, Rules, Trial, as_effect, nothing, of_effect
 from perfgate.workload import Workload
 
 FILLED_S = 1.0  # of a duet: what a setting promises is far larger than what a gate must see
+UNTOLD = "a dry run does not tell; leave out --perf-device none"
 RATES = ("samples_per_s", "tokens_per_s")
 
 
@@ -43,13 +44,13 @@ def tried(
     Returns:
         All launches, and a verdict for each expectation that can be decided on this device.
     """
+    asked: list[Promise] = [*expectations, *likenesses]
     times = [item for item in expectations if is_timed(item.metric)]
     exact = [item for item in expectations if item not in times]
     if stage.effort.device == "none":
         exact, times = [item for item in exact if metric(item.metric).portable], []
         if not exact:
-            asked: list[Expectation | Likeness] = [*expectations, *likenesses]
-            return [], [undecidable(case, item) for item in asked]
+            return [], [nothing(case, item, "invalid", UNTOLD) for item in asked]
         likenesses = []
     sides: list[tuple[Side, Workload]] = [("reference", vanilla), ("candidate", setting)]
     wanted = {item.metric for item in exact}
@@ -57,8 +58,7 @@ def tried(
     for side, workload in sides:
         launches += stage.alone(case, workload, progress, side, stage.pool, passes=passes_for(wanted))
     if unusable := [launch for launch in launches if launch.invalid]:
-        named = [(item.metric, str(item)) for item in expectations] + [(item.name, str(item)) for item in likenesses]
-        return launches, [invalid(case, *item, unusable[0]) for item in named]
+        return launches, [nothing(case, item, "invalid", unmeasured(unusable[0])) for item in asked]
     verdicts = [decided(case, item, launches) for item in exact]
     verdicts += [likened(case, item, launches) for item in likenesses]
     if times:
@@ -86,31 +86,21 @@ def decided(case: str, item: Expectation, launches: Sequence[Launch]) -> Verdict
     name = item.metric
     sides = {launch.side: launch.value(name) for launch in launches if name in launch.metrics}
     if len(sides) < 2:
-        why = f"{name} is not measured of this program on this device"
-        return Verdict(case, name, "inconclusive", why=why, expected=str(item), against="vanilla")
+        return nothing(case, item, "inconclusive", f"{name} is not measured of this program on this device")
     held = Held(case, name, sides["reference"], sides["candidate"], 1, 0.0)
     return as_effect(effects.exact(item, held.reference, held.candidate).told(held), item)
-
-
-def undecidable(case: str, item: Expectation | Likeness) -> Verdict:
-    """No verdict, as there is a dry run alone."""
-    name = item.metric if isinstance(item, Expectation) else item.name
-    why = "a dry run does not tell; leave out --perf-device none"
-    return Verdict(case, name, "invalid", why=why, expected=str(item), against="vanilla")
 
 
 def likened(case: str, item: Likeness, launches: Sequence[Launch]) -> Verdict:
     """The verdict on an outcome."""
     told = [launch for launch in launches if "outcome" in launch.details]  # of the pass that asks for it
-    outcomes = {launch.side: launch.details["outcome"].get(item.name) for launch in told}
+    outcomes = {launch.side: launch.details["outcome"].get(item.metric) for launch in told}
     if not outcomes.get("reference") or not outcomes.get("candidate"):
-        why = f"this program tells no {item.name}"
-        return Verdict(case, item.name, "inconclusive", why=why, expected=str(item), against="vanilla")
+        return nothing(case, item, "inconclusive", f"this program tells no {item.metric}")
     return alike(case, item, outcomes["reference"], outcomes["candidate"])
 
 
-def invalid(case: str, name: str, expected: str, launch: Launch) -> Verdict:
-    """No verdict, as one side could not be measured."""
+def unmeasured(launch: Launch) -> str:
+    """Why there is no verdict: one side could not be measured."""
     side = "vanilla" if launch.side == "reference" else "the setting"
-    why = f"{side} could not be measured: {launch.invalid}"
-    return Verdict(case, name, "invalid", why=why, expected=expected, against="vanilla")
+    return f"{side} could not be measured: {launch.invalid}"

@@ -16,7 +16,6 @@ from packaging.version import Version
 from perfgate.errors import Missing
 from perfgate.workload import Json, Workload
 
-HOST = ("cpu", "none")
 FLASH_ATTENTION_3 = "'git+https://github.com/Dao-AILab/flash-attention#subdirectory=hopper'"
 
 

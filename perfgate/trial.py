@@ -10,6 +10,7 @@ from perfgate.gate.budget import Budget
 from perfgate.gate.confirmation import LOOKS, Confirmation, Look
 from perfgate.gate.duets import Duet, of_pair
 from perfgate.gate.effects import Expectation
+from perfgate.gate.likeness import Likeness
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import Screen, screen, suspects
 from perfgate.gate.verdicts import Held
@@ -20,6 +21,7 @@ from perfgate.records.verdict import Name, Verdict
 from perfgate.stage.conductor import Stage
 from perfgate.stage.duet import Part, duet, valid_pair
 
+Promise = Expectation | Likeness
 Progress = Callable[[str], None]
 OUT_OF_TIME = "the run's budget of time left no more duets"
 UNSEEN = "not measured of this program"
@@ -190,7 +192,7 @@ def of_effect(trial: Trial, expectations: Sequence[Expectation], noise: Noise = 
     while wanted:
         complete = trial.take(wanted, "duet")
         if not trial.pairs:
-            return [nothing(trial, item, "invalid", trial.invalid) for item in expectations]
+            return [nothing(trial.case, item, "invalid", trial.invalid) for item in expectations]
         measured = [item for item in expectations if all(item.metric in side.metrics for side in trial.pairs[0])]
         for item in measured:
             if item not in looks or not looks[item].decided:
@@ -198,15 +200,15 @@ def of_effect(trial: Trial, expectations: Sequence[Expectation], noise: Noise = 
         done = complete and all(look.decided for look in looks.values())
         wanted = 0 if done or not complete else next((n - len(trial.pairs) for n in LOOKS if n > len(trial.pairs)), 0)
     told = [as_effect(looks[item].told(trial.held(item.metric, 0.0)), item) for item in measured]
-    unseen = [nothing(trial, item, "inconclusive", UNSEEN) for item in expectations if item not in measured]
+    unseen = [nothing(trial.case, item, "inconclusive", UNSEEN) for item in expectations if item not in measured]
     return [with_remark(verdict, trial.remark, trial.invalid) for verdict in told] + unseen
 
 
-def nothing(trial: Trial, item: Expectation, name: Name, why: str) -> Verdict:
+def nothing(case: str, item: Promise, name: Name, why: str) -> Verdict:
     """A verdict on an expectation for which there is no number."""
-    return as_effect(Verdict(trial.case, item.metric, name, launches=0, why=why), item)
+    return as_effect(Verdict(case, item.metric, name, why=why), item)
 
 
-def as_effect(verdict: Verdict, item: Expectation) -> Verdict:
+def as_effect(verdict: Verdict, item: Promise) -> Verdict:
     """A verdict on a setting, which says itself what was expected."""
     return replace(verdict, expected=str(item), against="vanilla")

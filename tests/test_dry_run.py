@@ -29,7 +29,8 @@ from perfgate.actor.programs.base import Program
 from perfgate.gate.growth import growth
 from perfgate.records.layers import collapsed
 from perfgate.stage import passes
-from perfgate.stage.conductor import Effort, Stage
+from perfgate.stage.conductor import Stage
+from perfgate.stage.effort import Effort
 from perfgate.tasks import forward, generation, training
 
 ROOT = Path(__file__).parent.parent

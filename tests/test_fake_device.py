@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from perfgate.records.runfile import read
-from perfgate.stage.conductor import Effort, Stage
+from perfgate.stage.conductor import Stage
 from perfgate.stage.devices import find_device
+from perfgate.stage.effort import Effort
 from perfgate.workload import Workload
 from tests.conftest import Suite
 

@@ -17,8 +17,9 @@ import pandas
 
 from fixtures.models import models
 from perfgate.stage import server
-from perfgate.stage.conductor import Effort, Stage
-from perfgate.stage.duet import Part, duet, steps_of, valid_pair
+from perfgate.stage.conductor import Stage
+from perfgate.stage.duet import Part, duet, valid_pair
+from perfgate.stage.effort import Effort
 from perfgate.tasks import training
 
 HUGE = {"GLIBC_TUNABLES": server.HUGE_PAGES}
@@ -43,7 +44,7 @@ def main():
             for way, stage in stages.items():
                 parts = [Part(side, stage.pool, workload) for side in ("reference", "candidate")]
                 if pair := valid_pair(duet(stage, "training of gpt2-quick", number, parts)):
-                    found[way].append([steps_of(launch, "step_time_s") for launch in pair])
+                    found[way].append([launch.steps("step_time_s") for launch in pair])
         for stage in stages.values():
             stage.close()
     print(pandas.DataFrame({way: row(pairs) for way, pairs in found.items()}).T.to_string())

@@ -14,7 +14,8 @@ from perfgate.gate.statistics import POWER, PRIOR_FREEDOM, SESSION_PRIOR, combin
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS, share_of_alpha
 from perfgate.records.launch import Launch
 from perfgate.records.metrics import TOLERANCES
-from perfgate.stage.conductor import Effort, Stage
+from perfgate.stage.conductor import Stage
+from perfgate.stage.effort import Effort
 from perfgate.stage.passes import timed_launch
 from perfgate.workload import Workload
 

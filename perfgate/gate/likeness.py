@@ -15,11 +15,11 @@ class Likeness:
     """What is expected of an outcome.
 
     Attributes:
-        name: ``tokens``, ``losses`` or ``logits``.
+        metric: ``tokens``, ``losses`` or ``logits``.
         bound: the largest distance, as a share of vanilla's length (Euclidean norm); 0 where it must be the same.
     """
 
-    name: str
+    metric: str
     bound: float = 0.0
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ def parse_likenesses(same: object, near: object) -> list[Likeness]:
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 < bound < math.inf:
             raise UserError(f"effect(): near={{{name!r}: {bound!r}}} needs a share above 0, such as 0.01")
         found.append(Likeness(str(name), float(bound)))
-    if unknown := [item.name for item in found if item.name not in OUTCOMES]:
+    if unknown := [item.metric for item in found if item.metric not in OUTCOMES]:
         raise UserError(f"effect(): unknown outcome {unknown[0]!r}; it may be {', '.join(OUTCOMES)}")
     return found
 
@@ -66,4 +66,4 @@ def alike(case: str, item: Likeness, vanilla: Sequence[float], setting: Sequence
     else:
         why = f"all {len(vanilla)} are equal"
     held = found <= item.bound
-    return Verdict(case, item.name, "pass" if held else "regressed", why=why, expected=str(item), against="vanilla")
+    return Verdict(case, item.metric, "pass" if held else "regressed", why=why, expected=str(item), against="vanilla")

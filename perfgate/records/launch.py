@@ -62,6 +62,11 @@ class Launch:
         found = self.metrics[name]
         return float(statistics.median(found)) if isinstance(found, list) else float(found)
 
+    def steps(self, name: str) -> list[float]:
+        """One value a step, or a burst."""
+        found = self.metrics[name]
+        return found if isinstance(found, list) else [found]
+
     def in_yardsticks(self, name: str) -> float | None:
         """Ratio to the yardstick beside each step; ``None`` where none ran.
 

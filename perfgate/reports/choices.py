@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -109,12 +109,15 @@ def placed(group: Sequence[Choice]) -> list[Choice]:
     vanilla = next((choice for choice in group if choice.vanilla), None)
     found = []
     for choice in sorted(group, key=lambda choice: -choice.speed):
-        ratios = {}
-        if vanilla and vanilla.speed_unit == choice.speed_unit:
-            ratios["speed_to_vanilla"] = choice.speed / vanilla.speed
-            ratios["memory_to_vanilla"] = choice.peak_memory_bytes / vanilla.peak_memory_bytes
         front = not any(beats(other, choice) for other in group)
-        found.append(Choice(**{**asdict(choice), "front": front, **ratios}))
+        choice = replace(choice, front=front)
+        if vanilla and vanilla.speed_unit == choice.speed_unit:
+            choice = replace(
+                choice,
+                speed_to_vanilla=choice.speed / vanilla.speed,
+                memory_to_vanilla=choice.peak_memory_bytes / vanilla.peak_memory_bytes,
+            )
+        found.append(choice)
     return found
 
 

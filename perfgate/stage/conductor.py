@@ -13,6 +13,7 @@ from perfgate.reference import Reference
 from perfgate.stage import bursts
 from perfgate.stage.actor import Actor
 from perfgate.stage.devices import Cpu, Device
+from perfgate.stage.effort import Effort
 from perfgate.stage.locks import DeviceLock
 from perfgate.stage.passes import FEW_STEPS, YARDSTICK, counters_launch, dry_launch, memory_launch, timed_launch
 from perfgate.stage.places import exclusive, placed
@@ -23,28 +24,6 @@ from perfgate.stage.watch import Watch
 from perfgate.workload import Workload
 
 MAX_RELAUNCHES = 2
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is measured.
-
-    Attributes:
-        launches: timed launches a case.
-        memory_launches: launches of the memory pass, which must agree.
-        steps_s: time to fill with timed steps, within the two bounds on their number.
-        timeout_s: the longest that set-up or one step may take.
-        device: the kind of the stage's device, or ``none`` for the dry run alone.
-    """
-
-    launches: int = 3
-    memory_launches: int = 2
-    steps_s: float = 0.8
-    min_steps: int = 10
-    max_steps: int = 60
-    timeout_s: float = 120.0
-    threads: int = 1
-    device: str = "cpu"
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def undisturbed(launches: list[Launch]) -> list[Launch]:
     for launch in launches:
         if "process_time_s" in launch.metrics:
             reason = reason or contended(launch.value("step_time_s"), launch.value("process_time_s"))
-    reference, candidate = (steps_of(launch, "step_time_s") for launch in launches)
+    reference, candidate = (launch.steps("step_time_s") for launch in launches)
     ratios = [b / a for a, b in zip(reference, candidate, strict=True)]
     if not reason and not settled(ratios):
         reason = f"unsteady: the ratio of the two sides went from 1 to {drift(ratios):.2f} within the duet"
@@ -210,12 +210,6 @@ def both_or_none(launches: list[Launch]) -> list[Launch]:
     """Neither side may be used without the other."""
     reason = next((launch.invalid for launch in launches if launch.invalid), None)
     return [launch if launch.invalid or not reason else launch.rejected(reason) for launch in launches]
-
-
-def steps_of(launch: Launch, name: str) -> list[float]:
-    """One value a step."""
-    found = launch.metrics[name]
-    return found if isinstance(found, list) else [found]
 
 
 def valid_pair(launches: Sequence[Launch]) -> tuple[Launch, Launch] | None:

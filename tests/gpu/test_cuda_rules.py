@@ -61,7 +61,7 @@ def test_dropout_keeps_a_mask_of_one_byte(torch):
     ],
 )
 def test_attention_is_chosen_as_the_rule_says(torch, dtype, width, masked, grouped, kind):
-    from perfgate.actor.ledger.cuda import choose_attention
+    from perfgate.actor.ledger.functions import choose_attention
 
     heads = 2 if grouped else 8
     options = {"device": "cuda", "dtype": getattr(torch, dtype)}

@@ -7,10 +7,12 @@ the program several times over; no time is taken in this pass.
 
 import sys
 import time
+from functools import cached_property
 from typing import Any
 
 from perfgate.actor.devices import Device
 from perfgate.actor.instruments import Instrument
+from perfgate.actor.programs.weights import inner_tensors
 
 
 class TensorMemory(Instrument):
@@ -52,7 +54,7 @@ class TensorMemory(Instrument):
 
     def finish(self) -> dict[str, Any]:
         """Replay the allocations and take the highest level within each window; none where no tensor lived."""
-        parts = {f"measured_{part}_bytes": size for part, size in self._by_part().items()}
+        parts = {f"measured_{part}_bytes": size for part, size in self._by_part.items()}
         if self._profile is None:
             return parts
         self._profile.stop()
@@ -61,8 +63,9 @@ class TensorMemory(Instrument):
 
     def findings(self) -> dict[str, Any]:
         """Bytes of each lasting part."""
-        return {"measured_by_part_bytes": self._by_part()}
+        return {"measured_by_part_bytes": self._by_part}
 
+    @cached_property
     def _by_part(self) -> dict[str, int]:
         """As far as the program tells; storages that tensors share count once."""
         return {part: stored_bytes(tensors) for part, tensors in self._program.parts().items()}
@@ -70,7 +73,7 @@ class TensorMemory(Instrument):
 
 def stored_bytes(tensors: list[Any]) -> int:
     """Bytes of all storages behind tensors; of one that is sharded between ranks, those of this rank's shard."""
-    own = [tensor.to_local() if hasattr(tensor, "to_local") else tensor for tensor in tensors]
+    own = [inner for tensor in tensors for inner in inner_tensors(tensor)]
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in own}
     return sum(storages.values())
 

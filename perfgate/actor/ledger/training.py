@@ -20,7 +20,7 @@ from perfgate.actor.ledger.stand import NoDryRun, Stand, refuse_compiling
 from perfgate.actor.programs.accelerated import plain_optimizer
 from perfgate.actor.programs.inputs import training_layout
 from perfgate.actor.programs.loading import is_collated, step_batches, training_source
-from perfgate.actor.programs.models import build_model
+from perfgate.actor.programs.models import build_training
 from perfgate.actor.programs.optimizers import NOT_DRY, assembled, built_here
 from perfgate.actor.programs.savings import save_memory
 from perfgate.actor.programs.settings import TrainingSettings, enable_checkpointing, training_arguments
@@ -66,9 +66,7 @@ class DryTraining:
             raise NoDryRun("which layers compute in 8 bits is torchao's to decide")
         if chosen.ranks > 1:
             raise NoDryRun("what ranks hold and send in common is not accounted for")
-        network = build_model(
-            model, seed, chosen.weights, chosen.attention, chosen.lora_rank, chosen.experts, load=False
-        )
+        network = build_training(model, seed, chosen, load=False)
         self.network = network.train()
         self.core = network.get_base_model() if chosen.lora_rank else network
         stand.tracker.watch(network)

@@ -1,7 +1,6 @@
 """Training in a plain loop over ``accelerate``, as the tutorials write it."""
 
 from collections import deque
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,8 +15,8 @@ from perfgate.actor.phases import Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
 from perfgate.actor.programs.distributed import join, sharding_plugin
 from perfgate.actor.programs.effective import asked_and_in_force
-from perfgate.actor.programs.inputs import DATASET_STEPS, training_rows
-from perfgate.actor.programs.models import build_model, build_tokenizer
+from perfgate.actor.programs.loading import endless, training_source
+from perfgate.actor.programs.models import build_training
 from perfgate.actor.programs.optimizers import assembled, built_here, state_of
 from perfgate.actor.programs.savings import configure_allocator, save_memory
 from perfgate.actor.programs.settings import (
@@ -26,7 +25,6 @@ from perfgate.actor.programs.settings import (
     enable_checkpointing,
     training_arguments,
 )
-from perfgate.actor.programs.text import text_rows
 
 MAX_GRAD_NORM = 1.0
 
@@ -54,24 +52,13 @@ class AcceleratedLoop(Program):
         join(chosen, device)
         self.accumulation = gradient_accumulation
         self.samples = batch_size * gradient_accumulation * chosen.batches
-        self.tokens = self.samples * sequence_length
         configure_allocator(chosen.allocator)
-        network = build_model(
-            model,
-            seed,
-            chosen.weights,
-            chosen.attention,
-            chosen.lora_rank,
-            chosen.experts,
-            quantization=chosen.quantization,
-        )
+        network = build_training(model, seed, chosen)
         save_memory(network, chosen.chunked_loss, chosen.activation_offload)
         if chosen.liger:
             apply_liger_kernel(network, None)
-        if data:
-            rows = text_rows(build_tokenizer(model), data, self.samples * DATASET_STEPS, sequence_length)
-        else:
-            rows = training_rows(network.config, task, self.samples * DATASET_STEPS, sequence_length, seed)
+        source = training_source(chosen, network.config, model, task, self.samples, sequence_length, seed, data)
+        self.tokens = source.tokens
         if chosen.activation_checkpointing:
             enable_checkpointing(network, chosen.activation_checkpointing)
         # First, as its arguments reset what an Accelerator set up.
@@ -91,7 +78,7 @@ class AcceleratedLoop(Program):
         self.wrapped, self.optimizer, loader = self.accelerator.prepare(
             compiled.train(),
             assembled(found, network, [p for p in network.parameters() if p.requires_grad]),
-            DataLoader(rows, batch_size=batch_size, shuffle=True),
+            DataLoader(source.rows, batch_size=batch_size, shuffle=True),
         )
         # An optimizer that steps within the backward pass needs the rate there.
         self.fused = {"learning_rate": found[1]["lr"]} if chosen.optimizer == "lomo" else {}
@@ -150,9 +137,3 @@ def plain_optimizer(chosen: TrainingSettings, network: Any, on_cpu: bool = True)
     arguments = training_arguments(chosen, use_cpu=on_cpu)
     own = built_here(chosen.optimizer, arguments.learning_rate)
     return own or Trainer.get_optimizer_cls_and_kwargs(arguments, network)
-
-
-def endless(loader: Any) -> Iterator[Any]:
-    """Epoch after epoch."""
-    while True:
-        yield from loader

@@ -6,6 +6,7 @@ from perfgate.actor.pace import Pace
 from perfgate.actor.phases import Phases
 from perfgate.actor.programs.weights import stored_tensors
 
+OUTCOME_VALUES = 1024  # of a large outcome
 OUTCOME_STEPS = 3  # whose outcome is kept: those of the pass that asks for it
 
 

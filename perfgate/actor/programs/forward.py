@@ -5,13 +5,11 @@ from typing import Any
 import torch
 
 from perfgate.actor.devices import Device
-from perfgate.actor.programs.base import Program
+from perfgate.actor.programs.base import OUTCOME_VALUES, Program
 from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.inputs import random_batch, sentence_batch
 from perfgate.actor.programs.kernels import kernel_in_force, put_kernel
 from perfgate.actor.programs.models import InferenceSettings, build_inference, build_tokenizer
-
-OUTCOME_VALUES = 1024
 
 
 class Forward(Program):

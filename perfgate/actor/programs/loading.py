@@ -1,5 +1,6 @@
 """What a training step reads: rows, how they are chosen and put together, and who fetches them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +87,10 @@ def training_source(
     """
     if not is_collated(chosen, data):
         count = samples * DATASET_STEPS
-        random = training_rows(config, task, count, length, seed) if not data else None
-        rows = random if random is not None else text_rows(build_tokenizer(model), data, count, length)
+        if data:
+            rows = text_rows(build_tokenizer(model), data, count, length)
+        else:
+            rows = training_rows(config, task, count, length, seed)
         return Source(rows, None, samples * length)
     if data:
         rows = pair_rows(data, config.vocab_size, samples, length, seed)
@@ -153,6 +156,12 @@ def step_order(chosen: LoadingSettings, lengths: Any, batch_size: int, accumulat
     if chosen.sampling == "group_by_length":
         order = list(LengthGroupedSampler(len(lengths), lengths=lengths))
     return [order[begin : begin + batch_size] for begin in range(0, len(order), batch_size)]
+
+
+def endless(loader: Any) -> Iterator[Any]:
+    """Epoch after epoch."""
+    while True:
+        yield from loader
 
 
 def loader_arguments(chosen: LoadingSettings) -> dict[str, Any]:

@@ -47,6 +47,27 @@ def build_inference(spec: dict[str, Any], seed: int, chosen: Any, device: str) -
     return model.to(device) if name == "off" else quantized(model, name, device)
 
 
+def build_training(spec: dict[str, Any], seed: int, chosen: Any, load: bool = True) -> PreTrainedModel:
+    """Return a model for training, as ``TrainingSettings`` have it.
+
+    Args:
+        spec: as for ``build_model``.
+        seed: of random weights.
+        chosen: settings.
+        load: read or draw weights, and quantize them where that was chosen; else only the shape is built.
+    """
+    return build_model(
+        spec,
+        seed,
+        chosen.weights,
+        chosen.attention,
+        chosen.lora_rank,
+        chosen.experts,
+        load,
+        chosen.quantization if load else "off",
+    )
+
+
 def build_model(
     spec: dict[str, Any],
     seed: int,

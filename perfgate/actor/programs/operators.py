@@ -10,10 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from perfgate.actor.devices import Device
-from perfgate.actor.programs.base import Program
+from perfgate.actor.programs.base import OUTCOME_VALUES, Program
 from perfgate.actor.programs.models import DTYPES
 
-OUTCOME_VALUES = 1024
 DROPOUT = 0.1
 RMS_EPSILON = 1e-6
 

@@ -4,7 +4,6 @@ The network of https://docs.pytorch.org/tutorials/intermediate/seq2seq_translati
 one word after the other, in training too.
 """
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +15,7 @@ from torch.utils.data import DataLoader, default_collate
 from perfgate.actor.devices import Device
 from perfgate.actor.programs.base import Program
 from perfgate.actor.programs.inputs import ragged_prompts
-from perfgate.actor.programs.loading import LoadingSettings, training_source
+from perfgate.actor.programs.loading import LoadingSettings, endless, training_source
 from perfgate.actor.programs.optimizers import state_of
 from perfgate.actor.programs.pairs import IGNORED, PADDING, pair_prompts
 
@@ -142,13 +141,7 @@ class RecurrentTraining(Program):
         self.loader = DataLoader(
             rows, batch_size=batch_size, shuffle=True, collate_fn=source.collator or default_collate
         )
-        self.batches = self.endless()
-
-    def endless(self) -> Iterator[dict[str, Any]]:
-        """Epoch after epoch."""
-        while True:
-            for batch in self.loader:
-                yield {name: batch[name].to(self.device.torch_device) for name in ("input_ids", "labels")}
+        self.batches = endless(self.loader)
 
     def parts(self) -> dict[str, Any]:
         """Weights, buffers, and what the optimizer keeps."""
@@ -156,7 +149,9 @@ class RecurrentTraining(Program):
 
     def step(self) -> Any:
         """Train on a batch; returns its loss."""
-        return train_on(self.network, self.optimizer, next(self.batches))
+        batch = next(self.batches)
+        batch = {name: batch[name].to(self.device.torch_device) for name in ("input_ids", "labels")}
+        return train_on(self.network, self.optimizer, batch)
 
 
 class RecurrentGeneration(Program):

@@ -13,7 +13,7 @@ from perfgate.actor.programs.base import OUTCOME_STEPS, Program
 from perfgate.actor.programs.distributed import join, split
 from perfgate.actor.programs.effective import asked_and_in_force
 from perfgate.actor.programs.loading import loading_in_force, training_source
-from perfgate.actor.programs.models import build_model
+from perfgate.actor.programs.models import build_training
 from perfgate.actor.programs.optimizers import built_here, state_of
 from perfgate.actor.programs.savings import configure_allocator, save_memory
 from perfgate.actor.programs.settings import TrainingSettings, training_arguments
@@ -43,15 +43,7 @@ class TrainerLoop(Program):
         self.ranks = chosen.ranks
         join(chosen, device)
         configure_allocator(chosen.allocator)
-        network = build_model(
-            model,
-            seed,
-            chosen.weights,
-            chosen.attention,
-            chosen.lora_rank,
-            chosen.experts,
-            quantization=chosen.quantization,
-        )
+        network = build_training(model, seed, chosen)
         self.network = network = split(network, chosen)
         save_memory(network, chosen.chunked_loss, chosen.activation_offload)
         self.samples = batch_size * gradient_accumulation * chosen.batches

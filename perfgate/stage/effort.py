@@ -1,0 +1,25 @@
+"""How much is measured of a case."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Attributes:
+        launches: timed launches a case.
+        memory_launches: launches of the memory pass, which must agree.
+        steps_s: time to fill with timed steps, within the two bounds on their number.
+        timeout_s: the longest that set-up or one step may take.
+        device: the kind of the stage's device, or ``none`` for the dry run alone.
+    """
+
+    launches: int = 3
+    memory_launches: int = 2
+    steps_s: float = 0.8
+    min_steps: int = 10
+    max_steps: int = 60
+    timeout_s: float = 120.0
+    threads: int = 1
+    device: str = "cpu"
