@@ -86,6 +86,9 @@ def test_a_time_is_suspended_where_components_moved_and_judged_where_all_are_slo
     assert verdict.verdict == "inconclusive"
     assert "components moved against each other: copy +" in verdict.why
     assert "(regressed)" in verdict.why
+    bench.script(step_time_s=0.1, yardstick={"copy": 0.002})
+    bench.run()
+    assert bench.verdicts()["step_time_s"] == "regressed", "ten times the time is more than half the copying explains"
     bench.script(step_time_s=0.02)
     bench.run()
     assert bench.verdicts()["step_time_s"] == "regressed"

@@ -12,6 +12,7 @@ from perfgate.gate.verdicts import MIN_BASELINE_SESSIONS, logarithms
 Parts = Mapping[str, float]
 LEAST = 0.10
 LEVEL = 0.001
+ALLOWANCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,14 @@ class Move:
     slower: str
     other: str
     change: float
+
+    def explains(self, difference: float) -> bool:
+        """Whether another machine of this kind could make that difference of a time, the logarithm of a ratio.
+
+        A case may lean on one component more than the yardstick does, so twice the move is allowed for. What is beyond
+        that is the case's own doing: how a component fares depends a little on the steps that it stands between.
+        """
+        return abs(difference) <= ALLOWANCE * math.log1p(self.change)
 
     def __str__(self) -> str:
         slower, other = (part.removesuffix("_s") for part in (self.slower, self.other))

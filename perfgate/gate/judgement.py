@@ -111,7 +111,7 @@ def _stored(
         held, found, alpha, tolerance, demoted or "; ".join(filter(None, (note, prior_note(found))))
     )
     move = moved(stored_parts, parts)
-    return suspended(verdict, move) if move else verdict
+    return suspended(verdict, move) if move and found and move.explains(found.estimate) else verdict
 
 
 def in_yardsticks(
