@@ -20,7 +20,8 @@ ROWS = []
 def measure(stage, case, workload, progress):
     """In place of all passes: the dry run, and one launch of the memory pass."""
     del progress
-    dry, _ = passes.dry_launch(stage, case, workload, stage.pool.next(), "candidate")
+    with passes.dry_launch(stage, case, workload, stage.pool.next(), "candidate") as answer:
+        dry, _ = answer()
     if stage.effort.device == "none":  # too large for this machine
         return [dry]
     launch = passes.memory_launch(stage, case, workload, stage.pool.next(), 0)

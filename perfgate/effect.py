@@ -14,7 +14,8 @@ from perfgate.stage.duet import Part
 from perfgate.trial import Progress, Promise, Rules, Trial, as_effect, nothing, of_effect
 from perfgate.workload import Workload
 
-FILLED_S = 1.0  # of a duet: what a setting promises is far larger than what a gate must see
+# Of a duet: what a setting promises is far larger than what a gate must see.
+FILLED_S, MIN_STEPS = 1.0, 10
 UNTOLD = "a dry run does not tell; leave out --perf-device none"
 RATES = ("samples_per_s", "tokens_per_s")
 
@@ -62,7 +63,7 @@ def tried(
     verdicts = [decided(case, item, launches) for item in exact]
     verdicts += [likened(case, item, launches) for item in likenesses]
     if times:
-        parts = [Part(side, stage.pool, workload, filled_s=FILLED_S) for side, workload in sides]
+        parts = [Part(side, stage.pool, workload, filled_s=FILLED_S, min_steps=MIN_STEPS) for side, workload in sides]
         trial = Trial(stage, case, parts, rules.limit, progress)
         verdicts += of_effect(trial, times, rules.noise)
         launches += trial.launches

@@ -73,7 +73,8 @@ NEEDS: tuple[Need, ...] = (
     Need("lora_rank", package="peft", extra="peft"),
     Need("pin_memory", gpu=True),
     Need("precision", ("tf32", "fp16-amp"), gpu=True),
-    Need("precision", ("fp8-amp",), package="torchao", extra="torchao"),
+    # Some CPUs take minutes for a step of it, in oneDNN's reference kernels.
+    Need("precision", ("fp8-amp",), package="torchao", extra="torchao", gpu=True),
     Need(
         "activation_checkpointing",
         ("every_2_layers", "every_4_layers", "offload"),
@@ -108,8 +109,8 @@ NEEDS: tuple[Need, ...] = (
     # The later ones need besides a GPU of some compute capability, which the actor finds out.
     Need("quantization", TORCHAO_GPU, package="torchao", extra="torchao", gpu=True, dry=False),
     Need("asynchronous", gpu=True),
-    # Shards in pinned memory, and accelerate's meshes, are for accelerators alone.
-    Need("strategy", ("fsdp-offload", "tp"), gpu=True),
+    # Shards in pinned memory, accelerate's meshes, and the ring of attention are for accelerators alone.
+    Need("strategy", ("fsdp-offload", "tp", "cp"), gpu=True),
 )
 
 

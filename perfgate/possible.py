@@ -246,8 +246,26 @@ def ranks_and_strategy(settings: Settings) -> str:
         return f"strategy={strategy!r} shares a step among several processes; add ranks=2"
     if strategy == "none" and ranks != 1:
         return f"ranks={ranks} needs to be told how they share a step; add strategy='ddp' or 'fsdp'"
-    if strategy == "tp" and settings.get("loop") == "accelerate":
-        return "strategy='tp' splits models that the Trainer trains; leave loop='accelerate' out"
+    if strategy in ("tp", "cp") and settings.get("loop") == "accelerate":
+        return f"strategy={strategy!r} splits what the Trainer trains; leave loop='accelerate' out"
+    return ""
+
+
+@rule
+def samples_in_parts(settings: Settings) -> str:
+    """The ring of attention is SDPA's and causal, and each rank has an early and a late part of every sample, so that
+    all attend to as much (https://docs.pytorch.org/tutorials/unstable/context_parallel.html)."""
+    if settings.get("strategy") != "cp":
+        return ""
+    attention, task = settings.get("attention", "default"), settings.get("task") or "causal-lm"
+    length, ranks = settings.get("sequence_length"), settings.get("ranks")
+    if attention != "default" and not str(attention).startswith("sdpa"):
+        return f"strategy='cp' passes keys and values on in SDPA alone; leave out attention={attention!r}"
+    named = f"task={task!r}" if task != "causal-lm" else chosen(settings, ("lengths", "packing"))
+    if named:
+        return f"strategy='cp' has no mask but the causal one; leave out {named}"
+    if isinstance(length, int) and isinstance(ranks, int) and length % (2 * ranks):
+        return f"strategy='cp' gives a rank two parts; make sequence_length={length} a multiple of {2 * ranks}"
     return ""
 
 

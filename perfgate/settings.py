@@ -25,7 +25,7 @@ EXPERTS = ("default", "eager", "batched_mm", "grouped_mm")
 CACHES = (
     "default", "none", "dynamic", "static", "offloaded", "offloaded_static", "quantized-fp8", "quantized-quanto",
 )  # fmt: skip
-STRATEGIES = ("none", "ddp", "fsdp", "fsdp-offload", "tp")
+STRATEGIES = ("none", "ddp", "fsdp", "fsdp-offload", "tp", "cp")
 RANKS = (1, 2, 4, 8, 16)
 CHOICES: dict[str, tuple[Json, ...]] = {"attention": ATTENTIONS, "compile": COMPILE_MODES}
 QUANTIZATIONS = (

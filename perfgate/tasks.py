@@ -58,8 +58,8 @@ def training(
             ``activation_offload``, ``lora_rank`` (0 trains all weights), ``quantization`` (of the frozen weights),
             ``experts`` (as ``experts_implementation`` names it), ``liger``, ``chunked_loss``, ``allocator``,
             ``empty_cache_steps``, ``attention`` (``sdpa-flash`` allows that kernel alone) and ``compile``;
-            ``strategy`` (``ddp``, ``fsdp``, ``fsdp-offload``, ``tp``) and ``ranks``, the number of processes that share
-            a step, each with batches of its own unless they split the model (``tp``).
+            ``strategy`` (``ddp``, ``fsdp``, ``fsdp-offload``, ``tp``, ``cp``) and ``ranks``, the number of processes
+            that share a step, each with batches of its own unless they split the model (``tp``) or samples (``cp``).
             Of the Trainer's loader: ``lengths`` (``log-normal``: ragged samples, the same in each step; the sequence
             length is that of the longest), ``sampling`` (``train_sampling_strategy``), ``packing``,
             ``pad_to_multiple_of``, ``workers``, ``prefetch`` (batches a worker) and ``pin_memory``.

@@ -301,7 +301,8 @@ MEASURED = {
 
 @cases(MEASURED)
 def test_the_predicted_peak_is_the_measured_one_within_half_a_percent(workload, stage):
-    dry, _ = passes.dry_launch(stage, "x", workload, stage.pool.next(), "candidate")
+    with passes.dry_launch(stage, "x", workload, stage.pool.next(), "candidate") as answer:
+        dry, _ = answer()
     memory = passes.memory_launch(stage, "x", workload, stage.pool.next(), 0)
     assert (dry.invalid, memory.invalid) == (None, None)
     peaks = memory.metrics["peak_memory_bytes"]
@@ -311,7 +312,8 @@ def test_the_predicted_peak_is_the_measured_one_within_half_a_percent(workload, 
 
 def test_an_actor_makes_the_ledger_that_this_process_makes(stage):
     workload = TRAINER["gpt2-quick-default"]
-    launch, _ = passes.dry_launch(stage, "x", workload, stage.pool.next(), "candidate")
+    with passes.dry_launch(stage, "x", workload, stage.pool.next(), "candidate") as answer:
+        launch, _ = answer()
     host, device = dried(workload), dried(workload, "cuda")
     ledger = launch.details["ledger"]
     assert ledger["work"] == collapsed(host["work"])

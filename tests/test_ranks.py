@@ -140,11 +140,21 @@ def test_two_ranks_on_one_gpu_are_refused_before_anything_is_started():
     check_needs(Workload("a:B", {"ranks": 2}), "none")
 
 
+SPLIT = {"strategy": "cp", "ranks": 2}
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
         ({"strategy": "fsdp"}, "strategy='fsdp' shares a step among several processes; add ranks=2"),
         ({"ranks": 2}, "ranks=2 needs to be told how they share a step; add strategy='ddp' or 'fsdp'"),
+        ({**SPLIT, "loop": "accelerate"}, "strategy='cp' splits what the Trainer trains; leave loop='accelerate' out"),
+        ({**SPLIT, "attention": "eager"}, "strategy='cp' passes keys and values on in SDPA alone; leave out .*'eager'"),
+        ({**SPLIT, "packing": True}, "strategy='cp' has no mask but the causal one; leave out packing=True"),
+        (
+            {**SPLIT, "sequence_length": 66},
+            "strategy='cp' gives a rank two parts; make .*=66 a multiple of 4",
+        ),
     ],
 )
 def test_ranks_and_strategy_go_together(settings, reason):

@@ -21,9 +21,9 @@ from perfgate.records.machine import this_machine
 from perfgate.records.provenance import git_state, software
 from perfgate.records.runfile import SCHEMA, Writer, merge
 from perfgate.stage.conductor import Stage
-from perfgate.stage.duet import Part, duet, valid_pair, warmed_up
+from perfgate.stage.duet import Part, duet, valid_pair
 from perfgate.stage.effort import Effort
-from perfgate.stage.passes import columns, on_core
+from perfgate.stage.passes import columns, on_core, warmed_up
 from perfgate.tasks import training
 
 PRELOAD = ("perfgate.actor.programs.trainer",)

@@ -8,7 +8,7 @@ the same.
 
 import pytest
 
-from fixtures.models import models
+from fixtures.models import beyond, models
 
 LLAMA = models()["llama-quick"]
 LARGE = models()["Llama-3.2-1B"]
@@ -16,7 +16,7 @@ PROMPT = 1024
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("chunk", [64, 256])
+@pytest.mark.parametrize("chunk", [64, *beyond("standard", 256)])
 def test_chunked_prefill(perf, generation, chunk):
     perf(generation(LLAMA, prompt_length=PROMPT, prefill_chunk_size=chunk))
 

@@ -7,7 +7,7 @@ reading weights and cache. On a GPU a small model's prefill waits for launches, 
 
 import pytest
 
-from fixtures.models import models, swept
+from fixtures.models import beyond, models, swept
 
 LLAMA = models()["llama-quick"]
 # Without a table of positions, whose end a long prompt would go beyond.
@@ -20,7 +20,7 @@ def test_prefill_and_decode(perf, generation, model, prompt_length):
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("prompt_length", [1024, 2048])
+@pytest.mark.parametrize("prompt_length", [2048, *beyond("standard", 1024)])
 @pytest.mark.parametrize("model", ROTARY, ids=lambda model: model.name)
 def test_long_prompt(perf, generation, model, prompt_length):
     perf(generation(model, prompt_length=prompt_length))

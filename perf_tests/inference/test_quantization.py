@@ -9,7 +9,7 @@ once compiled. Four bits in torchao and activations in float8 need a GPU, MXFP4 
 
 import pytest
 
-from fixtures.models import models
+from fixtures.models import beyond, models
 
 GPT2 = models()["gpt2-quick"]
 LLAMA = models()["llama-quick"]
@@ -33,7 +33,9 @@ LARGE_WEIGHTS = {
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("quantization", QUICK)
+@pytest.mark.parametrize(
+    "quantization", ["llm-int8", "nf4", "torchao-int8", *beyond("standard", "torchao-int8-dynamic", "torchao-float8")]
+)
 def test_quantization(perf, generation, quantization):
     model, precision, *_ = QUICK[quantization]
     perf(generation(model, precision=precision, quantization=quantization))

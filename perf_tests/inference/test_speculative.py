@@ -10,7 +10,7 @@ GPU, drafts pay with models whose weights take longer to read than Python takes 
 
 import pytest
 
-from fixtures.models import models
+from fixtures.models import beyond, models
 
 GPT2 = models()["gpt2-quick"]
 LLAMA = models()["llama-quick"]
@@ -22,7 +22,7 @@ def test_assistant_model(perf, generation):
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("tokens", [3, 10])
+@pytest.mark.parametrize("tokens", [10, *beyond("standard", 3)])
 def test_prompt_lookup(perf, generation, tokens):
     perf(generation(LLAMA, new_tokens=64, prompt_lookup_tokens=tokens))
 

@@ -31,7 +31,7 @@ def test_recurrent(perf, beams):
     perf(recurrent_generation(beams=beams, **SIZES))
 
 
-@pytest.mark.perf(tier="quick")
+@pytest.mark.perf(tier="standard")
 def test_transformer_on_pairs(perf, generation):
     perf(generation(T5, prompts=pairs(), beams=4, **SIZES))
 

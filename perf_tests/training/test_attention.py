@@ -8,7 +8,7 @@ a GPU; there FlashAttention takes 16 bits alone and is the fastest at long seque
 
 import pytest
 
-from fixtures.models import models
+from fixtures.models import beyond, models
 
 LLAMA, LLAMA_1B = models()["llama-quick"], models()["Llama-3.2-1B"]
 FLASH = [f"flash_attention_{version}" for version in (2, 3, 4)]
@@ -17,7 +17,7 @@ SHORT, LONG = {"batch_size": 2, "sequence_length": 512}, {"batch_size": 2, "sequ
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("attention", ["eager", "sdpa", "sdpa-math"])
+@pytest.mark.parametrize("attention", ["eager", "sdpa", *beyond("standard", "sdpa-math")])
 def test_attention(perf, training, attention):
     perf(training(LLAMA, attention=attention, **SHORT))
 

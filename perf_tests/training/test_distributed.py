@@ -1,17 +1,18 @@
 """Distributed training: several processes (ranks) share a step, each with batches of its own. DDP keeps a copy of all
 in every rank and exchanges gradients; FSDP2 keeps a shard in each, gathers weights layer by layer, and scatters
 gradients: memory for traffic. With offload, shards lie in the host's memory. In tensor parallel, ranks split each layer
-between them and work on one batch.
+between them and work on one batch; in context parallel they split each sample, and pass keys and values on in a ring.
 
-From https://huggingface.co/docs/transformers/perf_train_gpu_many, https://huggingface.co/docs/transformers/fsdp and
-https://huggingface.co/docs/accelerate/concept_guides/fsdp1_vs_fsdp2. Two ranks talk by gloo, each on a core of its own,
-on a CPU, and by nccl on two GPUs. Samples a second nearly double; on a CPU, where a rank's messages take its own core's
-time, by somewhat less. docs/distributed.md says how a launch of several ranks is measured.
+From https://huggingface.co/docs/transformers/perf_train_gpu_many, https://huggingface.co/docs/transformers/fsdp,
+https://huggingface.co/docs/accelerate/concept_guides/fsdp1_vs_fsdp2 and
+https://huggingface.co/docs/accelerate/concept_guides/context_parallelism. Two ranks talk by gloo, each on a core of its
+own, on a CPU, and by nccl on two GPUs. Samples a second nearly double; on a CPU, where a rank's messages take its own
+core's time, by somewhat less. docs/distributed.md says how a launch of several ranks is measured.
 """
 
 import pytest
 
-from fixtures.models import models
+from fixtures.models import beyond, models
 
 LLAMA = models()["llama-quick"]
 HALF = "> 0.49x and < 0.51x"
@@ -28,7 +29,7 @@ def test_strategy(perf, training, strategy):
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize("strategy", ["fsdp", *beyond("standard", "ddp")])
 def test_strategy_accelerate(perf, training, strategy):
     perf(training(LLAMA, loop="accelerate", strategy=strategy, ranks=2), tolerance=LOOSE)
 
@@ -51,6 +52,16 @@ def test_tensor_parallel_ranks_split_layers(effect, training):
         training(LLAMA),
         training(LLAMA, strategy="tp", ranks=2),
         peak_memory_bytes="< 0.9x",
+        near={"losses": 1e-3},
+    )
+
+
+@pytest.mark.perf(tier="full")
+def test_context_parallel_ranks_split_samples(effect, training):
+    effect(
+        training(LLAMA, batch_size=2, sequence_length=1024),
+        training(LLAMA, batch_size=2, sequence_length=1024, strategy="cp", ranks=2),
+        peak_memory_bytes="< 0.75x",
         near={"losses": 1e-3},
     )
 

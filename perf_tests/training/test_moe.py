@@ -10,10 +10,10 @@ dry run: how many operators it takes depends on where tokens go.
 
 import pytest
 
-from fixtures.models import moe_models
+from fixtures.models import beyond, moe_models
 
 QUICK, FULL = moe_models().values()
-EXPERTS = ["eager", "batched_mm", "grouped_mm"]
+EXPERTS = ["eager", "grouped_mm", *beyond("standard", "batched_mm")]
 
 
 @pytest.mark.perf(tier="quick")

@@ -44,9 +44,21 @@ class Actor:
         Raises:
             LaunchFailed: no good answer came; the actor is gone by then.
         """
+        self.tell(message)
+        return self.answer(timeout_s)
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send a message, and do not wait."""
+        with suppress(BrokenPipeError):  # it may have left an error to be read
+            self._channel.send(message)
+
+    def answer(self, timeout_s: float) -> dict[str, Any]:
+        """Wait for the answer to the last message.
+
+        Raises:
+            LaunchFailed: no good answer came; the actor is gone by then.
+        """
         try:
-            with suppress(BrokenPipeError):  # it may have left an error to be read
-                self._channel.send(message)
             answer = self._channel.receive(timeout_s)
         except TimeoutError:
             self.close(kill=True)

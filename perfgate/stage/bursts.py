@@ -11,7 +11,7 @@ from perfgate.records.launch import Launch, Value
 from perfgate.stage.actor import Actor, LaunchFailed
 from perfgate.stage.beside import Beside
 from perfgate.stage.devices import Status
-from perfgate.stage.passes import WARMUP_STEPS, columns, completed, failed
+from perfgate.stage.passes import columns, completed, failed, warmed_up
 from perfgate.stage.server import Server
 from perfgate.stage.validity import steady
 from perfgate.workload import Workload
@@ -36,11 +36,11 @@ def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, 
     with stage.held(stage.timed(workload)), ExitStack() as stack:
         try:
             actor, ready = stack.enter_context(stage.actor(server, workload, "time"))
-            warmup = [stage.step(actor)["step_time_s"] for _ in range(WARMUP_STEPS)]
-            steps, longer = burst_steps(min(warmup)), burst_steps(min(warmup), ENERGY_S)
+            warm = warmed_up(stage, actor)
+            steps, longer = burst_steps(warm.step_s), burst_steps(warm.step_s, ENERGY_S)
             stage.step(actor, steps)
             beside = Beside(stage, server, stack)
-            rows = in_turn(stage, actor, beside, steps, count_bursts(stage, min(warmup), steps), first)
+            rows = in_turn(stage, actor, beside, steps, count_bursts(stage, warm.step_s, steps), first)
             before = stage.device.status()
             stage.step(actor, longer)
             after = stage.device.status()
@@ -50,7 +50,7 @@ def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, 
             return failed(start, failure)
     spans_s = [span for row in rows for span in row.pop("device_spans_s", ())]
     metrics |= columns(rows) | phases | of_steps(spans_s) | of_energy(before, after, longer + 1)
-    metrics |= {"setup_s": ready["setup_s"], "first_step_s": warmup[0]}
+    metrics |= {"setup_s": ready["setup_s"], "first_step_s": warm.first_s}
     details = {"burst_steps": steps, "first": first, **ready["launched"], **beside.details}
     launch = replace(completed(start, metrics, ready, details), yardstick_s=beside.yardstick_s)
     return steady(launch, [row["step_time_s"] for row in rows])

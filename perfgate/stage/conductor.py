@@ -145,26 +145,28 @@ class Stage:
             agreeing: launches of the memory pass; as many as the effort says, unless it is named.
         """
         pool = pool or (self.reference if side == "reference" and self.reference else self.pool)
-        launches: list[Launch] = []
-        if "dry" in passes:
-            progress("dry run")
-            begin = time.perf_counter()
-            dry, expected = dry_launch(self, case, workload, pool.next(), side)
-            dry = self.dated(dry, begin)
-            launches += [dry] if expected or self.effort.device == "none" else []
-        if self.effort.device == "none":
+        launched = [(COUNTERS, 1), (MEMORY, agreeing or self.effort.memory_launches)]
+        wanted = [] if self.effort.device == "none" else [item for item in launched if item[0].name in passes]
+
+        def real() -> list[Launch]:
+            launches: list[Launch] = []
+            for kind, number in wanted:
+                if not spoilt(launches):
+                    launches += self._series(case, workload, kind, number, progress, side, pool)
             return launches
-        for untimed, wanted in ((COUNTERS, 1), (MEMORY, agreeing or self.effort.memory_launches)):
-            if untimed.name not in passes:
-                continue
-            found = self._series(case, workload, untimed, wanted, progress, side, pool)
-            # What ran is not what was asked for, so what was predicted of it does not hold either.
-            if found[-1].final:
-                launches = [launch.rejected(found[-1].invalid or "") for launch in launches]
-            launches += found
-            if spoilt(found):
-                break
-        return launches
+
+        if "dry" not in passes:
+            return real()
+        progress("dry run")
+        with dry_launch(self, case, workload, pool.next(), side) as answer:
+            beside = [] if self.device.bursts else real()
+            dry, expected = answer()
+        # A pass on a GPU waits until nobody else is on the device, a dry run among them.
+        found = real() if self.device.bursts else beside
+        # What ran is not what was asked for, so what was predicted of it does not hold either.
+        if wrong := next((launch for launch in found if launch.final), None):
+            dry = dry.rejected(wrong.invalid or "")
+        return ([dry] if expected or self.effort.device == "none" else []) + found
 
     def _series(
         self,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from perfgate.records.launch import Launch, Side
 from perfgate.stage.actor import Actor, LaunchFailed
 from perfgate.stage.bursts import burst_steps
-from perfgate.stage.passes import WARMUP_STEPS, columns, completed, failed, on_core
+from perfgate.stage.passes import Warmth, columns, completed, failed, on_core, warmed_up
 from perfgate.stage.pool import Pool
 from perfgate.stage.server import Server
 from perfgate.stage.validity import contended, drift, settled
@@ -34,6 +34,7 @@ class Part:
         workload: what it runs.
         slowdown: share of each step's time that is spent on top of it, to see whether it is found; 0.03 is 3%.
         filled_s: time to fill with steps of both sides, within the bounds on their number; both sides name the same.
+        min_steps: the lower of these bounds.
     """
 
     side: Side
@@ -41,6 +42,7 @@ class Part:
     workload: Workload
     slowdown: float = 0.0
     filled_s: float = FILLED_S
+    min_steps: int = MIN_STEPS
 
 
 def duet(stage: "Stage", case: str, pair: int, parts: Sequence[Part], first_number: int = 0) -> list[Launch]:
@@ -101,11 +103,11 @@ def together(
                 actors[at_work], ready[at_work] = stack.enter_context(
                     stage.actor(servers[at_work], part.workload, "time", part.slowdown)
                 )
-            warm_s = [0.0, 0.0]
+            warm: list[Warmth] = []
             for at_work in order:
-                warm_s[at_work] = warmed_up(stage, actors[at_work])
-            steps = steps_of_token(stage, max(warm_s))
-            for _ in range(count_steps(steps * sum(warm_s), parts[0].filled_s)):
+                warm.append(warmed_up(stage, actors[at_work]))
+            steps = steps_of_token(stage, max(each.step_s for each in warm))
+            for _ in range(count_steps(sum(each.token_s(steps) for each in warm), parts[0])):
                 for at_work in order:
                     rows[at_work].append(taken(stage, actors[at_work], steps))
         except LaunchFailed as failure:
@@ -129,9 +131,9 @@ def apart(
         with stage.held(stage.timed(part.workload)), on_core(stage.core):
             try:
                 with stage.actor(servers[index], part.workload, "time", part.slowdown) as (actor, ready):
-                    warm_s = warmed_up(stage, actor)
-                    steps = steps_of_token(stage, warm_s)
-                    rows = [taken(stage, actor, steps) for _ in range(count_steps(2 * steps * warm_s, part.filled_s))]
+                    warm = warmed_up(stage, actor)
+                    steps = steps_of_token(stage, warm.step_s)
+                    rows = [taken(stage, actor, steps) for _ in range(count_steps(2 * warm.token_s(steps), part))]
             except LaunchFailed as failure:
                 launches[index] = failed(starts[index], failure)
                 launches[1 - index] = starts[1 - index].rejected(f"{part.side} ended: {failure.reason}")
@@ -141,11 +143,6 @@ def apart(
         reason = "one side was held to its power limit, the other was not"
         launches = [launch if launch.invalid else launch.rejected(reason) for launch in launches]
     return both_or_none(launches)
-
-
-def warmed_up(stage: "Stage", actor: Actor) -> float:
-    """Take the first steps; returns the shortest, in seconds."""
-    return min(float(stage.step(actor)["step_time_s"]) for _ in range(WARMUP_STEPS))
 
 
 def steps_of_token(stage: "Stage", step_s: float) -> int:
@@ -179,9 +176,9 @@ def begun(
     ]
 
 
-def count_steps(pair_s: float, filled_s: float) -> int:
-    """How many tokens a side, where what one of each buys takes this long."""
-    return min(max(math.ceil(filled_s / max(pair_s, 1e-6)), MIN_STEPS), MAX_STEPS)
+def count_steps(pair_s: float, part: Part) -> int:
+    """How many tokens a side, where one of each takes this long."""
+    return min(max(math.ceil(part.filled_s / max(pair_s, 1e-6)), part.min_steps), MAX_STEPS)
 
 
 def undisturbed(launches: list[Launch]) -> list[Launch]:

@@ -3,9 +3,9 @@
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from perfgate.records.launch import YARDSTICK_VERSIONS, Launch, Side, Value
@@ -27,24 +27,41 @@ FEW_STEPS = 2
 TARGETS = ("cpu", "cuda")
 
 
-def dry_launch(stage: "Stage", case: str, workload: Workload, server: Server, side: Side) -> tuple[Launch, bool]:
-    """The ledgers of a dry run; returns also whether one was to be expected of this program."""
+@contextmanager
+def dry_launch(
+    stage: "Stage", case: str, workload: Workload, server: Server, side: Side
+) -> Iterator[Callable[[], tuple[Launch, bool]]]:
+    """The ledgers of a dry run, which goes on beside what is done meanwhile; what it yields waits for the launch, and
+    returns also whether one was to be expected of this program."""
     start = Launch(case, workload.sha256, 0, {}, side=side, server=server.name, pass_name="dry")
-    order = {"workload": workload.spec, "pass": "dry", "targets": TARGETS}
+    begin = time.perf_counter()
     # Where nothing is timed by anyone, nobody can be disturbed.
     alone = stage.effort.device == "none"
     with nullcontext() if alone else stage.held(stage.lock.shared()):
         actor = server.launch()
-        begin = time.perf_counter()
         try:
-            answer = stage.ask(actor, order)
-        except LaunchFailed as failure:
-            return failed(start, failure), True
+            actor.tell({"workload": workload.spec, "pass": "dry", "targets": TARGETS})
+            yield lambda: dry_answer(stage, actor, start, begin)
         finally:
-            stage.timesheet.dry_s += time.perf_counter() - begin
             actor.close(kill=True)
+
+
+def dry_answer(stage: "Stage", actor: Actor, start: Launch, begin: float) -> tuple[Launch, bool]:
+    """The launch of a dry run that has begun, and whether one was to be expected of its program."""
+    waited = time.perf_counter()
+    try:
+        answer = actor.answer(stage.effort.timeout_s)
+    except LaunchFailed as failure:
+        return stage.dated(failed(start, failure), begin), True
+    finally:
+        stage.timesheet.dry_s += time.perf_counter() - waited
     if reason := answer.get("no_dry_run"):
-        return start.rejected(f"no dry run: {reason}"), not answer.get("silent")
+        return stage.dated(start.rejected(f"no dry run: {reason}"), begin), not answer.get("silent")
+    return stage.dated(in_ledgers(start, answer), begin), True
+
+
+def in_ledgers(start: Launch, answer: dict[str, Any]) -> Launch:
+    """The launch of a dry run that went through."""
     host, device = (answer["ledgers"][target] for target in TARGETS)
     metrics: dict[str, Value] = {
         "flops": host["flops"],
@@ -70,7 +87,7 @@ def dry_launch(stage: "Stage", case: str, workload: Workload, server: Server, si
         "cuda_memory": collapsed(device["memory"]),
         "kept": collapsed(host["kept"]),
     }
-    return replace(start, metrics=metrics, details={"ledger": ledger}), True
+    return replace(start, metrics=metrics, details={"ledger": ledger})
 
 
 def counters_launch(stage: "Stage", case: str, workload: Workload, server: Server, number: int) -> Launch:
@@ -123,16 +140,16 @@ def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, 
         try:
             actor, ready = stack.enter_context(stage.actor(server, workload, "time"))
             yardstick, _ = stack.enter_context(stage.actor(server, YARDSTICK, "yardstick"))
-            warmup = [stage.step(actor)["step_time_s"] for _ in range(WARMUP_STEPS)]
+            warm = warmed_up(stage, actor)
             rod_s = stage.step_yardstick(yardstick)["step_time_s"]
-            count, beside = count_steps(stage, min(warmup)), max(1, round(YARDSTICK_SHARE * min(warmup) / rod_s))
+            count, beside = count_steps(stage, warm.token_s()), max(1, round(YARDSTICK_SHARE * warm.step_s / rod_s))
             steps, rods = in_turn(stage, actor, yardstick, count, beside, first)
             phases = stage.phases(actor, ready)
             metrics: dict[str, Value] = stage.ask(actor, {"finish": True})["metrics"]
         except LaunchFailed as failure:
             return failed(start, failure)
     metrics |= columns(steps) | phases
-    metrics |= {"setup_s": ready["setup_s"], "first_step_s": warmup[0]}
+    metrics |= {"setup_s": ready["setup_s"], "first_step_s": warm.first_s}
     parts = {part: [row[part] for row in rods] for part in YARDSTICK_PARTS}
     launch = completed(
         start,
@@ -161,8 +178,37 @@ def in_turn(
     return steps, rods
 
 
-def count_steps(stage: "Stage", step_s: float) -> int:
-    wanted = int(stage.effort.steps_s / max(step_s, 1e-6))
+@dataclass(frozen=True)
+class Warmth:
+    """What the first steps of a program took.
+
+    Attributes:
+        first_s: the first one.
+        step_s: the shortest.
+        beside_s: what the shortest token took beyond its step: some programs measure the machine beside themselves.
+    """
+
+    first_s: float
+    step_s: float
+    beside_s: float
+
+    def token_s(self, steps: int = 1) -> float:
+        """How long a token of so many steps takes."""
+        return steps * self.step_s + self.beside_s
+
+
+def warmed_up(stage: "Stage", actor: Actor) -> Warmth:
+    """Let a program take its first steps."""
+    steps, tokens = [], []
+    for _ in range(WARMUP_STEPS):
+        begin = time.perf_counter()
+        steps.append(float(stage.step(actor)["step_time_s"]))
+        tokens.append(time.perf_counter() - begin)
+    return Warmth(steps[0], min(steps), max(min(tokens) - min(steps), 0.0))
+
+
+def count_steps(stage: "Stage", token_s: float) -> int:
+    wanted = int(stage.effort.steps_s / max(token_s, 1e-6))
     return min(max(wanted, stage.effort.min_steps), stage.effort.max_steps)
 
 

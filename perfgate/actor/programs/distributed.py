@@ -83,11 +83,12 @@ def sharding_plugin(chosen: TrainingSettings) -> FullyShardedDataParallelPlugin 
     )
 
 
-def share_in_force(wrapped: Any) -> dict[str, Any]:
+def share_in_force(wrapped: Any, accelerator: Any = None) -> dict[str, Any]:
     """The settings ``ranks`` and ``strategy``, read from what was built.
 
     Args:
         wrapped: what is called in place of the model.
+        accelerator: of ``accelerate``, which alone tells whether each rank has a part of every sample.
     """
     ranks = distributed.get_world_size() if distributed.is_initialized() else 1
     modules = list(wrapped.modules()) if isinstance(wrapped, torch.nn.Module) else []
@@ -97,6 +98,8 @@ def share_in_force(wrapped: Any) -> dict[str, Any]:
         group = sharded[-1]._get_fsdp_state()._fsdp_param_group
         offloads = group is not None and isinstance(group.offload_policy, CPUOffloadPolicy)
         strategy = "fsdp-offload" if offloads else "fsdp"
+        # Set where the model was prepared for it.
+        strategy = "cp" if getattr(accelerator, "_cp_context", None) else strategy
     elif modules and any(isinstance(parameter, DTensor) for parameter in wrapped.parameters()):
         strategy = "tp"
     return {"ranks": ranks, "strategy": strategy}

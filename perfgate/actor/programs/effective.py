@@ -35,7 +35,8 @@ def asked_and_in_force(
         if asked.get(name) == choice:
             del asked[name]
     mixed = accelerator.mixed_precision if accelerator is not None and accelerator.native_amp else "no"
-    return asked, in_force(asked["compile"], network, wrapped, optimizer, mixed)
+    found = in_force(asked["compile"], network, wrapped, optimizer, mixed)
+    return asked, found | share_in_force(wrapped, accelerator) if optimizer is not None else found
 
 
 def in_force(
@@ -66,7 +67,6 @@ def in_force(
         ranks = [adapter.r for adapter in getattr(network, "peft_config", {}).values()]
         found["lora_rank"] = ranks[0] if ranks else 0
         found |= savings(network)
-        found |= share_in_force(wrapped)
     return found
 
 

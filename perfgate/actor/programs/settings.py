@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import Any
 
+from accelerate import ParallelismConfig
 from transformers import TrainingArguments
 
 from perfgate.actor.programs.loading import LoadingSettings, loader_arguments
@@ -46,8 +47,8 @@ class TrainingSettings(LoadingSettings):
 
     @property
     def batches(self) -> int:
-        """How many batches are at work at a time: one a rank, unless ranks split the model between them."""
-        return 1 if self.strategy == "tp" else self.ranks
+        """How many batches are at work at a time: one a rank, unless ranks split the model or the samples."""
+        return 1 if self.strategy in ("tp", "cp") else self.ranks
 
 
 def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, **more: Any) -> TrainingArguments:
@@ -93,11 +94,17 @@ def compile_mode(chosen: str) -> str | None:
 
 
 def sharding_arguments(chosen: TrainingSettings) -> dict[str, Any]:
-    """The Trainer's arguments for FSDP2; none where nothing is sharded."""
-    if chosen.strategy not in SHARDING:
+    """The Trainer's arguments for FSDP2; none where nothing is sharded.
+
+    Ranks that split samples have shards of the weights too: ``accelerate`` has context parallelism with FSDP2 alone
+    (https://huggingface.co/docs/accelerate/concept_guides/context_parallelism).
+    """
+    if chosen.strategy not in (*SHARDING, "cp"):
         return {}
     config = {"version": 2, "reshard_after_forward": True, "cpu_ram_efficient_loading": False}
-    return {"fsdp": True, "fsdp_config": config | {"cpu_offload": chosen.strategy == "fsdp-offload"}}
+    sharded = {"fsdp": True, "fsdp_config": config | {"cpu_offload": chosen.strategy == "fsdp-offload"}}
+    splits = {"parallelism_config": ParallelismConfig(cp_size=chosen.ranks)} if chosen.strategy == "cp" else {}
+    return sharded | splits
 
 
 def checkpointed_layers(chosen: bool | str) -> dict[str, Any]:
