@@ -73,7 +73,7 @@ NEEDS: tuple[Need, ...] = (
     Need("lora_rank", package="peft", extra="peft"),
     Need("pin_memory", gpu=True),
     Need("precision", ("tf32", "fp16-amp"), gpu=True),
-    # Some CPUs take minutes for a step of it, in oneDNN's reference kernels.
+    # Some CPUs take seconds for a product of a small model in fp8 (docs/verified/techniques.md).
     Need("precision", ("fp8-amp",), package="torchao", extra="torchao", gpu=True),
     Need(
         "activation_checkpointing",
