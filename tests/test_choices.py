@@ -54,7 +54,10 @@ def test_every_format_names_all_settings(form: str, run: Path, capsys: pytest.Ca
     told = capsys.readouterr().out
     assert all(f"{name}={value}" in told for setting, *_ in SETTINGS.values() for name, value in setting.items())
     assert "bert-quick" not in told
-    assert b"peak memory in MiB" in run.with_suffix(".svg").read_bytes()
+    picture = run.with_suffix(".svg").read_text()
+    assert "peak memory in MiB" in picture
+    assert all(f">{setting}</text>" in picture for setting in ("precision=bf16", "optimizer=sgd"))
+    assert ">attention=eager</text>" not in picture
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,10 @@ def draw(groups: Mapping[str, Sequence[Choice]], path: Path) -> None:
         dots_size=5,
         js=[],
         legend_at_bottom=True,
+        width=1000,
+        print_labels=True,
+        # Names of settings stand to the right of their dots.
+        xrange=(0, 1.4 * max(choice.peak_memory_bytes for choice in group) / 2**20),
     )
     dots = [dot(choice) for choice in sorted(group, key=lambda choice: choice.peak_memory_bytes) if choice.front]
     chart.add("no other is better in both", dots)
@@ -192,5 +196,6 @@ def draw(groups: Mapping[str, Sequence[Choice]], path: Path) -> None:
 
 
 def dot(choice: Choice) -> dict[str, object]:
-    """A point of the picture, which says what it is."""
-    return {"value": (choice.peak_memory_bytes / 2**20, choice.speed), "label": choice.setting}
+    """A point of the picture; names beside all of them would cover each other."""
+    name = {"label": choice.setting} if choice.front else {}
+    return {"value": (choice.peak_memory_bytes / 2**20, choice.speed), **name}
