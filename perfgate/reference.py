@@ -68,10 +68,12 @@ def opened(
     Raises:
         UserError: it is neither, it cannot serve, or nothing differs between the two sides.
     """
-    if found := find_interpreter(name):
+    commit = commit_of(root, name)
+    # A program may be called as a revision is: libwww-perl has one by the name of HEAD.
+    alone = Path(name).name == name and not Path(name).is_dir()
+    if not (commit and alone) and (found := find_interpreter(name)):
         yield Reference(name, found, software=check_interpreter(found))
         return
-    commit = commit_of(root, name)
     if commit is None:
         raise UserError(
             f"--perf-ref is {name!r}; it is no Python interpreter, no folder of an environment, and no revision of "

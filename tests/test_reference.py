@@ -82,6 +82,17 @@ def test_what_did_not_change_is_refused_and_what_changed_for_nothing_passes(repo
     assert len(worktrees(repository.path)) == 1
 
 
+def test_a_revision_is_one_though_a_program_has_its_name(repository, monkeypatch):
+    program = repository.path / "bin" / "HEAD"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    commit(repository.path)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    result = repository.run("--perf-ref", "HEAD")
+    result.stderr.fnmatch_lines(["ERROR: --perf-ref HEAD: nothing differs between * and the working tree"])
+
+
 def test_the_references_own_perfgate_is_not_used_and_a_case_that_it_lacks_is_new(repository):
     stray = repository.path / "perfgate"
     stray.mkdir()
