@@ -54,7 +54,9 @@ def dry_answer(stage: "Stage", actor: Actor, start: Launch, begin: float) -> tup
     except LaunchFailed as failure:
         return stage.dated(failed(start, failure), begin), True
     finally:
-        stage.timesheet.dry_s += time.perf_counter() - waited
+        took_s = time.perf_counter() - waited
+        stage.timesheet.dry_s += took_s
+        stage.timesheet.programs_s += took_s
     if reason := answer.get("no_dry_run"):
         return stage.dated(start.rejected(f"no dry run: {reason}"), begin), not answer.get("silent")
     return stage.dated(in_ledgers(start, answer), begin), True

@@ -12,7 +12,7 @@ class Timesheet:
         waiting_s: for the lock of the device.
         programs_s: inside the cases' programs: set-up, steps, and what they tell at the end.
         setups_s: of ``programs_s``, the set-ups.
-        dry_s: of ``programs_s``, the dry runs.
+        dry_s: of ``programs_s``, waiting for dry runs.
         yardstick_s: inside the yardstick.
         fork_s: of each launch, until its set-up began.
     """
