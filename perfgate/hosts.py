@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from perfgate.stage.server import QUIET, keeping_pages
+from perfgate.workloads.programs import TRAINING, modules_of
 
 JOIN = "PERFGATE_JOIN"
 PORT = 29600
-PROGRAMS = ("perfgate.actor.programs.trainer", "perfgate.actor.programs.accelerated")
 # What torchrun sets (https://docs.pytorch.org/docs/stable/elastic/run.html); libraries would take a launch of one
 # process for one of its ranks.
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     hosts = Hosts(told["MASTER_ADDR"], port, int(told["WORLD_SIZE"]), int(told["GROUP_WORLD_SIZE"]))
     if told["RANK"] != "0":
         place = [told[name] for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")]
-        joiner = [sys.executable, "-m", "perfgate.actor.join", hosts.address, str(port), *place, *PROGRAMS]
+        joiner = [sys.executable, "-m", "perfgate.actor.join", hosts.address, str(port), *place, *modules_of(TRAINING)]
         # An actor makes GPUs visible again when it takes its own.
         seen = {"PERFGATE_VISIBLE": os.environ.get("CUDA_VISIBLE_DEVICES", "")}
         return subprocess.run(joiner, env=os.environ | seen | QUIET | keeping_pages(), check=False).returncode

@@ -15,6 +15,7 @@ from packaging.version import Version
 
 from perfgate.errors import Missing
 from perfgate.workload import Json, Workload
+from perfgate.workloads.programs import TRAINING
 
 FLASH_ATTENTION_3 = "'git+https://github.com/Dao-AILab/flash-attention#subdirectory=hopper'"
 
@@ -34,7 +35,7 @@ class Need:
         compiler: whether a C++ compiler must be here, as torch.compile calls one.
         folder: whether the setting, ``LAYER=FOLDER:CLASS``, names a folder that must be here.
         dry: whether a dry run needs it too.
-        programs: the modules of the programs that need it; empty for all.
+        programs: ids of the programs that need it; empty for all.
     """
 
     setting: str
@@ -51,8 +52,7 @@ class Need:
 
     def applies(self, workload: Workload) -> bool:
         """Whether a workload has the setting; one at its default is not among its parameters."""
-        module = workload.program.partition(":")[0].rpartition(".")[2]
-        if self.programs and module not in self.programs:
+        if self.programs and workload.id not in self.programs:
             return False
         return self.setting in workload.params and (not self.values or workload.params[self.setting] in self.values)
 
@@ -85,7 +85,7 @@ NEEDS: tuple[Need, ...] = (
     Need("activation_checkpointing", ("offload",), gpu=True),
     Need("attention", ("sdpa-efficient",), gpu=True),
     # On a CPU it has no backward pass.
-    Need("attention", ("flex_attention",), gpu=True, programs=("trainer", "accelerated")),
+    Need("attention", ("flex_attention",), gpu=True, programs=TRAINING),
     Need("attention", ("flash_attention_2",), package="flash_attn", pip="flash-attn", gpu=True),
     Need("attention", ("flash_attention_3",), package="flash_attn_interface", pip=FLASH_ATTENTION_3, gpu=True),
     Need("attention", ("flash_attention_4",), package="flash_attn.cute", pip="flash-attn-4", gpu=True),

@@ -10,8 +10,7 @@ from perfgate.errors import UserError, nearest
 from perfgate.possible import check_possible
 from perfgate.settings import PRECISIONS, Known
 from perfgate.workload import Json, Workload
-
-PROGRAM = "perfgate.actor.programs.operators:Operator"
+from perfgate.workloads.programs import workload_of
 
 # One that has weights can compute the gradients of its inputs and of its weights apart.
 DIRECTION: dict[str, tuple[Json, ...]] = {"direction": ("forward", "backward")}
@@ -70,5 +69,6 @@ def operator(name: str, *, seed: int = 0, **settings: Json) -> Workload:
     sizes = {size: settings.get(size, default) for size, default in known.numbers.items()}
     chosen = {key: value for key, value in known.beyond_default(settings).items() if key not in sizes}
     fixed = {"operator": name, "seed": seed}
-    vanilla = Workload(PROGRAM, {**fixed, "sizes": dict(known.numbers)})
-    return Workload(PROGRAM, {**fixed, "sizes": sizes, **chosen}, name, settings, vanilla.sha256)
+    vanilla = workload_of("operator", {**fixed, "sizes": dict(known.numbers)})
+    params = {**fixed, "sizes": sizes, **chosen}
+    return workload_of("operator", params, model=name, setting=settings, vanilla=vanilla.sha256)

@@ -18,6 +18,7 @@ from perfgate.stage.actor import LaunchFailed
 from perfgate.stage.pool import Pool
 from perfgate.stage.server import tail
 from perfgate.workload import Json, Workload
+from perfgate.workloads.programs import DRY_RUN
 
 CAPABILITY = (9, 0)  # where no GPU is named: decides the size of cuBLAS's workspaces
 DTYPES = ("float32", "bfloat16", "float16")
@@ -25,7 +26,6 @@ MAX_TOKENS = 1 << 22  # a dry run knows the values of masks and positions up to 
 TIMEOUT_S = 600.0
 ACCUMULATED = (2, 3)
 IMAGES = "image-classification"
-DRY_RUN = "perfgate.actor.ledger.dry_run"
 
 SHARED = {"batch_size": "batch_size", "precision": "precision", "attention": "attention"}
 
@@ -145,7 +145,7 @@ class DryRuns:
         return self._known[workload.sha256]
 
     def _ask(self, workload: Workload) -> Ledger:
-        order = {"workload": workload.spec, "pass": "dry", "targets": ["cuda"], "capability": CAPABILITY}
+        order = {"workload": workload.order, "pass": "dry", "targets": ["cuda"], "capability": CAPABILITY}
         if self.gpu:
             rates = {name: rate for name, rate in self.gpu.flops_per_s.items() if name in DTYPES}
             speeds = rates | {"bytes_per_s": self.gpu.bandwidth_bytes_per_s}

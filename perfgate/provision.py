@@ -15,8 +15,8 @@ from perfgate.needs import check_needs
 from perfgate.places import converted_folder, origin_of, wrong_sum
 from perfgate.stage.locks import DeviceLock
 from perfgate.stage.server import QUIET
-from perfgate.tasks import PROGRAMS
 from perfgate.workload import Json, Workload
+from perfgate.workloads.programs import PROGRAMS
 
 CONVERT = "perfgate.actor.convert"
 
@@ -34,7 +34,7 @@ def provide(workload: Workload, tell: Callable[[str], None], device: str, room: 
         Missing: a package is not installed, or a GPU not there; the message is a sentence with the command that helps.
         UserError: the hub does not deliver, or a file is not the one that was pinned.
     """
-    if not workload.program.startswith(PROGRAMS):
+    if workload.id not in PROGRAMS:
         return
     check_needs(workload, device, room)
     model: Mapping[str, Json] = workload.params.get("model", {})

@@ -17,14 +17,7 @@ from perfgate.errors import UserError
 from perfgate.options import Options
 from perfgate.records.provenance import git_state, software
 from perfgate.reports.live import Live
-
-PROGRAMS = {
-    "training": ("trainer", "accelerated"),
-    "generation": ("generation",),
-    "serving": ("serving",),
-    "forward": ("forward",),
-    "operator": ("operators",),
-}
+from perfgate.workloads.programs import DRY_RUN, OF_FIXTURE, modules_of
 
 
 class Run:
@@ -93,10 +86,10 @@ class Run:
         cases = [item for item in session.items if {"perf", "effect"} & set(getattr(item, "fixturenames", []))]
         self.cases.selected = len(cases)
         used = {name for item in cases for name in getattr(item, "fixturenames", [])}
-        programs = [program for fixture, names in PROGRAMS.items() if fixture in used for program in names]
-        modules = [f"perfgate.actor.programs.{name}" for name in (*programs, "yardstick")]
+        programs = [program for fixture, ids in OF_FIXTURE.items() if fixture in used for program in ids]
+        modules = modules_of([*programs, "yardstick.cpu"])
         if programs:
-            modules.append("perfgate.actor.ledger.dry_run")
+            modules = (*modules, DRY_RUN)
         self.cases.preload = (*modules, *self.options.preload)
         if not cases or self.worker or self.config.option.collectonly:
             return

@@ -13,17 +13,13 @@ from perfgate.model import Model, resolve
 from perfgate.possible import check_possible
 from perfgate.settings import GENERATING, PASSING, SERVING, TRAINING, Known
 from perfgate.workload import Json, Workload
+from perfgate.workloads.programs import workload_of
 
-PROGRAMS = "perfgate.actor.programs"
 LOOPS = {
-    "trainer": f"{PROGRAMS}.trainer:TrainerLoop",
-    "seq2seq-trainer": f"{PROGRAMS}.trainer:Seq2SeqLoop",
-    "accelerate": f"{PROGRAMS}.accelerated:AcceleratedLoop",
+    "trainer": "training.trainer",
+    "seq2seq-trainer": "training.seq2seq-trainer",
+    "accelerate": "training.accelerate",
 }
-GENERATION = f"{PROGRAMS}.generation:Generation"
-SERVICE = f"{PROGRAMS}.serving:Serving"
-FORWARD = f"{PROGRAMS}.forward:Forward"
-
 TRAINING_TASKS = ("causal-lm", "sequence-classification", "masked-lm", "seq2seq-lm", "image-classification")
 GENERATION_TASKS = ("causal-lm", "seq2seq-lm")
 SERVING_TASKS = ("causal-lm",)
@@ -108,7 +104,7 @@ def generation(
     """
     found = resolve(model)
     extra = {} if prompts is None else {"prompts": read_prompts(prompts, found)}
-    return _workload(GENERATION, found, GENERATION_TASKS, task, GENERATING, settings, seed, extra)
+    return _workload("generation", found, GENERATION_TASKS, task, GENERATING, settings, seed, extra)
 
 
 def serving(model: Model | str | Path, *, seed: int = 0, **settings: Json) -> Workload:
@@ -125,7 +121,7 @@ def serving(model: Model | str | Path, *, seed: int = 0, **settings: Json) -> Wo
     Raises:
         UserError: an unknown setting, a value out of range, or settings that exclude each other.
     """
-    return _workload(SERVICE, resolve(model), SERVING_TASKS, None, SERVING, settings, seed)
+    return _workload("serving", resolve(model), SERVING_TASKS, None, SERVING, settings, seed)
 
 
 def forward(
@@ -150,7 +146,7 @@ def forward(
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
     """
     extra = {"sentences": sentences} if sentences else {}
-    return _workload(FORWARD, resolve(model), FORWARD_TASKS, task, PASSING, settings, seed, extra)
+    return _workload("forward", resolve(model), FORWARD_TASKS, task, PASSING, settings, seed, extra)
 
 
 def read_data(data: text.Data, model: Model, task: str, loop: str) -> Json:
@@ -188,6 +184,7 @@ def _workload(
     check_possible({**about, **known.numbers, **settings})
     fixed = {"model": {"class": class_name, **model.source}, "task": chosen, "seed": seed, **(extra or {})}
     params = {**fixed, **known.numbers, **known.beyond_default(settings)}
-    vanilla = Workload(program, {**fixed, **known.numbers})
+    vanilla = workload_of(program, {**fixed, **known.numbers})
     named = {"task": task} if task else {}
-    return Workload(program, params, model.name, {**named, **settings}, vanilla.sha256)
+    setting = {**named, **settings}
+    return workload_of(program, params, model=model.name, setting=setting, vanilla=vanilla.sha256)

@@ -1,4 +1,4 @@
-"""What to run, as data: an import path and JSON parameters."""
+"""What to run, as data: a program and its JSON parameters."""
 
 import hashlib
 import json
@@ -16,12 +16,16 @@ Json = Any  # None, bool, int, float, str, lists and string-keyed mappings of th
 class Workload:
     """A program and its parameters, in a form that any interpreter can rebuild.
 
+    Its identity is the program's id and the parameters, so that a module that moves leaves baselines valid. A program
+    without an id is identified by its import path.
+
     Attributes:
-        program: import path ``package.module:Class`` of a subclass of ``perfgate.actor.programs.base.Program``.
+        program: import path ``package.module:Class`` of a subclass of ``perfgate.Program``.
         params: keyword arguments of that class; JSON values only.
         model: the name under which people know the model; not part of the identity.
         setting: the settings that the case chose by name; not part of the identity.
         vanilla: identity of the same workload with every setting at its default, or ``None`` where there is none.
+        id: the program's stable name; empty for a program that is identified by its import path.
     """
 
     program: str
@@ -29,6 +33,7 @@ class Workload:
     model: str = field(default="", compare=False)
     setting: Mapping[str, Json] = field(default_factory=dict, compare=False)
     vanilla: str | None = field(default=None, compare=False)
+    id: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         module, _, name = self.program.partition(":")
@@ -41,7 +46,12 @@ class Workload:
 
     @property
     def spec(self) -> dict[str, Json]:
-        """The part that is hashed and sent to an actor."""
+        """The part that is hashed: the program's id, or its import path, and the parameters."""
+        return {"program": self.id or self.program, "params": dict(self.params)}
+
+    @property
+    def order(self) -> dict[str, Json]:
+        """The part that is sent to an actor: where the program lives, and the parameters."""
         return {"program": self.program, "params": dict(self.params)}
 
     @cached_property

@@ -348,7 +348,7 @@ def test_twenty_dry_runs_in_any_order_and_process_are_the_same():
         found[index].append(dry_run(program_of(workload), workload.params, target))
     done = subprocess.run(
         [sys.executable, "-c", SEVERAL],
-        input=json.dumps([(REPEATED[index][0].spec, REPEATED[index][1]) for index in ORDERS[1]]),
+        input=json.dumps([(REPEATED[index][0].order, REPEATED[index][1]) for index in ORDERS[1]]),
         env=os.environ | {"PYTHONHASHSEED": "4242", "OMP_NUM_THREADS": "2"},
         cwd=ROOT,
         capture_output=True,
@@ -632,7 +632,7 @@ ATTENTION = "_scaled_dot_product_flash_attention", "_scaled_dot_product_efficien
 def test_cuda_chooses_the_attention_kernel(workload, expected):
     operators = dried(workload, "cuda")["operators"]
     assert tuple(operators.get(name, 0) for name in ATTENTION) == expected
-    if workload.program.endswith("TrainerLoop"):
+    if workload.id == "training.trainer":
         assert tuple(operators.get(f"{name}_backward", 0) for name in ATTENTION) == expected
     if expected == (0, 0):
         assert {"bmm", "mm"} & set(operators)

@@ -1,5 +1,6 @@
 """Workloads, tasks and models: what is hashed, what is refused, and what the suite's own shapes hold."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -20,7 +21,9 @@ from perfgate.settings import GENERATING, PASSING, TRAINING
 from perfgate.shapes import read_shapes
 from perfgate.tasks import FORWARD_TASKS, GENERATION_TASKS, TRAINING_TASKS
 from perfgate.workload import Workload
+from perfgate.workloads.programs import PROGRAMS, workload_of
 
+ROOT = Path(__file__).parent.parent
 PROGRAM = "package.module:Class"
 GPT2 = Model("gpt2", {"config": {"model_type": "gpt2", "n_embd": 128}}, {"causal-lm": "GPT2LMHeadModel"})
 BERT = Model(
@@ -371,3 +374,63 @@ def test_quick_shapes_are_small() -> None:
 
 def test_sentences_are_of_different_lengths() -> None:
     assert len({len(sentence) for sentence in sentences()}) > 5
+
+
+# Stored baselines are keyed by these: an id that changed would make all of them stale. New ones are added below.
+IDS = {
+    "calibration",
+    "forward",
+    "generation",
+    "operator",
+    "serving",
+    "training.accelerate",
+    "training.seq2seq-trainer",
+    "training.trainer",
+    "yardstick.cpu",
+    "yardstick.cuda",
+    "yardstick.fake",
+}
+
+
+def test_the_ids_of_programs_stay_as_they_are() -> None:
+    assert set(PROGRAMS) == IDS
+
+
+@pytest.mark.parametrize("program", sorted(IDS))
+def test_an_id_is_the_identity_wherever_its_program_lives(program: str) -> None:
+    named = workload_of(program, {"batch_size": 1})
+    spec = {"params": {"batch_size": 1}, "program": program}
+    assert named.sha256 == hashlib.sha256(json.dumps(spec, separators=(",", ":")).encode()).hexdigest()
+    assert Workload("elsewhere.module:Class", {"batch_size": 1}, id=program).sha256 == named.sha256
+
+
+def test_the_actor_is_told_where_a_program_with_an_id_lives() -> None:
+    workload = Workload("bench:Training", {"batch_size": 1}, id="tagger.training")
+    assert workload.spec["program"] == "tagger.training"
+    assert workload.order == {"program": "bench:Training", "params": {"batch_size": 1}}
+
+
+def stored(case: str) -> str:
+    """The identity under which a case is stored in the committed portable baselines."""
+    file = case.partition("::")[0].replace(".py", ".json")
+    (path,) = (ROOT / "baselines/portable").glob(f"*/{file}")
+    rows = json.loads(path.read_text())["rows"]
+    return next(str(row["workload"]) for row in rows if row["case"] == case and "workload" in row)
+
+
+STORED: dict[str, Callable[[], Workload]] = {
+    "training/test_batch_size.py::test_batch_size[gpt2-quick-8]": lambda: tasks.training(
+        models()["gpt2-quick"], batch_size=8
+    ),
+    "training/test_batch_size.py::test_batch_size_accelerate[gpt2-quick-8]": lambda: tasks.training(
+        models()["gpt2-quick"], loop="accelerate", batch_size=8
+    ),
+    "inference/test_batch_size.py::test_batch_size[gpt2-quick-8]": lambda: tasks.generation(
+        models()["gpt2-quick"], batch_size=8
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STORED)
+def test_a_case_builds_the_workload_under_which_it_was_stored(case: str) -> None:
+    assert STORED[case]().sha256 == stored(case)

@@ -17,10 +17,9 @@ from perfgate.records.metrics import TOLERANCES
 from perfgate.stage.conductor import Stage
 from perfgate.stage.effort import Effort
 from perfgate.stage.passes import timed_launch
-from perfgate.workload import Workload
+from perfgate.workloads.programs import modules_of, workload_of
 
-PROGRAM = "perfgate.actor.programs.calibration"
-MODULES = (PROGRAM, "perfgate.actor.programs.yardstick")
+MODULES = modules_of(("calibration", "yardstick.cpu"))
 LAUNCHES = 14
 SUITE = 30
 WAITED_S = 2.0
@@ -60,7 +59,7 @@ def calibrate(launches: int = LAUNCHES, progress: Callable[[str], None] = lambda
     Raises:
         UserError: no server starts, or fewer than two launches could be used.
     """
-    workload = Workload(f"{PROGRAM}:Calibration", {})
+    workload = workload_of("calibration", {})
     done: list[Launch] = []
     with tempfile.TemporaryDirectory(prefix="perfgate-doctor-") as folder:
         stage = Stage(MODULES, Path(folder), Effort())

@@ -6,15 +6,11 @@ from typing import TYPE_CHECKING, Any
 from perfgate.records.launch import YARDSTICK_VERSIONS
 from perfgate.stage.actor import Actor, LaunchFailed
 from perfgate.stage.server import Server
-from perfgate.workload import Workload
+from perfgate.workloads.programs import workload_of
 
 if TYPE_CHECKING:
     from perfgate.stage.conductor import Stage
 
-PROGRAMS = {
-    "cuda": "perfgate.actor.programs.gpu_yardstick:GpuYardstick",
-    "fake": "perfgate.actor.programs.fake_yardstick:FakeYardstick",
-}
 STEPS = 4
 
 
@@ -35,7 +31,7 @@ class Beside:
         self._rows: list[dict[str, float]] = []
         self._actor: Actor | None = None
         self.why_not = ""
-        workload = Workload(PROGRAMS[self._kind], {"version": YARDSTICK_VERSIONS[self._kind]})
+        workload = workload_of(f"yardstick.{self._kind}", {"version": YARDSTICK_VERSIONS[self._kind]})
         try:
             self._actor, _ = stack.enter_context(stage.actor(server, workload, "yardstick"))
         except LaunchFailed as failure:

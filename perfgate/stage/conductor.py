@@ -245,7 +245,7 @@ class Stage:
         self._actors.add(actor.pid)
         try:
             order = {
-                "workload": workload.spec,
+                "workload": workload.order,
                 "pass": pass_name,
                 **placed(self.device, workload, pinned=pass_name != "memory"),
                 "threads": self.effort.threads,

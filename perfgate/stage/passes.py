@@ -15,11 +15,12 @@ from perfgate.stage.actor import Actor, LaunchFailed
 from perfgate.stage.server import Server, tail
 from perfgate.stage.validity import judge, other_settings
 from perfgate.workload import Workload
+from perfgate.workloads.programs import workload_of
 
 if TYPE_CHECKING:
     from perfgate.stage.conductor import Stage
 
-YARDSTICK = Workload("perfgate.actor.programs.yardstick:Yardstick", {"version": YARDSTICK_VERSIONS["cpu"]})
+YARDSTICK = workload_of("yardstick.cpu", {"version": YARDSTICK_VERSIONS["cpu"]})
 YARDSTICK_PARTS = ("matmul_s", "python_s", "copy_s")
 YARDSTICK_SHARE = 0.6
 WARMUP_STEPS = 3
@@ -40,7 +41,7 @@ def dry_launch(
     with nullcontext() if alone else stage.held(stage.lock.shared()):
         actor = server.launch()
         try:
-            actor.tell({"workload": workload.spec, "pass": "dry", "targets": TARGETS})
+            actor.tell({"workload": workload.order, "pass": "dry", "targets": TARGETS})
             yield lambda: dry_answer(stage, actor, start, begin)
         finally:
             actor.close(kill=True)

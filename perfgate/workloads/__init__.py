@@ -1,0 +1,1 @@
+"""What to run: from a model and its settings, or an operator, to a workload."""
