@@ -16,14 +16,14 @@ import statistics
 import time
 
 from fixtures.models import models
-from perfgate import tasks
 from perfgate.actor import instruments
 from perfgate.actor.devices import open_device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.accelerated import AcceleratedLoop
 from perfgate.actor.programs.base import Program
-from perfgate.stage.bursts import burst_steps
-from perfgate.wire import Channel
+from perfgate.measure.passes.timed_bursts import burst_steps
+from perfgate.shared.wire import Channel
+from perfgate.workloads import tasks
 
 WARMUP_STEPS = 5
 EMPTY_BURSTS = 200

@@ -14,8 +14,8 @@ import statistics
 import time
 
 from fixtures.models import models
-from perfgate import tasks
-from perfgate.model import Model
+from perfgate.models.model import Model
+from perfgate.workloads import tasks
 
 SHAPES = (("bert-large-uncased", 4, "fp32"), ("Llama-3.2-1B", 4, "fp32"), ("Llama-3.1-8B", 4, "bf16"))
 LAYERS = (4, 8, 16, 32)
@@ -27,8 +27,8 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     begin = time.perf_counter()
-    import perfgate.actor.ledger.dry_run
-    import perfgate.actor.ledger.training
+    import perfgate.actor.dry_run.programs.training
+    import perfgate.actor.dry_run.run
     import perfgate.actor.programs.trainer  # noqa: F401
 
     print(f"importing torch and transformers: {time.perf_counter() - begin:.1f} s\n")
@@ -49,7 +49,7 @@ def forked(workload):
     """Seconds and peak resident bytes of one dry run in a process of its own."""
     read, write = os.pipe()
     if not os.fork():
-        from perfgate.actor.ledger.dry_run import dry_run
+        from perfgate.actor.dry_run.run import dry_run
         from perfgate.actor.programs.trainer import TrainerLoop
 
         begin = time.perf_counter()

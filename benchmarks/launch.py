@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 from fixtures.models import models
-from perfgate import tasks
-from perfgate.stage.conductor import Stage
-from perfgate.stage.effort import Effort
-from perfgate.stage.passes import on_core
-from perfgate.workload import Workload
+from perfgate.measure.passes.timed import on_core
+from perfgate.measure.plan import Effort
+from perfgate.measure.stage import Stage
+from perfgate.shared.workload import Workload
+from perfgate.workloads import tasks
 
 
 def main():
@@ -26,7 +26,7 @@ def main():
     parser.add_argument("--launches", type=int, default=40)
     parser.add_argument("--tokens", type=int, default=5000)
     options = parser.parse_args()
-    modules = ["perfgate.actor.programs.trainer", "perfgate.actor.programs.yardstick"]
+    modules = ["perfgate.actor.programs.trainer", "perfgate.actor.yardsticks.cpu"]
     stage = Stage(modules, Path(tempfile.mkdtemp()), Effort())
     stage.start()
     training = tasks.training(models()["gpt2-quick"])

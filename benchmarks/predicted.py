@@ -11,8 +11,8 @@ import tempfile
 
 import pytest
 
-from perfgate.stage import passes
-from perfgate.stage.conductor import Stage
+from perfgate.measure.passes import timed
+from perfgate.measure.stage import Stage
 
 ROWS = []
 
@@ -20,11 +20,11 @@ ROWS = []
 def measure(stage, case, workload, progress):
     """In place of all passes: the dry run, and one launch of the memory pass."""
     del progress
-    with passes.dry_launch(stage, case, workload, stage.pool.next(), "candidate") as answer:
+    with timed.dry_launch(stage, case, workload, stage.pool.next(), "candidate") as answer:
         dry, _ = answer()
     if stage.effort.device == "none":  # too large for this machine
         return [dry]
-    launch = passes.memory_launch(stage, case, workload, stage.pool.next(), 0)
+    launch = timed.memory_launch(stage, case, workload, stage.pool.next(), 0)
     ROWS.append((case, workload.program, dry, launch))
     return [dry, launch]
 

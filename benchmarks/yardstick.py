@@ -15,10 +15,10 @@ import tempfile
 from pathlib import Path
 
 from fixtures.models import models, sentences
-from perfgate import tasks
+from perfgate.measure.plan import Effort
+from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
-from perfgate.stage.conductor import Stage
-from perfgate.stage.effort import Effort
+from perfgate.workloads import tasks
 
 PROGRAMS = [f"perfgate.actor.programs.{name}" for name in ("trainer", "accelerated", "generation", "forward")]
 

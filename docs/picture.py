@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from perfgate.records.runfile import read
-from perfgate.reports.render import counts, rich_table, subtitle, title
+from perfgate.reports.run_report import counts, rich_table, subtitle, title
 from perfgate.reports.tables import technique_tables, verdict_table
 
 WORST = 8

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from perfgate.records.launch import Launch
 from perfgate.records.runfile import Run, read
-from perfgate.reports.render import title
+from perfgate.reports.run_report import title
 
 WIDTH, LEFT, RIGHT = 1200, 110, 30
 ROW, GAP = 34, 8

@@ -2,6 +2,6 @@
 
 import sys
 
-from perfgate.cli import main
+from perfgate.cli.main import main
 
 sys.exit(main())

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from perfgate.stage.server import QUIET, keeping_pages
+from perfgate.measure.server import QUIET, keeping_pages
 from perfgate.workloads.programs import TRAINING, modules_of
 
 JOIN = "PERFGATE_JOIN"

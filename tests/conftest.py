@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import SUPPORT
+
 pytest_plugins = ["pytester"]
 
 
@@ -14,7 +16,7 @@ class Suite:
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
         self.path = pytester.path
-        shutil.copy(Path(__file__).parent / "programs.py", self.path / "programs.py")
+        shutil.copy(SUPPORT / "programs.py", self.path / "programs.py")
         (self.path / "perf_tests").mkdir()
         # The other plugins cost over a second at each start, and have no part in what is tested.
         quiet = " ".join(f"-p no:{name}" for name in ("hypothesispytest", "benchmark", "anyio"))
@@ -24,7 +26,7 @@ class Suite:
         """Write a test file below perf_tests/."""
         path = self.path / "perf_tests" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"import pytest\nfrom perfgate.workload import Workload\n\n\n{HELPER}\n\n{text}")
+        path.write_text(f"import pytest\nfrom perfgate.shared.workload import Workload\n\n\n{HELPER}\n\n{text}")
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """Run pytest over perf_tests/."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from perfgate import effect
+from perfgate.cases import effect
 
 
 def pytest_configure() -> None:

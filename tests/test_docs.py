@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from perfgate.records.runfile import read
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "own_model"
+from tests import ROOT
+
+EXAMPLE = ROOT / "docs" / "examples" / "own_model"
 PAGE = EXAMPLE.parent.parent / "own-models.md"
 
 

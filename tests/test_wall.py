@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests import ROOT
+
 HEAVY = {"torch", "transformers", "datasets", "accelerate"}
 PARENT = [path for path in (ROOT / "perfgate").rglob("*.py") if "actor" not in path.relative_to(ROOT).parts[:-1]]
-PARENT += [ROOT / "perfgate" / "stage" / "actor.py", ROOT / "conftest.py", *(ROOT / "fixtures").glob("*.py")]
+PARENT += [ROOT / "perfgate" / "measure" / "actor.py", ROOT / "conftest.py", *(ROOT / "fixtures").glob("*.py")]
 
 
 def imports(path: Path) -> set[str]:
@@ -32,16 +33,22 @@ def test_nothing_on_the_parents_side_imports_the_actor_or_torch(path):
 
 
 def test_the_actors_side_needs_no_more_of_perfgate_than_a_few_small_files():
-    allowed = ("perfgate.actor", "perfgate.wire", "perfgate.workload", "perfgate.errors", "perfgate.places")
+    allowed = (
+        "perfgate.actor",
+        "perfgate.shared.wire",
+        "perfgate.shared.workload",
+        "perfgate.shared.errors",
+        "perfgate.shared.model_files",
+    )
     for path in (ROOT / "perfgate" / "actor").rglob("*.py"):
         for name in imports(path):
             assert not name.startswith("perfgate.") or name.startswith(allowed), f"{path}: {name}"
 
 
 def test_rooms_import_in_one_direction():
-    order = ["actor", "stage", "records", "gate", "reports"]
+    order = ["actor", "measure", "records", "gate", "reports"]
     may = {
-        "stage": {"stage", "records"},
+        "measure": {"measure", "records"},
         "records": {"records"},
         "gate": {"gate", "records"},
         "reports": {"reports", "gate", "records"},

@@ -16,11 +16,11 @@ from unittest.mock import patch
 import pandas
 
 from fixtures.models import models
-from perfgate.stage import server
-from perfgate.stage.conductor import Stage
-from perfgate.stage.duet import Part, duet, valid_pair
-from perfgate.stage.effort import Effort
-from perfgate.tasks import training
+from perfgate.measure import server
+from perfgate.measure.duet import Part, duet, valid_pair
+from perfgate.measure.plan import Effort
+from perfgate.measure.stage import Stage
+from perfgate.workloads.tasks import training
 
 HUGE = {"GLIBC_TUNABLES": server.HUGE_PAGES}
 WAYS = {

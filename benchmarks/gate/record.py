@@ -16,15 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fixtures.models import models
+from perfgate.measure.duet import Part, duet, valid_pair
+from perfgate.measure.passes.timed import columns, on_core, warmed_up
+from perfgate.measure.plan import Effort
+from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
 from perfgate.records.machine import this_machine
-from perfgate.records.provenance import git_state, software
 from perfgate.records.runfile import SCHEMA, Writer, merge
-from perfgate.stage.conductor import Stage
-from perfgate.stage.duet import Part, duet, valid_pair
-from perfgate.stage.effort import Effort
-from perfgate.stage.passes import columns, on_core, warmed_up
-from perfgate.tasks import training
+from perfgate.system.provenance import git_state, software
+from perfgate.workloads.tasks import training
 
 PRELOAD = ("perfgate.actor.programs.trainer",)
 SOLO_STEPS = 40

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import ndtr, ndtri, stdtrit
 
-from perfgate.gate.budget import Budget
+from perfgate.gate.alpha_budget import Budget
 from perfgate.gate.confirmation import Confirmation
 from perfgate.gate.duets import Duet
 from perfgate.gate.noise import UNKNOWN, Noise

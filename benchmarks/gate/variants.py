@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import fdtrc, stdtrit
 
-from perfgate.gate.budget import Budget
+from perfgate.gate.alpha_budget import Budget
 from perfgate.gate.confirmation import CLEARING_LOOKS, LOOKS
 from perfgate.gate.duets import SERVERS_DIFFER
 from perfgate.gate.noise import OUT_OF_KEEPING

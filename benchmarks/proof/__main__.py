@@ -15,7 +15,7 @@ from benchmarks.proof import wheels
 from benchmarks.proof.bench import Bench
 from benchmarks.proof.place import SUMMARY, Place
 from benchmarks.proof.slices import SLICES
-from perfgate.errors import UserError
+from perfgate.shared.errors import UserError
 
 LIMIT_S = 480
 REFUTED, BAD_INPUT, ENDED = 1, 2, 143

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 RESERVE_S = 20.0
 PATIENCE_S = 30.0
 SHOWN = 100_000
-PLUGIN = "perfgate.plugin"
+PLUGIN = "perfgate.plugin.hooks"
 
 
 @dataclass(frozen=True)

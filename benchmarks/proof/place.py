@@ -6,7 +6,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfgate.errors import UserError
+from perfgate.shared.errors import UserError
 
 STATE, SUMMARY, LOG, PICTURE = "state.json", "summary.md", "log.txt", "calibration.svg"
 PACKED = ("runs", "baselines")

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfgate.errors import UserError
+from perfgate.shared.errors import UserError
 
 ROOT = Path(__file__).parent.parent.parent
 LIMIT_BYTES = 60 * 10**6

@@ -8,7 +8,7 @@ a CPU it is calls of operators and memory, on a GPU time as well. Text stays the
 import pytest
 
 from fixtures.models import models
-from perfgate.settings import ATTENTIONS
+from perfgate.workloads.settings import ATTENTIONS
 
 LLAMA = models()["llama-quick"]
 LARGE = models()["Llama-3.2-1B"]

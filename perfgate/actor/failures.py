@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from perfgate.actor.pace import NotFinite
-from perfgate.wire import UNSUPPORTED
+from perfgate.shared.wire import UNSUPPORTED
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 ASKED_ON_CPU = re.compile(r"tried to allocate (\d+) bytes")

@@ -7,7 +7,7 @@ from typing import Any
 
 from perfgate.actor.devices import Device
 from perfgate.actor.instruments import Instrument
-from perfgate.wire import Channel
+from perfgate.shared.wire import Channel
 
 
 class Done(BaseException):

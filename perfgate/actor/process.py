@@ -13,10 +13,10 @@ import time
 import traceback
 from typing import Any, NoReturn
 
-from perfgate.actor import devices, group, instruments
+from perfgate.actor import devices, instruments, ranks
 from perfgate.actor.failures import first_line, message_of, reason_of
 from perfgate.actor.pace import Done, Pace
-from perfgate.wire import Channel
+from perfgate.shared.wire import Channel
 
 TOKEN_FD, REPLY_FD = 3, 4
 PR_SET_PDEATHSIG = 1
@@ -115,7 +115,7 @@ def perform(channel: Channel, output: str) -> int:
     os.environ.update(order.get("environment", {}))
     try:
         if "places" in order:
-            return group.lead(channel, order, output, main)
+            return ranks.lead(channel, order, output, main)
         pad_heap()
         if order.get("device", {}).get("kind") == "cuda":
             # Where this interpreter is fresh, libraries look for the device while they are imported.
@@ -157,8 +157,8 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
     """The ledgers of a dry run, or why there are none; ``silent`` where nobody would expect any."""
     if not getattr(program, "dry_run", None):
         return {"no_dry_run": f"program {program.__name__} has no dry counterpart", "silent": True}
-    from perfgate.actor.ledger.dry_run import dry_run  # needs torch, which not every program does
-    from perfgate.actor.ledger.stand import NoDryRun
+    from perfgate.actor.dry_run.context import NoDryRun
+    from perfgate.actor.dry_run.run import dry_run  # needs torch, which not every program does
 
     params = order["workload"]["params"]
     major, minor = order.get("capability", (9, 0))

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from perfgate.doctor import gpus, host, noise, software, stored
+from perfgate.doctor import gpus, host, noise, software, stored_baselines
 from perfgate.doctor.finding import LEVELS, Finding
-from perfgate.errors import UserError
-from perfgate.options import DEVICES
+from perfgate.plugin.options import DEVICES
 from perfgate.records.machine import Machine, this_machine
 from perfgate.records.portable import pair_of
+from perfgate.shared.errors import UserError
 
 SCHEMA = "perfgate.doctor/1"
 
@@ -46,8 +46,8 @@ class Diagnosis:
     versions: dict[str, str]
     gpus: tuple[gpus.Gpu, ...]
     noise: noise.Noise | None
-    baselines: stored.Stored
-    portable: stored.Stored
+    baselines: stored_baselines.Stored
+    portable: stored_baselines.Stored
     findings: tuple[Finding, ...]
 
     @property
@@ -100,10 +100,10 @@ def diagnose(folder: Path, baselines: str, quick: bool, progress: Callable[[str]
     """
     machine, versions = this_machine(), software.versions()
     cards, about_gpus = gpus.look(versions)
-    here, pair, damaged = stored.open_stores(folder / baselines, machine.name, pair_of(versions))
+    here, pair, damaged = stored_baselines.open_stores(folder / baselines, machine.name, pair_of(versions))
     found = [*host.processor(machine), *about_gpus, *software.libraries(versions, bool(cards)), *host.clocks()]
-    found += [*host.load(machine.cpus), *host.container(machine), stored.locks(), software.git(folder)]
-    found += damaged or stored.baselines(here, pair)
+    found += [*host.load(machine.cpus), *host.container(machine), stored_baselines.locks(), software.git(folder)]
+    found += damaged or stored_baselines.baselines(here, pair)
     measured = None
     if not quick and not any(finding.level == "problem" for finding in found):
         try:

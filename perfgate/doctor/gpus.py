@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from perfgate.doctor.finding import Finding
-from perfgate.options import DEVICES
+from perfgate.plugin.options import DEVICES
 
 TIMEOUT_S = 20
 FIELDS = ("name", "uuid", "memory.total", "driver_version", "persistence_mode", "power.limit", "mig.mode.current")

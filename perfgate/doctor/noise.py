@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.doctor.finding import Finding
-from perfgate.errors import UserError
 from perfgate.gate.statistics import POWER, PRIOR_FREEDOM, SESSION_PRIOR, combine, errors_shown, safe_expm1
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS, share_of_alpha
+from perfgate.measure.passes.timed import timed_launch
+from perfgate.measure.plan import Effort
+from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
 from perfgate.records.metrics import TOLERANCES
-from perfgate.stage.conductor import Stage
-from perfgate.stage.effort import Effort
-from perfgate.stage.passes import timed_launch
+from perfgate.shared.errors import UserError
 from perfgate.workloads.programs import modules_of, workload_of
 
 MODULES = modules_of(("calibration", "yardstick.cpu"))

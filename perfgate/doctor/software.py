@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from perfgate.doctor.finding import Finding
-from perfgate.records.provenance import git_state, software
+from perfgate.system.provenance import git_state, software
 
 EXTRA = "hf"
 OPTIONAL = {

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from perfgate.errors import UserError
 from perfgate.gate.confirmation import LOOKS, Look
 from perfgate.gate.duets import Duet, difference
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.statistics import CLEAR_LEVEL, POWER, safe_expm1
 from perfgate.gate.verdicts import TOO_FEW
+from perfgate.shared.errors import UserError
 
 FORM = re.compile(r"\s*([<>])\s*(\d+(?:\.\d+)?|\.\d+)\s*x\s*", re.ASCII)
 EXAMPLE = "'< 0.7x' (at most 0.7 times what it is without the setting), '> 1.2x' or '> 1.2x and < 2x'"

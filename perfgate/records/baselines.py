@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from perfgate.errors import UserError
 from perfgate.records.launch import YARDSTICK_VERSIONS
 from perfgate.records.metrics import metric
+from perfgate.shared.errors import UserError
 
 SCHEMA = "perfgate.baseline/1"
 MAX_SESSIONS = 20

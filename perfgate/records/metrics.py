@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from perfgate.errors import UserError, nearest
+from perfgate.shared.errors import UserError, nearest
 
 Kind = Literal["exact", "bytes", "noisy", "reported"]
 TOLERANCES: dict[Kind, float] = {"exact": 0.0, "bytes": 0.005, "noisy": 0.03, "reported": 0.0}

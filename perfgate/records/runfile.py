@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from perfgate.errors import UserError
 from perfgate.records.launch import Launch
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Name, Verdict
+from perfgate.shared.errors import UserError
 
-SCHEMA = "perfgate.run/1"
+SCHEMA = "perfgate.plugin.run/1"
 HEADER_KEYS: dict[str, type] = {
     "run_id": str, "created": str, "machine": dict, "software": dict, "options": dict,
 }  # fmt: skip

@@ -13,11 +13,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from perfgate.errors import UserError
 from perfgate.records.baselines import Baseline, StoredLaunch, case_file, dump, load_file
 from perfgate.records.launch import Launch
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
+from perfgate.shared.errors import UserError
 
 LOCK_TIMEOUT_S = 60.0
 MERGE_RULE = "# Each line names its case, so a merge may keep the lines of both sides.\n*.json merge=union\n"

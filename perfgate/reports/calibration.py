@@ -6,13 +6,13 @@ from typing import TextIO
 
 import pandas as pd
 
-from perfgate.calibration import Calibrated
-from perfgate.errors import UserError
+from perfgate.cases.calibration import Calibrated
 from perfgate.gate.confirmation import FAILING_DUETS
-from perfgate.gate.detection import upper_bound
 from perfgate.gate.noise import Noise
 from perfgate.gate.outcome import percent
-from perfgate.reports.render import console_for, rich_table
+from perfgate.gate.power import upper_bound
+from perfgate.reports.run_report import console_for, rich_table
+from perfgate.shared.errors import UserError
 
 
 def terminal(

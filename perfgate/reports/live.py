@@ -9,7 +9,7 @@ from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
 
 if TYPE_CHECKING:
-    from perfgate.session import Result
+    from perfgate.cases.runner import Result
 
 CLEAR_LINE = "\r\x1b[2K"
 SYMBOLS = {"passed": "ok", "warned": "ok?", "skipped": "skipped", "failed": "FAILED"}

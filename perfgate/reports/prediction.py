@@ -5,8 +5,8 @@ from typing import TextIO
 
 import pandas as pd
 
-from perfgate.fit import Prediction, room_bytes
-from perfgate.reports.render import console_for, rich_table
+from perfgate.predict.memory_fit import Prediction, room_bytes
+from perfgate.reports.run_report import console_for, rich_table
 from perfgate.reports.tables import share, shown, words
 
 MEMORY, WORK, TIME = "peak_memory_bytes", "flops", "step_time_s"

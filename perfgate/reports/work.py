@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from perfgate.errors import UserError
 from perfgate.records.layers import expanded
 from perfgate.records.runfile import Run
 from perfgate.reports.memory import found
 from perfgate.reports.tables import share, shown
+from perfgate.shared.errors import UserError
 
 AMOUNTS = ("calls", "flops", "moved_bytes")
 GROUPS = ("contractions", "normalizations", "element-wise", "other")

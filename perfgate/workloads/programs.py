@@ -6,7 +6,7 @@ An id never changes. A module may move, and then its path is changed here alone.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from perfgate.workload import Json, Workload
+from perfgate.shared.workload import Json, Workload
 
 PROGRAMS = {
     "training.trainer": "perfgate.actor.programs.trainer:TrainerLoop",
@@ -16,10 +16,10 @@ PROGRAMS = {
     "serving": "perfgate.actor.programs.serving:Serving",
     "forward": "perfgate.actor.programs.forward:Forward",
     "operator": "perfgate.actor.programs.operators:Operator",
-    "calibration": "perfgate.actor.programs.calibration:Calibration",
-    "yardstick.cpu": "perfgate.actor.programs.yardstick:Yardstick",
-    "yardstick.cuda": "perfgate.actor.programs.gpu_yardstick:GpuYardstick",
-    "yardstick.fake": "perfgate.actor.programs.fake_yardstick:FakeYardstick",
+    "calibration": "perfgate.actor.yardsticks.calibration:Calibration",
+    "yardstick.cpu": "perfgate.actor.yardsticks.cpu:Yardstick",
+    "yardstick.cuda": "perfgate.actor.yardsticks.cuda:GpuYardstick",
+    "yardstick.fake": "perfgate.actor.yardsticks.fake:FakeYardstick",
 }
 # The programs that the workloads of each fixture run.
 OF_FIXTURE = {
@@ -30,7 +30,7 @@ OF_FIXTURE = {
     "operator": ("operator",),
 }
 TRAINING = ("training.trainer", "training.seq2seq-trainer", "training.accelerate")
-DRY_RUN = "perfgate.actor.ledger.dry_run"
+DRY_RUN = "perfgate.actor.dry_run.run"
 
 
 def workload_of(program: str, params: Mapping[str, Json], **about: Any) -> Workload:

@@ -5,20 +5,19 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from perfgate.measure.devices.base import find_device
 from perfgate.records.runfile import read
-from perfgate.stage.devices import find_device
+from tests import ROOT
 
 pytestmark = pytest.mark.gpu
-ROOT = Path(__file__).parent.parent.parent
 MIB = 1 << 20
 SUITE = """
 import pytest
-from perfgate.model import Model
-from perfgate.workload import Workload
+from perfgate.models.model import Model
+from perfgate.shared.workload import Workload
 
 CONFIG = {"model_type": "gpt2", "vocab_size": 1024, "n_embd": 128, "n_layer": 2, "n_head": 2, "n_positions": 64}
 GPT2 = Model("gpt2", {"config": CONFIG}, {"causal-lm": "GPT2LMHeadModel"})

@@ -28,8 +28,8 @@ def allocated(torch, work):
 
 def operators(torch, work):
     """Names of all operators below autograd."""
-    from perfgate.actor.ledger.known import name_of
-    from perfgate.actor.ledger.watcher import Watcher
+    from perfgate.actor.dry_run.host_syncs import Watcher
+    from perfgate.actor.dry_run.known_values import name_of
 
     names = []
     with Watcher(lambda func, _: names.append(name_of(func))):
@@ -61,7 +61,7 @@ def test_dropout_keeps_a_mask_of_one_byte(torch):
     ],
 )
 def test_attention_is_chosen_as_the_rule_says(torch, dtype, width, masked, grouped, kind):
-    from perfgate.actor.ledger.functions import choose_attention
+    from perfgate.actor.dry_run.cuda_functions import choose_attention
 
     heads = 2 if grouped else 8
     options = {"device": "cuda", "dtype": getattr(torch, dtype)}
@@ -127,7 +127,7 @@ def test_checkpointing_keeps_its_random_state_on_the_host(torch):
 
 
 def test_workspaces_of_forward_and_backward(torch):
-    from perfgate.actor.ledger.cuda import CudaRules
+    from perfgate.actor.dry_run.cuda_rules import CudaRules
 
     rules = CudaRules(training=True, capability=torch.cuda.get_device_capability())
     layer = torch.nn.Linear(256, 256, device="cuda")
@@ -147,12 +147,12 @@ def test_predicted_peak_is_near_the_allocated_one(torch, name, precision):
     from transformers import Trainer
 
     from fixtures.models import models
-    from perfgate import tasks
-    from perfgate.actor.ledger.dry_run import dry_run
-    from perfgate.actor.programs.inputs import training_rows
-    from perfgate.actor.programs.models import build_model
-    from perfgate.actor.programs.settings import TrainingSettings, training_arguments
+    from perfgate.actor.data.inputs import training_rows
+    from perfgate.actor.dry_run.run import dry_run
     from perfgate.actor.programs.trainer import TrainerLoop
+    from perfgate.actor.techniques.models import build_model
+    from perfgate.actor.techniques.training_settings import TrainingSettings, training_arguments
+    from perfgate.workloads import tasks
 
     workload = tasks.training(models()[name], precision=precision)
     capability = torch.cuda.get_device_capability()

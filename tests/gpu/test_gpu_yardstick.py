@@ -3,19 +3,18 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from perfgate.errors import UserError
-from perfgate.stage.devices import find_device
+from perfgate.measure.devices.base import find_device
+from perfgate.shared.errors import UserError
+from tests import ROOT
 
 pytestmark = pytest.mark.gpu
-ROOT = Path(__file__).parent.parent.parent
 CODE = """
 import json, sys
 from perfgate.actor.devices import open_device
-from perfgate.actor.programs.gpu_yardstick import VERSION, GpuYardstick
+from perfgate.actor.yardsticks.cuda import VERSION, GpuYardstick
 device = open_device({"kind": "cuda", "uuid": sys.argv[1]}, "yardstick", None, 1)
 yardstick = GpuYardstick(device, VERSION)
 rows = [yardstick.work() for _ in range(20)]

@@ -12,7 +12,7 @@ from typing import Any
 
 from perfgate.actor.devices import Device
 from perfgate.actor.instruments import Instrument
-from perfgate.actor.programs.weights import inner_tensors
+from perfgate.actor.tensors import inner_tensors
 
 
 class TensorMemory(Instrument):

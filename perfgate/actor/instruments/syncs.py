@@ -27,9 +27,9 @@ class Syncs(Instrument):
         asked, _ = program.effective()
         if network is None or asked.get("compile", "off") != "off":
             return
-        from perfgate.actor.ledger.calls import Calls  # need torch, which not every program does
-        from perfgate.actor.ledger.watcher import Watcher, host_wait
-        from perfgate.actor.programs.optimizers import COMPILED
+        from perfgate.actor.dry_run.calls import Calls  # need torch, which not every program does
+        from perfgate.actor.dry_run.host_syncs import Watcher, host_wait
+        from perfgate.actor.techniques.optimizers import COMPILED
 
         if asked.get("optimizer") in COMPILED:
             return

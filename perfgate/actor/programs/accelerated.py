@@ -10,16 +10,16 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.integrations.liger import apply_liger_kernel
 
+from perfgate.actor.data.loading import endless, training_source
 from perfgate.actor.devices import Device
 from perfgate.actor.phases import Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
-from perfgate.actor.programs.distributed import join, sharding_plugin
-from perfgate.actor.programs.effective import asked_and_in_force
-from perfgate.actor.programs.loading import endless, training_source
-from perfgate.actor.programs.models import build_training
-from perfgate.actor.programs.optimizers import assembled, built_here, state_of
-from perfgate.actor.programs.savings import configure_allocator, save_memory
-from perfgate.actor.programs.settings import (
+from perfgate.actor.techniques.distributed import join, sharding_plugin
+from perfgate.actor.techniques.memory_savings import configure_allocator, save_memory
+from perfgate.actor.techniques.models import build_training
+from perfgate.actor.techniques.optimizers import assembled, built_here, state_of
+from perfgate.actor.techniques.readback import asked_and_in_force
+from perfgate.actor.techniques.training_settings import (
     TrainingSettings,
     compile_mode,
     enable_checkpointing,
@@ -32,7 +32,7 @@ MAX_GRAD_NORM = 1.0
 class AcceleratedLoop(Program):
     """A step is one update of the weights: fetching its micro-batches, forward, backward, clipping and optimizer."""
 
-    dry_run = "perfgate.actor.ledger.training:DryAcceleratedLoop"
+    dry_run = "perfgate.actor.dry_run.programs.training:DryAcceleratedLoop"
 
     def __init__(
         self,

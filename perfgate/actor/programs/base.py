@@ -4,7 +4,7 @@ from typing import Any
 
 from perfgate.actor.pace import Pace
 from perfgate.actor.phases import Phases
-from perfgate.actor.programs.weights import stored_tensors
+from perfgate.actor.tensors import stored_tensors
 
 OUTCOME_VALUES = 1024  # of a large outcome
 OUTCOME_STEPS = 3  # whose outcome is kept: those of the pass that asks for it

@@ -4,18 +4,18 @@ from typing import Any
 
 import torch
 
+from perfgate.actor.data.inputs import random_batch, sentence_batch
 from perfgate.actor.devices import Device
 from perfgate.actor.programs.base import OUTCOME_VALUES, Program
-from perfgate.actor.programs.effective import asked_and_in_force
-from perfgate.actor.programs.inputs import random_batch, sentence_batch
-from perfgate.actor.programs.kernels import kernel_in_force, put_kernel
-from perfgate.actor.programs.models import InferenceSettings, build_inference, build_tokenizer
+from perfgate.actor.techniques.kernels import kernel_in_force, put_kernel
+from perfgate.actor.techniques.models import InferenceSettings, build_inference, build_tokenizer
+from perfgate.actor.techniques.readback import asked_and_in_force
 
 
 class Forward(Program):
     """A step is one forward pass; for embeddings with mean pooling and normalization after it."""
 
-    dry_run = "perfgate.actor.ledger.forward:DryForward"
+    dry_run = "perfgate.actor.dry_run.programs.inference:DryForward"
 
     def __init__(
         self,

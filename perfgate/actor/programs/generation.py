@@ -5,23 +5,23 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from perfgate.actor.data.inputs import generation_inputs
+from perfgate.actor.data.sentence_pairs import pair_prompts
+from perfgate.actor.data.text import prompt_batch
 from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
-from perfgate.actor.programs.decoding import GenerationSettings, Prefill
-from perfgate.actor.programs.effective import asked_and_in_force
-from perfgate.actor.programs.inputs import generation_inputs
-from perfgate.actor.programs.kernels import kernel_in_force, put_kernel
-from perfgate.actor.programs.models import build_inference, build_tokenizer
-from perfgate.actor.programs.pairs import pair_prompts
-from perfgate.actor.programs.speculation import Speculation
-from perfgate.actor.programs.text import prompt_batch
+from perfgate.actor.techniques.decoding import GenerationSettings, Prefill
+from perfgate.actor.techniques.kernels import kernel_in_force, put_kernel
+from perfgate.actor.techniques.models import build_inference, build_tokenizer
+from perfgate.actor.techniques.readback import asked_and_in_force
+from perfgate.actor.techniques.speculation import Speculation
 
 
 class Generation(Program):
     """A step is one call of ``generate``; its tokens are the new ones."""
 
-    dry_run = "perfgate.actor.ledger.forward:DryGeneration"
+    dry_run = "perfgate.actor.dry_run.programs.inference:DryGeneration"
 
     def __init__(
         self,

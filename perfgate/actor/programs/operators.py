@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from perfgate.actor.devices import Device
 from perfgate.actor.programs.base import OUTCOME_VALUES, Program
-from perfgate.actor.programs.models import DTYPES
+from perfgate.actor.techniques.models import DTYPES
 
 DROPOUT = 0.1
 RMS_EPSILON = 1e-6
@@ -79,7 +79,7 @@ class Single:
 class Operator(Program):
     """A step is one call of the operator, or of its gradients; the device's rates are measured beside it."""
 
-    dry_run = "perfgate.actor.ledger.single:DryOperator"
+    dry_run = "perfgate.actor.dry_run.programs.operators:DryOperator"
 
     def __init__(self, device: Device, operator: str, seed: int, sizes: dict[str, int], **settings: Any) -> None:
         self.chosen = OperatorSettings(**settings)

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
+from perfgate.actor.data.inputs import Requests, padded
 from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
-from perfgate.actor.programs.effective import asked_and_in_force
-from perfgate.actor.programs.inputs import Requests, padded
-from perfgate.actor.programs.models import build_inference
+from perfgate.actor.techniques.models import build_inference
+from perfgate.actor.techniques.readback import asked_and_in_force
 
 PAGE_TOKENS = 32
 ANSWER_S = 1.0

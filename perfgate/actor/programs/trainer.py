@@ -6,17 +6,17 @@ from typing import Any
 
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainerCallback, TrainingArguments
 
+from perfgate.actor.data.loading import loading_in_force, training_source
 from perfgate.actor.devices import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.phases import UNTIMED, Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
-from perfgate.actor.programs.distributed import join, split
-from perfgate.actor.programs.effective import asked_and_in_force
-from perfgate.actor.programs.loading import loading_in_force, training_source
-from perfgate.actor.programs.models import build_training
-from perfgate.actor.programs.optimizers import built_here, state_of
-from perfgate.actor.programs.savings import configure_allocator, save_memory
-from perfgate.actor.programs.settings import TrainingSettings, training_arguments
+from perfgate.actor.techniques.distributed import join, split
+from perfgate.actor.techniques.memory_savings import configure_allocator, save_memory
+from perfgate.actor.techniques.models import build_training
+from perfgate.actor.techniques.optimizers import built_here, state_of
+from perfgate.actor.techniques.readback import asked_and_in_force
+from perfgate.actor.techniques.training_settings import TrainingSettings, training_arguments
 
 ENDLESS = 1_000_000
 
@@ -24,7 +24,7 @@ ENDLESS = 1_000_000
 class TrainerLoop(Program):
     """A step is one update of the weights: fetching its micro-batches, forward, backward, clipping and optimizer."""
 
-    dry_run = "perfgate.actor.ledger.training:DryTraining"
+    dry_run = "perfgate.actor.dry_run.programs.training:DryTraining"
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""What a step reads: token ids, text, pairs of sentences, batches."""

@@ -1,0 +1,95 @@
+"""What a dry program stands on: the fake mode, the tracker, the device's rules, and inputs whose values are known."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from perfgate.actor.data.inputs import ragged_prompts
+from perfgate.actor.dry_run.cuda_rules import CpuRules
+from perfgate.actor.dry_run.known_values import exact_modes
+from perfgate.actor.dry_run.tracker import Tracker
+
+KNOWN_INPUTS = 1 << 24  # elements; a larger input stays unknown
+
+
+class NoDryRun(Exception):  # noqa: N818  an answer, not an error
+    """The workload cannot run on fake tensors, and why."""
+
+
+def refuse_compiled(mode: str) -> None:
+    """Say of a compiled program that it cannot run dry.
+
+    Raises:
+        NoDryRun: the mode is not ``off``.
+    """
+    if mode != "off":
+        raise NoDryRun("what a compiled step does is the compiler's to decide")
+
+
+def refuse_compiling(chosen: Any) -> None:
+    """The same of settings, any of which may compile the program, its decoding or its attention.
+
+    Raises:
+        NoDryRun: one of them does.
+    """
+    decoding = getattr(chosen, "compile_decode", "auto")
+    modes = (chosen.compile, "off" if decoding == "auto" else decoding)
+    for mode in (*modes, "on" if chosen.attention == "flex_attention" else "off"):
+        refuse_compiled(mode)
+
+
+def refuse_undry(chosen: Any) -> None:
+    """Say of settings of inference that they cannot run dry.
+
+    Raises:
+        NoDryRun: the program is compiled, quantized, has kernels from elsewhere or speculates.
+    """
+    refuse_compiling(chosen)
+    if chosen.kernels:
+        raise NoDryRun("what a kernel from elsewhere does is not known")
+    if chosen.quantization != "off":
+        raise NoDryRun("what a quantized layer does is its library's to decide")
+    if chosen.assistant_layers or chosen.prompt_lookup_tokens:
+        raise NoDryRun("how much of a draft is accepted depends on the weights")
+
+
+class Stand:
+    """Handed to each dry program.
+
+    Attributes:
+        fake: the mode in which tensors have no storage.
+        tracker: watches every operator.
+        rules: what the target device does differently.
+    """
+
+    def __init__(self, fake: Any, tracker: Tracker, rules: CpuRules) -> None:
+        self.fake = fake
+        self.tracker = tracker
+        self.rules = rules
+
+    def adopt(self, real: Any) -> Any:
+        """A fake tensor in place of a real one, whose values are known."""
+        with exact_modes():
+            fake = self.fake.from_tensor(real)
+        self.tracker.storages.see(fake, None, "inputs")
+        self.tracker.storages.name([fake], "activations")
+        return self.tracker.known.know(fake, real)
+
+    def input(self, batch_size: int, shape: tuple[int, ...], bounds: tuple[int, int] | None) -> Any:
+        """A batch of one column: whole numbers from a range, which are known, or real numbers, which are not."""
+        size = (batch_size, *shape)
+        if bounds is None or int(np.prod(size)) > KNOWN_INPUTS:
+            made = torch.empty(size, dtype=torch.float32 if bounds is None else torch.int64)
+            self.tracker.storages.name([made], "activations", "inputs")
+            return made
+        with exact_modes():
+            # Any value within the range will do: what a model looks at is masks.
+            real = torch.full(size, bounds[0], dtype=torch.int64)
+        return self.adopt(real)
+
+    def prompts(self, vocabulary: int, batch_size: int, length: int, seed: int) -> dict[str, Any]:
+        """The prompts of generation, ragged as they are there."""
+        with exact_modes():
+            real, _ = ragged_prompts(vocabulary, batch_size, length, seed)
+        return {name: self.adopt(values) for name, values in real.items()}

@@ -1,0 +1,186 @@
+"""What CUDA does differently from a CPU, as rules over a dry run on fake CPU tensors.
+
+Fake CUDA tensors abort the process on a build of torch without CUDA, so the dry run stays on the CPU and these rules
+put CUDA's operators in place of the CPU's. ``RULES`` is the table; each has a test on a real GPU (``tests/gpu/``).
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from perfgate.actor.dry_run.cuda_functions import CudaFunctions
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One difference: what CUDA does, and where that is written down."""
+
+    name: str
+    what: str
+    source: str
+
+
+RULES = (
+    Rule(
+        "blocks",
+        "the caching allocator hands out multiples of 512 bytes",
+        "https://docs.pytorch.org/docs/stable/notes/cuda.html#memory-management, kMinBlockSize in "
+        "c10/core/AllocatorConfig.h",
+    ),
+    Rule(
+        "dropout",
+        "dropout is one fused kernel that keeps a mask of 1 byte an element, not a float mask",
+        "aten/src/ATen/native/Dropout.cpp, is_fused_kernel_acceptable",
+    ),
+    Rule(
+        "attention",
+        "flash attention for 16 bits without a mask, memory-efficient attention for the rest, the math kernel where "
+        "neither applies (grouped keys in 32 bits, heads of a width that is no multiple of 4, or of 8 in 16 bits)",
+        "aten/src/ATen/native/transformers/cuda/sdp_utils.cpp; "
+        "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html",
+    ),
+    Rule(
+        "autocast",
+        "under autocast softmax, layer norm, losses, sums and powers run in float32",
+        "https://docs.pytorch.org/docs/stable/amp.html#cuda-ops-that-can-autocast-to-float32",
+    ),
+    Rule(
+        "foreach",
+        "optimizers and clipping work on lists of all parameters at once, with temporaries as large as the lists",
+        "https://docs.pytorch.org/docs/stable/optim.html#algorithms (default implementations)",
+    ),
+    Rule(
+        "counters",
+        "step counters of an optimizer that is neither fused nor capturable stay on the host",
+        "torch/optim/adamw.py, _init_group",
+    ),
+    Rule(
+        "offload",
+        "what autograd saves is copied to pinned memory of the host, and back where the backward pass needs it",
+        "torch/autograd/graph.py, save_on_cpu",
+    ),
+    Rule(
+        "random state",
+        "checkpointing keeps the random state of CUDA on the host, so it costs no device memory",
+        "torch/utils/checkpoint.py, get_device_states",
+    ),
+    Rule(
+        "workspaces",
+        "cuBLAS takes 8.125 MiB a handle, 32 MiB on Hopper and newer; the backward pass has its own thread and handle",
+        "https://docs.pytorch.org/docs/stable/notes/cuda.html#cublas-workspaces",
+    ),
+)
+
+CPU_KERNELS = {"math": SDPBackend.MATH, "flash": SDPBackend.FLASH_ATTENTION}
+
+
+class CpuRules:
+    """The CPU as it is: operators as they are dispatched."""
+
+    block_bytes = 64
+    workspace_bytes = 0
+    has_host = False  # whose memory is another
+
+    def attending(self, kernel: str) -> AbstractContextManager[Any]:
+        """A context in which only this kernel of attention may run; empty for any.
+
+        Raises:
+            NotImplementedError: the device has no such kernel.
+        """
+        if kernel == "efficient":
+            raise NotImplementedError("a CPU has no memory-efficient attention")
+        return sdpa_kernel(CPU_KERNELS[kernel]) if kernel else nullcontext()
+
+    def functions(self) -> AbstractContextManager[Any]:
+        """A context in which the device's own operators are taken."""
+        return nullcontext()
+
+    def autocast(self, dtype: torch.dtype) -> Any:
+        """The device's automatic mixed precision, as a decorator."""
+        return torch.autocast("cpu", dtype=dtype)
+
+    def optimizer_options(self, make: Any, options: dict[str, Any]) -> dict[str, Any]:
+        """The optimizer's arguments, as the device's defaults fill them in."""
+        del make
+        return options
+
+    def recomputing(self) -> AbstractContextManager[Any]:
+        """A context for what checkpointing computes again, inside the backward pass."""
+        return nullcontext()
+
+    def offloading(self, stand: Any) -> AbstractContextManager[Any]:
+        """A context in which what autograd saves waits in the host's memory: a CPU has no other."""
+        del stand
+        return nullcontext()
+
+    def elsewhere(self, state: dict[str, Any], optimizer: Any) -> list[Any]:
+        """The tensors of a parameter's state that lie in other memory."""
+        del state, optimizer
+        return []
+
+
+class CudaRules(CpuRules):
+    """CUDA, by ``RULES``.
+
+    Args:
+        training: whether there is a backward pass.
+        capability: compute capability, major and minor; decides the size of workspaces.
+    """
+
+    block_bytes = 512
+    has_host = True
+
+    def __init__(self, training: bool, capability: tuple[int, int] = (9, 0)) -> None:
+        one = 32 * MIB if capability >= (9, 0) else 8 * MIB + MIB // 8
+        self.workspace_bytes = one * (2 if training else 1)
+        self._functions = CudaFunctions(capability)
+
+    def attending(self, kernel: str) -> AbstractContextManager[Any]:
+        """The kernel is told to what chooses it."""
+        self._functions.kernel = kernel
+        return nullcontext()
+
+    def functions(self) -> AbstractContextManager[Any]:
+        """CUDA's dropout, attention and mixed precision in place of the CPU's."""
+        return self._functions
+
+    def autocast(self, dtype: torch.dtype) -> Any:
+        """The CPU's autocast with CUDA's list of what runs in float32."""
+        functions = self._functions
+
+        @contextmanager
+        def both() -> Iterator[None]:
+            with torch.autocast("cpu", dtype=dtype), functions.mixed():
+                yield
+
+        return both()
+
+    def optimizer_options(self, make: Any, options: dict[str, Any]) -> dict[str, Any]:
+        """Work on lists, unless fused; optimizers from elsewhere have no such choice."""
+        own = make.__module__.startswith("torch.optim")
+        return options | {"foreach": True} if own and not options.get("fused") else options
+
+    def recomputing(self) -> AbstractContextManager[Any]:
+        """The same functions again: the call of the backward pass turns function modes off."""
+        return self._functions
+
+    def offloading(self, stand: Any) -> AbstractContextManager[Any]:
+        """A copy to the host when autograd saves a tensor, and one back when the backward pass needs it."""
+
+        def pack(tensor: Any) -> Any:
+            copy = tensor.clone()
+            stand.tracker.storages.forget(copy)
+            return copy
+
+        return torch.autograd.graph.saved_tensors_hooks(pack, torch.clone)
+
+    def elsewhere(self, state: dict[str, Any], optimizer: Any) -> list[Any]:
+        """Step counters lie on the host, unless the optimizer is fused."""
+        own = type(optimizer).__module__.startswith("torch.optim") and not optimizer.defaults.get("fused")
+        return [state["step"]] if own and "step" in state else []

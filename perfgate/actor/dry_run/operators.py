@@ -1,0 +1,168 @@
+"""What an operator does: its group, its floating-point operations, the bytes that it reads and writes.
+
+Groups follow "Data Movement Is All You Need" (https://arxiv.org/abs/2007.00072): tensor contractions, statistical
+normalizations (and other reductions), element-wise operators; ``other`` moves data without arithmetic.
+"""
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
+
+from perfgate.actor.dry_run.known_values import name_of, tensors_of, written_by
+
+aten = torch.ops.aten
+GROUPS = ("contractions", "normalizations", "element-wise", "other")
+
+# Arithmetic per element, counted on the larger of input and output: the passes of the usual algorithms.
+NORMALIZATIONS = {
+    "_softmax": 5,
+    "_safe_softmax": 5,
+    "_log_softmax": 5,
+    "_softmax_backward_data": 4,
+    "_log_softmax_backward_data": 4,
+    "native_layer_norm": 7,
+    "native_layer_norm_backward": 14,
+    "native_group_norm": 7,
+    "native_group_norm_backward": 14,
+    "native_batch_norm": 7,
+    "native_batch_norm_backward": 14,
+    "_fused_rms_norm": 4,
+    "_fused_rms_norm_backward": 8,
+    "_foreach_norm": 2,
+    "linalg_vector_norm": 2,
+    "mean": 1,
+    "sum": 1,
+    "var": 3,
+    "std": 3,
+    "var_mean": 3,
+    "amax": 1,
+    "argmax": 1,
+    "max": 1,
+    "min": 1,
+    "all": 1,
+    "any": 1,
+    "cumsum": 1,
+    "logsumexp": 3,
+    "nll_loss_forward": 1,
+    "nll_loss_backward": 0,
+    "topk": 1,
+    "sort": 1,
+}
+OTHER = {
+    "_to_copy", "_foreach_copy_", "_unsafe_view", "arange", "argsort", "bernoulli_", "cat", "clone", "constant_pad_nd",
+    "copy_", "embedding", "embedding_dense_backward", "eye", "fill", "fill_", "full", "full_like", "gather", "index",
+    "index_add_", "index_copy_", "index_put", "index_put_", "index_select", "lift_fresh_copy", "masked_fill",
+    "masked_fill_", "new_full", "new_ones", "new_zeros", "nonzero", "normal_", "ones", "ones_like", "rand", "randn",
+    "random_", "repeat", "repeat_interleave", "roll", "scalar_tensor", "scatter", "scatter_", "scatter_add",
+    "select_backward", "select_scatter", "slice_backward", "slice_scatter", "stack", "tril", "triu", "unfold_backward",
+    "uniform_", "where", "zero_", "zeros", "zeros_like", "_foreach_zero_", "_local_scalar_dense", "is_nonzero", "equal",
+}  # fmt: skip
+# These only make room or another view of it: no kernel runs.
+FREE = {
+    "_reshape_alias", "alias", "detach", "detach_", "empty", "empty_like", "empty_permuted", "empty_strided",
+    "lift_fresh", "new_empty", "new_empty_strided", "resize_", "set_", "sym_size", "sym_stride", "sym_numel",
+    "_record_function_enter_new", "_record_function_exit",
+}  # fmt: skip
+# Of their first input only the rows that are asked for are read.
+GATHERING = {"embedding", "gather", "index", "index_select"}
+# Their first argument is overwritten without being read.
+OVERWRITING = {
+    "bernoulli_", "copy_", "fill_", "full_like", "normal_", "ones_like", "random_", "uniform_", "zero_", "zeros_like",
+    "new_zeros", "new_ones", "new_full", "_foreach_zero_", "_foreach_copy_",
+}  # fmt: skip
+
+
+def attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    """Both products of attention."""
+    return sdpa_flop_count(query.shape, key.shape, value.shape)
+
+
+def attention_backward_flops(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    """The five products of attention's backward pass."""
+    return sdpa_backward_flop_count(grad.shape, query.shape, key.shape, value.shape)
+
+
+def grouped_flops(first: Any, second: Any, *_: Any, **__: Any) -> int:
+    """A product of each group's rows with that group's matrix; or, of two flat matrices, a matrix for each group."""
+    return 2 * int(first.shape[-2] * first.shape[-1] * second.shape[-1])
+
+
+def addmm_flops(out: Any, left: Any, right: Any, **_: Any) -> int:
+    """The product of two matrices that is added to a third."""
+    del out
+    return 2 * left.shape[0] * left.shape[1] * right.shape[1]
+
+
+# The CPU's fused attention, products in place and those of groups are not in torch's own table.
+CONTRACTIONS: dict[Any, Any] = {
+    aten.addmm_: addmm_flops,
+    aten._grouped_mm: grouped_flops,
+    aten._scaled_dot_product_flash_attention_for_cpu: attention_flops,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: attention_backward_flops,
+}
+
+
+@cache
+def is_free(func: Any) -> bool:
+    """Whether nothing runs: a view, or room that is not filled."""
+    return func.is_view or name_of(func) in FREE
+
+
+@cache
+def group_of(func: Any, in_normalization: bool) -> str:
+    """The group; arithmetic inside a normalizing module belongs to its normalization."""
+    packet, name = func._overloadpacket, name_of(func)
+    if packet in flop_registry or packet in CONTRACTIONS:
+        return "contractions"
+    if name in NORMALIZATIONS:
+        return "normalizations"
+    if name in OTHER:
+        return "other"
+    return "normalizations" if in_normalization else "element-wise"
+
+
+def flops_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, group: str) -> int:
+    """Floating-point operations: two for each multiply-add of a contraction, one for each element-wise result."""
+    if group == "contractions":
+        packet = func._overloadpacket
+        if packet in CONTRACTIONS:
+            return int(CONTRACTIONS[packet](*args, **kwargs))
+        return int(flop_registry[packet](*args, **kwargs, out_val=out))
+    if group == "other":
+        return 0
+    given = max(map(numbers_in, (*args, *kwargs.values())), default=0)
+    if group == "normalizations" and name_of(func) in NORMALIZATIONS:
+        # Several results, as layer norm has, come as a tuple; the results over the members of a list as a list.
+        produced = max(map(numbers_in, out if isinstance(out, tuple) else (out,)), default=0)
+        return NORMALIZATIONS[name_of(func)] * max(produced, given)
+    # In-place updates of lists return nothing.
+    return numbers_in(out) or given
+
+
+def numbers_in(value: Any) -> int:
+    """Floating-point numbers in a tensor, or in all members of a list."""
+    return sum(tensor.numel() for tensor in tensors_of(value) if tensor.dtype.is_floating_point)
+
+
+def traffic_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> tuple[int, int]:
+    """Bytes read and written, each operand once; broadcast ones as they lie in memory."""
+    name = name_of(func)
+    inputs, outputs = list(tensors_of((args, kwargs))), list(tensors_of(out))
+    if not outputs:
+        outputs = list(written_by(func, args, kwargs))
+    written = sum(map(extent_bytes, outputs))
+    if name in OVERWRITING:
+        inputs = inputs[1:]
+    if name in GATHERING:
+        return sum(map(extent_bytes, inputs[1:])) + written, written
+    return sum(map(extent_bytes, inputs)), written
+
+
+def extent_bytes(tensor: Any) -> int:
+    """Bytes of a tensor's distinct elements: a dimension of stride 0 counts once."""
+    size: int = tensor.element_size()
+    for length, stride in zip(tensor.shape, tensor.stride(), strict=True):
+        size *= 1 if stride == 0 and length else length
+    return size

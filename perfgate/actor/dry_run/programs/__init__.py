@@ -1,0 +1,1 @@
+"""What stands for each of Perfgate's programs on fake tensors."""

@@ -1,0 +1,215 @@
+"""A forward pass without gradients, on fake tensors."""
+
+from typing import Any
+
+import torch
+from transformers import QuantizedCache, StaticCache
+
+from perfgate.actor.data.inputs import image_shape, sentence_batch, sound_shape
+from perfgate.actor.data.sentence_pairs import pair_prompts
+from perfgate.actor.data.text import prompt_batch
+from perfgate.actor.dry_run.context import NoDryRun, Stand, refuse_undry
+from perfgate.actor.dry_run.known_values import exact_modes
+from perfgate.actor.programs.forward import embed
+from perfgate.actor.techniques.decoding import GenerationSettings
+from perfgate.actor.techniques.models import InferenceSettings, build_model, build_tokenizer
+
+
+class DryForward:
+    """One forward pass; for embeddings with mean pooling and normalization after it."""
+
+    def __init__(
+        self,
+        stand: Stand,
+        model: dict[str, Any],
+        task: str,
+        seed: int,
+        batch_size: int,
+        sequence_length: int,
+        sentences: list[str] | None = None,
+        **settings: Any,
+    ) -> None:
+        chosen = InferenceSettings(**settings)
+        refuse_undry(chosen)
+        self.embeds = task == "embedding"
+        self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
+        stand.tracker.watch(self.network)
+        config = self.network.config
+        if sentences:
+            with exact_modes():
+                batch = sentence_batch(build_tokenizer(model), sentences, batch_size, sequence_length)
+            self.batch = {name: stand.adopt(values) for name, values in batch.items()}
+        elif task == "image-classification":
+            self.batch = {"pixel_values": stand.input(batch_size, image_shape(config), None).to(self.network.dtype)}
+        else:
+            tokens = ((sequence_length,), (1, config.vocab_size))
+            ones = ((sequence_length,), (1, 2))
+            self.batch = {
+                "input_ids": stand.input(batch_size, *tokens),
+                "attention_mask": stand.input(batch_size, *ones),
+            }
+
+    def step(self) -> Any:
+        """Return logits, or sentence embeddings."""
+        with torch.no_grad():
+            output = self.network(**self.batch)
+            return embed(output.last_hidden_state, self.batch["attention_mask"]) if self.embeds else output.logits
+
+
+class DryGeneration:
+    """A prefill and a decode step for each further token."""
+
+    def __init__(
+        self,
+        stand: Stand,
+        model: dict[str, Any],
+        task: str,
+        seed: int,
+        batch_size: int,
+        prompt_length: int,
+        new_tokens: int,
+        prompts: Any = None,
+        **settings: Any,
+    ) -> None:
+        del task
+        self.chosen = chosen = GenerationSettings(**settings)
+        refuse_undry(chosen)
+        self.cached = chosen.cache != "none"
+        self.stand = stand
+        self.beams = chosen.beams
+        self.new_tokens = new_tokens
+        self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
+        stand.tracker.watch(self.network)
+        config = self.network.config
+        if hasattr(config, "num_mel_bins"):
+            sound = stand.input(batch_size, sound_shape(config), None).to(self.network.dtype)
+            self.inputs = {"input_features": sound}
+        elif prompts:
+            with exact_modes():
+                if isinstance(prompts, dict):
+                    batch = pair_prompts(prompts, config.vocab_size, batch_size, prompt_length)
+                else:
+                    batch = prompt_batch(build_tokenizer(model), prompts, batch_size, prompt_length)
+            self.inputs = {name: stand.adopt(values) for name, values in batch.items()}
+        else:
+            self.inputs = stand.prompts(config.vocab_size, batch_size, prompt_length, seed)
+        self.start = getattr(config, "decoder_start_token_id", None)
+
+    def step(self) -> None:
+        """Generate; the chosen tokens are not looked at, so any will do."""
+        with torch.no_grad():
+            if self.network.config.is_encoder_decoder:
+                self.translate()
+            else:
+                self.continue_prompt()
+
+    def continue_prompt(self) -> None:
+        """Prefill with the prompt, then feed back one token at a time, or without a cache everything again."""
+        ids, mask = (self.each_beam(self.inputs[name]) for name in ("input_ids", "attention_mask"))
+        positions = mask.long().cumsum(-1) - 1
+        positions = positions.masked_fill(mask == 0, 0)
+        # As generate() does, which calls a mask of ones no mask.
+        mask = None if bool((mask == 1).all()) else mask
+        output = self.prefill(ids, mask, positions)
+        for _ in range(self.new_tokens - 1):
+            ids, token = self.append(ids, output.logits, output.past_key_values)
+            if mask is not None:
+                mask = torch.cat([mask, mask.new_ones((mask.shape[0], 1))], dim=-1)
+            following = positions[:, -1:] + 1
+            positions = following if self.cached else torch.cat([positions, following], dim=-1)
+            output = self.call(token if self.cached else ids, mask, positions, output.past_key_values)
+        self.append(ids, output.logits, output.past_key_values)
+
+    def prefill(self, ids: Any, mask: Any, positions: Any) -> Any:
+        """Read the prompt, at once or in chunks; returns what the last call returned."""
+        length = ids.shape[1]
+        cache = empty_cache(self.network, self.chosen.cache, length + self.new_tokens - 1)
+        size = self.chosen.prefill_chunk_size or length
+        if isinstance(cache, StaticCache) and size < length:
+            # Its room is made ahead where chunks might be compiled.
+            heads, width = self.network._get_static_cache_init_shape()
+            kind = {"dtype": self.network.dtype, "device": self.network.device}
+            cache.early_initialization(batch_size=ids.shape[0], num_heads=heads, head_dim=width, **kind)
+        for begin in range(0, length, size):
+            end = min(begin + size, length)
+            seen = None if mask is None else mask[:, :end]
+            output = self.call(ids[:, begin:end], seen, positions[:, begin:end], cache)
+            cache = output.past_key_values
+        return output
+
+    def call(self, ids: Any, mask: Any, positions: Any, cache: Any) -> Any:
+        """Run the model as ``generate`` does."""
+        inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "past_key_values": cache}
+        if isinstance(cache, StaticCache):
+            # The mask over all of the cache's length is made before the call, which might be compiled.
+            del inputs["input_ids"]
+            inputs = self.network.prepare_inputs_for_generation(ids, **inputs)
+        return self.network(**inputs, use_cache=self.cached, logits_to_keep=1)
+
+    def translate(self) -> None:
+        """Encode once, then decode one token at a time, over a cache that grows."""
+        if self.chosen.cache not in ("default", "dynamic"):
+            raise NoDryRun(f"of an encoder-decoder model's caches cache={self.chosen.cache!r} is not taken over")
+        encoded = self.network.get_encoder()(**self.inputs)
+        source = next(iter(self.inputs.values()))
+        ids = self.each_beam(self.stand.adopt(torch.full((source.shape[0], 1), self.start)))
+        encoded.last_hidden_state = self.each_beam(encoded.last_hidden_state)
+        token, past = ids, None
+        mask = (
+            {"attention_mask": self.each_beam(self.inputs["attention_mask"])} if "attention_mask" in self.inputs else {}
+        )
+        for _ in range(self.new_tokens):
+            output = self.network(
+                encoder_outputs=encoded, decoder_input_ids=token, past_key_values=past, use_cache=True, **mask
+            )
+            past = output.past_key_values
+            ids, token = self.append(ids, output.logits, past)
+
+    def each_beam(self, rows: Any) -> Any:
+        """Rows as often as there are beams."""
+        return rows.repeat_interleave(self.beams, dim=0) if self.beams > 1 else rows
+
+    def append(self, ids: Any, logits: Any, past: Any) -> tuple[Any, Any]:
+        """Choose the likeliest token and put it behind the others."""
+        scores = logits[:, -1, :].to(copy=True, dtype=torch.float32)
+        if self.beams > 1:
+            return self.go_on(ids, torch.log_softmax(scores, dim=-1), past)
+        chosen = torch.argmax(scores, dim=-1)[:, None]
+        return torch.cat([ids, chosen], dim=-1), chosen
+
+    def go_on(self, ids: Any, scores: Any, past: Any) -> tuple[Any, Any]:
+        """Choose the likeliest beams and their tokens, and put the cache in their order.
+
+        What ``generate`` does to keep finished beams apart is left out: it works on a few numbers a beam.
+        """
+        vocabulary = scores.shape[-1]
+        samples = ids.shape[0] // self.beams
+        # One ends, in the worst case, wherever another goes on.
+        _, best = scores.view(samples, -1).topk(2 * self.beams)
+        best = best[:, : self.beams]
+        first = torch.arange(samples)[:, None] * self.beams
+        rows = (first + best // vocabulary).flatten()
+        past.reorder_cache(rows)
+        chosen = (best % vocabulary).view(-1, 1)
+        return torch.cat([ids[rows], chosen], dim=-1), chosen
+
+
+def empty_cache(network: Any, kind: str, length: int) -> Any:
+    """A cache as ``generate`` makes it before it calls a model; ``None`` where the model makes the same, or has none.
+
+    Args:
+        network: whose cache it is.
+        kind: as the setting ``cache`` names it.
+        length: tokens that it must hold.
+
+    Raises:
+        NoDryRun: it needs streams of a device, or a package that works on real values.
+    """
+    config = network.config.get_text_config(decoder=True)
+    if kind == "static":
+        return StaticCache(config=config, max_cache_len=length)
+    if kind == "quantized-fp8":
+        return QuantizedCache(backend="fp8", config=config)
+    if kind in ("default", "dynamic", "none"):
+        return None
+    raise NoDryRun(f"what cache={kind!r} moves and keeps shows on real tensors alone")

@@ -1,0 +1,276 @@
+"""A training step as ``Trainer`` and a plain ``accelerate`` loop take it, on fake tensors.
+
+``Trainer`` itself does not run on fake tensors, so the step is built here from the same settings; a test holds its
+operator calls against the real Trainer's.
+"""
+
+import inspect
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from accelerate.utils.operations import convert_outputs_to_fp32
+from transformers import Trainer
+from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
+
+from perfgate.actor.data.inputs import training_layout
+from perfgate.actor.data.loading import is_collated, step_batches, training_source
+from perfgate.actor.dry_run.context import NoDryRun, Stand, refuse_compiling
+from perfgate.actor.dry_run.known_values import exact_modes
+from perfgate.actor.programs.accelerated import plain_optimizer
+from perfgate.actor.techniques.memory_savings import save_memory
+from perfgate.actor.techniques.models import build_training
+from perfgate.actor.techniques.optimizers import NOT_DRY, assembled, built_here
+from perfgate.actor.techniques.training_settings import TrainingSettings, enable_checkpointing, training_arguments
+
+PREFETCHED = 1  # accelerate's loader holds the next batch while one is at work
+AMP_DTYPES = {"bf16-amp": torch.bfloat16, "fp16-amp": torch.float16}
+
+
+def refuse_foreign(chosen: TrainingSettings) -> None:
+    """Say of a step that goes through another library's kernels that it cannot run dry.
+
+    Raises:
+        NoDryRun: naming the setting.
+    """
+    if chosen.optimizer in NOT_DRY:
+        raise NoDryRun(f"optimizer={chosen.optimizer!r} steps in code that fake tensors do not run")
+    if chosen.quantization != "off":
+        raise NoDryRun(f"quantization={chosen.quantization!r} multiplies by kernels that fake tensors do not run")
+    if chosen.liger:
+        raise NoDryRun("liger=True runs Triton kernels, which fake tensors do not run")
+
+
+class DryTraining:
+    """One update of the weights through ``Trainer``, of which the optimizer's state is there already."""
+
+    def __init__(
+        self,
+        stand: Stand,
+        model: dict[str, Any],
+        task: str,
+        seed: int,
+        batch_size: int,
+        gradient_accumulation: int,
+        sequence_length: int,
+        data: Any = None,
+        **settings: Any,
+    ) -> None:
+        self.stand = stand
+        self.chosen = chosen = TrainingSettings(**settings)
+        refuse_compiling(chosen)
+        refuse_foreign(chosen)
+        if chosen.precision == "fp8-amp":
+            raise NoDryRun("which layers compute in 8 bits is torchao's to decide")
+        if chosen.ranks > 1:
+            raise NoDryRun("what ranks hold and send in common is not accounted for")
+        network = build_training(model, seed, chosen, load=False)
+        self.network = network.train()
+        self.core = network.get_base_model() if chosen.lora_rank else network
+        stand.tracker.watch(network)
+        save_memory(network, chosen.chunked_loss, chosen.activation_offload, partial(stand.rules.offloading, stand))
+        self.prepare()
+        if chosen.activation_checkpointing:
+            self.checkpoint()
+        if chosen.precision in AMP_DTYPES:
+            autocast = stand.rules.autocast(AMP_DTYPES[chosen.precision])
+            network.forward = convert_outputs_to_fp32(autocast(network.forward))
+        self.optimizer = self.make_optimizer()
+        if is_collated(chosen, data):
+            with exact_modes():
+                samples = batch_size * gradient_accumulation
+                source = training_source(chosen, self.core.config, model, task, samples, sequence_length, seed, data)
+                real = step_batches(chosen, source, batch_size, gradient_accumulation)
+            # The step reads the whole data set, so there is no next batch to hold.
+            self.batches = [{name: stand.adopt(column) for name, column in batch.items()} for batch in real]
+            self.padded_tokens = sum(batch["input_ids"].numel() for batch in real) - source.tokens
+        else:  # rows of text have the layout of random ones
+            layout = training_layout(self.core.config, task, sequence_length)
+            self.held = [
+                {name: stand.input(batch_size, *column) for name, column in layout.items()}
+                for _ in range(self.fetched(gradient_accumulation) + PREFETCHED)
+            ]
+            self.batches = [self.held[number % len(self.held)] for number in range(gradient_accumulation)]
+        self.accumulation = gradient_accumulation
+        self.loss = torch.zeros(())
+        self.scale = torch.ones(()) if chosen.precision == "fp16-amp" else None
+        self._mark_gradients()
+        self.make_state()
+
+    def checkpoint(self) -> None:
+        """Let the chosen layers compute their activations again; what they keep for it may lie on the host."""
+        rules, chosen = self.stand.rules, self.chosen.activation_checkpointing
+        layers = True if chosen == "offload" else chosen
+        enable_checkpointing(self.network, layers, context_fn=lambda: (nullcontext(), rules.recomputing()))
+        if chosen != "offload" or not rules.has_host:
+            return
+        for module in self.network.modules():
+            if hasattr(module, "_gradient_checkpointing_func"):
+                module._gradient_checkpointing_func = self.on_host(module._gradient_checkpointing_func)
+
+    def on_host(self, checkpoint: Any) -> Any:
+        """Like ``torch.autograd.graph.save_on_cpu``: a copy that takes no memory of the device, and one back."""
+
+        def copied(tensor: Any) -> Any:
+            copy = tensor.clone()
+            self.stand.tracker.storages.forget(copy)
+            return copy
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            with torch.autograd.graph.saved_tensors_hooks(copied, torch.clone):
+                return checkpoint(*arguments, **keywords)
+
+        return call
+
+    def prepare(self) -> None:
+        """The Trainer keeps no cache of keys and values."""
+        self.core.config.use_cache = False
+
+    def fetched(self, accumulation: int) -> int:
+        """The Trainer fetches all micro-batches of a step before the first one."""
+        return accumulation
+
+    def keep(self, loss: Any) -> None:
+        """The Trainer adds the losses up."""
+        self.loss += loss
+
+    def make_state(self) -> None:
+        """Let the optimizer make its lasting state, as the first step of a real run does.
+
+        Over lists, where it can: the state is the same, and there are a hundred times fewer operators.
+        """
+        ways = [group.get("foreach") for group in self.optimizer.param_groups]
+        for group in self.optimizer.param_groups:
+            group["foreach"] = True if "foreach" in group and not group.get("fused") else group.get("foreach")
+        for parameter in self.network.parameters():
+            if parameter.requires_grad:
+                parameter.grad = torch.empty_like(parameter)
+        self.optimizer.step()
+        for group, way in zip(self.optimizer.param_groups, ways, strict=True):
+            group["foreach"] = way
+        self.name_state()
+        self.network.zero_grad()
+
+    @property
+    def on_any_device(self) -> TrainingSettings:
+        """The settings without those that transformers refuses where there is no GPU; neither is an optimizer's."""
+        return replace(self.chosen, precision="fp32", empty_cache_steps=0)
+
+    def make_optimizer(self) -> Any:
+        """The optimizer that the Trainer would make, over the same groups of parameters."""
+        arguments = training_arguments(self.on_any_device, use_cpu=True)
+        own = built_here(self.chosen.optimizer, arguments.learning_rate)
+        make, options = own or Trainer.get_optimizer_cls_and_kwargs(arguments, self.network)
+        decaying = set(Trainer.get_decay_parameter_names(None, self.network))  # it asks nothing of a Trainer
+        named = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for name, p in named if name in decaying], "weight_decay": arguments.weight_decay},
+            {"params": [p for name, p in named if name not in decaying], "weight_decay": 0.0},
+        ]
+        return assembled((make, self.stand.rules.optimizer_options(make, options)), self.network, groups)
+
+    def step(self) -> None:
+        """Forward and backward for each micro-batch, then clipping, optimizer and the gradients' end."""
+        items = self.count_items()
+        for batch in self.batches:
+            self.keep(self.train_on(batch, items))
+        tracker = self.stand.tracker
+        with tracker.within("clipping"):
+            self.clip()
+        with tracker.within("optimizer"):
+            self.optimizer.step()
+        self.network.zero_grad()
+
+    def name_state(self) -> None:
+        """Tell the optimizer's state from what else lives."""
+        tracker = self.stand.tracker
+        for parameter, state in self.optimizer.state.items():
+            tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+            owner = tracker.owners.get(id(parameter), "")
+            tracker.storages.name(tensors.values(), "optimizer_state", owner)
+            for tensor in self.stand.rules.elsewhere(tensors, self.optimizer):
+                tracker.storages.forget(tensor)
+
+    def train_on(self, batch: dict[str, Any], items: Any) -> Any:
+        """One micro-batch; returns its loss."""
+        more = {} if items is None else {"num_items_in_batch": items}
+        loss = self.network(**batch, **more).loss
+        self.backward(self.scaled(loss, items))
+        return loss.detach()
+
+    def scaled(self, loss: Any, items: Any) -> Any:
+        """The loss as the Trainer hands it on: scaled by items or micro-batches, processes, and accelerate's own steps.
+
+        Some of these factors are 1 here, and cost an operator all the same.
+        """
+        if items is None:
+            loss = loss / self.accumulation
+        else:
+            loss *= 1
+        return loss / 1
+
+    def backward(self, loss: Any) -> None:
+        """From the loss to the gradients, scaled where the precision needs it."""
+        (loss if self.scale is None else loss * self.scale).backward()
+
+    def count_items(self) -> Any:
+        """How many labels the whole step has, where the model scales its own loss by it."""
+        core = self.core
+        parameters = inspect.signature(core.forward).parameters.values()
+        keywords = any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+        if not getattr(core, "accepts_loss_kwargs", keywords):
+            return None
+        shifts = LOSS_MAPPING.get(getattr(core, "loss_type", None)) is ForCausalLMLoss
+        shifts = shifts and not core.config.is_encoder_decoder
+        labels = [batch["labels"][..., 1:] if shifts else batch["labels"] for batch in self.batches]
+        return sum(part.ne(-100).sum() for part in labels) / 1
+
+    def clip(self) -> None:
+        """Scale the gradients to a norm of at most 1; under fp16 also take the loss's scale out of them."""
+        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        if self.scale is not None:
+            gradients = [p.grad for p in parameters]
+            torch._amp_foreach_non_finite_check_and_unscale_(gradients, torch.zeros(()), self.scale.reciprocal())
+        # Over lists, as everywhere with real tensors; by itself it would take fake ones one by one.
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
+
+    def _mark_gradients(self) -> None:
+        tracker = self.stand.tracker
+        for parameter in self.network.parameters():
+            if parameter.requires_grad:
+                owner = tracker.owners.get(id(parameter), "")
+                parameter.register_post_accumulate_grad_hook(
+                    lambda p, owner=owner: tracker.storages.name([p.grad], "gradients", owner)
+                )
+
+
+class DryAcceleratedLoop(DryTraining):
+    """One update of the weights in the plain loop."""
+
+    def make_optimizer(self) -> Any:
+        """The optimizer of the plain loop, over all parameters at once."""
+        make, options = plain_optimizer(self.on_any_device, self.network)
+        options = self.stand.rules.optimizer_options(make, options)
+        return assembled((make, options), self.network, [p for p in self.network.parameters() if p.requires_grad])
+
+    def prepare(self) -> None:
+        """The plain loop takes the model as it is."""
+
+    def fetched(self, accumulation: int) -> int:
+        """The plain loop fetches one micro-batch after the other."""
+        del accumulation
+        return 1
+
+    def keep(self, loss: Any) -> None:
+        """The plain loop adds nothing up."""
+
+    def count_items(self) -> Any:
+        """The plain loop counts micro-batches only."""
+        return None
+
+    def scaled(self, loss: Any, items: Any) -> Any:
+        """Scaled once, by ``accelerate``."""
+        del items
+        return loss / self.accumulation

@@ -1,0 +1,179 @@
+"""Run a workload dry and write its ledger."""
+
+import gc
+import importlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+    UnsupportedOperatorException,
+)
+from transformers.utils import import_utils
+
+from perfgate.actor.dry_run.context import NoDryRun, Stand
+from perfgate.actor.dry_run.cuda_rules import CpuRules, CudaRules
+from perfgate.actor.dry_run.operators import GROUPS
+from perfgate.actor.dry_run.storages import PARTS, Allocation
+from perfgate.actor.dry_run.tracker import Tracker
+from perfgate.actor.techniques.attention import kernel_of
+
+VALUES = (DataDependentOutputException, DynamicOutputShapeException)
+UNSUPPORTED = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
+
+
+def dry_run(
+    program: Any,
+    params: Mapping[str, Any],
+    target: str = "cpu",
+    capability: tuple[int, int] = (9, 0),
+    speeds: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Take a step on fake tensors and account for it.
+
+    Args:
+        program: class of a program, which names its dry counterpart as ``dry_run = "module:Class"``.
+        params: its parameters.
+        target: ``cpu``, or ``cuda`` by the table of rules.
+        capability: compute capability of the target.
+        speeds: peak FLOP/s by dtype and ``bytes_per_s``, for ``roofline_s``.
+
+    Raises:
+        NoDryRun: with the reason as one clause.
+    """
+    module, _, name = (getattr(program, "dry_run", None) or "").partition(":")
+    if not name:
+        raise NoDryRun(f"program {program.__name__} has no dry counterpart")
+    build = getattr(importlib.import_module(module), name)
+    rules = CudaRules(module.endswith("training"), capability) if target == "cuda" else CpuRules()
+    tracker = Tracker(rules.block_bytes, speeds)
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    kernel = kernel_of(params.get("attention", ""))
+    with ExitStack() as stack:
+        for context in (uncollected(), believed(), converted(), rules.functions(), fake, tracker, tracker.hooked()):
+            stack.enter_context(context)
+        try:
+            stack.enter_context(rules.attending(kernel))
+            dry = build(Stand(fake, tracker, rules), **params)
+            tracker.restart()
+            dry.step()
+        except VALUES as error:
+            where = tracker.failed_at or "the model"
+            raise NoDryRun(f"{where} looks at values that depend on weights ({error.func})") from None
+        except UNSUPPORTED as error:
+            raise NoDryRun(str(error).strip().splitlines()[0]) from None
+        sizes = {parameter: parameter.numel() for parameter in dry.network.parameters()}
+        counts = {
+            "parameters": sum(sizes.values()),
+            "trainable_parameters": sum(size for parameter, size in sizes.items() if parameter.requires_grad),
+        }
+        # What goes on living in cycles alone is not kept by anybody.
+        gc.collect()
+        kept, parts = by_part(tracker.storages.kept(tracker.since))
+        after = {"kept_bytes": sum(parts.values()), "kept": dict(sorted(kept.items()))}
+        after |= {"padded_tokens": dry.padded_tokens} if hasattr(dry, "padded_tokens") else {}
+        return {**counts, **ledger(tracker, rules, target), **after}
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector out: when it runs depends on what ran before, and so would what lives at the peak."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@contextmanager
+def believed() -> Iterator[None]:
+    """Let transformers take fake tensors for real ones: it would not look at their values, which are known here."""
+    ask = getattr(import_utils, "is_fake_tensor", None)
+    if ask is None:
+        yield
+        return
+    import_utils.is_fake_tensor = lambda _: False
+    try:
+        yield
+    finally:
+        import_utils.is_fake_tensor = ask
+
+
+@contextmanager
+def converted() -> Iterator[None]:
+    """Let ``Module.to`` put new parameters in place of fake ones, which it cannot change where they are."""
+    keep = torch.nn.Module._apply
+
+    def apply(module: Any, change: Any, recurse: bool = True) -> Any:
+        for child in module.children() if recurse else ():
+            child._apply(change)
+        with torch.no_grad():
+            for name, parameter in module._parameters.items():
+                if parameter is not None and (new := change(parameter)) is not parameter:
+                    module._parameters[name] = torch.nn.Parameter(new, parameter.requires_grad)
+            for name, buffer in module._buffers.items():
+                module._buffers[name] = None if buffer is None else change(buffer)
+        return module
+
+    torch.nn.Module._apply = apply
+    try:
+        yield
+    finally:
+        torch.nn.Module._apply = keep
+
+
+def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
+    """Everything that a dry run tells of a step, as JSON.
+
+    ``memory_by_part_bytes`` is at the peak, ``highest_by_part_bytes`` for each part at its own.
+    ``work`` is a mapping from module path to group to ``[calls, FLOPs, bytes moved]``; ``memory`` from module path to
+    part to bytes at the peak. Totals are their sums.
+    """
+    work: dict[str, dict[str, list[int]]] = defaultdict(dict)
+    groups = {group: [0, 0, 0, 0] for group in GROUPS}
+    roofline_s = 0.0
+    for (path, group), (calls, flops, read, written, seconds) in tracker.work.items():
+        work[path][group] = [int(calls), int(flops), int(read + written)]
+        for position, value in enumerate((calls, flops, read, written)):
+            groups[group][position] += int(value)
+        roofline_s += seconds
+    living = tracker.storages.at_peak(tracker.since)
+    memory, parts = by_part(living)
+    parts["temporaries"] += rules.workspace_bytes
+    if rules.workspace_bytes:
+        memory["workspaces"] = {"temporaries": rules.workspace_bytes}
+    return {
+        "target": target,
+        "operator_calls": sum(row[0] for row in groups.values()),
+        "flops": sum(row[1] for row in groups.values()),
+        "read_bytes": sum(row[2] for row in groups.values()),
+        "written_bytes": sum(row[3] for row in groups.values()),
+        "calls_by_group": {group: row[0] for group, row in groups.items()},
+        "flops_by_group": {group: row[1] for group, row in groups.items()},
+        "moved_by_group_bytes": {group: row[2] + row[3] for group, row in groups.items()},
+        "peak_memory_bytes": sum(parts.values()),
+        "memory_by_part_bytes": parts,
+        "highest_by_part_bytes": tracker.storages.highest(tracker.since),
+        "roofline_s": roofline_s if tracker.speeds else None,
+        "operators": dict(sorted(tracker.operators.items())),
+        "work": dict(sorted(work.items())),
+        "memory": dict(sorted(memory.items())),
+    }
+
+
+def by_part(living: list[Allocation]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """What lives at the peak by module path and part, and by part alone."""
+    memory: dict[str, dict[str, int]] = defaultdict(dict)
+    parts = dict.fromkeys(PARTS, 0)
+    for allocation in living:
+        place = memory[allocation.path]
+        place[allocation.what] = place.get(allocation.what, 0) + allocation.size_bytes
+        parts[allocation.what] += allocation.size_bytes
+    return dict(memory), parts

@@ -1,0 +1,171 @@
+"""Watches every operator of a step: charges its work to a group and a module, and its results to memory."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+from torch._library.custom_ops import OPDEFS
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from perfgate.actor.dry_run.calls import Calls
+from perfgate.actor.dry_run.known_values import KnownValues, name_of, tensors_of
+from perfgate.actor.dry_run.operators import flops_of, group_of, is_free, traffic_of
+from perfgate.actor.dry_run.storages import Frame, Storages
+
+NORMALIZING = "norm"
+# They return their first argument, its shape as it was.
+IN_PLACE = {"add_", "addcdiv_", "addcmul_", "copy_", "div_", "fill_", "lerp_", "mul_", "sqrt_", "sub_", "zero_"}
+
+
+class Tracker(TorchDispatchMode):
+    """Sees operators as they are dispatched, below autograd; works on fake tensors and on real ones.
+
+    Work in the backward pass is charged to the module whose forward pass recorded it: both carry the same sequence
+    number (as in torch.fx.traceback).
+
+    Args:
+        block_bytes: of the allocator.
+        speeds: peak FLOP/s by name of a dtype, and ``bytes_per_s``, for a roofline; empty for none.
+        dry: whether tensors are fake, so that values are carried along and what only overwrites them need not run.
+    """
+
+    def __init__(self, block_bytes: int, speeds: Mapping[str, float] | None = None, dry: bool = True) -> None:
+        super().__init__()
+        self.dry = dry
+        self.storages = Storages(block_bytes)
+        self.known = KnownValues()
+        self.speeds = dict(speeds or {})
+        self.normalizing: set[str] = set()
+        self.calls = Calls(self._outside)
+        self.section = ""
+        self.failed_at = ""
+        self.made_by: dict[int, str] = {}
+        self.owners: dict[int, str] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin to count anew."""
+        self.work: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0, 0, 0, 0.0])
+        self.operators: Counter[str] = Counter()
+        self.since = self.storages.begin()
+
+    def watch(self, model: Any) -> None:
+        """Learn a model's modules and parameters by name."""
+        self.calls.learn(model)
+        for path, module in model.named_modules(remove_duplicate=True):
+            if NORMALIZING in type(module).__name__.lower():
+                self.normalizing.add(path)
+            for parameter in module.parameters(recurse=False):
+                self.owners.setdefault(id(parameter), path)
+                self.storages.name([parameter], "weights", path)
+            self.storages.name(module.buffers(recurse=False), "buffers", path)
+
+    @contextmanager
+    def within(self, section: str) -> Iterator[None]:
+        """Charge what happens outside of modules to a section: ``optimizer``, ``clipping``."""
+        before, self.section = self.section, section
+        try:
+            yield
+        finally:
+            self.section = before
+
+    @contextmanager
+    def hooked(self) -> Iterator["Tracker"]:
+        """Follow the calls of modules while this lasts."""
+        with self.calls.followed():
+            yield self
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The calls of modules that are going on."""
+        return self.calls.frames
+
+    def path(self) -> str:
+        """The module at work: the innermost one that is called, or the one whose backward pass this is."""
+        frame = self.calls.innermost
+        return frame.path if frame else self._outside()
+
+    def _outside(self) -> str:
+        node = torch._C._current_autograd_node()
+        if node is None:
+            return self.section
+        if (variable := getattr(node, "variable", None)) is not None:
+            return self.owners.get(id(variable), self.section)
+        return self.made_by.get(node._sequence_nr(), self.section)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here, and guarding against it would cost a tenth of the time."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Let the operator run, then account for it."""
+        kwargs = kwargs or {}
+        if func.namespace == "prim":
+            return func(*args, **kwargs)
+        answer = self.known.look(func, args) if self.dry else None
+        if answer is None:
+            if is_composite(func):
+                with self:
+                    return func.decompose(*args, **kwargs)
+            if body := python_body(func):
+                with self:
+                    return body(*args, **kwargs)
+            try:
+                out = args[0] if self.dry and name_of(func) in IN_PLACE else func(*args, **kwargs)
+            except Exception:
+                # The calls that this is inside of are left before anyone can ask.
+                self.failed_at = self.failed_at or self.path()
+                raise
+            if self.dry:
+                self.known.follow(func, args, kwargs, out)
+        else:
+            out = answer
+        path, frame = self.path(), self.calls.innermost
+        if frame:
+            self.made_by.setdefault(torch.autograd._get_sequence_nr() - 1, path)
+        for tensor in tensors_of(out):
+            self.storages.see(tensor, frame, path)
+        if not is_free(func):
+            self._charge(func, args, kwargs, out, path)
+        return out
+
+    def _charge(self, func: Any, args: Any, kwargs: Any, out: Any, path: str) -> None:
+        group = group_of(func, path in self.normalizing)
+        flops = flops_of(func, args, kwargs, out, group)
+        read, written = traffic_of(func, args, kwargs, out)
+        entry = self.work[path, group]
+        entry[0] += 1
+        entry[1] += flops
+        entry[2] += read
+        entry[3] += written
+        entry[4] += self._roofline_s(group, args, flops, read + written)
+        self.operators[name_of(func)] += 1
+
+    def _roofline_s(self, group: str, args: Any, flops: int, moved_bytes: int) -> float:
+        if not self.speeds:
+            return 0.0
+        dtype = "float32"
+        if group == "contractions":
+            first = next(iter(tensors_of(args)), None)
+            dtype = str(first.dtype).rpartition(".")[2] if first is not None else dtype
+        peak = self.speeds.get(dtype) or self.speeds["float32"]
+        return max(flops / peak, moved_bytes / self.speeds["bytes_per_s"])
+
+
+@cache
+def is_composite(func: Any) -> bool:
+    """Whether an operator is made of others and has no kernel of its own: in inference mode such ones arrive whole."""
+    composite, kernel = (
+        torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key) for key in ("CompositeImplicitAutograd", "CPU")
+    )
+    return bool(composite and not kernel)
+
+
+def python_body(func: Any) -> Any:
+    """What a custom operator that is written in Python is made of; ``None`` for all others."""
+    definition = OPDEFS.get(func.name())
+    return None if definition is None else definition._init_fn

@@ -1,0 +1,1 @@
+"""What puts a setting into force, and reads it back."""

@@ -1,0 +1,87 @@
+"""The settings of generation beyond its sizes, how ``generate`` is told of them, and what is in force."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import CompileConfig
+
+from perfgate.actor.techniques.models import InferenceSettings
+
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "none": {"use_cache": False},
+    "dynamic": {"cache_implementation": "dynamic"},
+    "static": {"cache_implementation": "static"},
+    "offloaded": {"cache_implementation": "offloaded"},
+    "offloaded_static": {"cache_implementation": "offloaded_static"},
+    "quantized-fp8": {"cache_implementation": "quantized", "cache_config": {"backend": "fp8"}},
+    "quantized-quanto": {"cache_implementation": "quantized", "cache_config": {"backend": "quanto", "nbits": 4}},
+}
+
+
+@dataclass(frozen=True)
+class GenerationSettings(InferenceSettings):
+    """The settings of generation besides sizes; a workload leaves out what is at its default."""
+
+    cache: str = "default"
+    compile_decode: str = "auto"
+    prefill_chunk_size: int = 0
+    beams: int = 1
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of ``generate``."""
+        options = {"num_beams": self.beams, "use_cache": True, **CACHES[self.cache]}
+        if self.prefill_chunk_size:
+            options["prefill_chunk_size"] = self.prefill_chunk_size
+        # What compiles every forward pass would be compiled once more where generate compiles by itself.
+        if self.compile_decode == "off" or self.compile != "off":
+            options["disable_compile"] = True
+        elif self.compile_decode != "auto":
+            config = CompileConfig(mode=self.compile_decode)
+            config._compile_all_devices = True  # on a CPU too
+            options["compile_config"] = config
+        return options
+
+
+class Prefill:
+    """Looks at how the model is called first: with which cache, and for how many tokens of the prompt."""
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        self.cache: Any = None
+        self.length = 0
+
+    def watch(self) -> None:
+        """Look at the next call, and at none after it, which might be compiled."""
+
+        def look(_: Any, arguments: Any, keywords: dict[str, Any]) -> None:
+            del arguments
+            handle.remove()
+            self.cache = keywords.get("past_key_values")
+            ids = keywords.get("input_ids")
+            self.length = 0 if ids is None else ids.shape[1]
+
+        handle = self._network.register_forward_pre_hook(look, with_kwargs=True)
+
+    def in_force(self, prompt_length: int) -> dict[str, Any]:
+        """The settings that show in how the model was called, by their names; a compiled call is kept by the model."""
+        compiled = hasattr(self._network, "_compiled_call")
+        return {
+            "cache": kind_of(self.cache),
+            "prefill_chunk_size": self.length if self.length < prompt_length else 0,
+            "compile_decode": self._network._last_compile_config.mode if compiled else "off",
+        }
+
+
+def kind_of(cache: Any) -> str:
+    """A cache's kind as ``CACHES`` names it, or the name of its class."""
+    if cache is None:
+        return "none"
+    cache = getattr(cache, "self_attention_cache", cache)
+    name = type(cache).__name__.removesuffix("Cache").lower()
+    if name == "quantized":
+        return f"quantized-{type(cache.layers[0]).__name__.removesuffix('QuantizedLayer').lower()}"
+    if getattr(cache, "offloading", False):
+        return "offloaded_static" if name == "static" else "offloaded"
+    return name

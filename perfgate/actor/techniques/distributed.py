@@ -1,0 +1,105 @@
+"""Several processes that share a step: how they find each other, and who holds what."""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+import torch
+from accelerate import FullyShardedDataParallelPlugin
+from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import DistributedType
+from torch import distributed
+from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+from transformers.distributed import DistributedConfig
+
+from perfgate.actor.devices import Device
+from perfgate.actor.techniques.training_settings import SHARDING, TrainingSettings
+
+# An offloaded rank adds up its gradients' norm on the host.
+BACKENDS = {"cpu": "gloo", "cuda": "cuda:nccl,cpu:gloo"}
+
+
+def join(chosen: TrainingSettings, device: Device) -> None:
+    """Meet the other ranks of the launch; nothing where there is but one process.
+
+    Raises:
+        RuntimeError: this process was started by itself.
+    """
+    if chosen.ranks == 1:
+        return
+    if "PERFGATE_RENDEZVOUS" not in os.environ:
+        raise RuntimeError(f"ranks={chosen.ranks} needs a launch of as many processes")
+    distributed.init_process_group(
+        BACKENDS[device.torch_device],
+        init_method=os.environ["PERFGATE_RENDEZVOUS"],
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+        timeout=timedelta(seconds=float(os.environ["PERFGATE_COLLECTIVE_TIMEOUT_S"])),
+    )
+    if chosen.strategy in SHARDING and device.torch_device == "cpu":
+        shard_on_cpu()
+
+
+def shard_on_cpu() -> None:
+    """Let ``accelerate`` shard between processes on a CPU, as it does between accelerators.
+
+    It knows FSDP between accelerators alone, and falls back to DDP on a CPU without a word. What it calls,
+    ``torch.distributed.fsdp.fully_shard``, works on either.
+    """
+    construct = AcceleratorState.__init__
+
+    def sharding(self: Any, *arguments: Any, **keywords: Any) -> None:
+        construct(self, *arguments, **keywords)
+        plugin = keywords.get("fsdp_plugin")
+        if plugin is not None and self.distributed_type == DistributedType.MULTI_CPU:
+            self.fsdp_plugin = plugin
+            self.distributed_type = DistributedType.FSDP
+            PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+
+    AcceleratorState.__init__ = sharding
+
+
+def split(network: Any, chosen: TrainingSettings) -> Any:
+    """The model, its layers split between the ranks where they work in tensor parallel, by the plan that it brings."""
+    if chosen.strategy != "tp":
+        return network
+    kind = type(network)
+    config, _, mesh = kind.prepare_distribute_model(DistributedConfig(tp_size=chosen.ranks))
+    return kind.maybe_distribute_model(network, config, mesh)
+
+
+def sharding_plugin(chosen: TrainingSettings) -> FullyShardedDataParallelPlugin | None:
+    """What ``Accelerator`` takes to shard weights, gradients and optimizer state by FSDP2; ``None`` for no sharding."""
+    if chosen.strategy not in SHARDING:
+        return None
+    return FullyShardedDataParallelPlugin(
+        fsdp_version=2,
+        auto_wrap_policy="transformer_based_wrap",
+        cpu_offload=chosen.strategy == "fsdp-offload",
+        reshard_after_forward=True,
+        cpu_ram_efficient_loading=False,
+    )
+
+
+def share_in_force(wrapped: Any, accelerator: Any = None) -> dict[str, Any]:
+    """The settings ``ranks`` and ``strategy``, read from what was built.
+
+    Args:
+        wrapped: what is called in place of the model.
+        accelerator: of ``accelerate``, which alone tells whether each rank has a part of every sample.
+    """
+    ranks = distributed.get_world_size() if distributed.is_initialized() else 1
+    modules = list(wrapped.modules()) if isinstance(wrapped, torch.nn.Module) else []
+    sharded = [module for module in modules if isinstance(module, FSDPModule)]
+    strategy = "ddp" if any(isinstance(module, DistributedDataParallel) for module in modules) else "none"
+    if sharded:
+        group = sharded[-1]._get_fsdp_state()._fsdp_param_group
+        offloads = group is not None and isinstance(group.offload_policy, CPUOffloadPolicy)
+        strategy = "fsdp-offload" if offloads else "fsdp"
+        # Set where the model was prepared for it.
+        strategy = "cp" if getattr(accelerator, "_cp_context", None) else strategy
+    elif modules and any(isinstance(parameter, DTensor) for parameter in wrapped.parameters()):
+        strategy = "tp"
+    return {"ranks": ranks, "strategy": strategy}

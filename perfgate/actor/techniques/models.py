@@ -1,0 +1,168 @@
+"""Build a model from its resolved shape, or load it from where it lies on this machine."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+# transformers imports a class when it is first asked for. What these two bring takes 4 s, which is the fork server's
+# to spend, once, and not each actor's.
+from transformers import AutoTokenizer, PreTrainedModel
+from transformers.initialization import no_init_weights
+
+from perfgate.actor.techniques.attention import allow_kernel, implementation_of, kernel_of
+from perfgate.actor.techniques.quantization import quantized
+from perfgate.shared.model_files import folder_of, wrong_sum
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """What generation and forward passes take besides sizes; a workload leaves out what is at its default."""
+
+    precision: str = "fp32"
+    attention: str = "default"
+    compile: str = "off"
+    kernels: str = ""
+    quantization: str = "off"
+    assistant_layers: int = 0
+    prompt_lookup_tokens: int = 0
+
+
+def build_inference(spec: dict[str, Any], seed: int, chosen: Any, device: str) -> PreTrainedModel:
+    """Return a model for inference on a device, with its weights quantized where that was chosen.
+
+    Args:
+        spec: as for ``build_model``.
+        seed: of random weights.
+        chosen: settings with ``precision``, ``attention`` and perhaps ``quantization``.
+        device: as torch names it.
+    """
+    model = build_model(spec, seed, chosen.precision, chosen.attention).eval()
+    name = getattr(chosen, "quantization", "off")
+    return model.to(device) if name == "off" else quantized(model, name, device)
+
+
+def build_training(spec: dict[str, Any], seed: int, chosen: Any, load: bool = True) -> PreTrainedModel:
+    """Return a model for training, as ``TrainingSettings`` have it.
+
+    Args:
+        spec: as for ``build_model``.
+        seed: of random weights.
+        chosen: settings.
+        load: read or draw weights, and quantize them where that was chosen; else only the shape is built.
+    """
+    return build_model(
+        spec,
+        seed,
+        chosen.weights,
+        chosen.attention,
+        chosen.lora_rank,
+        chosen.experts,
+        load,
+        chosen.quantization if load else "off",
+    )
+
+
+def build_model(
+    spec: dict[str, Any],
+    seed: int,
+    precision: str = "fp32",
+    attention: str = "default",
+    lora_rank: int = 0,
+    experts: str = "default",
+    load: bool = True,
+    quantization: str = "off",
+) -> PreTrainedModel:
+    """Return the model.
+
+    Args:
+        spec: ``class`` (a class of transformers) and where it comes from, as a model's ``source`` has it.
+        seed: of random weights.
+        precision: of the weights: ``fp32``, ``bf16`` or ``fp16``; under mixed precision they are ``fp32``.
+        attention: ``default`` is what transformers chooses; of ``sdpa-math`` the kernel is chosen for the process.
+        lora_rank: of adapters on all linear layers, the rest frozen; 0 for none.
+        experts: as transformers calls the implementation; ``default`` is what it chooses.
+        load: read or draw weights; else only the shape is built.
+        quantization: of the linear layers' weights: as ``quantized`` names it, or ``off``.
+
+    Raises:
+        ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
+    """
+    torch.manual_seed(seed)
+    model_class = getattr(transformers, spec["class"])
+    options: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
+    if attention != "default":
+        options["attn_implementation"] = implementation_of(attention)
+    if experts != "default":
+        options["experts_implementation"] = experts
+    if load:
+        allow_kernel(kernel_of(attention))
+    if "config" in spec or not load:
+        build = getattr(model_class, "_from_config", None) or model_class.from_config
+        if not load and trusted(spec):
+            options["trust_remote_code"] = True  # which only an automatic class knows
+        with nullcontext() if load else no_init_weights():
+            model = build(build_config(spec), **options)
+        if not load:
+            model.tie_weights()
+    else:
+        model = model_class.from_pretrained(
+            locate(spec), local_files_only=True, use_safetensors=True, trust_remote_code=trusted(spec), **options
+        )
+        own_weights(model)
+    if quantization != "off":
+        model = quantized(model, quantization)
+    return with_adapters(model, lora_rank) if lora_rank else model
+
+
+def build_config(spec: dict[str, Any]) -> Any:
+    """Return the configuration of a shape, or the one that lies beside a local model's weights."""
+    if "config" not in spec:
+        folder = locate(spec)
+        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted(spec))
+    settings = dict(spec["config"])
+    return transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
+
+
+def with_adapters(model: Any, rank: int) -> Any:
+    """Freeze a model and put low-rank adapters beside its linear layers (https://arxiv.org/abs/2106.09685)."""
+    import peft  # optional, and slow to import
+
+    if getattr(model, "is_quantized", False):
+        model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    return peft.get_peft_model(model, peft.LoraConfig(r=rank, target_modules="all-linear"))
+
+
+def build_tokenizer(spec: dict[str, Any]) -> Any:
+    """Return the tokenizer that lies beside a local model's weights."""
+    return AutoTokenizer.from_pretrained(locate(spec), local_files_only=True, trust_remote_code=trusted(spec))
+
+
+def trusted(spec: dict[str, Any]) -> bool:
+    """Whether Python code that came with the model may run."""
+    return bool(spec.get("trust_remote_code", False))
+
+
+def locate(spec: dict[str, Any]) -> Path:
+    """Return the folder of a model that is on this machine, its files checked against the pinned sums.
+
+    Raises:
+        FileNotFoundError: it is not here, as without its package.
+        ValueError: a file is not the one that was pinned.
+    """
+    folder = folder_of(spec)
+    if "gguf" not in spec and (wrong := wrong_sum(folder, spec)):
+        raise ValueError(wrong)
+    return folder
+
+
+def own_weights(model: Any) -> None:
+    """Copy weights out of the mapped file, so that the allocator, and with it the memory pass, knows them."""
+    with torch.no_grad():
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.data = tensor.data.clone()

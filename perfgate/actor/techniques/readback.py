@@ -1,0 +1,143 @@
+"""The settings that are really in force, read from what the libraries built."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from perfgate.actor.techniques import attention
+from perfgate.actor.techniques.distributed import share_in_force
+from perfgate.actor.techniques.memory_savings import savings
+from perfgate.actor.techniques.optimizers import optimizer_name, optimizer_rank
+from perfgate.actor.tensors import quantization_of
+
+DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+LEFT_TO_THE_LIBRARY = {"attention": "default", "experts": "default", "cache": "default", "compile_decode": "auto"}
+
+
+def asked_and_in_force(
+    chosen: Any, network: Any, wrapped: Any, optimizer: Any = None, accelerator: Any = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings by the names that a workload gives them: those asked for, and those in force.
+
+    Args:
+        chosen: a dataclass of settings.
+        network: the model itself.
+        wrapped: what is called in its place.
+        optimizer: of a training step.
+        accelerator: of ``accelerate``, which holds mixed precision; it leaves it out where the device has none.
+    """
+    asked = asdict(chosen)
+    # The library's choice, whatever it is.
+    for name, choice in LEFT_TO_THE_LIBRARY.items():
+        if asked.get(name) == choice:
+            del asked[name]
+    mixed = accelerator.mixed_precision if accelerator is not None and accelerator.native_amp else "no"
+    found = in_force(asked["compile"], network, wrapped, optimizer, mixed)
+    return asked, found | share_in_force(wrapped, accelerator) if optimizer is not None else found
+
+
+def in_force(
+    compile_mode: str, network: Any, wrapped: Any, optimizer: Any = None, mixed_precision: str = "no"
+) -> dict[str, Any]:
+    """What the libraries built, and the modules whose forward pass was exchanged.
+
+    Args:
+        compile_mode: that was asked for, which a compiled model does not tell.
+        network: the model itself.
+        wrapped: what is called in its place.
+        optimizer: of a training step.
+        mixed_precision: of ``accelerate``: ``no``, ``bf16``, ``fp16`` or ``fp8``.
+    """
+    implementation = getattr(getattr(network, "config", None), "_attn_implementation", "default")
+    found: dict[str, Any] = {
+        "precision": precision_of(network, mixed_precision),
+        "attention": attention.in_force(implementation),
+        "compile": compiled(compile_mode, network, wrapped),
+        "quantization": quantization_of(network),
+        "patched_modules": patched(network),
+    }
+    if optimizer is not None:
+        found["optimizer"] = optimizer_name(optimizer)
+        found["optimizer_rank"] = optimizer_rank(optimizer)
+        found["activation_checkpointing"] = checkpointing(network)
+        found["experts"] = experts(network)
+        ranks = [adapter.r for adapter in getattr(network, "peft_config", {}).values()]
+        found["lora_rank"] = ranks[0] if ranks else 0
+        found |= savings(network)
+    return found
+
+
+def precision_of(network: Any, mixed_precision: str | None) -> str:
+    """How weights are held, or what is cast as it goes, or that float32 is multiplied in fewer bits."""
+    weights = DTYPES.get(majority_dtype(network), "other")
+    if mixed_precision == "fp8" and not any(type(module).__name__ == "Float8Linear" for module in network.modules()):
+        return "bf16-amp"  # what is left of the recipe where it found no layer to convert
+    if mixed_precision not in ("no", "None", None):
+        return f"{mixed_precision}-amp"
+    return "tf32" if weights == "fp32" and multiplies_in_tf32() else weights
+
+
+def multiplies_in_tf32() -> bool:
+    """Whether matrices of float32 are multiplied with 10 bits of mantissa, on a GPU that can."""
+    whole = getattr(torch.backends, "fp32_precision", None)  # since torch 2.9, which refuses to be asked otherwise
+    return bool(whole == "tf32" if whole is not None else torch.backends.cuda.matmul.allow_tf32)
+
+
+def checkpointing(network: Any) -> bool | str:
+    """Which layers compute their activations again, and whether what they keep for it goes to the host."""
+    layers = [module for module in network.modules() if isinstance(module, GradientCheckpointingLayer)]
+    chosen = [number for number, layer in enumerate(layers) if layer.gradient_checkpointing]
+    if not chosen:
+        return any(getattr(module, "gradient_checkpointing", False) for module in network.modules())
+    apart = chosen[1] - chosen[0] if len(chosen) > 1 else len(layers)
+    if apart > 1:
+        return f"every_{apart}_layers"
+    function = layers[0]._gradient_checkpointing_func
+    return True if getattr(function, "func", function) is checkpoint else "offload"
+
+
+def experts(network: Any) -> str:
+    """The implementation of all layers of experts; ``none`` for a model without."""
+    found = {module.config._experts_implementation for module in network.modules() if hasattr(module, "_apply_gate")}
+    return " and ".join(sorted(found)) or "none"
+
+
+def compiled(asked: str, network: Any, wrapped: Any) -> str:
+    """The mode, which only who asked for it can tell; whether all or each layer was compiled is seen."""
+    if not any(map(is_compiled, (wrapped, network, getattr(network, "forward", None)))):
+        return "off"
+    whole = isinstance(wrapped, torch._dynamo.OptimizedModule) or not hasattr(wrapped, "_orig_mod")
+    if not whole:
+        return "regional"
+    return "on" if asked in ("off", "regional") else asked
+
+
+def majority_dtype(network: Any) -> Any:
+    """The type of most weights that are not quantized."""
+    sizes: dict[Any, int] = {}
+    for parameter in filter(torch.is_floating_point, network.parameters()):
+        sizes[parameter.dtype] = sizes.get(parameter.dtype, 0) + parameter.numel()
+    return max(sizes, key=lambda dtype: sizes[dtype]) if sizes else None
+
+
+def is_compiled(value: Any) -> bool:
+    """Whether ``torch.compile`` stands in the way to a module or function."""
+    return bool(
+        hasattr(value, "_orig_mod")
+        or hasattr(value, "_torchdynamo_orig_callable")
+        or getattr(value, "_compiled_call_impl", None)
+    )
+
+
+def patched(network: Any) -> list[str]:
+    """Classes whose forward pass comes from a module that none of their bases is defined in."""
+    names = set()
+    for module in network.modules():
+        kind = type(module)
+        homes = {base.__module__ for base in kind.__mro__}
+        if getattr(kind.forward, "__module__", None) not in homes:
+            names.add(kind.__name__)
+    return sorted(names)

@@ -1,0 +1,1 @@
+"""Fixed reference programs that contain nothing of what is under test."""

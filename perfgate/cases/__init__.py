@@ -1,0 +1,1 @@
+"""One case from workload to verdict: measured, held against something, written down."""

@@ -1,0 +1,136 @@
+"""Calibration: a machine's cases against themselves, and against slowdowns that were put in."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from perfgate.cases.deadline import Limit
+from perfgate.cases.duets import Progress, Trial
+from perfgate.gate.alpha_budget import Budget
+from perfgate.gate.duets import Duet, of_pair, spread
+from perfgate.gate.noise import Noise, Spread, fit
+from perfgate.gate.power import Detection, detect
+from perfgate.measure.duet import Part
+from perfgate.measure.stage import Stage
+from perfgate.records.launch import Launch
+from perfgate.records.metrics import metric
+from perfgate.shared.workload import Workload
+
+NAME = "step_time_s"
+SUITE = 100
+
+
+def record(
+    stage: Stage,
+    case: str,
+    workload: Workload,
+    duets: int,
+    slowdowns: Sequence[float],
+    progress: Progress,
+) -> list[Launch]:
+    """Take duets of a case against itself, from two servers, with each slowdown put into the candidate.
+
+    The slowdowns take turns, so that a machine that drifts does it to all of them alike.
+
+    Args:
+        stage: with the device.
+        case: its id.
+        workload: what to run on both sides.
+        duets: how many for each slowdown.
+        slowdowns: shares of a step's time; 0 puts nothing in.
+        progress: told in words what begins.
+    """
+    trials = {}
+    for slowdown in slowdowns:
+        parts = [Part("reference", stage.pool, workload), Part("candidate", stage.pool, workload, slowdown)]
+        trials[slowdown] = Trial(stage, case, parts, Limit(None, 0), lambda _: None)
+    for number in range(duets):
+        for slowdown, trial in trials.items():
+            progress(f"round {number + 1} of {duets}, {slowdown:.0%} slower")
+            trial.invalid = ""
+            trial.take(1, "duet")
+    # A pair's number tells two duets apart that differ in what was put in.
+    launches: list[Launch] = []
+    for offset, trial in enumerate(trials.values()):
+        launches += [replace(launch, pair=(launch.pair or 0) + offset * duets) for launch in trial.launches]
+    return launches
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What one case told.
+
+    Attributes:
+        case: its id.
+        spread: of one duet in which nothing was put in or taken away; 0.01 is 1%.
+        duet_s: how long a duet took, in seconds.
+        detections: one for each slowdown, none first.
+    """
+
+    case: str
+    spread: float
+    duet_s: float
+    detections: tuple[Detection, ...]
+
+
+def analyse(
+    launches: Iterable[Launch], machine: str, date: str, draws: int, pairs: int = SUITE
+) -> tuple[list[Calibrated], Noise]:
+    """Put recorded duets to the rule, each case with what the others tell of the machine's noise.
+
+    Args:
+        launches: of a calibration's run file.
+        machine: its name.
+        date: today, ISO 8601.
+        draws: how often the duets of a case are shuffled.
+        pairs: gated times of the suite whose chance of a false alarm is divided.
+
+    Returns:
+        A result for each case, and the machine's noise.
+    """
+    recorded, took_s = by_case(launches)
+    spreads = {case: pooled(levels.values()) for case, levels in recorded.items()}
+    noise = fit(list(spreads.values()), machine, date)
+    share = Budget(pairs).share
+    tolerance = metric(NAME).tolerance
+    results = []
+    for case, levels in recorded.items():
+        others = fit([found for name, found in spreads.items() if name != case], machine, date)
+        detections = [
+            detect(duets, slowdown, tolerance, share, others if others.freedom else noise, draws)
+            for slowdown, duets in sorted(levels.items())
+            if len(duets) > 1
+        ]
+        own = spreads[case].variance ** 0.5
+        results.append(Calibrated(case, own, took_s[case], tuple(detections)))
+    return results, noise
+
+
+def by_case(launches: Iterable[Launch]) -> tuple[dict[str, dict[float, list[Duet]]], dict[str, float]]:
+    """The valid duets by case and slowdown, and how long one takes."""
+    halves: dict[tuple[str, int], dict[str, Launch]] = {}
+    for launch in launches:
+        if launch.pair is not None and not launch.invalid:
+            halves.setdefault((launch.case, launch.pair), {})[launch.side] = launch
+    found: dict[str, dict[float, list[Duet]]] = {}
+    took: dict[str, list[float]] = {}
+    for (case, _), sides in halves.items():
+        if len(sides) == 2:
+            slowdown = float(sides["candidate"].details.get("injected", 0.0))
+            duet = of_pair(sides["reference"], sides["candidate"], NAME)
+            found.setdefault(case, {}).setdefault(slowdown, []).append(duet)
+            took.setdefault(case, []).append(float(sides["candidate"].details.get("took_s", 0.0)))
+    return found, {case: sum(values) / len(values) for case, values in took.items()}
+
+
+def pooled(groups: Iterable[Sequence[Duet]]) -> Spread:
+    """The spread of one duet, over groups that each have a mean of their own."""
+    parts = [spread(group) for group in groups]
+    freedom = sum(part.freedom for part in parts)
+    if not freedom:
+        return Spread(0.0, 0.0)
+    return Spread(sum(part.variance * part.freedom for part in parts) / freedom, freedom)
+
+
+def to_json(results: Sequence[Calibrated], noise: Noise) -> Mapping[str, object]:
+    """The document that ``perfgate calibrate --json`` prints."""
+    return {"cases": [asdict(result) for result in results], "noise": noise.to_json()}

@@ -1,0 +1,214 @@
+"""One case on trial: duets of two sides, as many as the rule wants, until each metric is decided."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from perfgate.cases.deadline import Limit
+from perfgate.gate import effects
+from perfgate.gate.alpha_budget import Budget
+from perfgate.gate.confirmation import LOOKS, Confirmation, Look
+from perfgate.gate.duets import Duet, of_pair
+from perfgate.gate.effects import Expectation
+from perfgate.gate.equivalence import Likeness
+from perfgate.gate.noise import UNKNOWN, Noise
+from perfgate.gate.screening import Screen, screen, suspects
+from perfgate.gate.verdicts import Held
+from perfgate.measure.duet import Part, duet, valid_pair
+from perfgate.measure.stage import Stage
+from perfgate.records.launch import Launch
+from perfgate.records.metrics import METRICS, metric
+from perfgate.records.verdict import Name, Verdict
+
+Promise = Expectation | Likeness
+Progress = Callable[[str], None]
+OUT_OF_TIME = "the run's budget of time left no more duets"
+UNSEEN = "not measured of this program"
+APART = "stepped one after the other, as both sides do not fit into memory together"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a run judges.
+
+    Attributes:
+        budget: of false alarms.
+        limit: of time.
+        noise: what is known of this machine's duets.
+        strict: fail where one could not tell.
+        update: update mode of the run, if any.
+    """
+
+    budget: Budget
+    limit: Limit
+    noise: Noise = UNKNOWN
+    strict: bool = False
+    update: str | None = None
+
+
+@dataclass
+class Trial:
+    """Takes duets of one case and keeps what they brought.
+
+    Attributes:
+        case: its id.
+        parts: reference and candidate.
+        limit: of the run's time.
+        launches: of all duets, the disturbed ones among them.
+        invalid: why no more duets can be had; empty while they can.
+    """
+
+    stage: Stage
+    case: str
+    parts: Sequence[Part]
+    limit: Limit
+    progress: Progress
+    launches: list[Launch] = field(default_factory=list)
+    pairs: list[tuple[Launch, Launch]] = field(default_factory=list)
+    invalid: str = ""
+    took_s: float = 0.0
+
+    def take(self, wanted: int, what: str) -> bool:
+        """Take that many duets; returns whether all could be had."""
+        for number in range(1, wanted + 1):
+            if self.pairs and not self.limit.allows(self.took_s):
+                self.invalid = OUT_OF_TIME
+                return False
+            self.progress(f"{what} {number} of {wanted}")
+            begin = time.perf_counter()
+            found = duet(self.stage, self.case, len(self.pairs), self.parts, len(self.launches) // 2)
+            self.took_s = time.perf_counter() - begin
+            self.launches += found
+            pair = valid_pair(found)
+            if pair is None:
+                self.invalid = found[-1].invalid or found[-2].invalid or ""
+                return False
+            self.pairs.append((with_rates(pair[0]), with_rates(pair[1])))
+        return True
+
+    def names(self) -> list[str]:
+        """The gated times that both sides tell."""
+        reference, candidate = self.pairs[0]
+        both = set(reference.metrics) & set(candidate.metrics)
+        return [name for name in METRICS if name in both and metric(name).kind == "noisy"]
+
+    def duets(self, name: str, begin: int = 0) -> list[Duet]:
+        """One metric of the duets so far."""
+        return [of_pair(*pair, name) for pair in self.pairs[begin:]]
+
+    def held(self, name: str, tolerance: float, begin: int = 0) -> Held:
+        """What is held against what: the medians of both sides, over all duets from ``begin`` on."""
+        sides = [[pair[side] for pair in self.pairs[begin:]] for side in (0, 1)]
+        before, now = (statistics.median(launch.value(name) for launch in side) for side in sides)
+        return Held(self.case, name, before, now, len(sides[1]), tolerance)
+
+    @property
+    def remark(self) -> str:
+        """What else one should know of how the duets were taken."""
+        return APART if any(pair[0].details.get("stepped") != "in turn" for pair in self.pairs) else ""
+
+
+def with_rates(launch: Launch) -> Launch:
+    """Add samples and tokens a second, step by step."""
+    steps = launch.metrics["step_time_s"]
+    counts = {"samples_per_s": launch.samples, "tokens_per_s": launch.tokens}
+    rates = {
+        name: [count / step for step in steps] for name, count in counts.items() if count and isinstance(steps, list)
+    }
+    return replace(launch, metrics={**launch.metrics, **rates})
+
+
+def against_reference(
+    trial: Trial,
+    tolerances: Mapping[str, float],
+    budget: Budget,
+    noise: Noise = UNKNOWN,
+    screened: Callable[[], None] = lambda: None,
+) -> tuple[list[Verdict], Budget]:
+    """Screen a case with one duet, and decide what is suspect with fresh ones.
+
+    Args:
+        trial: of the case; its parts are the reference's and the candidate's.
+        tolerances: largest acceptable change by metric, where the case names its own.
+        budget: of false alarms, as the cases before left it.
+        noise: what is known of this machine.
+        screened: called when the screen is over.
+
+    Returns:
+        A verdict for each gated time, and the budget that is left.
+    """
+    if not trial.take(1, "screen duet"):
+        return [Verdict(trial.case, "step_time_s", "invalid", launches=0, why=trial.invalid)], budget
+    screened()
+    limits = {name: tolerances.get(name, metric(name).tolerance) for name in trial.names()}
+    screens = {name: screen(trial.duets(name)[0], limits[name], budget.share, noise) for name in limits}
+    suspected = suspects(screens)
+    shares = {}
+    for name in suspected:
+        shares[name] = budget.share
+        budget = budget.spent()
+    confirmation = Confirmation(shares, {name: limits[name] for name in suspected}, noise)
+    while wanted := confirmation.wanted(len(trial.pairs) - 1):
+        complete = trial.take(wanted, f"suspect ({', '.join(confirmation.undecided)}): duet")
+        confirmation = confirmation.seen({name: trial.duets(name, 1) for name in suspected}, final=not complete)
+    return [
+        verdict_of(trial, name, limits[name], screens[name], confirmation.looks.get(name)) for name in limits
+    ], budget
+
+
+def verdict_of(trial: Trial, name: str, tolerance: float, screened: Screen, looked: Look | None) -> Verdict:
+    """The confirmation's word where there was one, else the screen's."""
+    if looked is None:
+        return beside(screened.told(trial.held(name, tolerance)), trial.remark)
+    if len(trial.pairs) == 1:
+        return beside(trial.held(name, tolerance).verdict("inconclusive", trial.invalid, screened.change))
+    told = looked.told(trial.held(name, tolerance, 1))
+    undecided = trial.invalid if told.verdict == "inconclusive" else ""
+    return beside(told, trial.remark, undecided)
+
+
+def with_remark(verdict: Verdict, *remarks: str) -> Verdict:
+    """The same verdict, with more to know."""
+    return replace(verdict, why="; ".join(filter(None, [verdict.why, *remarks])))
+
+
+def beside(verdict: Verdict, *remarks: str) -> Verdict:
+    """A verdict on a candidate that was stepped beside its reference."""
+    return replace(with_remark(verdict, *remarks), against="reference")
+
+
+def of_effect(trial: Trial, expectations: Sequence[Expectation], noise: Noise = UNKNOWN) -> list[Verdict]:
+    """Decide whether a setting does to times what is expected of it.
+
+    Args:
+        trial: its parts are vanilla as the reference, and the setting as the candidate.
+        expectations: of times.
+        noise: what is known of this machine.
+    """
+    looks: dict[Expectation, Look] = {}
+    wanted = LOOKS[0]
+    measured: list[Expectation] = []
+    while wanted:
+        complete = trial.take(wanted, "duet")
+        if not trial.pairs:
+            return [nothing(trial.case, item, "invalid", trial.invalid) for item in expectations]
+        measured = [item for item in expectations if all(item.metric in side.metrics for side in trial.pairs[0])]
+        for item in measured:
+            if item not in looks or not looks[item].decided:
+                looks[item] = effects.noisy(item, trial.duets(item.metric), noise, final=not complete)
+        done = complete and all(look.decided for look in looks.values())
+        wanted = 0 if done or not complete else next((n - len(trial.pairs) for n in LOOKS if n > len(trial.pairs)), 0)
+    told = [as_effect(looks[item].told(trial.held(item.metric, 0.0)), item) for item in measured]
+    unseen = [nothing(trial.case, item, "inconclusive", UNSEEN) for item in expectations if item not in measured]
+    return [with_remark(verdict, trial.remark, trial.invalid) for verdict in told] + unseen
+
+
+def nothing(case: str, item: Promise, name: Name, why: str) -> Verdict:
+    """A verdict on an expectation for which there is no number."""
+    return as_effect(Verdict(case, item.metric, name, why=why), item)
+
+
+def as_effect(verdict: Verdict, item: Promise) -> Verdict:
+    """A verdict on a setting, which says itself what was expected."""
+    return replace(verdict, expected=str(item), against="vanilla")

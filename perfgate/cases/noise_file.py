@@ -1,0 +1,41 @@
+"""What is known of a machine's noise, as a file beside its baselines: read and written."""
+
+import json
+from pathlib import Path
+
+from perfgate.gate.noise import REMEDY, UNKNOWN, Noise
+from perfgate.records.store import write_whole
+from perfgate.shared.errors import UserError
+
+NAME = "noise.json"
+
+
+def read_noise(folder: Path) -> Noise:
+    """Of the machine whose baselines lie in the folder; nothing is known of one that was never calibrated.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return UNKNOWN
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}){REMEDY}") from None
+    return Noise.from_json(found, str(path))
+
+
+def write_noise(folder: Path, noise: Noise) -> Path:
+    """Store it; returns where.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    path = folder / NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(noise.to_json(), indent=1) + "\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
+    return path

@@ -1,0 +1,273 @@
+"""One run: cases in, verdicts out."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from perfgate.cases import effect
+from perfgate.cases.calibration import record
+from perfgate.cases.duets import Progress, Rules, Trial, against_reference
+from perfgate.cases.lines import Case, lines, with_derived, with_work
+from perfgate.gate.against_baseline import against_baseline, beside_nearest, compare
+from perfgate.gate.effects import Expectation
+from perfgate.gate.equivalence import Likeness
+from perfgate.gate.outcome import Outcome, decide
+from perfgate.measure.duet import Part
+from perfgate.measure.placement import room
+from perfgate.measure.stage import MEMORY, Stage, spoilt
+from perfgate.records.baselines import Baseline
+from perfgate.records.launch import Launch, medians
+from perfgate.records.portable import PortableStore
+from perfgate.records.runfile import Writer
+from perfgate.records.store import Store
+from perfgate.records.verdict import Verdict
+from perfgate.shared.errors import UserError
+from perfgate.shared.workload import Workload
+from perfgate.workloads.provide import provide
+
+Found = tuple[list[Launch], list[Verdict], str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What ``perf`` returns.
+
+    Attributes:
+        metrics: median over the valid launches, by name.
+        verdicts: one for each gated metric.
+        outcome: how the case ends.
+        remark: what else one should know, as a clause.
+        ledger: of the dry run: parameters, FLOPs by group, memory by part; empty where there was none.
+        steps_s: the step time of each valid timed launch.
+    """
+
+    case: str
+    metrics: Mapping[str, float]
+    verdicts: tuple[Verdict, ...]
+    outcome: Outcome
+    remark: str = ""
+    ledger: Mapping[str, Any] = field(default_factory=dict)
+    steps_s: tuple[float, ...] = ()
+
+
+class Session:
+    """Measures, judges and records one case after the other.
+
+    Args:
+        store: baselines of this machine.
+        portable: baselines of these versions of torch and transformers.
+        part: the file that this process's lines go to, to be merged into the run file.
+        stage: where the launches take place; it ends with the session.
+        rules: how strictly to judge, and by how much data.
+    """
+
+    def __init__(self, store: Store, portable: PortableStore, part: Path, stage: Stage, rules: Rules) -> None:
+        self._store = store
+        self._portable = portable
+        self._writer = Writer(part)
+        self.stage = stage
+        self._rules = rules
+        self._budget = rules.budget
+        self._limit = rules.limit
+
+    def run_case(self, case: Case, workload: Workload, progress: Progress) -> Result:
+        """Measure a case, hold it against its reference or its baseline, and write it down.
+
+        Raises:
+            Missing: a package that the workload needs is not installed.
+            UserError: its baseline cannot be read, or the programs' libraries are missing, or the hub does not deliver.
+        """
+        if not self._limit.begins():
+            return self._left_out(case, workload)
+        if self.stage.reference:
+            return self._conclude(case, [workload], progress, lambda: self._against_reference(case, workload, progress))
+        baseline = None if self._alone else self._store.get(case.id)
+        stored = self._portable.get(case.id)
+
+        def held() -> Found:
+            launches = self.stage.measure(case.id, workload, progress)
+            return launches, *self._judge(case, workload, launches, baseline, stored)
+
+        return self._conclude(case, [workload], progress, held, [baseline, stored])
+
+    def run_effect(
+        self,
+        case: Case,
+        vanilla: Workload,
+        setting: Workload,
+        expectations: Sequence[Expectation],
+        likenesses: Sequence[Likeness],
+        progress: Progress,
+    ) -> Result:
+        """See whether a setting does what is expected of it, and write it down.
+
+        Raises:
+            Missing: a package that a workload needs is not installed.
+            UserError: the programs' libraries are missing, or the hub does not deliver.
+        """
+        if not self._limit.begins():
+            return self._left_out(case, setting)
+
+        def tried() -> Found:
+            sides, expected = (vanilla, setting), (expectations, likenesses)
+            return *effect.tried(self.stage, case.id, *sides, *expected, self._rules, progress), ""
+
+        return self._conclude(case, [setting, vanilla], progress, tried)
+
+    def calibrate(
+        self, case: Case, workload: Workload, duets: int, slowdowns: Sequence[float], progress: Progress
+    ) -> Result:
+        """Step a case against itself, with slowdowns put in; nothing is judged.
+
+        Raises:
+            UserError: the programs' libraries are missing.
+        """
+        return self._conclude(
+            case,
+            [workload],
+            progress,
+            lambda: (record(self.stage, case.id, workload, duets, slowdowns, progress), [], "calibrated"),
+        )
+
+    def _conclude(
+        self,
+        case: Case,
+        workloads: Sequence[Workload],
+        progress: Progress,
+        find: Callable[[], Found],
+        held: Sequence[Baseline | None] = (),
+    ) -> Result:
+        """Let the launches take place, decide how the case ends, and write it down."""
+        for workload in workloads:
+            provide(workload, progress, self.stage.effort.device, room(self.stage.device))
+        self.stage.start()
+        begin = time.perf_counter()
+        found, verdicts, remark = find()
+        took_s = time.perf_counter() - begin
+        if not self.stage.reference:
+            self._limit.plain(took_s)
+        launches = with_work([with_derived(launch) for launch in found])
+        faulty = [launch for launch in launches if launch.fault and launch.side == "candidate"]
+        # What never fitted does not fit; what used to, fails. The neighbours are measured all the same.
+        unfit = all(launch.out_of_memory for launch in faulty) and not any(held) and not self.stage.reference
+        outcome = decide(
+            verdicts,
+            fault=bool(faulty) and not unfit,
+            strict=self._rules.strict,
+            update=self._rules.update,
+            accept=case.accept,
+            output=faulty[-1].details.get("output", "") if faulty else "",
+        )
+        self._writer.write(lines(case, workloads, launches, held, verdicts, outcome, took_s))
+        candidates = [launch for launch in launches if launch.side == "candidate"]
+        ledger = next((launch.ledger for launch in candidates if launch.pass_name == "dry"), {})
+        steps_s = tuple(x.value("step_time_s") for x in candidates if "step_time_s" in x.metrics and not x.invalid)
+        return Result(case.id, medians(candidates), tuple(verdicts), outcome, remark, ledger, steps_s)
+
+    def _left_out(self, case: Case, workload: Workload) -> Result:
+        """A case for which no time is left: listed, and no pass."""
+        why = "not measured: the run's budget of time was spent before it"
+        verdict = Verdict(case.id, "step_time_s", "inconclusive", why=why)
+        outcome = Outcome("failed" if self._rules.strict else "skipped", f"{case.id} was {why}; raise --perf-budget")
+        self._writer.write(lines(case, [workload], [], [], [verdict], outcome, 0.0))
+        return Result(case.id, {}, (verdict,), outcome)
+
+    @property
+    def _alone(self) -> bool:
+        """Whether there is only the dry run."""
+        return self.stage.effort.device == "none"
+
+    def _against_reference(self, case: Case, workload: Workload, progress: Progress) -> Found:
+        """What is exact is compared at once; times are stepped in turn."""
+        begin = time.perf_counter()
+        # What is equal on both sides agrees; what is not is launched again before it is believed.
+        now = self.stage.alone(case.id, workload, progress, agreeing=1)
+        before = self.stage.alone(case.id, workload, progress, "reference", agreeing=1)
+        if peaks(now) != peaks(before):
+            now += self.stage.alone(case.id, workload, progress, passes=[MEMORY.name], agreeing=1)
+            before += self.stage.alone(case.id, workload, progress, "reference", passes=[MEMORY.name], agreeing=1)
+        launches = now + before
+        if broken := next((launch for launch in before if launch.fault), None):
+            why = f"the reference cannot run it: {broken.invalid}"
+            exact = compare({}, {case.id: now}, {})
+            return launches, [Verdict(case.id, "step_time_s", "new", why=why), *exact], ""
+        compared = compare({case.id: before}, {case.id: now}, {case.id: case.tolerances})
+        verdicts = [replace(verdict, against="reference") for verdict in compared]
+        if self._alone or spoilt(now) or spoilt(before) or not self.stage.reference:
+            return launches, verdicts, no_dry_run(now)
+        parts = [
+            Part("reference", self.stage.reference, workload),
+            Part("candidate", self.stage.pool, workload),
+        ]
+        trial = Trial(self.stage, case.id, parts, self._limit, progress)
+        timed, self._budget = against_reference(
+            trial,
+            case.tolerances,
+            self._budget,
+            self._rules.noise,
+            screened=lambda: self._limit.plain(time.perf_counter() - begin),
+        )
+        return launches + trial.launches, timed + verdicts, no_dry_run(now)
+
+    def _judge(
+        self,
+        case: Case,
+        workload: Workload,
+        launches: Sequence[Launch],
+        baseline: Baseline | None,
+        stored: Baseline | None,
+    ) -> tuple[list[Verdict], str]:
+        """Verdicts on what was measured and on what came of the dry run; and why there was none."""
+        pairs = self._rules.budget.pairs
+        dry = [launch for launch in launches if launch.pass_name == "dry"]
+        failed = dry[0].invalid if dry else None
+        verdicts = []
+        if not self._alone:
+            measured = [launch for launch in launches if launch.pass_name != "dry"]
+            verdicts = against_baseline(case.id, workload.sha256, measured, baseline, case.tolerances, pairs)
+        if failed:
+            if any(launch.final for launch in launches):
+                return verdicts, ""
+            return verdicts + self._undry(case, failed, stored), "" if self._alone or stored else failed
+        exact = against_baseline(case.id, workload.sha256, dry, stored, case.tolerances, pairs)
+        if stored is None and (nearest := self._portable.nearest(case.id, workload.sha256)):
+            exact = beside_nearest(exact, *nearest)
+        return verdicts + exact, ""
+
+    def _undry(self, case: Case, reason: str, stored: Baseline | None) -> list[Verdict]:
+        """One verdict in place of those on all metrics of a dry run that was not possible."""
+        if self._alone:
+            return [Verdict(case.id, "operator_calls", "invalid", launches=0, why=reason)]
+        return [Verdict(case.id, "operator_calls", "inconclusive", why=reason)] if stored else []
+
+    def close(self) -> None:
+        """End all processes, write down where their time went, and close the part."""
+        self.stage.close()
+        self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}])
+        self._writer.close()
+
+
+def peaks(launches: Sequence[Launch]) -> list[Any]:
+    """What the memory pass measured."""
+    return [launch.metrics.get("peak_memory_bytes") for launch in launches if launch.pass_name == MEMORY.name]
+
+
+def no_dry_run(launches: Sequence[Launch]) -> str:
+    """Why there was none; empty where there was one."""
+    return next((launch.invalid for launch in launches if launch.pass_name == "dry" and launch.invalid), None) or ""
+
+
+def require_workload(value: object) -> Workload:
+    """Refuse anything else that a case hands to ``perf``.
+
+    Raises:
+        UserError: naming what it got.
+    """
+    if not isinstance(value, Workload):
+        raise UserError(
+            f"perf() takes a workload, not {type(value).__name__}; "
+            "build one with the fixtures training, generation, serving, forward or operator"
+        )
+    return value

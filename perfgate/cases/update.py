@@ -1,0 +1,68 @@
+"""Move baselines to what a run measured, as its update mode says."""
+
+from pathlib import Path
+
+from perfgate.cases.calibration import by_case, pooled
+from perfgate.cases.noise_file import read_noise, write_noise
+from perfgate.gate.noise import Noise, fit
+from perfgate.plugin.options import Options
+from perfgate.records.baselines import Baseline
+from perfgate.records.metrics import metric
+from perfgate.records.portable import PortableStore, pair_of
+from perfgate.records.runfile import Run
+from perfgate.records.store import Store, moved_baseline
+
+
+def update_baselines(run: Run, root: Path, options: Options) -> int:
+    """Store what the mode allows; returns how many cases moved.
+
+    Args:
+        run: read back from its run file.
+        root: folder of all machines' baselines.
+        options: with the mode and the reason.
+
+    Raises:
+        UserError: a baseline file cannot be read or written.
+    """
+    header = run.header
+    store = Store(root, header["machine"]["name"])
+    about = {
+        "session": header["run_id"],
+        "commit": header.get("commit") or "",
+        "date": header["created"],
+        "reason": options.reason,
+    }
+    portable = PortableStore(root, pair_of(header["software"]))
+    # What is exact says the same in every session, so a second one adds nothing.
+    modes = {False: options.update or "", True: "new" if options.update == "more" else options.update or ""}
+    count = set()
+    for exact, where in ((False, store), (True, portable)):
+        moved: dict[str, Baseline] = {}
+        for case, launches in run.by_case().items():
+            if any(verdict.expected for verdict in run.verdicts if verdict.case == case):
+                continue  # an effect is held against vanilla, not against what it was
+            chosen = [launch for launch in launches if (launch.pass_name == "dry") == exact]
+            verdicts = [v for v in run.verdicts if v.case == case and metric(v.metric).portable == exact]
+            baseline = moved_baseline(modes[exact], case, chosen, verdicts, where.get(case), about)
+            if baseline is not None:
+                moved[case] = baseline
+        if moved:
+            about_machine = {"name": portable.pair} if exact else header["machine"]
+            where.put(moved, about_machine, header["software"])
+        count |= set(moved)
+    if noise := learned(run):
+        known = read_noise(store.folder)
+        if known.cases < noise.cases:
+            write_noise(store.folder, noise)
+    return len(count)
+
+
+def learned(run: Run) -> Noise | None:
+    """What the duets of a run's effects tell of the machine's noise; ``None`` where they are too few.
+
+    Vanilla and setting differ, but by the same in each duet, so the spread around their mean is the machine's.
+    """
+    recorded, _ = by_case(run.launches)
+    spreads = [pooled(levels.values()) for levels in recorded.values()]
+    noise = fit(spreads, run.header["machine"]["name"], run.header["created"])
+    return noise if noise.freedom else None

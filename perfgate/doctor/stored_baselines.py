@@ -1,0 +1,122 @@
+"""What is stored for this machine, and whether more can be."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from perfgate.doctor.finding import Finding
+from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
+from perfgate.plugin.cases import command
+from perfgate.records.baselines import Baseline, load_file
+from perfgate.records.metrics import metric
+from perfgate.records.portable import PortableStore
+from perfgate.records.store import PORTABLE, Store
+from perfgate.shared.errors import UserError
+from perfgate.system.locks import DeviceLock
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The baselines of one machine, or of one pair of versions.
+
+    Attributes:
+        name: of the machine or the pair.
+        cases: how many have a baseline.
+        young: how many of them have times that are not gated yet.
+        sessions: different sessions among their launches.
+        launches: of all cases.
+        others: names of other machines, or other pairs, that have baselines.
+    """
+
+    name: str
+    cases: int
+    young: int
+    sessions: int
+    launches: int
+    others: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return asdict(self)
+
+
+def stored(store: Store, name: str) -> Stored:
+    """Read all that a store holds.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    found: list[Baseline] = []
+    for path in sorted(store.folder.rglob("*.json")):
+        found += load_file(path, store.root).values()
+    launches = [launch for baseline in found for launch in baseline.launches]
+    siblings = store.folder.parent
+    names = sorted(path.name for path in siblings.iterdir() if path.is_dir()) if siblings.is_dir() else []
+    others = tuple(other for other in names if other not in (PORTABLE, store.folder.name))
+    sessions = len({launch.session for launch in launches})
+    return Stored(name, len(found), sum(map(is_young, found)), sessions, len(launches), others)
+
+
+def is_young(baseline: Baseline) -> bool:
+    """Whether any of its times has too few launches or sessions to be gated."""
+    times = [baseline.values(name) for name in baseline.metrics if metric(name).kind == "noisy"]
+    return any(
+        len(values) < MIN_BASELINE_SESSIONS or sum(map(len, values.values())) < MIN_BASELINE_LAUNCHES
+        for values in times
+    )
+
+
+def baselines(here: Stored, pair: Stored) -> Iterator[Finding]:
+    """What a run here is held against."""
+    suite = command() if "PERFGATE_COMMAND" in os.environ else f"{command()} perf_tests"
+    if not here.cases:
+        has = f"; there are some for {', '.join(here.others)}" if here.others else ""
+        yield Finding(
+            "baselines",
+            "note",
+            f"No baselines for {here.name}{has}, so nothing measured is gated.",
+            f"{suite} --perf-update new",
+        )
+    else:
+        size = f"{counted(here.cases, 'case')} for {here.name}: {counted(here.launches, 'launch', 'launches')}"
+        text = f"{size} from {counted(here.sessions, 'session')}"
+        if here.young:
+            needed = f"{MIN_BASELINE_LAUNCHES} launches from {MIN_BASELINE_SESSIONS} sessions"
+            text += f"; {counted(here.young, 'case')} with times too young to be gated ({needed} are needed)"
+        more = f"{suite} --perf-update more" if here.young else ""
+        yield Finding("baselines", "note" if here.young else "ok", f"{text}.", more)
+    if not pair.cases:
+        has = f"; there are some for {', '.join(pair.others)}" if pair.others else ""
+        text = f"No exact metrics stored for {pair.name}{has}."
+        yield Finding("baselines", "note", text, f"{suite} --perf-device none --perf-update new")
+    else:
+        yield Finding("baselines", "ok", f"Exact metrics of {counted(pair.cases, 'case')} for {pair.name}.")
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def locks() -> Finding:
+    """Whether runs on this machine can keep out of each other's way: takes a lock beside those of the devices."""
+    try:
+        with DeviceLock("doctor").exclusive():
+            return Finding("locks", "ok", "Runs that share a device wait for each other.")
+    except Exception as error:
+        text = f"Locks cannot be taken ({error}), so no timed pass can begin."
+        return Finding("locks", "problem", text, "export TMPDIR=DIR, a folder that can be written")
+
+
+def open_stores(root: Path, machine: str, pair: str) -> tuple[Stored, Stored, list[Finding]]:
+    """Baselines of a machine and of a pair of versions; a damaged file is a problem."""
+    found, problems = [], []
+    for store, name in ((Store(root, machine), machine), (PortableStore(root, pair), pair)):
+        try:
+            found.append(stored(store, name))
+        except UserError as error:
+            found.append(Stored(name, 0, 0, 0, 0, ()))
+            problems.append(Finding("baselines", "problem", f"{error}."))
+    return found[0], found[1], problems

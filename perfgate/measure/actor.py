@@ -1,0 +1,84 @@
+"""The parent's handle on an actor: send a token, get what it measured, or learn how it ended."""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from perfgate.shared.wire import UNSUPPORTED, Channel, describe_exit
+
+
+class LaunchFailed(Exception):  # noqa: N818  a result of the launch, not an error of the stage
+    """An actor died, ran out of memory, hung, or computed something that is not finite.
+
+    Attributes:
+        reason: one line for the run file.
+        fault: whether the program is to blame, and not the machine.
+        output: where the actor's output lies.
+        final: whether another launch would end the same way.
+    """
+
+    def __init__(self, reason: str, output: Path, fault: bool = True, final: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.output = output
+        self.fault = fault
+        self.final = final
+
+
+class Actor:
+    """One forked process that holds one program."""
+
+    def __init__(self, pid: int, channel: Channel, output: Path, reap: Callable[[int], int]) -> None:
+        self.pid = pid
+        self.output = output
+        self._channel = channel
+        self._reap = reap
+        self._alive = True
+
+    def ask(self, message: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Send a message and wait for its answer.
+
+        Raises:
+            LaunchFailed: no good answer came; the actor is gone by then.
+        """
+        self.tell(message)
+        return self.answer(timeout_s)
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send a message, and do not wait."""
+        with suppress(BrokenPipeError):  # it may have left an error to be read
+            self._channel.send(message)
+
+    def answer(self, timeout_s: float) -> dict[str, Any]:
+        """Wait for the answer to the last message.
+
+        Raises:
+            LaunchFailed: no good answer came; the actor is gone by then.
+        """
+        try:
+            answer = self._channel.receive(timeout_s)
+        except TimeoutError:
+            self.close(kill=True)
+            raise LaunchFailed(f"hang: no answer within {timeout_s:g} s", self.output) from None
+        if answer is None:
+            code = self.close()
+            raise LaunchFailed(f"crash: {describe_exit(code)}", self.output)
+        if error := answer.get("error"):
+            self.close()
+            unsupported = error["reason"] == UNSUPPORTED
+            raise LaunchFailed(f"{error['reason']}: {error['message']}", self.output, not unsupported, unsupported)
+        return answer
+
+    def close(self, kill: bool = False) -> int:
+        """End the actor, at once or by closing its pipes; returns its exit code."""
+        if not self._alive:
+            return 0
+        self._alive = False
+        if kill:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self._channel.close()
+        return self._reap(self.pid)

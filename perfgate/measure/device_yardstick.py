@@ -1,0 +1,73 @@
+"""The yardstick beside a case on a device that does its work later: stepped in turn with the bursts."""
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from perfgate.measure.actor import Actor, LaunchFailed
+from perfgate.measure.server import Server
+from perfgate.records.launch import YARDSTICK_VERSIONS
+from perfgate.workloads.programs import workload_of
+
+if TYPE_CHECKING:
+    from perfgate.measure.stage import Stage
+
+STEPS = 4
+
+
+class Beside:
+    """A yardstick's actor, or why there is none: it is an aid, and where it fails the case goes on without it.
+
+    It comes on stage after the case has warmed up and has taken its memory, of which the yardstick needs some too.
+
+    Args:
+        stage: with the device.
+        server: that the actor is forked from.
+        stack: ends the actor when it closes.
+    """
+
+    def __init__(self, stage: "Stage", server: Server, stack: ExitStack) -> None:
+        self._stage = stage
+        self._kind = stage.device.kind
+        self._rows: list[dict[str, float]] = []
+        self._actor: Actor | None = None
+        self.why_not = ""
+        workload = workload_of(f"yardstick.{self._kind}", {"version": YARDSTICK_VERSIONS[self._kind]})
+        try:
+            self._actor, _ = stack.enter_context(stage.actor(server, workload, "yardstick"))
+        except LaunchFailed as failure:
+            self._leave(failure)
+        # The first steps bring the caches up, as the case's first burst does.
+        self.step()
+        self._rows.clear()
+
+    def step(self) -> None:
+        """Take some steps; what they took on average stands beside one burst."""
+        if self._actor is None:
+            return
+        try:
+            self._rows.append(self._stage.step_yardstick(self._actor, STEPS))
+        except LaunchFailed as failure:
+            self._leave(failure)
+
+    def _leave(self, failure: LaunchFailed) -> None:
+        self._actor = None
+        self._rows.clear()
+        self.why_not = failure.reason
+
+    @property
+    def yardstick_s(self) -> list[float] | None:
+        """Its time beside each burst; ``None`` where it failed."""
+        return [row["step_time_s"] for row in self._rows] or None
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What a launch tells of it."""
+        if not self._rows:
+            return {"no_yardstick": self.why_not}
+        parts = [name for name in self._rows[0] if name not in ("step_time_s", "process_time_s")]
+        return {
+            "yardstick_kind": self._kind,
+            "yardstick_version": YARDSTICK_VERSIONS[self._kind],
+            "yardstick_steps": STEPS,
+            "yardstick_parts_s": {part: [row[part] for row in self._rows] for part in parts},
+        }

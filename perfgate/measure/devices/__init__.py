@@ -1,0 +1,1 @@
+"""Devices as the parent sees them."""

@@ -1,0 +1,120 @@
+"""The parent's view of a device: who it is, who else is on it, and what slows it down."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from perfgate.hosts import find_hosts
+from perfgate.records.machine import Machine, this_machine
+from perfgate.shared.errors import UserError
+from perfgate.system.provenance import software
+
+FAKE = "fake:"
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a device's driver tells at one moment; what it does not tell is left out.
+
+    Attributes:
+        slowdown_ns: how long clocks were held down since the driver was loaded, by reason.
+        reasons: what holds them down at this moment.
+        energy_j: taken since the driver was loaded.
+        power_w: at this moment.
+        clock_mhz: of the multiprocessors, at this moment.
+        pids: processes that hold the device; ``None`` where the driver does not tell.
+    """
+
+    slowdown_ns: Mapping[str, int] = field(default_factory=dict)
+    reasons: frozenset[str] = frozenset()
+    energy_j: float | None = None
+    power_w: float | None = None
+    clock_mhz: float | None = None
+    pids: frozenset[int] | None = None
+
+
+class Device(Protocol):
+    """What the stage asks of a device.
+
+    Attributes:
+        kind: ``cpu``, ``cuda`` or ``fake``.
+        uuid: names its lock, and stands with each launch.
+        machine: under whose name its timings are compared.
+        bursts: whether work is handed over and done later, so that a token buys several steps.
+        cores: the processors that actors stay on; ``None`` for any.
+        order: what an actor is told of it.
+        look_s: how often its status may be asked for without getting in the way.
+        peers: devices of the same kind that further ranks of a launch may take.
+    """
+
+    kind: str
+    uuid: str
+    machine: Machine
+    bursts: bool
+    cores: Sequence[int] | None
+    order: Mapping[str, Any]
+    look_s: float
+    peers: Sequence["Device"]
+
+    def status(self) -> Status | None:
+        """What its driver tells now; ``None`` where there is no driver to ask."""
+
+
+class Cpu:
+    """All cores of the machine, of which actors use the last one."""
+
+    kind = "cpu"
+    uuid = "cpu"
+    bursts = False
+    order: Mapping[str, Any] = {"kind": "cpu"}
+    look_s = 0.0
+    peers: Sequence[Device] = ()
+
+    def __init__(self) -> None:
+        self.machine = of_hosts(this_machine())
+        self.cores: Sequence[int] | None = [max(os.sched_getaffinity(0))] if hasattr(os, "sched_getaffinity") else None
+
+    def status(self) -> None:
+        """The yardstick tells whether a core was disturbed."""
+
+
+def find_device(wanted: str, worker: int = 0) -> Device:
+    """The device that a process is to measure on.
+
+    Args:
+        wanted: ``auto``, ``cpu``, ``cuda``, ``none``, or ``fake:`` and a script; ``auto`` is a GPU where the driver
+            shows one and torch is no build for CPUs.
+        worker: number of this process among xdist's workers; they share out the devices that the caller sees.
+
+    Raises:
+        UserError: a GPU is asked for and none can be used.
+    """
+    if wanted.startswith(FAKE):
+        from perfgate.measure.devices.fake import fake_devices
+
+        found: Sequence[Device] = fake_devices(wanted.removeprefix(FAKE))
+    elif wanted == "cuda" or (wanted == "auto" and "+cpu" not in software().get("torch", "")):
+        from perfgate.measure.devices.cuda import cuda_devices
+
+        found = cuda_devices(required=wanted == "cuda")
+    else:
+        found = []
+    if not found:
+        if wanted == "cuda" or wanted.startswith(FAKE):
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+            hint = "" if visible is None else f" (CUDA_VISIBLE_DEVICES is {visible!r})"
+            raise UserError(f"--perf-device {wanted}: no GPU is visible{hint}; use --perf-device cpu")
+        return Cpu()
+    # Timings of one run stand under one machine's name.
+    alike = [device for device in found if device.machine.name == found[0].machine.name]
+    first = worker % len(alike)
+    chosen = alike[first]
+    chosen.peers = [*alike[first + 1 :], *alike[:first]]
+    return chosen
+
+
+def of_hosts(machine: Machine) -> Machine:
+    """The machine's name in a run over several hosts, whose network is in its timings."""
+    hosts = find_hosts()
+    return replace(machine, name=f"{machine.name}-{hosts.count}-hosts") if hosts else machine

@@ -1,0 +1,95 @@
+"""NVIDIA's GPUs, seen from a process that never touches them: through the driver's management library (NVML)."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Protocol
+
+from perfgate.measure.devices.base import Device, Status, of_hosts
+from perfgate.measure.devices.visible import cores_of, visible
+from perfgate.records.gpu import Gpu
+from perfgate.shared.errors import UserError
+
+
+class Reader(Protocol):
+    """A way to ask the driver."""
+
+    look_s: float
+
+    def gpus(self) -> list[Gpu]:
+        """All GPUs and slices, in the order of the PCI bus."""
+
+    def status(self, uuid: str) -> Status:
+        """What the driver tells of one now."""
+
+
+class Cuda:
+    """One GPU, or one slice of one.
+
+    Args:
+        gpu: which.
+        reader: to ask for its status.
+        cores: the processors that its actors stay on.
+    """
+
+    kind = "cuda"
+    bursts = True
+
+    def __init__(self, gpu: Gpu, reader: Reader, cores: Sequence[int] | None) -> None:
+        self.uuid = gpu.uuid
+        self.machine = of_hosts(gpu.machine)
+        self.cores = cores
+        self.order: Mapping[str, Any] = {"kind": "cuda", "uuid": gpu.uuid}
+        self.look_s = reader.look_s
+        self.peers: Sequence[Device] = ()
+        self._reader = reader
+
+    def status(self) -> Status:
+        """What the driver tells now."""
+        return self._reader.status(self.uuid)
+
+
+def cuda_devices(required: bool) -> list[Cuda]:
+    """The GPUs that the caller sees.
+
+    Args:
+        required: complain where there is no way to ask the driver.
+
+    Raises:
+        UserError: which GPU is meant cannot be told; or one is required, and the driver does not answer.
+    """
+    reader = find_reader()
+    if reader is None:
+        if required:
+            raise UserError(
+                "--perf-device cuda: neither NVML nor nvidia-smi answers; "
+                "install the driver, and pip install 'perfgate[gpu]'"
+            )
+        return []
+    try:
+        gpus = visible(reader.gpus(), os.environ)
+    except RuntimeError as error:
+        if required:
+            raise UserError(f"--perf-device cuda: the driver does not answer: {error}") from None
+        return []
+    return [Cuda(gpu, reader, cores_of(position, len(gpus))) for position, gpu in enumerate(gpus)]
+
+
+@cache
+def find_reader() -> Reader | None:
+    """NVML by its Python binding, or else by its command; ``None`` where there is no driver."""
+    try:
+        from perfgate.measure.devices.nvml import Nvml
+
+        return Nvml()
+    except (ImportError, AttributeError, OSError, RuntimeError):
+        pass  # not installed, too old to know what is asked, or without a driver
+    if not shutil.which("nvidia-smi"):
+        return None
+    from perfgate.measure.devices.smi import Smi
+
+    try:
+        return Smi()
+    except (OSError, RuntimeError):
+        return None

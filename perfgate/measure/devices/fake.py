@@ -1,0 +1,60 @@
+"""Scripted devices, for tests: ``perfgate/actor/devices/fake.py`` says how a script reads."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from perfgate.measure.devices.base import Device, Status
+from perfgate.measure.devices.visible import visible
+from perfgate.records.gpu import Gpu, gpu_from
+from perfgate.shared.errors import UserError
+
+MEMORY_BYTES = 1 << 30
+
+
+class Fake:
+    """One of a script's devices; its state lies in a file beside the script."""
+
+    kind = "fake"
+    bursts = True
+    cores: Sequence[int] | None = None
+    look_s = 0.0
+
+    def __init__(self, script: Path, gpu: Gpu, pids_visible: bool) -> None:
+        self.uuid = gpu.uuid
+        self.machine = replace(gpu.machine, device="fake")
+        self.order: Mapping[str, Any] = {"kind": "fake", "script": str(script), "uuid": gpu.uuid}
+        self.peers: Sequence[Device] = ()
+        self._state = script.with_name(f"{script.name}.{gpu.uuid}.state")
+        self._pids_visible = pids_visible
+
+    def status(self) -> Status:
+        """What the fake device last told its driver; who else is on it leaves together with the actor."""
+        state = json.loads(self._state.read_text()) if self._state.exists() else {}
+        actors = {pid for pid in state.get("pids", ()) if Path(f"/proc/{pid}").exists()}
+        pids = actors | set(state.get("foreign", ())) if actors else actors
+        return Status(
+            slowdown_ns=state.get("slowdown_ns", {}),
+            energy_j=state.get("energy_j", 0.0),
+            pids=frozenset(pids if self._pids_visible else ()),
+        )
+
+
+def fake_devices(path: str) -> list[Fake]:
+    """The devices of a script that the caller sees.
+
+    Raises:
+        UserError: the script cannot be read.
+    """
+    script = Path(path).resolve()
+    try:
+        described = json.loads(script.read_text())["devices"]
+        defaults = {"name": "Fake GPU", "memory_bytes": MEMORY_BYTES}
+        gpus = [gpu_from({**defaults, **device, "index": index}) for index, device in enumerate(described)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"--perf-device fake:{path}: the script cannot be read: {error}") from None
+    shown = {device["uuid"]: device.get("pids_visible", True) for device in described}
+    return [Fake(script, gpu, shown[gpu.uuid]) for gpu in visible(gpus, os.environ)]

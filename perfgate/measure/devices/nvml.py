@@ -1,0 +1,154 @@
+"""The driver's management library, by its Python binding (https://docs.nvidia.com/deploy/nvml-api/)."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pynvml
+
+from perfgate.measure.devices.base import Status
+from perfgate.records.gpu import Gpu, gpu_from
+
+REASONS = {
+    "sw_power_cap": pynvml.nvmlClocksEventReasonSwPowerCap,
+    "hw_slowdown": pynvml.nvmlClocksEventReasonHwSlowdown,
+    "sw_thermal_slowdown": pynvml.nvmlClocksEventReasonSwThermalSlowdown,
+    "hw_thermal_slowdown": pynvml.nvmlClocksEventReasonHwThermalSlowdown,
+    "hw_power_brake_slowdown": pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown,
+}
+# Fields that count nanoseconds. Their numbers moved: bindings of release 575 to 580.65 name the first ones, later ones
+# the second. What else stands under either is a setting, which stays while a launch goes on, so the sum counts.
+COUNTERS = {
+    "sw_power_cap": (74,),
+    "sw_thermal_slowdown": (251, 269),
+    "hw_thermal_slowdown": (252, 270),
+    "hw_power_brake_slowdown": (253, 271),
+}
+# What drivers that lack those fields count: thermal violations of either kind.
+VIOLATIONS = {
+    "sw_power_cap": pynvml.NVML_PERF_POLICY_POWER,
+    "hw_thermal_slowdown": pynvml.NVML_PERF_POLICY_THERMAL,
+}
+
+
+class Nvml:
+    """Asks the library, which takes well under a millisecond.
+
+    Raises:
+        RuntimeError: there is no driver.
+    """
+
+    look_s = 0.0
+
+    def __init__(self) -> None:
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError as error:
+            raise RuntimeError(str(error)) from None
+        # By UUID: the device's own handle, and that of the GPU that it is a slice of.
+        self._handles: dict[str, tuple[Any, Any]] = {}
+
+    def gpus(self) -> list[Gpu]:
+        """All GPUs; one that is cut into slices (MIG) is replaced by them.
+
+        Raises:
+            RuntimeError: the driver has lost one.
+        """
+        try:
+            return self._found()
+        except pynvml.NVMLError as error:
+            raise RuntimeError(str(error)) from None
+
+    def _found(self) -> list[Gpu]:
+        found = []
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            whole = pynvml.nvmlDeviceGetHandleByIndex(index)
+            for handle in slices(whole) or [whole]:
+                gpu = identify(handle, whole, index)
+                self._handles[gpu.uuid] = handle, whole
+                found.append(gpu)
+        return found
+
+    def status(self, uuid: str) -> Status:
+        """Processes of a slice are its own; power, clocks and what slows them are the whole GPU's."""
+        handle, whole = self._handles[uuid]
+        energy_mj = told(pynvml.nvmlDeviceGetTotalEnergyConsumption, whole)
+        power_mw = told(pynvml.nvmlDeviceGetPowerUsage, whole)
+        active = told(pynvml.nvmlDeviceGetCurrentClocksEventReasons, whole) or 0
+        return Status(
+            slowdown_ns=counters(whole),
+            reasons=frozenset(name for name, bit in REASONS.items() if active & bit),
+            energy_j=None if energy_mj is None else energy_mj / 1e3,
+            power_w=None if power_mw is None else power_mw / 1e3,
+            clock_mhz=told(pynvml.nvmlDeviceGetClockInfo, whole, pynvml.NVML_CLOCK_SM),
+            pids=processes(handle),
+        )
+
+
+def told(ask: Callable[..., Any], *arguments: Any) -> Any:
+    """What the driver tells; ``None`` where it, the binding or the device does not know the question."""
+    try:
+        return ask(*arguments)
+    except pynvml.NVMLError:
+        return None
+
+
+def slices(whole: Any) -> list[Any]:
+    """Handles of the slices of a GPU in MIG mode; none of another."""
+    mode = told(pynvml.nvmlDeviceGetMigMode, whole)
+    if not mode or not mode[0]:
+        return []
+    places = range(told(pynvml.nvmlDeviceGetMaxMigDeviceCount, whole) or 0)
+    found = [told(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, whole, place) for place in places]
+    return [handle for handle in found if handle is not None]
+
+
+def identify(handle: Any, whole: Any, index: int) -> Gpu:
+    """What identifies a GPU or a slice of one."""
+    limit_mw = told(pynvml.nvmlDeviceGetEnforcedPowerLimit, whole)
+    ecc = told(pynvml.nvmlDeviceGetEccMode, whole)
+    sliced = told(pynvml.nvmlDeviceGetAttributes, handle) if handle is not whole else None
+    return gpu_from(
+        {
+            "uuid": text(pynvml.nvmlDeviceGetUUID(handle)),
+            "index": index,
+            "name": text(pynvml.nvmlDeviceGetName(handle)),
+            "memory_bytes": pynvml.nvmlDeviceGetMemoryInfo(handle).total,
+            "power_limit_w": None if limit_mw is None else limit_mw / 1e3,
+            "mig_profile": sliced and f"{sliced.gpuInstanceSliceCount}g.{round(sliced.memorySizeMB / 1024)}gb",
+            "ecc": None if ecc is None else bool(ecc[0]),
+        }
+    )
+
+
+def text(value: Any) -> str:
+    """Older bindings return bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def counters(whole: Any) -> dict[str, int]:
+    """How long clocks were held down, in ns, by reason; what the driver does not count is left out."""
+    found: dict[str, int] = {}
+    fields = [(name, number) for name, numbers in COUNTERS.items() for number in numbers]
+    values = told(pynvml.nvmlDeviceGetFieldValues, whole, [number for _, number in fields]) or []
+    for (name, _), value in zip(fields, values, strict=False):
+        if value.nvmlReturn == pynvml.NVML_SUCCESS:
+            found[name] = found.get(name, 0) + int(value.value.ullVal)
+    for name, policy in VIOLATIONS.items():
+        violation = None if name in found else told(pynvml.nvmlDeviceGetViolationStatus, whole, policy)
+        if violation is not None:
+            found[name] = int(violation.violationTime)
+    return found
+
+
+def processes(handle: Any) -> frozenset[int] | None:
+    """Processes with a context on the device; ``None`` where the driver does not tell."""
+    lists = list(_running(handle))
+    if not lists:
+        return None
+    return frozenset(process.pid for running in lists for process in running)
+
+
+def _running(handle: Any) -> Iterator[Any]:
+    for ask in (pynvml.nvmlDeviceGetComputeRunningProcesses, pynvml.nvmlDeviceGetGraphicsRunningProcesses):
+        if (running := told(ask, handle)) is not None:
+            yield running

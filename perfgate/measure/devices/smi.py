@@ -1,0 +1,106 @@
+"""The same by ``nvidia-smi``, where the library's Python binding is missing.
+
+Fields: ``nvidia-smi --help-query-gpu`` (https://docs.nvidia.com/deploy/nvidia-smi/).
+"""
+
+import csv
+import subprocess
+from collections.abc import Sequence
+
+from perfgate.measure.devices.base import Status
+from perfgate.records.gpu import Gpu, gpu_from
+from perfgate.shared.errors import UserError
+
+TIMEOUT_S = 30
+IDENTITY = ("index", "uuid", "name", "memory.total", "power.limit", "mig.mode.current", "ecc.mode.current")
+COUNTERS = ("sw_power_cap", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown")
+STATES = (*COUNTERS, "hw_slowdown")
+# Renamed with driver 535; either has the other's name as an alias for a while.
+PREFIXES = ("clocks_event_reasons", "clocks_throttle_reasons")
+
+
+class Smi:
+    """Asks the command, which takes some tenths of a second and is therefore asked seldom.
+
+    Raises:
+        RuntimeError: it does not answer.
+    """
+
+    look_s = 5.0
+
+    def __init__(self) -> None:
+        known = ask("--help-query-gpu")
+        self._fields = {
+            name: field
+            for name, candidates in wanted().items()
+            for field in [next((field for field in candidates if f'"{field}"' in known), None)]
+            if field
+        }
+
+    def gpus(self) -> list[Gpu]:
+        """All GPUs.
+
+        Raises:
+            UserError: one is cut into slices, which this command does not tell apart.
+        """
+        found = []
+        for row in query(IDENTITY):
+            index, uuid, name, memory_mib, limit_w, mig, ecc = row
+            if mig == "Enabled":
+                raise UserError(f"GPU {index} is in MIG mode, which needs NVML; pip install 'perfgate[gpu]'")
+            facts = {"uuid": uuid, "index": index, "name": name, "memory_bytes": int(memory_mib) * 2**20}
+            more = {"power_limit_w": number(limit_w), "ecc": {"Enabled": True, "Disabled": False}.get(ecc)}
+            found.append(gpu_from(facts | more))
+        return found
+
+    def status(self, uuid: str) -> Status:
+        """One row of the table of GPUs, and the table of processes; nothing where the command fails."""
+        try:
+            (row,) = query(tuple(self._fields.values()), uuid)
+            apps = table("--query-compute-apps=pid", f"--id={uuid}")
+        except RuntimeError:
+            return Status()
+        told = dict(zip(self._fields, row, strict=True))
+        counted = {name: number(told.get(f"{name} us", "")) for name in COUNTERS}
+        return Status(
+            slowdown_ns={name: round(value * 1e3) for name, value in counted.items() if value is not None},
+            reasons=frozenset(name for name in STATES if told.get(name) == "Active"),
+            power_w=number(told.get("power", "")),
+            clock_mhz=number(told.get("clock", "")),
+            pids=frozenset(int(row[0]) for row in apps if row and row[0].isdigit()),
+        )
+
+
+def wanted() -> dict[str, list[str]]:
+    """By our name the fields that may hold it, the best first."""
+    states = {name: [f"{prefix}.{name}" for prefix in PREFIXES] for name in STATES}
+    counters = {f"{name} us": [f"{PREFIXES[0]}_counters.{name}"] for name in COUNTERS}
+    return states | counters | {"power": ["power.draw"], "clock": ["clocks.sm", "clocks.current.sm"]}
+
+
+def query(fields: Sequence[str], uuid: str = "") -> list[list[str]]:
+    """Rows of the table of GPUs."""
+    return table(f"--query-gpu={','.join(fields)}", *([f"--id={uuid}"] if uuid else []))
+
+
+def table(*arguments: str) -> list[list[str]]:
+    """Rows of a table, without heading and units."""
+    text = ask(*arguments, "--format=csv,noheader,nounits")
+    return [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
+
+
+def ask(*arguments: str) -> str:
+    """What the command prints."""
+    try:
+        done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    except subprocess.SubprocessError as error:
+        raise RuntimeError(f"nvidia-smi does not answer: {error}") from None
+    return done.stdout
+
+
+def number(text: str) -> float | None:
+    """A figure; ``None`` for ``[N/A]`` and its like."""
+    try:
+        return float(text)
+    except ValueError:
+        return None

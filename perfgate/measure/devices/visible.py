@@ -1,0 +1,63 @@
+"""Which GPUs the caller of this process may use, and which processors go with each."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from perfgate.records.gpu import Gpu
+from perfgate.shared.errors import UserError
+
+MIN_CORES = 4
+
+
+def visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> list[Gpu]:
+    """The GPUs that ``CUDA_VISIBLE_DEVICES`` names, in its order; all where it is not set.
+
+    As the driver reads it (https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-variables.html):
+    ordinals or the beginnings of UUIDs, up to the first that names nothing.
+
+    Args:
+        gpus: in the order of the PCI bus; slices (MIG) stand in place of the GPU that they are of.
+        environment: of this process.
+
+    Raises:
+        UserError: ordinals whose order cannot be known, as the driver counts the fastest GPU first.
+    """
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return list(gpus)
+    chosen: list[Gpu] = []
+    for entry in map(str.strip, named.split(",")):
+        if entry.isdigit():
+            check_order(gpus, environment, named)
+            found = [gpu for gpu in gpus if gpu.index == int(entry)]
+        else:
+            found = [gpu for gpu in gpus if entry.startswith(("GPU-", "MIG-")) and gpu.uuid.startswith(entry)]
+            found = found if len(found) == 1 else []
+        if not found:
+            break
+        chosen += [gpu for gpu in found if gpu not in chosen]
+    return chosen
+
+
+def check_order(gpus: Sequence[Gpu], environment: Mapping[str, str], named: str) -> None:
+    """Refuse ordinals where GPUs of different kinds are numbered by their speed."""
+    if len({gpu.name for gpu in gpus}) > 1 and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+        raise UserError(
+            f"CUDA_VISIBLE_DEVICES is {named!r}, and which GPU has which number cannot be told where they differ; "
+            "set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by UUID (nvidia-smi -L)"
+        )
+
+
+def cores_of(position: int, count: int) -> list[int] | None:
+    """The processors for one of several GPUs: an equal share, and at least four where there are as many.
+
+    Args:
+        position: of the GPU among those that are visible.
+        count: how many are visible.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    cores = sorted(os.sched_getaffinity(0))
+    size = min(len(cores), max(MIN_CORES, len(cores) // count))
+    begin = position * size % len(cores)
+    return sorted((cores + cores)[begin : begin + size])

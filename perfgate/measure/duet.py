@@ -1,0 +1,216 @@
+"""The duet: two actors stepped in turn on the same core, so that what the machine does to one it does to the other."""
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from perfgate.measure.actor import Actor, LaunchFailed
+from perfgate.measure.passes.timed import Warmth, columns, completed, failed, on_core, warmed_up
+from perfgate.measure.passes.timed_bursts import burst_steps
+from perfgate.measure.pool import Pool
+from perfgate.measure.server import Server
+from perfgate.measure.validity import contended, drift, settled
+from perfgate.records.launch import Launch, Side
+from perfgate.shared.workload import Workload
+
+if TYPE_CHECKING:
+    from perfgate.measure.stage import Stage
+
+MIN_STEPS, MAX_STEPS = 20, 60
+FILLED_S = 3.0
+RELAUNCHES = 2
+
+
+@dataclass(frozen=True)
+class Part:
+    """One side of a duet.
+
+    Attributes:
+        side: ``reference`` or ``candidate``.
+        pool: the servers that its actors are forked from.
+        workload: what it runs.
+        slowdown: share of each step's time that is spent on top of it, to see whether it is found; 0.03 is 3%.
+        filled_s: time to fill with steps of both sides, within the bounds on their number; both sides name the same.
+        min_steps: the lower of these bounds.
+    """
+
+    side: Side
+    pool: Pool
+    workload: Workload
+    slowdown: float = 0.0
+    filled_s: float = FILLED_S
+    min_steps: int = MIN_STEPS
+
+
+def duet(stage: "Stage", case: str, pair: int, parts: Sequence[Part], first_number: int = 0) -> list[Launch]:
+    """The two launches of one duet, repeated while the machine disturbs it, at most twice.
+
+    Args:
+        stage: with the device.
+        case: its id.
+        pair: number of the duet within the case; decides the servers, and who begins.
+        parts: reference and candidate.
+        first_number: number of the first attempt, from which launches are counted.
+
+    Returns:
+        All attempts, two launches each; only the last may be valid.
+    """
+    launches: list[Launch] = []
+    for attempt in range(1 + RELAUNCHES):
+        begin = time.perf_counter()
+        found = attempted(stage, case, pair, parts, first_number + attempt)
+        launches += [stage.dated(launch, begin) for launch in found]
+        if any(launch.fault for launch in found) or not any(launch.invalid for launch in found):
+            break
+    return launches
+
+
+def attempted(stage: "Stage", case: str, pair: int, parts: Sequence[Part], number: int) -> list[Launch]:
+    """One attempt at a duet; where both sides do not fit beside each other, one after the other."""
+    servers = pair_of_servers(parts, pair)
+    found = together(stage, case, pair, parts, servers, number)
+    if any(launch.out_of_memory for launch in found):
+        return apart(stage, case, pair, parts, servers, number)
+    return found
+
+
+def pair_of_servers(parts: Sequence[Part], pair: int) -> list[Server]:
+    """Servers for both sides, never the same one; over several duets all pairs get their turn."""
+    reference, candidate = parts
+    if reference.pool is candidate.pool:
+        return [reference.pool.at(pair), candidate.pool.at(pair + 1)]
+    return [reference.pool.at(pair), candidate.pool.at(pair + pair // reference.pool.size)]
+
+
+def together(
+    stage: "Stage", case: str, pair: int, parts: Sequence[Part], servers: Sequence[Server], number: int
+) -> list[Launch]:
+    """Both actors on stage, in turn; who begins alternates between duets."""
+    starts = begun(case, pair, parts, servers, number, "in turn")
+    order = (0, 1) if pair % 2 == 0 else (1, 0)
+    rows: list[list[dict[str, float]]] = [[], []]
+    at_work = order[0]
+    both = stage.timed(*(part.workload for part in parts))
+    with stage.held(both), on_core(stage.core), ExitStack() as stack:
+        try:
+            actors: dict[int, Any] = {}
+            ready: dict[int, Any] = {}
+            for at_work in order:
+                part = parts[at_work]
+                actors[at_work], ready[at_work] = stack.enter_context(
+                    stage.actor(servers[at_work], part.workload, "time", part.slowdown)
+                )
+            warm: list[Warmth] = []
+            for at_work in order:
+                warm.append(warmed_up(stage, actors[at_work]))
+            steps = steps_of_token(stage, max(each.step_s for each in warm))
+            for _ in range(count_steps(sum(each.token_s(steps) for each in warm), parts[0])):
+                for at_work in order:
+                    rows[at_work].append(taken(stage, actors[at_work], steps))
+        except LaunchFailed as failure:
+            partner = f"{parts[at_work].side} ended: {failure.reason}"
+            return [
+                failed(start, failure) if index == at_work else start.rejected(partner)
+                for index, start in enumerate(starts)
+            ]
+    done = [completed(starts[index], columns(rows[index]), ready[index], starts[index].details) for index in (0, 1)]
+    return undisturbed([stage.judged(launch) for launch in done])
+
+
+def apart(
+    stage: "Stage", case: str, pair: int, parts: Sequence[Part], servers: Sequence[Server], number: int
+) -> list[Launch]:
+    """Both sides one after the other, for want of memory: A B in one duet, B A in the next."""
+    starts = begun(case, pair, parts, servers, number, "one after the other")
+    launches = list(starts)
+    for index in (0, 1) if pair % 2 == 0 else (1, 0):
+        part = parts[index]
+        with stage.held(stage.timed(part.workload)), on_core(stage.core):
+            try:
+                with stage.actor(servers[index], part.workload, "time", part.slowdown) as (actor, ready):
+                    warm = warmed_up(stage, actor)
+                    steps = steps_of_token(stage, warm.step_s)
+                    rows = [taken(stage, actor, steps) for _ in range(count_steps(2 * warm.token_s(steps), part))]
+            except LaunchFailed as failure:
+                launches[index] = failed(starts[index], failure)
+                launches[1 - index] = starts[1 - index].rejected(f"{part.side} ended: {failure.reason}")
+                return launches
+        launches[index] = stage.judged(completed(starts[index], columns(rows), ready, starts[index].details))
+    if capped_unlike(launches):
+        reason = "one side was held to its power limit, the other was not"
+        launches = [launch if launch.invalid else launch.rejected(reason) for launch in launches]
+    return both_or_none(launches)
+
+
+def steps_of_token(stage: "Stage", step_s: float) -> int:
+    """How many steps a token buys: a burst where the device does its work later."""
+    return burst_steps(step_s) if stage.device.bursts else 1
+
+
+def taken(stage: "Stage", actor: Actor, steps: int) -> dict[str, float]:
+    """What one token brought, a number for each metric."""
+    return {name: value for name, value in stage.step(actor, steps).items() if not isinstance(value, list)}
+
+
+def begun(
+    case: str, pair: int, parts: Sequence[Part], servers: Sequence[Server], number: int, stepped: str
+) -> list[Launch]:
+    """What is known of both launches before they begin."""
+    first = parts[pair % 2].side
+    return [
+        Launch(
+            case,
+            part.workload.sha256,
+            number,
+            {},
+            side=part.side,
+            pair=pair,
+            server=server.name,
+            pass_name="time",
+            details={"first": first, "stepped": stepped, **({"injected": part.slowdown} if part.slowdown else {})},
+        )
+        for part, server in zip(parts, servers, strict=True)
+    ]
+
+
+def count_steps(pair_s: float, part: Part) -> int:
+    """How many tokens a side, where one of each takes this long."""
+    return min(max(math.ceil(part.filled_s / max(pair_s, 1e-6)), part.min_steps), MAX_STEPS)
+
+
+def undisturbed(launches: list[Launch]) -> list[Launch]:
+    """Reject both launches where something else had the core, or where their ratio still drifts when they end."""
+    reason = next((launch.invalid for launch in launches if launch.invalid), "")
+    for launch in launches:
+        if "process_time_s" in launch.metrics:
+            reason = reason or contended(launch.value("step_time_s"), launch.value("process_time_s"))
+    reference, candidate = (launch.steps("step_time_s") for launch in launches)
+    ratios = [b / a for a, b in zip(reference, candidate, strict=True)]
+    if not reason and not settled(ratios):
+        reason = f"unsteady: the ratio of the two sides went from 1 to {drift(ratios):.2f} within the duet"
+    return both_or_none([launch.rejected(reason) for launch in launches] if reason else launches)
+
+
+def capped_unlike(launches: Sequence[Launch]) -> bool:
+    """Whether software held one side's clocks down to keep to the power limit and not the other's.
+
+    That is normal on an H100, and no matter where both sides are stepped in turn.
+    """
+    capped = [bool(launch.details.get("slowdown_s", {}).get("sw_power_cap")) for launch in launches]
+    return capped[0] != capped[1]
+
+
+def both_or_none(launches: list[Launch]) -> list[Launch]:
+    """Neither side may be used without the other."""
+    reason = next((launch.invalid for launch in launches if launch.invalid), None)
+    return [launch if launch.invalid or not reason else launch.rejected(reason) for launch in launches]
+
+
+def valid_pair(launches: Sequence[Launch]) -> tuple[Launch, Launch] | None:
+    """Reference and candidate of the last attempt; ``None`` where it may not be used."""
+    by_side = {launch.side: launch for launch in launches[-2:]}
+    pair = by_side["reference"], by_side["candidate"]
+    return None if any(launch.invalid for launch in pair) else pair

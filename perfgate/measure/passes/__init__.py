@@ -1,0 +1,1 @@
+"""The passes of a case: what is started, stepped and collected in each."""

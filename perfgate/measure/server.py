@@ -1,0 +1,180 @@
+"""The parent's handle on a fork server."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from perfgate.measure.actor import Actor
+from perfgate.shared.errors import UserError
+from perfgate.shared.wire import Channel
+
+TAIL_LINES = 15
+START_TIMEOUT_S = 300.0
+ANSWER_TIMEOUT_S = 60.0
+PROOF_TIMEOUT_S = 90.0
+QUIET = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+    "CUDA_VISIBLE_DEVICES": "",
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+}
+# A step that hands its memory back to the kernel pays for fresh pages in the next, and what they cost depends on which
+# ones it gets: most of the spread between duets of one and the same step (benchmarks/gate/pages.py). So actors keep
+# what they free, as a GPU's allocator does, in huge pages where there are any. Only glibc reads these.
+PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_TOP_PAD_": str(64 * 2**20)}
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+
+
+class Server:
+    """An interpreter that has imported what the programs need and forks an actor per launch.
+
+    Args:
+        name: as it stands in the run file.
+        preload: modules to import before the first fork.
+        folder: where the outputs of the server and of its actors go.
+        python: the interpreter.
+        path: folders to put first on its path, where the code is another one than this process's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        preload: Sequence[str],
+        folder: Path,
+        python: str | Path = sys.executable,
+        path: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.python = str(python)
+        self.folder = folder
+        self.output = folder / f"{name}.txt"
+        self.import_s = 0.0
+        self.versions: dict[str, str] = {}
+        self._launches = 0
+        # A reference needs no Perfgate, a copy of the actor's side goes on its path.
+        self._wanted = "torch transformers accelerate datasets" if path else "'perfgate[hf]'"
+        self._unreached: dict[bool, str] = {}
+        self._control, theirs = socket.socketpair()
+        with theirs, self.output.open("ab") as output:
+            self._process = subprocess.Popen(
+                [self.python, "-m", "perfgate.actor.server", str(theirs.fileno()), *preload],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                env=os.environ | QUIET | keeping_pages() | on_path(path),
+                start_new_session=True,
+            )
+
+    def wait_ready(self) -> None:
+        """Wait until the imports are done.
+
+        Raises:
+            UserError: they failed.
+        """
+        answer = self._receive(START_TIMEOUT_S)
+        if answer is None or "error" in answer:
+            reason = (answer or {}).get("error", "it ended while starting")
+            raise UserError(
+                f"the programs cannot be imported by {self.python}: {reason}; install what they need with "
+                f"{self.python} -m pip install {self._wanted}\n{tail(self.output)}"
+            )
+        self.versions, self.import_s = answer["ready"], answer["import_s"]
+
+    def unreached(self, device: Mapping[str, Any], compiled: bool) -> str:
+        """Why a fork of this server does not reach the device; empty where it does. Tried once, in a child.
+
+        Args:
+            device: as actors are told of it.
+            compiled: also through a program that ``torch.compile`` made, whose compiler has a driver of its own.
+        """
+        if compiled not in self._unreached:
+            request = {"op": "prove", "device": dict(device), "compiled": compiled}
+            self._control.sendall(json.dumps(request).encode())
+            answer = self._receive(PROOF_TIMEOUT_S)
+            self._unreached[compiled] = str(answer["reason"]) if answer else "the fork server ended"
+        return self._unreached[compiled]
+
+    def launch(self, spawn: bool = False) -> Actor:
+        """Fork an actor that waits for its order; or start one in a fresh interpreter, which imports anew."""
+        self._launches += 1
+        output = self.folder / f"{self.name}-actor-{self._launches}.txt"
+        their_read, our_write = os.pipe()
+        our_read, their_write = os.pipe()
+        try:
+            request = json.dumps({"op": "launch", "output": str(output), "spawn": spawn}).encode()
+            socket.send_fds(self._control, [request], [their_read, their_write])
+        finally:
+            os.close(their_read)
+            os.close(their_write)
+        os.set_blocking(our_read, False)
+        answer = self._receive(ANSWER_TIMEOUT_S)
+        if answer is None:
+            raise UserError(f"fork server {self.name} ended:\n{tail(self.output)}")
+        return Actor(answer["pid"], Channel(our_read, our_write), output, self.reap)
+
+    def reap(self, pid: int) -> int:
+        """Collect an actor that ended, or end it; returns its exit code, negative for a signal."""
+        self._control.sendall(json.dumps({"op": "reap", "pid": pid}).encode())
+        answer = self._receive(ANSWER_TIMEOUT_S)
+        return int(answer["exit_code"]) if answer else -signal.SIGKILL
+
+    def _receive(self, timeout_s: float) -> dict[str, Any] | None:
+        self._control.settimeout(timeout_s)
+        data = b""
+        while not data.endswith(b"\n"):
+            try:
+                chunk = self._control.recv(1 << 16)
+            except TimeoutError:
+                raise UserError(f"fork server {self.name} gave no answer in {timeout_s:g} s") from None
+            except ConnectionError:
+                return None
+            if not chunk:
+                return None
+            data += chunk
+        answer: dict[str, Any] = json.loads(data)
+        return answer
+
+    def close(self) -> None:
+        """End the server and all its actors."""
+        self._control.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def keeping_pages() -> dict[str, str]:
+    """The variables by which an actor's allocator keeps its pages; what the user sets is left as it is."""
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    huge = tunables if "glibc.malloc.hugetlb" in tunables else ":".join(filter(None, [tunables, HUGE_PAGES]))
+    return {**PAGES, "GLIBC_TUNABLES": huge} | {name: os.environ[name] for name in PAGES if name in os.environ}
+
+
+def on_path(path: Sequence[str]) -> dict[str, str]:
+    """The variables that put folders before all others that Python looks in, the working directory among them."""
+    if not path:
+        return {}
+    joined = os.pathsep.join(filter(None, [*path, os.environ.get("PYTHONPATH", "")]))
+    return {"PYTHONPATH": joined, "PYTHONSAFEPATH": "1"}
+
+
+def tail(path: Path, lines: int = TAIL_LINES) -> str:
+    """The last lines of an output file; empty where there is none."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.strip().splitlines()[-lines:])

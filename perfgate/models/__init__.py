@@ -1,0 +1,1 @@
+"""Which model and which text a workload runs on."""

