@@ -11,44 +11,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
-from perfgate.measure.server import QUIET, keeping_pages
+from perfgate.system.child_env import QUIET, keeping_pages
+from perfgate.system.hosts import JOIN, Hosts
 from perfgate.workloads.programs import TRAINING, modules_of
 
-JOIN = "PERFGATE_JOIN"
 PORT = 29600
 # What torchrun sets (https://docs.pytorch.org/docs/stable/elastic/run.html); libraries would take a launch of one
 # process for one of its ranks.
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
 DISMISS_S = 60.0
-
-
-@dataclass(frozen=True)
-class Hosts:
-    """Where further ranks join launches.
-
-    Attributes:
-        address: of the host that runs pytest.
-        port: on which a launch waits for them.
-        ranks: of torchrun, of which pytest's is the first.
-        count: how many hosts there are.
-    """
-
-    address: str
-    port: int
-    ranks: int
-    count: int
-
-    def to_json(self) -> dict[str, str | int]:
-        """As the variable ``PERFGATE_JOIN`` and orders to actors hold it."""
-        return {"address": self.address, "port": self.port, "ranks": self.ranks, "count": self.count}
-
-
-def find_hosts() -> Hosts | None:
-    """The hosts of this run; ``None`` where it is this one alone."""
-    told = os.environ.get(JOIN)
-    return Hosts(**json.loads(told)) if told else None
 
 
 def main(arguments: Sequence[str]) -> int:

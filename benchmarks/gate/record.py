@@ -23,7 +23,8 @@ from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
 from perfgate.records.machine import this_machine
 from perfgate.records.runfile import SCHEMA, Writer, merge
-from perfgate.system.provenance import git_state, software
+from perfgate.system.git import git_state
+from perfgate.system.provenance import software
 from perfgate.workloads.tasks import training
 
 PRELOAD = ("perfgate.actor.programs.trainer",)

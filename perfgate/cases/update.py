@@ -5,7 +5,6 @@ from pathlib import Path
 from perfgate.cases.calibration import by_case, pooled
 from perfgate.cases.noise_file import read_noise, write_noise
 from perfgate.gate.noise import Noise, fit
-from perfgate.plugin.options import Options
 from perfgate.records.baselines import Baseline
 from perfgate.records.metrics import metric
 from perfgate.records.portable import PortableStore, pair_of
@@ -13,13 +12,14 @@ from perfgate.records.runfile import Run
 from perfgate.records.store import Store, moved_baseline
 
 
-def update_baselines(run: Run, root: Path, options: Options) -> int:
+def update_baselines(run: Run, root: Path, mode: str, reason: str) -> int:
     """Store what the mode allows; returns how many cases moved.
 
     Args:
         run: read back from its run file.
         root: folder of all machines' baselines.
-        options: with the mode and the reason.
+        mode: ``new``, ``improved``, ``more`` or ``all``.
+        reason: why baselines move; empty where no reason is asked for.
 
     Raises:
         UserError: a baseline file cannot be read or written.
@@ -30,11 +30,11 @@ def update_baselines(run: Run, root: Path, options: Options) -> int:
         "session": header["run_id"],
         "commit": header.get("commit") or "",
         "date": header["created"],
-        "reason": options.reason,
+        "reason": reason,
     }
     portable = PortableStore(root, pair_of(header["software"]))
     # What is exact says the same in every session, so a second one adds nothing.
-    modes = {False: options.update or "", True: "new" if options.update == "more" else options.update or ""}
+    modes = {False: mode, True: "new" if mode == "more" else mode}
     count = set()
     for exact, where in ((False, store), (True, portable)):
         moved: dict[str, Baseline] = {}

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from perfgate.plugin.options import read_shares
 from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import read_shares
 
 OUTPUT = Path("perf_output")
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from perfgate.doctor import gpus, host, noise, software, stored_baselines
 from perfgate.doctor.finding import LEVELS, Finding
-from perfgate.plugin.options import DEVICES
 from perfgate.records.machine import Machine, this_machine
 from perfgate.records.portable import pair_of
 from perfgate.shared.errors import UserError
@@ -62,8 +61,8 @@ class Diagnosis:
         young = f"{here.young} of {here.cases} baselines are too young" if here.young else ""
         none = "" if here.cases else "nothing is stored for this machine"
         unknown = "" if pair.cases else f"nothing is stored for {pair.name}"
-        cuda = bool(self.gpus) and "cuda" in DEVICES
-        no_cuda = "" if cuda else "this version measures on the CPU only" if self.gpus else "there is no GPU"
+        cuda = bool(self.gpus)
+        no_cuda = "" if cuda else "there is no GPU"
         found = [
             Ability("times on the CPU", True, here.cases > here.young, none or young),
             Ability("peak memory on the CPU", True, here.cases > 0, none),

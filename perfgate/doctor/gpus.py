@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from perfgate.doctor.finding import Finding
-from perfgate.plugin.options import DEVICES
 
 TIMEOUT_S = 20
 FIELDS = ("name", "uuid", "memory.total", "driver_version", "persistence_mode", "power.limit", "mig.mode.current")
@@ -82,8 +81,6 @@ def findings(found: Sequence[Gpu], versions: dict[str, str]) -> Iterator[Finding
             yield Finding("gpu", "note", text, f"sudo nvidia-smi -i {gpu.uuid} -pm 1")
         if gpu.mig == "Enabled":
             yield Finding("gpu", "note", f"{gpu.name} is cut into MIG instances: neighbours share its power and clock.")
-    if "cuda" not in DEVICES:
-        yield Finding("gpu", "note", "This version of Perfgate measures on the CPU only; the GPU stays unused.")
     if versions.get("torch", "").endswith("+cpu"):
         text = f"torch {versions['torch']} was built without CUDA, so it cannot use the GPU."
         yield Finding("gpu", "note", text, "pip install --force-reinstall torch")

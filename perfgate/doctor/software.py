@@ -10,7 +10,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from perfgate.doctor.finding import Finding
-from perfgate.system.provenance import git_state, software
+from perfgate.system.git import git_state
+from perfgate.system.provenance import software
 
 EXTRA = "hf"
 OPTIONAL = {

@@ -8,11 +8,11 @@ from typing import Any
 
 from perfgate.doctor.finding import Finding
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
-from perfgate.plugin.cases import command
 from perfgate.records.baselines import Baseline, load_file
 from perfgate.records.metrics import metric
 from perfgate.records.portable import PortableStore
 from perfgate.records.store import PORTABLE, Store
+from perfgate.shared.command import command
 from perfgate.shared.errors import UserError
 from perfgate.system.locks import DeviceLock
 

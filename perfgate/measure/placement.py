@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from perfgate.hosts import find_hosts
 from perfgate.measure.devices.base import Device
 from perfgate.shared.workload import Workload
+from perfgate.system.hosts import find_hosts
 from perfgate.system.locks import DeviceLock
 
 

@@ -1,6 +1,5 @@
 """What cases ask for: the session that measures them, opened when the first one does."""
 
-import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from perfgate.models.model import TIERS
 from perfgate.plugin.benchmark_bridge import described
 from perfgate.plugin.options import Options
 from perfgate.reports.live import one_line
+from perfgate.shared.command import command
 from perfgate.shared.errors import Missing, UserError
 from perfgate.shared.workload import Workload
 from perfgate.system.provenance import software
@@ -67,7 +67,7 @@ class Cases:
     @cached_property
     def device(self) -> "Device":
         """What this process measures on; xdist's workers share out what the caller sees."""
-        from perfgate.measure.devices.base import find_device
+        from perfgate.measure.devices.find import find_device
 
         return find_device(self.options.device, int(self._worker.removeprefix("gw")) if self._worker else 0)
 
@@ -228,8 +228,3 @@ class Cases:
         if session is not None:
             session.close()
         self._stack.close()
-
-
-def command() -> str:
-    """The command that people type here."""
-    return os.environ.get("PERFGATE_COMMAND", "pytest")

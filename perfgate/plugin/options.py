@@ -1,7 +1,6 @@
 """What a run was asked to do: command line over ini file over default."""
 
 import argparse
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from perfgate.records.metrics import check_names
 from perfgate.records.store import MODES
 from perfgate.reference.environment import LOCKS
 from perfgate.shared.errors import UserError, nearest
+from perfgate.shared.parsing import positive, read_duration, read_shares
 
 MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
 
@@ -150,40 +150,6 @@ def read_options(config: pytest.Config) -> Options:
         preload=tuple(config.getini("perf_preload")),
         default_tier=unnamed,
     )
-
-
-def positive(where: str, value: Any, whole: bool = False) -> float:
-    """Read a number above 0."""
-    try:
-        number = int(value) if whole else float(value)
-    except (TypeError, ValueError):
-        number = 0
-    if not 0 < number < float("inf"):
-        raise UserError(f"{where} is {value!r}; it must be a {'whole ' if whole else ''}number above 0")
-    return number
-
-
-def read_duration(where: str, value: str) -> float:
-    """Read ``90s``, ``10m`` or ``2h``, in seconds."""
-    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(value[-1:])
-    try:
-        number = float(value[:-1]) * (unit or math.nan)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise UserError(f"{where} is {value!r}; it must be a time like 90s, 10m or 2h")
-    return number
-
-
-def read_shares(where: str, value: str) -> tuple[float, ...]:
-    """Read shares from 0 to below 1 between commas, like ``0,0.03``."""
-    try:
-        shares = tuple(sorted({float(word) for word in value.split(",")}))
-    except ValueError:
-        shares = (math.nan,)
-    if not all(0 <= share < 1 for share in shares):
-        raise UserError(f"{where} is {value!r}; it must be shares of a step's time between commas, like 0,0.03")
-    return shares
 
 
 def read_shard(value: str) -> tuple[int, int]:

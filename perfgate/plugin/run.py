@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from perfgate.plugin.cases import RESULT, Cases, command
+from perfgate.plugin.cases import RESULT, Cases
 from perfgate.plugin.options import Options
 from perfgate.reports.live import Live
+from perfgate.shared.command import command
 from perfgate.shared.errors import UserError
-from perfgate.system.provenance import git_state, software
+from perfgate.system.git import git_state
+from perfgate.system.provenance import software
 from perfgate.workloads.programs import DRY_RUN, OF_FIXTURE, modules_of
 
 
@@ -201,10 +203,12 @@ class Run:
             **({"reference": self.cases.reference.to_json()} if self.cases.reference else {}),
         }
         runfile.merge(self.path, header, parts)
-        if self.options.update:
+        options = self.options
+        if options.update:
             from perfgate.cases.update import update_baselines
 
-            update_baselines(runfile.read(self.path), self.config.rootpath / self.options.baselines, self.options)
+            root = self.config.rootpath / options.baselines
+            update_baselines(runfile.read(self.path), root, options.update, options.reason)
 
     @property
     def path(self) -> Path:

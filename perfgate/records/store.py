@@ -2,7 +2,6 @@
 
 import io
 import os
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from perfgate.records.launch import Launch
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
+from perfgate.system.git import archive
 
 LOCK_TIMEOUT_S = 60.0
 MERGE_RULE = "# Each line names its case, so a merge may keep the lines of both sides.\n*.json merge=union\n"
@@ -205,18 +205,16 @@ def open_root(location: str, rootdir: Path) -> Iterator[Path]:
         yield rootdir / location
         return
     revision = location.removeprefix("git:")
-    command = ["git", "-C", str(rootdir), "archive", "--format=tar", revision, "baselines"]
     try:
-        done = subprocess.run(command, capture_output=True, check=False)
+        packed = archive(rootdir, revision, "baselines")
     except FileNotFoundError:
         raise UserError(f"--perf-baselines {location}: git is not installed; name a folder instead") from None
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip().splitlines()
-        raise UserError(f"--perf-baselines {location}: git has no baselines/ there: {reason[-1] if reason else ''}")
+    except UserError as error:
+        raise UserError(f"--perf-baselines {location}: git has no baselines/ there: {error}") from None
     with tempfile.TemporaryDirectory(prefix="perfgate-baselines-") as folder:
-        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as files:
             try:
-                archive.extractall(folder, filter="data")
+                files.extractall(folder, filter="data")
             except tarfile.TarError as error:
                 raise UserError(f"--perf-baselines {location}: {error}; remove that link") from None
         yield Path(folder) / "baselines"

@@ -11,8 +11,9 @@ from typing import Any
 
 import perfgate
 from perfgate.reference.environment import LOCKS, built_for, moved_locks
-from perfgate.reference.worktree import Worktree, commit_of, differing
+from perfgate.reference.worktree import Worktree
 from perfgate.shared.errors import UserError
+from perfgate.system.git import commit_of, differing
 from perfgate.system.provenance import software, software_of
 
 PACKAGE = Path(perfgate.__file__).parent.resolve()

@@ -4,23 +4,9 @@ import importlib.metadata
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 TIMEOUT_S = 60
 LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "numpy", "perfgate")
-
-
-def git_state(folder: Path) -> tuple[str, bool]:
-    """Commit and whether anything differs from it; empty outside of git."""
-
-    def ask(*arguments: str) -> str:
-        words = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-
-    try:
-        return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain", "--untracked-files=no"))
-    except FileNotFoundError:
-        return "", False
 
 
 def software() -> dict[str, str]:

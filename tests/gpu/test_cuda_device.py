@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from perfgate.measure.devices.base import find_device
+from perfgate.measure.devices.find import find_device
 from perfgate.records.runfile import read
 from tests import ROOT
 

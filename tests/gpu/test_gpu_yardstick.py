@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from perfgate.measure.devices.base import find_device
+from perfgate.measure.devices.find import find_device
 from perfgate.shared.errors import UserError
 from tests import ROOT
 

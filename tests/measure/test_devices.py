@@ -16,7 +16,8 @@ from perfgate.actor.instruments.kernels import covered
 from perfgate.actor.instruments.phases import StepPhases
 from perfgate.actor.pace import Done, Pace
 from perfgate.actor.phases import Phases
-from perfgate.measure.devices.base import Status, find_device
+from perfgate.measure.devices.base import Status
+from perfgate.measure.devices.find import find_device
 from perfgate.measure.devices.visible import cores_of, visible
 from perfgate.measure.passes.timed_bursts import burst_steps, of_energy, with_host_share
 from perfgate.measure.validity import undisturbed

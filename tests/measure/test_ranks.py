@@ -10,11 +10,12 @@ import pytest
 
 from fixtures.models import models
 from perfgate.actor.ranks import Ending, Rank, blamed, free_port, merged
-from perfgate.hosts import JOIN, Hosts, dismiss
+from perfgate.hosts import dismiss
 from perfgate.measure.placement import placed
 from perfgate.records.runfile import read
 from perfgate.shared.errors import Missing, UserError
 from perfgate.shared.workload import Workload
+from perfgate.system.hosts import JOIN, Hosts
 from perfgate.workloads.requirements import check_needs
 from perfgate.workloads.tasks import training
 from tests.measure.test_launches import alive

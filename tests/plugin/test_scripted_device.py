@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from perfgate.measure.devices.base import find_device
+from perfgate.measure.devices.find import find_device
 from perfgate.measure.plan import Effort
 from perfgate.measure.stage import Stage
 from perfgate.records.runfile import read

@@ -1,0 +1,40 @@
+"""The environment variables that child processes get."""
+
+import os
+from collections.abc import Sequence
+
+QUIET = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+    "CUDA_VISIBLE_DEVICES": "",
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+}
+
+
+# A step that hands its memory back to the kernel pays for fresh pages in the next, and what they cost depends on which
+# ones it gets: most of the spread between duets of one and the same step (benchmarks/gate/pages.py). So actors keep
+# what they free, as a GPU's allocator does, in huge pages where there are any. Only glibc reads these.
+PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_TOP_PAD_": str(64 * 2**20)}
+
+
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+
+
+def keeping_pages() -> dict[str, str]:
+    """The variables by which an actor's allocator keeps its pages; what the user sets is left as it is."""
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    huge = tunables if "glibc.malloc.hugetlb" in tunables else ":".join(filter(None, [tunables, HUGE_PAGES]))
+    return {**PAGES, "GLIBC_TUNABLES": huge} | {name: os.environ[name] for name in PAGES if name in os.environ}
+
+
+def on_path(path: Sequence[str]) -> dict[str, str]:
+    """The variables that put folders before all others that Python looks in, the working directory among them."""
+    if not path:
+        return {}
+    joined = os.pathsep.join(filter(None, [*path, os.environ.get("PYTHONPATH", "")]))
+    return {"PYTHONPATH": joined, "PYTHONSAFEPATH": "1"}

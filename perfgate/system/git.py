@@ -1,0 +1,80 @@
+"""What git tells and does."""
+
+import subprocess
+from collections.abc import Collection
+from pathlib import Path
+
+from perfgate.shared.errors import UserError
+
+TIMEOUT_S = 300
+CACHE = "__pycache__"
+
+
+def git_state(folder: Path) -> tuple[str, bool]:
+    """Commit and whether anything differs from it; empty outside of git."""
+
+    def ask(*arguments: str) -> str:
+        words = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+
+    try:
+        return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain", "--untracked-files=no"))
+    except FileNotFoundError:
+        return "", False
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What a git command prints.
+
+    Raises:
+        UserError: git is missing, takes too long, or refuses.
+    """
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    except FileNotFoundError:
+        raise UserError("--perf-ref REV needs git, which is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise UserError(f"git {arguments[0]} took longer than {TIMEOUT_S} s in {folder}") from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        raise UserError(f"git {' '.join(arguments)} failed in {folder}: {said[-1]}")
+    return done.stdout.strip()
+
+
+def commit_of(folder: Path, name: str) -> str | None:
+    """The commit that a revision names; ``None`` where it names none, or this is no repository."""
+    try:
+        return git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    except UserError:
+        return None
+
+
+def differing(folder: Path, commit: str, without: Collection[Path] = ()) -> list[str]:
+    """Files of the repository that differ from a commit, those that git does not know yet among them.
+
+    Args:
+        folder: any folder of the repository.
+        commit: to hold the files against.
+        without: folders that do not count.
+    """
+    top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()
+    changed = git(top, "diff", "--name-only", commit).splitlines()
+    changed += git(top, "ls-files", "--others", "--exclude-standard").splitlines()
+    paths = [top / name for name in changed if CACHE not in Path(name).parts]
+    return [str(path) for path in paths if not any(path.is_relative_to(place.resolve()) for place in without)]
+
+
+def archive(folder: Path, revision: str, path: str) -> bytes:
+    """A path of the repository as it was at a revision, as a tar archive.
+
+    Raises:
+        FileNotFoundError: git is not installed.
+        UserError: the revision or the path does not exist there; the message is git's own.
+    """
+    command = ["git", "-C", str(folder), "archive", "--format=tar", revision, path]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise UserError(said[-1] if said else "no reason given")
+    return done.stdout
