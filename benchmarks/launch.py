@@ -1,8 +1,8 @@
-"""What a launch costs beyond the program's own set-up, and how long a token takes to go and come back.
+"""What a launch costs beyond the program's own set-up, and how long a turn takes to go and come back.
 
     python -m benchmarks.launch [--launches 40] [--tokens 5000]
 
-A launch is to cost at most 50 ms once its server is up, with torch and transformers loaded in it; a token at most
+A launch is to cost at most 50 ms once its server is up, with torch and transformers loaded in it; a turn at most
 100 µs. The launch is of the real Trainer; the token's program does nothing and carries the clock like any other.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fixtures.models import models
 from perfgate.measure.passes.timed import on_core
-from perfgate.measure.plan import Effort
+from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.shared.workload import Workload
 from perfgate.workloads import tasks
@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=5000)
     options = parser.parse_args()
     modules = ["perfgate.actor.programs.trainer", "perfgate.actor.yardsticks.cpu"]
-    stage = Stage(modules, Path(tempfile.mkdtemp()), Effort())
+    stage = Stage(modules, Path(tempfile.mkdtemp()), MeasurementPlan())
     stage.start()
     training = tasks.training(models()["gpt2-quick"])
     try:

@@ -22,7 +22,7 @@ def measure(stage, case, workload, progress):
     del progress
     with timed.dry_launch(stage, case, workload, stage.pool.next(), "candidate") as answer:
         dry, _ = answer()
-    if stage.effort.device == "none":  # too large for this machine
+    if stage.plan.device == "none":  # too large for this machine
         return [dry]
     launch = timed.memory_launch(stage, case, workload, stage.pool.next(), 0)
     ROWS.append((case, workload.program, dry, launch))

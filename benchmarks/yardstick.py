@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from fixtures.models import models, sentences
-from perfgate.measure.plan import Effort
+from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
 from perfgate.workloads import tasks
@@ -55,12 +55,12 @@ def main():
     """Measure and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--launches", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=Effort.steps_s, help="of timed steps in each launch")
+    parser.add_argument("--seconds", type=float, default=MeasurementPlan.steps_s, help="of timed steps in each launch")
     parser.add_argument("--keep", type=Path, help="write the launches there, as JSON lines")
     options = parser.parse_args()
     launches: dict[str, list[Launch]] = {}
-    effort = Effort(launches=1, memory_launches=0, steps_s=options.seconds, max_steps=int(40 * options.seconds))
-    stage = Stage(PROGRAMS, Path(tempfile.mkdtemp()), effort)
+    plan = MeasurementPlan(launches=1, memory_launches=0, steps_s=options.seconds, max_steps=int(40 * options.seconds))
+    stage = Stage(PROGRAMS, Path(tempfile.mkdtemp()), plan)
     try:
         for _ in range(options.launches):
             for name, workload in workloads().items():

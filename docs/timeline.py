@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 
 from perfgate.records.launch import Launch
-from perfgate.records.runfile import Run, read
+from perfgate.records.runfile import RunFile, read
 from perfgate.reports.run_report import title
 
 WIDTH, LEFT, RIGHT = 1200, 110, 30
@@ -55,7 +55,7 @@ def is_timed(launch: Launch) -> bool:
     return launch.pass_name == "time" and not launch.invalid
 
 
-def head(run: Run) -> list[str]:
+def head(run: RunFile) -> list[str]:
     """The run's name and machine."""
     software = run.header["software"]
     where = f"{run.header['machine']['name']}, torch {software['torch']}, transformers {software['transformers']}"

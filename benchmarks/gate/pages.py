@@ -17,8 +17,8 @@ import pandas
 
 from fixtures.models import models
 from perfgate.measure import server
-from perfgate.measure.duet import Part, duet, valid_pair
-from perfgate.measure.plan import Effort
+from perfgate.measure.duet import DuetSide, duet, valid_pair
+from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.workloads.tasks import training
 
@@ -42,7 +42,7 @@ def main():
         stages = {way: opened(variables, Path(folder) / str(n)) for n, (way, variables) in enumerate(WAYS.items())}
         for number in range(rounds):
             for way, stage in stages.items():
-                parts = [Part(side, stage.pool, workload) for side in ("reference", "candidate")]
+                parts = [DuetSide(side, stage.pool, workload) for side in ("reference", "candidate")]
                 if pair := valid_pair(duet(stage, "training of gpt2-quick", number, parts)):
                     found[way].append([launch.steps("step_time_s") for launch in pair])
         for stage in stages.values():
@@ -54,7 +54,7 @@ def opened(variables, folder):
     """A stage whose servers were started under these variables."""
     folder.mkdir()
     with patch.object(server, "keeping_pages", lambda: variables):
-        stage = Stage(("perfgate.actor.programs.trainer",), folder, Effort())
+        stage = Stage(("perfgate.actor.programs.trainer",), folder, MeasurementPlan())
         for number in range(stage.pool.size):
             stage.pool.at(number)
     return stage

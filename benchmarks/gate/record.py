@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fixtures.models import models
-from perfgate.measure.duet import Part, duet, valid_pair
+from perfgate.measure.duet import DuetSide, duet, valid_pair
 from perfgate.measure.passes.timed import columns, on_core, warmed_up
-from perfgate.measure.plan import Effort
+from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
 from perfgate.records.machine import this_machine
@@ -55,7 +55,7 @@ def main():
     }
     writer = Writer(part)
     with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(PRELOAD, Path(folder), Effort())
+        stage = Stage(PRELOAD, Path(folder), MeasurementPlan())
         try:
             for launches in recorded(stage, workload, options):
                 writer.write([slim(launch).to_json() for launch in launches if not launch.invalid])
@@ -71,7 +71,7 @@ def recorded(stage, workload, options):
     rounds = max(options.duets, options.solo)
     for number, (place, slowdown) in itertools.product(range(rounds), enumerate(options.slowdowns)):
         case = f"{CASE}, batch {options.batch_size}"
-        parts = [Part("reference", stage.pool, workload), Part("candidate", stage.pool, workload, slowdown)]
+        parts = [DuetSide("reference", stage.pool, workload), DuetSide("candidate", stage.pool, workload, slowdown)]
         if number < options.duets:
             pair = number + place * options.duets
             found = duet(stage, case, number, parts)

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import ndtr, ndtri, stdtrit
 
-from perfgate.gate.alpha_budget import Budget
+from perfgate.gate.alpha_budget import AlphaBudget
 from perfgate.gate.confirmation import Confirmation
 from perfgate.gate.duets import Duet
 from perfgate.gate.noise import UNKNOWN, Noise
@@ -176,8 +176,8 @@ def welch(old: np.ndarray, new: np.ndarray, level: float = 0.9) -> tuple[float, 
     parts = [float(side.var(ddof=1)) / (len(side) * float(side.mean()) ** 2) for side in (old, new)]
     total = sum(parts)
     centre = math.log(float(new.mean()) / float(old.mean()))
-    freedom = total**2 / sum(part**2 / (len(side) - 1) for part, side in zip(parts, (old, new), strict=True))
-    half = float(stdtrit(freedom, 0.5 + level / 2)) * math.sqrt(total)
+    df = total**2 / sum(part**2 / (len(side) - 1) for part, side in zip(parts, (old, new), strict=True))
+    half = float(stdtrit(df, 0.5 + level / 2)) * math.sqrt(total)
     return math.expm1(centre - half) * 100, math.expm1(centre + half) * 100
 
 
@@ -185,7 +185,7 @@ def welch(old: np.ndarray, new: np.ndarray, level: float = 0.9) -> tuple[float, 
 class Perfgate:
     """Screen and confirmation, with the budget of one suite."""
 
-    budget: Budget
+    budget: AlphaBudget
     noise: Noise
     tolerance: float = TOLERANCE
     metric: str = field(default="step_time_s", init=False)
@@ -209,8 +209,8 @@ class Perfgate:
 
 def perfgate(noise: Noise = UNKNOWN) -> Rule:
     """Perfgate with a reference."""
-    name = "Perfgate, with noise.json" if noise.freedom else "Perfgate, no noise.json"
-    return Rule(name, lambda cases: Perfgate(Budget(cases), noise), paired=True, budgeted=True)
+    name = "Perfgate, with noise.json" if noise.df else "Perfgate, no noise.json"
+    return Rule(name, lambda cases: Perfgate(AlphaBudget(cases), noise), paired=True, budgeted=True)
 
 
 def median(values: Sequence[float] | np.ndarray) -> float:

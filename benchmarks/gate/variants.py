@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import fdtrc, stdtrit
 
-from perfgate.gate.alpha_budget import Budget
+from perfgate.gate.alpha_budget import AlphaBudget
 from perfgate.gate.confirmation import CLEARING_LOOKS, LOOKS
 from perfgate.gate.duets import SERVERS_DIFFER
 from perfgate.gate.noise import OUT_OF_KEEPING
 
-ALPHA_A_SUSPECT = Budget(100).share * (len(LOOKS) - CLEARING_LOOKS)
+ALPHA_A_SUSPECT = AlphaBudget(100).share * (len(LOOKS) - CLEARING_LOOKS)
 LIMIT, TOLERANCE, SUSPICIOUS = math.log1p(0.01), math.log1p(0.03), math.log1p(0.007)
 
 
@@ -29,7 +29,7 @@ class Variant:
     """What a variant does otherwise."""
 
     name: str
-    freedom: float = 10.0
+    df: float = 10.0
     servers: int = 3
     clearing_looks: int = CLEARING_LOOKS
     lets_go: bool = True
@@ -47,10 +47,10 @@ VARIANTS = [
     replace(THE_RULE, name="no look at 24", looks=LOOKS[:-1]),
     Variant("all of these, 3 pairs", clearing_looks=0, lets_go=False, strict=True, looks=LOOKS[:-1]),
     Variant("all of these but servers", clearing_looks=0, lets_go=False, servers=24, looks=LOOKS[:-1]),
-    Variant("the rule, no noise.json", freedom=0.0),
-    Variant("no noise.json, no look at 24", freedom=0.0, looks=LOOKS[:-1]),
-    Variant("no noise.json, first look may fail", freedom=0.0, clearing_looks=0),
-    Variant("no noise.json, always between 3 pairs", freedom=0.0, strict=True),
+    Variant("the rule, no noise.json", df=0.0),
+    Variant("no noise.json, no look at 24", df=0.0, looks=LOOKS[:-1]),
+    Variant("no noise.json, first look may fail", df=0.0, clearing_looks=0),
+    Variant("no noise.json, always between 3 pairs", df=0.0, strict=True),
 ]
 
 
@@ -85,15 +85,15 @@ KINDS = [
 def spread(duets, variant):
     """Variance of a duet and its degrees of freedom, one a case."""
     cases, count = duets.shape
-    total, freedom = duets.var(axis=1, ddof=1), np.full(cases, count - 1.0)
+    total, df = duets.var(axis=1, ddof=1), np.full(cases, count - 1.0)
     if count <= variant.servers:
-        return total, freedom
+        return total, df
     groups = [duets[:, server :: variant.servers] for server in range(variant.servers)]
     between = sum(g.shape[1] * (g.mean(axis=1) - duets.mean(axis=1)) ** 2 for g in groups) / (variant.servers - 1)
     within = sum(((g - g.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) for g in groups) / (count - variant.servers)
     tail = fdtrc(variant.servers - 1, count - variant.servers, between / within)
     differ = np.full(cases, True) if variant.strict else tail < SERVERS_DIFFER
-    return np.where(differ, between, total), np.where(differ, variant.servers - 1.0, freedom)
+    return np.where(differ, between, total), np.where(differ, variant.servers - 1.0, df)
 
 
 def judge(duets, variant):
@@ -101,16 +101,16 @@ def judge(duets, variant):
     state, used = np.zeros(len(duets), int), np.full(len(duets), variant.looks[-1])
     share = ALPHA_A_SUSPECT / (len(variant.looks) - variant.clearing_looks)
     for number, count in enumerate(variant.looks):
-        variance, freedom = spread(duets[:, :count], variant)
-        if variant.freedom:
-            moderated = (variant.freedom * 0.01**2 + freedom * variance) / (variant.freedom + freedom)
-            fits = fdtrc(freedom, variant.freedom, variance / 0.01**2) >= OUT_OF_KEEPING
+        variance, df = spread(duets[:, :count], variant)
+        if variant.df:
+            moderated = (variant.df * 0.01**2 + df * variance) / (variant.df + df)
+            fits = fdtrc(df, variant.df, variance / 0.01**2) >= OUT_OF_KEEPING
             fits |= not variant.lets_go
             variance = np.where(fits, moderated, variance)
-            freedom = np.where(fits, freedom + variant.freedom, freedom)
+            df = np.where(fits, df + variant.df, df)
         error, mean = np.sqrt(variance / count), duets[:, :count].mean(axis=1)
-        worse = (state == 0) & (number >= variant.clearing_looks) & (mean - stdtrit(freedom, 1 - share) * error > LIMIT)
-        clear = (state == 0) & ~worse & (mean + stdtrit(freedom, 0.995) * error < TOLERANCE)
+        worse = (state == 0) & (number >= variant.clearing_looks) & (mean - stdtrit(df, 1 - share) * error > LIMIT)
+        clear = (state == 0) & ~worse & (mean + stdtrit(df, 0.995) * error < TOLERANCE)
         state[worse], state[clear] = 1, 2
         used[worse | clear] = count
     return state, used

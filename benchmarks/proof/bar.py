@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.proof.measured import Measured
 from benchmarks.proof.slices import PUT_IN, STORED_LAUNCHES
 from perfgate.gate.against_baseline import compare
-from perfgate.records.runfile import Run
+from perfgate.records.runfile import RunFile
 from perfgate.reports.memory import size
 
 GIB, SLACK_BYTES = 2**30, 64 * 2**20
@@ -39,7 +39,7 @@ class Row:
 
 def rows(
     slices: Mapping[str, Mapping[str, Any]],
-    runs: Mapping[str, Run],
+    runs: Mapping[str, RunFile],
     cases: Sequence[Measured],
     wanted: int,
     demoted: Sequence[str] = (),

@@ -1,4 +1,4 @@
-"""The actor's side of the tokens: a program asks for the next step here and hands in what came of it."""
+"""The actor's side of the turns: a program asks for the next step here and hands in what came of it."""
 
 import statistics
 import time
@@ -19,9 +19,9 @@ class NotFinite(ArithmeticError):  # noqa: N818  named as the stage names the re
 
 
 class Pace:
-    """Waits for tokens, and measures what happens between ``begin`` and ``end``.
+    """Waits for its turn, and measures what happens between ``begin`` and ``end``.
 
-    A token buys one step or, where work is handed over and done later, a burst: some steps to discard, then ``steps``
+    A turn buys one step or, where work is handed over and done later, a burst: some steps to discard, then ``steps``
     without waiting in between, and one wait at the end. The program calls ``begin`` and ``end`` around each step alike.
     """
 

@@ -18,27 +18,27 @@ from perfgate.actor.failures import first_line, message_of, reason_of
 from perfgate.actor.pace import Done, Pace
 from perfgate.shared.wire import Channel
 
-TOKEN_FD, REPLY_FD = 3, 4
+TURN_FD, REPLY_FD = 3, 4
 PR_SET_PDEATHSIG = 1
 PADDING = 400
 
 _padding: list[Any] = []
 
 
-def main(parent: int, token_fd: int, reply_fd: int, output: str, leads: bool = True) -> NoReturn:
+def main(parent: int, turn_fd: int, reply_fd: int, output: str, leads: bool = True) -> NoReturn:
     """Run in the child of a fork; never returns.
 
     Args:
         parent: with which it ends.
-        token_fd: where orders come from.
+        turn_fd: where orders come from.
         reply_fd: where answers go.
         output: the file that it prints to.
         leads: a process group of its own, in which all ranks of a launch lie.
     """
     code = 1
     try:
-        isolate(parent, token_fd, reply_fd, output, leads)
-        code = perform(Channel(TOKEN_FD, REPLY_FD), output)
+        isolate(parent, turn_fd, reply_fd, output, leads)
+        code = perform(Channel(TURN_FD, REPLY_FD), output)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -50,11 +50,11 @@ def main(parent: int, token_fd: int, reply_fd: int, output: str, leads: bool = T
         os._exit(code)
 
 
-def start_afresh(server: int, token_fd: int, reply_fd: int, output: str) -> NoReturn:
+def start_afresh(server: int, turn_fd: int, reply_fd: int, output: str) -> NoReturn:
     """Become a fresh interpreter, where a fork does not reach the device; it speaks over the same pipes."""
-    for fd in (token_fd, reply_fd):
+    for fd in (turn_fd, reply_fd):
         os.set_inheritable(fd, True)
-    program = [sys.executable, "-m", __name__, str(server), str(token_fd), str(reply_fd), output]
+    program = [sys.executable, "-m", __name__, str(server), str(turn_fd), str(reply_fd), output]
     try:
         os.execv(sys.executable, program)
     finally:
@@ -72,7 +72,7 @@ def prove(server: int, reason_fd: int, device: dict[str, Any], compiled: bool) -
         os._exit(0)
 
 
-def isolate(parent: int, token_fd: int, reply_fd: int, output: str, leads: bool = True) -> None:
+def isolate(parent: int, turn_fd: int, reply_fd: int, output: str, leads: bool = True) -> None:
     """Own process group, own output file, and no descriptor but the two pipes; end when the parent ends."""
     if leads:
         os.setsid()
@@ -80,13 +80,13 @@ def isolate(parent: int, token_fd: int, reply_fd: int, output: str, leads: bool 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     # Out of the way first: the ends may have come in under the very numbers they are to get.
-    token_fd = fcntl.fcntl(token_fd, fcntl.F_DUPFD, 10)
+    turn_fd = fcntl.fcntl(turn_fd, fcntl.F_DUPFD, 10)
     reply_fd = fcntl.fcntl(reply_fd, fcntl.F_DUPFD, 10)
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     file = fcntl.fcntl(file, fcntl.F_DUPFD, 10)
     null = fcntl.fcntl(os.open(os.devnull, os.O_RDONLY), fcntl.F_DUPFD, 10)
-    for source, target in ((null, 0), (file, 1), (file, 2), (token_fd, TOKEN_FD), (reply_fd, REPLY_FD)):
-        os.dup2(source, target, inheritable=target < TOKEN_FD)
+    for source, target in ((null, 0), (file, 1), (file, 2), (turn_fd, TURN_FD), (reply_fd, REPLY_FD)):
+        os.dup2(source, target, inheritable=target < TURN_FD)
     os.closerange(REPLY_FD + 1, os.sysconf("SC_OPEN_MAX"))
 
 

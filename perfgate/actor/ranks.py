@@ -1,4 +1,4 @@
-"""The ranks of one launch: forked by its actor, which passes each token on to all of them and answers for them.
+"""The ranks of one launch: forked by its actor, which passes each turn on to all of them and answers for them.
 
 The stage sees one actor and one answer. Each rank is an actor of its own, on a core or GPU of its own; it finds its
 place in the variables that ``torchrun`` sets (https://docs.pytorch.org/docs/stable/elastic/run.html).
@@ -93,8 +93,8 @@ def lead(channel: Channel, order: dict[str, Any], output: str, become: Become) -
             channel.send({"error": {"reason": found.reason, "message": f"rank {found.rank.number}: {found.message}"}})
             return 1
         channel.send(merged([answers[rank.number] for rank in ranks]))
-        token = channel.receive()
-        messages = [token] * len(ranks) if token else []
+        turn = channel.receive()
+        messages = [turn] * len(ranks) if turn else []
     return 0
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from perfgate.cases.deadline import Limit
-from perfgate.cases.duets import Progress, Trial
-from perfgate.gate.alpha_budget import Budget
+from perfgate.cases.deadline import Deadline
+from perfgate.cases.duets import DuetSeries, Progress
+from perfgate.gate.alpha_budget import AlphaBudget
 from perfgate.gate.duets import Duet, of_pair, spread
 from perfgate.gate.noise import Noise, Spread, fit
 from perfgate.gate.power import Detection, detect
-from perfgate.measure.duet import Part
+from perfgate.measure.duet import DuetSide
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
 from perfgate.records.metrics import metric
@@ -41,17 +41,17 @@ def record(
     """
     trials = {}
     for slowdown in slowdowns:
-        parts = [Part("reference", stage.pool, workload), Part("candidate", stage.pool, workload, slowdown)]
-        trials[slowdown] = Trial(stage, case, parts, Limit(None, 0), lambda _: None)
+        parts = [DuetSide("reference", stage.pool, workload), DuetSide("candidate", stage.pool, workload, slowdown)]
+        trials[slowdown] = DuetSeries(stage, case, parts, Deadline(None, 0), lambda _: None)
     for number in range(duets):
-        for slowdown, trial in trials.items():
+        for slowdown, series in trials.items():
             progress(f"round {number + 1} of {duets}, {slowdown:.0%} slower")
-            trial.invalid = ""
-            trial.take(1, "duet")
+            series.invalid = ""
+            series.take(1, "duet")
     # A pair's number tells two duets apart that differ in what was put in.
     launches: list[Launch] = []
-    for offset, trial in enumerate(trials.values()):
-        launches += [replace(launch, pair=(launch.pair or 0) + offset * duets) for launch in trial.launches]
+    for offset, series in enumerate(trials.values()):
+        launches += [replace(launch, pair=(launch.pair or 0) + offset * duets) for launch in series.launches]
     return launches
 
 
@@ -90,13 +90,13 @@ def analyse(
     recorded, took_s = by_case(launches)
     spreads = {case: pooled(levels.values()) for case, levels in recorded.items()}
     noise = fit(list(spreads.values()), machine, date)
-    share = Budget(pairs).share
+    share = AlphaBudget(pairs).share
     tolerance = metric(NAME).tolerance
     results = []
     for case, levels in recorded.items():
         others = fit([found for name, found in spreads.items() if name != case], machine, date)
         detections = [
-            detect(duets, slowdown, tolerance, share, others if others.freedom else noise, draws)
+            detect(duets, slowdown, tolerance, share, others if others.df else noise, draws)
             for slowdown, duets in sorted(levels.items())
             if len(duets) > 1
         ]
@@ -125,10 +125,10 @@ def by_case(launches: Iterable[Launch]) -> tuple[dict[str, dict[float, list[Duet
 def pooled(groups: Iterable[Sequence[Duet]]) -> Spread:
     """The spread of one duet, over groups that each have a mean of their own."""
     parts = [spread(group) for group in groups]
-    freedom = sum(part.freedom for part in parts)
-    if not freedom:
+    df = sum(part.df for part in parts)
+    if not df:
         return Spread(0.0, 0.0)
-    return Spread(sum(part.variance * part.freedom for part in parts) / freedom, freedom)
+    return Spread(sum(part.variance * part.df for part in parts) / df, df)
 
 
 def to_json(results: Sequence[Calibrated], noise: Noise) -> Mapping[str, object]:

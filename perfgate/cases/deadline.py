@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-class Limit:
+class Deadline:
     """Keeps time for the cases to come: what decides a suspect is spent out of the rest.
 
     Args:

@@ -5,23 +5,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from perfgate.cases.deadline import Limit
+from perfgate.cases.deadline import Deadline
 from perfgate.gate import effects
-from perfgate.gate.alpha_budget import Budget
+from perfgate.gate.alpha_budget import AlphaBudget
 from perfgate.gate.confirmation import LOOKS, Confirmation, Look
 from perfgate.gate.duets import Duet, of_pair
 from perfgate.gate.effects import Expectation
-from perfgate.gate.equivalence import Likeness
+from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import Screen, screen, suspects
-from perfgate.gate.verdicts import Held
-from perfgate.measure.duet import Part, duet, valid_pair
+from perfgate.gate.verdicts import Comparison
+from perfgate.measure.duet import DuetSide, duet, valid_pair
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
 from perfgate.records.metrics import METRICS, metric
 from perfgate.records.verdict import Name, Verdict
 
-Promise = Expectation | Likeness
+Promise = Expectation | Equivalence
 Progress = Callable[[str], None]
 OUT_OF_TIME = "the run's budget of time left no more duets"
 UNSEEN = "not measured of this program"
@@ -29,7 +29,7 @@ APART = "stepped one after the other, as both sides do not fit into memory toget
 
 
 @dataclass(frozen=True)
-class Rules:
+class Policy:
     """How a run judges.
 
     Attributes:
@@ -40,15 +40,15 @@ class Rules:
         update: update mode of the run, if any.
     """
 
-    budget: Budget
-    limit: Limit
+    alpha_budget: AlphaBudget
+    deadline: Deadline
     noise: Noise = UNKNOWN
     strict: bool = False
     update: str | None = None
 
 
 @dataclass
-class Trial:
+class DuetSeries:
     """Takes duets of one case and keeps what they brought.
 
     Attributes:
@@ -61,8 +61,8 @@ class Trial:
 
     stage: Stage
     case: str
-    parts: Sequence[Part]
-    limit: Limit
+    parts: Sequence[DuetSide]
+    deadline: Deadline
     progress: Progress
     launches: list[Launch] = field(default_factory=list)
     pairs: list[tuple[Launch, Launch]] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Trial:
     def take(self, wanted: int, what: str) -> bool:
         """Take that many duets; returns whether all could be had."""
         for number in range(1, wanted + 1):
-            if self.pairs and not self.limit.allows(self.took_s):
+            if self.pairs and not self.deadline.allows(self.took_s):
                 self.invalid = OUT_OF_TIME
                 return False
             self.progress(f"{what} {number} of {wanted}")
@@ -97,11 +97,11 @@ class Trial:
         """One metric of the duets so far."""
         return [of_pair(*pair, name) for pair in self.pairs[begin:]]
 
-    def held(self, name: str, tolerance: float, begin: int = 0) -> Held:
+    def held(self, name: str, tolerance: float, begin: int = 0) -> Comparison:
         """What is held against what: the medians of both sides, over all duets from ``begin`` on."""
         sides = [[pair[side] for pair in self.pairs[begin:]] for side in (0, 1)]
         before, now = (statistics.median(launch.value(name) for launch in side) for side in sides)
-        return Held(self.case, name, before, now, len(sides[1]), tolerance)
+        return Comparison(self.case, name, before, now, len(sides[1]), tolerance)
 
     @property
     def remark(self) -> str:
@@ -120,12 +120,12 @@ def with_rates(launch: Launch) -> Launch:
 
 
 def against_reference(
-    trial: Trial,
+    series: DuetSeries,
     tolerances: Mapping[str, float],
-    budget: Budget,
+    alpha_budget: AlphaBudget,
     noise: Noise = UNKNOWN,
     screened: Callable[[], None] = lambda: None,
-) -> tuple[list[Verdict], Budget]:
+) -> tuple[list[Verdict], AlphaBudget]:
     """Screen a case with one duet, and decide what is suspect with fresh ones.
 
     Args:
@@ -138,34 +138,34 @@ def against_reference(
     Returns:
         A verdict for each gated time, and the budget that is left.
     """
-    if not trial.take(1, "screen duet"):
-        return [Verdict(trial.case, "step_time_s", "invalid", launches=0, why=trial.invalid)], budget
+    if not series.take(1, "screen duet"):
+        return [Verdict(series.case, "step_time_s", "invalid", launches=0, why=series.invalid)], alpha_budget
     screened()
-    limits = {name: tolerances.get(name, metric(name).tolerance) for name in trial.names()}
-    screens = {name: screen(trial.duets(name)[0], limits[name], budget.share, noise) for name in limits}
+    limits = {name: tolerances.get(name, metric(name).tolerance) for name in series.names()}
+    screens = {name: screen(series.duets(name)[0], limits[name], alpha_budget.share, noise) for name in limits}
     suspected = suspects(screens)
     shares = {}
     for name in suspected:
-        shares[name] = budget.share
-        budget = budget.spent()
+        shares[name] = alpha_budget.share
+        alpha_budget = alpha_budget.spent()
     confirmation = Confirmation(shares, {name: limits[name] for name in suspected}, noise)
-    while wanted := confirmation.wanted(len(trial.pairs) - 1):
-        complete = trial.take(wanted, f"suspect ({', '.join(confirmation.undecided)}): duet")
-        confirmation = confirmation.seen({name: trial.duets(name, 1) for name in suspected}, final=not complete)
+    while wanted := confirmation.wanted(len(series.pairs) - 1):
+        complete = series.take(wanted, f"suspect ({', '.join(confirmation.undecided)}): duet")
+        confirmation = confirmation.seen({name: series.duets(name, 1) for name in suspected}, final=not complete)
     return [
-        verdict_of(trial, name, limits[name], screens[name], confirmation.looks.get(name)) for name in limits
-    ], budget
+        verdict_of(series, name, limits[name], screens[name], confirmation.looks.get(name)) for name in limits
+    ], alpha_budget
 
 
-def verdict_of(trial: Trial, name: str, tolerance: float, screened: Screen, looked: Look | None) -> Verdict:
+def verdict_of(series: DuetSeries, name: str, tolerance: float, screened: Screen, looked: Look | None) -> Verdict:
     """The confirmation's word where there was one, else the screen's."""
     if looked is None:
-        return beside(screened.told(trial.held(name, tolerance)), trial.remark)
-    if len(trial.pairs) == 1:
-        return beside(trial.held(name, tolerance).verdict("inconclusive", trial.invalid, screened.change))
-    told = looked.told(trial.held(name, tolerance, 1))
-    undecided = trial.invalid if told.verdict == "inconclusive" else ""
-    return beside(told, trial.remark, undecided)
+        return beside(screened.told(series.held(name, tolerance)), series.remark)
+    if len(series.pairs) == 1:
+        return beside(series.held(name, tolerance).verdict("inconclusive", series.invalid, screened.change))
+    told = looked.told(series.held(name, tolerance, 1))
+    undecided = series.invalid if told.verdict == "inconclusive" else ""
+    return beside(told, series.remark, undecided)
 
 
 def with_remark(verdict: Verdict, *remarks: str) -> Verdict:
@@ -178,7 +178,7 @@ def beside(verdict: Verdict, *remarks: str) -> Verdict:
     return replace(with_remark(verdict, *remarks), against="reference")
 
 
-def of_effect(trial: Trial, expectations: Sequence[Expectation], noise: Noise = UNKNOWN) -> list[Verdict]:
+def of_effect(series: DuetSeries, expectations: Sequence[Expectation], noise: Noise = UNKNOWN) -> list[Verdict]:
     """Decide whether a setting does to times what is expected of it.
 
     Args:
@@ -190,18 +190,18 @@ def of_effect(trial: Trial, expectations: Sequence[Expectation], noise: Noise = 
     wanted = LOOKS[0]
     measured: list[Expectation] = []
     while wanted:
-        complete = trial.take(wanted, "duet")
-        if not trial.pairs:
-            return [nothing(trial.case, item, "invalid", trial.invalid) for item in expectations]
-        measured = [item for item in expectations if all(item.metric in side.metrics for side in trial.pairs[0])]
+        complete = series.take(wanted, "duet")
+        if not series.pairs:
+            return [nothing(series.case, item, "invalid", series.invalid) for item in expectations]
+        measured = [item for item in expectations if all(item.metric in side.metrics for side in series.pairs[0])]
         for item in measured:
             if item not in looks or not looks[item].decided:
-                looks[item] = effects.noisy(item, trial.duets(item.metric), noise, final=not complete)
+                looks[item] = effects.noisy(item, series.duets(item.metric), noise, final=not complete)
         done = complete and all(look.decided for look in looks.values())
-        wanted = 0 if done or not complete else next((n - len(trial.pairs) for n in LOOKS if n > len(trial.pairs)), 0)
-    told = [as_effect(looks[item].told(trial.held(item.metric, 0.0)), item) for item in measured]
-    unseen = [nothing(trial.case, item, "inconclusive", UNSEEN) for item in expectations if item not in measured]
-    return [with_remark(verdict, trial.remark, trial.invalid) for verdict in told] + unseen
+        wanted = 0 if done or not complete else next((n - len(series.pairs) for n in LOOKS if n > len(series.pairs)), 0)
+    told = [as_effect(looks[item].told(series.held(item.metric, 0.0)), item) for item in measured]
+    unseen = [nothing(series.case, item, "inconclusive", UNSEEN) for item in expectations if item not in measured]
+    return [with_remark(verdict, series.remark, series.invalid) for verdict in told] + unseen
 
 
 def nothing(case: str, item: Promise, name: Name, why: str) -> Verdict:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from perfgate.cases.duets import Progress, Promise, Rules, Trial, as_effect, nothing, of_effect
+from perfgate.cases.duets import DuetSeries, Policy, Progress, Promise, as_effect, nothing, of_effect
 from perfgate.gate import effects
 from perfgate.gate.effects import Expectation
-from perfgate.gate.equivalence import Likeness, alike
-from perfgate.gate.verdicts import Held
-from perfgate.measure.duet import Part
+from perfgate.gate.equivalence import Equivalence, alike
+from perfgate.gate.verdicts import Comparison
+from perfgate.measure.duet import DuetSide
 from perfgate.measure.stage import COUNTERS, MEMORY, Stage
 from perfgate.records.launch import Launch, Side
 from perfgate.records.metrics import metric
@@ -26,8 +26,8 @@ def tried(
     vanilla: Workload,
     setting: Workload,
     expectations: Sequence[Expectation],
-    likenesses: Sequence[Likeness],
-    rules: Rules,
+    likenesses: Sequence[Equivalence],
+    policy: Policy,
     progress: Progress,
 ) -> tuple[list[Launch], list[Verdict]]:
     """Measure both sides and decide.
@@ -48,7 +48,7 @@ def tried(
     asked: list[Promise] = [*expectations, *likenesses]
     times = [item for item in expectations if is_timed(item.metric)]
     exact = [item for item in expectations if item not in times]
-    if stage.effort.device == "none":
+    if stage.plan.device == "none":
         exact, times = [item for item in exact if metric(item.metric).portable], []
         if not exact:
             return [], [nothing(case, item, "invalid", UNTOLD) for item in asked]
@@ -63,10 +63,12 @@ def tried(
     verdicts = [decided(case, item, launches) for item in exact]
     verdicts += [likened(case, item, launches) for item in likenesses]
     if times:
-        parts = [Part(side, stage.pool, workload, filled_s=FILLED_S, min_steps=MIN_STEPS) for side, workload in sides]
-        trial = Trial(stage, case, parts, rules.limit, progress)
-        verdicts += of_effect(trial, times, rules.noise)
-        launches += trial.launches
+        parts = [
+            DuetSide(side, stage.pool, workload, filled_s=FILLED_S, min_steps=MIN_STEPS) for side, workload in sides
+        ]
+        series = DuetSeries(stage, case, parts, policy.deadline, progress)
+        verdicts += of_effect(series, times, policy.noise)
+        launches += series.launches
     return launches, verdicts
 
 
@@ -88,11 +90,11 @@ def decided(case: str, item: Expectation, launches: Sequence[Launch]) -> Verdict
     sides = {launch.side: launch.value(name) for launch in launches if name in launch.metrics}
     if len(sides) < 2:
         return nothing(case, item, "inconclusive", f"{name} is not measured of this program on this device")
-    held = Held(case, name, sides["reference"], sides["candidate"], 1, 0.0)
+    held = Comparison(case, name, sides["reference"], sides["candidate"], 1, 0.0)
     return as_effect(effects.exact(item, held.reference, held.candidate).told(held), item)
 
 
-def likened(case: str, item: Likeness, launches: Sequence[Launch]) -> Verdict:
+def likened(case: str, item: Equivalence, launches: Sequence[Launch]) -> Verdict:
     """The verdict on an outcome."""
     told = [launch for launch in launches if "outcome" in launch.details]  # of the pass that asks for it
     outcomes = {launch.side: launch.details["outcome"].get(item.metric) for launch in told}

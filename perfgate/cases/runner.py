@@ -8,13 +8,13 @@ from typing import Any
 
 from perfgate.cases import effect
 from perfgate.cases.calibration import record
-from perfgate.cases.duets import Progress, Rules, Trial, against_reference
+from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines, with_derived, with_work
 from perfgate.gate.against_baseline import against_baseline, beside_nearest, compare
 from perfgate.gate.effects import Expectation
-from perfgate.gate.equivalence import Likeness
+from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide
-from perfgate.measure.duet import Part
+from perfgate.measure.duet import DuetSide
 from perfgate.measure.placement import room
 from perfgate.measure.stage import MEMORY, Stage, spoilt
 from perfgate.records.baselines import Baseline
@@ -52,7 +52,7 @@ class Result:
     steps_s: tuple[float, ...] = ()
 
 
-class Session:
+class CaseRunner:
     """Measures, judges and records one case after the other.
 
     Args:
@@ -63,14 +63,14 @@ class Session:
         rules: how strictly to judge, and by how much data.
     """
 
-    def __init__(self, store: Store, portable: PortableStore, part: Path, stage: Stage, rules: Rules) -> None:
+    def __init__(self, store: Store, portable: PortableStore, part: Path, stage: Stage, policy: Policy) -> None:
         self._store = store
         self._portable = portable
         self._writer = Writer(part)
         self.stage = stage
-        self._rules = rules
-        self._budget = rules.budget
-        self._limit = rules.limit
+        self._policy = policy
+        self._alpha_budget = policy.alpha_budget
+        self._deadline = policy.deadline
 
     def run_case(self, case: Case, workload: Workload, progress: Progress) -> Result:
         """Measure a case, hold it against its reference or its baseline, and write it down.
@@ -79,7 +79,7 @@ class Session:
             Missing: a package that the workload needs is not installed.
             UserError: its baseline cannot be read, or the programs' libraries are missing, or the hub does not deliver.
         """
-        if not self._limit.begins():
+        if not self._deadline.begins():
             return self._left_out(case, workload)
         if self.stage.reference:
             return self._conclude(case, [workload], progress, lambda: self._against_reference(case, workload, progress))
@@ -98,7 +98,7 @@ class Session:
         vanilla: Workload,
         setting: Workload,
         expectations: Sequence[Expectation],
-        likenesses: Sequence[Likeness],
+        likenesses: Sequence[Equivalence],
         progress: Progress,
     ) -> Result:
         """See whether a setting does what is expected of it, and write it down.
@@ -107,12 +107,12 @@ class Session:
             Missing: a package that a workload needs is not installed.
             UserError: the programs' libraries are missing, or the hub does not deliver.
         """
-        if not self._limit.begins():
+        if not self._deadline.begins():
             return self._left_out(case, setting)
 
         def tried() -> Found:
             sides, expected = (vanilla, setting), (expectations, likenesses)
-            return *effect.tried(self.stage, case.id, *sides, *expected, self._rules, progress), ""
+            return *effect.tried(self.stage, case.id, *sides, *expected, self._policy, progress), ""
 
         return self._conclude(case, [setting, vanilla], progress, tried)
 
@@ -141,13 +141,13 @@ class Session:
     ) -> Result:
         """Let the launches take place, decide how the case ends, and write it down."""
         for workload in workloads:
-            provide(workload, progress, self.stage.effort.device, room(self.stage.device))
+            provide(workload, progress, self.stage.plan.device, room(self.stage.device))
         self.stage.start()
         begin = time.perf_counter()
         found, verdicts, remark = find()
         took_s = time.perf_counter() - begin
         if not self.stage.reference:
-            self._limit.plain(took_s)
+            self._deadline.plain(took_s)
         launches = with_work([with_derived(launch) for launch in found])
         faulty = [launch for launch in launches if launch.fault and launch.side == "candidate"]
         # What never fitted does not fit; what used to, fails. The neighbours are measured all the same.
@@ -155,8 +155,8 @@ class Session:
         outcome = decide(
             verdicts,
             fault=bool(faulty) and not unfit,
-            strict=self._rules.strict,
-            update=self._rules.update,
+            strict=self._policy.strict,
+            update=self._policy.update,
             accept=case.accept,
             output=faulty[-1].details.get("output", "") if faulty else "",
         )
@@ -170,14 +170,14 @@ class Session:
         """A case for which no time is left: listed, and no pass."""
         why = "not measured: the run's budget of time was spent before it"
         verdict = Verdict(case.id, "step_time_s", "inconclusive", why=why)
-        outcome = Outcome("failed" if self._rules.strict else "skipped", f"{case.id} was {why}; raise --perf-budget")
+        outcome = Outcome("failed" if self._policy.strict else "skipped", f"{case.id} was {why}; raise --perf-budget")
         self._writer.write(lines(case, [workload], [], [], [verdict], outcome, 0.0))
         return Result(case.id, {}, (verdict,), outcome)
 
     @property
     def _alone(self) -> bool:
         """Whether there is only the dry run."""
-        return self.stage.effort.device == "none"
+        return self.stage.plan.device == "none"
 
     def _against_reference(self, case: Case, workload: Workload, progress: Progress) -> Found:
         """What is exact is compared at once; times are stepped in turn."""
@@ -198,18 +198,18 @@ class Session:
         if self._alone or spoilt(now) or spoilt(before) or not self.stage.reference:
             return launches, verdicts, no_dry_run(now)
         parts = [
-            Part("reference", self.stage.reference, workload),
-            Part("candidate", self.stage.pool, workload),
+            DuetSide("reference", self.stage.reference, workload),
+            DuetSide("candidate", self.stage.pool, workload),
         ]
-        trial = Trial(self.stage, case.id, parts, self._limit, progress)
-        timed, self._budget = against_reference(
-            trial,
+        series = DuetSeries(self.stage, case.id, parts, self._deadline, progress)
+        timed, self._alpha_budget = against_reference(
+            series,
             case.tolerances,
-            self._budget,
-            self._rules.noise,
-            screened=lambda: self._limit.plain(time.perf_counter() - begin),
+            self._alpha_budget,
+            self._policy.noise,
+            screened=lambda: self._deadline.plain(time.perf_counter() - begin),
         )
-        return launches + trial.launches, timed + verdicts, no_dry_run(now)
+        return launches + series.launches, timed + verdicts, no_dry_run(now)
 
     def _judge(
         self,
@@ -220,7 +220,7 @@ class Session:
         stored: Baseline | None,
     ) -> tuple[list[Verdict], str]:
         """Verdicts on what was measured and on what came of the dry run; and why there was none."""
-        pairs = self._rules.budget.pairs
+        pairs = self._policy.alpha_budget.pairs
         dry = [launch for launch in launches if launch.pass_name == "dry"]
         failed = dry[0].invalid if dry else None
         verdicts = []

@@ -8,11 +8,11 @@ from perfgate.gate.noise import Noise, fit
 from perfgate.records.baselines import Baseline
 from perfgate.records.metrics import metric
 from perfgate.records.portable import PortableStore, pair_of
-from perfgate.records.runfile import Run
+from perfgate.records.runfile import RunFile
 from perfgate.records.store import Store, moved_baseline
 
 
-def update_baselines(run: Run, root: Path, mode: str, reason: str) -> int:
+def update_baselines(run: RunFile, root: Path, mode: str, reason: str) -> int:
     """Store what the mode allows; returns how many cases moved.
 
     Args:
@@ -57,7 +57,7 @@ def update_baselines(run: Run, root: Path, mode: str, reason: str) -> int:
     return len(count)
 
 
-def learned(run: Run) -> Noise | None:
+def learned(run: RunFile) -> Noise | None:
     """What the duets of a run's effects tell of the machine's noise; ``None`` where they are too few.
 
     Vanilla and setting differ, but by the same in each duet, so the spread around their mean is the machine's.
@@ -65,4 +65,4 @@ def learned(run: Run) -> Noise | None:
     recorded, _ = by_case(run.launches)
     spreads = [pooled(levels.values()) for levels in recorded.values()]
     noise = fit(spreads, run.header["machine"]["name"], run.header["created"])
-    return noise if noise.freedom else None
+    return noise if noise.df else None

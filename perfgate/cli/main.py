@@ -16,7 +16,7 @@ from perfgate.gate.verdicts import summarize
 from perfgate.models.shapes import find_shape
 from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.predict import MODES, SETTINGS, Question, predict
-from perfgate.records.runfile import Run, read
+from perfgate.records.runfile import RunFile, read
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 
@@ -166,7 +166,7 @@ def compare_command(options: argparse.Namespace) -> tuple[int, str]:
     return code, comparison(verdicts, summary, sorted(set(reference) - set(candidate)))
 
 
-def check_comparable(base: Run, head: Run, options: argparse.Namespace) -> None:
+def check_comparable(base: RunFile, head: RunFile, options: argparse.Namespace) -> None:
     """Refuse to compare timings of different machines."""
     names = [run.header["machine"]["name"] for run in (base, head)]
     # Dry runs are of no machine; their names are the versions, which may differ.
@@ -244,7 +244,7 @@ def calibrate_command(options: argparse.Namespace) -> tuple[int, str]:
     results, noise = analyse(run.launches, machine, run.header["created"], options.draws)
     if not results:
         raise UserError(f"{path} holds no duets that could be used; see the reasons above")
-    stored = write_noise(Path(options.baselines) / machine, noise) if noise.freedom else None
+    stored = write_noise(Path(options.baselines) / machine, noise) if noise.df else None
     picture = draw(results, Path(options.picture) if options.picture else path.with_suffix(".svg"))
     if options.json:
         files = {"run": str(path), "picture": str(picture), "noise_file": str(stored) if stored else None}

@@ -43,8 +43,8 @@ class Diagnosis:
 
     machine: Machine
     versions: dict[str, str]
-    gpus: tuple[gpus.Gpu, ...]
-    noise: noise.Noise | None
+    gpus: tuple[gpus.Card, ...]
+    noise: noise.LaunchSpread | None
     baselines: stored_baselines.Stored
     portable: stored_baselines.Stored
     findings: tuple[Finding, ...]

@@ -14,7 +14,7 @@ FIELDS = ("name", "uuid", "memory.total", "driver_version", "persistence_mode", 
 
 
 @dataclass(frozen=True)
-class Gpu:
+class Card:
     """One GPU; what the driver does not tell is empty.
 
     Attributes:
@@ -37,7 +37,7 @@ class Gpu:
         return asdict(self)
 
 
-def gpus() -> list[Gpu] | None:
+def gpus() -> list[Card] | None:
     """All GPUs; ``None`` where ``nvidia-smi`` is not on the path.
 
     Raises:
@@ -49,10 +49,10 @@ def gpus() -> list[Gpu] | None:
     command = ["nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT_S)
     rows = csv.reader(done.stdout.splitlines(), skipinitialspace=True)
-    return [Gpu(*("" if "N/A" in cell else cell for cell in row)) for row in rows if len(row) == len(FIELDS)]
+    return [Card(*("" if "N/A" in cell else cell for cell in row)) for row in rows if len(row) == len(FIELDS)]
 
 
-def look(versions: dict[str, str]) -> tuple[list[Gpu], list[Finding]]:
+def look(versions: dict[str, str]) -> tuple[list[Card], list[Finding]]:
     """The GPUs, and what stands in the way of measuring on them.
 
     Args:
@@ -71,7 +71,7 @@ def look(versions: dict[str, str]) -> tuple[list[Gpu], list[Finding]]:
     return found, list(findings(found, versions))
 
 
-def findings(found: Sequence[Gpu], versions: dict[str, str]) -> Iterator[Finding]:
+def findings(found: Sequence[Card], versions: dict[str, str]) -> Iterator[Finding]:
     """What there is to say about GPUs that are there."""
     for gpu in found:
         about = [f"{gpu.memory_mib} MiB", f"driver {gpu.driver}", f"power limit {gpu.power_limit_w or '?'} W"]

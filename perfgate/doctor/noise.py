@@ -12,7 +12,7 @@ from perfgate.doctor.finding import Finding
 from perfgate.gate.statistics import POWER, PRIOR_FREEDOM, SESSION_PRIOR, combine, errors_shown, safe_expm1
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS, share_of_alpha
 from perfgate.measure.passes.timed import timed_launch
-from perfgate.measure.plan import Effort
+from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
 from perfgate.records.metrics import TOLERANCES
@@ -26,7 +26,7 @@ WAITED_S = 2.0
 
 
 @dataclass(frozen=True)
-class Noise:
+class LaunchSpread:
     """Spread between launches of a small program.
 
     Attributes:
@@ -53,7 +53,7 @@ class Noise:
         return asdict(self)
 
 
-def calibrate(launches: int = LAUNCHES, progress: Callable[[str], None] = lambda what: None) -> Noise:
+def calibrate(launches: int = LAUNCHES, progress: Callable[[str], None] = lambda what: None) -> LaunchSpread:
     """Run launches of a small program beside the yardstick, as a case is timed; takes about 1.3 s each.
 
     Raises:
@@ -62,7 +62,7 @@ def calibrate(launches: int = LAUNCHES, progress: Callable[[str], None] = lambda
     workload = workload_of("calibration", {})
     done: list[Launch] = []
     with tempfile.TemporaryDirectory(prefix="perfgate-doctor-") as folder:
-        stage = Stage(MODULES, Path(folder), Effort())
+        stage = Stage(MODULES, Path(folder), MeasurementPlan())
         try:
             for number in range(launches):
                 progress(f"calibration, launch {number + 1} of {launches}")
@@ -75,7 +75,7 @@ def calibrate(launches: int = LAUNCHES, progress: Callable[[str], None] = lambda
     return replace(noise(valid, launches - len(valid)), waited_s=stage.timesheet.waiting_s)
 
 
-def noise(launches: Sequence[Launch], disturbed: int) -> Noise:
+def noise(launches: Sequence[Launch], disturbed: int) -> LaunchSpread:
     """What valid launches tell.
 
     Raises:
@@ -84,7 +84,7 @@ def noise(launches: Sequence[Launch], disturbed: int) -> Noise:
     steps_s = [launch.value("step_time_s") for launch in launches]
     ratios = [ratio for launch in launches if (ratio := launch.in_yardsticks("step_time_s"))]
     spread = statistics.stdev(map(math.log, ratios))
-    return Noise(
+    return LaunchSpread(
         len(launches),
         disturbed,
         statistics.median(steps_s),
@@ -94,7 +94,9 @@ def noise(launches: Sequence[Launch], disturbed: int) -> Noise:
     )
 
 
-def smallest_detectable(spread: float, stored: int = MIN_BASELINE_LAUNCHES, now: int = Effort.launches) -> float:
+def smallest_detectable(
+    spread: float, stored: int = MIN_BASELINE_LAUNCHES, now: int = MeasurementPlan.launches
+) -> float:
     """Smallest slowdown that a stored baseline would show in 9 of 10 runs, as ``gate.statistics`` decides; 0.05 is 5%.
 
     How much sessions differ cannot be learnt from one of them, so it is what the gate takes it for at first. Simulated
@@ -108,12 +110,12 @@ def smallest_detectable(spread: float, stored: int = MIN_BASELINE_LAUNCHES, now:
     sessions = MIN_BASELINE_SESSIONS
     within = (spread**2 * (1 / now + 1 / stored), float(stored - sessions + now - 1))
     between = (SESSION_PRIOR**2 * (1 + 1 / sessions), float(PRIOR_FREEDOM + sessions - 1))
-    error, freedom = combine([within, between])
-    errors = errors_shown(share_of_alpha(SUITE), freedom, POWER)
+    error, df = combine([within, between])
+    errors = errors_shown(share_of_alpha(SUITE), df, POWER)
     return safe_expm1(math.log1p(TOLERANCES["noisy"]) + errors * error)
 
 
-def findings(found: Noise) -> list[Finding]:
+def findings(found: LaunchSpread) -> list[Finding]:
     """The noise in words."""
     told = [
         Finding(

@@ -14,7 +14,7 @@ from perfgate.gate.verdicts import (
     DELTA_MIN_SHARE,
     MIN_BASELINE_LAUNCHES,
     MIN_BASELINE_SESSIONS,
-    Held,
+    Comparison,
     agree,
     exact_verdict,
     logarithms,
@@ -88,7 +88,7 @@ def _stored(
 ) -> Verdict:
     stored, now = baseline.values(what.name), having(launches, what.name)
     values = [launch.value(what.name) for launch in now]
-    held = Held(case, what.name, typical(stored), statistics.median(values), len(values), tolerance)
+    held = Comparison(case, what.name, typical(stored), statistics.median(values), len(values), tolerance)
     demoted = ""
     if what.kind != "noisy":
         if agree(values) and all(map(agree, stored.values())):
@@ -198,7 +198,7 @@ def _recorded(
     case: str, what: Metric, before: Sequence[Launch], now: Sequence[Launch], tolerance: float, alpha: float
 ) -> Verdict:
     old, new = ([launch.value(what.name) for launch in side] for side in (before, now))
-    held = Held(case, what.name, statistics.median(old), statistics.median(new), len(new), tolerance)
+    held = Comparison(case, what.name, statistics.median(old), statistics.median(new), len(new), tolerance)
     demoted = ""
     if what.kind != "noisy":
         if agree(old) and agree(new):
@@ -224,7 +224,7 @@ def all_positive(*groups: Sequence[float]) -> bool:
     return all(value > 0 for group in groups for value in group)
 
 
-def grown(held: Held, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def grown(held: Comparison, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Where a metric of the dry run or of the counters grew, or shrank."""
     if held.candidate < held.reference:
         return growth(held.metric, now, before, "shrunk", "-")

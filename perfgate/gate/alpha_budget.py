@@ -14,7 +14,7 @@ FAILING_LOOKS = len(LOOKS) - CLEARING_LOOKS
 
 
 @dataclass(frozen=True)
-class Budget:
+class AlphaBudget:
     """Shares of alpha for the suspects of one suite, in the order in which they come.
 
     A screen on data of its own finds the suspects, so only they need a share. When nothing changed, about a quarter of
@@ -49,7 +49,7 @@ class Budget:
             return self.alpha * EARLY_ALPHA / self.early / FAILING_LOOKS
         return self.alpha * (1 - EARLY_ALPHA) / later / FAILING_LOOKS
 
-    def spent(self, suspects: int = 1) -> "Budget":
+    def spent(self, suspects: int = 1) -> "AlphaBudget":
         """The budget after this many more suspects."""
         return replace(self, suspects=self.suspects + suspects)
 
@@ -58,6 +58,6 @@ class Budget:
         return {"pairs": self.pairs, "suspects": self.suspects, "parts": self.parts, "alpha": self.alpha}
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Budget":
+    def from_json(cls, found: Mapping[str, Any]) -> "AlphaBudget":
         """Read what ``to_json`` wrote."""
         return cls(found["pairs"], found["suspects"], found["parts"], found["alpha"])

@@ -9,7 +9,7 @@ from perfgate.records.metrics import metric
 SHOWN = 3
 COLUMNS = {"operator_calls": 0, "flops": 1, "moved_bytes": 2}
 COUNTED = ("host_syncs", "graph_breaks")
-MEMORY = {"predicted_peak_bytes": "memory", "predicted_cuda_peak_bytes": "cuda_memory", "kept_bytes": "kept"}
+MEMORY = {"predicted_peak_bytes": "memory", "predicted_cuda_peak_bytes": "cuda_memory", "leaked_bytes": "kept"}
 
 
 def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: str = "grown", sign: str = "+") -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 from perfgate.gate.duets import Duet, difference
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.statistics import Difference, safe_expm1
-from perfgate.gate.verdicts import DELTA_MIN_SHARE, TOO_FEW, Held, name_of
+from perfgate.gate.verdicts import DELTA_MIN_SHARE, TOO_FEW, Comparison, name_of
 from perfgate.records.verdict import Name, Verdict
 
 LOOKS = (3, 6, 10, 15, 24)
@@ -47,7 +47,7 @@ class Look:
         """Whether no more duets are wanted for this metric."""
         return self.verdict != "continue"
 
-    def told(self, held: Held) -> Verdict:
+    def told(self, held: Comparison) -> Verdict:
         """The verdict on a metric; one for which duets are still wanted is inconclusive."""
         name: Name = "inconclusive" if self.verdict == "continue" else self.verdict
         return held.verdict(name, self.why, self.change, self.low, self.high, self.smallest_detectable)

@@ -59,10 +59,10 @@ def spread(duets: Sequence[Duet]) -> Spread:
     few pairs would leave nothing decided: with two pairs Student's t has one degree of freedom.
     """
     values = [duet.difference for duet in duets]
-    freedom = len(values) - 1
-    if freedom < 1:
+    df = len(values) - 1
+    if df < 1:
         return Spread(0.0, 0.0)
-    everything = Spread(sum_of_squares(values) / freedom, float(freedom))
+    everything = Spread(sum_of_squares(values) / df, float(df))
     groups: dict[str, list[float]] = {}
     for duet in duets:
         groups.setdefault(duet.servers, []).append(duet.difference)
@@ -88,8 +88,8 @@ def difference(duets: Sequence[Duet], noise: Noise = UNKNOWN) -> Difference | No
         ``None`` where nothing is known of the spread: a single duet on a machine without ``noise.json``.
     """
     known = noise.moderate(spread(duets))
-    if not duets or known.freedom == 0:
+    if not duets or known.df == 0:
         return None
     error = math.sqrt(known.variance / len(duets))
     mean = statistics.fmean(duet.difference for duet in duets)
-    return Difference(mean, error, known.freedom, error, known.freedom, len(duets))
+    return Difference(mean, error, known.df, error, known.df, len(duets))

@@ -11,7 +11,7 @@ OUTCOMES = ("tokens", "losses", "logits")
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Equivalence:
     """What is expected of an outcome.
 
     Attributes:
@@ -26,7 +26,7 @@ class Likeness:
         return f"within {self.bound:g} of vanilla's" if self.bound else "the same as vanilla's"
 
 
-def parse_likenesses(same: object, near: object) -> list[Likeness]:
+def parse_likenesses(same: object, near: object) -> list[Equivalence]:
     """Read what ``effect(..., same="tokens", near={"losses": 0.01})`` expects.
 
     Raises:
@@ -35,11 +35,11 @@ def parse_likenesses(same: object, near: object) -> list[Likeness]:
     names = [same] if isinstance(same, str) else list(same) if isinstance(same, list | tuple) else None
     if names is None or not isinstance(near, Mapping):
         raise UserError("effect(): same is a name or several, near a mapping such as {'losses': 0.01}")
-    found = [Likeness(str(name)) for name in names]
+    found = [Equivalence(str(name)) for name in names]
     for name, bound in near.items():
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 < bound < math.inf:
             raise UserError(f"effect(): near={{{name!r}: {bound!r}}} needs a share above 0, such as 0.01")
-        found.append(Likeness(str(name), float(bound)))
+        found.append(Equivalence(str(name), float(bound)))
     if unknown := [item.metric for item in found if item.metric not in OUTCOMES]:
         raise UserError(f"effect(): unknown outcome {unknown[0]!r}; it may be {', '.join(OUTCOMES)}")
     return found
@@ -55,7 +55,7 @@ def distance(vanilla: Sequence[float], setting: Sequence[float]) -> float:
     return found if math.isfinite(found) else math.inf
 
 
-def alike(case: str, item: Likeness, vanilla: Sequence[float], setting: Sequence[float]) -> Verdict:
+def alike(case: str, item: Equivalence, vanilla: Sequence[float], setting: Sequence[float]) -> Verdict:
     """Decide whether an outcome is as expected."""
     found = distance(vanilla, setting)
     unequal = sum(a != b for a, b in zip(vanilla, setting, strict=False))

@@ -24,7 +24,7 @@ class Spread:
     """Variance of the logarithm of one duet, and on how many degrees of freedom it rests; 0 is nothing known."""
 
     variance: float
-    freedom: float
+    df: float
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ class Noise:
     """
 
     machine: str = ""
-    freedom: float = 0.0
+    df: float = 0.0
     spread: float = 0.0
     cases: int = 0
     date: str = ""
 
     def fits(self, own: Spread) -> bool:
         """Whether a case may vary as much as it does by chance, or else is noisier than this machine's cases are."""
-        if not self.freedom or not own.freedom:
+        if not self.df or not own.df:
             return True
-        return f_tail(own.variance, own.freedom, self.spread**2, self.freedom) >= OUT_OF_KEEPING
+        return f_tail(own.variance, own.df, self.spread**2, self.df) >= OUT_OF_KEEPING
 
     def moderate(self, own: Spread) -> Spread:
         """The case's own spread, drawn towards the common one: (d0 s0² + d s²) / (d0 + d).
@@ -59,20 +59,20 @@ class Noise:
         stands on its own: the common spread would make its chance differences look proven (compare the robust
         variant of B. Phipson et al. 2016, doi:10.1214/16-AOAS920).
         """
-        if not self.freedom or not self.fits(own):
+        if not self.df or not self.fits(own):
             return own
-        if math.isinf(self.freedom):
+        if math.isinf(self.df):
             return Spread(self.spread**2, math.inf)
-        freedom = self.freedom + own.freedom
-        return Spread((self.freedom * self.spread**2 + own.freedom * own.variance) / freedom, freedom)
+        df = self.df + own.df
+        return Spread((self.df * self.spread**2 + own.df * own.variance) / df, df)
 
     def to_json(self) -> dict[str, Any]:
         """What ``noise.json`` holds; an infinite d0 is null."""
-        freedom = None if math.isinf(self.freedom) else self.freedom
+        df = None if math.isinf(self.df) else self.df
         return {
             "schema": SCHEMA,
             "machine": self.machine,
-            "d0": freedom,
+            "d0": df,
             "s0": self.spread,
             "cases": self.cases,
             "date": self.date,
@@ -94,11 +94,11 @@ class Noise:
         for key, kinds in (("machine", str), ("d0", int | float | None), ("s0", int | float), ("cases", int)):
             if key not in found or not isinstance(found[key], kinds) or isinstance(found[key], bool):
                 raise UserError(f"{where}: key {key!r} is missing or of the wrong type{REMEDY}")
-        freedom = math.inf if found["d0"] is None else float(found["d0"])
+        df = math.inf if found["d0"] is None else float(found["d0"])
         spread = float(found["s0"])
-        if not (freedom >= 0 and 0 <= spread < math.inf and (spread or not freedom)):
+        if not (df >= 0 and 0 <= spread < math.inf and (spread or not df)):
             raise UserError(f"{where}: d0 {found['d0']!r} with s0 {found['s0']!r} is no spread of duets{REMEDY}")
-        return cls(found["machine"], freedom, spread, found["cases"], str(found.get("date", "")))
+        return cls(found["machine"], df, spread, found["cases"], str(found.get("date", "")))
 
 
 REMEDY = "; remove it, and measure again with: perfgate calibrate"
@@ -119,7 +119,7 @@ def fit(spreads: Sequence[Spread], machine: str, date: str) -> Noise:
     Returns:
         A noise without freedom, which lends nothing, from fewer than three cases or where none varied.
     """
-    used = [spread for spread in spreads if spread.freedom > 0]
+    used = [spread for spread in spreads if spread.df > 0]
     middle = statistics.median(spread.variance for spread in used) if used else 0.0
     if not middle:
         middle = max((spread.variance for spread in used), default=0.0)
@@ -127,19 +127,19 @@ def fit(spreads: Sequence[Spread], machine: str, date: str) -> Noise:
         return Noise(machine, cases=len(used), date=date)
     from scipy.special import digamma, polygamma
 
-    halves = [spread.freedom / 2 for spread in used]
+    halves = [spread.df / 2 for spread in used]
     logs = [
         math.log(max(spread.variance, FLOOR * middle)) - float(digamma(half)) + math.log(half)
         for spread, half in zip(used, halves, strict=True)
     ]
     centre = statistics.fmean(logs)
     excess = statistics.variance(logs) - statistics.fmean(float(polygamma(1, half)) for half in halves)
-    freedom = math.fsum(spread.freedom for spread in used)
+    df = math.fsum(spread.df for spread in used)
     if excess > 0:
-        freedom = min(freedom, 2 * trigamma_inverse(excess))
+        df = min(df, 2 * trigamma_inverse(excess))
     # The mean of the logarithm of a variance with this freedom, which the centre is estimated to be.
-    variance = math.exp(centre + float(digamma(freedom / 2)) - math.log(freedom / 2))
-    return Noise(machine, freedom, math.sqrt(variance), len(used), date)
+    variance = math.exp(centre + float(digamma(df / 2)) - math.log(df / 2))
+    return Noise(machine, df, math.sqrt(variance), len(used), date)
 
 
 def trigamma_inverse(value: float) -> float:

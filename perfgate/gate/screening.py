@@ -8,7 +8,7 @@ from perfgate.gate.confirmation import LOOKS, threshold_of
 from perfgate.gate.duets import Duet, difference
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.statistics import CLEAR_LEVEL, errors_shown, safe_expm1, t_quantile
-from perfgate.gate.verdicts import ROUNDING, Held
+from perfgate.gate.verdicts import ROUNDING, Comparison
 from perfgate.records.verdict import Name, Verdict
 
 STEPS = 60
@@ -36,7 +36,7 @@ class Screen:
     high: float | None = None
     smallest_detectable: float | None = None
 
-    def told(self, held: Held) -> Verdict:
+    def told(self, held: Comparison) -> Verdict:
         """The verdict that stands where the case is not suspect."""
         return held.verdict(self.verdict, "", self.change, self.low, self.high, self.smallest_detectable)
 
@@ -76,10 +76,10 @@ def screen(duet: Duet, tolerance: float, share: float, noise: Noise = UNKNOWN) -
 def smallest_found(tolerance: float, share: float, noise: Noise) -> float:
     """The slowdown, as a logarithm, that neither the screen nor the last look miss in more than 2.5% of runs."""
     last = LOOKS[-1]
-    freedom = noise.freedom + last - 1
-    errors = errors_shown(share, freedom, 1 - MISSED)
+    df = noise.df + last - 1
+    errors = errors_shown(share, df, 1 - MISSED)
     confirmed = math.log1p(threshold_of(tolerance)) + errors * noise.spread / math.sqrt(last)
-    screened = math.log1p(suspicious(tolerance)) + t_quantile(1 - MISSED, noise.freedom) * noise.spread
+    screened = math.log1p(suspicious(tolerance)) + t_quantile(1 - MISSED, noise.df) * noise.spread
     return max(confirmed, screened)
 
 

@@ -34,7 +34,7 @@ class Difference:
 
     estimate: float
     error: float
-    freedom: float
+    df: float
     wide_error: float
     wide_freedom: float
     launches: int
@@ -46,7 +46,7 @@ class Difference:
 
     def upper(self, level: float = CLEAR_LEVEL) -> float:
         """One-sided bound that the true difference is below, with the given confidence."""
-        return self.estimate + t_quantile(level, self.freedom) * self.error
+        return self.estimate + t_quantile(level, self.df) * self.error
 
     def better(self, alpha: float) -> float:
         """The mirror image of ``lower``: the bound that an improvement must stay below."""
@@ -80,13 +80,13 @@ def against_sessions(reference: Mapping[str, Sequence[float]], candidate: Sequen
     """
     groups = [list(values) for values in reference.values() if values]
     count = sum(map(len, groups))
-    freedom = count - len(groups) + len(candidate) - 1
-    if not groups or not candidate or freedom < 1:
+    df = count - len(groups) + len(candidate) - 1
+    if not groups or not candidate or df < 1:
         return None
-    within = sum(sum_of_squares(values) for values in (*groups, candidate)) / freedom
+    within = sum(sum_of_squares(values) for values in (*groups, candidate)) / df
     means = [statistics.fmean(values) for values in groups]
     scale = 1 / len(candidate) + 1 / count
-    parts = [(within * scale, float(freedom))]
+    parts = [(within * scale, float(df))]
     wide = list(parts)
     known = len(groups) - 1
     growth = 1 + 1 / len(groups)
@@ -105,7 +105,7 @@ def against_sessions(reference: Mapping[str, Sequence[float]], candidate: Sequen
 def combine(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Standard error and degrees of freedom of a sum of variances (Satterthwaite 1946)."""
     total = sum(variance for variance, _ in parts)
-    weight = sum(variance**2 / freedom for variance, freedom in parts if freedom < math.inf)
+    weight = sum(variance**2 / df for variance, df in parts if df < math.inf)
     return math.sqrt(total), total**2 / weight if weight > 0 else math.inf
 
 
@@ -115,15 +115,15 @@ def sum_of_squares(values: Sequence[float]) -> float:
     return math.fsum((value - mean) ** 2 for value in values)
 
 
-def t_quantile(level: float, freedom: float) -> float:
+def t_quantile(level: float, df: float) -> float:
     """Quantile of Student's t; of the normal distribution for infinite degrees of freedom."""
     from scipy.special import ndtri, stdtrit  # costs 0.1 s, which collecting need not pay
 
-    return float(ndtri(level)) if math.isinf(freedom) else float(stdtrit(freedom, level))
+    return float(ndtri(level)) if math.isinf(df) else float(stdtrit(df, level))
 
 
 @cache
-def errors_shown(alpha: float, freedom: float, power: float = POWER) -> float:
+def errors_shown(alpha: float, df: float, power: float = POWER) -> float:
     """How many standard errors a true difference must be above a threshold to be shown to be above it.
 
     The error itself is known from a few launches only, so where it comes out large by chance more is needed than the
@@ -138,10 +138,10 @@ def errors_shown(alpha: float, freedom: float, power: float = POWER) -> float:
     import numpy as np
     from scipy.special import chdtri, ndtr, ndtri
 
-    critical = t_quantile(1 - alpha, freedom)
-    if math.isinf(freedom):
+    critical = t_quantile(1 - alpha, df)
+    if math.isinf(df):
         return critical + float(ndtri(power))
-    scales = np.sqrt(chdtri(freedom, (np.arange(QUANTILES) + 0.5) / QUANTILES) / freedom)
+    scales = np.sqrt(chdtri(df, (np.arange(QUANTILES) + 0.5) / QUANTILES) / df)
     low, high = 0.0, critical * float(scales.max()) + float(ndtri(power))
     while high - low > 1e-6 * high:
         middle = (low + high) / 2
@@ -149,7 +149,7 @@ def errors_shown(alpha: float, freedom: float, power: float = POWER) -> float:
     return high
 
 
-def f_tail(variance: float, freedom: float, other: float, other_freedom: float) -> float:
+def f_tail(variance: float, df: float, other: float, other_freedom: float) -> float:
     """Chance that a variance exceeds another one by as much as it does, if both estimate the same; never below 0.
 
     Args:
@@ -164,8 +164,8 @@ def f_tail(variance: float, freedom: float, other: float, other_freedom: float) 
         return 0.0 if variance else 1.0
     ratio = variance / other
     if math.isinf(other_freedom):
-        return float(chdtrc(freedom, freedom * ratio))
-    return float(fdtrc(freedom, other_freedom, ratio))
+        return float(chdtrc(df, df * ratio))
+    return float(fdtrc(df, other_freedom, ratio))
 
 
 def safe_expm1(value: float) -> float:

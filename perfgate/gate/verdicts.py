@@ -17,7 +17,7 @@ ROUNDING = 1e-14  # a ratio of just 1.01 less 1 is above 0.01 in floating point
 
 
 @dataclass(frozen=True)
-class Held:
+class Comparison:
     """What is held against what: one metric of one case, its values and how strictly to judge."""
 
     case: str
@@ -53,7 +53,7 @@ class Held:
         )
 
 
-def exact_verdict(held: Held, why: str = "") -> Verdict:
+def exact_verdict(held: Comparison, why: str = "") -> Verdict:
     """A metric that repeats itself: more than the tolerance is worse, anything less than before is better.
 
     A counter that was 0 has no relative change: its new value stands in its place.
@@ -63,7 +63,7 @@ def exact_verdict(held: Held, why: str = "") -> Verdict:
     return held.verdict(name, why, change, change, change, held.tolerance)
 
 
-def noisy_verdict(held: Held, found: Difference | None, alpha: float, threshold: float, why: str = "") -> Verdict:
+def noisy_verdict(held: Comparison, found: Difference | None, alpha: float, threshold: float, why: str = "") -> Verdict:
     """A metric that varies from launch to launch.
 
     Args:
@@ -97,7 +97,7 @@ def name_of(found: Difference, alpha: float, threshold: float, tolerance: float)
 TOO_FEW = "too few launches to know how much they vary"
 
 
-def young_verdict(held: Held, change: float, launches: int, sessions: int) -> Verdict:
+def young_verdict(held: Comparison, change: float, launches: int, sessions: int) -> Verdict:
     """A time whose baseline does not yet know how much it varies; ``change`` is shown and decides nothing."""
     why = (
         f"baseline too young: {launches} launches from {sessions} "

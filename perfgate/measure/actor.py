@@ -1,4 +1,4 @@
-"""The parent's handle on an actor: send a token, get what it measured, or learn how it ended."""
+"""The parent's handle on an actor: give it a turn, get what it measured, or learn how it ended."""
 
 import os
 import signal

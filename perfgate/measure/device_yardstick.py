@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 STEPS = 4
 
 
-class Beside:
+class DeviceYardstick:
     """A yardstick's actor, or why there is none: it is an aid, and where it fails the case goes on without it.
 
     It comes on stage after the case has warmed up and has taken its memory, of which the yardstick needs some too.

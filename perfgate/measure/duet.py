@@ -25,7 +25,7 @@ RELAUNCHES = 2
 
 
 @dataclass(frozen=True)
-class Part:
+class DuetSide:
     """One side of a duet.
 
     Attributes:
@@ -45,7 +45,7 @@ class Part:
     min_steps: int = MIN_STEPS
 
 
-def duet(stage: "Stage", case: str, pair: int, parts: Sequence[Part], first_number: int = 0) -> list[Launch]:
+def duet(stage: "Stage", case: str, pair: int, parts: Sequence[DuetSide], first_number: int = 0) -> list[Launch]:
     """The two launches of one duet, repeated while the machine disturbs it, at most twice.
 
     Args:
@@ -68,7 +68,7 @@ def duet(stage: "Stage", case: str, pair: int, parts: Sequence[Part], first_numb
     return launches
 
 
-def attempted(stage: "Stage", case: str, pair: int, parts: Sequence[Part], number: int) -> list[Launch]:
+def attempted(stage: "Stage", case: str, pair: int, parts: Sequence[DuetSide], number: int) -> list[Launch]:
     """One attempt at a duet; where both sides do not fit beside each other, one after the other."""
     servers = pair_of_servers(parts, pair)
     found = together(stage, case, pair, parts, servers, number)
@@ -77,7 +77,7 @@ def attempted(stage: "Stage", case: str, pair: int, parts: Sequence[Part], numbe
     return found
 
 
-def pair_of_servers(parts: Sequence[Part], pair: int) -> list[Server]:
+def pair_of_servers(parts: Sequence[DuetSide], pair: int) -> list[Server]:
     """Servers for both sides, never the same one; over several duets all pairs get their turn."""
     reference, candidate = parts
     if reference.pool is candidate.pool:
@@ -86,7 +86,7 @@ def pair_of_servers(parts: Sequence[Part], pair: int) -> list[Server]:
 
 
 def together(
-    stage: "Stage", case: str, pair: int, parts: Sequence[Part], servers: Sequence[Server], number: int
+    stage: "Stage", case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int
 ) -> list[Launch]:
     """Both actors on stage, in turn; who begins alternates between duets."""
     starts = begun(case, pair, parts, servers, number, "in turn")
@@ -106,8 +106,8 @@ def together(
             warm: list[Warmth] = []
             for at_work in order:
                 warm.append(warmed_up(stage, actors[at_work]))
-            steps = steps_of_token(stage, max(each.step_s for each in warm))
-            for _ in range(count_steps(sum(each.token_s(steps) for each in warm), parts[0])):
+            steps = steps_of_turn(stage, max(each.step_s for each in warm))
+            for _ in range(count_steps(sum(each.turn_s(steps) for each in warm), parts[0])):
                 for at_work in order:
                     rows[at_work].append(taken(stage, actors[at_work], steps))
         except LaunchFailed as failure:
@@ -121,7 +121,7 @@ def together(
 
 
 def apart(
-    stage: "Stage", case: str, pair: int, parts: Sequence[Part], servers: Sequence[Server], number: int
+    stage: "Stage", case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int
 ) -> list[Launch]:
     """Both sides one after the other, for want of memory: A B in one duet, B A in the next."""
     starts = begun(case, pair, parts, servers, number, "one after the other")
@@ -132,8 +132,8 @@ def apart(
             try:
                 with stage.actor(servers[index], part.workload, "time", part.slowdown) as (actor, ready):
                     warm = warmed_up(stage, actor)
-                    steps = steps_of_token(stage, warm.step_s)
-                    rows = [taken(stage, actor, steps) for _ in range(count_steps(2 * warm.token_s(steps), part))]
+                    steps = steps_of_turn(stage, warm.step_s)
+                    rows = [taken(stage, actor, steps) for _ in range(count_steps(2 * warm.turn_s(steps), part))]
             except LaunchFailed as failure:
                 launches[index] = failed(starts[index], failure)
                 launches[1 - index] = starts[1 - index].rejected(f"{part.side} ended: {failure.reason}")
@@ -145,18 +145,18 @@ def apart(
     return both_or_none(launches)
 
 
-def steps_of_token(stage: "Stage", step_s: float) -> int:
-    """How many steps a token buys: a burst where the device does its work later."""
+def steps_of_turn(stage: "Stage", step_s: float) -> int:
+    """How many steps a turn buys: a burst where the device does its work later."""
     return burst_steps(step_s) if stage.device.bursts else 1
 
 
 def taken(stage: "Stage", actor: Actor, steps: int) -> dict[str, float]:
-    """What one token brought, a number for each metric."""
+    """What one turn brought, a number for each metric."""
     return {name: value for name, value in stage.step(actor, steps).items() if not isinstance(value, list)}
 
 
 def begun(
-    case: str, pair: int, parts: Sequence[Part], servers: Sequence[Server], number: int, stepped: str
+    case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int, stepped: str
 ) -> list[Launch]:
     """What is known of both launches before they begin."""
     first = parts[pair % 2].side
@@ -176,8 +176,8 @@ def begun(
     ]
 
 
-def count_steps(pair_s: float, part: Part) -> int:
-    """How many tokens a side, where one of each takes this long."""
+def count_steps(pair_s: float, part: DuetSide) -> int:
+    """How many turns a side, where one of each takes this long."""
     return min(max(math.ceil(part.filled_s / max(pair_s, 1e-6)), part.min_steps), MAX_STEPS)
 
 

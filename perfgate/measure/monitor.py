@@ -9,7 +9,7 @@ from perfgate.measure.validity import undisturbed
 from perfgate.records.launch import Launch
 
 
-class Watch:
+class DeviceMonitor:
     """Asks the device's driver from time to time, and tells in the end whether the launch may be used.
 
     Args:

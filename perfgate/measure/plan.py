@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Effort:
+class MeasurementPlan:
     """How much is measured.
 
     Attributes:

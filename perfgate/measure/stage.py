@@ -9,11 +9,11 @@ from typing import Any
 
 from perfgate.measure.actor import Actor
 from perfgate.measure.devices.base import Cpu, Device
-from perfgate.measure.monitor import Watch
+from perfgate.measure.monitor import DeviceMonitor
 from perfgate.measure.passes import timed_bursts
 from perfgate.measure.passes.timed import FEW_STEPS, YARDSTICK, counters_launch, dry_launch, memory_launch, timed_launch
 from perfgate.measure.placement import exclusive, placed
-from perfgate.measure.plan import Effort
+from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.timesheet import Timesheet
@@ -68,12 +68,12 @@ class Stage:
         self,
         preload: Sequence[str],
         folder: Path,
-        effort: Effort,
+        plan: MeasurementPlan,
         servers: int = 2,
         reference: Reference | None = None,
         device: Device | None = None,
     ) -> None:
-        self.effort = effort
+        self.plan = plan
         self.began = time.perf_counter()
         self.timesheet = Timesheet()
         if reference:
@@ -87,7 +87,7 @@ class Stage:
         # On the actors' core the stage has no other processor to wake; among several cores it stays out of the way.
         self.core = cores[0] if cores and not self.device.bursts else None
         self._actors: set[int] = set()
-        self._watch = Watch(self.device, self._actors)
+        self._watch = DeviceMonitor(self.device, self._actors)
 
     def start(self) -> None:
         """Start the servers, if they are not up yet.
@@ -115,11 +115,11 @@ class Stage:
             progress: told in words which launch begins.
         """
         launches = self.alone(case, workload, progress)
-        if self.effort.device == "none" or spoilt(launches):
+        if self.plan.device == "none" or spoilt(launches):
             return launches
         timed = Pass("time", "launch", timed_bursts.timed_launch if self.device.bursts else timed_launch)
         return timed_bursts.with_host_share(
-            launches + self._series(case, workload, timed, self.effort.launches, progress)
+            launches + self._series(case, workload, timed, self.plan.launches, progress)
         )
 
     def alone(
@@ -147,8 +147,8 @@ class Stage:
             agreeing: launches of the memory pass; as many as the effort says, unless it is named.
         """
         pool = pool or (self.reference if side == "reference" and self.reference else self.pool)
-        launched = [(COUNTERS, 1), (MEMORY, agreeing or self.effort.memory_launches)]
-        wanted = [] if self.effort.device == "none" else [item for item in launched if item[0].name in passes]
+        launched = [(COUNTERS, 1), (MEMORY, agreeing or self.plan.memory_launches)]
+        wanted = [] if self.plan.device == "none" else [item for item in launched if item[0].name in passes]
 
         def real() -> list[Launch]:
             launches: list[Launch] = []
@@ -168,7 +168,7 @@ class Stage:
         # What ran is not what was asked for, so what was predicted of it does not hold either.
         if wrong := next((launch for launch in found if launch.final), None):
             dry = dry.rejected(wrong.invalid or "")
-        return ([dry] if expected or self.effort.device == "none" else []) + found
+        return ([dry] if expected or self.plan.device == "none" else []) + found
 
     def _series(
         self,
@@ -225,14 +225,14 @@ class Stage:
     def step_yardstick(self, actor: Actor, steps: int = 1) -> dict[str, float]:
         """Let the yardstick take a step or, as with ``step``, a burst of them; returns what a step of it took."""
         burst = {"discard": 1} if steps > 1 else {}
-        metrics: dict[str, float] = actor.ask({"steps": steps, **burst}, self.effort.timeout_s)["metrics"]
+        metrics: dict[str, float] = actor.ask({"steps": steps, **burst}, self.plan.timeout_s)["metrics"]
         self.timesheet.yardstick_s += steps * metrics["step_time_s"]
         return metrics
 
     def ask(self, actor: Actor, message: dict[str, Any]) -> dict[str, Any]:
         begin = time.perf_counter()
         try:
-            return actor.ask(message, self.effort.timeout_s)
+            return actor.ask(message, self.plan.timeout_s)
         finally:
             self.timesheet.programs_s += time.perf_counter() - begin
 
@@ -250,11 +250,11 @@ class Stage:
                 "workload": workload.order,
                 "pass": pass_name,
                 **placed(self.device, workload, pinned=pass_name != "memory"),
-                "threads": self.effort.threads,
+                "threads": self.plan.threads,
                 "slowdown": slowdown,
-                "timeout_s": self.effort.timeout_s,
+                "timeout_s": self.plan.timeout_s,
             }
-            ready = actor.ask(order, self.effort.timeout_s)["ready"]
+            ready = actor.ask(order, self.plan.timeout_s)["ready"]
             ready["launched"] = (
                 {"launched": "spawned", "why_spawned": unreached} if unreached else {"launched": "forked"}
             )
@@ -290,7 +290,7 @@ class Stage:
         begin = time.perf_counter()
         with lock:
             self.timesheet.waiting_s += time.perf_counter() - begin
-            self._watch = Watch(self.device, self._actors)
+            self._watch = DeviceMonitor(self.device, self._actors)
             try:
                 yield
             finally:

@@ -16,14 +16,14 @@ from perfgate.plugin.benchmark_bridge import described
 from perfgate.plugin.options import Options
 from perfgate.reports.live import one_line
 from perfgate.shared.command import command
-from perfgate.shared.errors import Missing, UserError
+from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
 from perfgate.system.provenance import software
 
 if TYPE_CHECKING:
-    from perfgate.cases.duets import Rules
+    from perfgate.cases.duets import Policy
     from perfgate.cases.lines import Case
-    from perfgate.cases.runner import Result, Session
+    from perfgate.cases.runner import CaseRunner, Result
     from perfgate.gate.noise import Noise
     from perfgate.measure.devices.base import Device
     from perfgate.reference.reference import Reference
@@ -58,7 +58,7 @@ class Cases:
         self.show: Callable[[str, str], None] = lambda case, what: None
         self._part = part
         self._worker = worker
-        self._session: Session | None = None
+        self._session: CaseRunner | None = None
         self._stack = ExitStack()
         if options.device not in ("auto", "cpu", "none"):
             # What is named must be there; what is found out by itself is looked for when first needed.
@@ -98,7 +98,7 @@ class Cases:
 
         accept = None if self.options.reference else self._again(item.nodeid, str(marked["tier"]))
         case = self._case(item, accept, tolerances)
-        with self._effort(marked) as session:
+        with self._planned(marked) as session:
             progress, checked = self._progress(case.id), require_workload(workload)
             if self.options.calibrate:
                 result = session.calibrate(case, checked, self.options.calibrate, self.options.slowdowns, progress)
@@ -127,12 +127,12 @@ class Cases:
         check_known(expected, f"{item.nodeid}: effect()")
         expected = {name: text for name, text in self._here(expected).items() if text is not None}
         if not expected and not likenesses:
-            raise Missing(f"{item.nodeid} promises nothing on this device ({self.kind})")
+            raise Unavailable(f"{item.nodeid} promises nothing on this device ({self.kind})")
         case = self._case(item, None, {})
         sides = require_workload(vanilla), require_workload(setting)
         if vanilla.sha256 == setting.sha256:
             raise UserError(f"{item.nodeid}: effect() got the same workload twice; a setting must differ from vanilla")
-        with self._effort(marked) as session:
+        with self._planned(marked) as session:
             found = parse_all(expected), likenesses
             result = session.run_effect(case, *sides, *found, self._progress(case.id))
         self._attach(item, result)
@@ -150,17 +150,17 @@ class Cases:
         return Case(item.nodeid.removeprefix(f"{self.options.root}/"), technique, accept, tolerances)
 
     @contextmanager
-    def _effort(self, marked: Mapping[str, Any]) -> Iterator["Session"]:
+    def _planned(self, marked: Mapping[str, Any]) -> Iterator["CaseRunner"]:
         """The session, with the effort that a case's mark asks for."""
         session = self._open()
-        effort = session.stage.effort
+        plan = session.stage.plan
         own = {key: marked[key] for key in ("launches", "timeout_s") if key in marked}
         own |= {"device": "none"} if marked.get("dry") else {}
-        session.stage.effort = replace(effort, **own)
+        session.stage.plan = replace(plan, **own)
         try:
             yield session
         finally:
-            session.stage.effort = effort
+            session.stage.plan = plan
 
     def _again(self, nodeid: str, tier: str) -> str:
         """The command that measures one case as it was measured here."""
@@ -185,10 +185,10 @@ class Cases:
     def _progress(self, case: str) -> Any:
         return partial(self.show, case)
 
-    def _open(self) -> "Session":
+    def _open(self) -> "CaseRunner":
         if self._session is None:
-            from perfgate.cases.runner import Session
-            from perfgate.measure.plan import Effort
+            from perfgate.cases.runner import CaseRunner
+            from perfgate.measure.plan import MeasurementPlan
             from perfgate.measure.stage import Stage
             from perfgate.records.portable import PortableStore, pair_of
             from perfgate.records.store import Store, open_root
@@ -196,12 +196,12 @@ class Cases:
             options = self.options
             root = self._stack.enter_context(open_root(options.baselines, self.config.rootpath))
             folder = self._stack.enter_context(TemporaryDirectory(prefix="perfgate-", ignore_cleanup_errors=True))
-            effort = Effort(launches=options.launches, timeout_s=options.timeout_s, device=self.kind)
+            plan = MeasurementPlan(launches=options.launches, timeout_s=options.timeout_s, device=self.kind)
             servers = 1 if self.kind == "none" else 2
-            stage = Stage(self.preload, Path(folder), effort, servers, self.reference, self.device)
+            stage = Stage(self.preload, Path(folder), plan, servers, self.reference, self.device)
             store = Store(root, self.device.machine.name)
             portable = PortableStore(root, pair_of(software()))
-            self._session = Session(store, portable, self._part, stage, self._rules())
+            self._session = CaseRunner(store, portable, self._part, stage, self._rules())
         return self._session
 
     @cached_property
@@ -211,16 +211,16 @@ class Cases:
 
         return read_noise(self.config.rootpath / self.options.baselines / self.device.machine.name)
 
-    def _rules(self) -> "Rules":
-        from perfgate.cases.deadline import Limit
-        from perfgate.cases.duets import Rules
-        from perfgate.gate.alpha_budget import Budget
+    def _rules(self) -> "Policy":
+        from perfgate.cases.deadline import Deadline
+        from perfgate.cases.duets import Policy
+        from perfgate.gate.alpha_budget import AlphaBudget
 
         options = self.options
         workers = self.config.workerinput["workercount"] if self._worker else 1  # type: ignore[attr-defined]
-        budget = Budget(self.pairs, parts=workers * options.shard[1])
-        limit = Limit(options.budget_s, -(-self.selected // workers))
-        return Rules(budget, limit, self.noise, options.strict, options.update)
+        budget = AlphaBudget(self.pairs, parts=workers * options.shard[1])
+        limit = Deadline(options.budget_s, -(-self.selected // workers))
+        return Policy(budget, limit, self.noise, options.strict, options.update)
 
     def close(self) -> None:
         """End all processes, and clear away what the session needed."""

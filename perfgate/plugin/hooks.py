@@ -11,7 +11,7 @@ from perfgate.models.model import TIERS
 from perfgate.plugin.benchmark_bridge import connect
 from perfgate.plugin.options import add_options, check_marker, read_options, read_tolerance
 from perfgate.plugin.run import Run
-from perfgate.shared.errors import Missing, UserError
+from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
 from perfgate.workloads import operators, tasks
 
@@ -156,7 +156,7 @@ def in_a_sentence() -> Iterator[None]:
     __tracebackhide__ = True
     try:
         yield
-    except Missing as missing:
+    except Unavailable as missing:
         raise pytest.skip.Exception(str(missing)) from None
     except UserError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None

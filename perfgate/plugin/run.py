@@ -230,7 +230,7 @@ class Run:
         storable = None if self.options.reference else again
         for line in summary(self.results, storable, shown, self.options.update) if self.results else ():
             terminalreporter.write_line(line)
-        if self.cases.reference and self.cases.kind != "none" and not self.cases.noise.freedom:
+        if self.cases.reference and self.cases.kind != "none" and not self.cases.noise.df:
             terminalreporter.write_line(UNCALIBRATED)
         if self.problem:
             terminalreporter.write_line(f"ERROR: {self.problem}", red=True)

@@ -9,7 +9,7 @@ from perfgate.shared.errors import UserError
 
 
 @dataclass(frozen=True)
-class Gpu:
+class GpuSpec:
     """One GPU as its maker describes it; nothing here was measured.
 
     Attributes:
@@ -94,7 +94,7 @@ ROWS: tuple[tuple[str, tuple[int, int], int, float, tuple[float | None, ...], st
 )
 
 TABLE = {
-    name: Gpu(
+    name: GpuSpec(
         name=name,
         capability=capability,
         memory_bytes=gigabytes * 2**30,
@@ -106,12 +106,12 @@ TABLE = {
 }
 
 
-def gpus() -> dict[str, Gpu]:
+def gpus() -> dict[str, GpuSpec]:
     """Every GPU of the table by name, in the order of the table."""
     return dict(TABLE)
 
 
-def find_gpu(name: str) -> Gpu:
+def find_gpu(name: str) -> GpuSpec:
     """The GPU of that name.
 
     Case, spaces, underscores and hyphens make no difference, and parts at the end may be left off where only one GPU

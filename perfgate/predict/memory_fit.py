@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from perfgate.predict.gpu_catalog import Gpu
+from perfgate.predict.gpu_catalog import GpuSpec
 from perfgate.shared.workload import Json
 
 # What a process takes beside its tensors, once torch has launched a kernel: 426 MiB on an RTX 6000 Ada with CUDA 13
@@ -26,7 +26,7 @@ Settings = Mapping[str, Json]
 
 
 @dataclass(frozen=True)
-class Ledger:
+class StepCost:
     """What a dry run tells of a step.
 
     Attributes:
@@ -46,7 +46,7 @@ class Ledger:
     roofline_s: float | None = None
 
     @classmethod
-    def from_json(cls, answer: Mapping[str, Json]) -> "Ledger":
+    def from_json(cls, answer: Mapping[str, Json]) -> "StepCost":
         """Read what a dry run answers, and leave out what is not asked for here."""
         return cls(**{name: answer[name] for name in cls.__dataclass_fields__})
 
@@ -90,8 +90,8 @@ class Prediction:
     workload: Mapping[str, Json]
     model: str
     setting: Settings
-    ledger: Ledger
-    gpu: Gpu | None = None
+    ledger: StepCost
+    gpu: GpuSpec | None = None
     largest: Largest | None = None
     remedies: tuple[Remedy, ...] = field(default=())
 
@@ -115,13 +115,13 @@ class Prediction:
         }
 
 
-def room_bytes(gpu: Gpu) -> int:
+def room_bytes(gpu: GpuSpec) -> int:
     """What is left of a GPU's memory for tensors; figures of others, not measured here."""
     kept = DRIVER_SHARE + (ECC_SHARE if gpu.name in ECC_IN_MEMORY else 0)
     return round(gpu.memory_bytes * (1 - kept)) - CONTEXT_BYTES
 
 
-def of_accumulated(two: Ledger, three: Ledger, count: int) -> Ledger:
+def of_accumulated(two: StepCost, three: StepCost, count: int) -> StepCost:
     """The ledger of a step with any number of micro-batches from 2 on, from those with two and with three.
 
     From the second micro-batch on each costs the same work, and the memory of its inputs.
@@ -132,7 +132,7 @@ def of_accumulated(two: Ledger, three: Ledger, count: int) -> Ledger:
             return {name: at(low[name], high[name]) for name in low}
         return None if low is None else low + (count - 2) * (high - low)
 
-    return Ledger(**{name: at(getattr(two, name), getattr(three, name)) for name in Ledger.__dataclass_fields__})
+    return StepCost(**{name: at(getattr(two, name), getattr(three, name)) for name in StepCost.__dataclass_fields__})
 
 
 def largest_batch(peak_bytes: Callable[[int], int], room: int, first: int, cap: int = MAX_BATCH) -> Largest:

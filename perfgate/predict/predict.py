@@ -12,13 +12,13 @@ from perfgate.measure.actor import LaunchFailed
 from perfgate.measure.pool import Pool
 from perfgate.measure.server import tail
 from perfgate.models.model import Model
-from perfgate.predict.gpu_catalog import Gpu
+from perfgate.predict.gpu_catalog import GpuSpec
 from perfgate.predict.memory_fit import (
     MAX_BATCH,
-    Ledger,
     Prediction,
     Remedy,
     Settings,
+    StepCost,
     largest_batch,
     of_accumulated,
     room_bytes,
@@ -133,10 +133,10 @@ class DryRuns:
     """
 
     pool: Pool
-    gpu: Gpu | None = None
-    _known: dict[str, Ledger] = field(default_factory=dict)
+    gpu: GpuSpec | None = None
+    _known: dict[str, StepCost] = field(default_factory=dict)
 
-    def of(self, question: Question) -> Ledger:
+    def of(self, question: Question) -> StepCost:
         """The ledger of a step; of one with many micro-batches from steps with few.
 
         Raises:
@@ -147,13 +147,13 @@ class DryRuns:
         two, three = (self._of(question.but({"gradient_accumulation": count}).workload) for count in ACCUMULATED)
         return of_accumulated(two, three, question.settings["gradient_accumulation"])
 
-    def _of(self, workload: Workload) -> Ledger:
+    def _of(self, workload: Workload) -> StepCost:
         if workload.sha256 not in self._known:
             tell(f"dry run {len(self._known) + 1}: {workload.model}, {workload.setting}")
             self._known[workload.sha256] = self._ask(workload)
         return self._known[workload.sha256]
 
-    def _ask(self, workload: Workload) -> Ledger:
+    def _ask(self, workload: Workload) -> StepCost:
         order = {"workload": workload.order, "pass": "dry", "targets": ["cuda"], "capability": CAPABILITY}
         if self.gpu:
             rates = {name: rate for name, rate in self.gpu.flops_per_s.items() if name in DTYPES}
@@ -169,10 +169,10 @@ class DryRuns:
             actor.close(kill=True)
         if reason := answer.get("no_dry_run"):
             raise NoDryRun(f"no dry run: {reason}")
-        return Ledger.from_json(answer["ledgers"]["cuda"])
+        return StepCost.from_json(answer["ledgers"]["cuda"])
 
 
-def predict(question: Question, gpu: Gpu | None = None) -> Prediction:
+def predict(question: Question, gpu: GpuSpec | None = None) -> Prediction:
     """Answer a question; takes seconds for the libraries, and some for each dry run.
 
     Raises:
@@ -190,7 +190,7 @@ def predict(question: Question, gpu: Gpu | None = None) -> Prediction:
         return prediction if gpu is None else on_gpu(question, gpu, dry, prediction)
 
 
-def on_gpu(question: Question, gpu: Gpu, dry: DryRuns, prediction: Prediction) -> Prediction:
+def on_gpu(question: Question, gpu: GpuSpec, dry: DryRuns, prediction: Prediction) -> Prediction:
     """Add what the GPU decides: the largest batch, and what would make a step fit that does not."""
     room = room_bytes(gpu)
     asked: int = question.workload.params["batch_size"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from perfgate.predict.memory_fit import Ledger, Settings
+from perfgate.predict.memory_fit import Settings, StepCost
 from perfgate.shared.workload import Json
 
 LORA_RANK = 16
@@ -72,7 +72,7 @@ def together(alone: Sequence[Settings]) -> list[Settings]:
     return found
 
 
-def resident_bytes(ledger: Ledger) -> int:
+def resident_bytes(ledger: StepCost) -> int:
     """What is there from the first step to the last: no batch, however small, needs less."""
     return sum(ledger.memory_by_part_bytes[part] for part in RESIDENT)
 

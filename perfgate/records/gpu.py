@@ -11,7 +11,7 @@ MIG_PROFILE = re.compile(r"MIG (\S+)")
 
 
 @dataclass(frozen=True)
-class Gpu:
+class GpuIdentity:
     """A GPU, or a slice (MIG) of one.
 
     Attributes:
@@ -47,11 +47,11 @@ class Gpu:
         return replace(host, name=slug(" ".join(parts)), device="cuda", gpu=facts)
 
 
-def gpu_from(facts: Mapping[str, Any]) -> Gpu:
+def gpu_from(facts: Mapping[str, Any]) -> GpuIdentity:
     """A GPU from what a driver tells, without what it does not know."""
     profile = facts.get("mig_profile") or next(iter(MIG_PROFILE.findall(facts["name"])), None)
     power = facts.get("power_limit_w")
-    return Gpu(
+    return GpuIdentity(
         uuid=facts["uuid"],
         index=int(facts["index"]),
         name=facts["name"],

@@ -90,7 +90,7 @@ METRICS = {
         Metric("moved_bytes", "bytes", "bytes", portable=True),
         Metric("predicted_peak_bytes", "bytes", "bytes", portable=True),
         Metric("predicted_cuda_peak_bytes", "bytes", "bytes", portable=True),
-        Metric("kept_bytes", "bytes", "bytes", portable=True, from_zero=True),
+        Metric("leaked_bytes", "bytes", "bytes", portable=True, from_zero=True),
         *(Metric(f"{part}_bytes", "bytes", "reported", portable=True, from_zero=True) for part in PARTS),
         Metric("arithmetic_intensity", "FLOP/byte", "reported", higher_is_better=True, portable=True),
         Metric("padded_tokens", "", "exact", portable=True),

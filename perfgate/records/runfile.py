@@ -24,7 +24,7 @@ VERDICT_KEYS = ("case", "metric", "verdict")
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFile:
     """A run file, read.
 
     Attributes:
@@ -101,7 +101,7 @@ def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> Non
         part.unlink()
 
 
-def read(path: str | Path) -> Run:
+def read(path: str | Path) -> RunFile:
     """Read and check a run file.
 
     Raises:
@@ -145,7 +145,7 @@ def read(path: str | Path) -> Run:
             verdicts.append(Verdict(**known))
         else:
             others.append(line)
-    return Run(header, workloads, tuple(launches), tuple(verdicts), tuple(others))
+    return RunFile(header, workloads, tuple(launches), tuple(verdicts), tuple(others))
 
 
 def parse(path: Path, number: int, line: str, last: bool) -> dict[str, Any]:

@@ -57,10 +57,10 @@ def false_alarms(results: Sequence[Calibrated]) -> str:
 
 def learned(noise: Noise) -> str:
     """What is stored of the machine's noise."""
-    if not noise.freedom:
+    if not noise.df:
         return f"The noise of {noise.machine} is not stored: it takes 3 cases that vary, there were {noise.cases}."
     return (
-        f"Duets on {noise.machine} vary by {percent(noise.spread, '')} (s0), known as from {noise.freedom:.0f} "
+        f"Duets on {noise.machine} vary by {percent(noise.spread, '')} (s0), known as from {noise.df:.0f} "
         f"degrees of freedom (d0), learned from {noise.cases} cases."
     )
 

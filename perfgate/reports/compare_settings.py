@@ -10,7 +10,7 @@ import pandas as pd
 
 from perfgate.records.launch import Launch, medians
 from perfgate.records.metrics import metric
-from perfgate.records.runfile import Run
+from perfgate.records.runfile import RunFile
 from perfgate.reports.run_report import console_for, pipe_table, rich_table
 from perfgate.reports.tables import file_of, number, ratio, shown, words, workload_lines
 from perfgate.shared.errors import UserError, nearest
@@ -50,7 +50,7 @@ class Choice:
     memory_to_vanilla: float | None = None
 
 
-def choices(runs: Sequence[Run], model: str | None = None) -> dict[str, list[Choice]]:
+def choices(runs: Sequence[RunFile], model: str | None = None) -> dict[str, list[Choice]]:
     """The settings of each model and kind of work, the fastest first; those alone in their group are left out.
 
     A workload that several cases measured, as vanilla is, counts once, by the median over its launches.
@@ -81,7 +81,7 @@ def choices(runs: Sequence[Run], model: str | None = None) -> dict[str, list[Cho
     return groups
 
 
-def measured(runs: Sequence[Run]) -> list[Choice]:
+def measured(runs: Sequence[RunFile]) -> list[Choice]:
     """One choice for each workload that has both a time and a peak."""
     launches: dict[str, list[Launch]] = {}
     heads: dict[str, tuple[str, Mapping[str, object]]] = {}

@@ -8,12 +8,12 @@ import pandas as pd
 from perfgate.gate.outcome import percent
 from perfgate.records.launch import Launch, medians
 from perfgate.records.metrics import metric
-from perfgate.records.runfile import Run
+from perfgate.records.runfile import RunFile
 
 LASTING = ("weights", "buffers", "optimizer_state")
 
 
-def memory_rows(run: Run) -> list[dict[str, Any]]:
+def memory_rows(run: RunFile) -> list[dict[str, Any]]:
     """One mapping for each case that ran dry: predicted and measured peak, and each part, in bytes."""
     on_cuda = run.header["machine"].get("device") == "cuda"
     rows = []
@@ -45,7 +45,7 @@ def found(launches: Sequence[Launch], pass_name: str, key: str) -> Mapping[str, 
     return next((launch.details.get(key, {}) for launch in valid), {})
 
 
-def memory_table(run: Run) -> pd.DataFrame:
+def memory_table(run: RunFile) -> pd.DataFrame:
     """The rows for people; empty where no case ran dry."""
     table = []
     for row in memory_rows(run):

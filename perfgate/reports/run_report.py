@@ -8,14 +8,14 @@ from typing import Any, TextIO
 import pandas as pd
 
 from perfgate.gate.verdicts import summarize
-from perfgate.records.runfile import Run
+from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.memory import memory_rows, memory_table
 from perfgate.reports.tables import long_table, setting_rows, technique_tables, verdict_table
 from perfgate.reports.work import group_table, work_rows, work_tables
 
 
-def terminal(runs: Sequence[Run], stream: TextIO, interactive: bool = False, work: str | None = None) -> None:
+def terminal(runs: Sequence[RunFile], stream: TextIO, interactive: bool = False, work: str | None = None) -> None:
     """Tables by rich; in colour and as wide as the terminal where there is one."""
     from rich.markup import escape
 
@@ -30,7 +30,7 @@ def terminal(runs: Sequence[Run], stream: TextIO, interactive: bool = False, wor
             console.print(rich_table(name, frame))
 
 
-def tables(run: Run, work: str | None) -> dict[str, pd.DataFrame]:
+def tables(run: RunFile, work: str | None) -> dict[str, pd.DataFrame]:
     """The tables of each technique, then those of memory and work; or the break-down of some cases' work alone."""
     if work is not None:
         return work_tables(run, work)
@@ -72,7 +72,7 @@ def rich_table(title: str, frame: pd.DataFrame) -> Any:
     return table
 
 
-def markdown(runs: Sequence[Run], stream: TextIO, interactive: bool = False, work: str | None = None) -> None:
+def markdown(runs: Sequence[RunFile], stream: TextIO, interactive: bool = False, work: str | None = None) -> None:
     """For a pull request's comment."""
     del interactive
     for run in runs:
@@ -89,7 +89,7 @@ def pipe_table(frame: pd.DataFrame) -> str:
     return safe.to_markdown(index=False, disable_numparse=True)
 
 
-def csv(runs: Sequence[Run], stream: TextIO, interactive: bool = False, work: str | None = None) -> None:
+def csv(runs: Sequence[RunFile], stream: TextIO, interactive: bool = False, work: str | None = None) -> None:
     """One row for each run, case and metric; or for each run, case, module and group of operators."""
     del interactive
     frames = [long_table(run) if work is None else pd.DataFrame(broken_down(run, work)) for run in runs]
@@ -97,12 +97,12 @@ def csv(runs: Sequence[Run], stream: TextIO, interactive: bool = False, work: st
     pd.concat(frames).to_csv(stream, index=False)
 
 
-def broken_down(run: Run, work: str) -> list[dict[str, Any]]:
+def broken_down(run: RunFile, work: str) -> list[dict[str, Any]]:
     """The work of the cases whose id holds a text."""
     return [row for row in work_rows(run) if work in row["case"]]
 
 
-def as_json(runs: Sequence[Run], stream: TextIO, interactive: bool = False, work: str | None = None) -> None:
+def as_json(runs: Sequence[RunFile], stream: TextIO, interactive: bool = False, work: str | None = None) -> None:
     """One document with everything that the tables show, in plain numbers."""
     del interactive
     documents = [
@@ -119,7 +119,7 @@ def as_json(runs: Sequence[Run], stream: TextIO, interactive: bool = False, work
     stream.write(json.dumps({"runs": documents}, indent=1) + "\n")
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Run], TextIO, bool, str | None], None]] = {
+FORMATS: Mapping[str, Callable[[Sequence[RunFile], TextIO, bool, str | None], None]] = {
     "terminal": terminal,
     "markdown": markdown,
     "csv": csv,
@@ -127,12 +127,12 @@ FORMATS: Mapping[str, Callable[[Sequence[Run], TextIO, bool, str | None], None]]
 }
 
 
-def title(run: Run) -> str:
+def title(run: RunFile) -> str:
     """Which run it is."""
     return f"Perfgate run {run.header['run_id']}"
 
 
-def subtitle(run: Run) -> str:
+def subtitle(run: RunFile) -> str:
     """Where and with what it ran."""
     software = ", ".join(f"{name} {version}" for name, version in run.header["software"].items())
     commit = str(run.header.get("commit") or "")[:10]

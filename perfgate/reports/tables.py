@@ -9,7 +9,7 @@ from perfgate.gate.outcome import moved, percent
 from perfgate.gate.verdicts import together
 from perfgate.records.launch import medians
 from perfgate.records.metrics import metric
-from perfgate.records.runfile import Run
+from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 
 ORDER = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
@@ -37,7 +37,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
 
-def setting_rows(run: Run) -> list[dict[str, Any]]:
+def setting_rows(run: RunFile) -> list[dict[str, Any]]:
     """One mapping a case: technique, model, setting, its metrics in their units, and ratios to vanilla.
 
     Vanilla is the workload with every setting at its default, measured in the same file or else anywhere in the run.
@@ -64,7 +64,7 @@ def setting_rows(run: Run) -> list[dict[str, Any]]:
     return rows
 
 
-def workload_lines(run: Run) -> dict[str, Mapping[str, Any]]:
+def workload_lines(run: RunFile) -> dict[str, Mapping[str, Any]]:
     """The ``workload`` line of each case, found by its launches where the line itself names no case."""
     lines = {line["case"]: line for line in run.workloads.values() if line.get("case")}
     for launch in run.launches:
@@ -73,7 +73,7 @@ def workload_lines(run: Run) -> dict[str, Mapping[str, Any]]:
     return lines
 
 
-def technique_tables(run: Run) -> dict[str, pd.DataFrame]:
+def technique_tables(run: RunFile) -> dict[str, pd.DataFrame]:
     """For each technique the table of its settings, formatted for people, in the order of the run file."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in setting_rows(run):
@@ -122,7 +122,7 @@ def rates(row: Mapping[str, Any]) -> dict[str, str | None]:
     }
 
 
-def long_table(run: Run) -> pd.DataFrame:
+def long_table(run: RunFile) -> pd.DataFrame:
     """One row for each case and metric, in plain numbers: what ``--format csv`` writes."""
     keys = ("technique", "model", "case", "setting", "vanilla")
     decided = {(verdict.case, verdict.metric): verdict.to_json() for verdict in run.verdicts}

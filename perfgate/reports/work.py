@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from perfgate.records.layers import expanded
-from perfgate.records.runfile import Run
+from perfgate.records.runfile import RunFile
 from perfgate.reports.memory import found
 from perfgate.reports.tables import share, shown
 from perfgate.shared.errors import UserError
@@ -16,7 +16,7 @@ GROUPS = ("contractions", "normalizations", "element-wise", "other")
 Row = dict[str, Any]
 
 
-def work_rows(run: Run) -> list[Row]:
+def work_rows(run: RunFile) -> list[Row]:
     """One mapping for each case, module and group: calls, FLOPs and bytes moved.
 
     Layers that are alike share a row, ``h.{0-11}.mlp``: its amounts are those of all ``modules`` together.
@@ -35,7 +35,7 @@ def amounts(row: Sequence[int], count: int = 1) -> dict[str, int]:
     return {name: count * value for name, value in zip(AMOUNTS, row, strict=True)}
 
 
-def group_table(run: Run) -> pd.DataFrame:
+def group_table(run: RunFile) -> pd.DataFrame:
     """One row a case: each group's share of the FLOPs and of the bytes moved; empty where no case ran dry."""
     table = []
     for case, rows in by(work_rows(run), "case"):
@@ -49,7 +49,7 @@ def group_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame(table).dropna(axis="columns", how="all")
 
 
-def work_tables(run: Run, part: str) -> dict[str, pd.DataFrame]:
+def work_tables(run: RunFile, part: str) -> dict[str, pd.DataFrame]:
     """Two tables for each case whose id holds ``part``: by group of operators, and by module, most bytes first.
 
     Raises:

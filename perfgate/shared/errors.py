@@ -11,7 +11,7 @@ class UserError(Exception):
     """
 
 
-class Missing(UserError):  # noqa: N818  a reason to skip, not an error
+class Unavailable(UserError):  # noqa: N818  a reason to skip, not an error
     """Something that is not installed here; the case that needs it is skipped."""
 
 

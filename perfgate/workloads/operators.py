@@ -10,7 +10,7 @@ from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.workload import Json, Workload
 from perfgate.workloads.conflicts import check_possible
 from perfgate.workloads.programs import workload_of
-from perfgate.workloads.settings import PRECISIONS, Known
+from perfgate.workloads.settings import PRECISIONS, SettingSpec
 
 # One that has weights can compute the gradients of its inputs and of its weights apart.
 DIRECTION: dict[str, tuple[Json, ...]] = {"direction": ("forward", "backward")}
@@ -26,24 +26,24 @@ LAYER: dict[str, Json] = {"batch_size": 256, "inputs": 512, "outputs": 2048}
 HEADS: dict[str, Json] = {"batch_size": 2, "heads": 4, "sequence_length": 256, "head_width": 64}
 
 CONTRACTIONS = {
-    "matmul": Known(PRODUCT, DIRECTION | PRECISION),
-    "batched_matmul": Known({"batch_size": 16, "rows": 256, "inner": 64, "columns": 256}, DIRECTION | PRECISION),
-    "linear": Known(LAYER, APART | PRECISION),
-    "attention": Known(HEADS, DIRECTION | PRECISION | FUSED),
+    "matmul": SettingSpec(PRODUCT, DIRECTION | PRECISION),
+    "batched_matmul": SettingSpec({"batch_size": 16, "rows": 256, "inner": 64, "columns": 256}, DIRECTION | PRECISION),
+    "linear": SettingSpec(LAYER, APART | PRECISION),
+    "attention": SettingSpec(HEADS, DIRECTION | PRECISION | FUSED),
 }
 NORMALIZATIONS = {
-    "softmax": Known(ROWS, DIRECTION | PRECISION | FUSED),
-    "layer_norm": Known(ROWS, APART | PRECISION | FUSED),
-    "rms_norm": Known(ROWS, APART | PRECISION | FUSED),
+    "softmax": SettingSpec(ROWS, DIRECTION | PRECISION | FUSED),
+    "layer_norm": SettingSpec(ROWS, APART | PRECISION | FUSED),
+    "rms_norm": SettingSpec(ROWS, APART | PRECISION | FUSED),
 }
 ELEMENTWISE = {
-    "gelu": Known(ROWS, DIRECTION | PRECISION | FUSED),
-    "dropout": Known(ROWS, DIRECTION | PRECISION),
+    "gelu": SettingSpec(ROWS, DIRECTION | PRECISION | FUSED),
+    "dropout": SettingSpec(ROWS, DIRECTION | PRECISION),
     # The gradient of a sum is handed on as it is, so of a residual there is no backward pass to take.
-    "residual": Known(ROWS, PRECISION | IN_PLACE),
-    "bias": Known(ROWS, DIRECTION | PRECISION | IN_PLACE),
+    "residual": SettingSpec(ROWS, PRECISION | IN_PLACE),
+    "bias": SettingSpec(ROWS, DIRECTION | PRECISION | IN_PLACE),
 }
-OPERATORS: Mapping[str, Known] = CONTRACTIONS | NORMALIZATIONS | ELEMENTWISE
+OPERATORS: Mapping[str, SettingSpec] = CONTRACTIONS | NORMALIZATIONS | ELEMENTWISE
 
 
 def operator(name: str, *, seed: int = 0, **settings: Json) -> Workload:

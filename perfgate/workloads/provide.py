@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 
 from perfgate.models import hub
-from perfgate.shared.errors import Missing, UserError
+from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.model_files import converted_folder, origin_of, wrong_sum
 from perfgate.shared.workload import Json, Workload
 from perfgate.system.child_env import QUIET
@@ -62,7 +62,7 @@ def require(package: str, why: str, what: str) -> None:
     if find_spec(package) is None:
         name = package.replace("_", "-")
         command = f"{sys.executable} -m pip install {what.replace('_', '-')}"
-        raise Missing(f"{why} {name}, which is not installed; install it: {command}")
+        raise Unavailable(f"{why} {name}, which is not installed; install it: {command}")
 
 
 def convert(model: Mapping[str, Json], tell: Callable[[str], None]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from perfgate.shared.errors import Missing
+from perfgate.shared.errors import Unavailable
 from perfgate.shared.workload import Json, Workload
 from perfgate.workloads.programs import TRAINING
 
@@ -137,12 +137,12 @@ def check_needs(workload: Workload, device: str, room: int = 1) -> None:
     ranks = workload.params.get("ranks", 1)
     if device != "none" and ranks > room:
         what = "core" if device == "cpu" else "GPU"
-        raise Missing(
+        raise Unavailable(
             f"ranks={ranks} needs {ranks} {what}s, one each, and there {'is' if room == 1 else 'are'} {room}: "
             f"two ranks on one {what} only take turns; run it on a machine with {ranks}, or with fewer ranks"
         )
     for reason in missing(workload, device):
-        raise Missing(reason)
+        raise Unavailable(reason)
 
 
 def missing(workload: Workload, device: str) -> Iterator[str]:

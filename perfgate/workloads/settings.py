@@ -44,7 +44,7 @@ BATCHINGS = ("padded", "continuous")
 
 
 @dataclass(frozen=True)
-class Known:
+class SettingSpec:
     """The settings of one kind of workload.
 
     A setting that is added to ``choices`` or ``counts`` leaves the identity of the workloads that were there before it
@@ -89,7 +89,7 @@ class Known:
         return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
 
 
-TRAINING = Known(
+TRAINING = SettingSpec(
     numbers={"batch_size": 8, "gradient_accumulation": 1, "sequence_length": 64},
     choices={
         "precision": TRAINING_PRECISIONS,
@@ -113,7 +113,7 @@ TRAINING = Known(
     },
     counts=("workers", "prefetch", "pad_to_multiple_of", "empty_cache_steps", "optimizer_rank"),
 )
-GENERATING = Known(
+GENERATION = SettingSpec(
     numbers={"batch_size": 1, "prompt_length": 128, "new_tokens": 16},
     choices={
         "precision": PRECISIONS,
@@ -126,12 +126,12 @@ GENERATING = Known(
     counts=("prefill_chunk_size", "assistant_layers", "prompt_lookup_tokens"),
     texts=("kernels",),
 )
-PASSING = Known(
+FORWARD = SettingSpec(
     numbers={"batch_size": 8, "sequence_length": 128},
     choices={"precision": PRECISIONS, "quantization": QUANTIZATIONS, **CHOICES},
     texts=("kernels",),
 )
-SERVING = Known(
+SERVING = SettingSpec(
     numbers={"batch_size": 4, "requests": 16, "prompt_length": 128, "new_tokens": 32},
     choices={
         "batching": BATCHINGS,

@@ -13,7 +13,7 @@ from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json, Workload
 from perfgate.workloads.conflicts import check_possible
 from perfgate.workloads.programs import workload_of
-from perfgate.workloads.settings import GENERATING, PASSING, SERVING, TRAINING, Known
+from perfgate.workloads.settings import FORWARD, GENERATION, SERVING, TRAINING, SettingSpec
 
 LOOPS = {
     "trainer": "training.trainer",
@@ -104,7 +104,7 @@ def generation(
     """
     found = resolve(model)
     extra = {} if prompts is None else {"prompts": read_prompts(prompts, found)}
-    return _workload("generation", found, GENERATION_TASKS, task, GENERATING, settings, seed, extra)
+    return _workload("generation", found, GENERATION_TASKS, task, GENERATION, settings, seed, extra)
 
 
 def serving(model: Model | str | Path, *, seed: int = 0, **settings: Json) -> Workload:
@@ -146,7 +146,7 @@ def forward(
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
     """
     extra = {"sentences": sentences} if sentences else {}
-    return _workload("forward", resolve(model), FORWARD_TASKS, task, PASSING, settings, seed, extra)
+    return _workload("forward", resolve(model), FORWARD_TASKS, task, FORWARD, settings, seed, extra)
 
 
 def read_data(data: text_data.Data, model: Model, task: str, loop: str) -> Json:
@@ -172,7 +172,7 @@ def _workload(
     model: Model,
     accepted: tuple[str, ...],
     task: str | None,
-    known: Known,
+    known: SettingSpec,
     settings: Mapping[str, Json],
     seed: int,
     extra: Mapping[str, Json] | None = None,

@@ -27,7 +27,7 @@ from perfgate.actor.pace import Done
 from perfgate.actor.programs.base import Program
 from perfgate.gate.attribution import growth
 from perfgate.measure.passes import timed
-from perfgate.measure.plan import Effort
+from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.records.layers import collapsed
 from perfgate.workloads.tasks import forward, generation, training
@@ -279,7 +279,7 @@ def stage(tmp_path_factory):
     modules = [f"perfgate.actor.programs.{name}" for name in programs]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONHASHSEED", "7")
-        stage = Stage(modules, tmp_path_factory.mktemp("stage"), Effort(launches=1), servers=1)
+        stage = Stage(modules, tmp_path_factory.mktemp("stage"), MeasurementPlan(launches=1), servers=1)
         stage.start()
     yield stage
     stage.close()

@@ -12,7 +12,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.nn import functional
 
-from perfgate.actor.dry_run.context import Stand
+from perfgate.actor.dry_run.context import DryContext
 from perfgate.actor.dry_run.cuda_rules import CpuRules
 from perfgate.actor.dry_run.known_values import exact_modes
 from perfgate.actor.dry_run.operators import extent_bytes
@@ -30,7 +30,7 @@ def dry(speeds=None):
     """A stand on which fake tensors are tracked."""
     fake, tracker = FakeTensorMode(allow_non_fake_inputs=True), Tracker(64, speeds)
     with fake, tracker, tracker.hooked():
-        yield Stand(fake, tracker, CpuRules())
+        yield DryContext(fake, tracker, CpuRules())
 
 
 def known(stand, values, dtype=torch.int64):

@@ -12,7 +12,7 @@ from perfgate.actor.data.loading import SHORTEST, LoadingSettings, loading_in_fo
 from perfgate.actor.data.sentence_pairs import END, FIRST_WORD, UNKNOWN, numbered, pair_prompts, pair_rows, read_pairs
 from perfgate.actor.devices import open_device
 from perfgate.actor.programs.trainer import TrainerLoop
-from perfgate.shared.errors import Missing, UserError
+from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.model_files import origin_of
 from perfgate.workloads.provide import provide
 from perfgate.workloads.tasks import generation, training
@@ -131,7 +131,7 @@ def test_a_pack_that_is_not_installed_skips_with_the_command():
     absent = {"package": "absent_language_pack_fr_FR", "sha256": {"a.json": "0"}}
     for workload in (training(T5, data=absent, loop="seq2seq-trainer"), generation(T5, prompts=absent)):
         with pytest.raises(
-            Missing, match=r"needs the package absent-.*pip install --no-deps absent-language-pack-fr-FR"
+            Unavailable, match=r"needs the package absent-.*pip install --no-deps absent-language-pack-fr-FR"
         ):
             provide(workload, print, "none")
 

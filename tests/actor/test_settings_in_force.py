@@ -12,7 +12,7 @@ from perfgate.actor.techniques.attention import allow_kernel
 from perfgate.actor.techniques.models import build_model
 from perfgate.actor.techniques.readback import checkpointing, compiled, experts, in_force, precision_of
 from perfgate.actor.techniques.training_settings import enable_checkpointing
-from perfgate.shared.errors import Missing, UserError
+from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
 from perfgate.workloads.requirements import Need, check_needs
 from perfgate.workloads.tasks import forward, training
@@ -158,7 +158,7 @@ def test_what_excludes_each_other_is_refused(settings, reason):
     ids=["tf32", "offload", "flex", "efficient"],
 )
 def test_what_needs_a_gpu_is_skipped_on_a_cpu_alone(workload, reason):
-    with pytest.raises(Missing, match=re.escape(reason)):
+    with pytest.raises(Unavailable, match=re.escape(reason)):
         check_needs(workload, "cpu")
     for device in ("none", "cuda"):
         check_needs(workload, device)
@@ -174,7 +174,7 @@ def test_a_need_may_be_of_some_programs_a_part_of_a_package_and_a_version():
 @pytest.mark.parametrize(("version", "said"), [(3, "git+https://github.com/Dao-AILab"), (4, "install flash-attn-4")])
 def test_a_package_that_is_called_otherwise_is_installed_by_its_name(version, said):
     workload = Workload("any:Program", {"attention": f"flash_attention_{version}"})
-    with pytest.raises(Missing, match=re.escape(said)):
+    with pytest.raises(Unavailable, match=re.escape(said)):
         check_needs(workload, "cuda")
 
 

@@ -17,7 +17,7 @@ from benchmarks.proof.place import Place
 from benchmarks.proof.slices import SLICES, Slice, counted
 from benchmarks.proof.summary import summary
 from benchmarks.proof.tier import CUDA, TIERS
-from perfgate.records.runfile import Run, read
+from perfgate.records.runfile import RunFile, read
 from perfgate.shared.errors import UserError
 from tests import ROOT
 from tests.support.runs import CASE, launch_line, workload_line, write_run
@@ -53,7 +53,7 @@ def verdict(name: str, verdict: str = "pass", change: float = 0.0) -> dict[str, 
     return {"kind": "verdict", "case": CASE, "metric": name, "verdict": verdict, "change": change}
 
 
-def run_of(path: Path, *more: dict[str, Any], steps_s: tuple[float, ...] = (0.02, 0.0201, 0.01995)) -> Run:
+def run_of(path: Path, *more: dict[str, Any], steps_s: tuple[float, ...] = (0.02, 0.0201, 0.01995)) -> RunFile:
     """A run on a GPU: one case that keeps the device busy, with a launch of each pass and several timed ones."""
     dry = {"flops": 1e11, "moved_bytes": 2e9, "predicted_peak_bytes": 1.0, "predicted_cuda_peak_bytes": 2.04 * GIB}
     passes: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -70,7 +70,7 @@ def run_of(path: Path, *more: dict[str, Any], steps_s: tuple[float, ...] = (0.02
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> dict[str, Run]:
+def runs(tmp_path: Path) -> dict[str, RunFile]:
     """What the three slices that judge leave when all is well."""
     grown = verdict("peak_memory_bytes", "regressed", 0.02)
     return {
@@ -81,14 +81,14 @@ def runs(tmp_path: Path) -> dict[str, Run]:
 
 
 @pytest.fixture
-def rows(runs: dict[str, Run]) -> Rows:
+def rows(runs: dict[str, RunFile]) -> Rows:
     """The lines of the bar by name, with something changed."""
 
     def build(
         changed: dict[str, dict[str, Any]] | None = None,
         cases: list[Measured] | None = None,
         demoted: tuple[str, ...] = (),
-        **others: Run,
+        **others: RunFile,
     ) -> dict[str, bar.Row]:
         slices = {name: {**found, "took_s": 100.0, **(changed or {}).get(name, {})} for name, found in FOUND.items()}
         found = measured(runs["store"]) if cases is None else cases
@@ -195,7 +195,7 @@ def test_a_peak_may_move_only_where_the_case_is_demoted_by_name(rows: Rows) -> N
     assert rows(cases=[moved], demoted=(CASE,))[what].held is True
 
 
-def test_a_slice_goes_on_where_the_one_before_ended_in_another_folder(tmp_path: Path, runs: dict[str, Run]) -> None:
+def test_a_slice_goes_on_where_the_one_before_ended_in_another_folder(tmp_path: Path, runs: dict[str, RunFile]) -> None:
     out = tmp_path / "out"
     for number, one in enumerate(SLICES):
         place = Place(out, tmp_path / f"work{number}", "cuda")

@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from perfgate.gate.equivalence import Likeness, alike, distance, parse_likenesses
+from perfgate.gate.equivalence import Equivalence, alike, distance, parse_likenesses
 from perfgate.gate.outcome import sentence
 from perfgate.shared.errors import UserError
 
 
 def test_names_and_bounds_are_read() -> None:
-    assert parse_likenesses("tokens", {"losses": 0.01}) == [Likeness("tokens"), Likeness("losses", 0.01)]
-    assert parse_likenesses(("tokens", "logits"), {}) == [Likeness("tokens"), Likeness("logits")]
+    assert parse_likenesses("tokens", {"losses": 0.01}) == [Equivalence("tokens"), Equivalence("losses", 0.01)]
+    assert parse_likenesses(("tokens", "logits"), {}) == [Equivalence("tokens"), Equivalence("logits")]
     assert parse_likenesses((), {}) == []
 
 
@@ -43,14 +43,14 @@ def test_the_distance_is_a_share_of_vanilla() -> None:
 @pytest.mark.parametrize(
     ("item", "setting", "verdict", "words"),
     [
-        (Likeness("tokens"), [3, 4], "pass", "all 2 are equal"),
-        (Likeness("tokens"), [3, 5], "regressed", "1 of 2 differ, at a distance of 0.2, expected the same"),
-        (Likeness("losses", 0.3), [3, 5], "pass", "expected within 0.3"),
-        (Likeness("losses", 0.1), [3, 5], "regressed", "at a distance of 0.2, expected within 0.1"),
-        (Likeness("tokens"), [3], "regressed", "there are 1 in place of 2"),
+        (Equivalence("tokens"), [3, 4], "pass", "all 2 are equal"),
+        (Equivalence("tokens"), [3, 5], "regressed", "1 of 2 differ, at a distance of 0.2, expected the same"),
+        (Equivalence("losses", 0.3), [3, 5], "pass", "expected within 0.3"),
+        (Equivalence("losses", 0.1), [3, 5], "regressed", "at a distance of 0.2, expected within 0.1"),
+        (Equivalence("tokens"), [3], "regressed", "there are 1 in place of 2"),
     ],
 )
-def test_what_differs_is_said(item: Likeness, setting: list[float], verdict: str, words: str) -> None:
+def test_what_differs_is_said(item: Equivalence, setting: list[float], verdict: str, words: str) -> None:
     found = alike("case", item, [3, 4], setting)
 
     assert found.verdict == verdict

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfgate.gate.alpha_budget import FAILING_LOOKS, Budget
+from perfgate.gate.alpha_budget import FAILING_LOOKS, AlphaBudget
 from perfgate.gate.noise import UNKNOWN, Noise, Spread, fit, trigamma_inverse
 from perfgate.gate.statistics import f_tail
 from perfgate.gate.verdicts import ALPHA
@@ -20,22 +20,22 @@ variances = st.floats(1e-10, 1e-2)
 freedoms = st.integers(1, 30).map(float)
 
 
-def drawn(cases: int, freedom: float, spread: float, each: float, seed: int = 1) -> list[Spread]:
+def drawn(cases: int, df: float, spread: float, each: float, seed: int = 1) -> list[Spread]:
     """Spreads of cases whose variances lie around a common one as Smyth's model says."""
     generator = np.random.default_rng(seed)
-    true = freedom * spread**2 / generator.chisquare(freedom, cases)
+    true = df * spread**2 / generator.chisquare(df, cases)
     return [Spread(float(value), each) for value in true * generator.chisquare(each, cases) / each]
 
 
 # -- learning ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("freedom", "each"), [(4.0, 14.0), (10.0, 5.0), (30.0, 9.0)])
-def test_the_common_spread_is_found_again(freedom: float, each: float) -> None:
-    found = fit(drawn(4000, freedom, 0.01, each), "box", "2026-01-01")
+@pytest.mark.parametrize(("df", "each"), [(4.0, 14.0), (10.0, 5.0), (30.0, 9.0)])
+def test_the_common_spread_is_found_again(df: float, each: float) -> None:
+    found = fit(drawn(4000, df, 0.01, each), "box", "2026-01-01")
 
     assert found.spread == pytest.approx(0.01, rel=0.03)
-    assert found.freedom == pytest.approx(freedom, rel=0.25)
+    assert found.df == pytest.approx(df, rel=0.25)
     assert (found.machine, found.cases, found.date) == ("box", 4000, "2026-01-01")
 
 
@@ -43,14 +43,14 @@ def test_the_common_spread_is_found_again(freedom: float, each: float) -> None:
 def test_fewer_than_three_cases_teach_nothing(cases: int) -> None:
     found = fit(drawn(cases, 10, 0.01, 5), "box", "2026-01-01")
 
-    assert (found.freedom, found.cases) == (0, cases)
+    assert (found.df, found.cases) == (0, cases)
     assert found.moderate(Spread(4.0, 2.0)) == Spread(4.0, 2.0)
 
 
 def test_cases_that_vary_alike_lend_as_much_as_they_know_and_no_more() -> None:
     found = fit([Spread(1e-4, 5.0)] * 8, "box", "2026-01-01")
 
-    assert found.freedom == 40
+    assert found.df == 40
     assert found.spread == pytest.approx(0.01, rel=0.1)
 
 
@@ -58,18 +58,18 @@ def test_a_case_that_never_varied_does_not_upset_the_fit() -> None:
     found = fit([*drawn(50, 10, 0.01, 5), Spread(0.0, 5.0)], "box", "2026-01-01")
 
     assert 0.005 < found.spread < 0.02
-    assert 0 < found.freedom < 10
+    assert 0 < found.df < 10
 
 
 def test_where_most_cases_never_varied_the_fit_is_still_a_number() -> None:
     found = fit([Spread(0.0, 5.0)] * 5 + [Spread(1e-4, 5.0)], "box", "2026-01-01")
 
     assert math.isfinite(found.spread)
-    assert found.freedom > 0
+    assert found.df > 0
 
 
 def test_where_nothing_varied_nothing_is_lent() -> None:
-    assert fit([Spread(0.0, 5.0)] * 10, "box", "2026-01-01").freedom == 0
+    assert fit([Spread(0.0, 5.0)] * 10, "box", "2026-01-01").df == 0
 
 
 def test_cases_of_one_launch_are_left_out() -> None:
@@ -81,10 +81,10 @@ def test_cases_of_one_launch_are_left_out() -> None:
 @examples
 @given(st.lists(st.tuples(variances, freedoms), min_size=3, max_size=30), st.floats(1e-3, 1e3))
 def test_the_fit_does_not_depend_on_the_unit(cases: list[tuple[float, float]], unit: float) -> None:
-    one = fit([Spread(variance, freedom) for variance, freedom in cases], "box", "")
-    two = fit([Spread(variance * unit**2, freedom) for variance, freedom in cases], "box", "")
+    one = fit([Spread(variance, df) for variance, df in cases], "box", "")
+    two = fit([Spread(variance * unit**2, df) for variance, df in cases], "box", "")
 
-    assert two.freedom == pytest.approx(one.freedom, rel=1e-4)
+    assert two.df == pytest.approx(one.df, rel=1e-4)
     assert two.spread == pytest.approx(one.spread * unit, rel=1e-4)
 
 
@@ -101,7 +101,7 @@ def test_trigamma_is_inverted(value: float) -> None:
 def test_a_spread_is_drawn_towards_the_common_one_by_their_degrees_of_freedom() -> None:
     found = Noise("box", 10, 0.01).moderate(Spread(4e-4, 2))
 
-    assert found.freedom == 12
+    assert found.df == 12
     assert found.variance == pytest.approx((10 * 1e-4 + 2 * 4e-4) / 12)
 
 
@@ -117,11 +117,11 @@ def test_where_all_cases_vary_alike_the_common_spread_is_the_spread() -> None:
     assert Noise("box", math.inf, 0.01).moderate(Spread(2e-4, 5)) == Spread(pytest.approx(1e-4), math.inf)
 
 
-@pytest.mark.parametrize("freedom", [3.0, 10.0, math.inf])
-def test_a_case_far_noisier_than_the_machine_stands_on_its_own(freedom: float) -> None:
+@pytest.mark.parametrize("df", [3.0, 10.0, math.inf])
+def test_a_case_far_noisier_than_the_machine_stands_on_its_own(df: float) -> None:
     own = Spread(1e-2, 5)
 
-    assert Noise("box", freedom, 0.01).moderate(own) == own
+    assert Noise("box", df, 0.01).moderate(own) == own
 
 
 def test_a_variance_is_held_against_a_known_one_as_against_a_very_well_known_one() -> None:
@@ -133,9 +133,9 @@ def test_a_variance_is_held_against_a_known_one_as_against_a_very_well_known_one
 # -- noise.json -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("freedom", [0.0, 4.5, math.inf])
-def test_a_noise_is_read_back_as_it_was_written(freedom: float) -> None:
-    noise = Noise("box", freedom, 0.012, 17, "2026-01-01")
+@pytest.mark.parametrize("df", [0.0, 4.5, math.inf])
+def test_a_noise_is_read_back_as_it_was_written(df: float) -> None:
+    noise = Noise("box", df, 0.012, 17, "2026-01-01")
     text = json.dumps(noise.to_json(), allow_nan=False)
 
     assert json.loads(text)["schema"] == "perfgate.cases.noise_file/1"
@@ -159,7 +159,7 @@ def test_a_noise_that_is_none_is_refused_by_file_and_key(key: str, value: object
 @examples
 @given(st.integers(1, 1000), st.integers(1, 8))
 def test_all_shares_together_are_at_most_alpha(pairs: int, parts: int) -> None:
-    budget = Budget(pairs, parts=parts)
+    budget = AlphaBudget(pairs, parts=parts)
     each = [pairs // parts + (number < pairs % parts) for number in range(parts)]
     total = sum(budget.spent(before).share for count in each for before in range(count))
 
@@ -169,23 +169,23 @@ def test_all_shares_together_are_at_most_alpha(pairs: int, parts: int) -> None:
 @examples
 @given(st.integers(1, 1000))
 def test_the_first_suspects_are_served_best(pairs: int) -> None:
-    shares = list(accumulate([Budget(pairs)] * pairs, lambda budget, _: budget.spent()))
+    shares = list(accumulate([AlphaBudget(pairs)] * pairs, lambda budget, _: budget.spent()))
 
     assert [one.share for one in shares] == sorted((one.share for one in shares), reverse=True)
 
 
 def test_in_a_suite_of_a_hundred_the_first_third_shares_nine_tenths() -> None:
-    assert Budget(100).early == 34
-    assert Budget(100).share == pytest.approx(0.009 / 34 / 4)
-    assert Budget(100).spent(33).share == pytest.approx(0.009 / 34 / 4)
-    assert Budget(100).spent(34).share == pytest.approx(0.001 / 66 / 4)
+    assert AlphaBudget(100).early == 34
+    assert AlphaBudget(100).share == pytest.approx(0.009 / 34 / 4)
+    assert AlphaBudget(100).spent(33).share == pytest.approx(0.009 / 34 / 4)
+    assert AlphaBudget(100).spent(34).share == pytest.approx(0.001 / 66 / 4)
 
 
 def test_a_single_case_has_it_all() -> None:
-    assert Budget(1).share == pytest.approx(0.01 / 4)
+    assert AlphaBudget(1).share == pytest.approx(0.01 / 4)
 
 
 def test_a_budget_is_read_back_as_it_was_written() -> None:
-    budget = Budget(120, suspects=7, parts=2)
+    budget = AlphaBudget(120, suspects=7, parts=2)
 
-    assert Budget.from_json(json.loads(json.dumps(budget.to_json()))) == budget
+    assert AlphaBudget.from_json(json.loads(json.dumps(budget.to_json()))) == budget

@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from perfgate.gate import against_baseline
-from perfgate.gate.alpha_budget import FAILING_LOOKS, Budget
+from perfgate.gate.alpha_budget import FAILING_LOOKS, AlphaBudget
 from perfgate.gate.confirmation import LOOKS, Confirmation, Look, look
 from perfgate.gate.duets import Duet, difference, of_launches, spread
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import screen, suspects
 from perfgate.gate.statistics import Difference
-from perfgate.gate.verdicts import ALPHA, Held, name_of
+from perfgate.gate.verdicts import ALPHA, Comparison, name_of
 from perfgate.records.launch import Launch
 from tests import ROOT
 
 TOLERANCE = 0.03
-SHARE = Budget(100).share
+SHARE = AlphaBudget(100).share
 NOISE = Noise("box", 10, 0.01, 30, "2026-01-01")
 CALM = Noise("box", math.inf, 0.01, 30, "2026-01-01")
-HELD = Held("case", "step_time_s", 1.0, 1.0, 3, TOLERANCE)
+HELD = Comparison("case", "step_time_s", 1.0, 1.0, 3, TOLERANCE)
 RANK = ("improved", "pass", "continue", "inconclusive", "regressed")
 
 examples = settings(deadline=None, derandomize=True, database=None, max_examples=100)
@@ -92,7 +92,7 @@ def test_a_duet_does_not_depend_on_the_unit(steps: list[float], unit: float, gen
 def test_pairs_of_servers_that_differ_count_once_each() -> None:
     values = [0.00, 0.05, 0.10, 0.001, 0.051, 0.101, 0.002, 0.049, 0.1]
 
-    assert spread(duets(values, 3)).freedom == 2
+    assert spread(duets(values, 3)).df == 2
     assert spread(duets(values, 3)).variance > 4 * spread(duets(values, 1)).variance / 3
 
 
@@ -100,7 +100,7 @@ def test_pairs_of_servers_that_are_alike_do_not_matter() -> None:
     values = [0.01, 0.03, 0.02, 0.02, 0.01, 0.03, 0.03, 0.02, 0.01, 0.02]
 
     assert spread(duets(values, 3)) == spread(duets(values, 1)) == spread(duets(values, 10))
-    assert spread(duets(values)).freedom == 9
+    assert spread(duets(values)).df == 9
 
 
 def test_recorded_duets_are_judged_by_their_servers() -> None:
@@ -211,7 +211,7 @@ def test_the_order_of_duets_and_the_names_of_servers_do_not_matter(
     assert two is not None
     assert two.estimate == pytest.approx(one.estimate, abs=1e-12)
     assert two.error == pytest.approx(one.error, abs=1e-9)
-    assert two.freedom == one.freedom
+    assert two.df == one.df
 
 
 @examples
@@ -333,7 +333,7 @@ def test_a_hundred_unchanged_cases_rarely_raise_an_alarm_and_cost_little() -> No
     suites, launches, alarms = 60, 0, 0
     generator = np.random.default_rng(3)
     for _ in range(suites):
-        budget, failed = Budget(100), False
+        budget, failed = AlphaBudget(100), False
         for row in generator.normal(0, 0.01, (100, 1 + LOOKS[-1])):
             launches += 2
             if screen(Duet(row[0]), TOLERANCE, budget.share, NOISE).suspect:

@@ -17,7 +17,7 @@ from perfgate.gate.statistics import (
     safe_expm1,
     t_quantile,
 )
-from perfgate.gate.verdicts import ALPHA, Held, noisy_verdict, share_of_alpha
+from perfgate.gate.verdicts import ALPHA, Comparison, noisy_verdict, share_of_alpha
 
 TOLERANCE = 0.03
 QUIET, TYPICAL, NOISY = (0.003, 0.004), (0.006, 0.015), (0.012, 0.03)
@@ -48,7 +48,7 @@ def of_pairs(differences: list[float]) -> Difference | None:
 
 def verdict(found: Difference | None, alpha: float, threshold: float = TOLERANCE) -> str:
     """What the gate says of a time with this difference."""
-    return noisy_verdict(Held("case", "step_time_s", 1.0, 1.0, 3, TOLERANCE), found, alpha, threshold).verdict
+    return noisy_verdict(Comparison("case", "step_time_s", 1.0, 1.0, 3, TOLERANCE), found, alpha, threshold).verdict
 
 
 # -- known answers ----------------------------------------------------------------------------------------------------
@@ -111,11 +111,11 @@ def test_fewer_than_two_duets_show_no_spread() -> None:
     assert verdict(of_pairs([0.5]), 0.01) == "inconclusive"
 
 
-@pytest.mark.parametrize("freedom", [1, 2.5, 30, 1e6, math.inf])
-def test_quantiles_are_those_of_students_t(freedom: float) -> None:
-    expected = stats.norm.ppf(0.9999) if math.isinf(freedom) else stats.t.ppf(0.9999, freedom)
+@pytest.mark.parametrize("df", [1, 2.5, 30, 1e6, math.inf])
+def test_quantiles_are_those_of_students_t(df: float) -> None:
+    expected = stats.norm.ppf(0.9999) if math.isinf(df) else stats.t.ppf(0.9999, df)
 
-    assert t_quantile(0.9999, freedom) == pytest.approx(expected)
+    assert t_quantile(0.9999, df) == pytest.approx(expected)
 
 
 def test_a_change_beyond_all_bounds_is_still_a_number() -> None:

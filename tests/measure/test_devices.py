@@ -122,7 +122,7 @@ def smi(tmp_path, monkeypatch):
 
 def test_a_gpu_is_identified_and_watched_through_nvidia_smi(smi):
     code = (
-        "from perfgate.measure.devices.base import find_device\n"
+        "from perfgate.measure.devices.find import find_device\n"
         "first, second = (find_device('cuda', worker) for worker in (0, 3))\n"
         "print(first.machine.name, first.uuid, second.uuid, first.kind)\n"
         "status = first.status()\n"
@@ -360,7 +360,7 @@ def talk():
 
 
 def take(talk, message, steps, step=lambda: None, told=None):
-    """Send a token, take steps as a program does, and return the answer."""
+    """Give a turn, take steps as a program does, and return the answer."""
     talk.stage.send(message)
     for number in range(steps):
         talk.pace.begin()

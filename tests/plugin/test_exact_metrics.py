@@ -73,7 +73,8 @@ def test_a_fault_in_the_forward_pass_fails_its_case_and_is_named_by_module(exact
             f"*{case}[[]copy]: moved_bytes got worse by *grown: second (other) +1.00 KiB*",
             f"*{case}[[]call]: operator_calls got worse by *grown: second.linear (contractions) +1*",
             f"*{case}[[]call]: flops got worse by *grown: second.linear (contractions) +*",
-            f"*{case}[[]keep]: kept_bytes got worse (512 B, baseline 0 B; *grown: second.linear (activations) +512 B)",
+            f"*{case}[[]keep]: leaked_bytes got worse (512 B, baseline 0 B; "
+            "*grown: second.linear (activations) +512 B)",
             f"*Accept it with: pytest 'perf_tests/{case}[[]keep]' --perf-device none --perf-update all *",
         ]
     )

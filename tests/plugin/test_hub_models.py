@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from perfgate.records.runfile import Run, read
+from perfgate.records.runfile import RunFile, read
 from tests.models.test_hub import environment
 from tests.support.hub import running_hub
 
@@ -109,7 +109,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
         yield SimpleNamespace(hub=hub, path=path, env=environment(hub, path))
 
 
-def run(place: SimpleNamespace, *arguments: str) -> tuple[Run, str]:
+def run(place: SimpleNamespace, *arguments: str) -> tuple[RunFile, str]:
     """Run the suite; returns its run file and what it printed."""
     command = [sys.executable, "-m", "pytest", "perf_tests", *arguments]
     done = subprocess.run(command, cwd=place.path, env=place.env, capture_output=True, text=True, check=False)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from perfgate.records.runfile import Run, read
+from perfgate.records.runfile import RunFile, read
 from tests import SUPPORT
 
 PINNED = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -90,7 +90,7 @@ model.save_pretrained("poisoned")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Run:
+def run(tmp_path_factory) -> RunFile:
     """The run file of the suite above, run once for all tests here."""
     path = tmp_path_factory.mktemp("models")
     (path / "perf_tests").mkdir()
@@ -103,7 +103,7 @@ def run(tmp_path_factory) -> Run:
     return read(file)
 
 
-def launches(run: Run, case: str, pass_name: str):
+def launches(run: RunFile, case: str, pass_name: str):
     """Valid launches of one pass."""
     found = run.by_case()[f"test_models.py::{case}"]
     valid = [launch for launch in found if launch.pass_name == pass_name and not launch.invalid]
@@ -111,7 +111,7 @@ def launches(run: Run, case: str, pass_name: str):
     return valid
 
 
-def peak(run: Run, case: str) -> float:
+def peak(run: RunFile, case: str) -> float:
     """Peak memory of a case."""
     return launches(run, case, "memory")[0].value("peak_memory_bytes")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perfgate.measure.devices.find import find_device
-from perfgate.measure.plan import Effort
+from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.records.runfile import read
 from perfgate.shared.workload import Workload
@@ -253,14 +253,14 @@ def test_random_faults_leave_no_lock_no_process_and_no_wrong_number(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     source = random.Random(20)
     workload = Workload("programs:Spin", {"rounds": 1})
-    effort = Effort(launches=1, memory_launches=1, steps_s=0.02, timeout_s=0.15, device="fake")
+    plan = MeasurementPlan(launches=1, memory_launches=1, steps_s=0.02, timeout_s=0.15, device="fake")
     before, uuids, outcomes = set(children(os.getpid())), [], set()
     for batch in range(10):
         uuid = f"GPU-{os.getpid()}-{source.randrange(1 << 30):x}"
         uuids.append(uuid)
         script = tmp_path / f"{batch}.json"
         script.write_text(json.dumps({"devices": [{"uuid": uuid}]}))
-        stage = Stage(["programs"], tmp_path / str(batch), effort, servers=1, device=find_device(f"fake:{script}"))
+        stage = Stage(["programs"], tmp_path / str(batch), plan, servers=1, device=find_device(f"fake:{script}"))
         try:
             stage.start()
             (server,) = set(children(os.getpid())) - before

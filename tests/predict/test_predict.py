@@ -19,9 +19,9 @@ from perfgate.predict.memory_fit import (
     CONTEXT_BYTES,
     MAX_BATCH,
     Largest,
-    Ledger,
     Prediction,
     Remedy,
+    StepCost,
     largest_batch,
     of_accumulated,
 )
@@ -71,10 +71,10 @@ def parameters(width: int, vocabulary: int, positions: int) -> list[int]:
     return [vocabulary * width, positions * width, *norm, *attention, *norm, *feedforward, *norm]
 
 
-def ledger(peak: int = 1000, **changes: Any) -> Ledger:
+def ledger(peak: int = 1000, **changes: Any) -> StepCost:
     """A ledger of a step, all of it activations."""
     parts = dict.fromkeys(PARTS, 0) | {"activations": peak}
-    return replace(Ledger(peak, parts, 10**12, {"contractions": 10**12}, 100, 0.5), **changes)
+    return replace(StepCost(peak, parts, 10**12, {"contractions": 10**12}, 100, 0.5), **changes)
 
 
 # The command

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from perfgate.records.launch import Launch
-from perfgate.records.runfile import Run, Writer, merge, read
+from perfgate.records.runfile import RunFile, Writer, merge, read
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from tests.support.runs import CASE, OTHER_CASE, WORKLOAD, header, launch_line, noisy_duets, workload_line, write_run
@@ -440,5 +440,5 @@ def test_a_merge_that_cannot_be_written_is_told_and_keeps_the_parts(tmp_path: Pa
 
 
 def test_an_empty_run_holds_nothing() -> None:
-    assert Run(header()).by_case() == {}
-    assert Run(header()).tolerances() == {}
+    assert RunFile(header()).by_case() == {}
+    assert RunFile(header()).tolerances() == {}

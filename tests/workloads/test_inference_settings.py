@@ -10,7 +10,7 @@ from perfgate.actor.data.inputs import Requests, padded
 from perfgate.actor.tensors import inner_tensors, kind_of
 from perfgate.models.model import Model
 from perfgate.records.runfile import read
-from perfgate.shared.errors import Missing, UserError
+from perfgate.shared.errors import Unavailable, UserError
 from perfgate.workloads import requirements
 from perfgate.workloads.requirements import check_needs
 from perfgate.workloads.tasks import forward, generation, serving
@@ -48,7 +48,7 @@ def test_settings_that_cannot_be_are_refused(build: Any, shape: Model, settings:
 def test_what_quantization_needs_is_said(quantization: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requirements, "find_spec", lambda name: None)
 
-    with pytest.raises(Missing, match=message):
+    with pytest.raises(Unavailable, match=message):
         check_needs(generation(GPT2, quantization=quantization), "cpu")
 
 

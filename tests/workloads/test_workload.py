@@ -20,7 +20,7 @@ from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Workload
 from perfgate.workloads import tasks
 from perfgate.workloads.programs import PROGRAMS, workload_of
-from perfgate.workloads.settings import GENERATING, PASSING, TRAINING
+from perfgate.workloads.settings import FORWARD, GENERATION, TRAINING
 from perfgate.workloads.tasks import FORWARD_TASKS, GENERATION_TASKS, TRAINING_TASKS
 from tests import ROOT
 
@@ -153,8 +153,8 @@ def test_every_setting_is_held_against_the_same_vanilla(name: str) -> None:
     ("name", "defaults"),
     [
         ("training", TRAINING.numbers),
-        ("generation", GENERATING.numbers),
-        ("forward", PASSING.numbers),
+        ("generation", GENERATION.numbers),
+        ("forward", FORWARD.numbers),
     ],
 )
 def test_a_setting_at_its_default_is_vanilla_by_identity_and_still_named(name: str, defaults: dict[str, int]) -> None:

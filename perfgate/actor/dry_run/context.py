@@ -54,7 +54,7 @@ def refuse_undry(chosen: Any) -> None:
         raise NoDryRun("how much of a draft is accepted depends on the weights")
 
 
-class Stand:
+class DryContext:
     """Handed to each dry program.
 
     Attributes:

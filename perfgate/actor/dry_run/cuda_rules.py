@@ -114,9 +114,9 @@ class CpuRules:
         """A context for what checkpointing computes again, inside the backward pass."""
         return nullcontext()
 
-    def offloading(self, stand: Any) -> AbstractContextManager[Any]:
+    def offloading(self, context: Any) -> AbstractContextManager[Any]:
         """A context in which what autograd saves waits in the host's memory: a CPU has no other."""
-        del stand
+        del context
         return nullcontext()
 
     def elsewhere(self, state: dict[str, Any], optimizer: Any) -> list[Any]:
@@ -170,12 +170,12 @@ class CudaRules(CpuRules):
         """The same functions again: the call of the backward pass turns function modes off."""
         return self._functions
 
-    def offloading(self, stand: Any) -> AbstractContextManager[Any]:
+    def offloading(self, context: Any) -> AbstractContextManager[Any]:
         """A copy to the host when autograd saves a tensor, and one back when the backward pass needs it."""
 
         def pack(tensor: Any) -> Any:
             copy = tensor.clone()
-            stand.tracker.storages.forget(copy)
+            context.tracker.storages.forget(copy)
             return copy
 
         return torch.autograd.graph.saved_tensors_hooks(pack, torch.clone)

@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import (
 )
 from transformers.utils import import_utils
 
-from perfgate.actor.dry_run.context import NoDryRun, Stand
+from perfgate.actor.dry_run.context import DryContext, NoDryRun
 from perfgate.actor.dry_run.cuda_rules import CpuRules, CudaRules
 from perfgate.actor.dry_run.operators import GROUPS
 from perfgate.actor.dry_run.storages import PARTS, Allocation
@@ -60,7 +60,7 @@ def dry_run(
             stack.enter_context(context)
         try:
             stack.enter_context(rules.attending(kernel))
-            dry = build(Stand(fake, tracker, rules), **params)
+            dry = build(DryContext(fake, tracker, rules), **params)
             tracker.restart()
             dry.step()
         except VALUES as error:
@@ -76,7 +76,7 @@ def dry_run(
         # What goes on living in cycles alone is not kept by anybody.
         gc.collect()
         kept, parts = by_part(tracker.storages.kept(tracker.since))
-        after = {"kept_bytes": sum(parts.values()), "kept": dict(sorted(kept.items()))}
+        after = {"leaked_bytes": sum(parts.values()), "kept": dict(sorted(kept.items()))}
         after |= {"padded_tokens": dry.padded_tokens} if hasattr(dry, "padded_tokens") else {}
         return {**counts, **ledger(tracker, rules, target), **after}
 

@@ -57,7 +57,7 @@ class Program:
         raise TypeError(f"{type(self).__name__} defines neither step() nor drive()")
 
     def drive(self, pace: Pace) -> None:
-        """Take a step a token until the stage wants no more."""
+        """Take a step each turn until the stage wants no more."""
         while True:
             pace.begin()
             pace.end(self.step())

@@ -98,7 +98,7 @@ class Generation(Program):
         return asked, found | (self.speculation.in_force(self.prompt_length) if self.speculation is not None else {})
 
     def drive(self, pace: Pace) -> None:
-        """Generate once a token of the stage, and report when the model's tokens arrived."""
+        """On each turn call ``generate`` once, and report when each generated token arrived."""
         while True:
             pace.begin()
             self.restart()

@@ -74,7 +74,7 @@ class Serving(Program):
         self.logits = output.logits
 
     def drive(self, pace: Pace) -> None:
-        """Answer all requests once a token of the stage."""
+        """On each turn answer all requests."""
         while True:
             batch = self.requests.draw()
             pace.begin()

@@ -159,7 +159,7 @@ class Seq2SeqLossKeeper(LossKeeper, Seq2SeqTrainer):
 
 
 class PaceCallback(TrainerCallback):
-    """Waits for a token between two updates; so the next batch is fetched inside the step that uses it.
+    """Waits for its turn between two updates; so the next batch is fetched inside the step that uses it.
 
     Args:
         pace: of the stage.

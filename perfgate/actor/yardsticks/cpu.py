@@ -34,7 +34,7 @@ class Yardstick(Program):
         self.target = np.empty_like(self.source)
 
     def drive(self, pace: Pace) -> None:
-        """Take one step a token, and report its parts."""
+        """On each turn take one step, and report its parts."""
         while True:
             pace.begin()
             marks = [time.perf_counter()]

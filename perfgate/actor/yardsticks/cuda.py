@@ -110,7 +110,7 @@ class GpuYardstick(Program):
         self.check()
 
     def drive(self, pace: Pace) -> None:
-        """Take one step a token, and report its parts."""
+        """On each turn take one step, and report its parts."""
         while True:
             pace.begin()
             pace.end(None, self.work())

@@ -17,7 +17,7 @@ class FakeYardstick(Program):
         self.device = device
 
     def drive(self, pace: Pace) -> None:
-        """Take one step a token, and report its parts."""
+        """On each turn take one step, and report its parts."""
         while True:
             pace.begin()
             pace.end(None, self.device.yardstick_parts_s())

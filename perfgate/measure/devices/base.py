@@ -37,7 +37,7 @@ class Device(Protocol):
         kind: ``cpu``, ``cuda`` or ``fake``.
         uuid: names its lock, and stands with each launch.
         machine: under whose name its timings are compared.
-        bursts: whether work is handed over and done later, so that a token buys several steps.
+        bursts: whether work is handed over and done later, so that a turn buys several steps.
         cores: the processors that actors stay on; ``None`` for any.
         order: what an actor is told of it.
         look_s: how often its status may be asked for without getting in the way.

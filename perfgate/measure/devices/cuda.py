@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from perfgate.measure.devices.base import Device, Status, of_hosts
 from perfgate.measure.devices.visible import cores_of, visible
-from perfgate.records.gpu import Gpu
+from perfgate.records.gpu import GpuIdentity
 from perfgate.shared.errors import UserError
 
 
@@ -17,14 +17,14 @@ class Reader(Protocol):
 
     look_s: float
 
-    def gpus(self) -> list[Gpu]:
+    def gpus(self) -> list[GpuIdentity]:
         """All GPUs and slices, in the order of the PCI bus."""
 
     def status(self, uuid: str) -> Status:
         """What the driver tells of one now."""
 
 
-class Cuda:
+class CudaHandle:
     """One GPU, or one slice of one.
 
     Args:
@@ -36,7 +36,7 @@ class Cuda:
     kind = "cuda"
     bursts = True
 
-    def __init__(self, gpu: Gpu, reader: Reader, cores: Sequence[int] | None) -> None:
+    def __init__(self, gpu: GpuIdentity, reader: Reader, cores: Sequence[int] | None) -> None:
         self.uuid = gpu.uuid
         self.machine = of_hosts(gpu.machine)
         self.cores = cores
@@ -50,7 +50,7 @@ class Cuda:
         return self._reader.status(self.uuid)
 
 
-def cuda_devices(required: bool) -> list[Cuda]:
+def cuda_devices(required: bool) -> list[CudaHandle]:
     """The GPUs that the caller sees.
 
     Args:
@@ -73,7 +73,7 @@ def cuda_devices(required: bool) -> list[Cuda]:
         if required:
             raise UserError(f"--perf-device cuda: the driver does not answer: {error}") from None
         return []
-    return [Cuda(gpu, reader, cores_of(position, len(gpus))) for position, gpu in enumerate(gpus)]
+    return [CudaHandle(gpu, reader, cores_of(position, len(gpus))) for position, gpu in enumerate(gpus)]
 
 
 @cache

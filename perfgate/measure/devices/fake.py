@@ -9,7 +9,7 @@ from typing import Any
 
 from perfgate.measure.devices.base import Device, Status
 from perfgate.measure.devices.visible import visible
-from perfgate.records.gpu import Gpu, gpu_from
+from perfgate.records.gpu import GpuIdentity, gpu_from
 from perfgate.shared.errors import UserError
 
 MEMORY_BYTES = 1 << 30
@@ -23,7 +23,7 @@ class Fake:
     cores: Sequence[int] | None = None
     look_s = 0.0
 
-    def __init__(self, script: Path, gpu: Gpu, pids_visible: bool) -> None:
+    def __init__(self, script: Path, gpu: GpuIdentity, pids_visible: bool) -> None:
         self.uuid = gpu.uuid
         self.machine = replace(gpu.machine, device="fake")
         self.order: Mapping[str, Any] = {"kind": "fake", "script": str(script), "uuid": gpu.uuid}

@@ -6,7 +6,7 @@ from typing import Any
 import pynvml
 
 from perfgate.measure.devices.base import Status
-from perfgate.records.gpu import Gpu, gpu_from
+from perfgate.records.gpu import GpuIdentity, gpu_from
 
 REASONS = {
     "sw_power_cap": pynvml.nvmlClocksEventReasonSwPowerCap,
@@ -47,7 +47,7 @@ class Nvml:
         # By UUID: the device's own handle, and that of the GPU that it is a slice of.
         self._handles: dict[str, tuple[Any, Any]] = {}
 
-    def gpus(self) -> list[Gpu]:
+    def gpus(self) -> list[GpuIdentity]:
         """All GPUs; one that is cut into slices (MIG) is replaced by them.
 
         Raises:
@@ -58,7 +58,7 @@ class Nvml:
         except pynvml.NVMLError as error:
             raise RuntimeError(str(error)) from None
 
-    def _found(self) -> list[Gpu]:
+    def _found(self) -> list[GpuIdentity]:
         found = []
         for index in range(pynvml.nvmlDeviceGetCount()):
             whole = pynvml.nvmlDeviceGetHandleByIndex(index)
@@ -102,7 +102,7 @@ def slices(whole: Any) -> list[Any]:
     return [handle for handle in found if handle is not None]
 
 
-def identify(handle: Any, whole: Any, index: int) -> Gpu:
+def identify(handle: Any, whole: Any, index: int) -> GpuIdentity:
     """What identifies a GPU or a slice of one."""
     limit_mw = told(pynvml.nvmlDeviceGetEnforcedPowerLimit, whole)
     ecc = told(pynvml.nvmlDeviceGetEccMode, whole)

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 
 from perfgate.measure.devices.base import Status
-from perfgate.records.gpu import Gpu, gpu_from
+from perfgate.records.gpu import GpuIdentity, gpu_from
 from perfgate.shared.errors import UserError
 
 TIMEOUT_S = 30
@@ -37,7 +37,7 @@ class Smi:
             if field
         }
 
-    def gpus(self) -> list[Gpu]:
+    def gpus(self) -> list[GpuIdentity]:
         """All GPUs.
 
         Raises:

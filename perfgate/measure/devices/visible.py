@@ -3,13 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 
-from perfgate.records.gpu import Gpu
+from perfgate.records.gpu import GpuIdentity
 from perfgate.shared.errors import UserError
 
 MIN_CORES = 4
 
 
-def visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> list[Gpu]:
+def visible(gpus: Sequence[GpuIdentity], environment: Mapping[str, str]) -> list[GpuIdentity]:
     """The GPUs that ``CUDA_VISIBLE_DEVICES`` names, in its order; all where it is not set.
 
     As the driver reads it (https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-variables.html):
@@ -25,7 +25,7 @@ def visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> list[Gpu]:
     named = environment.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return list(gpus)
-    chosen: list[Gpu] = []
+    chosen: list[GpuIdentity] = []
     for entry in map(str.strip, named.split(",")):
         if entry.isdigit():
             check_order(gpus, environment, named)
@@ -39,7 +39,7 @@ def visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> list[Gpu]:
     return chosen
 
 
-def check_order(gpus: Sequence[Gpu], environment: Mapping[str, str], named: str) -> None:
+def check_order(gpus: Sequence[GpuIdentity], environment: Mapping[str, str], named: str) -> None:
     """Refuse ordinals where GPUs of different kinds are numbered by their speed."""
     if len({gpu.name for gpu in gpus}) > 1 and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         raise UserError(

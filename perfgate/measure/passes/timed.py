@@ -37,7 +37,7 @@ def dry_launch(
     start = Launch(case, workload.sha256, 0, {}, side=side, server=server.name, pass_name="dry")
     begin = time.perf_counter()
     # Where nothing is timed by anyone, nobody can be disturbed.
-    alone = stage.effort.device == "none"
+    alone = stage.plan.device == "none"
     with nullcontext() if alone else stage.held(stage.lock.shared()):
         actor = server.launch()
         try:
@@ -51,7 +51,7 @@ def dry_answer(stage: "Stage", actor: Actor, start: Launch, begin: float) -> tup
     """The launch of a dry run that has begun, and whether one was to be expected of its program."""
     waited = time.perf_counter()
     try:
-        answer = actor.answer(stage.effort.timeout_s)
+        answer = actor.answer(stage.plan.timeout_s)
     except LaunchFailed as failure:
         return stage.dated(failed(start, failure), begin), True
     finally:
@@ -72,7 +72,7 @@ def in_ledgers(start: Launch, answer: dict[str, Any]) -> Launch:
         "moved_bytes": host["read_bytes"] + host["written_bytes"],
         "predicted_peak_bytes": host["peak_memory_bytes"],
         "predicted_cuda_peak_bytes": device["peak_memory_bytes"],
-        "kept_bytes": host["kept_bytes"],
+        "leaked_bytes": host["leaked_bytes"],
         **({"padded_tokens": host["padded_tokens"]} if "padded_tokens" in host else {}),
         **{f"{part}_bytes": size for part, size in host["highest_by_part_bytes"].items()},
     }
@@ -145,7 +145,7 @@ def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, 
             yardstick, _ = stack.enter_context(stage.actor(server, YARDSTICK, "yardstick"))
             warm = warmed_up(stage, actor)
             rod_s = stage.step_yardstick(yardstick)["step_time_s"]
-            count, beside = count_steps(stage, warm.token_s()), max(1, round(YARDSTICK_SHARE * warm.step_s / rod_s))
+            count, beside = count_steps(stage, warm.turn_s()), max(1, round(YARDSTICK_SHARE * warm.step_s / rod_s))
             steps, rods = in_turn(stage, actor, yardstick, count, beside, first)
             phases = stage.phases(actor, ready)
             metrics: dict[str, Value] = stage.ask(actor, {"finish": True})["metrics"]
@@ -188,36 +188,36 @@ class Warmth:
     Attributes:
         first_s: the first one.
         step_s: the shortest.
-        beside_s: what the shortest token took beyond its step: some programs measure the machine beside themselves.
+        beside_s: what the shortest turn took beyond its step: some programs measure the machine beside themselves.
     """
 
     first_s: float
     step_s: float
     beside_s: float
 
-    def token_s(self, steps: int = 1) -> float:
-        """How long a token of so many steps takes."""
+    def turn_s(self, steps: int = 1) -> float:
+        """How long a turn of so many steps takes."""
         return steps * self.step_s + self.beside_s
 
 
 def warmed_up(stage: "Stage", actor: Actor) -> Warmth:
     """Let a program take its first steps."""
-    steps, tokens = [], []
+    steps, turns = [], []
     for _ in range(WARMUP_STEPS):
         begin = time.perf_counter()
         steps.append(float(stage.step(actor)["step_time_s"]))
-        tokens.append(time.perf_counter() - begin)
-    return Warmth(steps[0], min(steps), max(min(tokens) - min(steps), 0.0))
+        turns.append(time.perf_counter() - begin)
+    return Warmth(steps[0], min(steps), max(min(turns) - min(steps), 0.0))
 
 
-def count_steps(stage: "Stage", token_s: float) -> int:
-    wanted = int(stage.effort.steps_s / max(token_s, 1e-6))
-    return min(max(wanted, stage.effort.min_steps), stage.effort.max_steps)
+def count_steps(stage: "Stage", turn_s: float) -> int:
+    wanted = int(stage.plan.steps_s / max(turn_s, 1e-6))
+    return min(max(wanted, stage.plan.min_steps), stage.plan.max_steps)
 
 
 @contextmanager
 def on_core(core: int | None) -> Iterator[None]:
-    """Stay on the actors' core while they take turns: a token then wakes nobody on another core, which took 10 to 20
+    """Stay on the actors' core while they take turns: a turn then wakes nobody on another core, which took 10 to 20
     times as long in a virtual machine (``benchmarks/launch.py``). The stage sleeps while a step goes on.
     """
     if core is None:

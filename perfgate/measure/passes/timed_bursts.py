@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perfgate.measure.actor import Actor, LaunchFailed
-from perfgate.measure.device_yardstick import Beside
+from perfgate.measure.device_yardstick import DeviceYardstick
 from perfgate.measure.devices.base import Status
 from perfgate.measure.passes.timed import columns, completed, failed, warmed_up
 from perfgate.measure.server import Server
@@ -39,8 +39,8 @@ def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, 
             warm = warmed_up(stage, actor)
             steps, longer = burst_steps(warm.step_s), burst_steps(warm.step_s, ENERGY_S)
             stage.step(actor, steps)
-            beside = Beside(stage, server, stack)
-            rows = in_turn(stage, actor, beside, steps, count_bursts(stage, warm.step_s, steps), first)
+            yardstick = DeviceYardstick(stage, server, stack)
+            rows = in_turn(stage, actor, yardstick, steps, count_bursts(stage, warm.step_s, steps), first)
             before = stage.device.status()
             stage.step(actor, longer)
             after = stage.device.status()
@@ -51,20 +51,22 @@ def timed_launch(stage: "Stage", case: str, workload: Workload, server: Server, 
     spans_s = [span for row in rows for span in row.pop("device_spans_s", ())]
     metrics |= columns(rows) | phases | of_steps(spans_s) | of_energy(before, after, longer + 1)
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warm.first_s}
-    details = {"burst_steps": steps, "first": first, **ready["launched"], **beside.details}
-    launch = replace(completed(start, metrics, ready, details), yardstick_s=beside.yardstick_s)
+    details = {"burst_steps": steps, "first": first, **ready["launched"], **yardstick.details}
+    launch = replace(completed(start, metrics, ready, details), yardstick_s=yardstick.yardstick_s)
     return steady(launch, [row["step_time_s"] for row in rows])
 
 
-def in_turn(stage: "Stage", actor: Actor, beside: Beside, steps: int, count: int, first: str) -> list[dict[str, Any]]:
+def in_turn(
+    stage: "Stage", actor: Actor, yardstick: DeviceYardstick, steps: int, count: int, first: str
+) -> list[dict[str, Any]]:
     """Bursts of the case, each with the yardstick's steps before or after it; returns what the bursts brought."""
     rows = []
     for _ in range(count):
         if first != "case":
-            beside.step()
+            yardstick.step()
         rows.append(stage.step(actor, steps))
         if first == "case":
-            beside.step()
+            yardstick.step()
     return rows
 
 
@@ -75,8 +77,8 @@ def burst_steps(step_s: float, least_s: float = BURST_S) -> int:
 
 def count_bursts(stage: "Stage", step_s: float, steps: int) -> int:
     """Bursts of a launch: as many as fill its time, and not too few to tell whether they have settled."""
-    wanted = math.ceil(stage.effort.steps_s / (steps * max(step_s, 1e-6)))
-    return min(max(wanted, MIN_BURSTS), stage.effort.max_steps)
+    wanted = math.ceil(stage.plan.steps_s / (steps * max(step_s, 1e-6)))
+    return min(max(wanted, MIN_BURSTS), stage.plan.max_steps)
 
 
 def of_steps(spans_s: Sequence[float]) -> dict[str, Value]:

@@ -8,7 +8,7 @@ from transformers import QuantizedCache, StaticCache
 from perfgate.actor.data.inputs import image_shape, sentence_batch, sound_shape
 from perfgate.actor.data.sentence_pairs import pair_prompts
 from perfgate.actor.data.text import prompt_batch
-from perfgate.actor.dry_run.context import NoDryRun, Stand, refuse_undry
+from perfgate.actor.dry_run.context import DryContext, NoDryRun, refuse_undry
 from perfgate.actor.dry_run.known_values import exact_modes
 from perfgate.actor.programs.forward import embed
 from perfgate.actor.techniques.decoding import GenerationSettings
@@ -20,7 +20,7 @@ class DryForward:
 
     def __init__(
         self,
-        stand: Stand,
+        context: DryContext,
         model: dict[str, Any],
         task: str,
         seed: int,
@@ -33,20 +33,20 @@ class DryForward:
         refuse_undry(chosen)
         self.embeds = task == "embedding"
         self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
-        stand.tracker.watch(self.network)
+        context.tracker.watch(self.network)
         config = self.network.config
         if sentences:
             with exact_modes():
                 batch = sentence_batch(build_tokenizer(model), sentences, batch_size, sequence_length)
-            self.batch = {name: stand.adopt(values) for name, values in batch.items()}
+            self.batch = {name: context.adopt(values) for name, values in batch.items()}
         elif task == "image-classification":
-            self.batch = {"pixel_values": stand.input(batch_size, image_shape(config), None).to(self.network.dtype)}
+            self.batch = {"pixel_values": context.input(batch_size, image_shape(config), None).to(self.network.dtype)}
         else:
             tokens = ((sequence_length,), (1, config.vocab_size))
             ones = ((sequence_length,), (1, 2))
             self.batch = {
-                "input_ids": stand.input(batch_size, *tokens),
-                "attention_mask": stand.input(batch_size, *ones),
+                "input_ids": context.input(batch_size, *tokens),
+                "attention_mask": context.input(batch_size, *ones),
             }
 
     def step(self) -> Any:
@@ -61,7 +61,7 @@ class DryGeneration:
 
     def __init__(
         self,
-        stand: Stand,
+        context: DryContext,
         model: dict[str, Any],
         task: str,
         seed: int,
@@ -75,14 +75,14 @@ class DryGeneration:
         self.chosen = chosen = GenerationSettings(**settings)
         refuse_undry(chosen)
         self.cached = chosen.cache != "none"
-        self.stand = stand
+        self.context = context
         self.beams = chosen.beams
         self.new_tokens = new_tokens
         self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
-        stand.tracker.watch(self.network)
+        context.tracker.watch(self.network)
         config = self.network.config
         if hasattr(config, "num_mel_bins"):
-            sound = stand.input(batch_size, sound_shape(config), None).to(self.network.dtype)
+            sound = context.input(batch_size, sound_shape(config), None).to(self.network.dtype)
             self.inputs = {"input_features": sound}
         elif prompts:
             with exact_modes():
@@ -90,9 +90,9 @@ class DryGeneration:
                     batch = pair_prompts(prompts, config.vocab_size, batch_size, prompt_length)
                 else:
                     batch = prompt_batch(build_tokenizer(model), prompts, batch_size, prompt_length)
-            self.inputs = {name: stand.adopt(values) for name, values in batch.items()}
+            self.inputs = {name: context.adopt(values) for name, values in batch.items()}
         else:
-            self.inputs = stand.prompts(config.vocab_size, batch_size, prompt_length, seed)
+            self.inputs = context.prompts(config.vocab_size, batch_size, prompt_length, seed)
         self.start = getattr(config, "decoder_start_token_id", None)
 
     def step(self) -> None:
@@ -152,7 +152,7 @@ class DryGeneration:
             raise NoDryRun(f"of an encoder-decoder model's caches cache={self.chosen.cache!r} is not taken over")
         encoded = self.network.get_encoder()(**self.inputs)
         source = next(iter(self.inputs.values()))
-        ids = self.each_beam(self.stand.adopt(torch.full((source.shape[0], 1), self.start)))
+        ids = self.each_beam(self.context.adopt(torch.full((source.shape[0], 1), self.start)))
         encoded.last_hidden_state = self.each_beam(encoded.last_hidden_state)
         token, past = ids, None
         mask = (

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from perfgate.actor.dry_run.context import Stand
+from perfgate.actor.dry_run.context import DryContext
 from perfgate.actor.programs.operators import OperatorSettings, Single
 
 
 class DryOperator:
     """One call of the operator, or of its gradients."""
 
-    def __init__(self, stand: Stand, operator: str, seed: int, sizes: dict[str, int], **settings: Any) -> None:
+    def __init__(self, context: DryContext, operator: str, seed: int, sizes: dict[str, int], **settings: Any) -> None:
         self.single = Single(operator, sizes, OperatorSettings(**settings), seed, "cpu")
         self.network = self.single.network
-        stand.tracker.watch(self.network)
-        stand.tracker.storages.name(self.single.inputs, "activations", "inputs")
+        context.tracker.watch(self.network)
+        context.tracker.storages.name(self.single.inputs, "activations", "inputs")
         self.single.prepare()
 
     def step(self) -> None:

@@ -17,7 +17,7 @@ from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
 
 from perfgate.actor.data.inputs import training_layout
 from perfgate.actor.data.loading import is_collated, step_batches, training_source
-from perfgate.actor.dry_run.context import NoDryRun, Stand, refuse_compiling
+from perfgate.actor.dry_run.context import DryContext, NoDryRun, refuse_compiling
 from perfgate.actor.dry_run.known_values import exact_modes
 from perfgate.actor.programs.accelerated import plain_optimizer
 from perfgate.actor.techniques.memory_savings import save_memory
@@ -48,7 +48,7 @@ class DryTraining:
 
     def __init__(
         self,
-        stand: Stand,
+        context: DryContext,
         model: dict[str, Any],
         task: str,
         seed: int,
@@ -58,7 +58,7 @@ class DryTraining:
         data: Any = None,
         **settings: Any,
     ) -> None:
-        self.stand = stand
+        self.context = context
         self.chosen = chosen = TrainingSettings(**settings)
         refuse_compiling(chosen)
         refuse_foreign(chosen)
@@ -69,13 +69,13 @@ class DryTraining:
         network = build_training(model, seed, chosen, load=False)
         self.network = network.train()
         self.core = network.get_base_model() if chosen.lora_rank else network
-        stand.tracker.watch(network)
-        save_memory(network, chosen.chunked_loss, chosen.activation_offload, partial(stand.rules.offloading, stand))
+        context.tracker.watch(network)
+        save_memory(network, chosen.chunked_loss, chosen.activation_offload, partial(context.rules.offloading, context))
         self.prepare()
         if chosen.activation_checkpointing:
             self.checkpoint()
         if chosen.precision in AMP_DTYPES:
-            autocast = stand.rules.autocast(AMP_DTYPES[chosen.precision])
+            autocast = context.rules.autocast(AMP_DTYPES[chosen.precision])
             network.forward = convert_outputs_to_fp32(autocast(network.forward))
         self.optimizer = self.make_optimizer()
         if is_collated(chosen, data):
@@ -84,12 +84,12 @@ class DryTraining:
                 source = training_source(chosen, self.core.config, model, task, samples, sequence_length, seed, data)
                 real = step_batches(chosen, source, batch_size, gradient_accumulation)
             # The step reads the whole data set, so there is no next batch to hold.
-            self.batches = [{name: stand.adopt(column) for name, column in batch.items()} for batch in real]
+            self.batches = [{name: context.adopt(column) for name, column in batch.items()} for batch in real]
             self.padded_tokens = sum(batch["input_ids"].numel() for batch in real) - source.tokens
         else:  # rows of text have the layout of random ones
             layout = training_layout(self.core.config, task, sequence_length)
             self.held = [
-                {name: stand.input(batch_size, *column) for name, column in layout.items()}
+                {name: context.input(batch_size, *column) for name, column in layout.items()}
                 for _ in range(self.fetched(gradient_accumulation) + PREFETCHED)
             ]
             self.batches = [self.held[number % len(self.held)] for number in range(gradient_accumulation)]
@@ -101,7 +101,7 @@ class DryTraining:
 
     def checkpoint(self) -> None:
         """Let the chosen layers compute their activations again; what they keep for it may lie on the host."""
-        rules, chosen = self.stand.rules, self.chosen.activation_checkpointing
+        rules, chosen = self.context.rules, self.chosen.activation_checkpointing
         layers = True if chosen == "offload" else chosen
         enable_checkpointing(self.network, layers, context_fn=lambda: (nullcontext(), rules.recomputing()))
         if chosen != "offload" or not rules.has_host:
@@ -115,7 +115,7 @@ class DryTraining:
 
         def copied(tensor: Any) -> Any:
             copy = tensor.clone()
-            self.stand.tracker.storages.forget(copy)
+            self.context.tracker.storages.forget(copy)
             return copy
 
         def call(*arguments: Any, **keywords: Any) -> Any:
@@ -169,14 +169,14 @@ class DryTraining:
             {"params": [p for name, p in named if name in decaying], "weight_decay": arguments.weight_decay},
             {"params": [p for name, p in named if name not in decaying], "weight_decay": 0.0},
         ]
-        return assembled((make, self.stand.rules.optimizer_options(make, options)), self.network, groups)
+        return assembled((make, self.context.rules.optimizer_options(make, options)), self.network, groups)
 
     def step(self) -> None:
         """Forward and backward for each micro-batch, then clipping, optimizer and the gradients' end."""
         items = self.count_items()
         for batch in self.batches:
             self.keep(self.train_on(batch, items))
-        tracker = self.stand.tracker
+        tracker = self.context.tracker
         with tracker.within("clipping"):
             self.clip()
         with tracker.within("optimizer"):
@@ -185,12 +185,12 @@ class DryTraining:
 
     def name_state(self) -> None:
         """Tell the optimizer's state from what else lives."""
-        tracker = self.stand.tracker
+        tracker = self.context.tracker
         for parameter, state in self.optimizer.state.items():
             tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
             owner = tracker.owners.get(id(parameter), "")
             tracker.storages.name(tensors.values(), "optimizer_state", owner)
-            for tensor in self.stand.rules.elsewhere(tensors, self.optimizer):
+            for tensor in self.context.rules.elsewhere(tensors, self.optimizer):
                 tracker.storages.forget(tensor)
 
     def train_on(self, batch: dict[str, Any], items: Any) -> Any:
@@ -237,7 +237,7 @@ class DryTraining:
         torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
 
     def _mark_gradients(self) -> None:
-        tracker = self.stand.tracker
+        tracker = self.context.tracker
         for parameter in self.network.parameters():
             if parameter.requires_grad:
                 owner = tracker.owners.get(id(parameter), "")
@@ -252,7 +252,7 @@ class DryAcceleratedLoop(DryTraining):
     def make_optimizer(self) -> Any:
         """The optimizer of the plain loop, over all parameters at once."""
         make, options = plain_optimizer(self.on_any_device, self.network)
-        options = self.stand.rules.optimizer_options(make, options)
+        options = self.context.rules.optimizer_options(make, options)
         return assembled((make, options), self.network, [p for p in self.network.parameters() if p.requires_grad])
 
     def prepare(self) -> None:
