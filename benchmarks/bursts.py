@@ -21,7 +21,7 @@ from perfgate.actor.devices import open_device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.accelerated import AcceleratedLoop
 from perfgate.actor.programs.base import Program
-from perfgate.measure.passes.timed_bursts import burst_steps
+from perfgate.measure.steps import burst_steps
 from perfgate.shared.wire import Channel
 from perfgate.workloads import tasks
 

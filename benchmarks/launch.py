@@ -1,6 +1,6 @@
 """What a launch costs beyond the program's own set-up, and how long a turn takes to go and come back.
 
-    python -m benchmarks.launch [--launches 40] [--tokens 5000]
+    python -m benchmarks.launch [--launches 40] [--turns 5000]
 
 A launch is to cost at most 50 ms once its server is up, with torch and transformers loaded in it; a turn at most
 100 µs. The launch is of the real Trainer; the token's program does nothing and carries the clock like any other.
@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from fixtures.models import models
-from perfgate.measure.passes.timed import on_core
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
+from perfgate.measure.steps import on_core
 from perfgate.shared.workload import Workload
 from perfgate.workloads import tasks
 
@@ -24,7 +24,7 @@ def main():
     """Measure and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--launches", type=int, default=40)
-    parser.add_argument("--tokens", type=int, default=5000)
+    parser.add_argument("--turns", type=int, default=5000)
     options = parser.parse_args()
     modules = ["perfgate.actor.programs.trainer", "perfgate.actor.yardsticks.cpu"]
     stage = Stage(modules, Path(tempfile.mkdtemp()), MeasurementPlan())
@@ -37,18 +37,18 @@ def main():
                 begin = time.perf_counter()
             ends.append(time.perf_counter() - begin)
         with on_core(stage.core):
-            trips = round_trips(stage, options.tokens)
+            trips = round_trips(stage, options.turns)
     finally:
         stage.close()
     print(f"{'':38} {'n':>6} {'median':>9} {'p95':>9} {'max':>9}")
     show("launch beyond set-up (ms)", [value * 1e3 for value in stage.timesheet.fork_s[: options.launches]])
     show("ending a launch (ms)", [value * 1e3 for value in ends])
-    show("token, there and back (µs)", [value * 1e6 for value in trips])
+    show("turn, there and back (µs)", [value * 1e6 for value in trips])
     print(f"servers up after {stage.timesheet.servers_s:.1f} s")
 
 
 def round_trips(stage, count):
-    """Seconds of each token's way, less the step that the actor itself measured."""
+    """Seconds that each turn took beyond the step that the actor itself measured."""
     idle = Workload("benchmarks.idle:Idle", {})
     trips = []
     with stage.actor(stage.pool.next(), idle, "time") as (actor, _ready):

@@ -11,8 +11,9 @@ import tempfile
 
 import pytest
 
-from perfgate.measure.passes import timed
-from perfgate.measure.stage import Stage
+from perfgate.cases import runner
+from perfgate.measure.passes.dry import dry_launch
+from perfgate.measure.passes.memory import memory_launch
 
 ROWS = []
 
@@ -20,11 +21,11 @@ ROWS = []
 def measure(stage, case, workload, progress):
     """In place of all passes: the dry run, and one launch of the memory pass."""
     del progress
-    with timed.dry_launch(stage, case, workload, stage.pool.next(), "candidate") as answer:
+    with dry_launch(stage, case, workload, stage.pool.next(), "candidate") as answer:
         dry, _ = answer()
     if stage.plan.device == "none":  # too large for this machine
         return [dry]
-    launch = timed.memory_launch(stage, case, workload, stage.pool.next(), 0)
+    launch = memory_launch(stage, case, workload, stage.pool.next(), 0)
     ROWS.append((case, workload.program, dry, launch))
     return [dry, launch]
 
@@ -34,7 +35,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("-k", default="", metavar="EXPRESSION", help="of pytest")
     options = parser.parse_args()
-    Stage.measure = measure
+    runner.measure = measure
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["perf_tests", "-q", "--perf-tier=quick", f"--perf-output={folder}", f"--perf-baselines={folder}"]
         code = pytest.main([*arguments, "-k", options.k, "-m", "not effect", "-p", "no:cacheprovider", "-W", "ignore"])

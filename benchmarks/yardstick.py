@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fixtures.models import models, sentences
 from perfgate.measure.plan import MeasurementPlan
+from perfgate.measure.schedule import measure
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
 from perfgate.workloads import tasks
@@ -64,7 +65,7 @@ def main():
     try:
         for _ in range(options.launches):
             for name, workload in workloads().items():
-                launches.setdefault(name, []).extend(stage.measure(name, workload, lambda text: None))
+                launches.setdefault(name, []).extend(measure(stage, name, workload, lambda text: None))
     finally:
         stage.close()
     if options.keep:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from fixtures.models import models
 from perfgate.measure.duet import DuetSide, duet, valid_pair
-from perfgate.measure.passes.timed import columns, on_core, warmed_up
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
+from perfgate.measure.steps import columns, on_core, warmed_up
 from perfgate.records.launch import Launch
 from perfgate.records.machine import this_machine
 from perfgate.records.runfile import SCHEMA, Writer, merge

@@ -2,7 +2,7 @@
 
     python -m benchmarks.gate.table RUNFILE... [--trials 400] [--seed 1] [--noise baselines/MACHINE/noise.json]
 
-Run files (``perfgate.plugin.run/1``) hold, for any number of cases:
+Run files (``perfgate.run/1``) hold, for any number of cases:
 
 - duets: two ``launch`` lines of one ``pair``, sides ``reference`` and ``candidate``;
 - solo launches: ``pair`` is null, both sides, started in turn, so that ``launch`` n of either side was in succession.

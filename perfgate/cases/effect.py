@@ -8,7 +8,8 @@ from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence, alike
 from perfgate.gate.verdicts import Comparison
 from perfgate.measure.duet import DuetSide
-from perfgate.measure.stage import COUNTERS, MEMORY, Stage
+from perfgate.measure.schedule import COUNTERS, MEMORY, untimed
+from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch, Side
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
@@ -57,7 +58,7 @@ def tried(
     wanted = {item.metric for item in exact}
     launches: list[Launch] = []
     for side, workload in sides:
-        launches += stage.alone(case, workload, progress, side, stage.pool, passes=passes_for(wanted))
+        launches += untimed(stage, case, workload, progress, side, stage.pool, passes=passes_for(wanted))
     if unusable := [launch for launch in launches if launch.invalid]:
         return launches, [nothing(case, item, "invalid", unmeasured(unusable[0])) for item in asked]
     verdicts = [decided(case, item, launches) for item in exact]

@@ -8,15 +8,17 @@ from typing import Any
 
 from perfgate.cases import effect
 from perfgate.cases.calibration import record
+from perfgate.cases.derived import with_derived, with_host_share, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
-from perfgate.cases.lines import Case, lines, with_derived, with_work
+from perfgate.cases.lines import Case, lines
 from perfgate.gate.against_baseline import against_baseline, beside_nearest, compare
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.placement import room
-from perfgate.measure.stage import MEMORY, Stage, spoilt
+from perfgate.measure.schedule import MEMORY, measure, spoilt, untimed
+from perfgate.measure.stage import Stage
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch, medians
 from perfgate.records.portable import PortableStore
@@ -87,7 +89,7 @@ class CaseRunner:
         stored = self._portable.get(case.id)
 
         def held() -> Found:
-            launches = self.stage.measure(case.id, workload, progress)
+            launches = with_host_share(measure(self.stage, case.id, workload, progress))
             return launches, *self._judge(case, workload, launches, baseline, stored)
 
         return self._conclude(case, [workload], progress, held, [baseline, stored])
@@ -183,11 +185,11 @@ class CaseRunner:
         """What is exact is compared at once; times are stepped in turn."""
         begin = time.perf_counter()
         # What is equal on both sides agrees; what is not is launched again before it is believed.
-        now = self.stage.alone(case.id, workload, progress, agreeing=1)
-        before = self.stage.alone(case.id, workload, progress, "reference", agreeing=1)
+        now = untimed(self.stage, case.id, workload, progress, agreeing=1)
+        before = untimed(self.stage, case.id, workload, progress, "reference", agreeing=1)
         if peaks(now) != peaks(before):
-            now += self.stage.alone(case.id, workload, progress, passes=[MEMORY.name], agreeing=1)
-            before += self.stage.alone(case.id, workload, progress, "reference", passes=[MEMORY.name], agreeing=1)
+            now += untimed(self.stage, case.id, workload, progress, passes=[MEMORY.name], agreeing=1)
+            before += untimed(self.stage, case.id, workload, progress, "reference", passes=[MEMORY.name], agreeing=1)
         launches = now + before
         if broken := next((launch for launch in before if launch.fault), None):
             why = f"the reference cannot run it: {broken.invalid}"

@@ -1,15 +1,13 @@
 """The yardstick beside a case on a device that does its work later: stepped in turn with the bursts."""
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from perfgate.measure.actor import Actor, LaunchFailed
 from perfgate.measure.server import Server
+from perfgate.measure.stage import Stage
 from perfgate.records.launch import YARDSTICK_VERSIONS
 from perfgate.workloads.programs import workload_of
-
-if TYPE_CHECKING:
-    from perfgate.measure.stage import Stage
 
 STEPS = 4
 
@@ -25,7 +23,7 @@ class DeviceYardstick:
         stack: ends the actor when it closes.
     """
 
-    def __init__(self, stage: "Stage", server: Server, stack: ExitStack) -> None:
+    def __init__(self, stage: Stage, server: Server, stack: ExitStack) -> None:
         self._stage = stage
         self._kind = stage.device.kind
         self._rows: list[dict[str, float]] = []

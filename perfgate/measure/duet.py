@@ -5,19 +5,16 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from perfgate.measure.actor import Actor, LaunchFailed
-from perfgate.measure.passes.timed import Warmth, columns, completed, failed, on_core, warmed_up
-from perfgate.measure.passes.timed_bursts import burst_steps
 from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
+from perfgate.measure.stage import Stage
+from perfgate.measure.steps import Warmth, burst_steps, columns, completed, failed, on_core, warmed_up
 from perfgate.measure.validity import contended, drift, settled
 from perfgate.records.launch import Launch, Side
 from perfgate.shared.workload import Workload
-
-if TYPE_CHECKING:
-    from perfgate.measure.stage import Stage
 
 MIN_STEPS, MAX_STEPS = 20, 60
 FILLED_S = 3.0
@@ -45,7 +42,7 @@ class DuetSide:
     min_steps: int = MIN_STEPS
 
 
-def duet(stage: "Stage", case: str, pair: int, parts: Sequence[DuetSide], first_number: int = 0) -> list[Launch]:
+def duet(stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], first_number: int = 0) -> list[Launch]:
     """The two launches of one duet, repeated while the machine disturbs it, at most twice.
 
     Args:
@@ -68,7 +65,7 @@ def duet(stage: "Stage", case: str, pair: int, parts: Sequence[DuetSide], first_
     return launches
 
 
-def attempted(stage: "Stage", case: str, pair: int, parts: Sequence[DuetSide], number: int) -> list[Launch]:
+def attempted(stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], number: int) -> list[Launch]:
     """One attempt at a duet; where both sides do not fit beside each other, one after the other."""
     servers = pair_of_servers(parts, pair)
     found = together(stage, case, pair, parts, servers, number)
@@ -86,7 +83,7 @@ def pair_of_servers(parts: Sequence[DuetSide], pair: int) -> list[Server]:
 
 
 def together(
-    stage: "Stage", case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int
+    stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int
 ) -> list[Launch]:
     """Both actors on stage, in turn; who begins alternates between duets."""
     starts = begun(case, pair, parts, servers, number, "in turn")
@@ -121,7 +118,7 @@ def together(
 
 
 def apart(
-    stage: "Stage", case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int
+    stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int
 ) -> list[Launch]:
     """Both sides one after the other, for want of memory: A B in one duet, B A in the next."""
     starts = begun(case, pair, parts, servers, number, "one after the other")
@@ -145,12 +142,12 @@ def apart(
     return both_or_none(launches)
 
 
-def steps_of_turn(stage: "Stage", step_s: float) -> int:
+def steps_of_turn(stage: Stage, step_s: float) -> int:
     """How many steps a turn buys: a burst where the device does its work later."""
     return burst_steps(step_s) if stage.device.bursts else 1
 
 
-def taken(stage: "Stage", actor: Actor, steps: int) -> dict[str, float]:
+def taken(stage: Stage, actor: Actor, steps: int) -> dict[str, float]:
     """What one turn brought, a number for each metric."""
     return {name: value for name, value in stage.step(actor, steps).items() if not isinstance(value, list)}
 

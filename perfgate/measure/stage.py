@@ -1,66 +1,36 @@
-"""The stage: starts actors, gives them steps, and runs the passes of a case in their order."""
+"""The stage: what passes use to start actors, give them turns, hold the device and account for time."""
 
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from perfgate.measure.actor import Actor
 from perfgate.measure.devices.base import Cpu, Device
 from perfgate.measure.monitor import DeviceMonitor
-from perfgate.measure.passes import timed_bursts
-from perfgate.measure.passes.timed import FEW_STEPS, YARDSTICK, counters_launch, dry_launch, memory_launch, timed_launch
 from perfgate.measure.placement import exclusive, placed
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.timesheet import Timesheet
-from perfgate.records.launch import Launch, Side
+from perfgate.records.launch import Launch
 from perfgate.reference.reference import Reference
 from perfgate.shared.workload import Workload
 from perfgate.system.locks import DeviceLock
 from perfgate.workloads.requirements import sees_device_at_import
 
-MAX_RELAUNCHES = 2
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One kind of launch.
-
-    Attributes:
-        name: as launches name it.
-        word: for people.
-        run: takes stage, case, workload, server and the launch's number.
-    """
-
-    name: str
-    word: str
-    run: Callable[["Stage", str, Workload, Server, int], Launch]
-
-
-COUNTERS = Pass("counters", "counters launch", counters_launch)
-MEMORY = Pass("memory", "memory launch", memory_launch)
-UNTIMED = ("dry", COUNTERS.name, MEMORY.name)
-
-
-def spoilt(launches: Sequence[Launch]) -> bool:
-    """Whether no launch of the last pass may be used, so that further ones make no sense."""
-    last = [launch for launch in launches if launch.pass_name == launches[-1].pass_name] if launches else []
-    return bool(last) and last[0].pass_name != "dry" and all(launch.invalid for launch in last)
-
 
 class Stage:
-    """Runs launches on one device.
+    """One device, the servers that actors for it come from, and its lock.
 
     Args:
         preload: modules that the servers import.
         folder: for the outputs of servers and actors.
-        effort: how much to measure.
+        plan: how much to measure.
         servers: size of the pool.
-        reference: what to hold this code against.
+        reference: other code or libraries to hold this code against.
         device: to measure on.
     """
 
@@ -76,9 +46,6 @@ class Stage:
         self.plan = plan
         self.began = time.perf_counter()
         self.timesheet = Timesheet()
-        if reference:
-            # Both sides import the same, and nothing that only a baseline needs.
-            preload = [module for module in preload if not YARDSTICK.program.startswith(f"{module}:")]
         self.pool = Pool(preload, folder, servers)
         self.reference = Pool(preload, folder, servers, reference, "reference") if reference else None
         self.device: Device = device or Cpu()
@@ -87,7 +54,7 @@ class Stage:
         # On the actors' core the stage has no other processor to wake; among several cores it stays out of the way.
         self.core = cores[0] if cores and not self.device.bursts else None
         self._actors: set[int] = set()
-        self._watch = DeviceMonitor(self.device, self._actors)
+        self._monitor = DeviceMonitor(self.device, self._actors)
 
     def start(self) -> None:
         """Start the servers, if they are not up yet.
@@ -106,130 +73,38 @@ class Stage:
             if pool:
                 pool.close()
 
-    def measure(self, case: str, workload: Workload, progress: Callable[[str], None]) -> list[Launch]:
-        """Run the passes of a case: dry, then counters, memory and time.
-
-        Args:
-            case: its id.
-            workload: what to run.
-            progress: told in words which launch begins.
-        """
-        launches = self.alone(case, workload, progress)
-        if self.plan.device == "none" or spoilt(launches):
-            return launches
-        timed = Pass("time", "launch", timed_bursts.timed_launch if self.device.bursts else timed_launch)
-        return timed_bursts.with_host_share(
-            launches + self._series(case, workload, timed, self.plan.launches, progress)
-        )
-
-    def alone(
-        self,
-        case: str,
-        workload: Workload,
-        progress: Callable[[str], None],
-        side: Side = "candidate",
-        pool: Pool | None = None,
-        passes: Container[str] = UNTIMED,
-        agreeing: int = 0,
-    ) -> list[Launch]:
-        """The passes that take no time, of one side: dry, counters, memory.
-
-        A dry run that is not possible is a launch marked invalid with the reason; where nobody would expect one, as
-        with a program that has no dry counterpart, it is left out.
-
-        Args:
-            case: its id.
-            workload: what to run.
-            progress: told in words which launch begins.
-            side: what the launches are.
-            pool: where they come from; the side's own, unless another is named.
-            passes: which of them to run.
-            agreeing: launches of the memory pass; as many as the effort says, unless it is named.
-        """
-        pool = pool or (self.reference if side == "reference" and self.reference else self.pool)
-        launched = [(COUNTERS, 1), (MEMORY, agreeing or self.plan.memory_launches)]
-        wanted = [] if self.plan.device == "none" else [item for item in launched if item[0].name in passes]
-
-        def real() -> list[Launch]:
-            launches: list[Launch] = []
-            for kind, number in wanted:
-                if not spoilt(launches):
-                    launches += self._series(case, workload, kind, number, progress, side, pool)
-            return launches
-
-        if "dry" not in passes:
-            return real()
-        progress("dry run")
-        with dry_launch(self, case, workload, pool.next(), side) as answer:
-            beside = [] if self.device.bursts else real()
-            dry, expected = answer()
-        # A pass on a GPU waits until nobody else is on the device, a dry run among them.
-        found = real() if self.device.bursts else beside
-        # What ran is not what was asked for, so what was predicted of it does not hold either.
-        if wrong := next((launch for launch in found if launch.final), None):
-            dry = dry.rejected(wrong.invalid or "")
-        return ([dry] if expected or self.plan.device == "none" else []) + found
-
-    def _series(
-        self,
-        case: str,
-        workload: Workload,
-        launched: "Pass",
-        wanted: int,
-        progress: Callable[[str], None],
-        side: Side = "candidate",
-        pool: Pool | None = None,
-    ) -> list[Launch]:
-        """Launch until enough are valid; a disturbed launch is repeated at most twice, a faulty one once,
-        one that would end the same way never."""
-        launches: list[Launch] = []
-        while True:
-            valid = sum(launch.invalid is None for launch in launches)
-            faults = sum(launch.fault for launch in launches)
-            final = any(launch.final for launch in launches)
-            if valid >= wanted or faults > 1 or final or len(launches) >= wanted + MAX_RELAUNCHES:
-                return launches
-            progress(f"{launched.word} {valid + 1} of {wanted}")
-            begin = time.perf_counter()
-            launch = launched.run(self, case, workload, (pool or self.pool).next(), len(launches))
-            launches.append(self.dated(self.judged(replace(launch, side=side)), begin))
-
     def dated(self, launch: Launch, begin: float) -> Launch:
-        """A launch that just ended: when it began, in seconds of the stage's life, and how long it took."""
+        """A launch that just ended, with its duration and when it began, in seconds since the stage was made."""
         took = {"began_s": round(begin - self.began, 4), "took_s": round(time.perf_counter() - begin, 4)}
         return replace(launch, details={**launch.details, **took})
 
     def judged(self, launch: Launch) -> Launch:
-        """The launch that has just ended, with what was seen of the device; rejected if something disturbed it."""
-        return self._watch.judge(launch)
+        """A launch that just ended, with what the monitor saw of the device; rejected if something disturbed it."""
+        return self._monitor.judge(launch)
 
     def step(self, actor: Actor, steps: int = 1, **more: Any) -> dict[str, Any]:
-        """Let the case's actor take a step, or a burst of them; returns what it measured.
+        """Give the case's actor a turn of one step, or of a burst; returns what it measured.
 
-        Of a burst the first step is taken on top and left out: it pays for the switch.
+        A burst has one step more, the first, which pays for the switch between actors and is left out.
         """
         burst = {"discard": 1} if steps > 1 else {}
         metrics: dict[str, Any] = self.ask(actor, {"steps": steps, **burst, **more})["metrics"]
-        self._watch.look()
+        self._monitor.look()
         return metrics
 
-    def phases(self, actor: Actor, ready: dict[str, Any]) -> dict[str, list[float]]:
-        """What is read in a few steps of their own, after those that are timed: phases, and what ranks say to each
-        other; nothing where the program tells none."""
-        found: dict[str, list[float]] = {}
-        for what in ready["by_itself"]:
-            rows = [self.step(actor, by_itself=what) for _ in range(FEW_STEPS)]
-            found |= {name: [row[name] for row in rows if name in row] for name in rows[0]}
-        return found
-
     def step_yardstick(self, actor: Actor, steps: int = 1) -> dict[str, float]:
-        """Let the yardstick take a step or, as with ``step``, a burst of them; returns what a step of it took."""
+        """Give the yardstick's actor a turn, as ``step`` does; returns what one of its steps took."""
         burst = {"discard": 1} if steps > 1 else {}
         metrics: dict[str, float] = actor.ask({"steps": steps, **burst}, self.plan.timeout_s)["metrics"]
         self.timesheet.yardstick_s += steps * metrics["step_time_s"]
         return metrics
 
     def ask(self, actor: Actor, message: dict[str, Any]) -> dict[str, Any]:
+        """Send the case's actor a message and wait for its answer.
+
+        Raises:
+            LaunchFailed: no good answer came within the plan's timeout.
+        """
         begin = time.perf_counter()
         try:
             return actor.ask(message, self.plan.timeout_s)
@@ -240,7 +115,17 @@ class Stage:
     def actor(
         self, server: Server, workload: Workload, pass_name: str, slowdown: float = 0.0
     ) -> Iterator[tuple[Actor, dict[str, Any]]]:
-        """A launched actor whose program is built, and what it said of itself."""
+        """Launch an actor and let it build its program; yields the actor and its answer.
+
+        Args:
+            server: that the actor is forked from.
+            workload: what it runs.
+            pass_name: decides which instruments it carries.
+            slowdown: share of each step's time to spend on top of it; 0.03 is 3%.
+
+        Raises:
+            LaunchFailed: the program could not be built.
+        """
         begin = time.perf_counter()
         unreached = self.unreached(server, workload)
         actor = server.launch(spawn=bool(unreached))
@@ -268,7 +153,7 @@ class Stage:
             actor.close(kill=True)
 
     def unreached(self, server: Server, workload: Workload) -> str:
-        """Why an actor needs a fresh interpreter: a fork does not reach the device; empty where it does."""
+        """Say why an actor needs a fresh interpreter, as a fork does not reach the device; empty where it does."""
         if not self.device.bursts:
             return ""
         if package := sees_device_at_import(workload):
@@ -286,12 +171,13 @@ class Stage:
         return self.timed(workload) if self.device.bursts else self.lock.shared()
 
     @contextmanager
-    def held(self, lock: Any) -> Iterator[None]:
+    def held(self, lock: AbstractContextManager[Any]) -> Iterator[None]:
+        """Wait for a lock and hold it; the device is monitored meanwhile."""
         begin = time.perf_counter()
         with lock:
             self.timesheet.waiting_s += time.perf_counter() - begin
-            self._watch = DeviceMonitor(self.device, self._actors)
+            self._monitor = DeviceMonitor(self.device, self._actors)
             try:
                 yield
             finally:
-                self._watch.look(at_once=True)
+                self._monitor.look(at_once=True)

@@ -89,7 +89,8 @@ class Run:
         self.cases.selected = len(cases)
         used = {name for item in cases for name in getattr(item, "fixturenames", [])}
         programs = [program for fixture, ids in OF_FIXTURE.items() if fixture in used for program in ids]
-        modules = modules_of([*programs, "yardstick.cpu"])
+        # Beside a reference no yardstick is stepped, and both sides import the same.
+        modules = modules_of(programs if self.options.reference else [*programs, "yardstick.cpu"])
         if programs:
             modules = (*modules, DRY_RUN)
         self.cases.preload = (*modules, *self.options.preload)

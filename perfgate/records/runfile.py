@@ -14,7 +14,7 @@ from perfgate.records.metrics import metric
 from perfgate.records.verdict import Name, Verdict
 from perfgate.shared.errors import UserError
 
-SCHEMA = "perfgate.plugin.run/1"
+SCHEMA = "perfgate.run/1"
 HEADER_KEYS: dict[str, type] = {
     "run_id": str, "created": str, "machine": dict, "software": dict, "options": dict,
 }  # fmt: skip

@@ -26,7 +26,8 @@ from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.actor.pace import Done
 from perfgate.actor.programs.base import Program
 from perfgate.gate.attribution import growth
-from perfgate.measure.passes import timed
+from perfgate.measure.passes.dry import dry_launch
+from perfgate.measure.passes.memory import memory_launch
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.records.layers import collapsed
@@ -300,9 +301,9 @@ MEASURED = {
 
 @cases(MEASURED)
 def test_the_predicted_peak_is_the_measured_one_within_half_a_percent(workload, stage):
-    with timed.dry_launch(stage, "x", workload, stage.pool.next(), "candidate") as answer:
+    with dry_launch(stage, "x", workload, stage.pool.next(), "candidate") as answer:
         dry, _ = answer()
-    memory = timed.memory_launch(stage, "x", workload, stage.pool.next(), 0)
+    memory = memory_launch(stage, "x", workload, stage.pool.next(), 0)
     assert (dry.invalid, memory.invalid) == (None, None)
     peaks = memory.metrics["peak_memory_bytes"]
     assert len(set(peaks)) == 1
@@ -311,7 +312,7 @@ def test_the_predicted_peak_is_the_measured_one_within_half_a_percent(workload, 
 
 def test_an_actor_makes_the_ledger_that_this_process_makes(stage):
     workload = TRAINER["gpt2-quick-default"]
-    with timed.dry_launch(stage, "x", workload, stage.pool.next(), "candidate") as answer:
+    with dry_launch(stage, "x", workload, stage.pool.next(), "candidate") as answer:
         launch, _ = answer()
     host, device = dried(workload), dried(workload, "cuda")
     ledger = launch.details["ledger"]

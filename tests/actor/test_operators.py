@@ -10,7 +10,7 @@ from perfgate.actor.dry_run.run import dry_run
 from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.actor.instruments.device_rates import SIZES, Rates
 from perfgate.actor.programs.operators import Operator
-from perfgate.cases.lines import with_work
+from perfgate.cases.derived import with_work
 from perfgate.records.launch import Launch
 from perfgate.shared.errors import UserError
 from perfgate.workloads.operators import OPERATORS, operator

@@ -18,7 +18,7 @@ from tests import ROOT
 def record(path: Path, slowdowns: list[float]) -> None:
     """A run file of ninety solo launches and ninety duets for each slowdown; launches vary by 10%, duets by 1%."""
     generator = np.random.default_rng(1)
-    header = {"schema": "perfgate.plugin.run/1", "run_id": "r", "created": "2026-01-01T00:00:00Z"}
+    header = {"schema": "perfgate.run/1", "run_id": "r", "created": "2026-01-01T00:00:00Z"}
     lines: list[dict[str, object]] = [header | {"machine": {"name": "m"}, "software": {}, "options": {}}]
     for slowdown in slowdowns:
         for number in range(180):

@@ -16,10 +16,11 @@ from perfgate.actor.instruments.kernels import covered
 from perfgate.actor.instruments.phases import StepPhases
 from perfgate.actor.pace import Done, Pace
 from perfgate.actor.phases import Phases
+from perfgate.cases.derived import with_host_share
 from perfgate.measure.devices.base import Status
 from perfgate.measure.devices.find import find_device
 from perfgate.measure.devices.visible import cores_of, visible
-from perfgate.measure.passes.timed_bursts import burst_steps, of_energy, with_host_share
+from perfgate.measure.steps import burst_steps, energy
 from perfgate.measure.validity import undisturbed
 from perfgate.records.gpu import gpu_from
 from perfgate.records.launch import Launch
@@ -304,11 +305,11 @@ def test_a_burst_has_four_steps_and_a_tenth_of_a_second():
 
 
 def test_energy_of_a_step_is_left_out_where_it_is_not_told():
-    assert of_energy(Status(energy_j=1.0), Status(energy_j=7.0, power_w=200.0), 3) == {
+    assert energy(Status(energy_j=1.0), Status(energy_j=7.0, power_w=200.0), 3) == {
         "energy_j": 2.0,
         "power_w": 200.0,
     }
-    assert of_energy(None, Status(), 3) == of_energy(Status(), Status(energy_j=1.0), 3) == {}
+    assert energy(None, Status(), 3) == energy(Status(), Status(energy_j=1.0), 3) == {}
 
 
 def test_the_hosts_share_is_what_the_device_was_not_busy():

@@ -12,6 +12,7 @@ import pytest
 
 from perfgate.measure.devices.find import find_device
 from perfgate.measure.plan import MeasurementPlan
+from perfgate.measure.schedule import measure
 from perfgate.measure.stage import Stage
 from perfgate.records.runfile import read
 from perfgate.shared.workload import Workload
@@ -268,7 +269,7 @@ def test_random_faults_leave_no_lock_no_process_and_no_wrong_number(tmp_path, mo
                 passes = random_passes(source)
                 script.write_text(json.dumps({"devices": [{"uuid": uuid, "launches": passes}]}))
                 script.with_name(f"{script.name}.{uuid}.state").unlink(missing_ok=True)
-                for launch in stage.measure("case", workload, lambda _: None):
+                for launch in measure(stage, "case", workload, lambda _: None):
                     (event,) = passes[launch.pass_name][launch.launch]["events"].values() or (None,)
                     outcomes.add((event, launch.pass_name == "time", launch.invalid is None))
                 assert not children(server)

@@ -175,7 +175,7 @@ def test_an_empty_file_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     path.write_bytes(content)
 
-    assert "perfgate.plugin.run/1" in refused(path)
+    assert "perfgate.run/1" in refused(path)
 
 
 @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n\x00\xff\xfe", b"PK\x03\x04", b"\x00" * 100, b"\xef\xbb\xbf{}"])
@@ -239,7 +239,7 @@ def test_another_schema_is_refused_with_both_names(tmp_path: Path) -> None:
     message = refused(write_run(tmp_path / "run.jsonl", [], schema="perfgate.plugin.run/99"))
 
     assert "perfgate.plugin.run/99" in message
-    assert "perfgate.plugin.run/1" in message
+    assert "perfgate.run/1" in message
 
 
 @pytest.mark.parametrize("key", LAUNCH_KEYS)

@@ -27,7 +27,7 @@ MEMORY_BYTES = 100_000_000
 def header(**changes: Any) -> dict[str, Any]:
     """First line of a run file."""
     line = {
-        "schema": "perfgate.plugin.run/1",
+        "schema": "perfgate.run/1",
         "run_id": "20260102-030405-abcd",
         "created": "2026-01-02T03:04:05+00:00",
         "commit": "0123456789abcdef",

@@ -1,0 +1,74 @@
+"""Metrics that follow from others: throughput, percentiles, rates of work, shares of the device's time."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+
+from perfgate.measure.steps import percentiles
+from perfgate.records.launch import Launch
+
+# Work that a dry run counts, its rate, the device's rate beside it, and the share.
+RATES = (
+    ("flops", "flops_per_s", "peak_flops_per_s", "flops_share"),
+    ("moved_bytes", "moved_bytes_per_s", "peak_bytes_per_s", "bandwidth_share"),
+)
+
+
+def with_derived(launch: Launch) -> Launch:
+    """Add what follows from the steps: throughput and percentiles."""
+    steps = launch.metrics.get("step_time_s")
+    if launch.invalid or not isinstance(steps, list):
+        return launch
+    typical_s = statistics.median(steps)
+    derived = percentiles(steps)
+    if launch.samples:
+        derived["samples_per_s"] = launch.samples / typical_s
+    if launch.tokens:
+        derived["tokens_per_s"] = launch.tokens / typical_s
+    # What a burst's own clock tells of single steps is better than what follows from bursts.
+    return replace(launch, metrics={**derived, **launch.metrics})
+
+
+def with_work(launches: Sequence[Launch]) -> list[Launch]:
+    """Add to timed launches the rate at which they did the work that the dry run of the same workload counted.
+
+    FLOP/s and bytes/s, and both as shares of what the device did beside the steps, where that was measured.
+    """
+    dry = {(x.side, x.workload): x for x in launches if x.pass_name == "dry" and not x.invalid}
+    return [
+        replace(launch, metrics={**rates(launch, dry[launch.side, launch.workload]), **launch.metrics})
+        if launch.pass_name == "time" and not launch.invalid and (launch.side, launch.workload) in dry
+        else launch
+        for launch in launches
+    ]
+
+
+def rates(timed: Launch, dry: Launch) -> dict[str, float]:
+    """What a timed launch achieved of the work of a step."""
+    found: dict[str, float] = {}
+    for work, name, peak, share in RATES:
+        if amount := dry.value(work):
+            found[name] = amount / timed.value("step_time_s")
+            if peak in timed.metrics:
+                spans_s, peaks = timed.steps("step_time_s"), timed.steps(peak)
+                found[share] = statistics.median(amount / s / p for s, p in zip(spans_s, peaks, strict=True))
+    return found
+
+
+def with_host_share(launches: Sequence[Launch]) -> list[Launch]:
+    """Add to timed launches the share of a step in which the device waited for the host.
+
+    The gap between a step's time and ``device_busy_s``, which the counters pass reads from the profiler: an event at a
+    step's end comes as late as the host's last call, so events alone show no gap.
+    """
+    busy = [x.value("device_busy_s") for x in launches if "device_busy_s" in x.metrics and not x.invalid]
+    if not busy:
+        return list(launches)
+    busy_s = statistics.median(busy)
+    found = []
+    for launch in launches:
+        if launch.pass_name == "time" and not launch.invalid:
+            share = max(0.0, 1 - busy_s / launch.value("step_time_s"))
+            launch = replace(launch, metrics={**launch.metrics, "host_bound_share": share})
+        found.append(launch)
+    return found

@@ -1,0 +1,27 @@
+"""The memory pass: few steps with the memory profiler on."""
+
+from collections.abc import Sequence
+
+from perfgate.measure.server import Server
+from perfgate.measure.stage import Stage
+from perfgate.measure.steps import Row, columns, completed, untimed_launch
+from perfgate.records.launch import Launch, Value
+from perfgate.shared.workload import Workload
+
+
+def memory_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
+    """Measure peak memory. No time is taken, so a CPU may be shared meanwhile."""
+    start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="memory")
+    return untimed_launch(stage, start, workload, server, finished)
+
+
+def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> Launch:
+    """The launch that went through; see ``untimed_launch``."""
+    steady = {name: without_first(value) for name, value in answer["metrics"].items()}
+    told = {name: values for name, values in columns(steps).items() if not name.endswith("_s")}
+    return completed(start, steady | told, ready, answer["findings"])
+
+
+def without_first(value: Value) -> Value:
+    """Without the first step, in which gradients and optimizer state come into being."""
+    return value[1:] if isinstance(value, list) else value
