@@ -13,7 +13,7 @@ from typing import Any
 from perfgate.gate.statistics import f_tail
 from perfgate.shared.errors import UserError
 
-SCHEMA = "perfgate.cases.noise_file/1"
+SCHEMA = "perfgate.noise/1"
 MIN_CASES = 3
 FLOOR = 1e-5  # of the median variance: the logarithm of a variance of zero is no number
 OUT_OF_KEEPING = 0.01

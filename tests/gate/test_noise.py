@@ -138,7 +138,7 @@ def test_a_noise_is_read_back_as_it_was_written(df: float) -> None:
     noise = Noise("box", df, 0.012, 17, "2026-01-01")
     text = json.dumps(noise.to_json(), allow_nan=False)
 
-    assert json.loads(text)["schema"] == "perfgate.cases.noise_file/1"
+    assert json.loads(text)["schema"] == "perfgate.noise/1"
     assert Noise.from_json(json.loads(text), "noise.json") == noise
 
 
