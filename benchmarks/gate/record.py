@@ -22,9 +22,7 @@ from perfgate.measure.stage import Stage
 from perfgate.measure.steps import columns, on_core, warmed_up
 from perfgate.records.launch import Launch
 from perfgate.records.machine import this_machine
-from perfgate.records.runfile import SCHEMA, Writer, merge
-from perfgate.system.git import git_state
-from perfgate.system.provenance import software
+from perfgate.records.runfile import Writer, merge, new_header
 from perfgate.workloads.tasks import training
 
 PRELOAD = ("perfgate.actor.programs.trainer",)
@@ -43,16 +41,9 @@ def main():
     options = parser.parse_args()
     workload = training(models()["gpt2-quick"], batch_size=options.batch_size)
     part = options.file.with_suffix(".part")
-    header = {
-        "schema": SCHEMA,
-        "run_id": options.file.stem,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": git_state(Path.cwd())[0],
-        "dirty": git_state(Path.cwd())[1],
-        "machine": this_machine().to_json(),
-        "software": software(),
-        "options": {"duets": options.duets, "solo": options.solo},
-    }
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    asked = {"duets": options.duets, "solo": options.solo}
+    header = new_header(options.file.stem, created, Path.cwd(), this_machine().to_json(), asked)
     writer = Writer(part)
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(PRELOAD, Path(folder), MeasurementPlan())

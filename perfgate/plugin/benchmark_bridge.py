@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from perfgate.plugin.selection import fixtures_of
+
 FIXTURE = "benchmark"
 
 
@@ -62,7 +64,7 @@ class Bridge:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Iterator[None]:
         """Let ``--benchmark-only`` keep the cases, and ``--benchmark-skip`` skip them."""
         wanted = self.config.getoption("benchmark_only") or self.config.getoption("benchmark_skip")
-        with taken_for_benchmarks([item for item in items if "perf" in names_of(item)] if wanted else []):
+        with taken_for_benchmarks([item for item in items if "perf" in fixtures_of(item)] if wanted else []):
             yield
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -107,10 +109,6 @@ def described(item: pytest.Item, metrics: Mapping[str, float], verdicts: Mapping
 def plain(value: Any) -> Any:
     """A parameter as JSON holds it: what is no plain value by its name, or as text."""
     return value if isinstance(value, str | int | float | None) else str(getattr(value, "name", value))
-
-
-def names_of(item: pytest.Item) -> list[str]:
-    return list(getattr(item, "fixturenames", []))
 
 
 @contextmanager

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfgate import __version__
-from perfgate.models.model import TIERS
 from perfgate.plugin.benchmark_bridge import connect
-from perfgate.plugin.options import add_options, check_marker, read_options, read_tolerance
+from perfgate.plugin.options import add_options, read_options, read_tolerance
 from perfgate.plugin.run import Run
+from perfgate.plugin.selection import marks_of
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
 from perfgate.workloads import operators, tasks
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from perfgate.cases.runner import Result
 
 RUN = pytest.StashKey[Run]()
-GENERATION_METRICS = 3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,60 +46,6 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"perfgate {__version__}: {config.stash[RUN].headline()}"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what is beyond the tier or in another shard, before -k and --lf look at it."""
-    run = config.stash[RUN]
-    cases = [item for item in items if is_case(item)]
-    try:
-        for item in cases:
-            for marker in item.iter_markers("perf"):
-                check_marker(item.nodeid, marker.args, dict(marker.kwargs))
-    except UserError as error:
-        raise pytest.UsageError(str(error)) from None
-    limit = TIERS.index(run.cases.tier)
-    within = [item for item in cases if TIERS.index(tier_of(item)) <= limit]
-    gated = [item for item in within if "perf" in fixtures_of(item)]
-    run.cases.pairs = sum(GENERATION_METRICS if "generation" in fixtures_of(item) else 1 for item in gated)
-    for item in cases:
-        if "effect" in fixtures_of(item):
-            item.add_marker("effect")
-    first, count = run.options.shard
-    chosen = set(within[first - 1 :: count])
-    dropped = [item for item in cases if item not in chosen]
-    if dropped:
-        config.hook.pytest_deselected(items=dropped)
-        items[:] = [item for item in items if item in chosen or not is_case(item)]
-
-
-def is_case(item: pytest.Item) -> bool:
-    """Whether an item measures anything."""
-    return bool({"perf", "effect"} & set(fixtures_of(item)))
-
-
-def fixtures_of(item: pytest.Item) -> list[str]:
-    """Names of all fixtures that an item uses."""
-    return list(getattr(item, "fixturenames", []))
-
-
-def tier_of(item: pytest.Item) -> str:
-    """The smallest tier that runs a case: the largest of its marks' and of its model's."""
-    named: list[str] = [marker.kwargs["tier"] for marker in item.iter_markers("perf") if "tier" in marker.kwargs]
-    callspec = getattr(item, "callspec", None)
-    models: list[str] = [
-        value.tier for value in (callspec.params.values() if callspec else ()) if hasattr(value, "tier")
-    ]
-    return max([TIERS[0], *named, *models], key=TIERS.index)
-
-
-def marks_of(item: pytest.Item) -> dict[str, Any]:
-    """The arguments of all perf marks, those of the closest first."""
-    found: dict[str, Any] = {}
-    for marker in item.iter_markers("perf"):
-        found = {**marker.kwargs, **found}
-    return found
-
-
 class PerfgateWarning(pytest.PytestWarning):
     """A case passed, but whether it got worse could not be told."""
 
@@ -112,18 +57,17 @@ def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
     Args of the function: the workload, and ``tolerance``, a share for all times or a mapping by metric.
     """
     run = request.config.stash[RUN]
-    marked = marks_of(request.node)
     calls: list[Workload] = []
 
     def measure(workload: Workload, *, tolerance: Any = None) -> "Result":
         __tracebackhide__ = True
-        given = marked.get("tolerance") if tolerance is None else tolerance
+        given = marks_of(request.node).get("tolerance") if tolerance is None else tolerance
         with in_a_sentence():
             if calls:
                 raise UserError(f"{request.node.nodeid} calls perf() twice; a case has one workload")
             calls.append(workload)
             tolerances = {} if given is None else read_tolerance(request.node.nodeid, given)
-            result = run.cases.measure(request.node, workload, tolerances, {**marked, "tier": tier_of(request.node)})
+            result = run.cases.measure(request.node, workload, tolerances)
         return conclude(request.node, result)
 
     return measure
@@ -139,12 +83,11 @@ def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
     in ``same="tokens", near={"logits": 0.05}``.
     """
     run = request.config.stash[RUN]
-    marked = {**marks_of(request.node), "tier": tier_of(request.node)}
 
     def measure(vanilla: Workload, setting: Workload, **expected: Any) -> "Result":
         __tracebackhide__ = True
         with in_a_sentence():
-            result = run.cases.try_effect(request.node, vanilla, setting, expected, marked)
+            result = run.cases.try_effect(request.node, vanilla, setting, expected)
         return conclude(request.node, result)
 
     return measure
@@ -152,7 +95,7 @@ def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
 
 @contextmanager
 def in_a_sentence() -> Iterator[None]:
-    """What a user can mend fails a case, and what is not installed skips it, without a traceback."""
+    """Turn ``UserError`` into a failure and ``Unavailable`` into a skip, each without a traceback."""
     __tracebackhide__ = True
     try:
         yield

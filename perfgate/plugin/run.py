@@ -8,22 +8,42 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfgate.plugin.cases import RESULT, Cases
+from perfgate.plugin.cases import RESULT, Cases, Process
 from perfgate.plugin.options import Options
+from perfgate.plugin.selection import (
+    check_marks,
+    fixtures_of,
+    gated_pairs,
+    in_shard,
+    is_case,
+    select,
+    within_tier,
+)
+from perfgate.plugin.target import Target
 from perfgate.reports.live import Live
 from perfgate.shared.command import command
 from perfgate.shared.errors import UserError
-from perfgate.system.git import git_state
 from perfgate.system.provenance import software
-from perfgate.workloads.programs import DRY_RUN, OF_FIXTURE, modules_of
+
+if TYPE_CHECKING:
+    from perfgate.reference.reference import Reference
 
 
 class Run:
-    """Holds what lives as long as the run. Registered as a plugin: its methods are pytest hooks."""
+    """One run, from collection to baselines. It is registered as a plugin: its methods are pytest hooks.
+
+    Args:
+        config: of pytest.
+        options: of the run.
+
+    Attributes:
+        target: where the run measures.
+        results: one for each case that ended, as ``attach`` keeps it with the item.
+    """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
@@ -38,25 +58,33 @@ class Run:
         self.created = now.isoformat(timespec="seconds")
         self.run_id: str = worker["perf_run_id"] if worker else f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         self.output = config.rootpath / options.output
+        self.target = Target(options, config.rootpath, self.worker)
+        self.reference: Reference | None = None
+        self._pairs = 1
+        self._cases: Cases | None = None
         self._stack = ExitStack()
-        part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
-        self.cases = Cases(config, options, part, self.worker)
-        self.cases.show = self._show
+
+    @property
+    def cases(self) -> Cases:
+        """The run's cases, known once collection has ended."""
+        if self._cases is None:
+            raise RuntimeError("no case can be measured before collection has ended")
+        return self._cases
 
     def headline(self) -> str:
         """Machine, tier and baselines, for the header."""
         from perfgate.records.portable import pair_of
 
         try:
-            where = f"machine {self.cases.device.machine.name}"
+            where = f"machine {self.target.device.machine.name}"
         except UserError as error:
             # A run that measures nothing has nothing to do with it; one that does says it again, and fails.
             where = str(error)
         if self.options.device == "none":
             where = f"no device, {pair_of(software())}"
         if self.options.reference:
-            return f"{where}, tier {self.cases.tier}, against {self.options.reference}"
-        return f"{where}, tier {self.cases.tier}, baselines {self.options.baselines}"
+            return f"{where}, tier {self.target.tier}, against {self.options.reference}"
+        return f"{where}, tier {self.target.tier}, baselines {self.options.baselines}"
 
     def _show(self, case: str, what: str) -> None:
         if self._live is not None:
@@ -72,35 +100,49 @@ class Run:
         from perfgate.reference.reference import Reference, opened
 
         if self.worker:
-            self.cases.reference = Reference.from_json(self.config.workerinput["perf_reference"])  # type: ignore[attr-defined]
+            self.reference = Reference.from_json(self.config.workerinput["perf_reference"])  # type: ignore[attr-defined]
             return
         root = self.config.rootpath
         written = [root / options.output, root / options.baselines]
         how = (options.reference_python, options.locks, options.install, written)
         try:
-            self.cases.reference = self._stack.enter_context(opened(options.reference, root, *how))
+            self.reference = self._stack.enter_context(opened(options.reference, root, *how))
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Deselect cases beyond the tier or in another shard, before -k and --lf look at them."""
+        cases = [item for item in items if is_case(item)]
+        try:
+            check_marks(cases)
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
+        within = within_tier(cases, self.target.tier)
+        self._pairs = gated_pairs(within)
+        for item in cases:
+            if "effect" in fixtures_of(item):
+                item.add_marker("effect")
+        chosen = set(in_shard(within, self.options.shard))
+        if dropped := [item for item in cases if item not in chosen]:
+            self.config.hook.pytest_deselected(items=dropped)
+            items[:] = [item for item in items if item in chosen or not is_case(item)]
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """See which programs the selected cases need, and whether their result can be stored."""
-        cases = [item for item in session.items if {"perf", "effect"} & set(getattr(item, "fixturenames", []))]
-        self.cases.selected = len(cases)
-        used = {name for item in cases for name in getattr(item, "fixturenames", [])}
-        programs = [program for fixture, ids in OF_FIXTURE.items() if fixture in used for program in ids]
-        # Beside a reference no yardstick is stepped, and both sides import the same.
-        modules = modules_of(programs if self.options.reference else [*programs, "yardstick.cpu"])
-        if programs:
-            modules = (*modules, DRY_RUN)
-        self.cases.preload = (*modules, *self.options.preload)
-        if not cases or self.worker or self.config.option.collectonly:
+        """Prepare the cases that are left, and see whether their result can be stored."""
+        selection = select(session.items, self._pairs, self.options)
+        part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
+        workers = self.config.workerinput["workercount"] if self.worker else 1  # type: ignore[attr-defined]
+        process = Process(self.config.rootpath, part, workers)
+        self._cases = Cases(self.options, self.target, selection, process, self.reference, self._show)
+        if not selection.cases or self.worker or self.config.option.collectonly:
             return
         try:
             self._check()
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
-        self._live = Live(sys.stdout, len(cases))
+        self._live = Live(sys.stdout, selection.cases)
 
     def _check(self) -> None:
         """Find out before the first case what would make the whole run useless."""
@@ -111,14 +153,14 @@ class Run:
         if options.update:
             root = self.config.rootpath / options.baselines
             alone = options.device == "none"
-            store = PortableStore(root, pair_of(software())) if alone else Store(root, self.cases.device.machine.name)
+            store = PortableStore(root, pair_of(software())) if alone else Store(root, self.target.device.machine.name)
             store.check_writable()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker of xdist to which run it belongs."""
         node.workerinput["perf_run_id"] = self.run_id
-        node.workerinput["perf_reference"] = self.cases.reference.to_json() if self.cases.reference else None
+        node.workerinput["perf_reference"] = self.reference.to_json() if self.reference else None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -131,7 +173,7 @@ class Run:
         """Let a case's result travel with its report, from a worker to the controller."""
         outcome: Any = yield
         report = outcome.get_result()
-        if call.when == "call" and {"perf", "effect"} & set(getattr(item, "fixturenames", [])):
+        if call.when == "call" and is_case(item):
             report.perfgate = item.stash.get(RESULT, {})
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -161,7 +203,7 @@ class Run:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """End all processes, write the run file, move the baselines."""
-        self.cases.close()
+        self._close()
         if self._live is not None:
             self._live.clear()
         try:
@@ -181,6 +223,10 @@ class Run:
         if self.problem and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    def _close(self) -> None:
+        if self._cases is not None:
+            self._cases.close()
+
     def _finish(self) -> None:
         from perfgate.records import runfile
         from perfgate.records.portable import pair_of
@@ -188,21 +234,17 @@ class Run:
         parts = sorted(self.output.glob(f"{self.run_id}.*.part"))
         if not parts:
             return
-        commit, dirty = git_state(self.config.rootpath)
-        machine: dict[str, Any] = self.cases.device.machine.to_json()
+        machine: dict[str, Any] = self.target.device.machine.to_json()
         if self.options.device == "none":
             machine = {"name": f"portable/{pair_of(software())}", "device": "none"}
-        header = {
-            "schema": runfile.SCHEMA,
-            "run_id": self.run_id,
-            "created": self.created,
-            "commit": commit,
-            "dirty": dirty,
-            "machine": machine,
-            "software": software(),
-            "options": self.options.to_json() | {"device": self.cases.kind, "tier": self.cases.tier},
-            **({"reference": self.cases.reference.to_json()} if self.cases.reference else {}),
-        }
+        header = runfile.new_header(
+            self.run_id,
+            self.created,
+            self.config.rootpath,
+            machine,
+            self.options.to_json() | {"device": self.target.kind, "tier": self.target.tier},
+            self.reference.to_json() if self.reference else None,
+        )
         runfile.merge(self.path, header, parts)
         options = self.options
         if options.update:
@@ -231,14 +273,14 @@ class Run:
         storable = None if self.options.reference else again
         for line in summary(self.results, storable, shown, self.options.update) if self.results else ():
             terminalreporter.write_line(line)
-        if self.cases.reference and self.cases.kind != "none" and not self.cases.noise.df:
+        if self.reference and self.target.kind != "none" and not self.target.noise.df:
             terminalreporter.write_line(UNCALIBRATED)
         if self.problem:
             terminalreporter.write_line(f"ERROR: {self.problem}", red=True)
 
     def pytest_unconfigure(self) -> None:
         """Leave no process behind, whatever happened."""
-        self.cases.close()
+        self._close()
         self._stack.close()
 
 

@@ -13,6 +13,8 @@ from perfgate.records.launch import Launch
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Name, Verdict
 from perfgate.shared.errors import UserError
+from perfgate.system.git import git_state
+from perfgate.system.provenance import software
 
 SCHEMA = "perfgate.run/1"
 HEADER_KEYS: dict[str, type] = {
@@ -83,6 +85,38 @@ class Writer:
         """Close the file."""
         with suppress(OSError):
             self._file.close()
+
+
+def new_header(
+    run_id: str,
+    created: str,
+    folder: Path,
+    machine: Mapping[str, Any],
+    options: Mapping[str, Any],
+    reference: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The first line of a run file.
+
+    Args:
+        run_id: names the run.
+        created: when it began, ISO 8601 in UTC.
+        folder: of the code under test, whose git commit is written down.
+        machine: that the launches ran on; it has a ``name``.
+        options: of the run.
+        reference: that this code was held against.
+    """
+    commit, dirty = git_state(folder)
+    return {
+        "schema": SCHEMA,
+        "run_id": run_id,
+        "created": created,
+        "commit": commit,
+        "dirty": dirty,
+        "machine": dict(machine),
+        "software": software(),
+        "options": dict(options),
+        **({"reference": dict(reference)} if reference else {}),
+    }
 
 
 def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> None:
