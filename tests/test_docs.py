@@ -70,7 +70,7 @@ def test_the_picture_of_a_run_shows_each_launch_where_it_was(suite):
     suite.write("@pytest.mark.parametrize('number', range(2))\ndef test_it(perf, number):\n    perf(work())")
     suite.run().assert_outcomes(passed=2)
     launches = read(suite.run_files[0]).launches
-    spans = [(x.details["began_s"], x.details["began_s"] + x.details["took_s"]) for x in launches]
+    spans = [(x.details.span.began_s, x.details.span.began_s + x.details.span.took_s) for x in launches]
     assert all(end <= begin + 0.001 for (_, end), (begin, _) in itertools.pairwise(spans))
     picture = suite.path / "out.svg"
     command = [sys.executable, str(ROOT / "docs" / "timeline.py"), str(suite.run_files[0]), str(picture)]

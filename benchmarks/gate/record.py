@@ -20,6 +20,7 @@ from perfgate.measure.duet import DuetSide, duet, valid_pair
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import columns, on_core, warmed_up
+from perfgate.records.details import Details, Span, Turns
 from perfgate.records.launch import Launch
 from perfgate.records.machine import this_machine
 from perfgate.records.runfile import Writer, merge, new_header
@@ -83,7 +84,7 @@ def solo(stage, case, part, number, turn):
     with held, on_core(stage.core), launched as (actor, _):
         warmed_up(stage, actor)
         rows = [stage.step(actor) for _ in range(SOLO_STEPS)]
-    details = {"injected": part.slowdown} if part.slowdown else {}
+    details = Details(turns=Turns(injected=part.slowdown))
     metrics = columns(rows)
     return Launch(
         case, part.workload.sha256, number, metrics, part.side, server=server.name, pass_name="time", details=details
@@ -93,8 +94,9 @@ def solo(stage, case, part, number, turn):
 def slim(launch):
     """Times alone, to the microsecond."""
     steps = [round(step, 6) for step in launch.metrics["step_time_s"]]
-    details = {key: value for key, value in launch.details.items() if key in ("injected", "took_s")}
-    return replace(launch, metrics={"step_time_s": steps}, details=details)
+    known = launch.details
+    kept = Details(span=Span(took_s=known.span.took_s), turns=Turns(injected=known.turns.injected))
+    return replace(launch, metrics={"step_time_s": steps}, details=kept)
 
 
 if __name__ == "__main__":

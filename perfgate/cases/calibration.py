@@ -115,10 +115,10 @@ def by_case(launches: Iterable[Launch]) -> tuple[dict[str, dict[float, list[Duet
     took: dict[str, list[float]] = {}
     for (case, _), sides in halves.items():
         if len(sides) == 2:
-            slowdown = float(sides["candidate"].details.get("injected", 0.0))
+            slowdown = sides["candidate"].details.turns.injected
             duet = of_pair(sides["reference"], sides["candidate"], NAME)
             found.setdefault(case, {}).setdefault(slowdown, []).append(duet)
-            took.setdefault(case, []).append(float(sides["candidate"].details.get("took_s", 0.0)))
+            took.setdefault(case, []).append(sides["candidate"].details.span.took_s or 0.0)
     return found, {case: sum(values) / len(values) for case, values in took.items()}
 
 

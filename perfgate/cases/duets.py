@@ -106,7 +106,7 @@ class DuetSeries:
     @property
     def remark(self) -> str:
         """What else one should know of how the duets were taken."""
-        return APART if any(pair[0].details.get("stepped") != "in turn" for pair in self.pairs) else ""
+        return APART if any(pair[0].details.turns.stepped != "in turn" for pair in self.pairs) else ""
 
 
 def with_rates(launch: Launch) -> Launch:

@@ -97,11 +97,12 @@ def decided(case: str, item: Expectation, launches: Sequence[Launch]) -> Verdict
 
 def likened(case: str, item: Equivalence, launches: Sequence[Launch]) -> Verdict:
     """The verdict on an outcome."""
-    told = [launch for launch in launches if "outcome" in launch.details]  # of the pass that asks for it
-    outcomes = {launch.side: launch.details["outcome"].get(item.metric) for launch in told}
-    if not outcomes.get("reference") or not outcomes.get("candidate"):
+    counted = [launch for launch in launches if launch.pass_name == COUNTERS.name]
+    outcomes = {launch.side: launch.details.findings.outcome.get(item.metric) for launch in counted}
+    before, now = outcomes.get("reference"), outcomes.get("candidate")
+    if not before or not now:
         return nothing(case, item, "inconclusive", f"this program tells no {item.metric}")
-    return alike(case, item, outcomes["reference"], outcomes["candidate"])
+    return alike(case, item, before, now)
 
 
 def unmeasured(launch: Launch) -> str:

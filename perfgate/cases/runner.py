@@ -160,7 +160,7 @@ class CaseRunner:
             strict=self._policy.strict,
             update=self._policy.update,
             accept=case.accept,
-            output=faulty[-1].details.get("output", "") if faulty else "",
+            output=faulty[-1].details.output if faulty else "",
         )
         self._writer.write(lines(case, workloads, launches, held, verdicts, outcome, took_s))
         candidates = [launch for launch in launches if launch.side == "candidate"]

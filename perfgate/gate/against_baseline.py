@@ -210,7 +210,7 @@ def _recorded(
     if found := duets.of_launches(before, now, what.name):
         return noisy_verdict(held, duets.difference(found), alpha, threshold, demoted)
     # On a GPU two runs do not tell whether ratios repeat themselves better, so seconds are compared.
-    units = {(launch.yardstick_kind, launch.details.get("yardstick_version")) for launch in (*before, *now)}
+    units = {(launch.yardstick_kind, launch.details.yardstick.version) for launch in (*before, *now)}
     if len(units) == 1 and now[-1].yardstick_kind == "cpu":
         old_ratios, new_ratios = known_ratios(what, before), known_ratios(what, now)
         if old_ratios and new_ratios:

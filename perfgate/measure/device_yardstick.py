@@ -1,11 +1,11 @@
 """The yardstick beside a case on a device that does its work later: stepped in turn with the bursts."""
 
 from contextlib import ExitStack
-from typing import Any
 
 from perfgate.measure.actor import Actor, LaunchFailed
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
+from perfgate.records.details import Yardstick
 from perfgate.records.launch import YARDSTICK_VERSIONS
 from perfgate.workloads.programs import workload_of
 
@@ -58,14 +58,10 @@ class DeviceYardstick:
         return [row["step_time_s"] for row in self._rows] or None
 
     @property
-    def details(self) -> dict[str, Any]:
+    def details(self) -> Yardstick:
         """What a launch tells of it."""
         if not self._rows:
-            return {"no_yardstick": self.why_not}
+            return Yardstick(self._kind, missing=self.why_not)
         parts = [name for name in self._rows[0] if name not in ("step_time_s", "process_time_s")]
-        return {
-            "yardstick_kind": self._kind,
-            "yardstick_version": YARDSTICK_VERSIONS[self._kind],
-            "yardstick_steps": STEPS,
-            "yardstick_parts_s": {part: [row[part] for row in self._rows] for part in parts},
-        }
+        parts_s = {part: [row[part] for row in self._rows] for part in parts}
+        return Yardstick(self._kind, YARDSTICK_VERSIONS[self._kind], STEPS, parts_s)

@@ -13,6 +13,7 @@ from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import Warmth, burst_steps, columns, completed, failed, on_core, warmed_up
 from perfgate.measure.validity import contended, drift, settled
+from perfgate.records.details import Details, Turns
 from perfgate.records.launch import Launch, Side
 from perfgate.shared.workload import Workload
 
@@ -113,7 +114,7 @@ def together(
                 failed(start, failure) if index == at_work else start.rejected(partner)
                 for index, start in enumerate(starts)
             ]
-    done = [completed(starts[index], columns(rows[index]), ready[index], starts[index].details) for index in (0, 1)]
+    done = [completed(starts[index], columns(rows[index]), ready[index]) for index in (0, 1)]
     return undisturbed([stage.judged(launch) for launch in done])
 
 
@@ -135,7 +136,7 @@ def apart(
                 launches[index] = failed(starts[index], failure)
                 launches[1 - index] = starts[1 - index].rejected(f"{part.side} ended: {failure.reason}")
                 return launches
-        launches[index] = stage.judged(completed(starts[index], columns(rows), ready, starts[index].details))
+        launches[index] = stage.judged(completed(starts[index], columns(rows), ready))
     if capped_unlike(launches):
         reason = "one side was held to its power limit, the other was not"
         launches = [launch if launch.invalid else launch.rejected(reason) for launch in launches]
@@ -167,7 +168,7 @@ def begun(
             pair=pair,
             server=server.name,
             pass_name="time",
-            details={"first": first, "stepped": stepped, **({"injected": part.slowdown} if part.slowdown else {})},
+            details=Details(turns=Turns(first=first, stepped=stepped, injected=part.slowdown)),
         )
         for part, server in zip(parts, servers, strict=True)
     ]
@@ -196,7 +197,7 @@ def capped_unlike(launches: Sequence[Launch]) -> bool:
 
     That is normal on an H100, and no matter where both sides are stepped in turn.
     """
-    capped = [bool(launch.details.get("slowdown_s", {}).get("sw_power_cap")) for launch in launches]
+    capped = [bool(launch.details.seen.slowdown_s.get("sw_power_cap")) for launch in launches]
     return capped[0] != capped[1]
 
 

@@ -12,7 +12,7 @@ from perfgate.measure.passes.timed import timed_launch
 from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
-from perfgate.records.launch import Launch, Side
+from perfgate.records.launch import Launch, PassName, Side
 from perfgate.shared.workload import Workload
 
 MAX_RELAUNCHES = 2
@@ -30,7 +30,7 @@ class Pass:
         run: takes stage, case, workload, server and the launch's number.
     """
 
-    name: str
+    name: PassName
     word: str
     run: Callable[[Stage, str, Workload, Server, int], Launch]
 

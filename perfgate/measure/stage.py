@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.timesheet import Timesheet
+from perfgate.records.details import Span, Start
 from perfgate.records.launch import Launch
 from perfgate.reference.reference import Reference
 from perfgate.shared.workload import Workload
@@ -75,8 +75,7 @@ class Stage:
 
     def dated(self, launch: Launch, begin: float) -> Launch:
         """A launch that just ended, with its duration and when it began, in seconds since the stage was made."""
-        took = {"began_s": round(begin - self.began, 4), "took_s": round(time.perf_counter() - begin, 4)}
-        return replace(launch, details={**launch.details, **took})
+        return launch.detailed(span=Span(round(begin - self.began, 4), round(time.perf_counter() - begin, 4)))
 
     def judged(self, launch: Launch) -> Launch:
         """A launch that just ended, with what the monitor saw of the device; rejected if something disturbed it."""
@@ -140,9 +139,7 @@ class Stage:
                 "timeout_s": self.plan.timeout_s,
             }
             ready = actor.ask(order, self.plan.timeout_s)["ready"]
-            ready["launched"] = (
-                {"launched": "spawned", "why_spawned": unreached} if unreached else {"launched": "forked"}
-            )
+            ready["start"] = Start("spawned", unreached) if unreached else Start("forked")
             took = time.perf_counter() - begin
             self.timesheet.fork_s.append(took - ready["setup_s"])
             if pass_name != "yardstick":

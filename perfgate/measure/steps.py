@@ -122,15 +122,15 @@ def on_core(core: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def completed(start: Launch, metrics: Mapping[str, Value], ready: Mapping[str, Any], details: Any = None) -> Launch:
+def completed(start: Launch, metrics: Mapping[str, Value], ready: Mapping[str, Any]) -> Launch:
     """The launch that went through."""
-    return replace(start, metrics=metrics, samples=ready["samples"], tokens=ready["tokens"], details=details or {})
+    return replace(start, metrics=metrics, samples=ready["samples"], tokens=ready["tokens"])
 
 
 def failed(start: Launch, failure: LaunchFailed) -> Launch:
     """The launch that ended early, with the reason and the last lines that it printed."""
     rejected = start.rejected(failure.reason, failure.fault, failure.final)
-    return replace(rejected, details={"output": tail(failure.output)})
+    return rejected.detailed(output=tail(failure.output))
 
 
 def columns(steps: Sequence[Mapping[str, Any]]) -> dict[str, Value]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from perfgate.measure.devices.base import Status
+from perfgate.records.details import DeviceSeen
 from perfgate.records.launch import Launch
 
 CONTENDED = 1.5
@@ -17,7 +18,6 @@ SLOWDOWNS = {
     "hw_power_brake_slowdown": "its power supply braked it",
     "hw_slowdown": "its hardware slowed it down",
 }
-CANNOT_TELL = "cannot tell"
 
 
 def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> str:
@@ -79,12 +79,8 @@ def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], others: Seque
         others: processes on the device that are none of the stage's actors; ``None`` where that cannot be told.
     """
     slowdown_s = held_down_s(seen)
-    facts = {
-        "device": uuid,
-        "others": CANNOT_TELL if others is None else list(others),
-        "slowdown_s": slowdown_s,
-    }
-    launch = replace(launch, details={**launch.details, **facts})
+    told = DeviceSeen(uuid, "cannot tell" if others is None else list(others), slowdown_s)
+    launch = launch.detailed(seen=told)
     timed = launch.pass_name == "time"
     if others and (timed or launch.out_of_memory):
         why = f", and the launch ended: {launch.invalid}" if launch.invalid else ""

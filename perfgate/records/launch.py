@@ -6,33 +6,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from perfgate.records.details import Details
+
 Side = Literal["candidate", "reference"]
+PassName = Literal["dry", "counters", "memory", "time"]
 Value = float | list[float]
 TRIMMED_SHARE = 0.1
 # By kind of device; numbers in units of another version are not compared.
 YARDSTICK_VERSIONS = {"cpu": 2, "cuda": 1, "fake": 1}
+# Of a launch's line in a run file.
+NEEDED = ("case", "workload", "launch", "side", "pair", "metrics", "yardstick_s", "invalid")
+KEYS = frozenset({"kind", *NEEDED, "fault", "final", "server", "pass", "samples", "tokens", "details"})
 
 
 @dataclass(frozen=True)
 class Launch:
-    """The unit of replication.
+    """What one actor measured in its life (JMH: a fork).
+
+    Statistics count launches, not steps: the steps of one process are correlated.
 
     Attributes:
         case: the case's id.
         workload: identity of the workload, SHA-256.
-        launch: number of the launch within its case and side, from 0.
-        metrics: a number, or a list with one value a step.
+        launch: number within the case and the side, from 0.
+        metrics: by name a number, or a list with one value a step or burst.
         side: ``candidate`` is what is under test.
         pair: number of the duet that this launch is half of.
-        yardstick_s: the yardstick's time beside each step.
+        yardstick_s: the yardstick's time beside each step or burst.
         invalid: why this launch may not be used.
         fault: whether ``invalid`` is the program's doing, and not the machine's.
         final: whether another launch would end the same way.
-        server: which fork server it came from.
-        pass_name: ``dry``, ``memory``, ``counters`` or ``time``.
+        server: name of the fork server that it came from.
+        pass_name: which instruments it carried.
         samples: handled by a step.
-        tokens: real tokens handled by a step.
-        details: anything else worth keeping.
+        tokens: real tokens handled by a step, without padding.
+        details: what else is known of it.
+        unknown: keys of its line in a run file that this Perfgate does not know.
     """
 
     case: str
@@ -46,16 +55,16 @@ class Launch:
     fault: bool = False
     final: bool = False
     server: str | None = None
-    pass_name: str | None = None
+    pass_name: PassName | None = None
     samples: int | None = None
     tokens: int | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Details = field(default_factory=Details)
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ledger(self) -> Mapping[str, Any]:
-        """What a launch knows by module path: the ledger of a dry run, or what the counters saw."""
-        found: Mapping[str, Any] = self.details.get("ledger", {})
-        return found
+        """What is known by module path: of a dry run its work and memory, of the counters what they saw."""
+        return self.details.findings.ledger
 
     def value(self, name: str) -> float:
         """Median over the steps, in the metric's own unit."""
@@ -83,24 +92,28 @@ class Launch:
 
     @property
     def yardstick(self) -> int:
-        """Version of the yardstick beside it; where none ran, of the one that it would have been."""
-        return int(self.details.get("yardstick_version", YARDSTICK_VERSIONS.get(self.yardstick_kind, 0)))
+        """Version of the yardstick that ran beside this launch, or the device's current version if none did."""
+        version = self.details.yardstick.version
+        return YARDSTICK_VERSIONS.get(self.yardstick_kind, 0) if version is None else version
 
     @property
     def yardstick_kind(self) -> str:
-        """The kind of device that the yardstick was made for: ``cpu`` unless the launch says otherwise."""
-        return str(self.details.get("yardstick_kind", "cpu"))
+        """The kind of device that the yardstick was made for."""
+        return self.details.yardstick.kind
 
     @property
     def parts(self) -> dict[str, float]:
         """Median time of each of the yardstick's components, in seconds; empty where none ran."""
-        found: Mapping[str, Sequence[float]] = self.details.get("yardstick_parts_s", {})
-        return {part: statistics.median(spans) for part, spans in found.items() if spans}
+        return {part: statistics.median(spans) for part, spans in self.details.yardstick.parts_s.items() if spans}
 
     @property
     def out_of_memory(self) -> bool:
         """Whether it ended because it did not fit into memory."""
         return (self.invalid or "").startswith("out of memory")
+
+    def detailed(self, **groups: Any) -> "Launch":
+        """The same launch with these groups of details in place of its own."""
+        return replace(self, details=replace(self.details, **groups))
 
     def rejected(self, reason: str, fault: bool = False, final: bool = False) -> "Launch":
         """The same launch, marked as not to be used."""
@@ -121,18 +134,20 @@ class Launch:
         }
         extra = {
             "fault": self.fault or None,
+            "final": self.final or None,
             "server": self.server,
             "pass": self.pass_name,
             "samples": self.samples,
             "tokens": self.tokens,
-            "details": dict(self.details) or None,
+            "details": self.details.to_json() or None,
         }
-        return line | {key: value for key, value in extra.items() if value is not None}
+        return {**self.unknown, **line, **{key: value for key, value in extra.items() if value is not None}}
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> "Launch":
         """Read a line that ``runfile`` has checked."""
         return cls(
+            unknown={key: value for key, value in line.items() if key not in KEYS},
             case=line["case"],
             workload=line["workload"],
             launch=line["launch"],
@@ -142,11 +157,12 @@ class Launch:
             yardstick_s=line["yardstick_s"],
             invalid=line["invalid"],
             fault=bool(line.get("fault")),
+            final=bool(line.get("final")),
             server=line.get("server"),
             pass_name=line.get("pass"),
             samples=line.get("samples"),
             tokens=line.get("tokens"),
-            details=line.get("details") or {},
+            details=Details.from_json(line.get("details") or {}),
         )
 
 

@@ -189,7 +189,7 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Itera
         if launch.invalid or not names:
             continue
         values = {name: (launch.value(name), launch.in_yardsticks(name)) for name in names}
-        device = PORTABLE if launch.pass_name == "dry" else launch.details.get("device", "cpu")
+        device = PORTABLE if launch.pass_name == "dry" else launch.details.seen.device or "cpu"
         about = (run["session"], launch.server or "", device, run["commit"], run["date"])
         yield StoredLaunch(*about, values, launch.yardstick, launch.ledger, launch.parts)
 

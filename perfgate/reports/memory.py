@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from perfgate.gate.outcome import percent
-from perfgate.records.launch import Launch, medians
+from perfgate.records.details import Findings
+from perfgate.records.launch import Launch, PassName, medians
 from perfgate.records.metrics import metric
 from perfgate.records.runfile import RunFile
 
@@ -18,11 +19,11 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
     on_cuda = run.header["machine"].get("device") == "cuda"
     rows = []
     for case, launches in run.by_case().items():
-        ledger = found(launches, "dry", "ledger")
+        ledger = found(launches, "dry").ledger
         if not ledger:
             continue
         values = medians(launches)
-        measured = found(launches, "memory", "measured_by_part_bytes")
+        measured = found(launches, "memory").measured_by_part_bytes
         row = {
             "case": case,
             "predicted_peak_bytes": values["predicted_cuda_peak_bytes" if on_cuda else "predicted_peak_bytes"],
@@ -39,10 +40,10 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
     return rows
 
 
-def found(launches: Sequence[Launch], pass_name: str, key: str) -> Mapping[str, Any]:
-    """A detail of the first valid launch of a pass."""
+def found(launches: Sequence[Launch], pass_name: PassName) -> Findings:
+    """What the program told in the first valid launch of a pass."""
     valid = (launch for launch in launches if launch.pass_name == pass_name and not launch.invalid)
-    return next((launch.details.get(key, {}) for launch in valid), {})
+    return next((launch.details.findings for launch in valid), Findings())
 
 
 def memory_table(run: RunFile) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def work_rows(run: RunFile) -> list[Row]:
     return [
         {"case": case, "module": path, "modules": count, "group": group, **amounts(row, count)}
         for case, launches in run.by_case().items()
-        for path, groups in found(launches, "dry", "ledger").get("work", {}).items()
+        for path, groups in found(launches, "dry").ledger.get("work", {}).items()
         for count in (len(expanded({path: None})),)
         for group, row in groups.items()
     ]

@@ -46,7 +46,7 @@ def test_a_machine_is_held_against_itself_and_against_slowdowns_that_were_put_in
     ratios = [
         pair[1].value("step_time_s") / pair[0].value("step_time_s")
         for pair in by_pair.values()
-        if len(pair) == 2 and pair[1].details.get("injected") == 0.1
+        if len(pair) == 2 and pair[1].details.turns.injected == 0.1
     ]
     assert sum(ratio > 1.02 for ratio in ratios) > len(ratios) / 2
 

@@ -286,7 +286,7 @@ def test_a_timed_launch_is_rejected_for_heat_brakes_and_company_alone(seen, othe
     judged = undisturbed(timed(), "GPU-1", seen, others)
     assert judged.invalid == reason
     assert not judged.fault
-    assert judged.details["others"] == ("cannot tell" if others is None else others)
+    assert judged.details.seen.others == ("cannot tell" if others is None else others)
 
 
 def test_a_crash_stays_a_crash_whatever_the_clocks_did():

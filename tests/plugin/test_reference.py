@@ -226,7 +226,7 @@ def test_it(effect):
     suite.run().assert_outcomes(passed=1)
     run = read(suite.run_files[0])
     timed = [launch for launch in run.launches if launch.pass_name == "time"]
-    assert {launch.details["stepped"] for launch in timed} == {"one after the other"}
+    assert {launch.details.turns.stepped for launch in timed} == {"one after the other"}
     assert {launch.side for launch in timed} == {"reference", "candidate"}
     (verdict,) = run.verdicts
     assert "stepped one after the other, as both sides do not fit into memory together" in verdict.why

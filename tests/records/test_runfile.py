@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from perfgate.records.details import Details
 from perfgate.records.launch import Launch
 from perfgate.records.runfile import RunFile, Writer, merge, read
 from perfgate.records.verdict import Verdict
@@ -50,7 +51,7 @@ def test_a_run_file_reads_back_as_it_was_written(tmp_path: Path) -> None:
         pass_name="time",
         samples=8,
         tokens=512,
-        details={"loss": 1.5},
+        details=Details(more={"loss": 1.5}),
     )
     spoiled = Launch(CASE, WORKLOAD, 4, {}).rejected("the actor died", fault=True)
     verdict = Verdict(CASE, "step_time_s", "regressed", 0.5, 0.4, 0.6, 0.1, 0.02, 0.03, 5, 0.03, "why")

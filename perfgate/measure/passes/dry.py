@@ -10,6 +10,7 @@ from perfgate.measure.actor import Actor, LaunchFailed
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import failed
+from perfgate.records.details import Findings
 from perfgate.records.launch import Launch, Side, Value
 from perfgate.records.layers import collapsed
 from perfgate.shared.workload import Workload
@@ -87,4 +88,4 @@ def with_ledgers(start: Launch, answer: dict[str, Any]) -> Launch:
         "cuda_memory": collapsed(device["memory"]),
         "kept": collapsed(host["kept"]),
     }
-    return replace(start, metrics=metrics, details={"ledger": ledger})
+    return replace(start, metrics=metrics).detailed(findings=Findings(ledger=ledger))

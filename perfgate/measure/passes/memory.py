@@ -1,10 +1,12 @@
 """The memory pass: few steps with the memory profiler on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import Row, columns, completed, untimed_launch
+from perfgate.records.details import Details
 from perfgate.records.launch import Launch, Value
 from perfgate.shared.workload import Workload
 
@@ -19,7 +21,7 @@ def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> La
     """The launch that went through; see ``untimed_launch``."""
     steady = {name: without_first(value) for name, value in answer["metrics"].items()}
     told = {name: values for name, values in columns(steps).items() if not name.endswith("_s")}
-    return completed(start, steady | told, ready, answer["findings"])
+    return replace(completed(start, steady | told, ready), details=Details.from_json(answer["findings"]))
 
 
 def without_first(value: Value) -> Value:
