@@ -3,13 +3,16 @@
 import re
 from pathlib import Path
 
-from perfgate.actor.pace import NotFinite
 from perfgate.shared.wire import UNSUPPORTED
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 ASKED_ON_CPU = re.compile(r"tried to allocate (\d+) bytes")
 # "Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.23 GiB is free."
 ASKED_ON_CUDA = re.compile(r"Tried to allocate ([\d.]+ \w+)\..*?of which ([\d.]+ \w+) is free", re.DOTALL)
+
+
+class NotFinite(ArithmeticError):  # noqa: N818  named as the stage names the reason
+    """A loss or a logit is NaN or infinite."""
 
 
 class Unsupported(Exception):  # noqa: N818  an answer, not an error

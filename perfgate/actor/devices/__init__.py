@@ -1,52 +1,11 @@
-"""Where a program runs. One module a kind of device."""
+"""Where a program runs: opens the device of a kind. One module a kind."""
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from perfgate.actor.devices.base import Device
 from perfgate.actor.devices.cpu import Cpu
-
-
-class Device(Protocol):
-    """What programs, the pace and instruments ask of a device.
-
-    Attributes:
-        name: ``cpu``, ``cuda`` or ``fake``.
-        torch_device: what torch calls it.
-    """
-
-    name: str
-    torch_device: str
-
-    def now_s(self) -> float:
-        """Seconds on the clock that steps are timed by."""
-
-    def synchronize(self) -> None:
-        """Wait until all work handed to the device is done."""
-
-    def begin_burst(self) -> None:
-        """Called as the last thing before the first step of a burst, with nothing pending."""
-
-    def stepped(self) -> None:
-        """Called when all work of a step was handed over, done or not."""
-
-    def spans_s(self) -> list[float]:
-        """The device's own time of each step of the burst that is done; empty where it keeps none."""
-
-    def mark(self) -> Any:
-        """A point in the work handed over so far; does not wait."""
-
-    def between_s(self, begin: Any, end: Any) -> float:
-        """Seconds from one mark to another; both must have been reached."""
-
-    def reset_peaks(self) -> None:
-        """Forget the highest levels of memory."""
-
-    def peaks(self) -> dict[str, float]:
-        """Highest levels of memory since then, by metric; empty where the device keeps no count."""
-
-    def prove(self, compiled: bool) -> None:
-        """Do a little work, or raise; with ``compiled`` also through ``torch.compile``."""
 
 
 def open_device(device: Mapping[str, Any], pass_name: str, cores: Sequence[int] | None, threads: int) -> Device:

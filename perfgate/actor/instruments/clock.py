@@ -2,8 +2,8 @@
 
 import time
 
-from perfgate.actor.devices import Device
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.devices.base import Device
+from perfgate.actor.instruments.base import Instrument
 
 
 class Clock(Instrument):

@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 from perfgate.actor.instruments.kernels import covered
 
 COLLECTIVES = ("gloo:", "nccl:", "ncclDevKernel", "ncclKernel")

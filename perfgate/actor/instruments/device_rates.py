@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from perfgate.actor.devices import Device
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.devices.base import Device
+from perfgate.actor.instruments.base import Instrument
 
 MIB = 1 << 20
 # By kind of device: the side of a square product, bytes of each of two tensors that no cache holds, how often each.

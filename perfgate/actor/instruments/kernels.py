@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 
 COPIES = ("memcpy", "memset")
 

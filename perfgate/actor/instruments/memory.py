@@ -10,8 +10,8 @@ import time
 from functools import cached_property
 from typing import Any
 
-from perfgate.actor.devices import Device
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.devices.base import Device
+from perfgate.actor.instruments.base import Instrument
 from perfgate.actor.tensors import inner_tensors
 
 

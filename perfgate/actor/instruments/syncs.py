@@ -4,7 +4,7 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 
 
 class Syncs(Instrument):

@@ -11,7 +11,7 @@ from transformers import Trainer
 from transformers.integrations.liger import apply_liger_kernel
 
 from perfgate.actor.data.loading import endless, training_source
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.phases import Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
 from perfgate.actor.techniques.distributed import join, sharding_plugin

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from perfgate.actor.data.inputs import random_batch, sentence_batch
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.programs.base import OUTCOME_VALUES, Program
 from perfgate.actor.techniques.kernels import kernel_in_force, put_kernel
 from perfgate.actor.techniques.models import InferenceSettings, build_inference, build_tokenizer

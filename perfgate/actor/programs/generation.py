@@ -8,7 +8,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria,
 from perfgate.actor.data.inputs import generation_inputs
 from perfgate.actor.data.sentence_pairs import pair_prompts
 from perfgate.actor.data.text import prompt_batch
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
 from perfgate.actor.techniques.decoding import GenerationSettings, Prefill

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.programs.base import OUTCOME_VALUES, Program
 from perfgate.actor.techniques.models import DTYPES
 

@@ -9,7 +9,7 @@ import torch
 from transformers import GenerationConfig
 
 from perfgate.actor.data.inputs import Requests, padded
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
 from perfgate.actor.techniques.models import build_inference

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainerCallback, TrainingArguments
 
 from perfgate.actor.data.loading import loading_in_force, training_source
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.phases import UNTIMED, Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program

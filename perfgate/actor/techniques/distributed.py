@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from transformers.distributed import DistributedConfig
 
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.techniques.training_settings import SHARDING, TrainingSettings
 
 # An offloaded rank adds up its gradients' norm on the host.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
 

@@ -4,7 +4,7 @@ import ctypes
 import time
 from typing import Any
 
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.devices.driver import Driver
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program

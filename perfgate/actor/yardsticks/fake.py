@@ -1,6 +1,6 @@
 """The yardstick of a scripted device, which tests move as they need it."""
 
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.devices.fake import Fake
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
