@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import perfgate
@@ -39,11 +39,6 @@ class Pool:
         self._name = name
         self._servers: list[Server] = []
         self._turn = 0
-
-    @property
-    def versions(self) -> Mapping[str, str]:
-        """Versions of the libraries that the servers imported; empty before they started."""
-        return self._servers[0].versions if self._servers else {}
 
     def start(self) -> bool:
         """Start the servers, if they are not up yet; returns whether they had to be.

@@ -44,8 +44,6 @@ class Server:
         self.python = str(python)
         self.folder = folder
         self.output = folder / f"{name}.txt"
-        self.import_s = 0.0
-        self.versions: dict[str, str] = {}
         self._launches = 0
         # A reference needs no Perfgate, a copy of the actor's side goes on its path.
         self._wanted = "torch transformers accelerate datasets" if path else "'perfgate[hf]'"
@@ -75,7 +73,6 @@ class Server:
                 f"the programs cannot be imported by {self.python}: {reason}; install what they need with "
                 f"{self.python} -m pip install {self._wanted}\n{tail(self.output)}"
             )
-        self.versions, self.import_s = answer["ready"], answer["import_s"]
 
     def unreached(self, device: Mapping[str, Any], compiled: bool) -> str:
         """Why a fork of this server does not reach the device; empty where it does. Tried once, in a child.

@@ -183,9 +183,3 @@ def test_in_a_suite_of_a_hundred_the_first_third_shares_nine_tenths() -> None:
 
 def test_a_single_case_has_it_all() -> None:
     assert AlphaBudget(1).share == pytest.approx(0.01 / 4)
-
-
-def test_a_budget_is_read_back_as_it_was_written() -> None:
-    budget = AlphaBudget(120, suspects=7, parts=2)
-
-    assert AlphaBudget.from_json(json.loads(json.dumps(budget.to_json()))) == budget
