@@ -15,7 +15,7 @@ RATES = (
 
 
 def with_derived(launch: Launch) -> Launch:
-    """Add what follows from the steps: throughput and percentiles."""
+    """Add throughput and percentiles, which follow from the steps."""
     steps = launch.metrics.get("step_time_s")
     if launch.invalid or not isinstance(steps, list):
         return launch
@@ -25,14 +25,14 @@ def with_derived(launch: Launch) -> Launch:
         derived["samples_per_s"] = launch.samples / typical_s
     if launch.tokens:
         derived["tokens_per_s"] = launch.tokens / typical_s
-    # What a burst's own clock tells of single steps is better than what follows from bursts.
+    # Percentiles that the device's clock measured for single steps are better than those over bursts.
     return replace(launch, metrics={**derived, **launch.metrics})
 
 
 def with_work(launches: Sequence[Launch]) -> list[Launch]:
-    """Add to timed launches the rate at which they did the work that the dry run of the same workload counted.
+    """Add FLOP/s and bytes/s to timed launches, from the work that the dry run of the same workload counted.
 
-    FLOP/s and bytes/s, and both as shares of what the device did beside the steps, where that was measured.
+    Both are added as shares of the device's peak as well, where that was measured beside the steps.
     """
     dry = {(x.side, x.workload): x for x in launches if x.pass_name == "dry" and not x.invalid}
     return [
@@ -44,7 +44,7 @@ def with_work(launches: Sequence[Launch]) -> list[Launch]:
 
 
 def rates(timed: Launch, dry: Launch) -> dict[str, float]:
-    """What a timed launch achieved of the work of a step."""
+    """The rates of work of one timed launch, and their shares of the device's peaks."""
     found: dict[str, float] = {}
     for work, name, peak, share in RATES:
         if amount := dry.value(work):
@@ -58,8 +58,8 @@ def rates(timed: Launch, dry: Launch) -> dict[str, float]:
 def with_host_share(launches: Sequence[Launch]) -> list[Launch]:
     """Add to timed launches the share of a step in which the device waited for the host.
 
-    The gap between a step's time and ``device_busy_s``, which the counters pass reads from the profiler: an event at a
-    step's end comes as late as the host's last call, so events alone show no gap.
+    It is the gap between a step's time and ``device_busy_s``, which the counters pass reads from the profiler. Events
+    alone show no gap, as the event at a step's end comes as late as the host's last call.
     """
     busy = [x.value("device_busy_s") for x in launches if "device_busy_s" in x.metrics and not x.invalid]
     if not busy:

@@ -1,4 +1,4 @@
-"""One case on trial: duets of two sides, as many as the rule wants, until each metric is decided."""
+"""A series of duets: as many as the rule asks for, until each metric of a case is decided."""
 
 import statistics
 import time
@@ -23,9 +23,9 @@ from perfgate.records.verdict import Name, Verdict
 
 Promise = Expectation | Equivalence
 Progress = Callable[[str], None]
-OUT_OF_TIME = "the run's budget of time left no more duets"
-UNSEEN = "not measured of this program"
-APART = "stepped one after the other, as both sides do not fit into memory together"
+OUT_OF_TIME = "no time was left for more duets (--perf-budget)"
+UNSEEN = "this program does not measure it"
+APART = "both sides were stepped one after the other, as they do not fit into memory together"
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Policy:
     """How a run judges.
 
     Attributes:
-        budget: of false alarms.
-        limit: of time.
-        noise: what is known of this machine's duets.
-        strict: fail where one could not tell.
-        update: update mode of the run, if any.
+        alpha_budget: chance of a false alarm, divided among suspects.
+        deadline: of the run.
+        noise: how much duets vary on this machine.
+        strict: an inconclusive verdict fails its case.
+        update: mode of ``--perf-update``, if any.
     """
 
     alpha_budget: AlphaBudget
@@ -49,14 +49,17 @@ class Policy:
 
 @dataclass
 class DuetSeries:
-    """Takes duets of one case and keeps what they brought.
+    """Takes duets of one case and keeps them.
 
     Attributes:
         case: its id.
         parts: reference and candidate.
-        limit: of the run's time.
-        launches: of all duets, the disturbed ones among them.
-        invalid: why no more duets can be had; empty while they can.
+        deadline: of the run.
+        progress: told in words which duet begins.
+        launches: of all duets, disturbed ones included.
+        pairs: reference and candidate of each valid duet.
+        invalid: why no more duets can be taken; empty while they can.
+        took_s: duration of the last duet.
     """
 
     stage: Stage
@@ -70,7 +73,7 @@ class DuetSeries:
     took_s: float = 0.0
 
     def take(self, wanted: int, what: str) -> bool:
-        """Take that many duets; returns whether all could be had."""
+        """Take that many duets; returns whether all are valid."""
         for number in range(1, wanted + 1):
             if self.pairs and not self.deadline.allows(self.took_s):
                 self.invalid = OUT_OF_TIME
@@ -88,24 +91,24 @@ class DuetSeries:
         return True
 
     def names(self) -> list[str]:
-        """The gated times that both sides tell."""
+        """Names of the gated times that both sides measured."""
         reference, candidate = self.pairs[0]
         both = set(reference.metrics) & set(candidate.metrics)
         return [name for name in METRICS if name in both and metric(name).kind == "noisy"]
 
     def duets(self, name: str, begin: int = 0) -> list[Duet]:
-        """One metric of the duets so far."""
+        """One metric of the duets, from the one numbered ``begin`` on."""
         return [of_pair(*pair, name) for pair in self.pairs[begin:]]
 
     def held(self, name: str, tolerance: float, begin: int = 0) -> Comparison:
-        """What is held against what: the medians of both sides, over all duets from ``begin`` on."""
+        """Compare the medians of both sides, over the duets from ``begin`` on."""
         sides = [[pair[side] for pair in self.pairs[begin:]] for side in (0, 1)]
         before, now = (statistics.median(launch.value(name) for launch in side) for side in sides)
         return Comparison(self.case, name, before, now, len(sides[1]), tolerance)
 
     @property
     def remark(self) -> str:
-        """What else one should know of how the duets were taken."""
+        """A clause on how the duets were taken, if it was unusual."""
         return APART if any(pair[0].details.turns.stepped != "in turn" for pair in self.pairs) else ""
 
 
@@ -126,13 +129,13 @@ def against_reference(
     noise: Noise = UNKNOWN,
     screened: Callable[[], None] = lambda: None,
 ) -> tuple[list[Verdict], AlphaBudget]:
-    """Screen a case with one duet, and decide what is suspect with fresh ones.
+    """Screen a case with one duet, and decide its suspect metrics with fresh ones.
 
     Args:
-        trial: of the case; its parts are the reference's and the candidate's.
+        series: of the case; its parts are reference and candidate.
         tolerances: largest acceptable change by metric, where the case names its own.
-        budget: of false alarms, as the cases before left it.
-        noise: what is known of this machine.
+        alpha_budget: what the cases before left.
+        noise: how much duets vary on this machine.
         screened: called when the screen is over.
 
     Returns:
@@ -158,7 +161,7 @@ def against_reference(
 
 
 def verdict_of(series: DuetSeries, name: str, tolerance: float, screened: Screen, looked: Look | None) -> Verdict:
-    """The confirmation's word where there was one, else the screen's."""
+    """The verdict of the confirmation, or of the screen where nothing was suspect."""
     if looked is None:
         return beside(screened.told(series.held(name, tolerance)), series.remark)
     if len(series.pairs) == 1:
@@ -169,22 +172,22 @@ def verdict_of(series: DuetSeries, name: str, tolerance: float, screened: Screen
 
 
 def with_remark(verdict: Verdict, *remarks: str) -> Verdict:
-    """The same verdict, with more to know."""
+    """The same verdict, with these remarks added to its reason."""
     return replace(verdict, why="; ".join(filter(None, [verdict.why, *remarks])))
 
 
 def beside(verdict: Verdict, *remarks: str) -> Verdict:
-    """A verdict on a candidate that was stepped beside its reference."""
+    """The verdict marked as against a reference, with these remarks added to its reason."""
     return replace(with_remark(verdict, *remarks), against="reference")
 
 
 def of_effect(series: DuetSeries, expectations: Sequence[Expectation], noise: Noise = UNKNOWN) -> list[Verdict]:
-    """Decide whether a setting does to times what is expected of it.
+    """Decide whether a setting changes times as expected.
 
     Args:
-        trial: its parts are vanilla as the reference, and the setting as the candidate.
+        series: its parts are vanilla as the reference, and the setting as the candidate.
         expectations: of times.
-        noise: what is known of this machine.
+        noise: how much duets vary on this machine.
     """
     looks: dict[Expectation, Look] = {}
     wanted = LOOKS[0]
@@ -205,10 +208,10 @@ def of_effect(series: DuetSeries, expectations: Sequence[Expectation], noise: No
 
 
 def nothing(case: str, item: Promise, name: Name, why: str) -> Verdict:
-    """A verdict on an expectation for which there is no number."""
+    """A verdict on an expectation of a metric that was not measured."""
     return as_effect(Verdict(case, item.metric, name, why=why), item)
 
 
 def as_effect(verdict: Verdict, item: Promise) -> Verdict:
-    """A verdict on a setting, which says itself what was expected."""
+    """The verdict marked as against vanilla, with the expectation written beside it."""
     return replace(verdict, expected=str(item), against="vanilla")

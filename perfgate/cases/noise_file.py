@@ -1,4 +1,4 @@
-"""What is known of a machine's noise, as a file beside its baselines: read and written."""
+"""The file beside a machine's baselines that holds its noise."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ NAME = "noise.json"
 
 
 def read_noise(folder: Path) -> Noise:
-    """Of the machine whose baselines lie in the folder; nothing is known of one that was never calibrated.
+    """Read the noise of the machine whose baselines lie in this folder; ``UNKNOWN`` if it was never calibrated.
 
     Raises:
         UserError: the file is damaged.
@@ -27,7 +27,7 @@ def read_noise(folder: Path) -> Noise:
 
 
 def write_noise(folder: Path, noise: Noise) -> Path:
-    """Store it; returns where.
+    """Store a machine's noise; returns the path of the file.
 
     Raises:
         UserError: the file cannot be written.

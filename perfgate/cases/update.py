@@ -1,4 +1,4 @@
-"""Move baselines to what a run measured, as its update mode says."""
+"""Store what a run measured as baselines, as far as its update mode allows."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def update_baselines(run: RunFile, root: Path, mode: str, reason: str) -> int:
         "reason": reason,
     }
     portable = PortableStore(root, pair_of(header["software"]))
-    # What is exact says the same in every session, so a second one adds nothing.
+    # Exact metrics are the same in every session, so further sessions add nothing.
     modes = {False: mode, True: "new" if mode == "more" else mode}
     count = set()
     for exact, where in ((False, store), (True, portable)):
@@ -58,7 +58,7 @@ def update_baselines(run: RunFile, root: Path, mode: str, reason: str) -> int:
 
 
 def learned(run: RunFile) -> Noise | None:
-    """What the duets of a run's effects tell of the machine's noise; ``None`` where they are too few.
+    """Learn the machine's noise from the duets of a run's effects; ``None`` where they are too few.
 
     Vanilla and setting differ, but by the same in each duet, so the spread around their mean is the machine's.
     """

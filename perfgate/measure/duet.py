@@ -1,4 +1,4 @@
-"""The duet: two actors stepped in turn on the same core, so that what the machine does to one it does to the other."""
+"""The duet: two actors stepped in turn on the same core, so that the machine disturbs both alike."""
 
 import math
 import time
@@ -30,8 +30,8 @@ class DuetSide:
         side: ``reference`` or ``candidate``.
         pool: the servers that its actors are forked from.
         workload: what it runs.
-        slowdown: share of each step's time that is spent on top of it, to see whether it is found; 0.03 is 3%.
-        filled_s: time to fill with steps of both sides, within the bounds on their number; both sides name the same.
+        slowdown: share of each step's time to spend on top of it, to see whether the gate finds it; 0.03 is 3%.
+        filled_s: seconds to fill with steps of both sides, within the bounds on their number; the same for both sides.
         min_steps: the lower of these bounds.
     """
 
@@ -76,7 +76,7 @@ def attempted(stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], num
 
 
 def pair_of_servers(parts: Sequence[DuetSide], pair: int) -> list[Server]:
-    """Servers for both sides, never the same one; over several duets all pairs get their turn."""
+    """Two different servers for both sides; over several duets all pairs of servers get their turn."""
     reference, candidate = parts
     if reference.pool is candidate.pool:
         return [reference.pool.at(pair), candidate.pool.at(pair + 1)]
@@ -86,7 +86,7 @@ def pair_of_servers(parts: Sequence[DuetSide], pair: int) -> list[Server]:
 def together(
     stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int
 ) -> list[Launch]:
-    """Both actors on stage, in turn; who begins alternates between duets."""
+    """Step both actors in turn; which begins alternates between duets."""
     starts = begun(case, pair, parts, servers, number, "in turn")
     order = (0, 1) if pair % 2 == 0 else (1, 0)
     rows: list[list[dict[str, float]]] = [[], []]
@@ -121,7 +121,7 @@ def together(
 def apart(
     stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int
 ) -> list[Launch]:
-    """Both sides one after the other, for want of memory: A B in one duet, B A in the next."""
+    """Run one side after the other, where both do not fit into memory: A B in one duet, B A in the next."""
     starts = begun(case, pair, parts, servers, number, "one after the other")
     launches = list(starts)
     for index in (0, 1) if pair % 2 == 0 else (1, 0):
@@ -144,19 +144,19 @@ def apart(
 
 
 def steps_of_turn(stage: Stage, step_s: float) -> int:
-    """How many steps a turn buys: a burst where the device does its work later."""
+    """How many steps a turn has: a burst on a GPU, else one."""
     return burst_steps(step_s) if stage.device.bursts else 1
 
 
 def taken(stage: Stage, actor: Actor, steps: int) -> dict[str, float]:
-    """What one turn brought, a number for each metric."""
+    """Take one turn; returns a number for each metric."""
     return {name: value for name, value in stage.step(actor, steps).items() if not isinstance(value, list)}
 
 
 def begun(
     case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int, stepped: str
 ) -> list[Launch]:
-    """What is known of both launches before they begin."""
+    """Both launches as they are known before they begin."""
     first = parts[pair % 2].side
     return [
         Launch(
@@ -175,12 +175,17 @@ def begun(
 
 
 def count_steps(pair_s: float, part: DuetSide) -> int:
-    """How many turns a side, where one of each takes this long."""
+    """The number of turns a side.
+
+    Args:
+        pair_s: seconds that one turn of each side takes.
+        part: with the time to fill and the least number.
+    """
     return min(max(math.ceil(part.filled_s / max(pair_s, 1e-6)), part.min_steps), MAX_STEPS)
 
 
 def undisturbed(launches: list[Launch]) -> list[Launch]:
-    """Reject both launches where something else had the core, or where their ratio still drifts when they end."""
+    """Reject both launches if something else had the core, or if their ratio still drifts at the end."""
     reason = next((launch.invalid for launch in launches if launch.invalid), "")
     for launch in launches:
         if "process_time_s" in launch.metrics:
@@ -193,22 +198,22 @@ def undisturbed(launches: list[Launch]) -> list[Launch]:
 
 
 def capped_unlike(launches: Sequence[Launch]) -> bool:
-    """Whether software held one side's clocks down to keep to the power limit and not the other's.
+    """Whether one side's clocks were held down to keep to the power limit, and the other's were not.
 
-    That is normal on an H100, and no matter where both sides are stepped in turn.
+    Such capping is normal on an H100, and does no harm where both sides are stepped in turn.
     """
     capped = [bool(launch.details.seen.slowdown_s.get("sw_power_cap")) for launch in launches]
     return capped[0] != capped[1]
 
 
 def both_or_none(launches: list[Launch]) -> list[Launch]:
-    """Neither side may be used without the other."""
+    """Reject both sides if one is rejected."""
     reason = next((launch.invalid for launch in launches if launch.invalid), None)
     return [launch if launch.invalid or not reason else launch.rejected(reason) for launch in launches]
 
 
 def valid_pair(launches: Sequence[Launch]) -> tuple[Launch, Launch] | None:
-    """Reference and candidate of the last attempt; ``None`` where it may not be used."""
+    """Reference and candidate of the last attempt; ``None`` if it is not valid."""
     by_side = {launch.side: launch for launch in launches[-2:]}
     pair = by_side["reference"], by_side["candidate"]
     return None if any(launch.invalid for launch in pair) else pair

@@ -1,17 +1,20 @@
-"""How much is measured of a case."""
+"""The plan of a measurement."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class MeasurementPlan:
-    """How much is measured.
+    """How much is measured of a case.
 
     Attributes:
         launches: timed launches a case.
         memory_launches: launches of the memory pass, which must agree.
-        steps_s: time to fill with timed steps, within the two bounds on their number.
-        timeout_s: the longest that set-up or one step may take.
+        steps_s: seconds to fill with timed steps, within the two bounds on their number.
+        min_steps: the lower bound.
+        max_steps: the upper bound.
+        timeout_s: the longest that set-up or one step may take, in seconds.
+        threads: how many threads an actor may compute with.
         device: the kind of the stage's device, or ``none`` for the dry run alone.
     """
 

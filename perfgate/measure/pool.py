@@ -1,4 +1,7 @@
-"""A small pool of fork servers of one interpreter, rotated over: launches of one server share more than they should."""
+"""A small pool of fork servers of one interpreter.
+
+Launches take its servers in rotation, as those of one server share hash seed and memory layout.
+"""
 
 import shutil
 import sys
@@ -20,7 +23,7 @@ class Pool:
         preload: modules that the servers import.
         folder: for the outputs of servers and actors.
         size: how many servers.
-        reference: what else to run; it needs no Perfgate, a copy of the actor's side goes on its path.
+        reference: other code or libraries to run. It needs no Perfgate: a copy of the actor's side goes on its path.
         name: what the servers' names begin with.
     """
 
@@ -41,7 +44,7 @@ class Pool:
         self._turn = 0
 
     def start(self) -> bool:
-        """Start the servers, if they are not up yet; returns whether they had to be.
+        """Start the servers, if they are not up yet; returns whether they were not.
 
         Raises:
             UserError: the programs' libraries cannot be imported.
@@ -65,7 +68,7 @@ class Pool:
         return self.at(self._turn)
 
     def at(self, number: int) -> Server:
-        """A server by number; they are counted around."""
+        """A server by number, modulo the size of the pool."""
         self.start()
         return self._servers[number % self.size]
 
@@ -77,7 +80,7 @@ class Pool:
 
 
 def copy_of_actor(folder: Path) -> Path:
-    """Lay the actor's side of Perfgate into a folder of its own; returns the folder, to be put on a path."""
+    """Copy the actor's side of Perfgate into a folder, to be put on an import path; returns the folder."""
     for name in ACTOR_ONLY:
         source, target = PACKAGE / name, folder / "perfgate" / name
         target.parent.mkdir(parents=True, exist_ok=True)

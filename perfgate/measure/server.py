@@ -25,11 +25,11 @@ class Server:
     """An interpreter that has imported what the programs need and forks an actor per launch.
 
     Args:
-        name: as it stands in the run file.
+        name: under which the run file names it.
         preload: modules to import before the first fork.
         folder: where the outputs of the server and of its actors go.
         python: the interpreter.
-        path: folders to put first on its path, where the code is another one than this process's.
+        path: folders to put first on its import path, where it runs other code than this process.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Server:
             )
 
     def unreached(self, device: Mapping[str, Any], compiled: bool) -> str:
-        """Why a fork of this server does not reach the device; empty where it does. Tried once, in a child.
+        """Say why a fork of this server does not reach the device; empty where it does. Tried once, in a child.
 
         Args:
-            device: as actors are told of it.
-            compiled: also through a program that ``torch.compile`` made, whose compiler has a driver of its own.
+            device: the part of an actor's order that names it.
+            compiled: also try a program made by ``torch.compile``, whose compiler has a driver of its own.
         """
         if compiled not in self._unreached:
             request = {"op": "prove", "device": dict(device), "compiled": compiled}
@@ -89,7 +89,7 @@ class Server:
         return self._unreached[compiled]
 
     def launch(self, spawn: bool = False) -> Actor:
-        """Fork an actor that waits for its order; or start one in a fresh interpreter, which imports anew."""
+        """Fork an actor, which then waits for its order; or spawn one in a fresh interpreter, which imports anew."""
         self._launches += 1
         output = self.folder / f"{self.name}-actor-{self._launches}.txt"
         their_read, our_write = os.pipe()

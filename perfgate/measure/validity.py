@@ -1,4 +1,4 @@
-"""Whether a launch may be used: did the machine disturb it?"""
+"""The validity of a launch: whether the machine disturbed it."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from perfgate.records.launch import Launch
 
 CONTENDED = 1.5
 UNSTEADY = 1.5
-# What may not hold a GPU's clocks down while it is measured. That software keeps to the power limit is normal.
+# Reasons for which a GPU's clocks may not be held down during a launch. Keeping to the power limit is normal.
 SLOWDOWNS = {
     "hw_thermal_slowdown": "it was too hot",
     "sw_thermal_slowdown": "it was too hot",
@@ -21,7 +21,7 @@ SLOWDOWNS = {
 
 
 def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> str:
-    """Name the settings that are in force in place of those that were asked for; empty where all are as they should."""
+    """Say which settings are in force in place of those asked for; empty where all are as asked."""
     wrong = [
         f"asked for {name}={value}, in force is {effective[name]}"
         for name, value in asked.items()
@@ -33,8 +33,7 @@ def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> st
 def judge(launch: Launch, wall_s: list[float], process_s: list[float]) -> Launch:
     """Attach the yardstick, and reject a launch that the machine disturbed.
 
-    The yardstick only computes: where its time on the wall is far above its time on the processor, something else had
-    the core.
+    The yardstick only computes, so something else had the core where its wall time is far above its processor time.
     """
     launch = replace(launch, yardstick_s=wall_s)
     if reason := contended(statistics.median(wall_s), statistics.median(process_s)):
@@ -44,33 +43,33 @@ def judge(launch: Launch, wall_s: list[float], process_s: list[float]) -> Launch
 
 
 def contended(wall_s: float, process_s: float) -> str:
-    """Say so where something else had the core: much more time went by than the process computed for."""
+    """The reason to reject steps whose wall time is far above their processor time; empty where it is not."""
     share = wall_s / max(process_s, 1e-9)
     return f"contended: other processes took {1 - 1 / share:.0%} of the core" if share > CONTENDED else ""
 
 
 def drift(values: Sequence[float]) -> float:
-    """The last third over the first; 1 where there are too few to tell."""
+    """Median of the last third over that of the first; 1 where there are too few values."""
     third = len(values) // 3
     return statistics.median(values[-third:]) / statistics.median(values[:third]) if third > 1 else 1.0
 
 
 def settled(values: Sequence[float]) -> bool:
-    """Whether the last third is much like the first."""
+    """Whether the last third is close to the first."""
     return 1 / UNSTEADY < drift(values) < UNSTEADY
 
 
 def steady(launch: Launch, steps: Sequence[float]) -> Launch:
-    """Reject a launch whose steps still drift when it ends: they have not settled."""
+    """Reject a launch whose steps have not settled at its end."""
     if settled(steps):
         return launch
     return launch.rejected(f"unsteady: steps went from 1 to {drift(steps):.2f} within the launch")
 
 
 def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], others: Sequence[int] | None) -> Launch:
-    """Attach what the device's driver told, and reject a launch that something else disturbed.
+    """Attach what the driver told of the device, and reject a launch that something else disturbed.
 
-    Only timings are disturbed by clocks held down; memory runs out for anyone if others take it.
+    Clocks that are held down disturb timings alone. Other processes disturb memory too, if it runs out.
 
     Args:
         launch: as it ended.

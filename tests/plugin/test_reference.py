@@ -229,7 +229,7 @@ def test_it(effect):
     assert {launch.details.turns.stepped for launch in timed} == {"one after the other"}
     assert {launch.side for launch in timed} == {"reference", "candidate"}
     (verdict,) = run.verdicts
-    assert "stepped one after the other, as both sides do not fit into memory together" in verdict.why
+    assert "both sides were stepped one after the other, as they do not fit into memory together" in verdict.why
 
 
 def test_a_budget_of_time_that_is_spent_lists_what_was_left_out(suite):
@@ -238,5 +238,7 @@ def test_a_budget_of_time_that_is_spent_lists_what_was_left_out(suite):
     outcomes = result.parseoutcomes()
     assert outcomes["skipped"] >= 1
     assert outcomes["passed"] >= 1
-    result.stdout.fnmatch_lines(["*: step_time_s is undecided (not measured: the run's budget of time was spent *"])
+    result.stdout.fnmatch_lines(
+        ["*: step_time_s is undecided (not measured: the run's time was spent before it *"]
+    )
     assert suite.run("--perf-budget", "1s", "--perf-strict").ret == 1

@@ -1,4 +1,4 @@
-"""NVIDIA's GPUs, seen from a process that never touches them: through the driver's management library (NVML)."""
+"""NVIDIA's GPUs, through the driver's management library (NVML); this process never touches the GPU itself."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ class CudaHandle:
     """One GPU, or one slice of one.
 
     Args:
-        gpu: which.
+        gpu: its identity.
         reader: to ask for its status.
         cores: the processors that its actors stay on.
     """
@@ -54,10 +54,10 @@ def cuda_devices(required: bool) -> list[CudaHandle]:
     """The GPUs that the caller sees.
 
     Args:
-        required: complain where there is no way to ask the driver.
+        required: raise where the driver cannot be asked.
 
     Raises:
-        UserError: which GPU is meant cannot be told; or one is required, and the driver does not answer.
+        UserError: ``CUDA_VISIBLE_DEVICES`` is ambiguous; or a GPU is required, and the driver does not answer.
     """
     reader = find_reader()
     if reader is None:
@@ -78,7 +78,7 @@ def cuda_devices(required: bool) -> list[CudaHandle]:
 
 @cache
 def find_reader() -> Reader | None:
-    """NVML by its Python binding, or else by its command; ``None`` where there is no driver."""
+    """NVML through its Python binding, else through ``nvidia-smi``; ``None`` where there is no driver."""
     try:
         from perfgate.measure.devices.nvml import Nvml
 
