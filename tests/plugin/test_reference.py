@@ -238,7 +238,5 @@ def test_a_budget_of_time_that_is_spent_lists_what_was_left_out(suite):
     outcomes = result.parseoutcomes()
     assert outcomes["skipped"] >= 1
     assert outcomes["passed"] >= 1
-    result.stdout.fnmatch_lines(
-        ["*: step_time_s is undecided (not measured: the run's time was spent before it *"]
-    )
+    result.stdout.fnmatch_lines(["*: step_time_s is undecided (not measured: the run's time was spent before it *"])
     assert suite.run("--perf-budget", "1s", "--perf-strict").ret == 1
