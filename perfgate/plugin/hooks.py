@@ -1,4 +1,4 @@
-"""The pytest hooks and fixtures; what they wire together lives elsewhere."""
+"""The plugin's entry point: options, a run, and the fixtures that cases use."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the options, and prepare a run; nothing starts before the first case."""
+    """Check the options and register a run. No process starts before the first case."""
     config.addinivalue_line(
         "markers", "perf(tier, tolerance, launches, timeout_s, dry): how a performance case is measured and judged"
     )
@@ -47,12 +47,12 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 class PerfgateWarning(pytest.PytestWarning):
-    """A case passed, but whether it got worse could not be told."""
+    """A case passed, but it could not be decided whether it got worse."""
 
 
 @pytest.fixture
 def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
-    """Measure a workload and hold it against its baseline: ``perf(training(model, batch_size=8))``.
+    """Measure a workload and compare it with its baseline: ``perf(training(model, batch_size=8))``.
 
     Args of the function: the workload, and ``tolerance``, a share for all times or a mapping by metric.
     """
@@ -75,7 +75,7 @@ def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
 
 @pytest.fixture
 def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
-    """Hold a setting against vanilla: ``effect(vanilla, setting, step_time_s="< 1.4x", peak_memory_bytes="< 0.7x")``.
+    """Compare a setting with vanilla: ``effect(vanilla, setting, step_time_s="< 1.4x", peak_memory_bytes="< 0.7x")``.
 
     Args of the function: two workloads, and for each metric the ratio of setting over vanilla that is expected, or a
     mapping from device to ratio, as in ``step_time_s={"cpu": "< 2x", "cuda": "< 1.2x"}``; ``same`` names the outcomes
@@ -119,7 +119,7 @@ def conclude(item: pytest.Item, result: "Result") -> "Result":
 
 
 def builder(name: str, build: Callable[..., Workload]) -> Any:
-    """A fixture that builds workloads; what a user gets wrong in it is one sentence, not a traceback."""
+    """Make a fixture that builds workloads; a user's mistake in its arguments fails the case in one sentence."""
 
     def safe(*arguments: Any, **settings: Any) -> Workload:
         __tracebackhide__ = True

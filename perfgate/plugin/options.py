@@ -1,4 +1,4 @@
-"""What a run was asked to do: command line over ini file over default."""
+"""The options of a run. The command line wins over the ini file, which wins over the default."""
 
 import argparse
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
 
 @dataclass(frozen=True)
 class Option:
-    """One ``--perf-...`` option, which is an ini value as well."""
+    """One ``--perf-...`` option, which can be set in an ini file as well."""
 
     name: str
     default: str
@@ -28,12 +28,12 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """As on the command line."""
+        """The name on the command line."""
         return f"--perf-{self.name}"
 
     @property
     def ini(self) -> str:
-        """As in an ini file."""
+        """The name in an ini file."""
         return f"perf_{self.name.replace('-', '_')}"
 
 
@@ -81,7 +81,7 @@ class Options:
     default_tier: str
 
     def to_json(self) -> dict[str, Any]:
-        """As the run file's first line holds it."""
+        """The object that the run file's first line holds."""
         return asdict(self)
 
 
@@ -91,7 +91,7 @@ def add_options(parser: pytest.Parser) -> None:
     for option in OPTIONS:
         group.addoption(option.flag, metavar=option.metavar, default=None, help=option.help)
         parser.addini(option.ini, f"{option.help} (default {option.default!r})", default=option.default)
-    # What `perfgate calibrate` asks of the run that it starts.
+    # Set by `perfgate calibrate` for the run that it starts.
     group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
     group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
     group.addoption("--perf-strict", action="store_true", default=None, help="fail where one could not tell")
@@ -161,7 +161,7 @@ def read_shard(value: str) -> tuple[int, int]:
 
 
 def check_marker(where: str, arguments: tuple[Any, ...], values: dict[str, Any]) -> None:
-    """Refuse what ``@pytest.mark.perf`` does not know.
+    """Refuse arguments that ``@pytest.mark.perf`` does not have.
 
     Raises:
         UserError: naming the case and the argument.
@@ -182,7 +182,7 @@ def check_marker(where: str, arguments: tuple[Any, ...], values: dict[str, Any])
 
 
 def read_tolerance(where: str, value: Any) -> dict[str, float]:
-    """Read a tolerance: one number for times, or one for each metric that is named.
+    """Read a tolerance: one number for all times, or a mapping from metric to number.
 
     Raises:
         UserError: a metric that is not gated, or a number that is no share.

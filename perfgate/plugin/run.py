@@ -1,4 +1,4 @@
-"""One pytest run, in one process or over xdist's workers: from the first case to run file and baselines."""
+"""One pytest run, in one process or over xdist's workers, from collection to run file and baselines."""
 
 import os
 import secrets
@@ -78,7 +78,7 @@ class Run:
         try:
             where = f"machine {self.target.device.machine.name}"
         except UserError as error:
-            # A run that measures nothing has nothing to do with it; one that does says it again, and fails.
+            # A run that only collects needs no device; one that measures fails with the same sentence.
             where = str(error)
         if self.options.device == "none":
             where = f"no device, {pair_of(software())}"
@@ -130,7 +130,7 @@ class Run:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Prepare the cases that are left, and see whether their result can be stored."""
+        """Prepare to measure the cases that are left, and check that their results can be stored."""
         selection = select(session.items, self._pairs, self.options)
         part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
         workers = self.config.workerinput["workercount"] if self.worker else 1  # type: ignore[attr-defined]
@@ -145,7 +145,7 @@ class Run:
         self._live = Live(sys.stdout, selection.cases)
 
     def _check(self) -> None:
-        """Find out before the first case what would make the whole run useless."""
+        """Find out before the first case whether baselines can be written."""
         from perfgate.records.portable import PortableStore, pair_of
         from perfgate.records.store import Store
 
@@ -170,7 +170,7 @@ class Run:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-        """Let a case's result travel with its report, from a worker to the controller."""
+        """Attach a case's result to its report, with which it travels from a worker to the controller."""
         outcome: Any = yield
         report = outcome.get_result()
         if call.when == "call" and is_case(item):
@@ -259,7 +259,7 @@ class Run:
         return self.output / f"{self.run_id}.jsonl"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say what was decided, and what to do about it."""
+        """Print the verdicts, and the commands that act on them."""
         if self.worker or not (self.results or self.problem):
             return
         from perfgate.reports.summary import summary

@@ -1,4 +1,4 @@
-"""What a run selects of the items that pytest collected."""
+"""The selection of a run: which of the collected items are cases, within its tier and its shard."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ def tier_of(item: pytest.Item) -> str:
 
 
 def marks_of(item: pytest.Item) -> dict[str, Any]:
-    """The arguments of all perf marks, those of the closest first."""
+    """The arguments of all perf marks of an item; those of the closest mark win."""
     found: dict[str, Any] = {}
     for marker in item.iter_markers("perf"):
         found = {**marker.kwargs, **found}
