@@ -1,9 +1,7 @@
 """The chance of a false alarm that a suite may spend, and who gets how much of it."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from perfgate.gate.confirmation import CLEARING_LOOKS, LOOKS
 from perfgate.gate.verdicts import ALPHA
@@ -52,12 +50,3 @@ class AlphaBudget:
     def spent(self, suspects: int = 1) -> "AlphaBudget":
         """The budget after this many more suspects."""
         return replace(self, suspects=self.suspects + suspects)
-
-    def to_json(self) -> dict[str, Any]:
-        """For the run file, and for workers."""
-        return {"pairs": self.pairs, "suspects": self.suspects, "parts": self.parts, "alpha": self.alpha}
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "AlphaBudget":
-        """Read what ``to_json`` wrote."""
-        return cls(found["pairs"], found["suspects"], found["parts"], found["alpha"])
