@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from perfgate.gate.statistics import Difference, safe_expm1
-from perfgate.records.metrics import metric
 from perfgate.records.verdict import Name, Verdict
 
 ALPHA = 0.01
@@ -104,32 +103,6 @@ def young_verdict(held: Comparison, change: float, launches: int, sessions: int)
         f"{'session' if sessions == 1 else 'sessions'}, {MIN_BASELINE_LAUNCHES} from {MIN_BASELINE_SESSIONS} are needed"
     )
     return held.verdict("inconclusive", why, change)
-
-
-def summarize(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """How many verdicts of each name, worst first; names that do not occur are left out."""
-    order: tuple[Name, ...] = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
-    counts = {name: sum(verdict.verdict == name for verdict in verdicts) for name in order}
-    return {name: count for name, count in counts.items() if count}
-
-
-def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts with each case's exact metrics that pass, or are new, put into one: there are many, and all is said.
-
-    Those that differ from a neighbouring pair of versions stay.
-    """
-    groups: dict[tuple[str, str], list[Verdict]] = {}
-    for verdict in verdicts:
-        if metric(verdict.metric).exact and verdict.verdict in ("pass", "new") and not verdict.why:
-            groups.setdefault((verdict.case, verdict.verdict), []).append(verdict)
-    told: list[Verdict] = []
-    for verdict in verdicts:
-        group = groups.get((verdict.case, verdict.verdict), [])
-        if verdict not in group or len(group) == 1:
-            told.append(verdict)
-        elif verdict is group[-1]:
-            told.append(Verdict(verdict.case, f"{len(group)} exact metrics", verdict.verdict, launches=1))
-    return told
 
 
 def agree(values: Sequence[float]) -> bool:

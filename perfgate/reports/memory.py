@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from perfgate.gate.outcome import percent
+from perfgate.gate.wording import percent
 from perfgate.records.launch import Launch, medians
 from perfgate.records.metrics import metric
 from perfgate.records.runfile import RunFile

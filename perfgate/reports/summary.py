@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from perfgate.gate.outcome import percent, sentence
-from perfgate.gate.verdicts import summarize
+from perfgate.gate.wording import percent, sentence, summarize
 from perfgate.records.verdict import Verdict
 
 SHOWN = 10

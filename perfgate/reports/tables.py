@@ -5,8 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from perfgate.gate.outcome import moved, percent
-from perfgate.gate.verdicts import together
+from perfgate.gate.wording import moved, percent, together
 from perfgate.records.launch import medians
 from perfgate.records.metrics import metric
 from perfgate.records.runfile import RunFile
