@@ -12,6 +12,7 @@ class MeasurementPlan:
         memory_launches: launches of the memory pass, which must agree.
         steps_s: time to fill with timed steps, within the two bounds on their number.
         timeout_s: the longest that set-up or one step may take.
+        instruments: import paths of the instruments that users added.
         device: the kind of the stage's device, or ``none`` for the dry run alone.
     """
 
@@ -22,4 +23,5 @@ class MeasurementPlan:
     max_steps: int = 60
     timeout_s: float = 120.0
     threads: int = 1
+    instruments: tuple[str, ...] = ()
     device: str = "cpu"

@@ -13,6 +13,7 @@ import pytest
 
 from perfgate.models.model import TIERS
 from perfgate.plugin.benchmark_bridge import described
+from perfgate.plugin.extensions import instruments_of
 from perfgate.plugin.options import Options
 from perfgate.reports.live import one_line
 from perfgate.shared.command import command
@@ -196,7 +197,12 @@ class Cases:
             options = self.options
             root = self._stack.enter_context(open_root(options.baselines, self.config.rootpath))
             folder = self._stack.enter_context(TemporaryDirectory(prefix="perfgate-", ignore_cleanup_errors=True))
-            plan = MeasurementPlan(launches=options.launches, timeout_s=options.timeout_s, device=self.kind)
+            plan = MeasurementPlan(
+                launches=options.launches,
+                timeout_s=options.timeout_s,
+                device=self.kind,
+                instruments=instruments_of(self.config),
+            )
             servers = 1 if self.kind == "none" else 2
             stage = Stage(self.preload, Path(folder), plan, servers, self.reference, self.device)
             store = Store(root, self.device.machine.name)

@@ -8,6 +8,7 @@ import pytest
 
 from perfgate import __version__
 from perfgate.models.model import TIERS
+from perfgate.plugin import hookspecs
 from perfgate.plugin.benchmark_bridge import connect
 from perfgate.plugin.options import add_options, check_marker, read_options, read_tolerance
 from perfgate.plugin.run import Run
@@ -25,6 +26,11 @@ GENERATION_METRICS = 3
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare options and ini values."""
     add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks by which others add instruments and formats."""
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_configure(config: pytest.Config) -> None:

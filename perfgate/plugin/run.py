@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from perfgate.plugin.cases import RESULT, Cases
+from perfgate.plugin.extensions import instruments_of, reports_of
 from perfgate.plugin.options import Options
 from perfgate.reports.live import Live
 from perfgate.shared.command import command
@@ -108,6 +109,8 @@ class Run:
         from perfgate.records.store import Store
 
         options = self.options
+        reports_of(self.config, options.reports)
+        instruments_of(self.config)
         if options.update:
             root = self.config.rootpath / options.baselines
             alone = options.device == "none"
@@ -210,6 +213,12 @@ class Run:
 
             root = self.config.rootpath / options.baselines
             update_baselines(runfile.read(self.path), root, options.update, options.reason)
+        if options.reports:
+            from perfgate.reports.run_report import run_report
+
+            report = run_report([runfile.read(self.path)])
+            for path, writer in reports_of(self.config, options.reports).items():
+                write_text(path, writer(report))
 
     @property
     def path(self) -> Path:
@@ -246,6 +255,19 @@ UNCALIBRATED = (
     "How much duets vary on this machine is not known, so what one duet cleared has no interval; learn it with: "
     "perfgate calibrate"
 )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a report.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--perf-report: {path} cannot be written: {error.strerror}") from None
 
 
 def is_invalid(result: Mapping[str, Any]) -> bool:
