@@ -65,3 +65,17 @@ def test_it(perf, training):
     perf(training(TINY, batch_size=1, sequence_length=8))
 """)
     suite.run("--perf-device", "none").assert_outcomes(passed=1)
+
+
+def test_pytest_lists_every_fixture_with_what_it_is_for(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--fixtures"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    lines = done.stdout.splitlines()
+    told = {lines[n].split()[0]: lines[n + 1].strip() for n in range(len(lines)) if "perfgate/plugin/" in lines[n]}
+
+    assert set(told) == {"perf", "effect", "training", "generation", "serving", "forward", "operator"}
+    builders = {name: text for name, text in told.items() if name not in ("perf", "effect")}
+    assert all(text.startswith("Build a workload that ") for text in builders.values())
+    assert told["perf"].startswith("Measure a workload and hold it against its baseline")
+    assert told["effect"].startswith("Hold a setting against vanilla")

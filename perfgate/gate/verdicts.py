@@ -17,7 +17,7 @@ ROUNDING = 1e-14  # a ratio of just 1.01 less 1 is above 0.01 in floating point
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is held against what: one metric of one case, its values and how strictly to judge."""
+    """One metric of one case: its value in the reference and in the candidate, and the largest acceptable change."""
 
     case: str
     metric: str
@@ -35,7 +35,7 @@ class Comparison:
         high: float | None = None,
         smallest_detectable: float | None = None,
     ) -> Verdict:
-        """What was decided about these values."""
+        """Make the verdict on these values."""
         return Verdict(
             self.case,
             self.metric,
@@ -81,9 +81,15 @@ def noisy_verdict(held: Comparison, found: Difference | None, alpha: float, thre
 
 
 def name_of(found: Difference, alpha: float, threshold: float, tolerance: float) -> Name:
-    """What a difference is called, given the share of a false alarm and two relative changes, 0.03 is 3%.
+    """Name the verdict on a difference.
 
-    Worse or better by more than the threshold, or surely within the tolerance; a bound that is just met is not passed.
+    Regressed or improved by more than the threshold, or surely within the tolerance (pass); else inconclusive.
+
+    Args:
+        found: the difference.
+        alpha: chance of a false alarm.
+        threshold: relative change that must be excluded, 0.03 is 3%; one that is just met is not excluded.
+        tolerance: largest acceptable change.
     """
     limit = math.log1p(threshold) + ROUNDING
     if found.lower(alpha) > limit:

@@ -29,7 +29,7 @@ def sentence(verdict: Verdict) -> str:
 
 
 def effect_sentence(verdict: Verdict) -> str:
-    """What a setting does to a metric, and what was expected of it."""
+    """One effect's verdict: the ratio of setting over vanilla, and the expected one."""
     text = f"{verdict.case}: {verdict.metric} {WORDS[verdict.verdict] if verdict.change is None else ''}".rstrip()
     if verdict.change is None and verdict.verdict in ("pass", "regressed"):
         return f"{verdict.case}: {verdict.metric}: {verdict.why}, expected {verdict.expected}"
@@ -49,7 +49,7 @@ def times(change: float) -> str:
 
 
 def both_values(verdict: Verdict) -> str:
-    """What was measured, and what it is held against."""
+    """The measured value, and the reference's."""
     if verdict.candidate is None or verdict.reference is None:
         return ""
     what = metric(verdict.metric)
@@ -57,7 +57,7 @@ def both_values(verdict: Verdict) -> str:
 
 
 def moved(verdict: Verdict) -> str:
-    """By how much, in percent; what was 0 has no such number."""
+    """The change in percent; empty where there is none, or the reference is 0."""
     if verdict.change is None or verdict.reference == 0:
         return ""
     return percent(verdict.change)
@@ -73,7 +73,7 @@ def interval(verdict: Verdict) -> str:
 
 
 def sight(verdict: Verdict) -> str:
-    """What this measurement could have seen, held against what is tolerated."""
+    """Say which change this measurement could detect, and whether that is within the tolerance."""
     if verdict.smallest_detectable is None or verdict.tolerance is None:
         return ""
     if verdict.smallest_detectable > verdict.tolerance:
@@ -98,9 +98,9 @@ def summarize(verdicts: Sequence[Verdict]) -> dict[str, int]:
 
 
 def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts with each case's exact metrics that pass, or are new, put into one: there are many, and all is said.
+    """Collapse each case's exact metrics that pass, or are new, into one summary verdict.
 
-    Those that differ from a neighbouring pair of versions stay.
+    A verdict that has something to say, as how it differs from another pair of versions, stays by itself.
     """
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:

@@ -1,4 +1,4 @@
-"""A model's settings side by side: how fast, how much memory, and which of them no other beats in both."""
+"""A model's settings side by side: speed, peak memory, and the Pareto front of the two."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,10 +25,10 @@ class Choice:
         kind: ``training`` or ``inference``, the folder of its case.
         task: of the model.
         model: its name.
-        setting: what was chosen, in words.
-        speed: samples a second, of generation tokens a second.
-        speed_unit: metric that ``speed`` is.
-        peak_memory_bytes: most that lived at once.
+        setting: its settings that are not at their default, in words.
+        speed: samples a second; for generation, tokens a second.
+        speed_unit: the metric of ``speed``.
+        peak_memory_bytes: the largest amount of memory in use at once.
         vanilla: whether every setting is at its default.
         front: whether no other is at least as good in both and better in one.
         speed_to_vanilla: ratio; ``None`` where vanilla was not measured.
