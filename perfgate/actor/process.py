@@ -126,7 +126,7 @@ def perform(channel: Channel, output: str) -> int:
             channel.send(dry_answer(build, order))
             return 0
         device = devices.open_device(order["device"], order["pass"], order["cores"], order["threads"])
-        active = instruments.for_pass(order["pass"], device)
+        active = instruments.for_pass(order["pass"], device, order.get("instruments", ()))
         for instrument in active:
             instrument.start()
         start = time.perf_counter()

@@ -11,7 +11,8 @@ from perfgate.cases.calibration import record
 from perfgate.cases.derived import with_derived, with_host_share, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
-from perfgate.gate.against_baseline import against_baseline, beside_nearest, compare
+from perfgate.gate.against_baseline import against_baseline, beside_nearest
+from perfgate.gate.against_run import compare
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide

@@ -1,4 +1,4 @@
-"""The chance of a false alarm that a suite may spend, and who gets how much of it."""
+"""The chance of a false alarm that a suite may spend (alpha), divided among its suspects."""
 
 import math
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ class AlphaBudget:
     Attributes:
         pairs: gated noisy case-metric pairs of the whole tier, before any were deselected or sharded away.
         suspects: how many were found so far.
-        parts: workers times shards that count apart from each other; each has its part of the early shares.
+        parts: number of processes (workers times shards) that count suspects apart; each has its part of early shares.
         alpha: chance of a false alarm in the suite.
     """
 

@@ -1,4 +1,4 @@
-"""Which part of a model grew: from two ledgers to the modules, groups and parts that differ most."""
+"""Attribution: compare two ledgers, and name the modules whose share of a metric grew most."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
         name: of the metric.
         before: the reference's ledger, as a dry run's ``details`` hold it.
         now: the candidate's.
-        word: what happened to them; with the two ledgers exchanged, they shrank.
+        word: ``grown``, or ``shrunk`` where the caller exchanged the two ledgers.
         sign: before each amount.
     """
     old, new = cells(name, before), cells(name, now)
@@ -36,7 +36,7 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
 
 
 def cells(name: str, ledger: Mapping[str, Any]) -> dict[tuple[str, str], float]:
-    """A metric's value by module path and group (of work), part (of memory), or what was counted there."""
+    """A metric's value by module path, and there by group of operators, part of memory, or kind of event."""
     if name in COLUMNS:
         column = COLUMNS[name]
         table = expanded(ledger.get("work", {}))
@@ -51,10 +51,10 @@ def cells(name: str, ledger: Mapping[str, Any]) -> dict[tuple[str, str], float]:
 
 
 def each(path: str) -> str:
-    """A remark where one value stands for several layers."""
+    """`` each`` where one value stands for each of several layers."""
     return " each" if "{" in path else ""
 
 
 def place(path: str) -> str:
-    """A module path for people."""
+    """A module path in words."""
     return path or "the model itself, or outside of it"

@@ -15,6 +15,7 @@ class MeasurementPlan:
         max_steps: the upper bound.
         timeout_s: the longest that set-up or one step may take, in seconds.
         threads: how many threads an actor may compute with.
+        instruments: import paths of the instruments that users added.
         device: the kind of the stage's device, or ``none`` for the dry run alone.
     """
 
@@ -25,4 +26,5 @@ class MeasurementPlan:
     max_steps: int = 60
     timeout_s: float = 120.0
     threads: int = 1
+    instruments: tuple[str, ...] = ()
     device: str = "cpu"

@@ -136,6 +136,7 @@ class Stage:
                 **placed(self.device, workload, pinned=pass_name != "memory"),
                 "threads": self.plan.threads,
                 "slowdown": slowdown,
+                "instruments": self.plan.instruments if pass_name != "yardstick" else (),
                 "timeout_s": self.plan.timeout_s,
             }
             ready = actor.ask(order, self.plan.timeout_s)["ready"]

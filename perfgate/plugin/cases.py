@@ -39,11 +39,13 @@ class Process:
         root: pytest's root folder.
         part: the file that this process's lines go to.
         workers: how many processes share the cases.
+        instruments: import paths of the instruments that users added.
     """
 
     root: Path
     part: Path
     workers: int = 1
+    instruments: tuple[str, ...] = ()
 
 
 class Cases:
@@ -169,7 +171,12 @@ class Cases:
             options, target = self._options, self._target
             root = self._stack.enter_context(open_root(options.baselines, self._process.root))
             folder = self._stack.enter_context(TemporaryDirectory(prefix="perfgate-", ignore_cleanup_errors=True))
-            plan = MeasurementPlan(launches=options.launches, timeout_s=options.timeout_s, device=target.kind)
+            plan = MeasurementPlan(
+                launches=options.launches,
+                timeout_s=options.timeout_s,
+                instruments=self._process.instruments,
+                device=target.kind,
+            )
             servers = 1 if target.kind == "none" else 2
             preload = self._selection.preload
             stage = Stage(preload, Path(folder), plan, servers, self._reference, target.device)

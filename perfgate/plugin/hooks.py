@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfgate import __version__
+from perfgate.plugin import hookspecs
 from perfgate.plugin.benchmark_bridge import connect
 from perfgate.plugin.options import add_options, read_options, read_tolerance
 from perfgate.plugin.run import Run
@@ -24,6 +25,11 @@ RUN = pytest.StashKey[Run]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare options and ini values."""
     add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks by which others add instruments and formats."""
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_configure(config: pytest.Config) -> None:

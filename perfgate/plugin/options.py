@@ -79,6 +79,7 @@ class Options:
     slowdowns: tuple[float, ...]
     preload: tuple[str, ...]
     default_tier: str
+    reports: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The object that the run file's first line holds."""
@@ -91,6 +92,10 @@ def add_options(parser: pytest.Parser) -> None:
     for option in OPTIONS:
         group.addoption(option.flag, metavar=option.metavar, default=None, help=option.help)
         parser.addini(option.ini, f"{option.help} (default {option.default!r})", default=option.default)
+    group.addoption(
+        "--perf-report", action="append", metavar="FORMAT=FILE", help="write a report at the end, as markdown=report.md"
+    )
+    # What `perfgate calibrate` asks of the run that it starts.
     # Set by `perfgate calibrate` for the run that it starts.
     group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
     group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
@@ -149,6 +154,7 @@ def read_options(config: pytest.Config) -> Options:
         budget_s=read_duration("--perf-budget", values["budget"]) if values["budget"] else None,
         preload=tuple(config.getini("perf_preload")),
         default_tier=unnamed,
+        reports=tuple(config.getoption("--perf-report") or ()),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfgate.plugin.cases import RESULT, Cases, Process
+from perfgate.plugin.extensions import instruments_of, reports_of
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import (
     check_marks,
@@ -134,7 +135,10 @@ class Run:
         selection = select(session.items, self._pairs, self.options)
         part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
         workers = self.config.workerinput["workercount"] if self.worker else 1  # type: ignore[attr-defined]
-        process = Process(self.config.rootpath, part, workers)
+        try:
+            process = Process(self.config.rootpath, part, workers, instruments_of(self.config))
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
         self._cases = Cases(self.options, self.target, selection, process, self.reference, self._show)
         if not selection.cases or self.worker or self.config.option.collectonly:
             return
@@ -150,6 +154,7 @@ class Run:
         from perfgate.records.store import Store
 
         options = self.options
+        reports_of(self.config, options.reports)
         if options.update:
             root = self.config.rootpath / options.baselines
             alone = options.device == "none"
@@ -252,6 +257,12 @@ class Run:
 
             root = self.config.rootpath / options.baselines
             update_baselines(runfile.read(self.path), root, options.update, options.reason)
+        if options.reports:
+            from perfgate.reports.run_report import run_report
+
+            report = run_report([runfile.read(self.path)])
+            for path, writer in reports_of(self.config, options.reports).items():
+                write_text(path, writer(report))
 
     @property
     def path(self) -> Path:
@@ -288,6 +299,19 @@ UNCALIBRATED = (
     "How much duets vary on this machine is not known, so what one duet cleared has no interval; learn it with: "
     "perfgate calibrate"
 )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a report.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--perf-report: {path} cannot be written: {error.strerror}") from None
 
 
 def is_invalid(result: Mapping[str, Any]) -> bool:

@@ -1,28 +1,42 @@
-"""What a calibration found, for people: a table, and a picture of detection over slowdown."""
+"""What ``perfgate calibrate`` found: a table, and a picture of how often a slowdown is caught, by its size."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TextIO
 
 import pandas as pd
 
-from perfgate.cases.calibration import Calibrated
+from perfgate.cases.calibration import Calibrated, to_json
 from perfgate.gate.confirmation import FAILING_DUETS
 from perfgate.gate.noise import Noise
-from perfgate.gate.outcome import percent
 from perfgate.gate.power import upper_bound
-from perfgate.reports.run_report import console_for, rich_table
+from perfgate.gate.wording import percent
+from perfgate.reports.report import Report, Section
 from perfgate.shared.errors import UserError
 
 
-def terminal(
-    results: Sequence[Calibrated], noise: Noise, files: Sequence[Path], stream: TextIO, interactive: bool = False
-) -> None:
-    """The table, what it means, and where everything lies."""
-    console = console_for(stream, interactive)
-    console.print(rich_table("Calibration", table(results)))
-    for line in (false_alarms(results), learned(noise), f"Files: {', '.join(map(str, files))}"):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+def calibration_report(
+    results: Sequence[Calibrated], noise: Noise, run: Path, picture: Path, noise_file: Path | None
+) -> Report:
+    """A table of the cases, what it means, and the files that were written.
+
+    Args:
+        results: of all cases.
+        noise: of the machine.
+        run: the run file that holds the duets.
+        picture: of detection over slowdown.
+        noise_file: where the noise was stored; ``None`` where it was not.
+    """
+    files = [path for path in (run, picture, noise_file) if path]
+    notes = [false_alarms(results), learned(noise), f"Files: {', '.join(map(str, files))}"]
+    rows = [
+        {"case": result.case, "spread": result.spread, **asdict(found)}
+        for result in results
+        for found in result.detections
+    ]
+    named = {"run": str(run), "picture": str(picture), "noise_file": str(noise_file) if noise_file else None}
+    section = Section(tables={"Calibration": table(results)}, notes=notes)
+    return Report([section], pd.DataFrame(rows), {**to_json(results, noise), **named})
 
 
 def table(results: Sequence[Calibrated]) -> pd.DataFrame:

@@ -3,8 +3,7 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from perfgate.gate.outcome import moved, percent
-from perfgate.gate.verdicts import together
+from perfgate.gate.wording import moved, percent, together
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
 

@@ -1,11 +1,11 @@
-"""Peak memory as the dry run predicts it beside the one that was measured, part by part where that can be known."""
+"""Peak memory: predicted by the dry run and measured, by part where a part can be measured."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from perfgate.gate.outcome import percent
+from perfgate.gate.wording import percent
 from perfgate.records.details import Findings
 from perfgate.records.launch import Launch, PassName, medians
 from perfgate.records.metrics import metric
@@ -32,7 +32,7 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
         }
         for part, size in ledger["cuda_memory_by_part_bytes" if on_cuda else "memory_by_part_bytes"].items():
             row[f"predicted_{part}_bytes"] = size
-        # What does not last can be measured as a whole only: the peak less what lasts.
+        # Only parts that last from step to step can be measured by themselves.
         for part in LASTING:
             if part in measured:
                 row[f"measured_{part}_bytes"] = measured[part]
@@ -65,7 +65,7 @@ def memory_table(run: RunFile) -> pd.DataFrame:
 
 
 def beside(row: Mapping[str, Any], part: str) -> str | None:
-    """A part as predicted, and as measured where it differs."""
+    """The predicted size of a part, and the measured one where it differs."""
     predicted, measured = row.get(f"predicted_{part}_bytes"), row.get(f"measured_{part}_bytes")
     shown = size(predicted)
     # Allocations are rounded up to whole blocks.
@@ -74,5 +74,5 @@ def beside(row: Mapping[str, Any], part: str) -> str | None:
 
 
 def size(value: float | None) -> str | None:
-    """Bytes for people."""
+    """Bytes with a unit."""
     return None if value is None else metric("peak_memory_bytes").show(value)

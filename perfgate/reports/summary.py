@@ -1,10 +1,9 @@
-"""The last lines of a run: what was decided, and what to do about it."""
+"""The last lines of a run: the number of verdicts, the worst of them, and the commands that help."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from perfgate.gate.outcome import percent, sentence
-from perfgate.gate.verdicts import summarize
+from perfgate.gate.wording import percent, sentence, summarize
 from perfgate.records.verdict import Verdict
 
 SHOWN = 10
@@ -36,7 +35,7 @@ def summary(results: Sequence[Mapping[str, Any]], again: str | None, path: str, 
 
 
 def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None) -> list[str]:
-    """Why some are inconclusive, gathered by reason."""
+    """The inconclusive verdicts, grouped by reason."""
     young = [verdict for verdict in verdicts if verdict.why.startswith("baseline too young")]
     lines = []
     if young:

@@ -5,8 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from perfgate.gate.outcome import moved, percent
-from perfgate.gate.verdicts import together
+from perfgate.gate.wording import moved, percent, together
 from perfgate.records.launch import medians
 from perfgate.records.metrics import metric
 from perfgate.records.runfile import RunFile
@@ -111,7 +110,7 @@ def technique_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def rates(row: Mapping[str, Any]) -> dict[str, str | None]:
-    """What was achieved, beside its share of what the device did meanwhile; empty where the latter is not known."""
+    """FLOPs and bytes a second, and their shares of the device's measured peak; empty where the peak is unknown."""
     return {
         word: f"{shown(name, row[name])}, {share(row[part], '')} of peak"
         for word, name, part in (
@@ -138,7 +137,7 @@ def long_table(run: RunFile) -> pd.DataFrame:
 
 
 def words(setting: Mapping[str, Any]) -> str:
-    """The settings that a case chose."""
+    """The settings of a case that are not at their default, in words."""
     return ", ".join(f"{name}={value}" for name, value in setting.items()) or "defaults"
 
 
@@ -173,7 +172,7 @@ def share(value: float | None, sign: str = "+") -> str | None:
 
 
 def bounds(verdict: Verdict) -> str | None:
-    """Both ends of the interval, where it is one."""
+    """The interval in percent; ``None`` where its ends are equal or unknown."""
     if verdict.low is None or verdict.high is None or verdict.low == verdict.high:
         return None
     return f"{percent(verdict.low)} to {percent(verdict.high)}"

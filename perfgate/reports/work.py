@@ -1,4 +1,4 @@
-"""What the work of a step is made of, as the dry run counted it: by group of operators, and by module."""
+"""The work of a step, counted by the dry run: by group of operators, and by module."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -47,7 +47,7 @@ OPERATORS: Mapping[str, SettingSpec] = CONTRACTIONS | NORMALIZATIONS | ELEMENTWI
 
 
 def operator(name: str, *, seed: int = 0, **settings: Json) -> Workload:
-    """One operator by itself, again and again on the same tensors; a step is one call of it, or of its gradients.
+    """Build a workload that calls one operator on the same tensors; a step is one call of it, or of its gradients.
 
     Args:
         name: ``matmul``, ``batched_matmul``, ``linear``, ``attention``; ``softmax``, ``layer_norm``, ``rms_norm``;

@@ -35,7 +35,7 @@ def training(
     data: text_data.Data | None = None,
     **settings: Json,
 ) -> Workload:
-    """Steps of training; a step is one update of the weights, with all of its accumulated micro-batches.
+    """Build a workload that trains a model; a step is one update of the weights, with all of its micro-batches.
 
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
@@ -80,7 +80,7 @@ def generation(
     prompts: text_data.Texts | sentence_pairs.Pairs | None = None,
     **settings: Json,
 ) -> Workload:
-    """Generation of a fixed number of tokens; a step is one call of ``generate``.
+    """Build a workload that generates a fixed number of tokens; a step is one call of ``generate``.
 
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
@@ -108,7 +108,9 @@ def generation(
 
 
 def serving(model: Model | str | Path, *, seed: int = 0, **settings: Json) -> Workload:
-    """Greedy answers to requests of different lengths; a step is all of them, and its tokens are the new ones.
+    """Build a workload that answers requests of different lengths greedily; a step answers all of them.
+
+    The tokens of a step are the new ones.
 
     Args:
         model: a causal language model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
@@ -132,7 +134,7 @@ def forward(
     sentences: list[str] | None = None,
     **settings: Json,
 ) -> Workload:
-    """Forward passes of a model without gradients, as in classification or embedding.
+    """Build a workload that runs a model forward without gradients, as in classification or embedding.
 
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.

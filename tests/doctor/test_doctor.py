@@ -87,7 +87,7 @@ def test_a_machine_without_baselines_is_told_how_to_store_them_and_who_has_some(
     done = doctor(tmp_path, "--quick")
     assert done.returncode == 0
     assert done.stdout.startswith("Cases can be measured here.")
-    assert "\n                 $ pytest perf_tests --perf-update new" in done.stdout
+    assert "\n    $ pytest perf_tests --perf-update new" in done.stdout
     assert f"No baselines for {this_machine().name}; there are some for other-machine" in " ".join(done.stdout.split())
     assert f"No exact metrics stored for {PAIR}." in done.stdout
 

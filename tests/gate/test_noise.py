@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perfgate.cases.noise_file import read_noise
 from perfgate.gate.alpha_budget import FAILING_LOOKS, AlphaBudget
 from perfgate.gate.noise import UNKNOWN, Noise, Spread, fit, trigamma_inverse
 from perfgate.gate.statistics import f_tail
 from perfgate.gate.verdicts import ALPHA
 from perfgate.shared.errors import UserError
+from tests import ROOT
 
 examples = settings(deadline=None, derandomize=True, database=None, max_examples=100)
 variances = st.floats(1e-10, 1e-2)
@@ -28,6 +30,13 @@ def drawn(cases: int, df: float, spread: float, each: float, seed: int = 1) -> l
 
 
 # -- learning ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_noise_of_every_machine_that_is_stored_here_can_be_read() -> None:
+    files = sorted((ROOT / "baselines").glob("*/noise.json"))
+
+    assert files
+    assert [read_noise(file.parent).machine for file in files] == [file.parent.name for file in files]
 
 
 @pytest.mark.parametrize(("df", "each"), [(4.0, 14.0), (10.0, 5.0), (30.0, 9.0)])

@@ -1,6 +1,5 @@
 """What a model will take of a GPU: the command as people call it, and the decisions behind it."""
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -28,7 +27,8 @@ from perfgate.predict.memory_fit import (
 from perfgate.predict.memory_fit import room_bytes as room_of
 from perfgate.predict.predict import DRY_RUN, MODES, DryRuns, Question
 from perfgate.predict.suggestions import decides_resident, remedies, resident_bytes
-from perfgate.reports.prediction import terminal
+from perfgate.reports.formats import terminal
+from perfgate.reports.prediction import prediction_report
 from perfgate.shared.errors import UserError
 from perfgate.workloads.settings import OPTIMIZERS, TRAINING_PRECISIONS
 from tests.support.runs import perfgate
@@ -382,9 +382,7 @@ def text(**changes: Any) -> str:
     """A prediction of a step as the terminal shows it."""
     workload = {"params": {"task": "causal-lm"}}
     plain = Prediction(workload, "gpt2", {"batch_size": 2}, ledger(2**30), T4, Largest(30))
-    stream = io.StringIO()
-    terminal(replace(plain, **changes), stream)
-    return stream.getvalue()
+    return terminal(prediction_report(replace(plain, **changes)))
 
 
 def test_the_answer_stands_before_the_tables() -> None:

@@ -1,19 +1,43 @@
-"""Instruments read metrics from a running program. Each module here reads one family, and is found by being here.
+"""Instruments read metrics from a running program: one file a family, found by being here.
 
-Each defines ``INSTRUMENT``, a subclass of ``base.Instrument``. Its ``passes`` say in which passes it
-takes part; an instrument that slows the program down belongs to a pass of its own.
+A module in this folder defines ``INSTRUMENT``, a subclass of ``Instrument``. Its ``passes`` say in which passes it
+takes part; an instrument that slows the program down belongs to a pass of its own. Users add theirs by the hook
+``pytest_perfgate_instruments``.
 """
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 
 from perfgate.actor.devices.base import Device
 from perfgate.actor.instruments.base import Instrument
 
 
-def for_pass(name: str, device: Device) -> list[Instrument]:
-    """Build the instruments of one pass, in alphabetical order of their modules, the innermost ones last."""
+def for_pass(name: str, device: Device, added: Sequence[str] = ()) -> list[Instrument]:
+    """Build the instruments of one pass, in alphabetical order of their modules, the innermost ones last.
+
+    Args:
+        name: of the pass.
+        device: that the program runs on.
+        added: import paths ``module:Class`` of instruments that users added.
+
+    Raises:
+        ImportError: an added instrument cannot be imported.
+        TypeError: an added instrument is no subclass of ``Instrument``.
+    """
     modules = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
     classes = [importlib.import_module(f"{__name__}.{module}").INSTRUMENT for module in modules]
-    chosen = [cls for cls in classes if name in cls.passes]
+    chosen = [cls for cls in (*map(imported, added), *classes) if name in cls.passes]
     return [cls(device) for cls in sorted(chosen, key=lambda cls: cls.innermost)]
+
+
+def imported(path: str) -> type[Instrument]:
+    """The instrument that a user named by its import path."""
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ImportError(f"instrument {path} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Instrument)):
+        raise TypeError(f"instrument {path} is no subclass of perfgate.actor.instruments.Instrument")
+    return found
