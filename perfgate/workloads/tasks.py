@@ -10,10 +10,9 @@ from pathlib import Path
 from perfgate.models import sentence_pairs, text_data
 from perfgate.models.model import Model, resolve
 from perfgate.shared.errors import UserError
+from perfgate.shared.settings import FORWARD, GENERATION, SERVING, TRAINING, Kind
 from perfgate.shared.workload import Json, Workload
-from perfgate.workloads.conflicts import check_possible
 from perfgate.workloads.programs import workload_of
-from perfgate.workloads.settings import FORWARD, GENERATION, SERVING, TRAINING, SettingSpec
 
 LOOPS = {
     "trainer": "training.trainer",
@@ -172,19 +171,18 @@ def _workload(
     model: Model,
     accepted: tuple[str, ...],
     task: str | None,
-    known: SettingSpec,
+    kind: Kind,
     settings: Mapping[str, Json],
     seed: int,
     extra: Mapping[str, Json] | None = None,
     loop: str = "",
 ) -> Workload:
-    known.check(settings)
+    kind.check(settings)
     chosen, class_name = model.class_for(task, accepted)
-    about = {"loop": loop, "task": chosen, "config": model.source.get("config", {})}
-    check_possible({**about, **known.numbers, **settings})
+    kind.check_together(settings, loop=loop, task=chosen, config=model.source.get("config", {}))
     fixed = {"model": {"class": class_name, **model.source}, "task": chosen, "seed": seed, **(extra or {})}
-    params = {**fixed, **known.numbers, **known.beyond_default(settings)}
-    vanilla = workload_of(program, {**fixed, **known.numbers})
+    vanilla = workload_of(program, {**fixed, **kind.sizes})
     named = {"task": task} if task else {}
     setting = {**named, **settings}
+    params = {**fixed, **kind.params(settings)}
     return workload_of(program, params, model=model.name, setting=setting, vanilla=vanilla.sha256)

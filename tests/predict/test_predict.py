@@ -30,7 +30,7 @@ from perfgate.predict.predict import DRY_RUN, MODES, DryRuns, Question
 from perfgate.predict.suggestions import decides_resident, remedies, resident_bytes
 from perfgate.reports.prediction import terminal
 from perfgate.shared.errors import UserError
-from perfgate.workloads.settings import OPTIMIZERS, TRAINING_PRECISIONS
+from perfgate.shared.settings import TRAINING
 from tests.support.runs import perfgate
 
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
@@ -302,8 +302,8 @@ chosen = st.fixed_dictionaries(
         "gradient_accumulation": st.integers(1, 4),
         "activation_checkpointing": st.booleans(),
         # The recipe for 8 bits is of the plain loop, which is not predicted.
-        "precision": st.sampled_from([name for name in TRAINING_PRECISIONS if name != "fp8-amp"]),
-        "optimizer": st.sampled_from(OPTIMIZERS),
+        "precision": st.sampled_from([name for name in TRAINING.by_name["precision"].values if name != "fp8-amp"]),
+        "optimizer": st.sampled_from(TRAINING.by_name["optimizer"].values),
         "attention": st.sampled_from(["eager", "sdpa"]),
         "lora_rank": st.sampled_from([0, 8]),
     },

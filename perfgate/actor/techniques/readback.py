@@ -1,6 +1,5 @@
 """The settings that are really in force, read from what the libraries built."""
 
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -12,31 +11,28 @@ from perfgate.actor.techniques.distributed import share_in_force
 from perfgate.actor.techniques.memory_savings import savings
 from perfgate.actor.techniques.optimizers import optimizer_name, optimizer_rank
 from perfgate.actor.tensors import quantization_of
+from perfgate.shared.settings import asked
 
 DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-LEFT_TO_THE_LIBRARY = {"attention": "default", "experts": "default", "cache": "default", "compile_decode": "auto"}
 
 
 def asked_and_in_force(
     chosen: Any, network: Any, wrapped: Any, optimizer: Any = None, accelerator: Any = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings by the names that a workload gives them: those asked for, and those in force.
+    """The settings that were asked for and those that are in force, both by name.
 
     Args:
-        chosen: a dataclass of settings.
+        chosen: all settings of the workload.
         network: the model itself.
         wrapped: what is called in its place.
         optimizer: of a training step.
         accelerator: of ``accelerate``, which holds mixed precision; it leaves it out where the device has none.
     """
-    asked = asdict(chosen)
-    # The library's choice, whatever it is.
-    for name, choice in LEFT_TO_THE_LIBRARY.items():
-        if asked.get(name) == choice:
-            del asked[name]
     mixed = accelerator.mixed_precision if accelerator is not None and accelerator.native_amp else "no"
-    found = in_force(asked["compile"], network, wrapped, optimizer, mixed)
-    return asked, found | share_in_force(wrapped, accelerator) if optimizer is not None else found
+    found = in_force(getattr(chosen, "compile", "off"), network, wrapped, optimizer, mixed)
+    if optimizer is not None:
+        found |= share_in_force(wrapped, accelerator)
+    return asked(chosen), found
 
 
 def in_force(
