@@ -15,7 +15,8 @@ from perfgate.gate.outcome import sentence
 from perfgate.gate.verdicts import summarize
 from perfgate.models.shapes import find_shape
 from perfgate.predict.gpu_catalog import find_gpu
-from perfgate.predict.predict import MODES, SETTINGS, Question, predict
+from perfgate.predict.options import MODES, OPTIONS, add_settings
+from perfgate.predict.predict import Question, predict
 from perfgate.records.runfile import RunFile, read
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
@@ -130,18 +131,7 @@ def add_predict(commands: Any) -> None:
     ahead.add_argument("--mode", choices=MODES, default="train", help="train, forward or generate; default: train")
     ahead.add_argument("--gpu", metavar="NAME", help="as in H200 or a100-sxm-80gb; without one nothing is held against")
     ahead.add_argument("--json", action="store_true", help="print one JSON document")
-    settings = ahead.add_argument_group("settings")
-    settings.add_argument("--batch-size", type=int, required=True, metavar="N", help="samples of a (micro-)batch")
-    settings.add_argument("--seq-len", type=int, metavar="N", help="tokens of a sample, or of a prompt")
-    settings.add_argument("--new-tokens", type=int, metavar="N", help="to generate; default: 16")
-    settings.add_argument("--gradient-accumulation", type=int, metavar="N", help="micro-batches a step; default: 1")
-    settings.add_argument("--activation-checkpointing", action="store_true", default=None)
-    settings.add_argument(
-        "--precision", metavar="NAME", help="fp32, tf32, bf16, fp16, bf16-amp or fp16-amp; default: fp32"
-    )
-    settings.add_argument("--optimizer", metavar="NAME", help="default: adamw_torch")
-    settings.add_argument("--attention", metavar="NAME", help="eager or sdpa; default: what transformers chooses")
-    settings.add_argument("--lora-rank", type=int, metavar="N", help="of adapters; default: all weights are trained")
+    add_settings(ahead.add_argument_group("settings"))
     ahead.set_defaults(command=predict_command)
 
 
@@ -200,7 +190,7 @@ def exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
 
 def predict_command(options: argparse.Namespace) -> tuple[int, str]:
     """Dry runs, and what follows from them."""
-    settings = {name: getattr(options, name) for name in SETTINGS}
+    settings = {name: getattr(options, name) for name in OPTIONS}
     question = Question.of_options(find_shape(options.model, options.task), options.task, options.mode, settings)
     prediction = predict(question, None if options.gpu is None else find_gpu(options.gpu))
     if options.json:

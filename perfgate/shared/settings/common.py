@@ -56,7 +56,7 @@ ATTENTION = choice(
 COMPILE = choice(
     "compile",
     COMPILE_MODES,
-    "mode of `torch.compile` for every forward pass, and in training for the backward pass",
+    "mode of `torch.compile` for every pass",
     needs=(Need(compiler=True, dry=False),),
 )
 TORCHAO = ("torchao-int8", "torchao-int8-dynamic", "torchao-float8")

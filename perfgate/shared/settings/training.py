@@ -188,7 +188,7 @@ TRAINING = Kind(
             conflicts=(cache_emptied_by_hand,),
         ),
         ATTENTION,
-        COMPILE.of(*COMPILE_MODES, "regional", doc=f"{COMPILE.doc}; `regional` compiles one layer for all"),
+        COMPILE.of(*COMPILE_MODES, "regional", doc=f"{COMPILE.doc}; `regional` compiles each layer by itself"),
         choice(
             "strategy",
             ("none", "ddp", "fsdp", "fsdp-offload", "tp", "cp"),
