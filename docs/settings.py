@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-from perfgate.shared.settings import ELEMENTWISE, FORWARD, GENERATION, NORMALIZATIONS, SERVING, TRAINING, Kind, Setting
-from perfgate.shared.settings.operators import CONTRACTIONS
+from perfgate.shared.settings import FORWARD, GENERATION, OPERATORS, SERVING, TRAINING, Kind, Setting
 
 PAGE = Path(__file__).with_suffix(".md")
 BEGIN = """# Settings
 
-A case chooses settings by name: `perf(training(model, batch_size=4, optimizer="adafactor"))`. A setting that it does not
-name is at its default. After the steps Perfgate reads back what was in force, and a launch with other settings than
-those asked for is not used.
+A case chooses settings by name: `perf(training(model, batch_size=4, optimizer="adafactor"))`. A setting that it does
+not name is at its default, in bold here. After the steps Perfgate reads back what was in force, and rejects a launch
+whose settings are not those that were asked for.
 
 `python docs/settings.py` writes this page from the declarations in `perfgate/shared/settings/`.
 """
@@ -27,8 +26,8 @@ def page() -> str:
         ("Forward passes", FORWARD),
     ]
     parts = [BEGIN, *(f"## {title}\n\n{table(kind)}" for title, kind in kinds)]
-    groups = [*CONTRACTIONS.values(), *NORMALIZATIONS.values(), *ELEMENTWISE.values()]
-    parts.append("## Operators\n\n" + "\n".join(f"### {kind.name}\n\n{table(kind)}" for kind in groups))
+    operators = (f"### {kind.name}\n\n{table(kind)}" for kind in OPERATORS.values())
+    parts.append("## Operators\n\n" + "\n".join(operators))
     return "\n".join(parts)
 
 

@@ -39,7 +39,10 @@ class Program:
     threaded: bool = False
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The settings that were asked for, and those in force, by the same names; called after the last step."""
+        """The settings that were asked for, and those in force, by the same names; called after the last step.
+
+        A launch is rejected where one that was asked for is missing among those in force, or differs.
+        """
         return {}, {}
 
     def outcome(self) -> dict[str, list[float]]:
