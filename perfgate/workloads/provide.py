@@ -31,7 +31,7 @@ def provide(workload: Workload, tell: Callable[[str], None], device: str, room: 
         room: how many ranks of a launch can have a device of their own, or on a CPU a core.
 
     Raises:
-        Unavailable: a package is not installed, or a GPU not there; the message is a sentence with the command that helps.
+        Unavailable: a package is not installed, or there is no GPU; with the command that helps.
         UserError: the hub does not deliver, or a file is not the one that was pinned.
     """
     if workload.id not in PROGRAMS:

@@ -1,4 +1,4 @@
-"""What the programs run on: seeded random tokens, as in the tutorials, in a ``datasets.Dataset``."""
+"""Random inputs of programs: tokens in a ``datasets.Dataset``, images, sound, requests; all from a seed."""
 
 from typing import Any
 

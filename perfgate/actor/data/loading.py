@@ -1,4 +1,4 @@
-"""What a training step reads: rows, how they are chosen and put together, and who fetches them."""
+"""The samples of a training step: their rows, sampler, collator and loader."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every program is: something built once that can take a step again and again."""
+"""The base class of programs: built once, a program takes step after step."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ class Program:
         return {}, {}
 
     def outcome(self) -> dict[str, list[float]]:
-        """What came of the steps, by name: ``tokens``, ``losses`` or ``logits``; called after the last step."""
+        """The results of the last steps, by name: ``tokens``, ``losses`` or ``logits``; called after the last step."""
         return {}
 
     def parts(self) -> dict[str, Any]:

@@ -157,7 +157,7 @@ class PaceCallback(TrainerCallback):
         self._optimizing: AbstractContextManager[None] = UNTIMED
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
-        """Wait for the first token."""
+        """Wait for the first turn."""
         self._pace.begin()
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
@@ -170,7 +170,7 @@ class PaceCallback(TrainerCallback):
         self._optimizing.__exit__(None, None, None)
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        """Report the step that ended, then wait for the next token."""
+        """Report the step that ended, then wait for the next turn."""
         losses, self._trainer.losses = self._trainer.losses, []
         self._trainer.steps.append(losses)
         places, self._trainer.places = self._trainer.places, 0
