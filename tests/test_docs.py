@@ -1,5 +1,6 @@
 """What the documents tell people to type really does what they say; pictures and links lead somewhere."""
 
+import importlib.util
 import itertools
 import os
 import re
@@ -47,6 +48,13 @@ def test_the_page_of_techniques_names_every_file_and_every_effect():
         assert f"(../{file.relative_to(ROOT)})" in page
         for name in re.findall(r"def test_(\w+)\([^)]*\beffect\b", file.read_text()):
             assert name.replace("_", " ") in page, file
+
+
+def test_the_page_of_settings_is_made_from_their_declarations():
+    spec = importlib.util.spec_from_file_location("settings_page", ROOT / "docs" / "settings.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs" / "settings.md").read_text() == module.page(), "run: python docs/settings.py"
 
 
 @pytest.mark.slice

@@ -6,7 +6,8 @@ from typing import Any
 from perfgate.cli.common import OK, add_command
 from perfgate.models.shapes import find_shape
 from perfgate.predict.gpu_catalog import find_gpu
-from perfgate.predict.predict import MODES, SETTINGS, Question, predict
+from perfgate.predict.options import MODES, OPTIONS, add_settings
+from perfgate.predict.predict import Question, predict
 from perfgate.reports.report import Report
 
 
@@ -22,24 +23,9 @@ def add(commands: Any) -> None:
     add_settings(parser.add_argument_group("settings"))
 
 
-def add_settings(settings: Any) -> None:
-    """Declare the settings of the step, named as a case names them."""
-    settings.add_argument("--batch-size", type=int, required=True, metavar="N", help="samples of a (micro-)batch")
-    settings.add_argument("--seq-len", type=int, metavar="N", help="tokens of a sample, or of a prompt")
-    settings.add_argument("--new-tokens", type=int, metavar="N", help="to generate; default: 16")
-    settings.add_argument("--gradient-accumulation", type=int, metavar="N", help="micro-batches a step; default: 1")
-    settings.add_argument("--activation-checkpointing", action="store_true", default=None)
-    settings.add_argument(
-        "--precision", metavar="NAME", help="fp32, tf32, bf16, fp16, bf16-amp or fp16-amp; default: fp32"
-    )
-    settings.add_argument("--optimizer", metavar="NAME", help="default: adamw_torch")
-    settings.add_argument("--attention", metavar="NAME", help="eager or sdpa; default: as transformers chooses")
-    settings.add_argument("--lora-rank", type=int, metavar="N", help="of adapters; default: all weights are trained")
-
-
 def run(options: argparse.Namespace) -> tuple[int, Report]:
     """Run the step dry, and hold its memory and work against the GPU's data sheet."""
-    settings = {name: getattr(options, name) for name in SETTINGS}
+    settings = {name: getattr(options, name) for name in OPTIONS}
     question = Question.of_options(find_shape(options.model, options.task), options.task, options.mode, settings)
     prediction = predict(question, None if options.gpu is None else find_gpu(options.gpu))
     from perfgate.reports.prediction import prediction_report  # imports pandas, which a refusal need not pay

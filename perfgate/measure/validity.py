@@ -21,11 +21,13 @@ SLOWDOWNS = {
 
 
 def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> str:
-    """Say which settings are in force in place of those asked for; empty where all are as asked."""
+    """Name the settings that were asked for and are not in force, or may not be; empty where all are."""
     wrong = [
         f"asked for {name}={value}, in force is {effective[name]}"
+        if name in effective
+        else f"asked for {name}={value}, and the program does not tell whether it is in force"
         for name, value in asked.items()
-        if name in effective and effective[name] != value
+        if name not in effective or effective[name] != value
     ]
     return "; ".join(wrong)
 

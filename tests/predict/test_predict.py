@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfgate.cli.main import main
+from perfgate.cli.main import build_parser, main
 from perfgate.measure.pool import Pool
 from perfgate.models.shapes import find_shape, read_shapes
 from perfgate.predict.gpu_catalog import find_gpu, gpus
@@ -25,12 +25,13 @@ from perfgate.predict.memory_fit import (
     of_accumulated,
 )
 from perfgate.predict.memory_fit import room_bytes as room_of
-from perfgate.predict.predict import DRY_RUN, MODES, DryRuns, Question
+from perfgate.predict.options import MODES, OPTIONS, described
+from perfgate.predict.predict import DRY_RUN, DryRuns, Question
 from perfgate.predict.suggestions import decides_resident, remedies, resident_bytes
 from perfgate.reports.formats import terminal
 from perfgate.reports.prediction import prediction_report
 from perfgate.shared.errors import UserError
-from perfgate.workloads.settings import OPTIMIZERS, TRAINING_PRECISIONS
+from perfgate.shared.settings import TRAINING
 from tests.support.runs import perfgate
 
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
@@ -302,8 +303,8 @@ chosen = st.fixed_dictionaries(
         "gradient_accumulation": st.integers(1, 4),
         "activation_checkpointing": st.booleans(),
         # The recipe for 8 bits is of the plain loop, which is not predicted.
-        "precision": st.sampled_from([name for name in TRAINING_PRECISIONS if name != "fp8-amp"]),
-        "optimizer": st.sampled_from(OPTIMIZERS),
+        "precision": st.sampled_from([name for name in TRAINING.by_name["precision"].values if name != "fp8-amp"]),
+        "optimizer": st.sampled_from(TRAINING.by_name["optimizer"].values),
         "attention": st.sampled_from(["eager", "sdpa"]),
         "lora_rank": st.sampled_from([0, 8]),
     },
@@ -476,3 +477,22 @@ def test_a_configuration_that_is_none_is_refused(text: str, tmp_path: Path) -> N
 
     with pytest.raises(UserError, match="is not a JSON object"):
         find_shape(str(tmp_path))
+
+
+def test_the_options_come_from_the_settings_that_can_be_predicted(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["predict", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for option, setting in OPTIONS.items():
+        assert f"--{option.replace('_', '-')} " in told
+        assert " ".join(described(setting).split()).replace("-", "") in told.replace("- ", "").replace("-", "")
+    assert "fp8" not in told, "a value without a dry run"
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [("", True), ("every_2_layers", "every_2_layers"), ("False", False)],
+)
+def test_a_switch_may_be_given_a_value(typed: str, value: object) -> None:
+    words = ["predict", "--model", "gpt2", "--batch-size", "2", "--activation-checkpointing", *typed.split()]
+    assert build_parser().parse_args(words).activation_checkpointing == value

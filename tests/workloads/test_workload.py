@@ -17,10 +17,10 @@ from perfgate.models.model import AUTO_CLASSES, Model, resolve
 from perfgate.models.shapes import read_shapes
 from perfgate.plugin.options import TIERS
 from perfgate.shared.errors import UserError
+from perfgate.shared.settings import FORWARD, GENERATION, TRAINING
 from perfgate.shared.workload import Workload
 from perfgate.workloads import tasks
 from perfgate.workloads.programs import PROGRAMS, workload_of
-from perfgate.workloads.settings import FORWARD, GENERATION, TRAINING
 from perfgate.workloads.tasks import FORWARD_TASKS, GENERATION_TASKS, TRAINING_TASKS
 from tests import ROOT
 
@@ -152,9 +152,9 @@ def test_every_setting_is_held_against_the_same_vanilla(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "defaults"),
     [
-        ("training", TRAINING.numbers),
-        ("generation", GENERATION.numbers),
-        ("forward", FORWARD.numbers),
+        ("training", TRAINING.sizes),
+        ("generation", GENERATION.sizes),
+        ("forward", FORWARD.sizes),
     ],
 )
 def test_a_setting_at_its_default_is_vanilla_by_identity_and_still_named(name: str, defaults: dict[str, int]) -> None:

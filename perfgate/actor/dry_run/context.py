@@ -50,7 +50,7 @@ def refuse_undry(chosen: Any) -> None:
         raise NoDryRun("what a kernel from elsewhere does is not known")
     if chosen.quantization != "off":
         raise NoDryRun("what a quantized layer does is its library's to decide")
-    if chosen.assistant_layers or chosen.prompt_lookup_tokens:
+    if getattr(chosen, "assistant_layers", 0) or getattr(chosen, "prompt_lookup_tokens", 0):
         raise NoDryRun("how much of a draft is accepted depends on the weights")
 
 

@@ -1,4 +1,4 @@
-"""What every program is: something built once that can take a step again and again."""
+"""The base class of programs: built once, a program takes step after step."""
 
 from typing import Any
 
@@ -39,11 +39,14 @@ class Program:
     threaded: bool = False
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The settings that were asked for, and those in force, by the same names; called after the last step."""
+        """The settings that were asked for, and those in force, by the same names; called after the last step.
+
+        A launch is rejected where one that was asked for is missing among those in force, or differs.
+        """
         return {}, {}
 
     def outcome(self) -> dict[str, list[float]]:
-        """What came of the steps, by name: ``tokens``, ``losses`` or ``logits``; called after the last step."""
+        """The results of the last steps, by name: ``tokens``, ``losses`` or ``logits``; called after the last step."""
         return {}
 
     def parts(self) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers.distributed import DistributedConfig
 
 from perfgate.actor.devices.base import Device
-from perfgate.actor.techniques.training_settings import SHARDING, TrainingSettings
+from perfgate.actor.request import TrainingSettings
+from perfgate.actor.techniques.training_settings import SHARDING
 
 # An offloaded rank adds up its gradients' norm on the host.
 BACKENDS = {"cpu": "gloo", "cuda": "cuda:nccl,cpu:gloo"}

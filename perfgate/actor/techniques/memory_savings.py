@@ -1,4 +1,4 @@
-"""Ways to train in less device memory that neither model nor optimizer know of."""
+"""Ways to train in less device memory that are independent of model and optimizer."""
 
 import functools
 from typing import Any
@@ -54,7 +54,7 @@ def chunk_loss(model: Any) -> None:
 
 
 def unchanged(hidden: Any) -> Any:
-    """What a head does whose work is left to the loss."""
+    """The head's forward pass where the loss applies the head itself."""
     return hidden
 
 
@@ -87,7 +87,7 @@ def configure_allocator(kind: str) -> None:
 
 
 def savings(network: Any) -> dict[str, Any]:
-    """Which of them are in force."""
+    """The settings of this module that are in force."""
     base = network.get_base_model() if hasattr(network, "get_base_model") else network
     head = base.get_output_embeddings() if hasattr(base, "get_output_embeddings") else None
     ways = list(wrapped(network.forward))

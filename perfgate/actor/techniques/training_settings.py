@@ -1,54 +1,17 @@
-"""The settings of training beyond its sizes, and how transformers is told of them."""
+"""The settings of training, as transformers and accelerate take them."""
 
 import dataclasses
 import tempfile
-from dataclasses import dataclass
 from typing import Any
 
 from accelerate import ParallelismConfig
 from transformers import TrainingArguments
 
-from perfgate.actor.data.loading import LoadingSettings, loader_arguments
+from perfgate.actor.data.loading import loader_arguments
+from perfgate.actor.request import TrainingSettings
 from perfgate.actor.techniques.optimizers import as_argument
 
 SHARDING = ("fsdp", "fsdp-offload")
-
-
-@dataclass(frozen=True)
-class TrainingSettings(LoadingSettings):
-    """What ``perfgate.workloads.tasks.training`` takes besides sizes; a workload leaves out what is at its default."""
-
-    precision: str = "fp32"
-    optimizer: str = "adamw_torch"
-    attention: str = "default"
-    activation_checkpointing: bool | str = False
-    lora_rank: int = 0
-    experts: str = "default"
-    empty_cache_steps: int = 0
-    quantization: str = "off"
-    optimizer_rank: int = 0
-    liger: bool = False
-    chunked_loss: bool = False
-    activation_offload: bool = False
-    allocator: str = "default"
-    compile: str = "off"
-    strategy: str = "none"
-    ranks: int = 1
-
-    @property
-    def weights(self) -> str:
-        """The precision in which weights are held: mixed precision keeps them in full."""
-        return "fp32" if self.precision == "tf32" or self.precision.endswith("-amp") else self.precision
-
-    @property
-    def mixed_precision(self) -> str:
-        """What ``accelerate`` calls the precision."""
-        return self.precision.removesuffix("-amp") if self.precision.endswith("-amp") else "no"
-
-    @property
-    def batches(self) -> int:
-        """How many batches are at work at a time: one a rank, unless ranks split the model or the samples."""
-        return 1 if self.strategy in ("tp", "cp") else self.ranks
 
 
 def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, **more: Any) -> TrainingArguments:

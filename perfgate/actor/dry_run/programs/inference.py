@@ -11,35 +11,27 @@ from perfgate.actor.data.text import prompt_batch
 from perfgate.actor.dry_run.context import DryContext, NoDryRun, refuse_undry
 from perfgate.actor.dry_run.known_values import exact_modes
 from perfgate.actor.programs.forward import embed
-from perfgate.actor.techniques.decoding import GenerationSettings
-from perfgate.actor.techniques.models import InferenceSettings, build_model, build_tokenizer
+from perfgate.actor.request import ForwardSettings, GenerationSettings, Request
+from perfgate.actor.techniques.models import build_model, build_tokenizer
 
 
 class DryForward:
     """One forward pass; for embeddings with mean pooling and normalization after it."""
 
-    def __init__(
-        self,
-        context: DryContext,
-        model: dict[str, Any],
-        task: str,
-        seed: int,
-        batch_size: int,
-        sequence_length: int,
-        sentences: list[str] | None = None,
-        **settings: Any,
-    ) -> None:
-        chosen = InferenceSettings(**settings)
+    def __init__(self, context: DryContext, **params: Any) -> None:
+        request = Request.of(ForwardSettings, params)
+        chosen = request.chosen
         refuse_undry(chosen)
-        self.embeds = task == "embedding"
-        self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
+        self.embeds = request.task == "embedding"
+        self.network = build_model(request.model, request.seed, chosen.precision, chosen.attention, load=False).eval()
         context.tracker.watch(self.network)
         config = self.network.config
-        if sentences:
+        batch_size, sequence_length = chosen.batch_size, chosen.sequence_length
+        if request.text:
             with exact_modes():
-                batch = sentence_batch(build_tokenizer(model), sentences, batch_size, sequence_length)
+                batch = sentence_batch(build_tokenizer(request.model), request.text, batch_size, sequence_length)
             self.batch = {name: context.adopt(values) for name, values in batch.items()}
-        elif task == "image-classification":
+        elif request.task == "image-classification":
             self.batch = {"pixel_values": context.input(batch_size, image_shape(config), None).to(self.network.dtype)}
         else:
             tokens = ((sequence_length,), (1, config.vocab_size))
@@ -59,28 +51,18 @@ class DryForward:
 class DryGeneration:
     """A prefill and a decode step for each further token."""
 
-    def __init__(
-        self,
-        context: DryContext,
-        model: dict[str, Any],
-        task: str,
-        seed: int,
-        batch_size: int,
-        prompt_length: int,
-        new_tokens: int,
-        prompts: Any = None,
-        **settings: Any,
-    ) -> None:
-        del task
-        self.chosen = chosen = GenerationSettings(**settings)
+    def __init__(self, context: DryContext, **params: Any) -> None:
+        request = Request.of(GenerationSettings, params)
+        self.chosen = chosen = request.chosen
         refuse_undry(chosen)
         self.cached = chosen.cache != "none"
         self.context = context
         self.beams = chosen.beams
-        self.new_tokens = new_tokens
-        self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
+        self.new_tokens = chosen.new_tokens
+        self.network = build_model(request.model, request.seed, chosen.precision, chosen.attention, load=False).eval()
         context.tracker.watch(self.network)
-        config = self.network.config
+        config, prompts = self.network.config, request.text
+        batch_size, prompt_length = chosen.batch_size, chosen.prompt_length
         if hasattr(config, "num_mel_bins"):
             sound = context.input(batch_size, sound_shape(config), None).to(self.network.dtype)
             self.inputs = {"input_features": sound}
@@ -89,10 +71,10 @@ class DryGeneration:
                 if isinstance(prompts, dict):
                     batch = pair_prompts(prompts, config.vocab_size, batch_size, prompt_length)
                 else:
-                    batch = prompt_batch(build_tokenizer(model), prompts, batch_size, prompt_length)
+                    batch = prompt_batch(build_tokenizer(request.model), prompts, batch_size, prompt_length)
             self.inputs = {name: context.adopt(values) for name, values in batch.items()}
         else:
-            self.inputs = context.prompts(config.vocab_size, batch_size, prompt_length, seed)
+            self.inputs = context.prompts(config.vocab_size, batch_size, prompt_length, request.seed)
         self.start = getattr(config, "decoder_start_token_id", None)
 
     def step(self) -> None:
