@@ -55,6 +55,13 @@ def test_links_and_pictures_lead_somewhere(page):
         assert not anchor or anchor in anchors(file), f"{page.name} names {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_exist(page):
+    named = re.findall(r"`((?:perfgate|perf_tests|tests|benchmarks|fixtures|ci|docs)/[\w./-]+)`", page.read_text())
+    folders = [ROOT, *(ROOT / "docs" / "examples").iterdir()]
+    assert [path for path in named if not any((folder / path).exists() for folder in folders)] == []
+
+
 def test_the_glossary_explains_each_word_once():
     explained = anchors(GLOSSARY)
     used = {name for page in PAGES for name in first_cells(page, "word|verdict")}
