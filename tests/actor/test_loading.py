@@ -123,7 +123,7 @@ def test_pairs_that_are_not_the_pinned_ones_or_too_few_are_refused(catalogue):
     with pytest.raises(ValueError, match="pack has 3 pairs; a step reads 4"):
         pair_rows(catalogue, 99, 4, 16, 0)
     (origin_of(catalogue) / "fr.json").write_text("{}")
-    with pytest.raises(ValueError, match="pinned is"):
+    with pytest.raises(ValueError, match="is pinned"):
         read_pairs(catalogue)
 
 

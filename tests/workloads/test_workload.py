@@ -107,7 +107,7 @@ def test_names_for_people_are_no_part_of_the_identity() -> None:
     [float("nan"), float("inf"), float("-inf"), {1, 2}, b"bytes", object(), Path(), {"deep": [float("nan")]}],
 )
 def test_parameters_that_are_no_json_are_refused(value: Any) -> None:
-    with pytest.raises(UserError, match=f"workload of {PROGRAM}: parameters must be plain JSON values"):
+    with pytest.raises(UserError, match=f"the parameters of workload {PROGRAM} must be plain JSON values"):
         Workload(PROGRAM, {"a": value})
 
 
