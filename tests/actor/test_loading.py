@@ -44,7 +44,7 @@ def loop(**settings):
         (LLAMA, {"loop": "accelerate", "sampling": "group_by_length"}, "sampling='group_by_length' is for the Trainer"),
         (T5, {"packing": True}, "packing=True is for causal-lm, not for seq2seq-lm"),
         (BERT, {"lengths": "log-normal"}, "lengths='log-normal' is for .*, not for sequence-classification"),
-        (T5, {"data": ["Hello"]}, "data for seq2seq-lm is pairs of sentences in an installed package"),
+        (T5, {"data": ["Hello"]}, "data for seq2seq-lm must name pairs of sentences in an installed package"),
         (T5, {"data": {"package": "a", "sha256": {}}}, "data for seq2seq-lm is pairs"),
     ],
 )

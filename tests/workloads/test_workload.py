@@ -208,7 +208,9 @@ def test_an_unknown_loop_is_refused_with_those_that_exist() -> None:
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_an_unknown_task_is_refused_with_those_of_the_model(name: str) -> None:
-    with pytest.raises(UserError, match="model 'bert' has no class for translation; it has: sequence-classification"):
+    with pytest.raises(
+        UserError, match="model 'bert' has no class for translation; it has classes for sequence-classification"
+    ):
         BUILDERS[name](BERT, task="translation")
 
 
