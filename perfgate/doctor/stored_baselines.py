@@ -76,7 +76,7 @@ def baselines(here: Stored, pair: Stored) -> Iterator[Finding]:
         yield Finding(
             "baselines",
             "note",
-            f"No baselines for {here.name}{has}, so no measured number can fail a case.",
+            f"No baselines for {here.name}{has}. Until some are stored, no measured number can fail a case.",
             f"{suite} --perf-update new",
         )
     else:

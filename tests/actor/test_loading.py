@@ -45,7 +45,7 @@ def loop(**settings):
         (T5, {"packing": True}, "packing=True is for causal-lm, not for seq2seq-lm"),
         (BERT, {"lengths": "log-normal"}, "lengths='log-normal' is for .*, not for sequence-classification"),
         (T5, {"data": ["Hello"]}, "data for seq2seq-lm must name pairs of sentences in an installed package"),
-        (T5, {"data": {"package": "a", "sha256": {}}}, "data for seq2seq-lm is pairs"),
+        (T5, {"data": {"package": "a", "sha256": {}}}, "data for seq2seq-lm must name pairs"),
     ],
 )
 def test_what_cannot_be_is_refused(shape, settings, said):
