@@ -1,4 +1,4 @@
-"""Where a run came from: commit and versions."""
+"""Versions of Python and of the libraries under test, here and in another interpreter."""
 
 import importlib.metadata
 import json
@@ -21,10 +21,10 @@ def software() -> dict[str, str]:
 
 
 def software_of(python: str) -> dict[str, str]:
-    """The same of another interpreter, which runs this very file.
+    """The same versions in another interpreter, which runs this file to find them.
 
     Raises:
-        OSError: it does not start.
+        OSError: the interpreter does not start.
         subprocess.SubprocessError: it fails, or takes too long.
     """
     done = subprocess.run([python, __file__], capture_output=True, check=True, timeout=TIMEOUT_S)

@@ -45,8 +45,8 @@ def loop(**settings):
         (LLAMA, {"loop": "accelerate", "sampling": "group_by_length"}, "sampling='group_by_length' is for the Trainer"),
         (T5, {"packing": True}, "packing=True is for causal-lm, not for seq2seq-lm"),
         (BERT, {"lengths": "log-normal"}, "lengths='log-normal' is for .*, not for sequence-classification"),
-        (T5, {"data": ["Hello"]}, "data for seq2seq-lm is pairs of sentences in an installed package"),
-        (T5, {"data": {"package": "a", "sha256": {}}}, "data for seq2seq-lm is pairs"),
+        (T5, {"data": ["Hello"]}, "data for seq2seq-lm must name pairs of sentences in an installed package"),
+        (T5, {"data": {"package": "a", "sha256": {}}}, "data for seq2seq-lm must name pairs"),
     ],
 )
 def test_what_cannot_be_is_refused(shape, settings, said):
@@ -125,7 +125,7 @@ def test_pairs_that_are_not_the_pinned_ones_or_too_few_are_refused(catalogue):
     with pytest.raises(ValueError, match="pack has 3 pairs; a step reads 4"):
         pair_rows(catalogue, 99, 4, 16, 0)
     (origin_of(catalogue) / "fr.json").write_text("{}")
-    with pytest.raises(ValueError, match="pinned is"):
+    with pytest.raises(ValueError, match="is pinned"):
         read_pairs(catalogue)
 
 

@@ -56,7 +56,7 @@ def test_a_machine_is_held_against_itself_and_against_slowdowns_that_were_put_in
     ("arguments", "message"),
     [
         (["--duets", "2"], "--duets is 2; a screen and a first look take 4"),
-        (["--slowdowns", "0,1"], "--slowdowns is '0,1'; it must be shares of a step's time between commas"),
+        (["--slowdowns", "0,1"], "--slowdowns is '0,1'; it must be shares of a step's time with commas between them"),
         (["--from", "nowhere.jsonl"], "nowhere.jsonl"),
         (["--", "perf_tests/nothing.py"], "measured nothing"),
     ],

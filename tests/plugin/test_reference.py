@@ -115,7 +115,7 @@ def test_the_references_own_perfgate_is_not_used_and_a_case_that_it_lacks_is_new
         (["--perf-ref", "HEAD", "--perf-update", "new"], "*--perf-ref holds two sides against each other and stores*"),
         (["--perf-ref-python", "python"], "*--perf-ref-python goes with --perf-ref REV*"),
         (["--perf-ref", "HEAD", "--perf-ref-python", "nowhere"], "*--perf-ref-python is 'nowhere'; *"),
-        (["--perf-budget", "soon"], "*--perf-budget is 'soon'; it must be a time like 90s, 10m or 2h*"),
+        (["--perf-budget", "soon"], "*--perf-budget is 'soon'; it must be a duration like 90s, 10m or 2h*"),
     ],
 )
 def test_a_wrong_call_is_one_sentence_before_anything_starts(repository, arguments, message):

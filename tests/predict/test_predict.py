@@ -135,10 +135,10 @@ def test_a_model_that_cannot_run_dry_is_refused_with_the_reason(tmp_path: Path) 
     [
         ("--model bert-lage", "unknown model 'bert-lage'; it may be gpt2, "),
         ("--model bert-lage", "(did you mean bert-large-uncased?); or give a folder that holds its config.json"),
-        ("--model {folder}", "{folder} has no config.json"),
+        ("--model {folder}", "the config.json of model folder {folder} cannot be read"),
         ("--model gpt2 --gpu H1000", "GPU 'H1000' is not known; near it are H200, H100-SXM-80GB"),
         ("--model gpt2 --task causal", "unknown task 'causal'; it may be causal-lm, "),
-        ("--model gpt2 --task masked-lm", "model 'gpt2' has no class for masked-lm; it has: causal-lm"),
+        ("--model gpt2 --task masked-lm", "model 'gpt2' has no class for masked-lm; it has classes for causal-lm"),
         ("--model gpt2 --optimizer adamw", "(did you mean adamw_torch?)"),
         (
             "--model gpt2 --precision fp16",
@@ -466,7 +466,7 @@ def test_a_folder_tells_by_its_class_what_the_model_is_for(architecture: str, ta
 def test_a_folder_that_does_not_tell_is_asked_about_with_the_task(tmp_path: Path) -> None:
     folder = str(gpt2(tmp_path / "bare", architectures=["GPT2Model"]))
 
-    with pytest.raises(UserError, match=r"config\.json does not tell what the model is for; say it with --task"):
+    with pytest.raises(UserError, match=r"config\.json does not say what the model is for; name it with --task"):
         find_shape(folder)
     assert find_shape(folder, "causal-lm").classes["causal-lm"] == "AutoModelForCausalLM"
 

@@ -237,9 +237,9 @@ def test_a_machine_without_a_name_is_refused(machine: dict[str, Any], tmp_path: 
 
 
 def test_another_schema_is_refused_with_both_names(tmp_path: Path) -> None:
-    message = refused(write_run(tmp_path / "run.jsonl", [], schema="perfgate.plugin.run/99"))
+    message = refused(write_run(tmp_path / "run.jsonl", [], schema="perfgate.run/99"))
 
-    assert "perfgate.plugin.run/99" in message
+    assert "perfgate.run/99" in message
     assert "perfgate.run/1" in message
 
 

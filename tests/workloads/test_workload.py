@@ -107,7 +107,7 @@ def test_names_for_people_are_no_part_of_the_identity() -> None:
     [float("nan"), float("inf"), float("-inf"), {1, 2}, b"bytes", object(), Path(), {"deep": [float("nan")]}],
 )
 def test_parameters_that_are_no_json_are_refused(value: Any) -> None:
-    with pytest.raises(UserError, match=f"workload of {PROGRAM}: parameters must be plain JSON values"):
+    with pytest.raises(UserError, match=f"the parameters of workload {PROGRAM} must be plain JSON values"):
         Workload(PROGRAM, {"a": value})
 
 
@@ -208,7 +208,9 @@ def test_an_unknown_loop_is_refused_with_those_that_exist() -> None:
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_an_unknown_task_is_refused_with_those_of_the_model(name: str) -> None:
-    with pytest.raises(UserError, match="model 'bert' has no class for translation; it has: sequence-classification"):
+    with pytest.raises(
+        UserError, match="model 'bert' has no class for translation; it has classes for sequence-classification"
+    ):
         BUILDERS[name](BERT, task="translation")
 
 
