@@ -12,8 +12,10 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from perfgate.shared.device_kinds import built_for
 from perfgate.system.child_env import QUIET, keeping_pages
 from perfgate.system.hosts import JOIN, Hosts
+from perfgate.system.provenance import software
 from perfgate.workloads.programs import TRAINING, modules_of
 
 PORT = 29600
@@ -39,7 +41,8 @@ def main(arguments: Sequence[str]) -> int:
         place = [told[name] for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")]
         joiner = [sys.executable, "-m", "perfgate.actor.join", hosts.address, str(port), *place, *modules_of(TRAINING)]
         # The GPUs are hidden from the process; an actor makes its own GPU visible again.
-        seen = {"PERFGATE_VISIBLE": os.environ.get("CUDA_VISIBLE_DEVICES", "")}
+        variable = built_for(software().get("torch", "")).visible
+        seen = {"PERFGATE_VISIBLE": os.environ.get(variable, "")}
         return subprocess.run(joiner, env=os.environ | seen | QUIET | keeping_pages(), check=False).returncode
     try:
         here = os.environ | {JOIN: json.dumps(hosts.to_json())}

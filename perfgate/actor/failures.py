@@ -8,7 +8,7 @@ from perfgate.shared.wire import UNSUPPORTED
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 ASKED_ON_CPU = re.compile(r"tried to allocate (\d+) bytes")
 # "Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.23 GiB is free."
-ASKED_ON_CUDA = re.compile(r"Tried to allocate ([\d.]+ \w+)\..*?of which ([\d.]+ \w+) is free", re.DOTALL)
+ASKED_ON_GPU = re.compile(r"Tried to allocate ([\d.]+ \w+)\..*?of which ([\d.]+ \w+) is free", re.DOTALL)
 
 
 class NotFinite(ArithmeticError):  # noqa: N818  named as the stage names the reason
@@ -36,7 +36,7 @@ def message_of(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, Unsupported):
         return text
-    if found := ASKED_ON_CUDA.search(text):
+    if found := ASKED_ON_GPU.search(text):
         return f"it does not fit: {found[1]} asked, {found[2]} free"
     if found := ASKED_ON_CPU.search(text):
         free = free_bytes()

@@ -117,9 +117,9 @@ def perform(channel: Channel, output: str) -> int:
         if "places" in order:
             return ranks.lead(channel, order, output, main)
         pad_heap()
-        if order.get("device", {}).get("kind") == "cuda":
+        if device := order.get("device"):
             # Where this interpreter is fresh, libraries look for the device while they are imported.
-            os.environ["CUDA_VISIBLE_DEVICES"] = order["device"]["uuid"]
+            devices.show_device(device)
         module, _, name = order["workload"]["program"].partition(":")
         build = getattr(importlib.import_module(module), name)
         if order["pass"] == "dry":

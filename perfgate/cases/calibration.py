@@ -12,7 +12,7 @@ from perfgate.gate.power import Detection, detect
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
-from perfgate.records.metrics import metric
+from perfgate.shared.metrics import metric
 from perfgate.shared.workload import Workload
 
 NAME = "step_time_s"

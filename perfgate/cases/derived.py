@@ -6,12 +6,7 @@ from dataclasses import replace
 
 from perfgate.measure.steps import percentiles
 from perfgate.records.launch import Launch
-
-# Work that a dry run counts, its rate, the device's rate beside it, and the share.
-RATES = (
-    ("flops", "flops_per_s", "peak_flops_per_s", "flops_share"),
-    ("moved_bytes", "moved_bytes_per_s", "peak_bytes_per_s", "bandwidth_share"),
-)
+from perfgate.shared.metrics import METRICS
 
 
 def with_derived(launch: Launch) -> Launch:
@@ -21,10 +16,7 @@ def with_derived(launch: Launch) -> Launch:
         return launch
     typical_s = statistics.median(steps)
     derived = percentiles(steps)
-    if launch.samples:
-        derived["samples_per_s"] = launch.samples / typical_s
-    if launch.tokens:
-        derived["tokens_per_s"] = launch.tokens / typical_s
+    derived |= {name: amount / typical_s for name, amount in launch.rate_amounts.items()}
     # Percentiles that the device's clock measured for single steps are better than those over bursts.
     return replace(launch, metrics={**derived, **launch.metrics})
 
@@ -46,12 +38,12 @@ def with_work(launches: Sequence[Launch]) -> list[Launch]:
 def rates(timed: Launch, dry: Launch) -> dict[str, float]:
     """The rates of work of one timed launch, and their shares of the device's peaks."""
     found: dict[str, float] = {}
-    for work, name, peak, share in RATES:
-        if amount := dry.value(work):
+    for name, row in METRICS.items():
+        if row.rate and row.rate.of in dry.metrics and (amount := dry.value(row.rate.of)):
             found[name] = amount / timed.value("step_time_s")
-            if peak in timed.metrics:
-                spans_s, peaks = timed.steps("step_time_s"), timed.steps(peak)
-                found[share] = statistics.median(amount / s / p for s, p in zip(spans_s, peaks, strict=True))
+            if row.rate.peak in timed.metrics:
+                spans_s, peaks = timed.steps("step_time_s"), timed.steps(row.rate.peak)
+                found[row.rate.share] = statistics.median(amount / s / p for s, p in zip(spans_s, peaks, strict=True))
     return found
 
 

@@ -18,8 +18,8 @@ from perfgate.gate.verdicts import Comparison
 from perfgate.measure.duet import DuetSide, duet, valid_pair
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
-from perfgate.records.metrics import METRICS, metric
 from perfgate.records.verdict import Name, Verdict
+from perfgate.shared.metrics import METRICS, metric
 
 Promise = Expectation | Equivalence
 Progress = Callable[[str], None]
@@ -94,7 +94,7 @@ class DuetSeries:
         """Names of the gated times that both sides measured."""
         reference, candidate = self.pairs[0]
         both = set(reference.metrics) & set(candidate.metrics)
-        return [name for name in METRICS if name in both and metric(name).kind == "noisy"]
+        return [name for name, row in METRICS.items() if name in both and row.noisy]
 
     def duets(self, name: str, begin: int = 0) -> list[Duet]:
         """One metric of the duets, from the one numbered ``begin`` on."""
@@ -115,10 +115,9 @@ class DuetSeries:
 def with_rates(launch: Launch) -> Launch:
     """Add samples and tokens a second, step by step."""
     steps = launch.metrics["step_time_s"]
-    counts = {"samples_per_s": launch.samples, "tokens_per_s": launch.tokens}
-    rates = {
-        name: [count / step for step in steps] for name, count in counts.items() if count and isinstance(steps, list)
-    }
+    if not isinstance(steps, list):
+        return launch
+    rates = {name: [amount / step for step in steps] for name, amount in launch.rate_amounts.items()}
     return replace(launch, metrics={**launch.metrics, **rates})
 
 

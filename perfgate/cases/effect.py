@@ -8,17 +8,16 @@ from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence, alike
 from perfgate.gate.verdicts import Comparison
 from perfgate.measure.duet import DuetSide
-from perfgate.measure.schedule import COUNTERS, MEMORY, untimed
+from perfgate.measure.schedule import COUNTERS, UNTIMED, untimed
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch, Side
-from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import metric
 from perfgate.shared.workload import Workload
 
 # Shorter duets than the gate's: effects are much larger than the 3% that a gate must detect.
 FILLED_S, MIN_STEPS = 1.0, 10
 UNTOLD = "a dry run does not measure it; leave out --perf-device none"
-RATES = ("samples_per_s", "tokens_per_s")
 
 
 def tried(
@@ -47,7 +46,7 @@ def tried(
         All launches, and a verdict for each expectation that can be decided on this device.
     """
     asked: list[Promise] = [*expectations, *likenesses]
-    times = [item for item in expectations if is_timed(item.metric)]
+    times = [item for item in expectations if metric(item.metric).stepped_in_turn]
     exact = [item for item in expectations if item not in times]
     if stage.plan.device == "none":
         exact, times = [item for item in exact if metric(item.metric).portable], []
@@ -73,16 +72,10 @@ def tried(
     return launches, verdicts
 
 
-def is_timed(name: str) -> bool:
-    """Whether a metric needs duets."""
-    return metric(name).kind == "noisy" or name in RATES
-
-
 def passes_for(names: set[str]) -> list[str]:
     """The passes that measure these metrics; always the counters pass, which checks the settings in force."""
-    found = ["dry"] if any(metric(name).portable for name in names) else []
-    found.append(COUNTERS.name)
-    return found + ([MEMORY.name] if any(not metric(name).exact for name in names) else [])
+    wanted = {metric(name).brought_by for name in names} | {COUNTERS.name}
+    return [name for name in UNTIMED if name in wanted]
 
 
 def decided(case: str, item: Expectation, launches: Sequence[Launch]) -> Verdict:

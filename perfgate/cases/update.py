@@ -6,10 +6,10 @@ from perfgate.cases.calibration import by_case, pooled
 from perfgate.cases.noise_file import read_noise, write_noise
 from perfgate.gate.noise import Noise, fit
 from perfgate.records.baselines import Baseline
-from perfgate.records.metrics import metric
 from perfgate.records.portable import PortableStore, pair_of
 from perfgate.records.runfile import RunFile
 from perfgate.records.store import Store, moved_baseline
+from perfgate.shared.metrics import metric
 
 
 def update_baselines(run: RunFile, root: Path, mode: str, reason: str) -> int:

@@ -1,15 +1,13 @@
 """The GPUs of this machine, as ``nvidia-smi`` lists them."""
 
-import csv
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from perfgate.doctor.finding import Finding
+from perfgate.measure.devices.smi import query
 
-TIMEOUT_S = 20
 FIELDS = ("name", "uuid", "memory.total", "driver_version", "persistence_mode", "power.limit", "mig.mode.current")
 
 
@@ -41,14 +39,11 @@ def gpus() -> list[Card] | None:
     """All GPUs; ``None`` if ``nvidia-smi`` is not on the path.
 
     Raises:
-        OSError: ``nvidia-smi`` does not start.
-        subprocess.SubprocessError: ``nvidia-smi`` fails, or takes too long.
+        RuntimeError: ``nvidia-smi`` fails, or takes too long.
     """
     if shutil.which("nvidia-smi") is None:
         return None
-    command = ["nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT_S)
-    rows = csv.reader(done.stdout.splitlines(), skipinitialspace=True)
+    rows = query(FIELDS)
     return [Card(*("" if "N/A" in cell else cell for cell in row)) for row in rows if len(row) == len(FIELDS)]
 
 
@@ -60,9 +55,8 @@ def look(versions: dict[str, str]) -> tuple[list[Card], list[Finding]]:
     """
     try:
         found = gpus()
-    except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stdout", "") or str(error)
-        text = f"nvidia-smi fails ({said.strip().splitlines()[0]}), so no GPU can be used."
+    except RuntimeError as error:
+        text = f"{error}, so no GPU can be used."
         return [], [Finding("gpu", "note", text, "nvidia-smi")]
     if not found:
         why = "nvidia-smi is not on the path" if found is None else "nvidia-smi lists none"

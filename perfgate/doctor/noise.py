@@ -15,8 +15,8 @@ from perfgate.measure.passes.timed import timed_launch
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
-from perfgate.records.metrics import TOLERANCES
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import TOLERANCES
 from perfgate.workloads.programs import modules_of, workload_of
 
 MODULES = modules_of(("calibration", "yardstick.cpu"))

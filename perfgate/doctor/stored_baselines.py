@@ -9,11 +9,11 @@ from typing import Any
 from perfgate.doctor.finding import Finding
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
 from perfgate.records.baselines import Baseline, load_file
-from perfgate.records.metrics import metric
 from perfgate.records.portable import PortableStore
 from perfgate.records.store import PORTABLE, Store
 from perfgate.shared.command import command
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import metric
 from perfgate.system.locks import DeviceLock
 
 
@@ -61,7 +61,7 @@ def stored(store: Store, name: str) -> Stored:
 
 def is_young(baseline: Baseline) -> bool:
     """Whether any time of a baseline has too few launches or sessions to be gated."""
-    times = [baseline.values(name) for name in baseline.metrics if metric(name).kind == "noisy"]
+    times = [baseline.values(name) for name in baseline.metrics if metric(name).noisy]
     return any(
         len(values) < MIN_BASELINE_SESSIONS or sum(map(len, values.values())) < MIN_BASELINE_LAUNCHES
         for values in times

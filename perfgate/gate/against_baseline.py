@@ -29,8 +29,8 @@ from perfgate.gate.verdicts import (
 )
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch
-from perfgate.records.metrics import Metric, metric
 from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import Metric, metric
 
 MISSING = "stored, but not measured in this run"
 OTHER_WORKLOAD = "the workload changed under its id, so the stored numbers belong to another one"
@@ -99,7 +99,7 @@ def against_stored(
     values = [launch.value(what.name) for launch in now]
     held = Comparison(case, what.name, typical(stored), statistics.median(values), len(values), tolerance)
     demoted = ""
-    if what.kind != "noisy":
+    if not what.noisy:
         if verdict := exact_if_repeated(held, (values, *stored.values()), baseline.launches, now):
             return verdict
         demoted = f"demoted to noisy: {DISAGREE}"
@@ -138,7 +138,7 @@ def in_yardsticks(
 
 def timed(what: Metric) -> bool:
     """Whether a metric depends on how fast the machine is."""
-    return what.kind == "noisy" and what.unit == "s"
+    return what.noisy and what.unit == "s"
 
 
 def suspended(verdict: Verdict, move: Move) -> Verdict:

@@ -19,8 +19,8 @@ from perfgate.gate.launches import (
 from perfgate.gate.statistics import against_sessions
 from perfgate.gate.verdicts import DELTA_MIN_SHARE, Comparison, logarithms, noisy_verdict, share_of_alpha
 from perfgate.records.launch import Launch
-from perfgate.records.metrics import METRICS, Metric, metric
 from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import METRICS, Metric, metric
 
 OTHER_WORKLOAD = "the two runs measured different workloads under this id"
 NOT_MEASURED = "measured in the reference, but not in the candidate"
@@ -89,7 +89,7 @@ def compare_metric(
     old, new = ([launch.value(what.name) for launch in side] for side in (before, now))
     held = Comparison(case, what.name, statistics.median(old), statistics.median(new), len(new), tolerance)
     demoted = ""
-    if what.kind != "noisy":
+    if not what.noisy:
         if verdict := exact_if_repeated(held, (old, new), before, now):
             return verdict
         demoted = f"demoted to noisy: {DISAGREE}"

@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from perfgate.records.layers import collapsed, expanded
-from perfgate.records.metrics import metric
+from perfgate.shared.metrics import metric
 
 SHOWN = 3
-COLUMNS = {"operator_calls": 0, "flops": 1, "moved_bytes": 2}
-COUNTED = ("host_syncs", "graph_breaks")
-MEMORY = {"predicted_peak_bytes": "memory", "predicted_cuda_peak_bytes": "cuda_memory", "leaked_bytes": "kept"}
 
 
 def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: str = "grown", sign: str = "+") -> str:
@@ -37,17 +34,15 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
 
 def cells(name: str, ledger: Mapping[str, Any]) -> dict[tuple[str, str], float]:
     """A metric's value by module path, and there by group of operators, part of memory, or kind of event."""
-    if name in COLUMNS:
-        column = COLUMNS[name]
-        table = expanded(ledger.get("work", {}))
-        return {(path, group): row[column] for path, groups in table.items() for group, row in groups.items()}
-    if name in MEMORY:
-        table = expanded(ledger.get(MEMORY[name], {}))
-        return {(path, part): size for path, parts in table.items() for part, size in parts.items()}
-    if name in COUNTED:
-        table = expanded(ledger.get(name, {}))
-        return {(path, what): count for path, found in table.items() for what, count in found.items()}
-    return {}
+    held = metric(name).cells
+    if held is None:
+        return {}
+    table = expanded(ledger.get(held.table, {}))
+    return {
+        (path, what): value if held.column is None else value[held.column]
+        for path, found in table.items()
+        for what, value in found.items()
+    }
 
 
 def each(path: str) -> str:

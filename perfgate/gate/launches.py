@@ -9,11 +9,9 @@ from perfgate.gate.statistics import Difference
 from perfgate.gate.verdicts import Comparison, agree, exact_verdict
 from perfgate.records.baselines import StoredLaunch
 from perfgate.records.launch import Launch
-from perfgate.records.metrics import METRICS, Metric
 from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import METRICS, Metric, stands_for
 
-# The metric that stands for a pass of which no launch may be used.
-PASS_METRIC = {"memory": "peak_memory_bytes", "counters": "host_syncs", "dry": "operator_calls"}
 DISAGREE = "its launches do not agree"
 
 
@@ -32,7 +30,7 @@ def ratios_to_yardstick(what: Metric, launches: Sequence[Launch]) -> list[float]
     """Each launch's ratio to its yardstick; ``None`` where one had none, or the metric does not vary."""
     found = [launch.in_yardsticks(what.name) for launch in launches]
     ratios = [ratio for ratio in found if ratio is not None]
-    return ratios if what.kind == "noisy" and len(ratios) == len(found) else None
+    return ratios if what.noisy and len(ratios) == len(found) else None
 
 
 def invalid_verdicts(case: str, launches: Sequence[Launch]) -> list[Verdict]:
@@ -41,8 +39,7 @@ def invalid_verdicts(case: str, launches: Sequence[Launch]) -> list[Verdict]:
     for pass_name in dict.fromkeys(launch.pass_name for launch in launches):
         group = [launch for launch in launches if launch.pass_name == pass_name]
         if all(launch.invalid for launch in group):
-            name = PASS_METRIC.get(pass_name or "", "step_time_s")
-            verdicts.append(Verdict(case, name, "invalid", launches=0, why=group[-1].invalid or ""))
+            verdicts.append(Verdict(case, stands_for(pass_name), "invalid", launches=0, why=group[-1].invalid or ""))
     return verdicts
 
 

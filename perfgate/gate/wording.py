@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from perfgate.records.metrics import metric
 from perfgate.records.verdict import Name, Verdict
+from perfgate.shared.metrics import metric
 
 WORDS = {
     "pass": "is as before",

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from perfgate.measure.devices.base import Device
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.workload import Workload
 from perfgate.system.hosts import find_hosts
 from perfgate.system.locks import DeviceLock
@@ -64,7 +65,7 @@ def places(device: Device, ranks: int) -> list[dict[str, Any]]:
         return [{"device": device.order, "cores": [own[number % len(own)]]} for number in range(ranks)]
     devices = [alike(device)[number % len(alike(device))] for number in range(ranks)]
     orders: list[Any] = [peer.order for peer in devices]
-    if device.kind == "cuda":
+    if DEVICE_KINDS[device.kind].visible:
         names = ",".join(peer.uuid for peer in devices)
         orders = [{**order, "uuid": names, "position": number} for number, order in enumerate(orders)]
     return [{"device": order, "cores": peer.cores} for order, peer in zip(orders, devices, strict=True)]

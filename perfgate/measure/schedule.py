@@ -12,7 +12,8 @@ from perfgate.measure.passes.timed import timed_launch
 from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
-from perfgate.records.launch import Launch, PassName, Side
+from perfgate.records.launch import Launch, Side
+from perfgate.shared.metrics import PassName
 from perfgate.shared.workload import Workload
 
 MAX_RELAUNCHES = 2

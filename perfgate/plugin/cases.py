@@ -109,7 +109,7 @@ class Cases:
         from perfgate.cases.runner import require_workload
         from perfgate.gate.effects import parse_all
         from perfgate.gate.equivalence import parse_likenesses
-        from perfgate.records.metrics import check_known
+        from perfgate.shared.metrics import check_known
 
         likenesses = parse_likenesses(expected.pop("same", ()), expected.pop("near", {}))
         if not expected and not likenesses:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from perfgate.models.model import TIERS
-from perfgate.records.metrics import check_names
 from perfgate.records.store import MODES
 from perfgate.reference.environment import LOCKS
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError, nearest
+from perfgate.shared.metrics import METRICS, check_gated
 from perfgate.shared.parsing import positive, read_duration, read_shares
 
 MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
@@ -37,9 +38,15 @@ class Option:
         return f"perf_{self.name.replace('-', '_')}"
 
 
-DEVICES = ("auto", "cpu", "cuda", "none")
+DEVICES = ("auto", *(name for name, kind in DEVICE_KINDS.items() if not kind.scripted), "none")
 OPTIONS = (
-    Option("device", "auto", "DEVICE", "where to measure: auto, cpu, cuda, or none for the dry run alone", DEVICES),
+    Option(
+        "device",
+        "auto",
+        "DEVICE",
+        f"where to measure: {', '.join(DEVICES[:-1])}, or none to run dry only",
+        DEVICES,
+    ),
     Option("ref", "", "REV|PYTHON", "git revision or interpreter to hold this code against, in place of baselines"),
     Option("ref-python", "", "PYTHON", "interpreter that the revision runs under"),
     Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
@@ -194,11 +201,10 @@ def read_tolerance(where: str, value: Any) -> dict[str, float]:
         UserError: a metric that is not gated, or a number that is no share.
     """
     tolerances = value if isinstance(value, dict) else {"step_time_s": value}
-    check_names(tolerances, f"{where}: tolerance")
+    check_gated(tolerances, f"{where}: tolerance")
     for name, number in tolerances.items():
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 10:
             raise UserError(f"{where}: tolerance of {name} is {number!r}; it is a share above 0, like 0.05 for 5%")
     if isinstance(value, dict):
         return {name: float(number) for name, number in value.items()}
-    times = ("step_time_s", "time_to_first_token_s", "time_per_output_token_s")
-    return dict.fromkeys(times, float(value))
+    return {name: float(value) for name, row in METRICS.items() if row.noisy}

@@ -8,9 +8,7 @@ import pytest
 
 from perfgate.models.model import TIERS
 from perfgate.plugin.options import Options, check_marker
-from perfgate.workloads.programs import DRY_RUN, OF_FIXTURE, modules_of
-
-GENERATION_METRICS = 3
+from perfgate.workloads.programs import DRY_RUN, OF_FIXTURE, modules_of, noisy_metrics
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def within_tier(cases: Iterable[pytest.Item], tier: str) -> list[pytest.Item]:
 def gated_pairs(cases: Iterable[pytest.Item]) -> int:
     """How many times of these cases are held against a baseline or a reference."""
     gated = [fixtures_of(item) for item in cases if "perf" in fixtures_of(item)]
-    return sum(GENERATION_METRICS if "generation" in names else 1 for names in gated)
+    return sum(len(noisy_metrics(names)) for names in gated)
 
 
 def in_shard(cases: Sequence[pytest.Item], shard: tuple[int, int]) -> list[pytest.Item]:

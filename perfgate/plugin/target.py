@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfgate.plugin.options import Options
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Target:
     def default_tier(self) -> str:
         """The tier of a run that names none: larger shapes where there is a GPU."""
         try:
-            on_gpu = self._options.device != "none" and self.device.kind == "cuda"
+            on_gpu = self._options.device != "none" and DEVICE_KINDS[self.device.kind].gpu
         except UserError:  # said where something is to be measured
             on_gpu = False
         return "standard" if on_gpu else self._options.default_tier

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.records.launch import YARDSTICK_VERSIONS
-from perfgate.records.metrics import metric
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import metric
 
 SCHEMA = "perfgate.baseline/1"
 MAX_SESSIONS = 20

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from perfgate.records.details import Details
+from perfgate.shared.device_kinds import DEVICE_KINDS
+from perfgate.shared.metrics import METRICS, PassName
 
 Side = Literal["candidate", "reference"]
-PassName = Literal["dry", "counters", "memory", "time"]
 Value = float | list[float]
 TRIMMED_SHARE = 0.1
 # By kind of device; numbers in units of another version are not compared.
-YARDSTICK_VERSIONS = {"cpu": 2, "cuda": 1, "fake": 1}
+YARDSTICK_VERSIONS = {name: kind.yardstick_version for name, kind in DEVICE_KINDS.items()}
 # Of a launch's line in a run file.
 NEEDED = ("case", "workload", "launch", "side", "pair", "metrics", "yardstick_s", "invalid")
 KEYS = frozenset({"kind", *NEEDED, "fault", "final", "server", "pass", "samples", "tokens", "details"})
@@ -89,6 +90,13 @@ class Launch:
             ratios = [math.log(a) - math.log(b) for a, b in zip(found, self.yardstick_s, strict=True)]
             return math.exp(trimmed_mean(ratios, TRIMMED_SHARE))
         return self.value(name) / statistics.median(self.yardstick_s)
+
+    @property
+    def rate_amounts(self) -> dict[str, int]:
+        """What a step handles, by the metric that tells how much of it is handled in a second."""
+        amounts = {"samples": self.samples, "tokens": self.tokens}
+        rates = {name: amounts.get(row.rate.of) for name, row in METRICS.items() if row.rate}
+        return {name: amount for name, amount in rates.items() if amount}
 
     @property
     def yardstick(self) -> int:

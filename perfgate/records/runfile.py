@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from perfgate.records.launch import NEEDED, Launch, PassName
-from perfgate.records.metrics import metric
+from perfgate.records.launch import NEEDED, Launch
 from perfgate.records.verdict import Name, Verdict
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import PassName, metric
 from perfgate.system.git import git_state
 from perfgate.system.provenance import software
 

@@ -14,9 +14,9 @@ from filelock import FileLock, Timeout
 
 from perfgate.records.baselines import Baseline, StoredLaunch, case_file, dump, load_file
 from perfgate.records.launch import Launch
-from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import metric
 from perfgate.system.git import archive
 
 LOCK_TIMEOUT_S = 60.0

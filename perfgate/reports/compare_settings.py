@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from perfgate.records.launch import Launch, medians
-from perfgate.records.metrics import metric
 from perfgate.records.runfile import RunFile
 from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import file_of, number, ratio, shown, words, workload_lines
 from perfgate.shared.errors import UserError, nearest
+from perfgate.shared.metrics import metric
 
 SPEEDS = {"training": "samples_per_s", "inference": "tokens_per_s"}
 PEAK = "peak_memory_bytes"

@@ -4,8 +4,8 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from perfgate.gate.wording import moved, percent, together
-from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import metric
 
 if TYPE_CHECKING:
     from perfgate.cases.runner import Result

@@ -7,16 +7,17 @@ import pandas as pd
 
 from perfgate.gate.wording import percent
 from perfgate.records.details import Findings
-from perfgate.records.launch import Launch, PassName, medians
-from perfgate.records.metrics import metric
+from perfgate.records.launch import Launch, medians
 from perfgate.records.runfile import RunFile
-
-LASTING = ("weights", "buffers", "optimizer_state")
+from perfgate.shared.device_kinds import DEVICE_KINDS, DRY_TARGETS, DeviceKind
+from perfgate.shared.metrics import LASTING, PassName, metric
 
 
 def memory_rows(run: RunFile) -> list[dict[str, Any]]:
     """One mapping for each case that ran dry: predicted and measured peak, and each part, in bytes."""
-    on_cuda = run.header["machine"].get("device") == "cuda"
+    here = DEVICE_KINDS.get(run.header["machine"].get("device"), DEVICE_KINDS["cpu"])
+    # A scripted device has no dry run of its own.
+    here = here if here.rules else DEVICE_KINDS["cpu"]
     rows = []
     for case, launches in run.by_case().items():
         ledger = found(launches, "dry").ledger
@@ -26,11 +27,11 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
         measured = found(launches, "memory").measured_by_part_bytes
         row = {
             "case": case,
-            "predicted_peak_bytes": values["predicted_cuda_peak_bytes" if on_cuda else "predicted_peak_bytes"],
+            "predicted_peak_bytes": values[here.predicted_peak],
             "peak_memory_bytes": values.get("peak_memory_bytes"),
-            "predicted_cuda_peak_bytes": values["predicted_cuda_peak_bytes"],
+            **{kind.predicted_peak: values[kind.predicted_peak] for kind in on_gpus() if kind.predicted_peak in values},
         }
-        for part, size in ledger["cuda_memory_by_part_bytes" if on_cuda else "memory_by_part_bytes"].items():
+        for part, size in ledger[f"{here.prefix}memory_by_part_bytes"].items():
             row[f"predicted_{part}_bytes"] = size
         # Only parts that last from step to step can be measured by themselves.
         for part in LASTING:
@@ -38,6 +39,11 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
                 row[f"measured_{part}_bytes"] = measured[part]
         rows.append(row)
     return rows
+
+
+def on_gpus() -> list[DeviceKind]:
+    """The kinds of GPU whose peak memory a dry run predicts."""
+    return [DEVICE_KINDS[target] for target in DRY_TARGETS if DEVICE_KINDS[target].gpu]
 
 
 def found(launches: Sequence[Launch], pass_name: PassName) -> Findings:
@@ -59,7 +65,7 @@ def memory_table(run: RunFile) -> pd.DataFrame:
         }
         for part in ("weights", "gradients", "optimizer_state", "activations", "temporaries"):
             cells[part.replace("_", " ")] = beside(row, part)
-        cells["on CUDA"] = size(row["predicted_cuda_peak_bytes"])
+        cells |= {f"on {kind.title}": size(row.get(kind.predicted_peak)) for kind in on_gpus()}
         table.append(cells)
     return pd.DataFrame(table).dropna(axis="columns", how="all")
 

@@ -7,13 +7,12 @@ import pandas as pd
 
 from perfgate.gate.wording import moved, percent, together
 from perfgate.records.launch import medians
-from perfgate.records.metrics import metric
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import METRICS, Metric, metric
 
 ORDER = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
 ANYWHERE = ""
-TIMES = ("time_to_first_token_s", "time_per_output_token_s")
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
@@ -94,12 +93,7 @@ def technique_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "model": row["model"],
             "test": test_of(str(row["case"])),
             "setting": f"{row['setting']}{' (vanilla)' if row['vanilla'] else ''}",
-            "step time": shown("step_time_s", row.get("step_time_s")),
-            **{name.removesuffix("_s").replace("_", " "): shown(name, row[name]) for name in TIMES if name in row},
-            "samples/s": number(row.get("samples_per_s")),
-            "tokens/s": number(row.get("tokens_per_s")),
-            **rates(row),
-            "peak memory": shown("peak_memory_bytes", row.get("peak_memory_bytes")),
+            **{what.column: cell(what, row) for what in METRICS.values() if what.column},
             "time ratio": ratio(row.get("step_time_s_to_vanilla")),
             "samples/s ratio": ratio(row.get("samples_per_s_to_vanilla")),
             "memory ratio": ratio(row.get("peak_memory_bytes_to_vanilla")),
@@ -109,16 +103,12 @@ def technique_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return frame.drop(columns="test") if frame["test"].nunique() < 2 else frame
 
 
-def rates(row: Mapping[str, Any]) -> dict[str, str | None]:
-    """FLOPs and bytes a second, and their shares of the device's measured peak; empty where the peak is unknown."""
-    return {
-        word: f"{shown(name, row[name])}, {share(row[part], '')} of peak"
-        for word, name, part in (
-            ("FLOP/s", "flops_per_s", "flops_share"),
-            ("bytes/s", "moved_bytes_per_s", "bandwidth_share"),
-        )
-        if part in row
-    }
+def cell(what: Metric, row: Mapping[str, Any]) -> str | None:
+    """A metric in the table of a technique; a rate that has a peak is shown only beside its share of it."""
+    if what.rate and what.rate.share:
+        part = row.get(what.rate.share)
+        return None if part is None else f"{what.show(row[what.name])}, {share(part, '')} of peak"
+    return number(row.get(what.name)) if what.unit == "1/s" else shown(what.name, row.get(what.name))
 
 
 def long_table(run: RunFile) -> pd.DataFrame:

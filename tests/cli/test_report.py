@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from perfgate.records.metrics import METRICS
 from perfgate.records.runfile import read
 from perfgate.reports.formats import WRITERS
 from perfgate.reports.run_report import run_report
+from perfgate.shared.metrics import METRICS
 from tests.support.commands import FORMATS, Lines, head, refuse
 from tests.support.runs import (
     CASE,

@@ -140,8 +140,8 @@ print(json.dumps([device.peaks()["peak_memory_bytes"], torch.cuda.max_memory_all
 def test_the_driver_knows_the_card_and_the_process_on_it(gpu):
     status = gpu.status()
     assert status.clock_mhz
-    assert gpu.machine.name.startswith(("nvidia", "tesla", "geforce", "quadro"))
-    assert gpu.machine.gpu["memory_bytes"] > 0
+    assert gpu.machine("cuda").name.startswith(("nvidia", "tesla", "geforce", "quadro"))
+    assert gpu.machine("cuda").gpu["memory_bytes"] > 0
 
 
 @pytest.fixture(scope="module")

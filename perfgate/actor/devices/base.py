@@ -7,7 +7,7 @@ class Device(Protocol):
     """What programs, the pace and instruments ask of a device.
 
     Attributes:
-        name: ``cpu``, ``cuda`` or ``fake``.
+        name: of its kind, as ``perfgate.shared.device_kinds`` lists them.
         torch_device: what torch calls it.
     """
 
@@ -40,6 +40,9 @@ class Device(Protocol):
 
     def peaks(self) -> dict[str, float]:
         """Highest levels of memory since then, by metric; empty where the device keeps no count."""
+
+    def segments(self) -> list[dict[str, Any]]:
+        """Memory that the caching allocator holds, as ``torch.cuda.memory_snapshot()`` lists it; empty without one."""
 
     def prove(self, compiled: bool) -> None:
         """Do a little work, or raise; with ``compiled`` also through ``torch.compile``."""

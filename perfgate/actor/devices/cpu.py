@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 
 class Cpu:
@@ -15,6 +17,12 @@ class Cpu:
     def __init__(self, threads: int) -> None:
         if torch := sys.modules.get("torch"):
             torch.set_num_threads(threads)
+
+    @classmethod
+    def opened(cls, device: Mapping[str, Any], pass_name: str, threads: int) -> "Cpu":
+        """The CPU, for a process whose order names it."""
+        del device, pass_name
+        return cls(threads)
 
     def synchronize(self) -> None:
         """Nothing is ever pending."""
@@ -39,6 +47,10 @@ class Cpu:
     def peaks(self) -> dict[str, float]:
         """The CPU allocator keeps no count."""
         return {}
+
+    def segments(self) -> list[dict[str, Any]]:
+        """The CPU allocator tells nothing."""
+        return []
 
     def prove(self, compiled: bool) -> None:
         """Every process reaches the CPU."""

@@ -87,6 +87,9 @@ class CpuRules:
     workspace_bytes = 0
     has_host = False  # whose memory is another
 
+    def __init__(self, training: bool = False, capability: tuple[int, int] = (0, 0)) -> None:
+        del training, capability
+
     def attending(self, kernel: str) -> AbstractContextManager[Any]:
         """A context in which only this kernel of attention may run; empty for any.
 

@@ -18,11 +18,13 @@ from torch._subclasses.fake_tensor import (
 from transformers.utils import import_utils
 
 from perfgate.actor.dry_run.context import DryContext, NoDryRun
-from perfgate.actor.dry_run.cuda_rules import CpuRules, CudaRules
+from perfgate.actor.dry_run.cuda_rules import CpuRules
 from perfgate.actor.dry_run.operators import GROUPS
-from perfgate.actor.dry_run.storages import PARTS, Allocation
+from perfgate.actor.dry_run.storages import Allocation
 from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.actor.techniques.attention import kernel_of
+from perfgate.shared.device_kinds import DEVICE_KINDS, load
+from perfgate.shared.metrics import PARTS
 
 VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
@@ -40,7 +42,7 @@ def dry_run(
     Args:
         program: class of a program, which names its dry counterpart as ``dry_run = "module:Class"``.
         params: its parameters.
-        target: ``cpu``, or ``cuda`` by the table of rules.
+        target: the kind of device, whose rules apply.
         capability: compute capability of the target.
         speeds: peak FLOP/s by dtype and ``bytes_per_s``, for ``roofline_s``.
 
@@ -51,7 +53,7 @@ def dry_run(
     if not name:
         raise NoDryRun(f"program {program.__name__} has no dry counterpart")
     build = getattr(importlib.import_module(module), name)
-    rules = CudaRules(module.endswith("training"), capability) if target == "cuda" else CpuRules()
+    rules: CpuRules = load(DEVICE_KINDS[target].rules)(module.endswith("training"), capability)
     tracker = Tracker(rules.block_bytes, speeds)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     kernel = kernel_of(params.get("attention", ""))
@@ -78,7 +80,19 @@ def dry_run(
         kept, parts = by_part(tracker.storages.kept(tracker.since))
         after = {"leaked_bytes": sum(parts.values()), "kept": dict(sorted(kept.items()))}
         after |= {"padded_tokens": dry.padded_tokens} if hasattr(dry, "padded_tokens") else {}
-        return {**counts, **ledger(tracker, rules, target), **after}
+        found = {**counts, **ledger(tracker, rules, target), **after}
+        return found | metrics_of(found, target)
+
+
+def metrics_of(found: Mapping[str, Any], target: str) -> dict[str, float]:
+    """The metrics that are not in a ledger by their own names: the registry has a row for each."""
+    moved_bytes = found["read_bytes"] + found["written_bytes"]
+    told = {
+        "moved_bytes": moved_bytes,
+        DEVICE_KINDS[target].predicted_peak: found["peak_memory_bytes"],
+        **{f"{part}_bytes": size for part, size in found["highest_by_part_bytes"].items()},
+    }
+    return told | ({"arithmetic_intensity": found["flops"] / moved_bytes} if moved_bytes else {})
 
 
 @contextmanager

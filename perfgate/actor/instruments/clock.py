@@ -1,4 +1,4 @@
-"""Time of a step: on the wall and on the processor."""
+"""The time of a step: wall time and processor time."""
 
 import time
 
@@ -7,10 +7,10 @@ from perfgate.actor.instruments.base import Instrument
 
 
 class Clock(Instrument):
-    """``step_time_s`` is wall time; ``process_time_s`` is what the process itself spent computing.
+    """``step_time_s`` is wall time; ``process_time_s`` is the time that the process spent on a processor.
 
-    Of a burst it is the whole time, the wait at its end included, over the number of steps. Where the host waits for
-    another device, its own time depends on how it waits, and is left out.
+    The time of a burst, with the wait at its end, is divided by its steps. A host that waits for a GPU may spend
+    processor time or not, as the driver likes, so ``process_time_s`` is read on a CPU only.
     """
 
     passes = frozenset({"time", "yardstick"})

@@ -6,7 +6,7 @@ from perfgate.actor.instruments.base import Instrument
 
 
 class Settings(Instrument):
-    """Findings ``asked`` and ``effective``."""
+    """Findings ``asked`` and ``effective``: values by name of the setting."""
 
     passes = frozenset({"counters"})
 

@@ -10,13 +10,13 @@ from perfgate.actor.instruments.base import Instrument
 class Syncs(Instrument):
     """``host_syncs`` of each step, and by module path.
 
-    Not taken of compiled programs and optimizers, which refuse to be watched.
+    Compiled programs and optimizers cannot be watched, so they have none.
     """
 
     passes = frozenset({"counters"})
 
     def start(self) -> None:
-        """Prepare what watches, if the program's imports brought torch at all."""
+        """Nothing is watched until the program is built."""
         self._watcher: Any = None
         self._following = ExitStack()
         self.reads: Counter[tuple[str, str]] = Counter()

@@ -17,9 +17,7 @@ from transformers.distributed import DistributedConfig
 from perfgate.actor.devices.base import Device
 from perfgate.actor.request import TrainingSettings
 from perfgate.actor.techniques.training_settings import SHARDING
-
-# An offloaded rank adds up its gradients' norm on the host.
-BACKENDS = {"cpu": "gloo", "cuda": "cuda:nccl,cpu:gloo"}
+from perfgate.shared.device_kinds import DEVICE_KINDS
 
 
 def join(chosen: TrainingSettings, device: Device) -> None:
@@ -33,7 +31,7 @@ def join(chosen: TrainingSettings, device: Device) -> None:
     if "PERFGATE_RENDEZVOUS" not in os.environ:
         raise RuntimeError(f"ranks={chosen.ranks} needs a launch of as many processes")
     distributed.init_process_group(
-        BACKENDS[device.torch_device],
+        DEVICE_KINDS[device.name].backend,
         init_method=os.environ["PERFGATE_RENDEZVOUS"],
         rank=int(os.environ["RANK"]),
         world_size=int(os.environ["WORLD_SIZE"]),

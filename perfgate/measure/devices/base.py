@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from perfgate.records.machine import Machine, this_machine
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.system.hosts import find_hosts
 
 
@@ -58,12 +59,12 @@ class Device(Protocol):
 
 
 class Cpu:
-    """All cores of the machine, of which actors use the last one."""
+    """The machine's CPU, of whose cores actors use the last one."""
 
     kind = "cpu"
     uuid = "cpu"
-    bursts = False
-    order: Mapping[str, Any] = {"kind": "cpu"}
+    bursts = DEVICE_KINDS[kind].bursts
+    order: Mapping[str, Any] = {"kind": kind}
     look_s = 0.0
     peers: Sequence[Device] = ()
 
@@ -76,6 +77,6 @@ class Cpu:
 
 
 def of_hosts(machine: Machine) -> Machine:
-    """The machine's name in a run over several hosts, whose network is in its timings."""
+    """The machine, named with the number of hosts in a run over several: their network is part of the timings."""
     hosts = find_hosts()
     return replace(machine, name=f"{machine.name}-{hosts.count}-hosts") if hosts else machine

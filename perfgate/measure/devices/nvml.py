@@ -48,7 +48,7 @@ class Nvml:
         self._handles: dict[str, tuple[Any, Any]] = {}
 
     def gpus(self) -> list[GpuIdentity]:
-        """All GPUs; one that is cut into slices (MIG) is replaced by them.
+        """All GPUs; a GPU that is cut into slices (MIG) is left out, and its slices are in.
 
         Raises:
             RuntimeError: the driver has lost one.

@@ -54,7 +54,7 @@ class Smi:
         return found
 
     def status(self, uuid: str) -> Status:
-        """One row of the table of GPUs, and the table of processes; nothing where the command fails."""
+        """A GPU's row and the list of its processes; an empty status where the command fails."""
         try:
             (row,) = query(tuple(self._fields.values()), uuid)
             apps = table("--query-compute-apps=pid", f"--id={uuid}")
@@ -93,8 +93,9 @@ def ask(*arguments: str) -> str:
     """Run the command; returns what it prints."""
     try:
         done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
-    except subprocess.SubprocessError as error:
-        raise RuntimeError(f"nvidia-smi does not answer: {error}") from None
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stdout", "") or str(error)
+        raise RuntimeError(f"nvidia-smi fails ({said.strip().splitlines()[0]})") from None
     return done.stdout
 
 

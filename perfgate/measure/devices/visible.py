@@ -4,8 +4,10 @@ import os
 from collections.abc import Mapping, Sequence
 
 from perfgate.records.gpu import GpuIdentity
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
+VISIBLE = DEVICE_KINDS["cuda"].visible
 MIN_CORES = 4
 
 
@@ -22,7 +24,7 @@ def visible(gpus: Sequence[GpuIdentity], environment: Mapping[str, str]) -> list
     Raises:
         UserError: it has ordinals, and their order is unknown, as the driver counts the fastest GPU first.
     """
-    named = environment.get("CUDA_VISIBLE_DEVICES")
+    named = environment.get(VISIBLE)
     if named is None:
         return list(gpus)
     chosen: list[GpuIdentity] = []
@@ -43,7 +45,7 @@ def check_order(gpus: Sequence[GpuIdentity], environment: Mapping[str, str], nam
     """Refuse ordinals where different GPUs may be numbered by their speed."""
     if len({gpu.name for gpu in gpus}) > 1 and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         raise UserError(
-            f"CUDA_VISIBLE_DEVICES is {named!r}, and which GPU has which number cannot be told where they differ; "
+            f"{VISIBLE} is {named!r}, and which GPU has which number cannot be told where they differ; "
             "set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by UUID (nvidia-smi -L)"
         )
 

@@ -9,7 +9,7 @@ from perfgate.measure.validity import other_settings
 from perfgate.records.details import Findings
 from perfgate.records.launch import Launch
 from perfgate.records.layers import collapsed
-from perfgate.records.metrics import metric
+from perfgate.shared.metrics import metric
 from perfgate.shared.workload import Workload
 
 
@@ -28,8 +28,7 @@ def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> La
     asked = findings.pop("asked", {})
     effective, outcome = findings.pop("effective", {}), findings.pop("outcome", {})
     told = Findings(effective, outcome, {name: collapsed(table) for name, table in findings.items()})
-    # A program's own times are distorted in this pass; its counts and the device's busy time are not.
-    counted = {name: v for name, v in columns(steps).items() if metric(name).exact or name == "device_busy_s"}
+    counted = {name: values for name, values in columns(steps).items() if metric(name).brought_in("counters")}
     launch = completed(start, {**answer["metrics"], **counted}, ready).detailed(findings=told)
     wrong = other_settings(asked, effective)
     return launch.rejected(wrong, final=True) if wrong else launch

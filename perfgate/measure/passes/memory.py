@@ -8,6 +8,7 @@ from perfgate.measure.stage import Stage
 from perfgate.measure.steps import Row, columns, completed, untimed_launch
 from perfgate.records.details import Details
 from perfgate.records.launch import Launch, Value
+from perfgate.shared.metrics import metric
 from perfgate.shared.workload import Workload
 
 
@@ -20,7 +21,7 @@ def memory_launch(stage: Stage, case: str, workload: Workload, server: Server, n
 def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> Launch:
     """The launch that went through; see ``untimed_launch``."""
     steady = {name: without_first(value) for name, value in answer["metrics"].items()}
-    told = {name: values for name, values in columns(steps).items() if not name.endswith("_s")}
+    told = {name: values for name, values in columns(steps).items() if metric(name).brought_in("memory")}
     return replace(completed(start, steady | told, ready), details=Details.from_json(answer["findings"]))
 
 
