@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from transformers import DataCollatorForSeq2Seq, DataCollatorWithFlattening, PreTrainedTokenizerFast
-from transformers.trainer_pt_utils import BatchRebalanceSampler, LengthGroupedSampler
+from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerFast
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from perfgate.actor import versions
 from perfgate.actor.data.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.data.sentence_pairs import pair_rows
 from perfgate.actor.data.text import text_rows
@@ -124,7 +125,7 @@ def ragged_rows(chosen: LoadingSettings, vocabulary: int, task: str, rows: int, 
 def collator_of(chosen: LoadingSettings) -> Any:
     """The collator of transformers that packs samples, or pads them to the longest."""
     if chosen.packing:
-        return DataCollatorWithFlattening()
+        return versions.need("DataCollatorWithFlattening", "packing=True")()
     return DataCollatorForSeq2Seq(padding_tokenizer(), pad_to_multiple_of=chosen.pad_to_multiple_of or None)
 
 
@@ -151,7 +152,8 @@ def step_order(chosen: LoadingSettings, lengths: Any, batch_size: int, accumulat
     """Which samples are in which micro-batch of a step; among samples of one length any may stand for another."""
     lengths = list(lengths)
     if chosen.sampling == "batch_rebalance":
-        return [list(batch) for batch in BatchRebalanceSampler(lengths, len(lengths), 1, accumulation)]
+        sampler = versions.need("BatchRebalanceSampler", f"sampling={chosen.sampling!r}")
+        return [list(batch) for batch in sampler(lengths, len(lengths), 1, accumulation)]
     order = list(range(len(lengths)))
     if chosen.sampling == "group_by_length":
         order = list(LengthGroupedSampler(len(lengths), lengths=lengths))
@@ -177,11 +179,11 @@ def loader_arguments(chosen: LoadingSettings) -> dict[str, Any]:
 
 def loading_in_force(chosen: LoadingSettings, loader: Any) -> dict[str, Any]:
     """The settings as the Trainer's loader has them."""
-    rebalances = isinstance(loader.batch_sampler, BatchRebalanceSampler)
-    sampler = type(loader.batch_sampler if rebalances else loader.batch_sampler.sampler).__name__
+    batches = loader.batch_sampler
+    sampler = type(batches if type(batches).__name__ in SAMPLERS else batches.sampler).__name__
     return {
         "sampling": SAMPLERS.get(sampler, sampler),
-        "packing": isinstance(loader.collate_fn, DataCollatorWithFlattening),
+        "packing": type(loader.collate_fn).__name__ == "DataCollatorWithFlattening",
         "pad_to_multiple_of": getattr(loader.collate_fn, "pad_to_multiple_of", None) or 0,
         "workers": loader.num_workers,
         # Where it was not asked for, it is torch's own.

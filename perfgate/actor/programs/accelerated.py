@@ -5,11 +5,10 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import AORecipeKwargs, compile_regions
 from torch.utils.data import DataLoader
 from transformers import Trainer
-from transformers.integrations.liger import apply_liger_kernel
 
+from perfgate.actor import versions
 from perfgate.actor.data.loading import endless, training_source
 from perfgate.actor.devices.base import Device
 from perfgate.actor.phases import Phases
@@ -56,7 +55,7 @@ class AcceleratedLoop(Program):
         network = build_training(model, seed, chosen)
         save_memory(network, chosen.chunked_loss, chosen.activation_offload)
         if chosen.liger:
-            apply_liger_kernel(network, None)
+            versions.need("apply_liger_kernel", "liger=True")(network, None)
         source = training_source(chosen, network.config, model, task, self.samples, sequence_length, seed, data)
         self.tokens = source.tokens
         if chosen.activation_checkpointing:
@@ -122,18 +121,22 @@ class AcceleratedLoop(Program):
 
 def recipes(mixed_precision: str) -> list[Any]:
     """How ``accelerate`` computes in 8 bits; by default it would wrap weights for FSDP, of which there is none here."""
-    return [AORecipeKwargs(enable_fsdp_float8_all_gather=False)] if mixed_precision == "fp8" else []
+    if mixed_precision != "fp8":
+        return []
+    return [versions.need("AORecipeKwargs", "precision='fp8-amp'")(enable_fsdp_float8_all_gather=False)]
 
 
 def compile_model(network: Any, chosen: str) -> Any:
     """What is called in place of a model: itself, compiled as a whole, or with its layers compiled one by one."""
     if chosen == "off":
         return network
-    return compile_regions(network) if chosen == "regional" else torch.compile(network, mode=compile_mode(chosen))
+    if chosen == "regional":
+        return versions.need("compile_regions", "compile='regional'")(network)
+    return torch.compile(network, mode=compile_mode(chosen))
 
 
 def plain_optimizer(chosen: TrainingSettings, network: Any, on_cpu: bool = True) -> tuple[Any, dict[str, Any]]:
     """The optimizer's class or factory and its arguments, as the Trainer names and sets them."""
     arguments = training_arguments(chosen, use_cpu=on_cpu)
     own = built_here(chosen.optimizer, arguments.learning_rate)
-    return own or Trainer.get_optimizer_cls_and_kwargs(arguments, network)
+    return own or versions.trainers_optimizer(Trainer, arguments, network)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
+from perfgate.actor import versions
 from perfgate.actor.data.inputs import Requests, padded
 from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
@@ -131,10 +132,9 @@ class ContinuousBatches:
     def __init__(
         self, network: Any, chosen: ServingSettings, batch_size: int, prompt_length: int, new_tokens: int
     ) -> None:
-        from transformers import ContinuousBatchingConfig  # which older versions lack
-
+        make = versions.need("ContinuousBatchingConfig", "batching='continuous'")
         pages = -(-(prompt_length + new_tokens) // PAGE_TOKENS) + 1
-        settings = ContinuousBatchingConfig(
+        settings = make(
             page_size=PAGE_TOKENS,
             num_blocks=2 * batch_size * pages,  # a fifth stays free, and prefixes are kept
             max_batch_tokens=2 * prompt_length,

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import CompileConfig
-
+from perfgate.actor import versions
 from perfgate.actor.techniques.models import InferenceSettings
 
 CACHES: dict[str, dict[str, Any]] = {
@@ -38,7 +37,8 @@ class GenerationSettings(InferenceSettings):
         if self.compile_decode == "off" or self.compile != "off":
             options["disable_compile"] = True
         elif self.compile_decode != "auto":
-            config = CompileConfig(mode=self.compile_decode)
+            make = versions.need("CompileConfig", f"compile_decode={self.compile_decode!r}")
+            config = make(mode=self.compile_decode)
             config._compile_all_devices = True  # on a CPU too
             options["compile_config"] = config
         return options
