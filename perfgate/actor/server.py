@@ -145,6 +145,7 @@ def hidden(packages: tuple[str, ...]) -> Iterator[None]:
 
 def main() -> None:
     """Import, report ready, serve."""
+    process.look_there_too()
     control = socket.socket(fileno=int(sys.argv[1]))
     server = Server(control)
     try:

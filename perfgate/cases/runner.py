@@ -192,7 +192,9 @@ class CaseRunner:
             now += untimed(self.stage, case.id, workload, progress, passes=[MEMORY.name], agreeing=1)
             before += untimed(self.stage, case.id, workload, progress, "reference", passes=[MEMORY.name], agreeing=1)
         launches = now + before
-        if broken := next((launch for launch in before if launch.fault), None):
+        if absent := self._without_program(case, workload, before, now):
+            raise UserError(absent)
+        if broken := unable(before, now):
             why = f"the reference cannot run it: {broken.invalid}"
             exact = compare({}, {case.id: now}, {})
             return launches, [Verdict(case.id, "step_time_s", "new", why=why), *exact], ""
@@ -213,6 +215,20 @@ class CaseRunner:
             screened=lambda: self._deadline.plain(time.perf_counter() - begin),
         )
         return launches + series.launches, timed + verdicts, no_dry_run(now)
+
+    def _without_program(self, case: Case, workload: Workload, before: Sequence[Launch], now: Sequence[Launch]) -> str:
+        """The sentence for an interpreter that lacks a program which the candidate has; empty where it does not.
+
+        A revision may lack a program: it has code of its own.
+        """
+        where = self.stage.reference.interpreter if self.stage.reference else None
+        absent = next((launch.invalid for launch in before if launch.without_program), None)
+        if not absent or not where or where.path or any(launch.without_program for launch in now):
+            return ""
+        return (
+            f"{case.id} cannot be held against the reference: {absent}; {where.python} finds programs in the folder "
+            f"of the run, in pytest's pythonpath, and among its own packages ({where.python} -m pip install ...)"
+        )
 
     def _judge(
         self,
@@ -250,6 +266,13 @@ class CaseRunner:
         self.stage.close()
         self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}])
         self._writer.close()
+
+
+def unable(before: Sequence[Launch], now: Sequence[Launch]) -> Launch | None:
+    """The launch that shows that the reference cannot run a case: its program fails there, or a library of it lacks
+    something that the candidate's has; ``None`` where it can."""
+    lacks_too = any(launch.unsupported for launch in now)
+    return next((launch for launch in before if launch.fault or (launch.unsupported and not lacks_too)), None)
 
 
 def peaks(launches: Sequence[Launch]) -> list[Any]:

@@ -4,13 +4,13 @@ Launches take its servers in rotation, as those of one server share hash seed an
 """
 
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import perfgate
 from perfgate.measure.server import Server
-from perfgate.reference.reference import Reference
+from perfgate.reference.interpreter import Interpreter
+from perfgate.shared.errors import UserError
 
 PACKAGE = Path(perfgate.__file__).parent
 ACTOR_ONLY = ("__init__.py", "shared", "actor")
@@ -23,7 +23,8 @@ class Pool:
         preload: modules that the servers import.
         folder: for the outputs of servers and actors.
         size: how many servers.
-        reference: other code or libraries to run. It needs no Perfgate: a copy of the actor's side goes on its path.
+        interpreter: to run; this process's unless another is named, which needs no Perfgate: a copy of the actor's
+            side goes on its path.
         name: what the servers' names begin with.
     """
 
@@ -32,34 +33,46 @@ class Pool:
         preload: Sequence[str],
         folder: Path,
         size: int,
-        reference: Reference | None = None,
+        interpreter: Interpreter | None = None,
         name: str = "server",
     ) -> None:
         self._preload = preload
         self._folder = folder
         self.size = size
-        self._reference = reference
+        self.interpreter = interpreter or Interpreter()
         self._name = name
+        self._failure = ""
         self._servers: list[Server] = []
         self._turn = 0
 
     def start(self) -> bool:
         """Start the servers, if they are not up yet; returns whether they were not.
 
+        Servers that failed to start are not started again: the first case gets the whole reason, later ones its first
+        sentence.
+
         Raises:
             UserError: the programs' libraries cannot be imported.
         """
+        if self._failure:
+            raise UserError(f"{self._failure} (the first case has the whole reason)")
         if self._servers:
             return False
         self._folder.mkdir(parents=True, exist_ok=True)
-        python, path = sys.executable, []
-        if self._reference:
-            python = self._reference.python
-            path = [str(copy_of_actor(self._folder / f"{self._name}-path")), *self._reference.path]
-        numbers = range(self.size)
-        self._servers = [Server(f"{self._name}-{n}", self._preload, self._folder, python, path) for n in numbers]
-        for server in self._servers:
-            server.wait_ready()
+        where = self.interpreter
+        path: list[str] = []
+        if not where.is_this:
+            path = [str(copy_of_actor(self._folder / f"{self._name}-path")), *where.path]
+        try:
+            for number in range(self.size):
+                name = f"{self._name}-{number}"
+                self._servers.append(Server(name, self._preload, self._folder, where.python, path, where.after))
+            for server in self._servers:
+                server.wait_ready()
+        except UserError as error:
+            self._failure = str(error).partition("\n")[0]
+            self.close()
+            raise
         return True
 
     def next(self) -> Server:

@@ -16,6 +16,7 @@ from perfgate.measure.server import Server
 from perfgate.measure.timesheet import Timesheet
 from perfgate.records.details import Span, Start
 from perfgate.records.launch import Launch
+from perfgate.reference.interpreter import Interpreter
 from perfgate.reference.reference import Reference
 from perfgate.shared.workload import Workload
 from perfgate.system.locks import DeviceLock
@@ -32,6 +33,7 @@ class Stage:
         servers: size of the pool.
         reference: other code or libraries to hold this code against.
         device: to measure on.
+        candidate: the interpreter of the code under test, if it is not this one.
     """
 
     def __init__(
@@ -42,11 +44,12 @@ class Stage:
         servers: int = 2,
         reference: Reference | None = None,
         device: Device | None = None,
+        candidate: Interpreter | None = None,
     ) -> None:
         self.plan = plan
         self.began = time.perf_counter()
         self.timesheet = Timesheet()
-        self.pool = Pool(preload, folder, servers)
+        self.pool = Pool(preload, folder, servers, candidate)
         self.reference = Pool(preload, folder, servers, reference, "reference") if reference else None
         self.device: Device = device or Cpu()
         self.lock = DeviceLock(self.device.uuid)

@@ -15,18 +15,17 @@ from perfgate.models.model import TIERS
 from perfgate.plugin.benchmark_bridge import described
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import Selection, marks_of, tier_of
+from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
 from perfgate.reports.live import one_line
 from perfgate.shared.command import command
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
-from perfgate.system.provenance import software
 
 if TYPE_CHECKING:
     from perfgate.cases.duets import Policy
     from perfgate.cases.lines import Case
     from perfgate.cases.runner import CaseRunner, Result
-    from perfgate.reference.reference import Reference
 
 RESULT = pytest.StashKey[dict[str, Any]]()
 
@@ -56,7 +55,7 @@ class Cases:
         target: where to measure.
         selection: what the run measures.
         process: where this process reads and writes.
-        reference: what to hold this code against, if anything but baselines.
+        sides: where this code runs, and what it is held against.
         show: told of each case's progress: its id, and a few words.
     """
 
@@ -66,14 +65,14 @@ class Cases:
         target: Target,
         selection: Selection,
         process: Process,
-        reference: "Reference | None",
+        sides: Sides,
         show: Callable[[str, str], None],
     ) -> None:
         self._options = options
         self._target = target
         self._selection = selection
         self._process = process
-        self._reference = reference
+        self._sides = sides
         self._show = show
         self._runner: CaseRunner | None = None
         self._stack = ExitStack()
@@ -87,6 +86,7 @@ class Cases:
         """
         from perfgate.cases.runner import require_workload
 
+        item.stash[RESULT] = {}  # nothing was measured yet, but something was to be
         options = self._options
         accept = None if options.reference else self._again(item)
         case = self._case(item, accept, tolerances)
@@ -111,6 +111,7 @@ class Cases:
         from perfgate.gate.equivalence import parse_likenesses
         from perfgate.shared.metrics import check_known
 
+        item.stash[RESULT] = {}
         likenesses = parse_likenesses(expected.pop("same", ()), expected.pop("near", {}))
         if not expected and not likenesses:
             raise UserError(f"{item.nodeid}: effect() needs what to expect of a metric, like step_time_s='< 1.4x'")
@@ -179,9 +180,10 @@ class Cases:
             )
             servers = 1 if target.kind == "none" else 2
             preload = self._selection.preload
-            stage = Stage(preload, Path(folder), plan, servers, self._reference, target.device)
+            candidate, reference = self._sides.candidate(), self._sides.reference
+            stage = Stage(preload, Path(folder), plan, servers, reference, target.device, candidate)
             store = Store(root, target.device.machine.name)
-            portable = PortableStore(root, pair_of(software()))
+            portable = PortableStore(root, pair_of(self._sides.software))
             self._runner = CaseRunner(store, portable, self._process.part, stage, self._policy())
         return self._runner
 

@@ -8,7 +8,7 @@ import pytest
 
 from perfgate.models.model import TIERS
 from perfgate.records.store import MODES
-from perfgate.reference.environment import LOCKS
+from perfgate.reference.lock_files import LOCKS
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metrics import METRICS, check_gated
@@ -38,6 +38,11 @@ class Option:
         return f"perf_{self.name.replace('-', '_')}"
 
 
+ENVIRONMENTS = ("check", "lock", "installed")
+ENV_HELP = (
+    "where this code runs: check refuses an environment that is not the one that perf_lock names, lock builds that "
+    "one, installed takes what is installed"
+)
 DEVICES = ("auto", *(name for name, kind in DEVICE_KINDS.items() if not kind.scripted), "none")
 OPTIONS = (
     Option(
@@ -49,6 +54,7 @@ OPTIONS = (
     ),
     Option("ref", "", "REV|PYTHON", "git revision or interpreter to hold this code against, in place of baselines"),
     Option("ref-python", "", "PYTHON", "interpreter that the revision runs under"),
+    Option("env", "check", "HOW", ENV_HELP, ENVIRONMENTS),
     Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
     Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
     Option("reason", "", "TEXT", "why baselines move; needed by --perf-update all, and stored with them"),
@@ -79,6 +85,7 @@ class Options:
     strict: bool
     reference: str
     reference_python: str
+    environment: str
     locks: tuple[str, ...]
     install: tuple[str, ...]
     budget_s: float | None
@@ -109,8 +116,13 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--perf-strict", action="store_true", default=None, help="fail where one could not tell")
     parser.addini("perf_strict", "fail where one could not tell", type="bool", default=False)
     parser.addini("perf_preload", "modules that the fork servers import ahead", type="args", default=[])
-    parser.addini("perf_lock", "files that pin libraries; a revision in which they differ is built", "args", [*LOCKS])
-    parser.addini("perf_ref_install", "arguments of pip install for a revision that is built", "args", [])
+    parser.addini(
+        "perf_lock",
+        "files that pin libraries; a revision with others gets its own environment",
+        "args",
+        [*LOCKS],
+    )
+    parser.addini("perf_ref_install", "arguments of pip install for an environment that is built", "args", [])
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -154,6 +166,7 @@ def read_options(config: pytest.Config) -> Options:
         strict=bool(config.getini("perf_strict") if strict is None else strict),
         reference=values["ref"],
         reference_python=values["ref-python"],
+        environment=values["env"],
         locks=tuple(config.getini("perf_lock")),
         install=tuple(config.getini("perf_ref_install")),
         calibrate=config.getoption("--perf-calibrate"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -24,14 +24,11 @@ from perfgate.plugin.selection import (
     select,
     within_tier,
 )
+from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
 from perfgate.reports.live import Live
 from perfgate.shared.command import command
 from perfgate.shared.errors import UserError
-from perfgate.system.provenance import software
-
-if TYPE_CHECKING:
-    from perfgate.reference.reference import Reference
 
 
 class Run:
@@ -43,6 +40,7 @@ class Run:
 
     Attributes:
         target: where the run measures.
+        sides: where this code runs, and what it is held against.
         results: one for each case that ended, as ``attach`` keeps it with the item.
     """
 
@@ -51,6 +49,7 @@ class Run:
         self.options = options
         self.results: list[Mapping[str, Any]] = []
         self.ran = 0
+        self.asked = False
         self.problem = ""
         self._live: Live | None = None
         worker = getattr(config, "workerinput", None)
@@ -60,7 +59,7 @@ class Run:
         self.run_id: str = worker["perf_run_id"] if worker else f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         self.output = config.rootpath / options.output
         self.target = Target(options, config.rootpath, self.worker)
-        self.reference: Reference | None = None
+        self.sides = Sides(config, options)
         self._pairs = 1
         self._cases: Cases | None = None
         self._stack = ExitStack()
@@ -82,9 +81,9 @@ class Run:
             # A run that only collects needs no device; one that measures fails with the same sentence.
             where = str(error)
         if self.options.device == "none":
-            where = f"no device, {pair_of(software())}"
+            where = f"no device, {pair_of(self.sides.software)}"
         if self.options.reference:
-            return f"{where}, tier {self.target.tier}, against {self.options.reference}"
+            return f"{where}, tier {self.target.tier}, {self.sides.headline()}"
         return f"{where}, tier {self.target.tier}, baselines {self.options.baselines}"
 
     def _show(self, case: str, what: str) -> None:
@@ -94,22 +93,21 @@ class Run:
                 self._live.show(case, what)
 
     def pytest_sessionstart(self) -> None:
-        """Make the reference ready, once for all workers."""
-        options = self.options
-        if not options.reference or self.config.option.collectonly:
-            return
-        from perfgate.reference.reference import Reference, opened
-
+        """Make both sides ready, once for all workers."""
         if self.worker:
-            self.reference = Reference.from_json(self.config.workerinput["perf_reference"])  # type: ignore[attr-defined]
-            return
-        root = self.config.rootpath
-        written = [root / options.output, root / options.baselines]
-        how = (options.reference_python, options.locks, options.install, written)
-        try:
-            self.reference = self._stack.enter_context(opened(options.reference, root, *how))
-        except UserError as error:
-            raise pytest.UsageError(str(error)) from None
+            self.sides.receive(self.config.workerinput["perf_sides"])  # type: ignore[attr-defined]
+        elif self.sides.wanted_first and not self.config.option.collectonly:
+            try:
+                self.sides.open(self._stack, self._tell)
+            except UserError as error:
+                raise pytest.UsageError(str(error)) from None
+
+    def _tell(self, what: str) -> None:
+        """Show what is being built: each step as a line, and on a terminal what pip says meanwhile."""
+        self._live = self._live or Live(sys.stdout, 0)
+        capture = self.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            self._live.note(what)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -139,10 +137,11 @@ class Run:
             process = Process(self.config.rootpath, part, workers, instruments_of(self.config))
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
-        self._cases = Cases(self.options, self.target, selection, process, self.reference, self._show)
+        self._cases = Cases(self.options, self.target, selection, process, self.sides, self._show)
         if not selection.cases or self.worker or self.config.option.collectonly:
             return
         try:
+            self.sides.check(selection.needs_libraries)
             self._check()
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
@@ -158,14 +157,18 @@ class Run:
         if options.update:
             root = self.config.rootpath / options.baselines
             alone = options.device == "none"
-            store = PortableStore(root, pair_of(software())) if alone else Store(root, self.target.device.machine.name)
+            store = (
+                PortableStore(root, pair_of(self.sides.software))
+                if alone
+                else Store(root, self.target.device.machine.name)
+            )
             store.check_writable()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker of xdist to which run it belongs."""
         node.workerinput["perf_run_id"] = self.run_id
-        node.workerinput["perf_reference"] = self.reference.to_json() if self.reference else None
+        node.workerinput["perf_sides"] = self.sides.to_json()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -179,7 +182,7 @@ class Run:
         outcome: Any = yield
         report = outcome.get_result()
         if call.when == "call" and is_case(item):
-            report.perfgate = item.stash.get(RESULT, {})
+            report.perfgate = item.stash.get(RESULT, {"asked": False})
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Show a finished case."""
@@ -187,7 +190,8 @@ class Run:
         if result is None or self.worker:
             return
         self.ran += not report.skipped
-        if not result:
+        self.asked |= result.get("asked", True)
+        if "line" not in result:
             return
         self.results.append(result)
         writer = self.config.pluginmanager.getplugin("terminalreporter")
@@ -201,7 +205,7 @@ class Run:
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
         """A case has its own line, so it needs no dot."""
         result = getattr(report, "perfgate", None)
-        if not result or self.worker or report.when != "call":
+        if "line" not in (result or {}) or self.worker or report.when != "call":
             return None
         return report.outcome, "", {"passed": "PASSED", "failed": "FAILED"}.get(report.outcome, "SKIPPED")
 
@@ -223,6 +227,7 @@ class Run:
         if not self.problem and self.ran and not self.results:
             reports = "ran and none of them called perf(), so nothing was measured"
             self.problem = f"{self.ran} {'case' if self.ran == 1 else 'cases'} {reports}"
+            self.problem = "no case could be measured; see the reasons above" if self.asked else self.problem
         if not self.problem and self.results and all(is_invalid(result) for result in self.results):
             self.problem = "no case could be measured; see the reasons above"
         if self.problem and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -241,14 +246,14 @@ class Run:
             return
         machine: dict[str, Any] = self.target.device.machine.to_json()
         if self.options.device == "none":
-            machine = {"name": f"portable/{pair_of(software())}", "device": "none"}
+            machine = {"name": f"portable/{pair_of(self.sides.software)}", "device": "none"}
         header = runfile.new_header(
             self.run_id,
             self.created,
             self.config.rootpath,
             machine,
             self.options.to_json() | {"device": self.target.kind, "tier": self.target.tier},
-            self.reference.to_json() if self.reference else None,
+            self.sides.header(),
         )
         runfile.merge(self.path, header, parts)
         options = self.options
@@ -284,7 +289,7 @@ class Run:
         storable = None if self.options.reference else again
         for line in summary(self.results, storable, shown, self.options.update) if self.results else ():
             terminalreporter.write_line(line)
-        if self.reference and self.target.kind != "none" and not self.target.noise.df:
+        if self.sides.reference and self.target.kind != "none" and not self.target.noise.df:
             terminalreporter.write_line(UNCALIBRATED)
         if self.problem:
             terminalreporter.write_line(f"ERROR: {self.problem}", red=True)

@@ -20,11 +20,13 @@ class Selection:
         pairs: gated times of all cases within the tier, selected or not, among which the chance of a false alarm is
             divided.
         preload: modules that the fork servers import ahead.
+        needs_libraries: whether any case runs one of Perfgate's own programs.
     """
 
     cases: int
     pairs: int
     preload: tuple[str, ...]
+    needs_libraries: bool
 
 
 def select(items: Iterable[pytest.Item], pairs: int, options: Options) -> Selection:
@@ -40,7 +42,8 @@ def select(items: Iterable[pytest.Item], pairs: int, options: Options) -> Select
     programs = [program for fixture, ids in OF_FIXTURE.items() if fixture in used for program in ids]
     # Beside a reference no yardstick is stepped, and both sides import the same.
     modules = modules_of(programs if options.reference else [*programs, "yardstick.cpu"])
-    return Selection(len(cases), pairs, (*modules, *([DRY_RUN] if programs else []), *options.preload))
+    preload = (*modules, *([DRY_RUN] if programs else []), *options.preload)
+    return Selection(len(cases), pairs, preload, needs_libraries=bool(programs))
 
 
 def check_marks(cases: Iterable[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from perfgate.records.details import Details
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.metrics import METRICS, PassName
+from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
 
 Side = Literal["candidate", "reference"]
 Value = float | list[float]
@@ -122,6 +123,16 @@ class Launch:
     def detailed(self, **groups: Any) -> "Launch":
         """The same launch with these groups of details in place of its own."""
         return replace(self, details=replace(self.details, **groups))
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether the device or a library cannot do what was asked."""
+        return (self.invalid or "").startswith(UNSUPPORTED)
+
+    @property
+    def without_program(self) -> bool:
+        """Whether its interpreter has no such program."""
+        return (self.invalid or "").startswith(NO_PROGRAM)
 
     def rejected(self, reason: str, fault: bool = False, final: bool = False) -> "Launch":
         """The same launch, marked as not to be used."""

@@ -14,7 +14,6 @@ from perfgate.records.verdict import Name, Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import PassName, metric
 from perfgate.system.git import git_state
-from perfgate.system.provenance import software
 
 SCHEMA = "perfgate.run/1"
 HEADER_KEYS: dict[str, type] = {
@@ -92,7 +91,7 @@ def new_header(
     folder: Path,
     machine: Mapping[str, Any],
     options: Mapping[str, Any],
-    reference: Mapping[str, Any] | None = None,
+    sides: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The first line of a run file.
 
@@ -102,7 +101,8 @@ def new_header(
         folder: of the code under test, whose git commit is written down.
         machine: that the launches ran on; it has a ``name``.
         options: of the run.
-        reference: that this code was held against.
+        sides: ``software`` of the code under test; ``candidate``, its interpreter where that is not pytest's; and
+            ``reference``, that it was held against.
     """
     commit, dirty = git_state(folder)
     return {
@@ -112,9 +112,8 @@ def new_header(
         "commit": commit,
         "dirty": dirty,
         "machine": dict(machine),
-        "software": software(),
         "options": dict(options),
-        **({"reference": dict(reference)} if reference else {}),
+        **sides,
     }
 
 

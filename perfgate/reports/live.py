@@ -39,6 +39,17 @@ class Live:
             self._stream.flush()
             self._shown = True
 
+    def note(self, what: str) -> None:
+        """Tell a step of something long before the first case: a line of its own, or where it is indented, as a detail
+        of the step, a live line."""
+        if not what.startswith(" "):
+            self.clear()
+            self._stream.write(f"{what}\n")
+        elif self._terminal:
+            self._stream.write(f"{CLEAR_LINE}{what[: terminal_width() - 1]}")
+            self._shown = True
+        self._stream.flush()
+
     def clear(self) -> None:
         """Take the live line away, so that others can write."""
         if self._shown:

@@ -1,6 +1,6 @@
 """What ``perfgate report`` says of run files: verdicts, each technique's settings, memory, work."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -68,12 +68,26 @@ def title(run: RunFile) -> str:
 
 
 def subtitle(run: RunFile) -> str:
-    """Machine, libraries, commit and date of a run."""
-    software = ", ".join(f"{name} {version}" for name, version in run.header["software"].items())
-    commit = str(run.header.get("commit") or "")[:10]
-    dirty = " with changes" if run.header.get("dirty") else ""
-    at = f", commit {commit}{dirty}" if commit else ""
-    return f"Machine {run.header['machine']['name']}; {software}{at}; {run.header['created']}"
+    """Where and with what it ran."""
+    header = run.header
+    this = one_side(header["software"], header.get("commit"), " with changes" if header.get("dirty") else "")
+    text = f"Machine {header['machine']['name']}; {this}; {header['created']}"
+    if not (reference := header.get("reference")):
+        return text
+    there = one_side(reference.get("software") or {}, reference.get("commit"))
+    return f"{text}\nReference {reference['name']}: {there}{also_moved(reference.get('moved') or {})}"
+
+
+def one_side(software: Mapping[str, str], commit: str | None, changes: str = "") -> str:
+    """Libraries and commit of one side."""
+    at = [f"commit {commit[:10]}{changes}"] if commit else []
+    return ", ".join([*(f"{name} {version}" for name, version in software.items()), *at])
+
+
+def also_moved(moved: Mapping[str, Sequence[str]]) -> str:
+    """Packages that both sides have in different versions, as a clause: the reference's version first."""
+    both = [f"{name} {before} -> {now}" for name, (before, now) in moved.items() if before and now]
+    return f"; other versions there: {', '.join(both)}" if both else ""
 
 
 def counts(verdicts: Sequence[Verdict]) -> str:

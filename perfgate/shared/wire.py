@@ -10,7 +10,8 @@ import signal
 from typing import Any
 
 CHUNK_BYTES = 1 << 16
-UNSUPPORTED = "unsupported"  # how the reason of a launch begins if the device cannot run it
+UNSUPPORTED = "unsupported"  # the reason of a launch that the device or a library cannot do
+NO_PROGRAM = "no program"  # the reason of a launch whose program the interpreter lacks
 
 
 class Channel:

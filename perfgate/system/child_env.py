@@ -34,9 +34,20 @@ def keeping_pages() -> dict[str, str]:
     return {**PAGES, "GLIBC_TUNABLES": huge} | {name: os.environ[name] for name in PAGES if name in os.environ}
 
 
-def on_path(path: Sequence[str]) -> dict[str, str]:
-    """The variables that put folders first on Python's path, also before the working directory."""
+def on_path(path: Sequence[str], after: Sequence[str] = ()) -> dict[str, str]:
+    """The variables that tell Python where to look.
+
+    Args:
+        path: folders before all others, the working directory among them; none where Python is this one, which looks
+            where it always does. What the caller's ``PYTHONPATH`` names is meant for this Python, so that another one
+            finds its own packages first.
+        after: folders behind all others, which the actor's side reads (``perfgate.actor.process``).
+    """
     if not path:
-        return {}
-    joined = os.pathsep.join(filter(None, [*path, os.environ.get("PYTHONPATH", "")]))
-    return {"PYTHONPATH": joined, "PYTHONSAFEPATH": "1"}
+        return {"PERFGATE_PATH": os.pathsep.join(after)}
+    behind = filter(None, [*after, os.environ.get("PYTHONPATH", "")])
+    return {
+        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONSAFEPATH": "1",
+        "PERFGATE_PATH": os.pathsep.join(behind),
+    }

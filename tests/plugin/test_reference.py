@@ -104,7 +104,7 @@ def test_the_references_own_perfgate_is_not_used_and_a_case_that_it_lacks_is_new
     repository.write("def test_new(perf):\n    perf(work('Fresh'))", "test_more.py")
     result = repository.run("--perf-ref", "HEAD", "-k", "20 or new")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*test_new: step_time_s new (the reference cannot run it: crash: *Fresh*"])
+    result.stdout.fnmatch_lines(["*test_new: step_time_s new (the reference cannot run it: no program: *Fresh*"])
 
 
 @pytest.mark.untimed
@@ -139,7 +139,7 @@ def test_a_revision_that_pins_other_libraries_gets_an_environment_of_its_own(rep
         assert python != sys.executable
         assert str(repository.path.parent / "cache") in python
     else:
-        result.stderr.fnmatch_lines(["*the revision's environment does not build: *no-such-package-of-anybody*"])
+        result.stderr.fnmatch_lines(["*--perf-ref: the environment does not build: *no-such-package-of-anybody*"])
         assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert len(worktrees(repository.path)) == 1
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from transformers import DataCollatorForSeq2Seq, DataCollatorWithFlattening, PreTrainedTokenizerFast
-from transformers.trainer_pt_utils import BatchRebalanceSampler, LengthGroupedSampler
+from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerFast
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from perfgate.actor import versions
 from perfgate.actor.data.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.data.sentence_pairs import pair_rows
 from perfgate.actor.data.text import text_rows
@@ -100,7 +101,7 @@ def ragged_rows(chosen: TrainingSettings, vocabulary: int, task: str, seed: int)
 def collator_of(chosen: TrainingSettings) -> Any:
     """The collator of transformers that packs samples, or pads them to the longest."""
     if chosen.packing:
-        return DataCollatorWithFlattening()
+        return versions.need("DataCollatorWithFlattening", "packing=True")()
     return DataCollatorForSeq2Seq(padding_tokenizer(), pad_to_multiple_of=chosen.pad_to_multiple_of or None)
 
 
@@ -127,7 +128,8 @@ def step_order(chosen: TrainingSettings, lengths: Any) -> list[list[int]]:
     """The samples of each micro-batch of a step, by position; samples of equal length are interchangeable."""
     lengths, batch_size = list(lengths), chosen.batch_size
     if chosen.sampling == "batch_rebalance":
-        return [list(batch) for batch in BatchRebalanceSampler(lengths, len(lengths), 1, chosen.gradient_accumulation)]
+        sampler = versions.need("BatchRebalanceSampler", f"sampling={chosen.sampling!r}")
+        return [list(batch) for batch in sampler(lengths, len(lengths), 1, chosen.gradient_accumulation)]
     order = list(range(len(lengths)))
     if chosen.sampling == "group_by_length":
         order = list(LengthGroupedSampler(len(lengths), lengths=lengths))
@@ -153,11 +155,11 @@ def loader_arguments(chosen: TrainingSettings) -> dict[str, Any]:
 
 def loading_in_force(loader: Any) -> dict[str, Any]:
     """The settings of loading that are in force in a loader."""
-    rebalances = isinstance(loader.batch_sampler, BatchRebalanceSampler)
-    sampler = type(loader.batch_sampler if rebalances else loader.batch_sampler.sampler).__name__
+    batches = loader.batch_sampler
+    sampler = type(batches if type(batches).__name__ in SAMPLERS else batches.sampler).__name__
     return {
         "sampling": SAMPLERS.get(sampler, sampler),
-        "packing": isinstance(loader.collate_fn, DataCollatorWithFlattening),
+        "packing": type(loader.collate_fn).__name__ == "DataCollatorWithFlattening",
         "pad_to_multiple_of": getattr(loader.collate_fn, "pad_to_multiple_of", None) or 0,
         "workers": loader.num_workers,
         "prefetch": loader.prefetch_factor or 0,

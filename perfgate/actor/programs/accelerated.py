@@ -5,10 +5,9 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import AORecipeKwargs, compile_regions
 from torch.utils.data import DataLoader
-from transformers.integrations.liger import apply_liger_kernel
 
+from perfgate.actor import versions
 from perfgate.actor.data.loading import endless, loading_in_force
 from perfgate.actor.devices.base import Device
 from perfgate.actor.phases import Phases
@@ -35,7 +34,7 @@ class AcceleratedLoop(Program):
         self.network = network = parts.network
         self.ranks, self.samples, self.tokens = chosen.ranks, chosen.samples, parts.source.tokens
         if chosen.liger:
-            apply_liger_kernel(network, None)
+            versions.need("apply_liger_kernel", "liger=True")(network, None)
         if chosen.activation_checkpointing:
             enable_checkpointing(network, chosen.activation_checkpointing)
         # Before the Accelerator, as making the Trainer's arguments resets the state that an Accelerator shares.
@@ -100,11 +99,15 @@ class AcceleratedLoop(Program):
 
 def recipes(mixed_precision: str) -> list[Any]:
     """How ``accelerate`` computes in 8 bits; by default it would wrap weights for FSDP, of which there is none here."""
-    return [AORecipeKwargs(enable_fsdp_float8_all_gather=False)] if mixed_precision == "fp8" else []
+    if mixed_precision != "fp8":
+        return []
+    return [versions.need("AORecipeKwargs", "precision='fp8-amp'")(enable_fsdp_float8_all_gather=False)]
 
 
 def compile_model(network: Any, chosen: str) -> Any:
     """What is called in place of a model: itself, compiled as a whole, or with its layers compiled one by one."""
     if chosen == "off":
         return network
-    return compile_regions(network) if chosen == "regional" else torch.compile(network, mode=compile_mode(chosen))
+    if chosen == "regional":
+        return versions.need("compile_regions", "compile='regional'")(network)
+    return torch.compile(network, mode=compile_mode(chosen))

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from perfgate.actor import versions
 from perfgate.actor.data.inputs import generation_inputs
 from perfgate.actor.data.sentence_pairs import pair_prompts
 from perfgate.actor.data.text import prompt_batch
@@ -55,7 +56,7 @@ class Generation(Program):
             "min_new_tokens": new_tokens,
             "max_new_tokens": new_tokens,
             "do_sample": False,
-            **generate_options(chosen),
+            **versions.generation_options_for(self.network.generation_config, generate_options(chosen)),
             "pad_token_id": 0,
             "eos_token_id": None,
             "stopping_criteria": StoppingCriteriaList([self.arrivals]),

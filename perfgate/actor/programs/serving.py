@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
+from perfgate.actor import versions
 from perfgate.actor.data.inputs import Requests, padded
 from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
@@ -101,10 +102,9 @@ class ContinuousBatches:
     """
 
     def __init__(self, network: Any, chosen: ServingSettings) -> None:
-        from transformers import ContinuousBatchingConfig  # older versions have none
-
+        make = versions.need("ContinuousBatchingConfig", "batching='continuous'")
         pages = -(-(chosen.prompt_length + chosen.new_tokens) // PAGE_TOKENS) + 1
-        settings = ContinuousBatchingConfig(
+        settings = make(
             page_size=PAGE_TOKENS,
             num_blocks=2 * chosen.batch_size * pages,  # a fifth stays free, and prefixes are kept
             max_batch_tokens=2 * chosen.prompt_length,

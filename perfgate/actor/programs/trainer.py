@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainerCallback, TrainingArguments
 
+from perfgate.actor import versions
 from perfgate.actor.data.loading import loading_in_force
 from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
@@ -43,6 +44,8 @@ class TrainerLoop(Program):
             use_cpu=device.torch_device == "cpu",
         )
         own = built_here(chosen.optimizer, arguments.learning_rate)
+        if own:
+            versions.takes(Trainer, "optimizer_cls_and_kwargs", f"optimizer={chosen.optimizer!r}")
         self.trainer = trainer_class(
             self.phases,
             model=self.network,
@@ -81,7 +84,7 @@ class TrainerLoop(Program):
         asked, found = asked_and_in_force(
             self.chosen, self.network, trainer.model_wrapped, trainer.optimizer, trainer.accelerator
         )
-        found["empty_cache_steps"] = trainer.args.torch_empty_cache_steps or 0
+        found["empty_cache_steps"] = getattr(trainer.args, "torch_empty_cache_steps", None) or 0
         loader = trainer.callback_handler.train_dataloader  # from the first step on
         return asked, found | (loading_in_force(loader) if loader else {})
 

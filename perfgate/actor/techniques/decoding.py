@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from transformers import CompileConfig
-
+from perfgate.actor import versions
 from perfgate.actor.request import GenerationSettings
 
 CACHES: dict[str, dict[str, Any]] = {
@@ -23,11 +22,12 @@ def generate_options(chosen: GenerationSettings) -> dict[str, Any]:
     options = {"num_beams": chosen.beams, "use_cache": True, **CACHES[chosen.cache]}
     if chosen.prefill_chunk_size:
         options["prefill_chunk_size"] = chosen.prefill_chunk_size
-    # What compiles every forward pass would be compiled once more where generate compiles by itchosen.
+    # What compiles every forward pass would be compiled once more where generate compiles by itself.
     if chosen.compile_decode == "off" or chosen.compile != "off":
         options["disable_compile"] = True
     elif chosen.compile_decode != "auto":
-        config = CompileConfig(mode=chosen.compile_decode)
+        make = versions.need("CompileConfig", f"compile_decode={chosen.compile_decode!r}")
+        config = make(mode=chosen.compile_decode)
         config._compile_all_devices = True  # on a CPU too
         options["compile_config"] = config
     return options

@@ -12,8 +12,8 @@ from torch import distributed
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
-from transformers.distributed import DistributedConfig
 
+from perfgate.actor import versions
 from perfgate.actor.devices.base import Device
 from perfgate.actor.request import TrainingSettings
 from perfgate.actor.techniques.training_settings import SHARDING
@@ -65,7 +65,8 @@ def split(network: Any, chosen: TrainingSettings) -> Any:
     if chosen.strategy != "tp":
         return network
     kind = type(network)
-    config, _, mesh = kind.prepare_distribute_model(DistributedConfig(tp_size=chosen.ranks))
+    make = versions.need("DistributedConfig", "strategy='tp'")
+    config, _, mesh = kind.prepare_distribute_model(make(tp_size=chosen.ranks))
     return kind.maybe_distribute_model(network, config, mesh)
 
 
@@ -73,6 +74,7 @@ def sharding_plugin(chosen: TrainingSettings) -> FullyShardedDataParallelPlugin 
     """What ``Accelerator`` takes to shard weights, gradients and optimizer state by FSDP2; ``None`` for no sharding."""
     if chosen.strategy not in SHARDING:
         return None
+    versions.takes(FullyShardedDataParallelPlugin, "fsdp_version", f"strategy={chosen.strategy!r}", "accelerate")
     return FullyShardedDataParallelPlugin(
         fsdp_version=2,
         auto_wrap_policy="transformer_based_wrap",

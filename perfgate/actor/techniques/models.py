@@ -11,8 +11,9 @@ import transformers
 # transformers imports a class when it is first asked for. What these two bring takes 4 s, which is the fork server's
 # to spend, once, and not each actor's.
 from transformers import AutoTokenizer, PreTrainedModel
-from transformers.initialization import no_init_weights
 
+from perfgate.actor import versions
+from perfgate.actor.failures import Unsupported
 from perfgate.actor.request import Request
 from perfgate.actor.techniques.attention import allow_kernel, implementation_of, kernel_of
 from perfgate.actor.techniques.quantization import quantized
@@ -78,13 +79,16 @@ def build_model(
 
     Raises:
         ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
+        Unsupported: this version of transformers does not know a setting.
     """
     torch.manual_seed(seed)
     model_class = getattr(transformers, spec["class"])
-    options: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
+    options: dict[str, Any] = {versions.dtype_option(): DTYPES.get(precision, torch.float32)}
     if attention != "default":
         options["attn_implementation"] = implementation_of(attention)
     if experts != "default":
+        if not versions.at_least("transformers", 5, 0):
+            raise Unsupported(f"experts={experts!r} is not known to {versions.installed('transformers')}")
         options["experts_implementation"] = experts
     if load:
         allow_kernel(kernel_of(attention))
@@ -92,7 +96,7 @@ def build_model(
         build = getattr(model_class, "_from_config", None) or model_class.from_config
         if not load and trusted(spec):
             options["trust_remote_code"] = True  # which only an automatic class knows
-        with nullcontext() if load else no_init_weights():
+        with nullcontext() if load else versions.find("no_init_weights")():
             model = build(build_config(spec), **options)
         if not load:
             model.tie_weights()

@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
-from transformers.modeling_layers import GradientCheckpointingLayer
 
+from perfgate.actor import versions
 from perfgate.actor.techniques import attention
 from perfgate.actor.techniques.distributed import share_in_force
 from perfgate.actor.techniques.memory_savings import savings
@@ -84,7 +84,8 @@ def multiplies_in_tf32() -> bool:
 
 def checkpointing(network: Any) -> bool | str:
     """Which layers compute their activations again, and whether what they keep for it goes to the host."""
-    layers = [module for module in network.modules() if isinstance(module, GradientCheckpointingLayer)]
+    kind = versions.find("GradientCheckpointingLayer")
+    layers = [module for module in network.modules() if kind is not None and isinstance(module, kind)]
     chosen = [number for number, layer in enumerate(layers) if layer.gradient_checkpointing]
     if not chosen:
         return any(getattr(module, "gradient_checkpointing", False) for module in network.modules())

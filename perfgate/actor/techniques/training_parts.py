@@ -5,6 +5,7 @@ from typing import Any
 
 from transformers import Trainer
 
+from perfgate.actor import versions
 from perfgate.actor.data.loading import Source, training_source
 from perfgate.actor.devices.base import Device
 from perfgate.actor.request import Request, TrainingSettings
@@ -62,7 +63,7 @@ def make_of_optimizer(chosen: TrainingSettings, arguments: Any, network: Any) ->
         network: that the optimizer is for.
     """
     own = built_here(chosen.optimizer, arguments.learning_rate)
-    return own or Trainer.get_optimizer_cls_and_kwargs(arguments, network)
+    return own or versions.trainers_optimizer(Trainer, arguments, network)
 
 
 def plain_optimizer(chosen: TrainingSettings, network: Any, on_cpu: bool = True) -> tuple[Any, dict[str, Any]]:

@@ -1,12 +1,11 @@
 """The settings of training, as transformers and accelerate take them."""
 
-import dataclasses
 import tempfile
 from typing import Any
 
-from accelerate import ParallelismConfig
 from transformers import TrainingArguments
 
+from perfgate.actor import versions
 from perfgate.actor.data.loading import loader_arguments
 from perfgate.actor.request import TrainingSettings
 from perfgate.actor.techniques.optimizers import as_argument
@@ -16,12 +15,9 @@ SHARDING = ("fsdp", "fsdp-offload")
 
 def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, **more: Any) -> TrainingArguments:
     """The Trainer's arguments. Everything that costs hidden time is pinned, whatever a version's default."""
-    names = {field.name for field in dataclasses.fields(TrainingArguments)}
-    # Renamed in transformers 5.20; the old name warns where the new one exists.
-    checkpointing = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
     layers = checkpointed_layers(chosen.activation_checkpointing)
     optim = as_argument(chosen.optimizer, chosen.optimizer_rank)
-    arguments: TrainingArguments = kind(
+    asked = dict(
         output_dir=tempfile.gettempdir(),
         optim=optim.name,
         optim_args=optim.arguments,
@@ -44,10 +40,11 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
         skip_memory_metrics=True,
         **loader_arguments(chosen),
         **sharding_arguments(chosen),
-        **{checkpointing: bool(chosen.activation_checkpointing)},
-        **({f"{checkpointing}_kwargs": layers} if layers else {}),
+        activation_checkpointing=bool(chosen.activation_checkpointing),
+        activation_checkpointing_kwargs=layers or None,
         **more,
     )
+    arguments: TrainingArguments = kind(**versions.training_arguments_for(kind, asked))
     return arguments
 
 
@@ -66,8 +63,10 @@ def sharding_arguments(chosen: TrainingSettings) -> dict[str, Any]:
         return {}
     config = {"version": 2, "reshard_after_forward": True, "cpu_ram_efficient_loading": False}
     sharded = {"fsdp": True, "fsdp_config": config | {"cpu_offload": chosen.strategy == "fsdp-offload"}}
-    splits = {"parallelism_config": ParallelismConfig(cp_size=chosen.ranks)} if chosen.strategy == "cp" else {}
-    return sharded | splits
+    if chosen.strategy != "cp":
+        return sharded
+    make = versions.need("ParallelismConfig", "strategy='cp'")
+    return sharded | {"parallelism_config": make(cp_size=chosen.ranks)}
 
 
 def checkpointed_layers(chosen: bool | str) -> dict[str, Any]:

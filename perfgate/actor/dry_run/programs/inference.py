@@ -3,8 +3,8 @@
 from typing import Any
 
 import torch
-from transformers import QuantizedCache, StaticCache
 
+from perfgate.actor import versions
 from perfgate.actor.data.inputs import image_shape, sentence_batch, sound_shape
 from perfgate.actor.data.sentence_pairs import pair_prompts
 from perfgate.actor.data.text import prompt_batch
@@ -107,7 +107,7 @@ class DryGeneration:
         length = ids.shape[1]
         cache = empty_cache(self.network, self.chosen.cache, length + self.new_tokens - 1)
         size = self.chosen.prefill_chunk_size or length
-        if isinstance(cache, StaticCache) and size < length:
+        if is_static(cache) and size < length:
             # Its room is made ahead where chunks might be compiled.
             heads, width = self.network._get_static_cache_init_shape()
             kind = {"dtype": self.network.dtype, "device": self.network.device}
@@ -122,11 +122,11 @@ class DryGeneration:
     def call(self, ids: Any, mask: Any, positions: Any, cache: Any) -> Any:
         """Run the model as ``generate`` does."""
         inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "past_key_values": cache}
-        if isinstance(cache, StaticCache):
+        if is_static(cache):
             # The mask over all of the cache's length is made before the call, which might be compiled.
             del inputs["input_ids"]
             inputs = self.network.prepare_inputs_for_generation(ids, **inputs)
-        return self.network(**inputs, use_cache=self.cached, logits_to_keep=1)
+        return self.network(**inputs, use_cache=self.cached, **versions.last_logits(self.network))
 
     def translate(self) -> None:
         """Encode once, then decode one token at a time, over a cache that grows."""
@@ -176,6 +176,15 @@ class DryGeneration:
         return torch.cat([ids[rows], chosen], dim=-1), chosen
 
 
+CACHES_SINCE = 5, 0  # that are made from a configuration and a length
+
+
+def is_static(cache: Any) -> bool:
+    """Whether a cache has its whole length from the beginning."""
+    kind = versions.find("StaticCache")
+    return kind is not None and isinstance(cache, kind)
+
+
 def empty_cache(network: Any, kind: str, length: int) -> Any:
     """A cache as ``generate`` makes it before it calls a model; ``None`` where the model makes the same, or has none.
 
@@ -187,11 +196,13 @@ def empty_cache(network: Any, kind: str, length: int) -> Any:
     Raises:
         NoDryRun: it needs streams of a device, or a package that works on real values.
     """
-    config = network.config.get_text_config(decoder=True)
-    if kind == "static":
-        return StaticCache(config=config, max_cache_len=length)
-    if kind == "quantized-fp8":
-        return QuantizedCache(backend="fp8", config=config)
     if kind in ("default", "dynamic", "none"):
         return None
+    if not versions.at_least("transformers", *CACHES_SINCE):
+        raise NoDryRun(f"cache={kind!r} is made in another way by {versions.installed('transformers')}")
+    config = network.config.get_text_config(decoder=True)
+    if kind == "static":
+        return versions.find("StaticCache")(config=config, max_cache_len=length)
+    if kind == "quantized-fp8":
+        return versions.find("QuantizedCache")(backend="fp8", config=config)
     raise NoDryRun(f"what cache={kind!r} moves and keeps shows on real tensors alone")

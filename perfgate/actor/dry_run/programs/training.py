@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from accelerate.utils.operations import convert_outputs_to_fp32
 from transformers import Trainer
-from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
 
+from perfgate.actor import versions
 from perfgate.actor.data.inputs import training_layout
 from perfgate.actor.data.loading import is_collated, step_batches, training_source
 from perfgate.actor.dry_run.context import DryContext, NoDryRun, refuse_compiling
@@ -209,12 +209,15 @@ class DryTraining:
 
     def count_items(self) -> Any:
         """How many labels the whole step has, where the model scales its own loss by it."""
+        losses = versions.find("LOSS_MAPPING")
+        if losses is None:  # a Trainer of before, which divided by micro-batches alone
+            return None
         core = self.core
         parameters = inspect.signature(core.forward).parameters.values()
         keywords = any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters)
         if not getattr(core, "accepts_loss_kwargs", keywords):
             return None
-        shifts = LOSS_MAPPING.get(getattr(core, "loss_type", None)) is ForCausalLMLoss
+        shifts = losses.get(getattr(core, "loss_type", None)) is versions.find("ForCausalLMLoss")
         shifts = shifts and not core.config.is_encoder_decoder
         labels = [batch["labels"][..., 1:] if shifts else batch["labels"] for batch in self.batches]
         return sum(part.ne(-100).sum() for part in labels) / 1
