@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from perfgate.cli.main import build_parser, main
 from perfgate.measure.pool import Pool
 from perfgate.models.shapes import find_shape, read_shapes
-from perfgate.predict.gpu_catalog import find_gpu, gpus
+from perfgate.predict.gpu_catalog import GPUS, find_gpu
 from perfgate.predict.memory_fit import (
     CONTEXT_BYTES,
     MAX_BATCH,
@@ -289,7 +289,7 @@ def test_work_grows_with_each_micro_batch_from_the_second_on() -> None:
     assert of_accumulated(replace(two, roofline_s=None), replace(three, roofline_s=None), 9).roofline_s is None
 
 
-@pytest.mark.parametrize("gpu", gpus().values(), ids=list(gpus()))
+@pytest.mark.parametrize("gpu", GPUS.values(), ids=list(GPUS))
 def test_driver_and_context_take_a_share_of_every_gpu(gpu: Any) -> None:
     # The totals that CUDA reports, less its context: 22.0 GiB of an L4's 24, 79.1 GiB of an H100's 80.
     gddr6_with_ecc = gpu.name in ("A10", "A10G", "A40", "L4", "L40S", "T4")
