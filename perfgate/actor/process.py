@@ -158,16 +158,18 @@ def told_by_itself(program: Any) -> list[str]:
 
 def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
     """The ledgers of a dry run, or why there are none; ``silent`` where nobody would expect any."""
-    if not getattr(program, "dry_run", None):
-        return {"no_dry_run": f"program {program.__name__} has no dry counterpart", "silent": True}
+    if "torch" not in sys.modules:
+        return {"no_dry_run": f"program {program.__name__} does no work in torch", "silent": True}
+    from perfgate.actor.dry_run.apart import apart  # need torch, which not every program does
     from perfgate.actor.dry_run.context import NoDryRun
-    from perfgate.actor.dry_run.run import dry_run  # needs torch, which not every program does
+    from perfgate.actor.dry_run.run import dry_run
 
     params = order["workload"]["params"]
     major, minor = order.get("capability", (9, 0))
     gpu = (major, minor), order.get("speeds")
     try:
-        return {"ledgers": {target: dry_run(program, params, target, *gpu) for target in order["targets"]}}
+        with apart():
+            return {"ledgers": {target: dry_run(program, params, target, *gpu) for target in order["targets"]}}
     except NoDryRun as reason:
         return {"no_dry_run": str(reason)}
     except Unsupported:

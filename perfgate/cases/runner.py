@@ -13,6 +13,7 @@ from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
 from perfgate.gate.against_baseline import against_baseline, beside_nearest
 from perfgate.gate.against_run import compare
+from perfgate.gate.dry_run import NOTHING_TO_COUNT, against_stored, has_dry_run, why_not
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide
@@ -198,10 +199,11 @@ class CaseRunner:
             why = f"the reference cannot run it: {broken.invalid}"
             exact = compare({}, {case.id: now}, {})
             return launches, [Verdict(case.id, "step_time_s", "new", why=why), *exact], ""
+        remark = "" if has_dry_run(before) else why_not(now)
         compared = compare({case.id: before}, {case.id: now}, {case.id: case.tolerances})
         verdicts = [replace(verdict, against="reference") for verdict in compared]
         if self._alone or spoilt(now) or spoilt(before) or not self.stage.reference:
-            return launches, verdicts, no_dry_run(now)
+            return launches, verdicts, remark
         parts = [
             DuetSide("reference", self.stage.reference, workload),
             DuetSide("candidate", self.stage.pool, workload),
@@ -214,7 +216,7 @@ class CaseRunner:
             self._policy.noise,
             screened=lambda: self._deadline.plain(time.perf_counter() - begin),
         )
-        return launches + series.launches, timed + verdicts, no_dry_run(now)
+        return launches + series.launches, timed + verdicts, remark
 
     def _without_program(self, case: Case, workload: Workload, before: Sequence[Launch], now: Sequence[Launch]) -> str:
         """The sentence for an interpreter that lacks a program which the candidate has; empty where it does not.
@@ -241,7 +243,7 @@ class CaseRunner:
         """Verdicts on the measured metrics and on those of the dry run; and why there was no dry run."""
         pairs = self._policy.alpha_budget.pairs
         dry = [launch for launch in launches if launch.pass_name == "dry"]
-        failed = dry[0].invalid if dry else None
+        failed = why_not(dry) or (NOTHING_TO_COUNT if not dry and stored and stored.metrics else "")
         verdicts = []
         if not self._alone:
             measured = [launch for launch in launches if launch.pass_name != "dry"]
@@ -249,17 +251,12 @@ class CaseRunner:
         if failed:
             if any(launch.final for launch in launches):
                 return verdicts, ""
-            return verdicts + self._undry(case, failed, stored), "" if self._alone or stored else failed
+            lost = against_stored(case.id, workload.sha256, failed, stored, self._alone)
+            return verdicts + lost, "" if lost else failed
         exact = against_baseline(case.id, workload.sha256, dry, stored, case.tolerances, pairs)
         if stored is None and (nearest := self._portable.nearest(case.id, workload.sha256)):
             exact = beside_nearest(exact, *nearest)
         return verdicts + exact, ""
-
-    def _undry(self, case: Case, reason: str, stored: Baseline | None) -> list[Verdict]:
-        """One verdict in place of those on the metrics of a dry run that failed."""
-        if self._alone:
-            return [Verdict(case.id, "operator_calls", "invalid", launches=0, why=reason)]
-        return [Verdict(case.id, "operator_calls", "inconclusive", why=reason)] if stored else []
 
     def close(self) -> None:
         """End all processes, write the timesheet, and close the part."""
@@ -278,11 +275,6 @@ def unable(before: Sequence[Launch], now: Sequence[Launch]) -> Launch | None:
 def peaks(launches: Sequence[Launch]) -> list[Any]:
     """Peak memory of each launch of the memory pass."""
     return [launch.metrics.get("peak_memory_bytes") for launch in launches if launch.pass_name == MEMORY.name]
-
-
-def no_dry_run(launches: Sequence[Launch]) -> str:
-    """Why there was no dry run; empty where there was one."""
-    return next((launch.invalid for launch in launches if launch.pass_name == "dry" and launch.invalid), None) or ""
 
 
 def require_workload(value: object) -> Workload:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from perfgate.gate import duets
+from perfgate.gate.dry_run import DRY_RUN, against_launches
 from perfgate.gate.launches import (
     DISAGREE,
     exact_if_repeated,
@@ -64,8 +65,12 @@ def compare_case(
         tolerances: by metric, where the case names its own.
         alpha: each metric's share of the chance of a false alarm.
     """
-    broken = [replace(verdict, why=f"in the reference, {verdict.why}") for verdict in invalid_verdicts(case, before)]
-    verdicts = invalid_verdicts(case, now) or list(broken)
+    broken = [
+        replace(verdict, why=f"in the reference, {verdict.why}")
+        for verdict in invalid_verdicts(case, before)
+        if verdict.metric != DRY_RUN
+    ]
+    verdicts = invalid_against(case, before, now) or list(broken)
     for name, values in gated_values(now).items():
         if earlier := having(before, name):
             tolerance = tolerances.get(name, metric(name).tolerance)
@@ -74,10 +79,22 @@ def compare_case(
             verdicts.append(new_verdict(case, name, values))
     judged = {verdict.metric for verdict in verdicts}
     for name, values in gated_values(before).items():
-        if name not in judged:
+        if name not in judged and not (DRY_RUN in judged and metric(name).portable):
             held = statistics.median(values)
             verdicts.append(Verdict(case, name, "inconclusive", reference=held, why=NOT_MEASURED))
     return verdicts
+
+
+def invalid_against(case: str, before: Sequence[Launch], now: Sequence[Launch]) -> list[Verdict]:
+    """One verdict for each pass of the candidate that cannot be used; a lost dry run is a regression.
+
+    Where the reference has no dry run either, the other passes decide.
+    """
+    found = [
+        against_launches(verdict, before, now) if verdict.metric == DRY_RUN else verdict
+        for verdict in invalid_verdicts(case, now)
+    ]
+    return [verdict for verdict in found if verdict is not None]
 
 
 def compare_metric(

@@ -20,6 +20,8 @@ def sentence(verdict: Verdict) -> str:
     """One metric's verdict, in words."""
     if verdict.expected:
         return effect_sentence(verdict)
+    if verdict.metric == "dry_run" and verdict.verdict == "regressed":
+        return f"{verdict.case}: dry_run is lost, and with it all exact metrics ({verdict.why})"
     word = WORDS[verdict.verdict]
     if verdict.reference == 0 and verdict.verdict == "regressed":
         word = word.removesuffix(" by")

@@ -230,6 +230,11 @@ class Run:
             self.problem = "no case could be measured; see the reasons above" if self.asked else self.problem
         if not self.problem and self.results and all(is_invalid(result) for result in self.results):
             self.problem = "no case could be measured; see the reasons above"
+        if not self.problem and not self.options.update:
+            from perfgate.reports.summary import nothing_decided
+
+            if nothing_decided(self.results):
+                self.problem = "nothing was decided: every verdict is inconclusive or invalid; see the reasons above"
         if self.problem and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -156,9 +156,14 @@ def moved_baseline(
     """
     stored = tuple(stored_launches(launches, run))
     names = {verdict.verdict for verdict in verdicts}
+    workload = launches[0].workload if launches else before.workload if before else ""
+    identity = {"workload": workload, "commit": run["commit"], "date": run["date"]}
+    lost = {verdict.verdict for verdict in verdicts if verdict.metric == "dry_run"}
+    if mode == "all" and lost & {"regressed", "stale"}:
+        # That it has no dry run any more was accepted: the reason stays, the numbers go.
+        return Baseline(case, **identity, reason=run["reason"], launches=())
     if not stored or "invalid" in names:
         return None
-    identity = {"workload": launches[0].workload, "commit": run["commit"], "date": run["date"]}
     if before is None:
         return Baseline(case, **identity, reason=run["reason"] or "first measured", launches=stored)
     if mode == "all":

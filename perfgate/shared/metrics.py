@@ -202,6 +202,8 @@ METRICS = {
         _timed("peak_flops_per_s", "FLOP/s", "reported", higher_is_better=True),
         _timed("peak_bytes_per_s", "bytes/s", "reported", higher_is_better=True),
         _memory("peak_memory_bytes", "bytes", "bytes", column="peak memory"),
+        # Only a verdict has this name, on a case that has no dry run: it stands for all metrics below.
+        _dry("dry_run", "", "exact"),
         _dry("operator_calls", "", "exact", cells=Cells("work", 0)),
         _dry("flops", "FLOP", "exact", cells=Cells("work", 1)),
         _dry("moved_bytes", "bytes", "bytes", cells=Cells("work", 2)),
@@ -213,6 +215,7 @@ METRICS = {
         *(_dry(f"{part}_bytes", "bytes", "reported", from_zero=True) for part in PARTS),
         _dry("arithmetic_intensity", "FLOP/byte", "reported", higher_is_better=True),
         _dry("padded_tokens", "", "exact"),
+        _dry("predicted_host_syncs", "", "exact", cells=Cells("host_syncs")),
         _counted("host_syncs", "", "exact", cells=Cells("host_syncs")),
         # By the programs that put sequences of different lengths together: every token that the model ran over.
         _counted("processed_tokens", "", "exact"),

@@ -6,11 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 
+class DeviceName(str):
+    """The device under test by torch's name for it: not the same as ``"cpu"`` in somebody's code, which means the host.
+
+    On a CPU both name the same memory, and only so can it be told what would lie on a GPU.
+    """
+
+    __slots__ = ()
+
+
 class Cpu:
     """Work is done when a call returns, so there is nothing to wait for, and a mark is a time."""
 
     name = "cpu"
-    torch_device = "cpu"
+    torch_device: str = DeviceName("cpu")
     now_s = staticmethod(time.perf_counter)
     mark = staticmethod(time.perf_counter)
 
