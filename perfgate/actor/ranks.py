@@ -254,7 +254,7 @@ def merged(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     metrics = {
         name: largest([answer["metrics"][name] for answer in answers]) if is_of_all(name) else value
         for name, value in first["metrics"].items()
-        if name != "process_time_s"
+        if not name.startswith("process_") and name not in ("queue_time_s", "idle_time_s")
     }
     if "findings" not in first:
         return {"metrics": metrics}

@@ -232,7 +232,7 @@ def doctor_command(options: argparse.Namespace) -> tuple[int, str]:
 
 def calibrate_command(options: argparse.Namespace) -> tuple[int, str]:
     """Record, put to the rule, store the machine's noise."""
-    from perfgate.cases.calibration import analyse, to_json
+    from perfgate.cases.calibration import analyse, to_json, unusable
     from perfgate.cases.noise_file import write_noise
     from perfgate.cli.calibrate import recorded_run
     from perfgate.reports.calibration import draw, terminal
@@ -241,16 +241,17 @@ def calibrate_command(options: argparse.Namespace) -> tuple[int, str]:
     path = Path(options.recorded) if options.recorded else recorded_run(*how)
     run = read(path)
     machine = run.header["machine"]["name"]
-    results, noise = analyse(run.launches, machine, run.header["created"], options.draws)
-    if not results:
-        raise UserError(f"{path} holds no duets that could be used; see the reasons above")
-    stored = write_noise(Path(options.baselines) / machine, noise) if noise.df else None
-    picture = draw(results, Path(options.picture) if options.picture else path.with_suffix(".svg"))
+    found = analyse(run.launches, machine, run.header["created"], options.draws)
+    if not found.results:
+        raise UserError(f"{path} holds too few duets that can be used: {unusable(run.launches)}")
+    folder, clock = Path(options.baselines) / machine, found.clock.clock or "wall"
+    stored = write_noise(folder, found.noise, clock) if found.noise.df else None
+    picture = draw(found.results, Path(options.picture) if options.picture else path.with_suffix(".svg"))
     if options.json:
         files = {"run": str(path), "picture": str(picture), "noise_file": str(stored) if stored else None}
-        return OK, json.dumps({**to_json(results, noise), **files}) + "\n"
+        return OK, json.dumps({**to_json(found), **files}) + "\n"
     stream = io.StringIO()
-    terminal(results, noise, [path, picture, *([stored] if stored else [])], stream, sys.stdout.isatty())
+    terminal(found, [path, picture, *([stored] if stored else [])], stream, sys.stdout.isatty())
     return OK, stream.getvalue()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from perfgate.gate import duets
 from perfgate.gate.attribution import growth
+from perfgate.gate.clocks import choose, choose_against, on, told_by_case
 from perfgate.gate.machine_drift import Move, drifted, moved, ratios_repeat_better
 from perfgate.gate.statistics import Difference, against_sessions
 from perfgate.gate.verdicts import (
@@ -50,6 +51,9 @@ def against_baseline(
         tolerances: largest acceptable change by metric, where the case names its own.
         pairs: noisy case-metric pairs of the whole suite, among which the chance of a false alarm is divided.
     """
+    choice = choose_against(launches, baseline)
+    launches = on(choice, launches)
+    baseline = baseline and baseline.on(choice.clock or "wall")
     verdicts = invalid_verdicts(case, launches)
     known = {verdict.metric for verdict in verdicts}
     measured = gated_values(launches)
@@ -68,7 +72,7 @@ def against_baseline(
             if name not in measured and name not in known:
                 reference = typical(baseline.values(name))
                 verdicts.append(Verdict(case, name, "inconclusive", reference=reference, why=MISSING))
-    return verdicts
+    return [choice.told(verdict) for verdict in verdicts]
 
 
 def beside_nearest(verdicts: Sequence[Verdict], pair: str, nearest: Baseline) -> list[Verdict]:
@@ -161,6 +165,12 @@ def compare(
         candidate: launches by case.
         tolerances: by case and metric, where a case names its own.
     """
+    both = {case: [*reference.get(case, ()), *launches] for case, launches in candidate.items()}
+    choices = {case: choose(launches) for case, launches in both.items()}
+    reference, candidate = (
+        {case: on(choices[case], launches) for case, launches in side.items() if case in choices}
+        for side in (reference, candidate)
+    )
     wanted = [(case, name) for case, launches in candidate.items() for name in gated_values(launches)]
     shared = [(case, name) for case, name in wanted if case in reference and having(reference[case], name)]
     alpha = share_of_alpha(len(shared))
@@ -191,6 +201,7 @@ def compare(
             if name not in unseen:
                 why = "measured in the reference, but not in the candidate"
                 verdicts.append(Verdict(case, name, "inconclusive", reference=statistics.median(values), why=why))
+    verdicts = told_by_case(choices, verdicts)
     return sorted(verdicts, key=lambda verdict: (verdict.case, list(METRICS).index(verdict.metric)))
 
 

@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from perfgate.records.clocks import STEP, Clock, Times, is_clocked
+from perfgate.records.clocks import Value as Value
+
 Side = Literal["candidate", "reference"]
-Value = float | list[float]
 TRIMMED_SHARE = 0.1
+# What the machine does to a launch, as ``invalid`` begins: the program is not to blame.
+DISTURBED = ("contended", "throttled", "unsteady")
 # By kind of device; numbers in units of another version are not compared.
 YARDSTICK_VERSIONS = {"cpu": 2, "cuda": 1, "fake": 1}
 
@@ -33,6 +37,9 @@ class Launch:
         samples: handled by a step.
         tokens: real tokens handled by a step.
         details: anything else worth keeping.
+        clock: on which the times in ``metrics`` and ``yardstick_s`` were read: the wall's until the gate has chosen.
+        other: the same times on the other clock; ``None`` where they are known on one alone.
+        disturbed_by: the processes that had the core meanwhile, as in ``python 1234``; empty where none is known.
     """
 
     case: str
@@ -50,6 +57,49 @@ class Launch:
     samples: int | None = None
     tokens: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    clock: Clock = "wall"
+    other: Times | None = None
+    disturbed_by: str = ""
+
+    def on(self, clock: Clock) -> "Launch":
+        """The same launch with its times on a clock; as it is where that clock is not known.
+
+        A time that the program told on one clock alone is left out on the other.
+        """
+        if clock == self.clock or self.other is None:
+            return self
+        moving = {name: v for name, v in self.metrics.items() if name in self.other.metrics or is_clocked(name)}
+        staying = {name: value for name, value in self.metrics.items() if name not in moving}
+        parts = self.details.get("yardstick_parts_s", {})
+        details = {**self.details, "yardstick_parts_s": self.other.parts_s} if parts else self.details
+        return replace(
+            self,
+            metrics={**self.other.metrics, **staying},
+            yardstick_s=self.other.yardstick_s,
+            details=details,
+            clock=clock,
+            other=Times(moving, self.yardstick_s, parts),
+        )
+
+    @property
+    def waited(self) -> float | None:
+        """The share of the core that other processes took, of the time in which this one was ready to run; 0.34 is 34%.
+
+        ``None`` where the scheduler keeps no account.
+        """
+        if "queue_time_s" not in self.metrics or self.other is None:
+            return None
+        queued_s, computed_s = (sum(times) for times in (self.steps("queue_time_s"), self.on("processor").steps(STEP)))
+        return queued_s / (queued_s + computed_s)
+
+    @property
+    def idle(self) -> float:
+        """The share of a step in which it neither computed nor waited for a core, had it always had one: it slept, did
+        input or output, or waited for a lock; 0 where that is not known."""
+        if "idle_time_s" not in self.metrics or self.other is None:
+            return 0.0
+        spans = zip(self.steps("idle_time_s"), self.on("processor").steps(STEP), strict=True)
+        return statistics.median(idle_s / (idle_s + computed_s) for idle_s, computed_s in spans)
 
     @property
     def ledger(self) -> Mapping[str, Any]:
@@ -126,6 +176,9 @@ class Launch:
             "samples": self.samples,
             "tokens": self.tokens,
             "details": dict(self.details) or None,
+            "clock": None if self.clock == "wall" else self.clock,
+            "other_clock": self.other and self.other.to_json(),
+            "disturbed_by": self.disturbed_by or None,
         }
         return line | {key: value for key, value in extra.items() if value is not None}
 
@@ -147,6 +200,9 @@ class Launch:
             samples=line.get("samples"),
             tokens=line.get("tokens"),
             details=line.get("details") or {},
+            clock=line.get("clock", "wall"),
+            other=Times.from_json(line["other_clock"]) if line.get("other_clock") else None,
+            disturbed_by=line.get("disturbed_by", ""),
         )
 
 

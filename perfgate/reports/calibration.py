@@ -6,23 +6,28 @@ from typing import TextIO
 
 import pandas as pd
 
-from perfgate.cases.calibration import Calibrated
+from perfgate.cases.calibration import Calibrated, Calibration
 from perfgate.gate.confirmation import FAILING_DUETS
-from perfgate.gate.noise import Noise
 from perfgate.gate.outcome import percent
 from perfgate.gate.power import upper_bound
 from perfgate.reports.run_report import console_for, rich_table
 from perfgate.shared.errors import UserError
 
 
-def terminal(
-    results: Sequence[Calibrated], noise: Noise, files: Sequence[Path], stream: TextIO, interactive: bool = False
-) -> None:
+def terminal(found: Calibration, files: Sequence[Path], stream: TextIO, interactive: bool = False) -> None:
     """The table, what it means, and where everything lies."""
     console = console_for(stream, interactive)
-    console.print(rich_table("Calibration", table(results)))
-    for line in (false_alarms(results), learned(noise), f"Files: {', '.join(map(str, files))}"):
+    console.print(rich_table("Calibration", table(found.results)))
+    lines = [false_alarms(found.results), clock(found), learned(found), f"Files: {', '.join(map(str, files))}"]
+    for line in filter(None, lines):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def clock(found: Calibration) -> str:
+    """Which clock the duets were judged on, and which cases had too few."""
+    remark = f"Duets were judged {found.clock.remark}." if found.clock.clock == "processor" else ""
+    missing = f"Too few duets could be used of {', '.join(found.left_out)}." if found.left_out else ""
+    return " ".join(filter(None, [remark, missing]))
 
 
 def table(results: Sequence[Calibrated]) -> pd.DataFrame:
@@ -55,12 +60,14 @@ def false_alarms(results: Sequence[Calibrated]) -> str:
     )
 
 
-def learned(noise: Noise) -> str:
+def learned(found: Calibration) -> str:
     """What is stored of the machine's noise."""
+    noise = found.noise
     if not noise.df:
         return f"The noise of {noise.machine} is not stored: it takes 3 cases that vary, there were {noise.cases}."
+    on_clock = " on processor time" if found.clock.clock == "processor" else ""
     return (
-        f"Duets on {noise.machine} vary by {percent(noise.spread, '')} (s0), known as from {noise.df:.0f} "
+        f"Duets on {noise.machine}{on_clock} vary by {percent(noise.spread, '')} (s0), known as from {noise.df:.0f} "
         f"degrees of freedom (d0), learned from {noise.cases} cases."
     )
 

@@ -10,6 +10,7 @@ class Cpu:
     name = "cpu"
     torch_device = "cpu"
     now_s = staticmethod(time.perf_counter)
+    processor_s = staticmethod(time.process_time)
     mark = staticmethod(time.perf_counter)
 
     def __init__(self, threads: int) -> None:
