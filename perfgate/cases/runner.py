@@ -12,6 +12,7 @@ from perfgate.cases.derived import with_derived, with_host_share, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
 from perfgate.gate.against_baseline import against_baseline, beside_nearest, compare
+from perfgate.gate.clocks import choose_against, on
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide
@@ -90,6 +91,7 @@ class CaseRunner:
 
         def held() -> Found:
             launches = with_host_share(measure(self.stage, case.id, workload, progress))
+            launches = on(choose_against(launches, baseline), launches)
             return launches, *self._judge(case, workload, launches, baseline, stored)
 
         return self._conclude(case, [workload], progress, held, [baseline, stored])
@@ -211,7 +213,7 @@ class CaseRunner:
             self._policy.noise,
             screened=lambda: self._deadline.plain(time.perf_counter() - begin),
         )
-        return launches + series.launches, timed + verdicts, no_dry_run(now)
+        return launches + series.judged(), timed + verdicts, no_dry_run(now)
 
     def _judge(
         self,

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from perfgate.records.baselines import Baseline, StoredLaunch
-from perfgate.records.clocks import STEP, Clock, is_clocked
+from perfgate.records.clocks import CONTENDED, STEP, WAITED, Clock, is_clocked
 from perfgate.records.launch import Launch
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
 
-WAITED = 0.03  # share of the core that others may take while times on the wall are still the better ones
-CONTENDED = 1 / 3  # share from which on times on the wall say nothing
 IDLE = 0.01  # share of a step that may pass without computing while its time on the processor still is its time
+UNKNOWN = "how long it computed itself is not known"
 COMPARED = ("pass", "improved", "regressed", "inconclusive")
 
 
@@ -29,6 +28,7 @@ class ClockChoice:
         idle: the largest share of a step in which it neither computed nor waited for a core.
         by: the processes that had the core, as in ``python 1234``; empty where none is known.
         why_not: why times on the processor cannot be used, as a clause; empty where they can.
+        stored: whether it was the baseline alone whose launches had to wait.
     """
 
     clock: Clock | None = "wall"
@@ -36,11 +36,13 @@ class ClockChoice:
     idle: float = 0.0
     by: str = ""
     why_not: str = ""
+    stored: bool = False
 
     @property
     def remark(self) -> str:
         """What a verdict says of the clock; nothing where it is the wall's."""
-        took = f"other processes took {self.waited:.0%} of the core{f' ({self.by})' if self.by else ''}"
+        when = " when the baseline was measured" if self.stored else f" ({self.by})" if self.by else ""
+        took = f"other processes took {self.waited:.0%} of the core{when}"
         if self.clock == "processor":
             return f"on processor time: {took}"
         return f"{took}, and {self.why_not}" if self.why_not else ""
@@ -56,7 +58,7 @@ class ClockChoice:
         name, why = verdict.verdict, [verdict.why, self.remark]
         if self.clock is None:
             name = "inconclusive"
-        elif self.clock == "processor" and self.idle > IDLE and (name in ("pass", "improved") or verdict.expected):
+        elif self.clock == "processor" and self.idle > IDLE and (name != "regressed" or verdict.expected):
             name = "inconclusive"
             why.append(
                 f"{self.idle:.0%} of a step it neither computed nor waited for the core (it slept, did input or "
@@ -75,10 +77,12 @@ def choose(launches: Sequence[Launch]) -> ClockChoice:
     waits = [launch.waited or 0.0 for launch in timed]
     waited = max(waits, default=0.0)
     idle = max((launch.idle for launch in timed), default=0.0)
-    known = all(launch.other is not None for launch in timed)
     by = timed[waits.index(waited)].disturbed_by if timed else ""
-    clock: Clock = "processor" if waited > WAITED and known else "wall"
-    return ClockChoice(clock, waited, idle, by)
+    if waited <= WAITED:
+        return ClockChoice("wall", waited, idle, by)
+    if all(launch.other is not None for launch in timed):
+        return ClockChoice("processor", waited, idle, by)
+    return ClockChoice("wall" if waited <= CONTENDED else None, waited, idle, by, UNKNOWN)
 
 
 def choose_against(launches: Sequence[Launch], baseline: Baseline | None) -> ClockChoice:
@@ -93,16 +97,17 @@ def choose_against(launches: Sequence[Launch], baseline: Baseline | None) -> Clo
     """
     now = choose(launches)
     stored = [launch for launch in baseline.launches if STEP in launch.metrics] if baseline else []
-    waited = max([now.waited, *(launch.waited or 0.0 for launch in stored)])
-    if not stored or waited <= WAITED:
+    before = max((launch.waited or 0.0 for launch in stored), default=0.0)
+    if not stored or max(now.waited, before) <= WAITED:
         return now
-    idle = max([now.idle, *(launch.idle for launch in stored)])
-    both = replace(now, clock="processor", waited=waited, idle=idle, by=now.by if now.waited == waited else "")
+    both = replace(now, clock="processor", idle=max([now.idle, *(launch.idle for launch in stored)]))
+    if now.waited <= WAITED:
+        both = replace(both, waited=before, by="", stored=True)
     measured = [launch for launch in launches if not launch.invalid and STEP in launch.metrics]
     why_not = lacking(measured, stored)
     if not why_not:
         return both
-    return replace(both, clock="wall" if waited <= CONTENDED else None, why_not=why_not)
+    return replace(both, clock="wall" if max(now.waited, before) <= CONTENDED else None, why_not=why_not)
 
 
 def lacking(now: Sequence[Launch], stored: Sequence[StoredLaunch]) -> str:
@@ -112,7 +117,7 @@ def lacking(now: Sequence[Launch], stored: Sequence[StoredLaunch]) -> str:
     launches without processor times leaves it no younger than it must be.
     """
     if any(launch.other is None for launch in now):
-        return "how long it computed itself is not known"
+        return UNKNOWN
     kept = [launch for launch in stored if launch.processor]
     if len(kept) == len(stored) or is_old_enough(kept):
         return ""

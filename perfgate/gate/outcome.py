@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from perfgate.records.launch import DISTURBED
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
 
@@ -53,6 +54,8 @@ def decide(
     if invalid := found.get("invalid"):
         text = f"{invalid.case} could not be measured: {invalid.why}"
         text = f"{text}\n{output}" if output else text
+        if not fault and not strict and only_disturbed(verdicts):
+            return Outcome("warned", f"{text}; what could be measured {WORDS['pass']} or better")
         return Outcome("failed" if fault or strict else "skipped", text)
     unsure = [verdict for verdict in verdicts if verdict.verdict == "inconclusive"]
     fresh = [verdict for verdict in verdicts if verdict.verdict == "new" and "new" in found]
@@ -63,6 +66,13 @@ def decide(
     if unsure:
         return Outcome("failed" if strict else "warned", "\n".join(map(sentence, unsure)))
     return Outcome("passed")
+
+
+def only_disturbed(verdicts: Sequence[Verdict]) -> bool:
+    """Whether the machine disturbed the times alone, and something else was decided that can stand for the case."""
+    invalid = [verdict for verdict in verdicts if verdict.verdict == "invalid"]
+    decided = any(verdict.verdict in ("pass", "improved") for verdict in verdicts)
+    return decided and all(verdict.why.startswith(DISTURBED) for verdict in invalid)
 
 
 def sentence(verdict: Verdict) -> str:

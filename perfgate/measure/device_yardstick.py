@@ -6,6 +6,7 @@ from typing import Any
 from perfgate.measure.actor import Actor, LaunchFailed
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
+from perfgate.records.clocks import PREFIX
 from perfgate.records.launch import YARDSTICK_VERSIONS
 from perfgate.workloads.programs import workload_of
 
@@ -62,7 +63,7 @@ class DeviceYardstick:
         """What a launch tells of it."""
         if not self._rows:
             return {"no_yardstick": self.why_not}
-        parts = [name for name in self._rows[0] if name not in ("step_time_s", "process_time_s")]
+        parts = [name for name in self._rows[0] if name.removesuffix("_time_s") == name and not name.startswith(PREFIX)]
         return {
             "yardstick_kind": self._kind,
             "yardstick_version": YARDSTICK_VERSIONS[self._kind],

@@ -13,7 +13,8 @@ from perfgate.measure.actor import Actor, LaunchFailed
 from perfgate.measure.devices.base import Status
 from perfgate.measure.server import Server, tail
 from perfgate.measure.stage import Stage
-from perfgate.records.launch import Launch, Value
+from perfgate.records.clocks import STEP, Times, Value, by_clock
+from perfgate.records.launch import Launch
 from perfgate.shared.workload import Workload
 
 WARMUP_STEPS = 3
@@ -123,8 +124,11 @@ def on_core(core: int | None) -> Iterator[None]:
 
 
 def completed(start: Launch, metrics: Mapping[str, Value], ready: Mapping[str, Any], details: Any = None) -> Launch:
-    """The launch that went through."""
-    return replace(start, metrics=metrics, samples=ready["samples"], tokens=ready["tokens"], details=details or {})
+    """The launch that went through, its times on the wall beside those on the processor."""
+    wall, processor = by_clock(metrics)
+    other = Times(processor) if STEP in processor else None
+    told = {"samples": ready["samples"], "tokens": ready["tokens"], "details": details or {}}
+    return replace(start, metrics=wall, other=other, **told)
 
 
 def failed(start: Launch, failure: LaunchFailed) -> Launch:

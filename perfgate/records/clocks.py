@@ -13,6 +13,8 @@ Clock = Literal["wall", "processor"]
 Value = float | list[float]
 PREFIX = "process_"
 STEP = "step_time_s"
+WAITED = 0.03  # share of the core that others may take while times on the wall are still the better ones
+CONTENDED = 1 / 3  # share from which on times on the wall say nothing
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from perfgate.records.clocks import STEP, Clock, Times, is_clocked
-from perfgate.records.clocks import Value as Value
+from perfgate.records.clocks import STEP, Clock, Times, Value, is_clocked
 
 Side = Literal["candidate", "reference"]
 TRIMMED_SHARE = 0.1

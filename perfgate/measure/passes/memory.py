@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import Row, columns, completed, untimed_launch
-from perfgate.records.launch import Launch, Value
+from perfgate.records.clocks import Value
+from perfgate.records.launch import Launch
 from perfgate.shared.workload import Workload
 
 

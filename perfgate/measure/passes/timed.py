@@ -8,12 +8,12 @@ from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import columns, completed, failed, mean_of, on_core, steps_by_themselves, warmed_up
 from perfgate.measure.validity import judge
-from perfgate.records.launch import YARDSTICK_VERSIONS, Launch, Value
+from perfgate.records.clocks import Value
+from perfgate.records.launch import YARDSTICK_VERSIONS, Launch
 from perfgate.shared.workload import Workload
 from perfgate.workloads.programs import workload_of
 
 YARDSTICK = workload_of("yardstick.cpu", {"version": YARDSTICK_VERSIONS["cpu"]})
-YARDSTICK_PARTS = ("matmul_s", "python_s", "copy_s")
 YARDSTICK_SHARE = 0.6
 
 
@@ -40,10 +40,9 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
         "first": first,
         "yardstick_version": YARDSTICK_VERSIONS["cpu"],
         "yardstick_steps": beside,
-        "yardstick_parts_s": {part: [row[part] for row in yardsticks] for part in YARDSTICK_PARTS},
     }
     launch = completed(start, metrics, ready, details)
-    return judge(launch, [row["step_time_s"] for row in yardsticks], [row["process_time_s"] for row in yardsticks])
+    return judge(launch, columns(yardsticks))
 
 
 def in_turn(

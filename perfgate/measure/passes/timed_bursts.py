@@ -20,7 +20,8 @@ from perfgate.measure.steps import (
     warmed_up,
 )
 from perfgate.measure.validity import steady
-from perfgate.records.launch import Launch, Value
+from perfgate.records.clocks import Value
+from perfgate.records.launch import Launch
 from perfgate.shared.workload import Workload
 
 MIN_BURSTS = 5
