@@ -29,6 +29,7 @@ class Clock(Instrument):
 
     def __init__(self, device: Device) -> None:
         super().__init__(device)
+        self._now_s = device.now_s
         self._wall = self._cpu = self._own = 0.0
         self._queue: Queue | None = None
         self._queued = (0.0, 0.0)
@@ -41,11 +42,11 @@ class Clock(Instrument):
             self._queue = self._queue or Queue.of_this_thread()
             self._queued = self._queue.waited_s() if self._queue else (0.0, 0.0)
             self._own, self._cpu = thread_time(), self.device.processor_s() or 0.0
-        self._wall = self.device.now_s()
+        self._wall = self._now_s()
 
     def end_step(self) -> dict[str, float]:
         """Read all clocks, the wall's first."""
-        wall_s = self.device.now_s() - self._wall
+        wall_s = self._now_s() - self._wall
         found = {"step_time_s": wall_s}
         computed_s = self.device.processor_s()
         if computed_s is not None:
