@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from perfgate.records.launch import DISTURBED
+from perfgate.records.launch import CORE_TAKEN
 from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
 
@@ -69,10 +69,10 @@ def decide(
 
 
 def only_disturbed(verdicts: Sequence[Verdict]) -> bool:
-    """Whether the machine disturbed the times alone, and something else was decided that can stand for the case."""
+    """Whether other processes spoilt the times alone, and something else was decided that can stand for the case."""
     invalid = [verdict for verdict in verdicts if verdict.verdict == "invalid"]
     decided = any(verdict.verdict in ("pass", "improved") for verdict in verdicts)
-    return decided and all(verdict.why.startswith(DISTURBED) for verdict in invalid)
+    return decided and all(verdict.why.startswith(CORE_TAKEN) for verdict in invalid)
 
 
 def sentence(verdict: Verdict) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfgate.records.clocks import CONTENDED
-from perfgate.records.launch import Launch
+from perfgate.records.launch import CORE_TAKEN, Launch
 
 PROC = Path("/proc")
 NAMED = 2  # processes that are named; the others are counted
@@ -136,4 +136,4 @@ def named(others: list[Process]) -> str:
 
 def contended(share: float, by: str = "") -> str:
     """Why a launch may not be used whose core others had."""
-    return f"contended: other processes took {share:.0%} of the core{f' ({by})' if by else ''}"
+    return f"{CORE_TAKEN} {share:.0%} of the core{f' ({by})' if by else ''}"

@@ -10,8 +10,8 @@ from perfgate.records.clocks import STEP, Clock, Times, Value, is_clocked
 
 Side = Literal["candidate", "reference"]
 TRIMMED_SHARE = 0.1
-# What the machine does to a launch, as ``invalid`` begins: the program is not to blame.
-DISTURBED = ("contended", "throttled", "unsteady")
+# How ``invalid`` begins where other processes had the core, so that the launch's times say nothing.
+CORE_TAKEN = "contended: other processes took"
 # By kind of device; numbers in units of another version are not compared.
 YARDSTICK_VERSIONS = {"cpu": 2, "cuda": 1, "fake": 1}
 
