@@ -5,8 +5,8 @@
 A load is that many processes on the actors' core which only compute. A duet in which both sides are the same and a solo
 launch beside the yardstick take turns for each load and priority until the time is up. Every duet is put to the rule on
 both clocks, whatever clock the gate would choose, as it was recorded and with 3 and 5% added to its difference. The
-rule may want more duets than there are, so each of its runs draws from them with replacement: the shares are as rough
-as the duets are few. Solo launches show how much they vary among themselves.
+rule may want more duets than there are, so each of its runs draws from them with replacement and either way round: the
+shares are as rough as the duets are few. Solo launches show how much they vary among themselves.
 """
 
 import argparse
@@ -126,7 +126,9 @@ def rows(count, nice, duets, solo, rejected, draws):
 
 def told_of(duets, slowdown, draws):
     """How often the rule fails the case and, in brackets, leaves it undecided."""
-    slowed = [replace(duet, difference=duet.difference + math.log1p(slowdown)) for duet in duets]
+    # Both sides are the same, so each duet might as well have come out the other way round.
+    both_ways = [replace(duet, difference=sign * duet.difference) for duet in duets for sign in (1, -1)]
+    slowed = [replace(duet, difference=duet.difference + math.log1p(slowdown)) for duet in both_ways]
     source, share = random.Random(0), AlphaBudget(SUITE).share
     ends = [drawn(source.choices(slowed, k=1 + LOOKS[-1]), TOLERANCE, share, UNKNOWN).verdict for _ in range(draws)]
     return f"{ends.count('regressed') / draws:.1%} ({ends.count('inconclusive') / draws:.0%})"
