@@ -4,7 +4,7 @@
 
 The device is the CPU, driven in bursts of at least 4 steps and 100 ms as a GPU is. A round is paced, bare, bare, paced,
 or the other way round, so that what drifts cancels. Of each round ratios to the bare loops are printed: of the time
-that is gated (the instruments' own reading), and of all that the bursts took, the token, its answer and the looking at
+that is gated (the instruments' own reading), and of all that the bursts took, the turn, its answer and the looking at
 the loss included, on the wall and on the processor. All are to lie within 1%. The two bare loops against each other
 show what the machine alone does; and since a busy machine hides so little, bursts over a step that does nothing tell
 the cost itself.

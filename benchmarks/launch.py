@@ -3,7 +3,7 @@
     python -m benchmarks.launch [--launches 40] [--turns 5000]
 
 A launch is to cost at most 50 ms once its server is up, with torch and transformers loaded in it; a turn at most
-100 µs. The launch is of the real Trainer; the token's program does nothing and carries the clock like any other.
+100 µs. The launch is of the real Trainer; the program of the turns does nothing and carries the clock like any other.
 """
 
 import argparse

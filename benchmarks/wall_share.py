@@ -31,7 +31,7 @@ class Ledger:
         """Stop it before the run file is written."""
         self.wall_s = time.perf_counter() - self.begin_s
         run = session.config.pluginmanager.getplugin("perfgate-run")
-        self.ledger = run.cases._session.stage.timesheet
+        self.ledger = run.cases._runner.stage.timesheet
 
 
 def main():

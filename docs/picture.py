@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from perfgate.records.runfile import read
-from perfgate.reports.run_report import counts, rich_table, subtitle, title
+from perfgate.reports.formats import rich_table
+from perfgate.reports.run_report import counts, subtitle, title
 from perfgate.reports.tables import technique_tables, verdict_table
 
 WORST = 8

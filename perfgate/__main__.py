@@ -1,4 +1,4 @@
-"""``python -m perfgate``."""
+"""``python -m perfgate``: the same as the command ``perfgate``."""
 
 import sys
 

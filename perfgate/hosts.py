@@ -1,7 +1,7 @@
-"""Ranks on several hosts: ``torchrun --nnodes 2 ... -m perfgate.hosts PYTEST-ARGUMENTS`` on each of them.
+"""Runs over several hosts: start ``torchrun --nnodes 2 ... -m perfgate.hosts PYTEST-ARGUMENTS`` on each of them.
 
-The first of torchrun's workers runs pytest; each other one waits to be asked for a rank of a launch, as often as there
-are launches. The network between them must be as trusted as ``torch.distributed`` wants it: nothing is encrypted.
+The first worker of torchrun runs pytest. Every other worker waits until a launch needs a rank, and this again for each
+launch. Nothing is encrypted, so use a network that you trust, as for ``torch.distributed``.
 """
 
 import json
@@ -12,30 +12,37 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from perfgate.shared.device_kinds import built_for
 from perfgate.system.child_env import QUIET, keeping_pages
 from perfgate.system.hosts import JOIN, Hosts
+from perfgate.system.provenance import software
 from perfgate.workloads.programs import TRAINING, modules_of
 
 PORT = 29600
-# What torchrun sets (https://docs.pytorch.org/docs/stable/elastic/run.html); libraries would take a launch of one
-# process for one of its ranks.
+# The variables that torchrun sets (https://docs.pytorch.org/docs/stable/elastic/run.html). They are removed, because
+# libraries would take a launch of a single process for one of torchrun's ranks.
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
 DISMISS_S = 60.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run pytest, or be one of the ranks that its launches are joined by; returns the exit code."""
+    """Run pytest if this is the first worker, otherwise serve as a rank of its launches; returns the exit code."""
     told = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(TORCHRUN)}
     if "MASTER_ADDR" not in told:
-        print("perfgate.hosts: start it with torchrun on each host, as docs/distributed.md says", file=sys.stderr)
+        print(
+            "perfgate.hosts: torchrun did not start this process; run torchrun --nnodes N --nproc-per-node M ... "
+            "-m perfgate.hosts on each host, as in docs/distributed.md",
+            file=sys.stderr,
+        )
         return 2
     port = int(os.environ.get("PERFGATE_JOIN_PORT", PORT))
     hosts = Hosts(told["MASTER_ADDR"], port, int(told["WORLD_SIZE"]), int(told["GROUP_WORLD_SIZE"]))
     if told["RANK"] != "0":
         place = [told[name] for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")]
         joiner = [sys.executable, "-m", "perfgate.actor.join", hosts.address, str(port), *place, *modules_of(TRAINING)]
-        # An actor makes GPUs visible again when it takes its own.
-        seen = {"PERFGATE_VISIBLE": os.environ.get("CUDA_VISIBLE_DEVICES", "")}
+        # The GPUs are hidden from the process; an actor makes its own GPU visible again.
+        variable = built_for(software().get("torch", "")).visible
+        seen = {"PERFGATE_VISIBLE": os.environ.get(variable, "")}
         return subprocess.run(joiner, env=os.environ | seen | QUIET | keeping_pages(), check=False).returncode
     try:
         here = os.environ | {JOIN: json.dumps(hosts.to_json())}
@@ -45,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def dismiss(hosts: Hosts) -> None:
-    """Tell the others that there will be no more launches; one that does not come by has ended already."""
+    """Tell the other workers that there are no more launches; a worker that does not connect has ended already."""
     with suppress(TimeoutError), socket.create_server(("", hosts.port)) as listener:
         listener.settimeout(DISMISS_S)
         for _ in range(hosts.ranks - 1):

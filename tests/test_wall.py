@@ -1,64 +1,33 @@
-"""The wall: torch and its kin live on the actor's side, and collecting costs next to nothing."""
+"""The wall: torch and its kin live on the actor's side, and collecting costs next to nothing.
+
+Which room may import which is checked by import-linter (``lint-imports``, contracts in ``pyproject.toml``).
+"""
 
 import ast
 import subprocess
 import sys
-from pathlib import Path
+from graphlib import TopologicalSorter
 
+import grimp
 import pytest
 
 from tests import ROOT
 
 HEAVY = {"torch", "transformers", "datasets", "accelerate"}
-PARENT = [path for path in (ROOT / "perfgate").rglob("*.py") if "actor" not in path.relative_to(ROOT).parts[:-1]]
-PARENT += [ROOT / "perfgate" / "measure" / "actor.py", ROOT / "conftest.py", *(ROOT / "fixtures").glob("*.py")]
 
 
-def imports(path: Path) -> set[str]:
-    """Full names of all modules that a file imports, at any depth."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+@pytest.mark.parametrize("path", [ROOT / "conftest.py", *(ROOT / "fixtures").glob("*.py")], ids=lambda path: path.name)
+def test_what_collecting_imports_of_this_suite_imports_no_torch_anywhere(path):
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    assert not HEAVY & {name.split(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("path", sorted(set(PARENT)), ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_on_the_parents_side_imports_the_actor_or_torch(path):
-    names = imports(path)
-    assert not {name for name in names if name.split(".")[0] in HEAVY}
-    assert not {name for name in names if name == "perfgate.actor" or name.startswith("perfgate.actor.")}
-
-
-def test_the_actors_side_needs_no_more_of_perfgate_than_a_few_small_files():
-    allowed = (
-        "perfgate.actor",
-        "perfgate.shared.wire",
-        "perfgate.shared.workload",
-        "perfgate.shared.errors",
-        "perfgate.shared.model_files",
-    )
-    for path in (ROOT / "perfgate" / "actor").rglob("*.py"):
-        for name in imports(path):
-            assert not name.startswith("perfgate.") or name.startswith(allowed), f"{path}: {name}"
-
-
-def test_rooms_import_in_one_direction():
-    order = ["actor", "measure", "records", "gate", "reports"]
-    may = {
-        "measure": {"measure", "records"},
-        "records": {"records"},
-        "gate": {"gate", "records"},
-        "reports": {"reports", "gate", "records"},
-    }
-    for room, allowed in may.items():
-        for path in (ROOT / "perfgate" / room).glob("*.py"):
-            for name in imports(path):
-                parts = name.split(".")
-                if parts[0] == "perfgate" and len(parts) > 1 and parts[1] in order:
-                    assert parts[1] in allowed, f"{path.relative_to(ROOT)} imports {name}"
+def test_no_module_imports_itself_in_a_circle_imports_for_types_included():
+    graph = grimp.build_graph("perfgate", cache_dir=None)
+    imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(imported).prepare()  # raises CycleError, with the circle
 
 
 def test_collecting_the_suite_imports_nothing_heavy():

@@ -20,11 +20,10 @@ from perfgate.measure.duet import DuetSide, duet, valid_pair
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import columns, on_core, warmed_up
+from perfgate.records.details import Details, Span, Turns
 from perfgate.records.launch import Launch
 from perfgate.records.machine import this_machine
-from perfgate.records.runfile import SCHEMA, Writer, merge
-from perfgate.system.git import git_state
-from perfgate.system.provenance import software
+from perfgate.records.runfile import Writer, merge, new_header
 from perfgate.workloads.tasks import training
 
 PRELOAD = ("perfgate.actor.programs.trainer",)
@@ -43,16 +42,9 @@ def main():
     options = parser.parse_args()
     workload = training(models()["gpt2-quick"], batch_size=options.batch_size)
     part = options.file.with_suffix(".part")
-    header = {
-        "schema": SCHEMA,
-        "run_id": options.file.stem,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": git_state(Path.cwd())[0],
-        "dirty": git_state(Path.cwd())[1],
-        "machine": this_machine().to_json(),
-        "software": software(),
-        "options": {"duets": options.duets, "solo": options.solo},
-    }
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    asked = {"duets": options.duets, "solo": options.solo}
+    header = new_header(options.file.stem, created, Path.cwd(), this_machine().to_json(), asked)
     writer = Writer(part)
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(PRELOAD, Path(folder), MeasurementPlan())
@@ -92,7 +84,7 @@ def solo(stage, case, part, number, turn):
     with held, on_core(stage.core), launched as (actor, _):
         warmed_up(stage, actor)
         rows = [stage.step(actor) for _ in range(SOLO_STEPS)]
-    details = {"injected": part.slowdown} if part.slowdown else {}
+    details = Details(turns=Turns(injected=part.slowdown))
     metrics = columns(rows)
     return Launch(
         case, part.workload.sha256, number, metrics, part.side, server=server.name, pass_name="time", details=details
@@ -102,8 +94,9 @@ def solo(stage, case, part, number, turn):
 def slim(launch):
     """Times alone, to the microsecond."""
     steps = [round(step, 6) for step in launch.metrics["step_time_s"]]
-    details = {key: value for key, value in launch.details.items() if key in ("injected", "took_s")}
-    return replace(launch, metrics={"step_time_s": steps}, details=details)
+    known = launch.details
+    kept = Details(span=Span(took_s=known.span.took_s), turns=Turns(injected=known.turns.injected))
+    return replace(launch, metrics={"step_time_s": steps}, details=kept)
 
 
 if __name__ == "__main__":

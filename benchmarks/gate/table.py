@@ -90,7 +90,7 @@ def read(paths):
             groups = defaultdict(list)
             for launch in launches:
                 if not launch.invalid and METRIC in launch.metrics:
-                    groups[float(launch.details.get("injected", 0.0))].append(launch)
+                    groups[launch.details.turns.injected].append(launch)
             for slowdown, group in groups.items():
                 found = cases[slowdown][case]
                 found.duets += duets.of_launches(beside, group, METRIC)

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.proof.measured import Measured
 from benchmarks.proof.slices import PUT_IN, STORED_LAUNCHES
-from perfgate.gate.against_baseline import compare
+from perfgate.gate.against_run import compare
 from perfgate.records.runfile import RunFile
 from perfgate.reports.memory import size
 

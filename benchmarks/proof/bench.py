@@ -82,8 +82,9 @@ class Bench:
     def measure(self, name, *arguments, more=()):
         """Run cases, and keep the run file under a slice's name; returns the exit code of pytest."""
         output = self.place.work / "output"
-        options = ["--perf-device", self.tier.device, "--perf-tier", self.tier.largest, "--perf-output", output]
-        options += ["--perf-baselines", self.place.baselines, "--perf-budget", f"{self.left_s:.0f}s"]
+        options = ["--perf-env", "installed", "--perf-device", self.tier.device, "--perf-tier", self.tier.largest]
+        options += ["--perf-output", output, "--perf-baselines", self.place.baselines]
+        options += ["--perf-budget", f"{self.left_s:.0f}s"]
         code, _ = self.run("pytest", *arguments, *options, more=more)
         for run in sorted(output.glob("*.jsonl")):
             run.replace(self.place.runs / f"{name}.jsonl")

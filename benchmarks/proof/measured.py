@@ -67,6 +67,6 @@ def of_case(case, launches, predicted_bytes):
         predicted_bytes,
         values.get("flops"),
         values.get("moved_bytes"),
-        next((x.details.get("effective", {}) for x in counters), {}),
+        next((x.details.findings.effective for x in counters), {}),
         next((x.invalid or "" for x in counters if x.final), ""),
     )

@@ -83,7 +83,8 @@ def calibrate(bench):
     """Three cases beside themselves: with nothing put in, and with 3% of each step's time."""
     picture = bench.place.out / PICTURE
     options = ["--duets", DUETS, "--slowdowns", f"0,{PUT_IN}", "--draws", DRAWS, "--picture", picture, "--json"]
-    cases = [*bench.tier.calibrated, "--perf-device", bench.tier.device, "--perf-tier", bench.tier.largest]
+    cases = [*bench.tier.calibrated, "--perf-env", "installed"]
+    cases += ["--perf-device", bench.tier.device, "--perf-tier", bench.tier.largest]
     code, printed = bench.run("perfgate", "calibrate", *options, "--baselines", bench.place.baselines, "--", *cases)
     told = json.loads(printed) if printed.startswith("{") else {}
     if told:

@@ -5,9 +5,9 @@ from datetime import date
 from benchmarks.proof.bar import rows, short
 from benchmarks.proof.measured import measured
 from benchmarks.proof.slices import SLICES
-from perfgate.records.metrics import metric
 from perfgate.records.runfile import read
 from perfgate.reports.memory import size
+from perfgate.shared.metrics import metric
 
 WORDS = {True: "held", False: "**not held**", None: "not told"}
 DRY = (

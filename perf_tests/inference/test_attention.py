@@ -8,12 +8,12 @@ a CPU it is calls of operators and memory, on a GPU time as well. Text stays the
 import pytest
 
 from fixtures.models import models
-from perfgate.workloads.settings import ATTENTIONS
+from perfgate.shared.settings import GENERATION
 
 LLAMA = models()["llama-quick"]
 LARGE = models()["Llama-3.2-1B"]
 QUICK = ("eager", "sdpa")
-OTHERS = [name for name in ATTENTIONS if name not in ("default", *QUICK)]
+OTHERS = [name for name in GENERATION.by_name["attention"].values if name not in ("default", *QUICK)]
 
 
 @pytest.mark.perf(tier="quick")

@@ -3,25 +3,46 @@
 import re
 from pathlib import Path
 
-from perfgate.actor.pace import NotFinite
-from perfgate.shared.wire import UNSUPPORTED
+from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 ASKED_ON_CPU = re.compile(r"tried to allocate (\d+) bytes")
 # "Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.23 GiB is free."
-ASKED_ON_CUDA = re.compile(r"Tried to allocate ([\d.]+ \w+)\..*?of which ([\d.]+ \w+) is free", re.DOTALL)
+ASKED_ON_GPU = re.compile(r"Tried to allocate ([\d.]+ \w+)\..*?of which ([\d.]+ \w+) is free", re.DOTALL)
+
+
+class NotFinite(ArithmeticError):  # noqa: N818  named as the stage names the reason
+    """A loss or a logit is NaN or infinite."""
 
 
 class Unsupported(Exception):  # noqa: N818  an answer, not an error
     """The device cannot do what is asked, and no other launch on it could; the message is a clause that says why."""
 
 
+class NoProgram(Exception):  # noqa: N818  an answer, not an error
+    """This interpreter has no such program; the message is a clause that names it."""
+
+
+class WrongProgram(Exception):  # noqa: N818  as above
+    """A program sets what it must not; the message is a clause that names program and attribute."""
+
+
+# What needs no traceback, as its message says it all.
+SENTENCES: dict[type[BaseException], str] = {
+    Unsupported: UNSUPPORTED,
+    NoProgram: NO_PROGRAM,
+    WrongProgram: "wrong program",
+}
+
+
 def reason_of(error: BaseException) -> str:
-    """The kind of end: ``not finite``, ``unsupported``, ``out of memory`` or ``crash``."""
+    """The kind of end: ``not finite``, ``unsupported``, ``no program``, ``wrong program``, ``out of memory`` or
+    ``crash``."""
     if isinstance(error, NotFinite):
         return "not finite"
-    if isinstance(error, Unsupported):
-        return UNSUPPORTED
+    for kind, reason in SENTENCES.items():
+        if isinstance(error, kind):
+            return reason
     text = str(error).lower()
     if isinstance(error, MemoryError) or any(phrase in text for phrase in OUT_OF_MEMORY):
         return "out of memory"
@@ -31,14 +52,19 @@ def reason_of(error: BaseException) -> str:
 def message_of(error: BaseException) -> str:
     """How much memory was asked for and was free, where it ran out and that is told; else the error's own words."""
     text = str(error)
-    if isinstance(error, Unsupported):
+    if is_sentence(error):
         return text
-    if found := ASKED_ON_CUDA.search(text):
+    if found := ASKED_ON_GPU.search(text):
         return f"it does not fit: {found[1]} asked, {found[2]} free"
     if found := ASKED_ON_CPU.search(text):
         free = free_bytes()
         return f"it does not fit: {in_gib(int(found[1]))} asked" + (f", {in_gib(free)} free" if free else "")
     return first_line(error)
+
+
+def is_sentence(error: BaseException) -> bool:
+    """Whether the message says it all, so that nobody needs the traceback."""
+    return isinstance(error, tuple(SENTENCES))
 
 
 def in_gib(size_bytes: int) -> str:

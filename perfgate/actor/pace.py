@@ -5,17 +5,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from perfgate.actor.devices import Device
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.devices.base import Device
+from perfgate.actor.failures import NotFinite
+from perfgate.actor.instruments.base import Instrument
 from perfgate.shared.wire import Channel
 
 
 class Done(BaseException):
     """The stage wants no more steps."""
-
-
-class NotFinite(ArithmeticError):  # noqa: N818  named as the stage names the reason
-    """A loss or a logit is NaN or infinite."""
 
 
 class Pace:

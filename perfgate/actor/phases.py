@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any
 
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 
 HOST_PHASES = ("data_wait",)
 UNTIMED: AbstractContextManager[None] = nullcontext()

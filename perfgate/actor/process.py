@@ -3,7 +3,6 @@
 import ctypes
 import fcntl
 import gc
-import importlib
 import multiprocessing
 import os
 import random
@@ -14,13 +13,15 @@ import traceback
 from typing import Any, NoReturn
 
 from perfgate.actor import devices, instruments, ranks
-from perfgate.actor.failures import first_line, message_of, reason_of
+from perfgate.actor.failures import Unsupported, first_line, is_sentence, message_of, reason_of
 from perfgate.actor.pace import Done, Pace
+from perfgate.actor.programs.check import check_program, find_program
 from perfgate.shared.wire import Channel
 
 TURN_FD, REPLY_FD = 3, 4
 PR_SET_PDEATHSIG = 1
 PADDING = 400
+AFTER_PATH = "PERFGATE_PATH"  # folders with programs of the user's own, which ``perfgate.system.child_env`` names
 
 _padding: list[Any] = []
 
@@ -117,32 +118,34 @@ def perform(channel: Channel, output: str) -> int:
         if "places" in order:
             return ranks.lead(channel, order, output, main)
         pad_heap()
-        if order.get("device", {}).get("kind") == "cuda":
+        if device := order.get("device"):
             # Where this interpreter is fresh, libraries look for the device while they are imported.
-            os.environ["CUDA_VISIBLE_DEVICES"] = order["device"]["uuid"]
-        module, _, name = order["workload"]["program"].partition(":")
-        build = getattr(importlib.import_module(module), name)
+            devices.show_device(device)
+        path = order["workload"]["program"]
+        build = find_program(path)
         if order["pass"] == "dry":
             channel.send(dry_answer(build, order))
             return 0
         device = devices.open_device(order["device"], order["pass"], order["cores"], order["threads"])
-        active = instruments.for_pass(order["pass"], device)
+        active = instruments.for_pass(order["pass"], device, order.get("instruments", ()))
         for instrument in active:
             instrument.start()
         start = time.perf_counter()
         program = build(device=device, **order["workload"]["params"])
         setup_s = time.perf_counter() - start
+        check_program(program, path)
         for instrument in active:
             instrument.built(program)
         gc.collect()
-        ready = {"setup_s": setup_s, "samples": program.samples, "tokens": program.tokens}
+        ready = {"setup_s": setup_s, "samples": int(program.samples), "tokens": int(program.tokens)}
         channel.send({"ready": ready | {"by_itself": told_by_itself(program)}})
         program.drive(Pace(channel, active, device, order.get("slowdown", 0.0)))
     except Done:
         return 0
     except BaseException as error:
-        traceback.print_exc()
-        sys.stderr.flush()
+        if not is_sentence(error):
+            traceback.print_exc()
+            sys.stderr.flush()
         channel.send({"error": {"reason": reason_of(error), "message": message_of(error)}})
         return 1
     return 0
@@ -155,22 +158,32 @@ def told_by_itself(program: Any) -> list[str]:
 
 def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
     """The ledgers of a dry run, or why there are none; ``silent`` where nobody would expect any."""
-    if not getattr(program, "dry_run", None):
-        return {"no_dry_run": f"program {program.__name__} has no dry counterpart", "silent": True}
+    if "torch" not in sys.modules:
+        return {"no_dry_run": f"program {program.__name__} does no work in torch", "silent": True}
+    from perfgate.actor.dry_run.apart import apart  # need torch, which not every program does
     from perfgate.actor.dry_run.context import NoDryRun
-    from perfgate.actor.dry_run.run import dry_run  # needs torch, which not every program does
+    from perfgate.actor.dry_run.run import dry_run
 
     params = order["workload"]["params"]
     major, minor = order.get("capability", (9, 0))
     gpu = (major, minor), order.get("speeds")
     try:
-        return {"ledgers": {target: dry_run(program, params, target, *gpu) for target in order["targets"]}}
+        with apart():
+            return {"ledgers": {target: dry_run(program, params, target, *gpu) for target in order["targets"]}}
     except NoDryRun as reason:
         return {"no_dry_run": str(reason)}
+    except Unsupported:
+        raise  # not only the dry run of it is impossible
     except Exception as error:
         traceback.print_exc()
         return {"no_dry_run": first_line(error)}
 
 
+def look_there_too() -> None:
+    """Put the folders with programs of the user's own behind all others, so that they hide no installed package."""
+    sys.path += [folder for folder in os.environ.get(AFTER_PATH, "").split(os.pathsep) if folder not in sys.path]
+
+
 if __name__ == "__main__":
+    look_there_too()
     main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

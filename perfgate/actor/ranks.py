@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from perfgate.shared.metrics import metric
 from perfgate.shared.wire import Channel, describe_exit
 
 # Of the stage's limit: first ranks that wait for another one give up, then those that gave no answer are named.
@@ -231,7 +232,7 @@ def ended(rank: Rank, answer: dict[str, Any] | None) -> Ending | None:
 
 
 def blamed(ranks: Sequence[Rank], answers: Answers, endings: Sequence[Ending], limit_s: float) -> Ending:
-    """The ending that the others follow from: one by itself, else a rank's that says nothing."""
+    """The failure that caused the others: a rank that failed by itself, else one that never answered."""
     if own := [ending for ending in endings if not ending.lost_another]:
         return own[0]
     told = {*answers, *(ending.rank.number for ending in endings)}
@@ -244,17 +245,19 @@ def blamed(ranks: Sequence[Rank], answers: Answers, endings: Sequence[Ending], l
 def merged(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One answer for all ranks.
 
-    A step is over when its last rank is done, bytes are those of the rank that holds most, and losses are the mean over
-    the ranks' shares of the batch; all else is as rank 0 has it. What a rank computes does not tell how long it waits
-    for others, so the processor's time is left out.
+    The registry says of each metric which value counts: a step is over when its last rank is done, bytes are those of
+    the rank that holds most. Losses are the mean over the ranks' shares of the batch; all else is as rank 0 has it.
     """
     first = answers[0]
     if ready := first.get("ready"):
         return {"ready": {**ready, "setup_s": max(answer["ready"]["setup_s"] for answer in answers)}}
     metrics = {
-        name: largest([answer["metrics"][name] for answer in answers]) if is_of_all(name) else value
+        name: largest([answer["metrics"][name] for answer in answers])
+        if metric(name).told_by_ranks == "largest"
+        else value
         for name, value in first["metrics"].items()
-        if not name.startswith("process_") and name not in ("queue_time_s", "idle_time_s")
+        # What one rank computes does not tell how long it waits for others.
+        if metric(name).told_by_ranks != "nothing" and not name.startswith("process_")
     }
     if "findings" not in first:
         return {"metrics": metrics}
@@ -264,11 +267,6 @@ def merged(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
         mean = [sum(step) / len(answers) for step in zip(*every, strict=True)] if losses else []
         findings["outcome"] = {**findings["outcome"], "losses": mean}
     return {"metrics": metrics, "findings": findings}
-
-
-def is_of_all(name: str) -> bool:
-    """Whether a metric is the largest over the ranks."""
-    return name == "step_time_s" or name.endswith("_bytes")
 
 
 def largest(values: Sequence[Any]) -> Any:

@@ -115,13 +115,11 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def preload(modules: list[str]) -> dict[str, str]:
-    """Import the modules; returns the versions of the libraries that came with them."""
+def preload(modules: list[str]) -> None:
+    """Import the modules."""
     with hidden(DEVICE_BOUND):
         for name in modules:
             importlib.import_module(name)
-    packages = ("torch", "transformers", "accelerate", "datasets", "numpy")
-    return {name: getattr(sys.modules[name], "__version__", "?") for name in packages if name in sys.modules}
 
 
 @contextlib.contextmanager
@@ -147,18 +145,18 @@ def hidden(packages: tuple[str, ...]) -> Iterator[None]:
 
 def main() -> None:
     """Import, report ready, serve."""
+    process.look_there_too()
     control = socket.socket(fileno=int(sys.argv[1]))
     server = Server(control)
-    start = time.perf_counter()
     try:
-        versions = preload(sys.argv[2:])
+        preload(sys.argv[2:])
     except BaseException as error:
         traceback.print_exc()
         server.answer({"error": f"{type(error).__name__}: {error}"})
         return
     gc.collect()
     gc.freeze()
-    server.answer({"ready": versions, "import_s": time.perf_counter() - start})
+    server.answer({"ready": True})
     server.serve()
 
 

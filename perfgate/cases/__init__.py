@@ -1,1 +1,1 @@
-"""One case from workload to verdict: measured, held against something, written down."""
+"""One case from workload to verdict: it is measured, compared and written to the run file."""

@@ -1,4 +1,4 @@
-"""Calibration: a machine's cases against themselves, and against slowdowns that were put in."""
+"""Calibration: cases stepped against themselves, with and without injected slowdowns, tell a machine's noise."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from perfgate.gate.power import Detection, detect
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
-from perfgate.records.metrics import metric
+from perfgate.shared.metrics import metric
 from perfgate.shared.workload import Workload
 
 NAME = "step_time_s"
@@ -29,7 +29,7 @@ def record(
     slowdowns: Sequence[float],
     progress: Progress,
 ) -> list[Launch]:
-    """Take duets of a case against itself, from two servers, with each slowdown put into the candidate.
+    """Take duets of a case against itself, from two servers, with each slowdown injected into the candidate.
 
     The slowdowns take turns, so that a machine that drifts does it to all of them alike.
 
@@ -38,7 +38,7 @@ def record(
         case: its id.
         workload: what to run on both sides.
         duets: how many for each slowdown.
-        slowdowns: shares of a step's time; 0 puts nothing in.
+        slowdowns: shares of a step's time; 0 injects nothing.
         progress: told in words what begins.
     """
     trials = {}
@@ -50,7 +50,7 @@ def record(
             progress(f"round {number + 1} of {duets}, {slowdown:.0%} slower")
             series.invalid = ""
             series.take(1, "duet")
-    # A pair's number tells two duets apart that differ in what was put in.
+    # Duets with different slowdowns need different pair numbers.
     launches: list[Launch] = []
     for offset, series in enumerate(trials.values()):
         launches += [replace(launch, pair=(launch.pair or 0) + offset * duets) for launch in series.launches]
@@ -59,13 +59,13 @@ def record(
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What one case told.
+    """How well the gate sees slowdowns of one case on this machine.
 
     Attributes:
         case: its id.
-        spread: of one duet in which nothing was put in or taken away; 0.01 is 1%.
+        spread: standard deviation between duets without a slowdown, of the logarithm; 0.01 is 1%.
         duet_s: how long a duet took, in seconds.
-        detections: one for each slowdown, none first.
+        detections: one for each slowdown, the smallest first.
     """
 
     case: str
@@ -107,14 +107,14 @@ class RecordedDuets:
 
 
 def analyse(launches: Iterable[Launch], machine: str, date: str, draws: int, pairs: int = SUITE) -> Calibration:
-    """Put recorded duets to the rule, each case with what the others tell of the machine's noise.
+    """Apply the gate's rule to recorded duets. For each case the noise is learned from the other cases.
 
     Args:
         launches: of a calibration's run file.
         machine: its name.
         date: today, ISO 8601.
-        draws: how often the duets of a case are shuffled.
-        pairs: gated times of the suite whose chance of a false alarm is divided.
+        draws: how often the duets of a case are drawn anew.
+        pairs: number of gated times of the suite, among which the chance of a false alarm is divided.
 
     Returns:
         A result for each case that has duets which can be used, and the machine's noise on the clock of these.
@@ -154,15 +154,15 @@ def by_case(launches: Iterable[Launch]) -> RecordedDuets:
     for (case, _), halved in pairs.items():
         sides = {side: launch.on(clock.clock or "wall") for side, launch in halved.items()}
         if NAME in sides["reference"].metrics:
-            slowdown = float(sides["candidate"].details.get("injected", 0.0))
+            slowdown = sides["candidate"].details.turns.injected
             duet = of_pair(sides["reference"], sides["candidate"], NAME)
             found.setdefault(case, {}).setdefault(slowdown, []).append(duet)
-            took.setdefault(case, []).append(float(sides["candidate"].details.get("took_s", 0.0)))
+            took.setdefault(case, []).append(sides["candidate"].details.span.took_s or 0.0)
     return RecordedDuets(found, {case: sum(values) / len(values) for case, values in took.items()}, clock)
 
 
 def pooled(groups: Iterable[Sequence[Duet]]) -> Spread:
-    """The spread of one duet, over groups that each have a mean of their own."""
+    """The spread between duets, pooled over groups that each have their own mean."""
     parts = [spread(group) for group in groups]
     df = sum(part.df for part in parts)
     if not df:

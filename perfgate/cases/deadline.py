@@ -1,16 +1,18 @@
-"""The time that a whole run may take, and what is left of it for the case at hand."""
+"""The deadline of a run: whether another case may begin, and what may be spent on the one at hand."""
 
 import time
 from collections.abc import Callable
 
 
 class Deadline:
-    """Keeps time for the cases to come: what decides a suspect is spent out of the rest.
+    """Tracks the run's remaining time.
+
+    Each case still to come keeps its usual share; only the surplus may go into extra duets for a suspect.
 
     Args:
         total_s: for the run; ``None`` for no limit.
-        cases: how many are to be measured.
-        clock: seconds from any moment on.
+        cases: how many are to be measured, by this process.
+        clock: tells seconds since some moment.
     """
 
     def __init__(self, total_s: float | None, cases: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,16 +27,16 @@ class Deadline:
         return float("inf") if self._end is None else self._end - self._clock()
 
     def plain(self, took_s: float) -> None:
-        """Learn what a case took before anything of it was suspect."""
+        """Learn how long a case took, without the extra duets for suspects."""
         self._plain_s.append(took_s)
 
     def begins(self) -> bool:
-        """Whether another case may begin: not if it could not end in time, judging by those before it."""
+        """Whether another case may begin: it should end in time if it takes as long as those before it."""
         self._cases -= 1
         return self.left_s > self._typical_s
 
     def allows(self, cost_s: float) -> bool:
-        """Whether so much may be spent on the case at hand, and leave the others their plain share."""
+        """Whether so many seconds may be spent on the case at hand, with the others' usual share left."""
         return self.left_s - max(self._cases, 0) * self._typical_s > cost_s
 
     @property

@@ -6,33 +6,25 @@ from dataclasses import replace
 
 from perfgate.measure.steps import percentiles
 from perfgate.records.launch import Launch
-
-# Work that a dry run counts, its rate, the device's rate beside it, and the share.
-RATES = (
-    ("flops", "flops_per_s", "peak_flops_per_s", "flops_share"),
-    ("moved_bytes", "moved_bytes_per_s", "peak_bytes_per_s", "bandwidth_share"),
-)
+from perfgate.shared.metrics import METRICS
 
 
 def with_derived(launch: Launch) -> Launch:
-    """Add what follows from the steps: throughput and percentiles."""
+    """Add throughput and percentiles, which follow from the steps."""
     steps = launch.metrics.get("step_time_s")
     if launch.invalid or not isinstance(steps, list):
         return launch
     typical_s = statistics.median(steps)
     derived = percentiles(steps)
-    if launch.samples:
-        derived["samples_per_s"] = launch.samples / typical_s
-    if launch.tokens:
-        derived["tokens_per_s"] = launch.tokens / typical_s
-    # What a burst's own clock tells of single steps is better than what follows from bursts.
+    derived |= {name: amount / typical_s for name, amount in launch.rate_amounts.items()}
+    # Percentiles that the device's clock measured for single steps are better than those over bursts.
     return replace(launch, metrics={**derived, **launch.metrics})
 
 
 def with_work(launches: Sequence[Launch]) -> list[Launch]:
-    """Add to timed launches the rate at which they did the work that the dry run of the same workload counted.
+    """Add FLOP/s and bytes/s to timed launches, from the work that the dry run of the same workload counted.
 
-    FLOP/s and bytes/s, and both as shares of what the device did beside the steps, where that was measured.
+    Both are added as shares of the device's peak as well, where that was measured beside the steps.
     """
     dry = {(x.side, x.workload): x for x in launches if x.pass_name == "dry" and not x.invalid}
     return [
@@ -44,22 +36,22 @@ def with_work(launches: Sequence[Launch]) -> list[Launch]:
 
 
 def rates(timed: Launch, dry: Launch) -> dict[str, float]:
-    """What a timed launch achieved of the work of a step."""
+    """The rates of work of one timed launch, and their shares of the device's peaks."""
     found: dict[str, float] = {}
-    for work, name, peak, share in RATES:
-        if amount := dry.value(work):
+    for name, row in METRICS.items():
+        if row.rate and row.rate.of in dry.metrics and (amount := dry.value(row.rate.of)):
             found[name] = amount / timed.value("step_time_s")
-            if peak in timed.metrics:
-                spans_s, peaks = timed.steps("step_time_s"), timed.steps(peak)
-                found[share] = statistics.median(amount / s / p for s, p in zip(spans_s, peaks, strict=True))
+            if row.rate.peak in timed.metrics:
+                spans_s, peaks = timed.steps("step_time_s"), timed.steps(row.rate.peak)
+                found[row.rate.share] = statistics.median(amount / s / p for s, p in zip(spans_s, peaks, strict=True))
     return found
 
 
 def with_host_share(launches: Sequence[Launch]) -> list[Launch]:
     """Add to timed launches the share of a step in which the device waited for the host.
 
-    The gap between a step's time and ``device_busy_s``, which the counters pass reads from the profiler: an event at a
-    step's end comes as late as the host's last call, so events alone show no gap.
+    It is the gap between a step's time and ``device_busy_s``, which the counters pass reads from the profiler. Events
+    alone show no gap, as the event at a step's end comes as late as the host's last call.
     """
     busy = [x.value("device_busy_s") for x in launches if "device_busy_s" in x.metrics and not x.invalid]
     if not busy:

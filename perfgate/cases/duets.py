@@ -1,4 +1,4 @@
-"""One case on trial: duets of two sides, as many as the rule wants, until each metric is decided."""
+"""A series of duets: as many as the rule asks for, until each metric of a case is decided."""
 
 import statistics
 import time
@@ -19,14 +19,14 @@ from perfgate.gate.verdicts import Comparison
 from perfgate.measure.duet import DuetSide, duet, valid_pair
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
-from perfgate.records.metrics import METRICS, metric
 from perfgate.records.verdict import Name, Verdict
+from perfgate.shared.metrics import METRICS, metric
 
 Promise = Expectation | Equivalence
 Progress = Callable[[str], None]
-OUT_OF_TIME = "the run's budget of time left no more duets"
-UNSEEN = "not measured of this program"
-APART = "stepped one after the other, as both sides do not fit into memory together"
+OUT_OF_TIME = "no time was left for more duets (--perf-budget)"
+UNSEEN = "this program does not measure it"
+APART = "both sides were stepped one after the other, as they do not fit into memory together"
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Policy:
     """How a run judges.
 
     Attributes:
-        budget: of false alarms.
-        limit: of time.
-        noise: what is known of this machine's duets.
-        strict: fail where one could not tell.
-        update: update mode of the run, if any.
+        alpha_budget: chance of a false alarm, divided among suspects.
+        deadline: of the run.
+        noise: how much duets vary on this machine.
+        strict: an inconclusive verdict fails its case.
+        update: mode of ``--perf-update``, if any.
     """
 
     alpha_budget: AlphaBudget
@@ -50,15 +50,18 @@ class Policy:
 
 @dataclass
 class DuetSeries:
-    """Takes duets of one case and keeps what they brought.
+    """Takes duets of one case and keeps them.
 
     Attributes:
         case: its id.
         parts: reference and candidate.
-        limit: of the run's time.
-        launches: of all duets, the disturbed ones among them.
-        clock: that the times of the last look were on, chosen anew before each look from all duets that it is about.
-        invalid: why no more duets can be had; empty while they can.
+        deadline: of the run.
+        progress: told in words which duet begins.
+        launches: of all duets, disturbed ones included.
+        pairs: reference and candidate of each valid duet.
+        clock: of the times of the last look, chosen anew before each look from all duets that it is about.
+        invalid: why no more duets can be taken; empty while they can.
+        took_s: duration of the last duet.
     """
 
     stage: Stage
@@ -73,7 +76,7 @@ class DuetSeries:
     clock: ClockChoice = field(default_factory=ClockChoice)
 
     def take(self, wanted: int, what: str) -> bool:
-        """Take that many duets; returns whether all could be had."""
+        """Take that many duets; returns whether all are valid."""
         for number in range(1, wanted + 1):
             if self.pairs and not self.deadline.allows(self.took_s):
                 self.invalid = OUT_OF_TIME
@@ -97,21 +100,21 @@ class DuetSeries:
         return [(with_rates(before.on(clock)), with_rates(now.on(clock))) for before, now in self.pairs[begin:]]
 
     def names(self) -> list[str]:
-        """The gated times that both sides tell."""
+        """Names of the gated times that both sides measured."""
         reference, candidate = self.on_clock()[0]
         both = set(reference.metrics) & set(candidate.metrics)
-        return [name for name in METRICS if name in both and metric(name).kind == "noisy"]
+        return [name for name, row in METRICS.items() if name in both and row.noisy]
 
     def tells(self, name: str, begin: int = 0) -> bool:
         """Whether a metric is known of both sides on the clock of the duets from ``begin`` on."""
         return all(name in launch.metrics for pair in self.on_clock(begin) for launch in pair)
 
     def duets(self, name: str, begin: int = 0) -> list[Duet]:
-        """One metric of the duets so far; none where it is not known on their clock."""
+        """One metric of the duets from the one numbered ``begin`` on; none where their clock does not know it."""
         return [of_pair(*pair, name) for pair in self.on_clock(begin)] if self.tells(name, begin) else []
 
     def held(self, name: str, tolerance: float, begin: int = 0) -> Comparison:
-        """What is held against what: the medians of both sides, over all duets from ``begin`` on."""
+        """Compare the medians of both sides, over the duets from ``begin`` on."""
         sides = [[pair[side] for pair in self.on_clock(begin)] for side in (0, 1)]
         before, now = (statistics.median(launch.value(name) for launch in side) for side in sides)
         return Comparison(self.case, name, before, now, len(sides[1]), tolerance)
@@ -126,17 +129,16 @@ class DuetSeries:
 
     @property
     def remark(self) -> str:
-        """What else one should know of how the duets were taken."""
-        return APART if any(pair[0].details.get("stepped") != "in turn" for pair in self.pairs) else ""
+        """A clause on how the duets were taken, if it was unusual."""
+        return APART if any(pair[0].details.turns.stepped != "in turn" for pair in self.pairs) else ""
 
 
 def with_rates(launch: Launch) -> Launch:
     """Add samples and tokens a second, step by step."""
     steps = launch.metrics["step_time_s"]
-    counts = {"samples_per_s": launch.samples, "tokens_per_s": launch.tokens}
-    rates = {
-        name: [count / step for step in steps] for name, count in counts.items() if count and isinstance(steps, list)
-    }
+    if not isinstance(steps, list):
+        return launch
+    rates = {name: [amount / step for step in steps] for name, amount in launch.rate_amounts.items()}
     return replace(launch, metrics={**launch.metrics, **rates})
 
 
@@ -147,13 +149,13 @@ def against_reference(
     noise: Noise = UNKNOWN,
     screened: Callable[[], None] = lambda: None,
 ) -> tuple[list[Verdict], AlphaBudget]:
-    """Screen a case with one duet, and decide what is suspect with fresh ones.
+    """Screen a case with one duet, and decide its suspect metrics with fresh ones.
 
     Args:
-        trial: of the case; its parts are the reference's and the candidate's.
+        series: of the case; its parts are reference and candidate.
         tolerances: largest acceptable change by metric, where the case names its own.
-        budget: of false alarms, as the cases before left it.
-        noise: what is known of this machine.
+        alpha_budget: what the cases before left.
+        noise: how much duets vary on this machine.
         screened: called when the screen is over.
 
     Returns:
@@ -182,7 +184,7 @@ def against_reference(
 
 
 def verdict_of(series: DuetSeries, name: str, tolerance: float, screened: Screen, looked: Look | None) -> Verdict:
-    """The confirmation's word where there was one, else the screen's; as far as the clock can tell."""
+    """The verdict of the confirmation, or of the screen where nothing was suspect, as far as the clock can tell."""
     if looked is None:
         return series.beside(screened.told(series.held(name, tolerance)), series.remark)
     if len(series.pairs) == 1 or not series.tells(name, 1):
@@ -194,17 +196,17 @@ def verdict_of(series: DuetSeries, name: str, tolerance: float, screened: Screen
 
 
 def with_remark(verdict: Verdict, *remarks: str) -> Verdict:
-    """The same verdict, with more to know."""
+    """The same verdict, with these remarks added to its reason."""
     return replace(verdict, why="; ".join(filter(None, [verdict.why, *remarks])))
 
 
 def of_effect(series: DuetSeries, expectations: Sequence[Expectation], noise: Noise = UNKNOWN) -> list[Verdict]:
-    """Decide whether a setting does to times what is expected of it.
+    """Decide whether a setting changes times as expected.
 
     Args:
-        trial: its parts are vanilla as the reference, and the setting as the candidate.
+        series: its parts are vanilla as the reference, and the setting as the candidate.
         expectations: of times.
-        noise: what is known of this machine.
+        noise: how much duets vary on this machine.
     """
     looks: dict[Expectation, Look] = {}
     wanted = LOOKS[0]
@@ -227,10 +229,10 @@ def of_effect(series: DuetSeries, expectations: Sequence[Expectation], noise: No
 
 
 def nothing(case: str, item: Promise, name: Name, why: str) -> Verdict:
-    """A verdict on an expectation for which there is no number."""
+    """A verdict on an expectation of a metric that was not measured."""
     return as_effect(Verdict(case, item.metric, name, why=why), item)
 
 
 def as_effect(verdict: Verdict, item: Promise) -> Verdict:
-    """A verdict on a setting, which says itself what was expected."""
+    """The verdict marked as against vanilla, with the expectation written beside it."""
     return replace(verdict, expected=str(item), against="vanilla")

@@ -1,4 +1,4 @@
-"""What a setting does: vanilla and setting held against each other, by the passes that the expectations need."""
+"""The effect of a setting: vanilla and setting are measured by the passes that the expectations need."""
 
 from collections.abc import Sequence
 
@@ -8,17 +8,16 @@ from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence, alike
 from perfgate.gate.verdicts import Comparison
 from perfgate.measure.duet import DuetSide
-from perfgate.measure.schedule import COUNTERS, MEMORY, untimed
+from perfgate.measure.schedule import COUNTERS, UNTIMED, untimed
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch, Side
-from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import metric
 from perfgate.shared.workload import Workload
 
-# Of a duet: what a setting promises is far larger than what a gate must see.
+# Shorter duets than the gate's: effects are much larger than the 3% that a gate must detect.
 FILLED_S, MIN_STEPS = 1.0, 10
-UNTOLD = "a dry run does not tell; leave out --perf-device none"
-RATES = ("samples_per_s", "tokens_per_s")
+UNTOLD = "a dry run does not measure it; leave out --perf-device none"
 
 
 def tried(
@@ -36,18 +35,18 @@ def tried(
     Args:
         stage: with the device.
         case: its id.
-        vanilla: what the setting is held against.
+        vanilla: the workload without the setting.
         setting: the same with the setting.
         expectations: of metrics.
-        likenesses: of outcomes, which real arithmetic alone has.
-        rules: with what is known of the machine's noise.
+        likenesses: of outcomes, which a dry run does not have.
+        policy: with the deadline and the machine's noise.
         progress: told in words what begins.
 
     Returns:
         All launches, and a verdict for each expectation that can be decided on this device.
     """
     asked: list[Promise] = [*expectations, *likenesses]
-    times = [item for item in expectations if is_timed(item.metric)]
+    times = [item for item in expectations if metric(item.metric).stepped_in_turn]
     exact = [item for item in expectations if item not in times]
     if stage.plan.device == "none":
         exact, times = [item for item in exact if metric(item.metric).portable], []
@@ -73,20 +72,14 @@ def tried(
     return launches, verdicts
 
 
-def is_timed(name: str) -> bool:
-    """Whether a metric is had by stepping both sides in turn."""
-    return metric(name).kind == "noisy" or name in RATES
-
-
 def passes_for(names: set[str]) -> list[str]:
-    """The passes that tell these metrics; the counters' tells besides which settings are in force."""
-    found = ["dry"] if any(metric(name).portable for name in names) else []
-    found.append(COUNTERS.name)
-    return found + ([MEMORY.name] if any(not metric(name).exact for name in names) else [])
+    """The passes that measure these metrics; always the counters pass, which checks the settings in force."""
+    wanted = {metric(name).brought_by for name in names} | {COUNTERS.name}
+    return [name for name in UNTIMED if name in wanted]
 
 
 def decided(case: str, item: Expectation, launches: Sequence[Launch]) -> Verdict:
-    """The verdict on a metric that repeats itself."""
+    """The verdict on a metric that needs no duets, as it repeats itself."""
     name = item.metric
     sides = {launch.side: launch.value(name) for launch in launches if name in launch.metrics}
     if len(sides) < 2:
@@ -96,15 +89,16 @@ def decided(case: str, item: Expectation, launches: Sequence[Launch]) -> Verdict
 
 
 def likened(case: str, item: Equivalence, launches: Sequence[Launch]) -> Verdict:
-    """The verdict on an outcome."""
-    told = [launch for launch in launches if "outcome" in launch.details]  # of the pass that asks for it
-    outcomes = {launch.side: launch.details["outcome"].get(item.metric) for launch in told}
-    if not outcomes.get("reference") or not outcomes.get("candidate"):
-        return nothing(case, item, "inconclusive", f"this program tells no {item.metric}")
-    return alike(case, item, outcomes["reference"], outcomes["candidate"])
+    """The verdict on the likeness of two outcomes."""
+    counted = [launch for launch in launches if launch.pass_name == COUNTERS.name]
+    outcomes = {launch.side: launch.details.findings.outcome.get(item.metric) for launch in counted}
+    before, now = outcomes.get("reference"), outcomes.get("candidate")
+    if not before or not now:
+        return nothing(case, item, "inconclusive", f"this program returns no {item.metric}")
+    return alike(case, item, before, now)
 
 
 def unmeasured(launch: Launch) -> str:
-    """Why there is no verdict: one side could not be measured."""
+    """The reason for a missing verdict: which side could not be measured, and why."""
     side = "vanilla" if launch.side == "reference" else "the setting"
     return f"{side} could not be measured: {launch.invalid}"

@@ -1,4 +1,4 @@
-"""One case as the run file tells of it."""
+"""One case, and the lines of the run file about it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from perfgate.shared.workload import Workload
 
 @dataclass(frozen=True)
 class Case:
-    """What is known of a case before it runs.
+    """A case before it runs.
 
     Attributes:
         id: node id below ``perf_root``.
@@ -37,7 +37,7 @@ def lines(
     outcome: Outcome,
     took_s: float,
 ) -> list[dict[str, Any]]:
-    """The lines of a run file that tell of one case; its own workload comes before one that it is held against."""
+    """The lines of a run file about one case. Its own workload comes before the one it is compared with."""
     heads = [
         {
             "kind": "workload",

@@ -1,4 +1,4 @@
-"""What is known of a machine's noise, as a file beside its baselines: read and written."""
+"""The file beside a machine's baselines that holds its noise."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ NAME = "noise.json"
 
 
 def read_noise(folder: Path) -> Noise:
-    """Of the machine whose baselines lie in the folder; nothing is known of one that was never calibrated.
+    """Read the noise of the machine whose baselines lie in this folder; ``UNKNOWN`` if it was never calibrated.
 
     Raises:
         UserError: the file is damaged.
@@ -28,7 +28,7 @@ def read_noise(folder: Path) -> Noise:
 
 
 def write_noise(folder: Path, noise: Noise, clock: Clock = "wall") -> Path:
-    """Store what was learned of duets on one clock, and keep what is known of the other; returns where.
+    """Store the noise of duets on one clock, and keep that of the other clock; returns the path of the file.
 
     Raises:
         UserError: the file is damaged, or cannot be written.

@@ -1,4 +1,4 @@
-"""One run: cases in, verdicts out."""
+"""Runs one case after the other: measures it, judges it, and writes it to the run file."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +11,10 @@ from perfgate.cases.calibration import record
 from perfgate.cases.derived import with_derived, with_host_share, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
-from perfgate.gate.against_baseline import against_baseline, beside_nearest, compare
+from perfgate.gate.against_baseline import against_baseline, beside_nearest
+from perfgate.gate.against_run import compare
 from perfgate.gate.clocks import choose_against, on
+from perfgate.gate.dry_run import NOTHING_TO_COUNT, against_stored, has_dry_run, why_not
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide
@@ -35,13 +37,13 @@ Found = tuple[list[Launch], list[Verdict], str]
 
 @dataclass(frozen=True)
 class Result:
-    """What ``perf`` returns.
+    """The result of one case, which ``perf`` and ``effect`` return.
 
     Attributes:
         metrics: median over the valid launches, by name.
         verdicts: one for each gated metric.
-        outcome: how the case ends.
-        remark: what else one should know, as a clause.
+        outcome: how the case ends in pytest.
+        remark: a clause for its line, such as why there was no dry run.
         ledger: of the dry run: parameters, FLOPs by group, memory by part; empty where there was none.
         steps_s: the step time of each valid timed launch.
     """
@@ -60,10 +62,10 @@ class CaseRunner:
 
     Args:
         store: baselines of this machine.
-        portable: baselines of these versions of torch and transformers.
-        part: the file that this process's lines go to, to be merged into the run file.
-        stage: where the launches take place; it ends with the session.
-        rules: how strictly to judge, and by how much data.
+        portable: baselines of exact metrics, of these versions of torch and transformers.
+        part: the file that this process's lines go to; it is merged into the run file.
+        stage: for the launches; it is closed with the runner.
+        policy: how the run judges.
     """
 
     def __init__(self, store: Store, portable: PortableStore, part: Path, stage: Stage, policy: Policy) -> None:
@@ -76,11 +78,11 @@ class CaseRunner:
         self._deadline = policy.deadline
 
     def run_case(self, case: Case, workload: Workload, progress: Progress) -> Result:
-        """Measure a case, hold it against its reference or its baseline, and write it down.
+        """Measure a case, compare it with its reference or its baseline, and write it to the run file.
 
         Raises:
-            Missing: a package that the workload needs is not installed.
-            UserError: its baseline cannot be read, or the programs' libraries are missing, or the hub does not deliver.
+            Unavailable: something that the workload needs is missing here.
+            UserError: its baseline cannot be read, a program cannot be imported, or the hub does not answer.
         """
         if not self._deadline.begins():
             return self._left_out(case, workload)
@@ -105,11 +107,11 @@ class CaseRunner:
         likenesses: Sequence[Equivalence],
         progress: Progress,
     ) -> Result:
-        """See whether a setting does what is expected of it, and write it down.
+        """Measure whether a setting does what is expected of it, and write it to the run file.
 
         Raises:
-            Missing: a package that a workload needs is not installed.
-            UserError: the programs' libraries are missing, or the hub does not deliver.
+            Unavailable: something that a workload needs is missing here.
+            UserError: a program cannot be imported, or the hub does not answer.
         """
         if not self._deadline.begins():
             return self._left_out(case, setting)
@@ -123,10 +125,10 @@ class CaseRunner:
     def calibrate(
         self, case: Case, workload: Workload, duets: int, slowdowns: Sequence[float], progress: Progress
     ) -> Result:
-        """Step a case against itself, with slowdowns put in; nothing is judged.
+        """Step a case against itself, with injected slowdowns; nothing is judged.
 
         Raises:
-            UserError: the programs' libraries are missing.
+            UserError: a program cannot be imported.
         """
         return self._conclude(
             case,
@@ -143,7 +145,7 @@ class CaseRunner:
         find: Callable[[], Found],
         held: Sequence[Baseline | None] = (),
     ) -> Result:
-        """Let the launches take place, decide how the case ends, and write it down."""
+        """Measure a case, decide how it ends, and write it to the run file."""
         for workload in workloads:
             provide(workload, progress, self.stage.plan.device, room(self.stage.device))
         self.stage.start()
@@ -154,7 +156,7 @@ class CaseRunner:
             self._deadline.plain(took_s)
         launches = with_work([with_derived(launch) for launch in found])
         faulty = [launch for launch in launches if launch.fault and launch.side == "candidate"]
-        # What never fitted does not fit; what used to, fails. The neighbours are measured all the same.
+        # A case that never fitted into memory is skipped; one that used to fit, by its baseline, fails.
         unfit = all(launch.out_of_memory for launch in faulty) and not any(held) and not self.stage.reference
         outcome = decide(
             verdicts,
@@ -162,7 +164,7 @@ class CaseRunner:
             strict=self._policy.strict,
             update=self._policy.update,
             accept=case.accept,
-            output=faulty[-1].details.get("output", "") if faulty else "",
+            output=faulty[-1].details.output if faulty else "",
         )
         self._writer.write(lines(case, workloads, launches, held, verdicts, outcome, took_s))
         candidates = [launch for launch in launches if launch.side == "candidate"]
@@ -171,8 +173,8 @@ class CaseRunner:
         return Result(case.id, medians(candidates), tuple(verdicts), outcome, remark, ledger, steps_s)
 
     def _left_out(self, case: Case, workload: Workload) -> Result:
-        """A case for which no time is left: listed, and no pass."""
-        why = "not measured: the run's budget of time was spent before it"
+        """List a case for which no time is left."""
+        why = "not measured: the run's time was spent before it began"
         verdict = Verdict(case.id, "step_time_s", "inconclusive", why=why)
         outcome = Outcome("failed" if self._policy.strict else "skipped", f"{case.id} was {why}; raise --perf-budget")
         self._writer.write(lines(case, [workload], [], [], [verdict], outcome, 0.0))
@@ -180,27 +182,30 @@ class CaseRunner:
 
     @property
     def _alone(self) -> bool:
-        """Whether there is only the dry run."""
+        """Whether this run takes dry runs alone."""
         return self.stage.plan.device == "none"
 
     def _against_reference(self, case: Case, workload: Workload, progress: Progress) -> Found:
-        """What is exact is compared at once; times are stepped in turn."""
+        """Compare exact metrics and memory by one launch a side, and times by duets."""
         begin = time.perf_counter()
-        # What is equal on both sides agrees; what is not is launched again before it is believed.
+        # One launch a side is enough where both agree; a difference is measured again before it is believed.
         now = untimed(self.stage, case.id, workload, progress, agreeing=1)
         before = untimed(self.stage, case.id, workload, progress, "reference", agreeing=1)
         if peaks(now) != peaks(before):
             now += untimed(self.stage, case.id, workload, progress, passes=[MEMORY.name], agreeing=1)
             before += untimed(self.stage, case.id, workload, progress, "reference", passes=[MEMORY.name], agreeing=1)
         launches = now + before
-        if broken := next((launch for launch in before if launch.fault), None):
+        if absent := self._without_program(case, workload, before, now):
+            raise UserError(absent)
+        if broken := unable(before, now):
             why = f"the reference cannot run it: {broken.invalid}"
             exact = compare({}, {case.id: now}, {})
             return launches, [Verdict(case.id, "step_time_s", "new", why=why), *exact], ""
+        remark = "" if has_dry_run(before) else why_not(now)
         compared = compare({case.id: before}, {case.id: now}, {case.id: case.tolerances})
         verdicts = [replace(verdict, against="reference") for verdict in compared]
         if self._alone or spoilt(now) or spoilt(before) or not self.stage.reference:
-            return launches, verdicts, no_dry_run(now)
+            return launches, verdicts, remark
         parts = [
             DuetSide("reference", self.stage.reference, workload),
             DuetSide("candidate", self.stage.pool, workload),
@@ -213,7 +218,21 @@ class CaseRunner:
             self._policy.noise,
             screened=lambda: self._deadline.plain(time.perf_counter() - begin),
         )
-        return launches + series.judged(), timed + verdicts, no_dry_run(now)
+        return launches + series.judged(), timed + verdicts, remark
+
+    def _without_program(self, case: Case, workload: Workload, before: Sequence[Launch], now: Sequence[Launch]) -> str:
+        """The sentence for an interpreter that lacks a program which the candidate has; empty where it does not.
+
+        A revision may lack a program: it has code of its own.
+        """
+        where = self.stage.reference.interpreter if self.stage.reference else None
+        absent = next((launch.invalid for launch in before if launch.without_program), None)
+        if not absent or not where or where.path or any(launch.without_program for launch in now):
+            return ""
+        return (
+            f"{case.id} cannot be held against the reference: {absent}; {where.python} finds programs in the folder "
+            f"of the run, in pytest's pythonpath, and among its own packages ({where.python} -m pip install ...)"
+        )
 
     def _judge(
         self,
@@ -223,10 +242,10 @@ class CaseRunner:
         baseline: Baseline | None,
         stored: Baseline | None,
     ) -> tuple[list[Verdict], str]:
-        """Verdicts on what was measured and on what came of the dry run; and why there was none."""
+        """Verdicts on the measured metrics and on those of the dry run; and why there was no dry run."""
         pairs = self._policy.alpha_budget.pairs
         dry = [launch for launch in launches if launch.pass_name == "dry"]
-        failed = dry[0].invalid if dry else None
+        failed = why_not(dry) or (NOTHING_TO_COUNT if not dry and stored and stored.metrics else "")
         verdicts = []
         if not self._alone:
             measured = [launch for launch in launches if launch.pass_name != "dry"]
@@ -234,37 +253,34 @@ class CaseRunner:
         if failed:
             if any(launch.final for launch in launches):
                 return verdicts, ""
-            return verdicts + self._undry(case, failed, stored), "" if self._alone or stored else failed
+            lost = against_stored(case.id, workload.sha256, failed, stored, self._alone)
+            return verdicts + lost, "" if lost else failed
         exact = against_baseline(case.id, workload.sha256, dry, stored, case.tolerances, pairs)
         if stored is None and (nearest := self._portable.nearest(case.id, workload.sha256)):
             exact = beside_nearest(exact, *nearest)
         return verdicts + exact, ""
 
-    def _undry(self, case: Case, reason: str, stored: Baseline | None) -> list[Verdict]:
-        """One verdict in place of those on all metrics of a dry run that was not possible."""
-        if self._alone:
-            return [Verdict(case.id, "operator_calls", "invalid", launches=0, why=reason)]
-        return [Verdict(case.id, "operator_calls", "inconclusive", why=reason)] if stored else []
-
     def close(self) -> None:
-        """End all processes, write down where their time went, and close the part."""
+        """End all processes, write the timesheet, and close the part."""
         self.stage.close()
         self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}])
         self._writer.close()
 
 
+def unable(before: Sequence[Launch], now: Sequence[Launch]) -> Launch | None:
+    """The launch that shows that the reference cannot run a case: its program fails there, or a library of it lacks
+    something that the candidate's has; ``None`` where it can."""
+    lacks_too = any(launch.unsupported for launch in now)
+    return next((launch for launch in before if launch.fault or (launch.unsupported and not lacks_too)), None)
+
+
 def peaks(launches: Sequence[Launch]) -> list[Any]:
-    """What the memory pass measured."""
+    """Peak memory of each launch of the memory pass."""
     return [launch.metrics.get("peak_memory_bytes") for launch in launches if launch.pass_name == MEMORY.name]
 
 
-def no_dry_run(launches: Sequence[Launch]) -> str:
-    """Why there was none; empty where there was one."""
-    return next((launch.invalid for launch in launches if launch.pass_name == "dry" and launch.invalid), None) or ""
-
-
 def require_workload(value: object) -> Workload:
-    """Refuse anything else that a case hands to ``perf``.
+    """Refuse what is not a workload.
 
     Raises:
         UserError: naming what it got.

@@ -1,4 +1,4 @@
-"""Move baselines to what a run measured, as its update mode says."""
+"""Store what a run measured as baselines, as far as its update mode allows."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from perfgate.cases.noise_file import read_noise, write_noise
 from perfgate.gate.noise import Noise, fit
 from perfgate.records.baselines import Baseline
 from perfgate.records.clocks import Clock
-from perfgate.records.metrics import metric
 from perfgate.records.portable import PortableStore, pair_of
 from perfgate.records.runfile import RunFile
 from perfgate.records.store import Store, moved_baseline
+from perfgate.shared.metrics import metric
 
 
 def update_baselines(run: RunFile, root: Path, mode: str, reason: str) -> int:
@@ -34,7 +34,7 @@ def update_baselines(run: RunFile, root: Path, mode: str, reason: str) -> int:
         "reason": reason,
     }
     portable = PortableStore(root, pair_of(header["software"]))
-    # What is exact says the same in every session, so a second one adds nothing.
+    # Exact metrics are the same in every session, so further sessions add nothing.
     modes = {False: mode, True: "new" if mode == "more" else mode}
     count = set()
     for exact, where in ((False, store), (True, portable)):
@@ -59,8 +59,7 @@ def update_baselines(run: RunFile, root: Path, mode: str, reason: str) -> int:
 
 
 def learned(run: RunFile) -> tuple[Noise, Clock] | None:
-    """What the duets of a run's effects tell of the machine's noise, and of which clock; ``None`` where they are too
-    few.
+    """Learn the noise from the duets of a run's effects, and name their clock; ``None`` where they are too few.
 
     Vanilla and setting differ, but by the same in each duet, so the spread around their mean is the machine's.
     """

@@ -1,18 +1,66 @@
-"""Records a calibration: a pytest run of its own over the chosen cases."""
+"""``perfgate calibrate``: records duets in a pytest run of its own, puts them to the rule, and stores the noise."""
 
+import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from perfgate.cli.common import OK, add_command
+from perfgate.records.runfile import read
+from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import read_shares
 
 OUTPUT = Path("perf_output")
+SLOWDOWNS = "0,0.01,0.02,0.03,0.05,0.1"
+FEWEST_DUETS = 4  # one for the screen and three for the first look
+EPILOG = "Six duets of about 3 s a round: three cases and ten rounds take some ten minutes."
 
 
-def recorded_run(arguments: Sequence[str], duets: int, slowdowns: str) -> Path:
-    """Run the cases; returns the run file. What pytest prints goes to standard error.
+def add(commands: Any) -> None:
+    """Declare the command and its options."""
+    help = "how noisy this machine is, and which slowdowns the gate sees on it"
+    parser = add_command(commands, "calibrate", run, help, epilog=EPILOG)
+    parser.add_argument("--duets", type=int, default=10, metavar="N", help="of each case and slowdown; default: 10")
+    parser.add_argument(
+        "--slowdowns", default=SLOWDOWNS, metavar="LIST", help=f"shares to add to a step's time; default: {SLOWDOWNS}"
+    )
+    parser.add_argument(
+        "--draws", type=int, default=1000, metavar="N", help="how often the rule is applied; default: 1000"
+    )
+    parser.add_argument("--from", dest="recorded", metavar="RUN", help="a run file of a calibration; measures nothing")
+    parser.add_argument(
+        "--baselines", metavar="DIR", default="baselines", help="where noise.json goes; default: baselines"
+    )
+    parser.add_argument("--picture", metavar="FILE", help="SVG; default: beside the run file")
+    parser.add_argument(
+        "pytest", nargs="*", metavar="PYTEST-ARGUMENT", help="which cases, after --: -- perf_tests -k gpt2"
+    )
+
+
+def run(options: argparse.Namespace) -> tuple[int, Report]:
+    """Record, put to the rule, store the machine's noise."""
+    from perfgate.cases.calibration import analyse, unusable
+    from perfgate.cases.noise_file import write_noise
+    from perfgate.reports.calibration import calibration_report, draw
+
+    asked = (options.pytest, options.duets, options.slowdowns)
+    path = Path(options.recorded) if options.recorded else record(*asked)
+    recorded = read(path)
+    machine = recorded.header["machine"]["name"]
+    found = analyse(recorded.launches, machine, recorded.header["created"], options.draws)
+    if not found.results:
+        raise UserError(f"{path} holds too few duets that can be used: {unusable(recorded.launches)}")
+    folder, clock = Path(options.baselines) / machine, found.clock.clock or "wall"
+    stored = write_noise(folder, found.noise, clock) if found.noise.df else None
+    picture = draw(found.results, Path(options.picture) if options.picture else path.with_suffix(".svg"))
+    return OK, calibration_report(found, path, picture, stored)
+
+
+def record(arguments: Sequence[str], duets: int, slowdowns: str) -> Path:
+    """Run the cases; returns the run file. The output of pytest goes to standard error.
 
     Args:
         arguments: of pytest; all of ``perf_tests`` where there are none.
@@ -22,8 +70,8 @@ def recorded_run(arguments: Sequence[str], duets: int, slowdowns: str) -> Path:
     Raises:
         UserError: too few duets, slowdowns that are none, or pytest ended without a run file.
     """
-    if duets < 4:
-        raise UserError(f"--duets is {duets}; a screen and a first look take 4")
+    if duets < FEWEST_DUETS:
+        raise UserError(f"--duets is {duets}; a screen and a first look take {FEWEST_DUETS}")
     read_shares("--slowdowns", slowdowns)
     before = set(OUTPUT.glob("*.jsonl"))
     cases = list(arguments) or ["perf_tests"]

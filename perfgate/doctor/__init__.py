@@ -1,1 +1,1 @@
-"""What this machine can measure and gate, what it cannot, and what to do about it."""
+"""``perfgate doctor``: what this machine can measure and gate, and what would make it measure better."""

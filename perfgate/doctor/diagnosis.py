@@ -1,4 +1,4 @@
-"""All findings together, and what follows from them: what can be measured here, and what is gated."""
+"""The diagnosis: all findings about a machine, and which kinds of numbers can be measured and gated on it."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,13 +16,13 @@ SCHEMA = "perfgate.doctor/1"
 
 @dataclass(frozen=True)
 class Ability:
-    """One kind of number.
+    """Whether one kind of number can be measured and gated on this machine.
 
     Attributes:
-        what: the kind.
-        measured: whether it can be had here.
-        gated: whether a case can fail by it here, as things are stored now.
-        why: if not, why not.
+        what: the kind of number.
+        measured: whether it can be measured here.
+        gated: whether it can fail a case here, given the baselines that are stored now.
+        why: the reason if it is not gated.
     """
 
     what: str
@@ -33,12 +33,12 @@ class Ability:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What ``perfgate doctor`` found.
+    """The result of ``perfgate doctor``.
 
     Attributes:
-        noise: ``None`` where it was not measured.
-        baselines: of this machine.
-        portable: of this pair of versions.
+        noise: the spread between launches; ``None`` if it was not measured.
+        baselines: the stored baselines of this machine.
+        portable: the stored baselines of this pair of torch and transformers versions.
     """
 
     machine: Machine
@@ -51,14 +51,14 @@ class Diagnosis:
 
     @property
     def fit(self) -> bool:
-        """Whether cases can be measured here."""
+        """Whether cases can be measured on this machine."""
         return not any(finding.level == "problem" for finding in self.findings)
 
     @property
     def abilities(self) -> list[Ability]:
-        """What can be measured and what is gated."""
+        """Each kind of number, with whether it is measured and gated here."""
         here, pair = self.baselines, self.portable
-        young = f"{here.young} of {here.cases} baselines are too young" if here.young else ""
+        young = f"{here.young} of {here.cases} baselines have too few launches or sessions" if here.young else ""
         none = "" if here.cases else "nothing is stored for this machine"
         unknown = "" if pair.cases else f"nothing is stored for {pair.name}"
         cuda = bool(self.gpus)
@@ -69,10 +69,10 @@ class Diagnosis:
             Ability("exact metrics, by dry run", True, pair.cases > 0, unknown),
             Ability("times and memory on a GPU", cuda, cuda and here.cases > here.young, no_cuda or none or young),
         ]
-        return found if self.fit else [Ability(one.what, False, False, "see the problems") for one in found]
+        return found if self.fit else [Ability(one.what, False, False, "see the problems below") for one in found]
 
     def to_json(self) -> dict[str, Any]:
-        """The one document that ``--json`` prints."""
+        """The document that ``--json`` prints."""
         return {
             "schema": SCHEMA,
             "fit": self.fit,
@@ -89,13 +89,13 @@ class Diagnosis:
 
 
 def diagnose(folder: Path, baselines: str, quick: bool, progress: Callable[[str], None]) -> Diagnosis:
-    """Look at everything.
+    """Examine the machine, its libraries and its baselines.
 
     Args:
-        folder: of the suite, usually the current one.
-        baselines: folder of the baselines, below it or absolute.
-        quick: leave out the calibration.
-        progress: told in words what takes time.
+        folder: the folder of the suite, usually the current one.
+        baselines: the folder of the baselines, relative to ``folder`` or absolute.
+        quick: leave out the calibration, which starts launches.
+        progress: called with a few words before each part that takes time.
     """
     machine, versions = this_machine(), software.versions()
     cards, about_gpus = gpus.look(versions)

@@ -1,4 +1,4 @@
-"""One thing that is true of a machine and matters to measuring on it."""
+"""A finding: one fact about a machine that matters for measuring on it."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,14 +10,14 @@ LEVELS: tuple[Level, ...] = ("problem", "note", "ok")
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence about the machine.
+    """One fact about the machine, in a sentence.
 
     Attributes:
-        topic: what it is about: ``device``, ``noise``, ``software``, ...
-        level: ``problem`` where no case can be measured until it is mended; ``note`` where numbers get worse by it, or
-            something is left out; ``ok`` otherwise.
-        text: one sentence.
-        remedy: the command that helps; empty where there is none.
+        topic: its subject: ``device``, ``noise``, ``software``, ...
+        level: ``problem`` if no case can be measured until it is solved; ``note`` if it makes numbers less exact or
+            leaves something out; ``ok`` otherwise.
+        text: the sentence.
+        remedy: the command that helps; empty if there is none.
     """
 
     topic: str
@@ -26,12 +26,12 @@ class Finding:
     remedy: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """The object that ``--json`` prints."""
         return asdict(self)
 
 
 def read_text(path: Path) -> str:
-    """A file of the kernel without the space around it; empty where there is none, or it may not be read."""
+    """The text of one of the kernel's files, stripped; empty if the file does not exist or cannot be read."""
     try:
         return path.read_text(errors="replace").strip()
     except OSError:

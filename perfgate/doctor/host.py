@@ -1,4 +1,4 @@
-"""What the kernel says of the host: processor, clocks, load, limits; nothing of it needs rights or a library."""
+"""The host as the kernel describes it: processor, clocks, load, limits. Reading this needs no rights and no library."""
 
 import os
 import time
@@ -18,36 +18,38 @@ UNLIMITED_BYTES = 1 << 60
 
 
 def processor(machine: Machine, root: Path = ROOT) -> Iterator[Finding]:
-    """Which processor it is, and who shares it."""
+    """Findings about the processor, and about whoever shares it."""
     size = f"{machine.cpus} {'processor' if machine.cpus == 1 else 'processors'}, {machine.memory_gib} GiB"
-    yield Finding("device", "ok", f"{machine.cpu}, {size}; its baselines are those of {machine.name}.")
+    yield Finding("device", "ok", f"{machine.cpu}, {size}; its baselines are stored under {machine.name}.")
     if machine.cpus == 1:
-        yield Finding("device", "note", "There is one processor only, so whatever else runs interrupts the steps.")
+        yield Finding("device", "note", "There is only one processor, so every other process interrupts the steps.")
     if "hypervisor" in read_text(root / "proc/cpuinfo"):
         share = stolen(read_text(root / "proc/stat"))
-        text = "This is a virtual machine: other guests of its host change its speed from minute to minute"
-        taken = f", and took {share:.1%} of its time since it started" if share > STOLEN_SHARE else ""
+        text = "This is a virtual machine, so other guests of its host change its speed from minute to minute"
+        taken = f"; they took {share:.1%} of its time since it started" if share > STOLEN_SHARE else ""
         yield Finding("device", "note", f"{text}{taken}.")
     if read_text(root / CPU / "smt/active") == "1":
-        text = "Two threads share each core (SMT): what runs on the neighbour slows a step down."
+        text = "Two threads share each core (SMT), so a process on the other thread slows a step down."
         yield Finding("device", "note", text, "echo off | sudo tee /sys/devices/system/cpu/smt/control")
 
 
 def stolen(stat: str) -> float:
-    """Share of the time since start in which the host ran something else, from the text of ``/proc/stat``."""
+    """The share of time since the start in which the host ran other guests, read from the text of ``/proc/stat``."""
     numbers = [int(word) for word in stat.partition("\n")[0].split()[1:9]]
     return numbers[7] / max(sum(numbers), 1) if len(numbers) == 8 else 0.0
 
 
 def clocks(root: Path = ROOT) -> Iterator[Finding]:
-    """Whether the processor's clock stays where it is."""
+    """Findings about whether the processor's clock is steady."""
     governors = {read_text(path) for path in (root / CPU).glob("cpu[0-9]*/cpufreq/scaling_governor")} - {""}
     if not governors:
-        yield Finding("clock", "note", "The clock cannot be seen from here (no cpufreq), so it may move unnoticed.")
+        yield Finding(
+            "clock", "note", "The kernel does not show the clock here (no cpufreq), so it may change unnoticed."
+        )
     elif governors == {"performance"}:
         yield Finding("clock", "ok", "The frequency governor is performance.")
     else:
-        text = f"The frequency governor is {', '.join(sorted(governors))}: the clock follows the load with a delay."
+        text = f"The frequency governor is {', '.join(sorted(governors))}, so the clock follows the load with a delay."
         yield Finding("clock", "note", text, "sudo cpupower frequency-set -g performance")
     if read_text(root / CPU / "intel_pstate/no_turbo") == "0":
         text, path = TURBO, "/sys/devices/system/cpu/intel_pstate/no_turbo"
@@ -56,19 +58,21 @@ def clocks(root: Path = ROOT) -> Iterator[Finding]:
         yield Finding("clock", "note", TURBO, "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost")
 
 
-TURBO = "Turbo is on: the clock depends on heat, and on how busy the other cores are."
+TURBO = "Turbo is on, so the clock depends on heat and on how busy the other cores are."
 
 
 def load(cpus: int, root: Path = ROOT) -> Iterator[Finding]:
-    """What runs on the cores now.
+    """Findings about the processes that use the cores now.
 
     Args:
         cpus: how many processors there are.
-        root: of the file system that is read.
+        root: root of the file system that is read.
     """
     shares = busy(root)
     if not shares:
-        yield Finding("load", "note", "What else runs cannot be seen here, so a process that disturbs cannot be named.")
+        yield Finding(
+            "load", "note", "Other processes are not visible here, so a process that disturbs a launch cannot be named."
+        )
         return
     others = {pid: share for pid, share in shares.items() if share > BUSY_SHARE}
     average = f"the load average is {os.getloadavg()[0]:.1f} on {cpus} {'processor' if cpus == 1 else 'processors'}"
@@ -77,12 +81,12 @@ def load(cpus: int, root: Path = ROOT) -> Iterator[Finding]:
         return
     worst = sorted(others, key=lambda pid: -others[pid])[:5]
     names = [f"{read_text(root / f'proc/{pid}/comm') or 'a process'} ({pid}) {others[pid]:.0%}" for pid in worst]
-    text = f"Other processes take {sum(others.values()):.1f} cores now: {', '.join(names)}; {average}."
+    text = f"Other processes use {sum(others.values()):.1f} cores now: {', '.join(names)}; {average}."
     yield Finding("load", "note", text, "top -o %CPU")
 
 
 def busy(root: Path = ROOT) -> dict[int, float]:
-    """Share of a core that each process but this one took over a moment."""
+    """The share of a core that each other process used during a short moment, by process id."""
     before, begin = ticks(root), time.monotonic()
     time.sleep(LOOK_S)
     elapsed = (time.monotonic() - begin) * os.sysconf("SC_CLK_TCK")
@@ -90,10 +94,10 @@ def busy(root: Path = ROOT) -> dict[int, float]:
 
 
 def ticks(root: Path) -> dict[int, int]:
-    """Processor time of all processes but this one, in clock ticks (fields 14 and 15 of ``/proc/PID/stat``)."""
+    """Processor time of all other processes by id, in clock ticks (fields 14 and 15 of ``/proc/PID/stat``)."""
     found = {}
     for path in (root / "proc").glob("[0-9]*/stat"):
-        # The name stands in brackets and may hold anything.
+        # The name of the process is in brackets and can contain any character.
         fields = read_text(path).rpartition(")")[2].split()
         if len(fields) > 12 and int(path.parent.name) != os.getpid():
             found[int(path.parent.name)] = int(fields[11]) + int(fields[12])
@@ -101,36 +105,37 @@ def ticks(root: Path) -> dict[int, int]:
 
 
 def container(machine: Machine, root: Path = ROOT) -> Iterator[Finding]:
-    """Limits that a container or a service puts on this process."""
+    """Findings about limits that a container or a service sets for this process."""
     inside = [path for path in (".dockerenv", "run/.containerenv") if (root / path).exists()]
-    where = f"a container (/{inside[0]})" if inside else "no container that is known"
+    where = f"Runs in a container (/{inside[0]})" if inside else "Runs in no container that is known"
     quota, limit_bytes = cpu_quota(root), memory_limit(root)
     if quota is not None and quota < machine.cpus:
         text = (
-            f"A quota allows {quota:g} of {machine.cpus} processors: once it is used up, steps stand still until the "
-            "next period, and look slow."
+            f"A quota allows {quota:g} of {machine.cpus} processors: once it is used up, steps stop until the next "
+            "period and look slow."
         )
         yield Finding("container", "note", text, "docker run --cpuset-cpus 0,1 (whole cores) in place of --cpus")
     if limit_bytes is not None and limit_bytes < machine.memory_gib * 2**30 * 0.95:
-        text = f"Memory is limited to {limit_bytes / 2**30:.1f} of {machine.memory_gib} GiB; a case above it is killed."
+        limit = f"{limit_bytes / 2**30:.1f} of {machine.memory_gib} GiB"
+        text = f"Memory is limited to {limit}; a case that needs more is killed."
         yield Finding("container", "note", text)
     if quota is None and limit_bytes is None:
-        yield Finding("container", "ok", f"Runs in {where}, without a limit on processors or memory.")
+        yield Finding("container", "ok", f"{where}, without a limit on processors or memory.")
     namespace = root / "proc/self/ns/pid"
     try:
         name = os.readlink(namespace)  # noqa: PTH115  its target is no path
     except OSError:
         name = ""
     if name and name != FIRST_PID_NAMESPACE:
-        text = "Processes outside of this container are not visible, so one that disturbs cannot be named."
+        text = "Processes outside of this container are not visible, so one that disturbs a launch cannot be named."
         yield Finding("container", "note", text, "docker run --pid=host")
     elif not read_text(root / "proc/1/stat"):
-        text = "Processes of other users are hidden (hidepid), so one that disturbs cannot be named."
+        text = "Processes of other users are hidden (hidepid), so one that disturbs a launch cannot be named."
         yield Finding("container", "note", text, "sudo mount -o remount,hidepid=0 /proc")
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """Processors that the cgroup allows, version 2 or 1; ``None`` where it sets no limit."""
+    """How many processors the cgroup (version 2 or 1) allows; ``None`` if it sets no limit."""
     smallest: float | None = None
     for folder in cgroups(root, "cpu"):
         words = read_text(folder / "cpu.max").split() or [
@@ -144,7 +149,7 @@ def cpu_quota(root: Path = ROOT) -> float | None:
 
 
 def memory_limit(root: Path = ROOT) -> int | None:
-    """Bytes of memory that the cgroup allows, version 2 or 1; ``None`` where it sets no limit."""
+    """How many bytes of memory the cgroup (version 2 or 1) allows; ``None`` if it sets no limit."""
     found = [
         int(text)
         for folder in cgroups(root, "memory")
@@ -155,7 +160,7 @@ def memory_limit(root: Path = ROOT) -> int | None:
 
 
 def cgroups(root: Path, controller: str) -> list[Path]:
-    """Folders of this process's cgroup and of all above it, whose limits hold as well."""
+    """The folders of this process's cgroup and of all cgroups above it, whose limits apply too."""
     found = []
     for line in read_text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)

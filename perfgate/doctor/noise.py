@@ -1,4 +1,4 @@
-"""How much launches vary on this machine, and which slowdown a stored baseline could therefore see."""
+"""The spread between launches on this machine, and the smallest slowdown that a stored baseline can see with it."""
 
 import math
 import statistics
@@ -16,8 +16,8 @@ from perfgate.measure.passes.timed import timed_launch
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
-from perfgate.records.metrics import TOLERANCES
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import TOLERANCES
 from perfgate.workloads.programs import modules_of, workload_of
 
 MODULES = modules_of(("calibration", "yardstick.cpu"))
@@ -28,18 +28,18 @@ WAITED_S = 2.0
 
 @dataclass(frozen=True)
 class LaunchSpread:
-    """Spread between launches of a small program.
+    """The spread between launches of a small program.
 
     Attributes:
-        launches: how many it rests on.
-        disturbed: how many more could not be used, since something else had the core.
-        step_time_s: median of a launch's median step.
+        launches: how many launches were used.
+        disturbed: how many more launches could not be used, because another process had the core.
+        step_time_s: median over the launches of each launch's median step.
         spread_s: standard deviation between launches of the logarithm of the step time; 0.03 is 3%.
-        spread_yardsticks: the same of its ratio to the yardstick.
+        spread_yardsticks: the same for the ratio of the step time to the yardstick.
         smallest_detectable: smallest slowdown that a baseline of 5 launches would show in 9 of 10 runs of a suite of 30
             cases; 0.05 is 5%.
-        waited_s: for other runs to leave the device.
-        clock: which clock it is on and why, as a clause; empty where it is the wall's.
+        waited_s: seconds spent waiting until other runs released the device.
+        clock: the clock of the times and why, as a clause; empty for wall time.
     """
 
     launches: int
@@ -52,15 +52,19 @@ class LaunchSpread:
     clock: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """The object that ``--json`` prints."""
         return asdict(self)
 
 
 def calibrate(launches: int = LAUNCHES, progress: Callable[[str], None] = lambda what: None) -> LaunchSpread:
-    """Run launches of a small program beside the yardstick, as a case is timed; takes about 1.3 s each.
+    """Time a small program like a case, stepped in turn with the yardstick; each launch takes about 1.3 s.
+
+    Args:
+        launches: how many launches to take.
+        progress: called with a few words before each launch.
 
     Raises:
-        UserError: no server starts, or fewer than two launches could be used.
+        UserError: no fork server starts, or fewer than two launches could be used.
     """
     workload = workload_of("calibration", {})
     done: list[Launch] = []
@@ -81,10 +85,14 @@ def calibrate(launches: int = LAUNCHES, progress: Callable[[str], None] = lambda
 
 
 def noise(launches: Sequence[Launch], disturbed: int) -> LaunchSpread:
-    """What valid launches tell.
+    """The spread of valid launches.
+
+    Args:
+        launches: the launches that could be used.
+        disturbed: how many more could not.
 
     Raises:
-        ValueError: there are fewer than two.
+        ValueError: fewer than two launches are given.
     """
     steps_s = [launch.value("step_time_s") for launch in launches]
     ratios = [ratio for launch in launches if (ratio := launch.in_yardsticks("step_time_s"))]
@@ -104,13 +112,13 @@ def smallest_detectable(
 ) -> float:
     """Smallest slowdown that a stored baseline would show in 9 of 10 runs, as ``gate.statistics`` decides; 0.05 is 5%.
 
-    How much sessions differ cannot be learnt from one of them, so it is what the gate takes it for at first. Simulated
-    for spreads from 0.5% to 10%, between 86% and 98% of such slowdowns are caught.
+    One session does not show how much sessions differ, so the gate's first assumption is used. In simulations with
+    spreads from 0.5% to 10%, between 86% and 98% of such slowdowns are caught.
 
     Args:
-        spread: standard deviation between launches, of the logarithm.
-        stored: launches of the baseline, from three sessions.
-        now: launches of the run that is held against it.
+        spread: standard deviation between launches of the logarithm of the time.
+        stored: how many launches the baseline has, from three sessions.
+        now: how many launches the run has that is compared with it.
     """
     sessions = MIN_BASELINE_SESSIONS
     within = (spread**2 * (1 / now + 1 / stored), float(stored - sessions + now - 1))
@@ -121,7 +129,7 @@ def smallest_detectable(
 
 
 def findings(found: LaunchSpread) -> list[Finding]:
-    """The noise in words."""
+    """Findings about the spread between launches."""
     told = [
         Finding(
             "noise",
@@ -134,16 +142,16 @@ def findings(found: LaunchSpread) -> list[Finding]:
             "noise",
             "note",
             f"A baseline of {MIN_BASELINE_LAUNCHES} launches from {MIN_BASELINE_SESSIONS} sessions would see slowdowns "
-            f"from {found.smallest_detectable:.0%} on here, not one of {TOLERANCES['noisy']:.0%}; memory is seen to "
-            f"{TOLERANCES['bytes']:.1%} and exact metrics to one call, whatever the noise.",
+            f"from {found.smallest_detectable:.0%} on here, and none of {TOLERANCES['noisy']:.0%}; --perf-ref sees "
+            f"smaller ones. Memory is seen to {TOLERANCES['bytes']:.1%} and exact metrics to one call, on any machine.",
             "pytest perf_tests --perf-update more --perf-launches 10 (more sessions and launches see smaller ones)",
         ),
     ]
     if found.disturbed:
         total = found.launches + found.disturbed
-        text = f"{found.disturbed} of {total} launches could not be used, since something else had the core."
-        told.append(Finding("noise", "note", text, "perfgate doctor (again, when the machine is idle)"))
+        text = f"{found.disturbed} of {total} launches could not be used, because another process had the core."
+        told.append(Finding("noise", "note", text, "perfgate doctor (once more, when the machine is idle)"))
     if found.waited_s > WAITED_S:
-        text = f"The calibration waited {found.waited_s:.0f} s for other runs that measure here, and so will yours."
+        text = f"The calibration waited {found.waited_s:.0f} s for other runs on this machine; your runs will wait too."
         told.append(Finding("noise", "note", text))
     return told

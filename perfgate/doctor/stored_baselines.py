@@ -1,4 +1,4 @@
-"""What is stored for this machine, and whether more can be."""
+"""The baselines that are stored for this machine, and whether runs can lock its device."""
 
 import os
 from collections.abc import Iterator
@@ -9,24 +9,24 @@ from typing import Any
 from perfgate.doctor.finding import Finding
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
 from perfgate.records.baselines import Baseline, load_file
-from perfgate.records.metrics import metric
 from perfgate.records.portable import PortableStore
 from perfgate.records.store import PORTABLE, Store
 from perfgate.shared.command import command
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import metric
 from perfgate.system.locks import DeviceLock
 
 
 @dataclass(frozen=True)
 class Stored:
-    """The baselines of one machine, or of one pair of versions.
+    """A summary of the baselines of one machine, or of one pair of versions.
 
     Attributes:
-        name: of the machine or the pair.
-        cases: how many have a baseline.
+        name: name of the machine or the pair.
+        cases: how many cases have a baseline.
         young: how many of them have times that are not gated yet.
-        sessions: different sessions among their launches.
-        launches: of all cases.
+        sessions: number of different sessions among their launches.
+        launches: number of launches of all cases.
         others: names of other machines, or other pairs, that have baselines.
     """
 
@@ -38,12 +38,12 @@ class Stored:
     others: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """The object that ``--json`` prints."""
         return asdict(self)
 
 
 def stored(store: Store, name: str) -> Stored:
-    """Read all that a store holds.
+    """Read all baselines of a store, and summarize them under a name.
 
     Raises:
         UserError: a file is damaged.
@@ -60,8 +60,8 @@ def stored(store: Store, name: str) -> Stored:
 
 
 def is_young(baseline: Baseline) -> bool:
-    """Whether any of its times has too few launches or sessions to be gated."""
-    times = [baseline.values(name) for name in baseline.metrics if metric(name).kind == "noisy"]
+    """Whether any time of a baseline has too few launches or sessions to be gated."""
+    times = [baseline.values(name) for name in baseline.metrics if metric(name).noisy]
     return any(
         len(values) < MIN_BASELINE_SESSIONS or sum(map(len, values.values())) < MIN_BASELINE_LAUNCHES
         for values in times
@@ -69,14 +69,14 @@ def is_young(baseline: Baseline) -> bool:
 
 
 def baselines(here: Stored, pair: Stored) -> Iterator[Finding]:
-    """What a run here is held against."""
+    """Findings about the baselines that a run on this machine is compared with."""
     suite = command() if "PERFGATE_COMMAND" in os.environ else f"{command()} perf_tests"
     if not here.cases:
         has = f"; there are some for {', '.join(here.others)}" if here.others else ""
         yield Finding(
             "baselines",
             "note",
-            f"No baselines for {here.name}{has}, so nothing measured is gated.",
+            f"No baselines for {here.name}{has}. Until some are stored, no measured number can fail a case.",
             f"{suite} --perf-update new",
         )
     else:
@@ -84,7 +84,7 @@ def baselines(here: Stored, pair: Stored) -> Iterator[Finding]:
         text = f"{size} from {counted(here.sessions, 'session')}"
         if here.young:
             needed = f"{MIN_BASELINE_LAUNCHES} launches from {MIN_BASELINE_SESSIONS} sessions"
-            text += f"; {counted(here.young, 'case')} with times too young to be gated ({needed} are needed)"
+            text += f"; {counted(here.young, 'case')} with times that are not gated yet ({needed} are needed)"
         more = f"{suite} --perf-update more" if here.young else ""
         yield Finding("baselines", "note" if here.young else "ok", f"{text}.", more)
     if not pair.cases:
@@ -96,22 +96,22 @@ def baselines(here: Stored, pair: Stored) -> Iterator[Finding]:
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun."""
+    """A number with its noun, in the singular or the plural."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def locks() -> Finding:
-    """Whether runs on this machine can keep out of each other's way: takes a lock beside those of the devices."""
+    """Whether runs on this machine can wait for each other; tries a lock of its own, and none of a device."""
     try:
         with DeviceLock("doctor").exclusive():
             return Finding("locks", "ok", "Runs that share a device wait for each other.")
     except Exception as error:
-        text = f"Locks cannot be taken ({error}), so no timed pass can begin."
-        return Finding("locks", "problem", text, "export TMPDIR=DIR, a folder that can be written")
+        text = f"Locks cannot be taken ({error}), so no timed pass can start."
+        return Finding("locks", "problem", text, "export TMPDIR=DIR (a folder that you can write to)")
 
 
 def open_stores(root: Path, machine: str, pair: str) -> tuple[Stored, Stored, list[Finding]]:
-    """Baselines of a machine and of a pair of versions; a damaged file is a problem."""
+    """Summaries of a machine's baselines and of a pair's, and a problem for each damaged file."""
     found, problems = [], []
     for store, name in ((Store(root, machine), machine), (PortableStore(root, pair), pair)):
         try:

@@ -1,9 +1,7 @@
-"""The chance of a false alarm that a suite may spend, and who gets how much of it."""
+"""The chance of a false alarm that a suite may spend (alpha), divided among its suspects."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from perfgate.gate.confirmation import CLEARING_LOOKS, LOOKS
 from perfgate.gate.verdicts import ALPHA
@@ -25,7 +23,7 @@ class AlphaBudget:
     Attributes:
         pairs: gated noisy case-metric pairs of the whole tier, before any were deselected or sharded away.
         suspects: how many were found so far.
-        parts: workers times shards that count apart from each other; each has its part of the early shares.
+        parts: number of processes (workers times shards) that count suspects apart; each has its part of early shares.
         alpha: chance of a false alarm in the suite.
     """
 
@@ -52,12 +50,3 @@ class AlphaBudget:
     def spent(self, suspects: int = 1) -> "AlphaBudget":
         """The budget after this many more suspects."""
         return replace(self, suspects=self.suspects + suspects)
-
-    def to_json(self) -> dict[str, Any]:
-        """For the run file, and for workers."""
-        return {"pairs": self.pairs, "suspects": self.suspects, "parts": self.parts, "alpha": self.alpha}
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "AlphaBudget":
-        """Read what ``to_json`` wrote."""
-        return cls(found["pairs"], found["suspects"], found["parts"], found["alpha"])

@@ -1,15 +1,15 @@
-"""Which part of a model grew: from two ledgers to the modules, groups and parts that differ most."""
+"""Attribution: compare two ledgers, and name the modules whose share of a metric grew most."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from perfgate.records.layers import collapsed, expanded
-from perfgate.records.metrics import metric
+from perfgate.shared.metrics import metric
 
 SHOWN = 3
-COLUMNS = {"operator_calls": 0, "flops": 1, "moved_bytes": 2}
-COUNTED = ("host_syncs", "graph_breaks")
-MEMORY = {"predicted_peak_bytes": "memory", "predicted_cuda_peak_bytes": "cuda_memory", "leaked_bytes": "kept"}
+LINE = re.compile(r"(?<=\w):\d+$")
+Cells = dict[tuple[str, str], float]
 
 
 def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: str = "grown", sign: str = "+") -> str:
@@ -19,10 +19,10 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
         name: of the metric.
         before: the reference's ledger, as a dry run's ``details`` hold it.
         now: the candidate's.
-        word: what happened to them; with the two ledgers exchanged, they shrank.
+        word: ``grown``, or ``shrunk`` where the caller exchanged the two ledgers.
         sign: before each amount.
     """
-    old, new = cells(name, before), cells(name, now)
+    old, new = moved_lines(cells(name, before), cells(name, now)), cells(name, now)
     grown = {key: new.get(key, 0) - old.get(key, 0) for key in new if new.get(key, 0) > old.get(key, 0)}
     by_kind: dict[str, dict[str, float]] = {}
     for (path, kind), value in grown.items():
@@ -35,26 +35,51 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
     return f"{word}: {', '.join(shown)}{more}" if shown else ""
 
 
-def cells(name: str, ledger: Mapping[str, Any]) -> dict[tuple[str, str], float]:
-    """A metric's value by module path and group (of work), part (of memory), or what was counted there."""
-    if name in COLUMNS:
-        column = COLUMNS[name]
-        table = expanded(ledger.get("work", {}))
-        return {(path, group): row[column] for path, groups in table.items() for group, row in groups.items()}
-    if name in MEMORY:
-        table = expanded(ledger.get(MEMORY[name], {}))
-        return {(path, part): size for path, parts in table.items() for part, size in parts.items()}
-    if name in COUNTED:
-        table = expanded(ledger.get(name, {}))
-        return {(path, what): count for path, found in table.items() for what, count in found.items()}
-    return {}
+def moved_lines(old: Cells, new: Cells) -> Cells:
+    """The old cells, those that name lines of a file by the lines where the same stands now.
+
+    A line that was added above moves all below it. What is counted in a file is matched in the order of its lines.
+    """
+    found = {key: value for key, value in old.items() if not LINE.search(key[1])}
+    for group in {(path, LINE.sub("", kind)) for path, kind in old if LINE.search(kind)}:
+        before, after = (sorted((key for key in side if unlined(key) == group), key=line_of) for side in (old, new))
+        same = [key for key in before if key in new]
+        free = [key for key in after if key not in old]
+        for key in before:
+            home = key if key in same else free.pop(0) if free else key
+            found[home] = found.get(home, 0) + old[key]
+    return found
+
+
+def unlined(key: tuple[str, str]) -> tuple[str, str]:
+    """A cell's path and kind without the number of the line."""
+    return key[0], LINE.sub("", key[1])
+
+
+def line_of(key: tuple[str, str]) -> int:
+    """The line that a kind names; 0 where it names none."""
+    found = LINE.search(key[1])
+    return int(found[0][1:]) if found else 0
+
+
+def cells(name: str, ledger: Mapping[str, Any]) -> Cells:
+    """A metric's value by module path, and there by group of operators, part of memory, or kind of event."""
+    held = metric(name).cells
+    if held is None:
+        return {}
+    table = expanded(ledger.get(held.table, {}))
+    return {
+        (path, what): value if held.column is None else value[held.column]
+        for path, found in table.items()
+        for what, value in found.items()
+    }
 
 
 def each(path: str) -> str:
-    """A remark where one value stands for several layers."""
+    """`` each`` where one value stands for each of several layers."""
     return " each" if "{" in path else ""
 
 
 def place(path: str) -> str:
-    """A module path for people."""
+    """A module path in words."""
     return path or "the model itself, or outside of it"

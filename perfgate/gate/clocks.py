@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from perfgate.records.baselines import Baseline, StoredLaunch
 from perfgate.records.clocks import CONTENDED, STEP, WAITED, Clock, is_clocked
 from perfgate.records.launch import Launch
-from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import metric
 
 IDLE = 0.01  # share of a step that may pass without computing while its time on the processor still is its time
 UNKNOWN = "how long it computed itself is not known"

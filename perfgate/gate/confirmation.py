@@ -1,6 +1,7 @@
 """The confirmation: fresh duets of a suspect case, looked at after 3, 6, 10, 15 and 24, until all is decided.
 
-Each look spends its own share of the chance of a false alarm (``Budget``), so looking often costs nothing in honesty.
+Each look spends its own share of the chance of a false alarm (``AlphaBudget``), so looking often does not raise
+the chance of a false alarm.
 """
 
 import math
@@ -21,15 +22,15 @@ FAILING_DUETS = 1 + LOOKS[CLEARING_LOOKS]  # with the screen's: the fewest that 
 
 @dataclass(frozen=True)
 class Look:
-    """What the duets so far say of one metric; all changes are relative, 0.03 is 3% slower.
+    """The judgement of one metric by the duets so far; all changes are relative, 0.03 is 3% slower.
 
     Attributes:
         verdict: ``continue`` where more duets are to decide.
         duets: how many there are.
-        change: their mean.
-        low: bound that the change is above, but for the share of a false alarm; ``None`` where nothing is known of the
+        change: mean over the duets.
+        low: lower bound of the change, wrong with the metric's share of alpha; ``None`` where nothing is known of the
             spread.
-        high: bound that it is below, with 99.5% confidence.
+        high: upper bound of the change, with 99.5% confidence.
         smallest_detectable: the change that as many duets would have shown in 95 of 100 runs.
         why: what else one should know, as a clause.
     """
@@ -67,7 +68,7 @@ def look(duets: Sequence[Duet], tolerance: float, share: float, noise: Noise = U
     Args:
         duets: of the confirmation, without the screen's.
         tolerance: the largest acceptable change, 0.03 is 3%.
-        share: chance of a false alarm at this look, as ``Budget.share`` gives it.
+        share: chance of a false alarm at this look, as ``AlphaBudget.share`` gives it.
         noise: what is known of this machine.
         final: whether no more duets can be had.
     """
@@ -97,7 +98,7 @@ def bounds(found: Difference, share: float) -> tuple[float, float, float]:
 
 
 def remark(duets: Sequence[Duet]) -> str:
-    """Say where the interval knows nothing of the servers."""
+    """Warn where all duets come from one pair of servers, so that the interval leaves out how servers differ."""
     if len({duet.servers for duet in duets}) > 1 or len(duets) < LOOKS[CLEARING_LOOKS]:
         return ""
     return "all duets came from one pair of servers, so what differs between servers is not in the interval"

@@ -19,7 +19,7 @@ class Duet:
     Attributes:
         difference: median over the steps of log(candidate / reference), a pair of steps each; above 0 is slower.
         servers: which pair of servers the two actors came from.
-        steps: pairs of steps that it rests on.
+        steps: number of pairs of steps.
     """
 
     difference: float
@@ -51,7 +51,7 @@ def of_pair(reference: Launch, candidate: Launch, name: str) -> Duet:
 
 
 def spread(duets: Sequence[Duet]) -> Spread:
-    """Variance of one duet, as the duets at hand show it.
+    """Estimate the variance of one duet from the duets at hand.
 
     Launches of one server share its memory layout. Where the means of the pairs of servers differ by more than their
     duets explain (F test, 1%), the duets of one pair are not independent: then the spread is that between the pairs,
@@ -78,7 +78,7 @@ def spread(duets: Sequence[Duet]) -> Spread:
 
 
 def difference(duets: Sequence[Duet], noise: Noise = UNKNOWN) -> Difference | None:
-    """What the duets say of the change, with its uncertainty.
+    """Estimate the change from duets, with its uncertainty.
 
     Args:
         duets: fresh ones; the screen's duet is not among those that confirm.

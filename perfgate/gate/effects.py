@@ -1,4 +1,4 @@
-"""Effects: what a setting is expected to do to a metric, as ``"< 0.7x"``, held against duets of vanilla and setting."""
+"""Effects: an expected ratio of setting over vanilla, as ``"< 0.7x"``, decided by duets of the two."""
 
 import math
 import re
@@ -19,7 +19,7 @@ EXAMPLE = "'< 0.7x' (at most 0.7 times what it is without the setting), '> 1.2x'
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a metric must do: its ratio of setting over vanilla lies below, or above, a bound.
+    """A bound that the ratio of a metric, setting over vanilla, must lie below or above.
 
     Attributes:
         metric: its name.
@@ -35,7 +35,7 @@ class Expectation:
         return f"{self.sign} {self.ratio:g}x"
 
     def holds(self, ratio: float) -> bool:
-        """Whether a ratio is as expected; the bound itself is not."""
+        """Whether a ratio is as expected; a ratio that equals the bound is not."""
         return ratio < self.ratio if self.sign == "<" else ratio > self.ratio
 
 
@@ -65,7 +65,10 @@ def parse_all(expectations: Mapping[str, object]) -> list[Expectation]:
 
 
 def exact(expectation: Expectation, vanilla: float, setting: float) -> Look:
-    """Decide for a metric that repeats itself: the two numbers are enough. Of nothing, anything is infinitely more."""
+    """Decide for a metric that repeats itself: the two numbers are enough.
+
+    If vanilla's value is 0, any positive value counts as an infinite ratio.
+    """
     ratio = setting / vanilla if vanilla else math.inf if setting else 1.0
     change = ratio - 1 if ratio < math.inf else None
     held = expectation.holds(ratio)
@@ -86,7 +89,7 @@ def noisy(expectation: Expectation, duets: Sequence[Duet], noise: Noise = UNKNOW
 
     Returns:
         A look with ``pass``, ``regressed`` (the expectation fails), ``inconclusive`` or ``continue``; its bounds are
-        those that decide, its smallest detectable change how far from the bound the ratio must lie to be told.
+        those that decide, its smallest detectable change the distance from the bound at which a ratio can be told.
     """
     count = len(duets)
     last = final or count >= LOOKS[-1]

@@ -1,4 +1,4 @@
-"""Likeness: a setting promises the same outcome as vanilla, or nearly the same: tokens, losses, logits."""
+"""Equivalence: a setting must have the same tokens, losses or logits as vanilla, or nearly the same."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ OUTCOMES = ("tokens", "losses", "logits")
 
 @dataclass(frozen=True)
 class Equivalence:
-    """What is expected of an outcome.
+    """An expectation: an outcome of the setting equals vanilla's, or lies near it.
 
     Attributes:
         metric: ``tokens``, ``losses`` or ``logits``.
@@ -46,8 +46,10 @@ def parse_likenesses(same: object, near: object) -> list[Equivalence]:
 
 
 def distance(vanilla: Sequence[float], setting: Sequence[float]) -> float:
-    """How far the setting's outcome is from vanilla's, in shares of vanilla's length; infinite where they differ in
-    number or are not finite."""
+    """Distance of the setting's outcome from vanilla's, as a share of vanilla's length (Euclidean norm).
+
+    It is infinite where the two have different numbers of values, or a value is not finite.
+    """
     if len(vanilla) != len(setting):
         return math.inf
     apart, length = math.dist(vanilla, setting), math.hypot(*vanilla)

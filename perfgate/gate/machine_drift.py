@@ -1,4 +1,4 @@
-"""What the yardstick's components tell of the machine: whether it is still the one that the stored numbers are of."""
+"""Machine drift: the yardstick's components show whether the hardware is still that of the stored numbers."""
 
 import itertools
 import math
@@ -20,8 +20,8 @@ class Move:
     """Two components that moved against each other.
 
     Attributes:
-        slower: the one whose time grew in proportion to the other's.
-        other: that other one.
+        slower: the component whose time grew in proportion to the other's.
+        other: the other component.
         change: of their ratio; 0.25 is 25%.
     """
 
@@ -30,10 +30,10 @@ class Move:
     change: float
 
     def explains(self, difference: float) -> bool:
-        """Whether another machine of this kind could make that difference of a time, the logarithm of a ratio.
+        """Whether the move could cause a difference of a case's time, given as the logarithm of a ratio.
 
-        A case may lean on one component more than the yardstick does, so twice the move is allowed for. What is beyond
-        that is the case's own doing: how a component fares depends a little on the steps that it stands between.
+        A case may use one component more than the yardstick does, so twice the move is allowed for. A larger difference
+        belongs to the case: the time of a component depends a little on the steps before and after it.
         """
         return abs(difference) <= ALLOWANCE * math.log1p(self.change)
 
@@ -64,19 +64,19 @@ def moved(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts]) -> Move |
 
 
 def ratio_of(part: str, other: str) -> Callable[[Parts], float]:
-    """What takes the ratio of two components."""
+    """A function that takes the ratio of two components of a launch."""
     return lambda parts: parts[part] / parts[other]
 
 
 def drifted(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts]) -> float | None:
-    """By how much the whole yardstick got slower, by the same rule; ``None`` where it did not."""
+    """Share by which the whole yardstick got slower, by the rule of ``moved``; ``None`` where it did not."""
     if len(stored) < MIN_BASELINE_SESSIONS or not now:
         return None
     return grown(stored, now, lambda parts: sum(parts.values()))
 
 
 def grown(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts], of: Callable[[Parts], float]) -> float | None:
-    """By how much something of the components grew, where it surely did, and by no less than 10%."""
+    """Share by which a function of the components grew; ``None`` unless it surely grew, and by at least 10%."""
     before = {session: [math.log(of(parts)) for parts in group] for session, group in stored.items()}
     found = against_sessions(before, [math.log(of(parts)) for parts in now])
     if found is None or found.estimate < math.log1p(LEAST) or found.lower(LEVEL) <= 0:

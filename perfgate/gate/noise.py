@@ -1,4 +1,4 @@
-"""How much duets vary on a machine: learned from many cases, lent to each (``noise.json``).
+"""The spread of duets on a machine, learned from many cases and shared by all of them (``noise.json``).
 
 Three duets say little of their own spread. The spreads of many cases are taken to lie around a common one, and each
 case's own is drawn towards it (moderated variances: G. K. Smyth 2004, doi:10.2202/1544-6115.1027).
@@ -34,7 +34,7 @@ class Noise:
 
     Attributes:
         machine: its name.
-        freedom: d0, how many degrees of freedom the common spread is worth beside a case's own; infinite where all
+        df: d0, how many degrees of freedom the common spread is worth beside a case's own; infinite where all
             cases vary alike, 0 where nothing is known.
         spread: s0, standard deviation of one duet; 0.01 is 1%.
         cases: how many it was learned from.
@@ -61,7 +61,7 @@ class Noise:
         return replace(found, processor=self.processor)
 
     def fits(self, own: Spread) -> bool:
-        """Whether a case may vary as much as it does by chance, or else is noisier than this machine's cases are."""
+        """Whether a case's own spread can be explained by chance, given the spread that all cases share."""
         if not self.df or not own.df:
             return True
         return f_tail(own.variance, own.df, self.spread**2, self.df) >= OUT_OF_KEEPING
@@ -81,7 +81,7 @@ class Noise:
         return Spread((self.df * self.spread**2 + own.df * own.variance) / df, df)
 
     def to_json(self) -> dict[str, Any]:
-        """What ``noise.json`` holds; an infinite d0 is null."""
+        """The content of ``noise.json``; an infinite d0 is null."""
         df = None if math.isinf(self.df) else self.df
         processor = {"processor": self.processor.to_json()} if self.processor else {}
         return {
@@ -137,7 +137,7 @@ def fit(spreads: Sequence[Spread], machine: str, date: str) -> Noise:
         date: today, ISO 8601.
 
     Returns:
-        A noise without freedom, which lends nothing, from fewer than three cases or where none varied.
+        A noise with 0 degrees of freedom, where fewer than three cases were measured or none varied.
     """
     used = [spread for spread in spreads if spread.df > 0]
     middle = statistics.median(spread.variance for spread in used) if used else 0.0

@@ -1,4 +1,4 @@
-"""What the rule makes of recorded duets: drawn again and again in random order, how often it sees what was put in."""
+"""Power: apply the rule to recorded duets in many random orders, and count how often it sees a known slowdown."""
 
 import random
 import statistics
@@ -19,7 +19,7 @@ class Detection:
     """How the rule ends over many draws from the duets of one case.
 
     Attributes:
-        slowdown: that was put into the candidate; 0.03 is 3%.
+        slowdown: share of a step's time that was added to the candidate; 0.03 is 3%.
         recorded: duets that were drawn from.
         draws: how often the rule was applied.
         regressed: share of draws that end as a regression: a false alarm where nothing was put in.
@@ -42,13 +42,13 @@ class Detection:
 def detect(
     duets: Sequence[Duet], slowdown: float, tolerance: float, share: float, noise: Noise, draws: int, seed: int = 0
 ) -> Detection:
-    """Put recorded duets to the rule.
+    """Apply the rule to recorded duets many times, in random order.
 
     Args:
         duets: of one case, with one slowdown.
-        slowdown: what was put in.
+        slowdown: share of a step's time that was added to the candidate.
         tolerance: largest acceptable change.
-        share: chance of a false alarm at a look, as ``Budget.share`` gives it.
+        share: chance of a false alarm at a look, as ``AlphaBudget.share`` gives it.
         noise: what is known of the machine.
         draws: how often to shuffle them.
         seed: of the shuffling.
@@ -94,7 +94,7 @@ def drawn(duets: Sequence[Duet], tolerance: float, share: float, noise: Noise) -
 
 
 def upper_bound(events: int, trials: int) -> float:
-    """One-sided 95% bound on a share of which so many were seen (Clopper and Pearson 1934)."""
+    """One-sided 95% upper bound on a share, after ``events`` in ``trials`` (Clopper and Pearson 1934)."""
     from scipy.special import betaincinv
 
     return 1.0 if events >= trials else float(betaincinv(events + 1, trials - events, CONFIDENCE))

@@ -1,4 +1,4 @@
-"""The screen: one duet a case, which clears most cases and says which ones to look at again."""
+"""The screen: one duet a case, which passes most cases and finds the suspects that need more duets."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ MISSED = 0.025
 
 @dataclass(frozen=True)
 class Screen:
-    """What one duet says of one metric; all changes are relative, 0.03 is 3% slower.
+    """The judgement of one metric by one duet; all changes are relative, 0.03 is 3% slower.
 
     Attributes:
         suspect: whether fresh duets must decide; otherwise ``verdict`` stands.
@@ -49,13 +49,13 @@ def suspicious(tolerance: float) -> float:
 def screen(duet: Duet, tolerance: float, share: float, noise: Noise = UNKNOWN) -> Screen:
     """Judge one metric by one duet.
 
-    An improvement costs no launches: it is said where the machine's known noise excludes, at the level of a
-    suspect, that there is none. A machine whose noise is not known shows the change and passes the case.
+    An improvement needs no further duets: it is reported where the machine's known noise excludes, at a suspect's
+    share of alpha, that nothing changed. A machine whose noise is not known shows the change and passes the case.
 
     Args:
         duet: of about 60 steps.
         tolerance: the largest acceptable change, 0.03 is 3%.
-        share: chance of an error for this verdict, as ``Budget.share`` gives it.
+        share: chance of an error for this verdict, as ``AlphaBudget.share`` gives it.
         noise: what is known of this machine.
     """
     suspect = duet.difference > math.log1p(suspicious(tolerance)) + ROUNDING

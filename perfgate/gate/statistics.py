@@ -1,4 +1,4 @@
-"""How sure one can be that something got slower.
+"""Differences and their uncertainty: how sure one can be that something got slower.
 
 All in logarithms: a launch is y = log(median of its steps), a difference is the logarithm of a ratio, and its
 uncertainty is Student's t on launches, never on steps: the steps of one launch share what made that launch fast or
@@ -25,7 +25,7 @@ class Difference:
     Attributes:
         estimate: of the difference.
         error: its standard error, from the launches at hand.
-        freedom: degrees of freedom of ``error``.
+        df: degrees of freedom of ``error``.
         wide_error: standard error with what may differ between sessions, as far as the sessions at hand cannot tell.
         wide_freedom: degrees of freedom of ``wide_error``.
         launches: how many launches of the candidate it rests on.
@@ -41,15 +41,15 @@ class Difference:
     widened: bool = False
 
     def lower(self, alpha: float) -> float:
-        """One-sided bound that the true difference is above, but for a chance of ``alpha``."""
+        """One-sided lower bound of the true difference, wrong with a chance of ``alpha``."""
         return self.estimate - t_quantile(1 - alpha, self.wide_freedom) * self.wide_error
 
     def upper(self, level: float = CLEAR_LEVEL) -> float:
-        """One-sided bound that the true difference is below, with the given confidence."""
+        """One-sided upper bound of the true difference, with the given confidence."""
         return self.estimate + t_quantile(level, self.df) * self.error
 
     def better(self, alpha: float) -> float:
-        """The mirror image of ``lower``: the bound that an improvement must stay below."""
+        """Upper bound, wrong with a chance of ``alpha``: an improvement must lie below it."""
         return self.estimate + t_quantile(1 - alpha, self.wide_freedom) * self.wide_error
 
     def smallest_detectable(self, alpha: float, threshold: float) -> float:
@@ -132,7 +132,7 @@ def errors_shown(alpha: float, df: float, power: float = POWER) -> float:
 
     Args:
         alpha: chance of a false alarm that is allowed.
-        freedom: degrees of freedom of the error.
+        df: degrees of freedom of the error.
         power: share of runs that are to show it.
     """
     import numpy as np
@@ -154,7 +154,7 @@ def f_tail(variance: float, df: float, other: float, other_freedom: float) -> fl
 
     Args:
         variance: the one that may be too large.
-        freedom: its degrees of freedom.
+        df: its degrees of freedom.
         other: what it is held against.
         other_freedom: its degrees of freedom; infinite where it is known.
     """

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from perfgate.gate.statistics import Difference, safe_expm1
-from perfgate.records.metrics import metric
 from perfgate.records.verdict import Name, Verdict
 
 ALPHA = 0.01
@@ -18,7 +17,7 @@ ROUNDING = 1e-14  # a ratio of just 1.01 less 1 is above 0.01 in floating point
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is held against what: one metric of one case, its values and how strictly to judge."""
+    """One metric of one case: its value in the reference and in the candidate, and the largest acceptable change."""
 
     case: str
     metric: str
@@ -36,7 +35,7 @@ class Comparison:
         high: float | None = None,
         smallest_detectable: float | None = None,
     ) -> Verdict:
-        """What was decided about these values."""
+        """Make the verdict on these values."""
         return Verdict(
             self.case,
             self.metric,
@@ -82,9 +81,15 @@ def noisy_verdict(held: Comparison, found: Difference | None, alpha: float, thre
 
 
 def name_of(found: Difference, alpha: float, threshold: float, tolerance: float) -> Name:
-    """What a difference is called, given the share of a false alarm and two relative changes, 0.03 is 3%.
+    """Name the verdict on a difference.
 
-    Worse or better by more than the threshold, or surely within the tolerance; a bound that is just met is not passed.
+    Regressed or improved by more than the threshold, or surely within the tolerance (pass); else inconclusive.
+
+    Args:
+        found: the difference.
+        alpha: chance of a false alarm.
+        threshold: relative change that must be excluded, 0.03 is 3%; one that is just met is not excluded.
+        tolerance: largest acceptable change.
     """
     limit = math.log1p(threshold) + ROUNDING
     if found.lower(alpha) > limit:
@@ -104,32 +109,6 @@ def young_verdict(held: Comparison, change: float, launches: int, sessions: int)
         f"{'session' if sessions == 1 else 'sessions'}, {MIN_BASELINE_LAUNCHES} from {MIN_BASELINE_SESSIONS} are needed"
     )
     return held.verdict("inconclusive", why, change)
-
-
-def summarize(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """How many verdicts of each name, worst first; names that do not occur are left out."""
-    order: tuple[Name, ...] = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
-    counts = {name: sum(verdict.verdict == name for verdict in verdicts) for name in order}
-    return {name: count for name, count in counts.items() if count}
-
-
-def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts with each case's exact metrics that pass, or are new, put into one: there are many, and all is said.
-
-    Those that differ from a neighbouring pair of versions stay.
-    """
-    groups: dict[tuple[str, str], list[Verdict]] = {}
-    for verdict in verdicts:
-        if metric(verdict.metric).exact and verdict.verdict in ("pass", "new") and not verdict.why:
-            groups.setdefault((verdict.case, verdict.verdict), []).append(verdict)
-    told: list[Verdict] = []
-    for verdict in verdicts:
-        group = groups.get((verdict.case, verdict.verdict), [])
-        if verdict not in group or len(group) == 1:
-            told.append(verdict)
-        elif verdict is group[-1]:
-            told.append(Verdict(verdict.case, f"{len(group)} exact metrics", verdict.verdict, launches=1))
-    return told
 
 
 def agree(values: Sequence[float]) -> bool:

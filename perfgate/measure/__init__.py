@@ -1,1 +1,1 @@
-"""The parent's side of a measurement: starts actors, hands out steps in an order, collects the samples."""
+"""The parent's side of a measurement: starts actors, gives them turns, and makes launches of their answers."""

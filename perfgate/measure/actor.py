@@ -1,4 +1,4 @@
-"""The parent's handle on an actor: give it a turn, get what it measured, or learn how it ended."""
+"""The parent's handle on an actor, the process that holds one program."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ class LaunchFailed(Exception):  # noqa: N818  a result of the launch, not an err
     Attributes:
         reason: one line for the run file.
         fault: whether the program is to blame, and not the machine.
-        output: where the actor's output lies.
+        output: the file with the actor's output.
         final: whether another launch would end the same way.
     """
 
@@ -48,7 +48,7 @@ class Actor:
         return self.answer(timeout_s)
 
     def tell(self, message: dict[str, Any]) -> None:
-        """Send a message, and do not wait."""
+        """Send a message without waiting for its answer."""
         with suppress(BrokenPipeError):  # it may have left an error to be read
             self._channel.send(message)
 

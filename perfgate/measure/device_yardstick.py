@@ -1,12 +1,12 @@
-"""The yardstick beside a case on a device that does its work later: stepped in turn with the bursts."""
+"""Runs a GPU's yardstick in turn with the case's bursts. (Calls to a GPU return before the work is done.)"""
 
 from contextlib import ExitStack
-from typing import Any
 
 from perfgate.measure.actor import Actor, LaunchFailed
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.records.clocks import PREFIX
+from perfgate.records.details import Yardstick
 from perfgate.records.launch import YARDSTICK_VERSIONS
 from perfgate.workloads.programs import workload_of
 
@@ -14,9 +14,9 @@ STEPS = 4
 
 
 class DeviceYardstick:
-    """A yardstick's actor, or why there is none: it is an aid, and where it fails the case goes on without it.
+    """The actor of the yardstick. Where it fails the case goes on without it, and ``why_not`` says why.
 
-    It comes on stage after the case has warmed up and has taken its memory, of which the yardstick needs some too.
+    It is launched after the case has warmed up and taken its memory, so that it finds the memory it needs.
 
     Args:
         stage: with the device.
@@ -35,12 +35,12 @@ class DeviceYardstick:
             self._actor, _ = stack.enter_context(stage.actor(server, workload, "yardstick"))
         except LaunchFailed as failure:
             self._leave(failure)
-        # The first steps bring the caches up, as the case's first burst does.
+        # The first steps warm the caches, as the case's first burst does.
         self.step()
         self._rows.clear()
 
     def step(self) -> None:
-        """Take some steps; what they took on average stands beside one burst."""
+        """Take some steps; their mean time stands beside one burst."""
         if self._actor is None:
             return
         try:
@@ -59,14 +59,10 @@ class DeviceYardstick:
         return [row["step_time_s"] for row in self._rows] or None
 
     @property
-    def details(self) -> dict[str, Any]:
-        """What a launch tells of it."""
+    def details(self) -> Yardstick:
+        """The yardstick as a launch keeps it."""
         if not self._rows:
-            return {"no_yardstick": self.why_not}
+            return Yardstick(self._kind, missing=self.why_not)
         parts = [name for name in self._rows[0] if name.removesuffix("_time_s") == name and not name.startswith(PREFIX)]
-        return {
-            "yardstick_kind": self._kind,
-            "yardstick_version": YARDSTICK_VERSIONS[self._kind],
-            "yardstick_steps": STEPS,
-            "yardstick_parts_s": {part: [row[part] for row in self._rows] for part in parts},
-        }
+        parts_s = {part: [row[part] for row in self._rows] for part in parts}
+        return Yardstick(self._kind, YARDSTICK_VERSIONS[self._kind], STEPS, parts_s)

@@ -1,4 +1,4 @@
-"""The duet: two actors stepped in turn on the same core, so that what the machine does to one it does to the other."""
+"""The duet: two actors stepped in turn on the same core, so that the machine disturbs both alike."""
 
 import math
 import time
@@ -14,6 +14,7 @@ from perfgate.measure.stage import Stage
 from perfgate.measure.steps import Warmth, burst_steps, columns, completed, failed, on_core, warmed_up
 from perfgate.measure.validity import contended_by_clock, drift, settled, undelayed
 from perfgate.records.clocks import STEP
+from perfgate.records.details import Details, Turns
 from perfgate.records.launch import Launch, Side
 from perfgate.shared.workload import Workload
 
@@ -30,8 +31,8 @@ class DuetSide:
         side: ``reference`` or ``candidate``.
         pool: the servers that its actors are forked from.
         workload: what it runs.
-        slowdown: share of each step's time that is spent on top of it, to see whether it is found; 0.03 is 3%.
-        filled_s: time to fill with steps of both sides, within the bounds on their number; both sides name the same.
+        slowdown: share of each step's time to spend on top of it, to see whether the gate finds it; 0.03 is 3%.
+        filled_s: seconds to fill with steps of both sides, within the bounds on their number; the same for both sides.
         min_steps: the lower of these bounds.
     """
 
@@ -76,7 +77,7 @@ def attempted(stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], num
 
 
 def pair_of_servers(parts: Sequence[DuetSide], pair: int) -> list[Server]:
-    """Servers for both sides, never the same one; over several duets all pairs get their turn."""
+    """Two different servers for both sides; over several duets all pairs of servers get their turn."""
     reference, candidate = parts
     if reference.pool is candidate.pool:
         return [reference.pool.at(pair), candidate.pool.at(pair + 1)]
@@ -86,7 +87,7 @@ def pair_of_servers(parts: Sequence[DuetSide], pair: int) -> list[Server]:
 def together(
     stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int
 ) -> list[Launch]:
-    """Both actors on stage, in turn; who begins alternates between duets."""
+    """Step both actors in turn; which begins alternates between duets."""
     starts = begun(case, pair, parts, servers, number, "in turn")
     order = (0, 1) if pair % 2 == 0 else (1, 0)
     rows: list[list[dict[str, float]]] = [[], []]
@@ -114,14 +115,14 @@ def together(
                 failed(start, failure) if index == at_work else start.rejected(partner)
                 for index, start in enumerate(starts)
             ]
-    done = [completed(starts[index], columns(rows[index]), ready[index], starts[index].details) for index in (0, 1)]
+    done = [completed(starts[index], columns(rows[index]), ready[index]) for index in (0, 1)]
     return undisturbed([stage.judged(launch) for launch in done])
 
 
 def apart(
     stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int
 ) -> list[Launch]:
-    """Both sides one after the other, for want of memory: A B in one duet, B A in the next."""
+    """Run one side after the other, where both do not fit into memory: A B in one duet, B A in the next."""
     starts = begun(case, pair, parts, servers, number, "one after the other")
     launches = list(starts)
     for index in (0, 1) if pair % 2 == 0 else (1, 0):
@@ -136,7 +137,7 @@ def apart(
                 launches[index] = failed(starts[index], failure)
                 launches[1 - index] = starts[1 - index].rejected(f"{part.side} ended: {failure.reason}")
                 return launches
-        launches[index] = stage.judged(completed(starts[index], columns(rows), ready, starts[index].details))
+        launches[index] = stage.judged(completed(starts[index], columns(rows), ready))
     if capped_unlike(launches):
         reason = "one side was held to its power limit, the other was not"
         launches = [launch if launch.invalid else launch.rejected(reason) for launch in launches]
@@ -144,19 +145,19 @@ def apart(
 
 
 def steps_of_turn(stage: Stage, step_s: float) -> int:
-    """How many steps a turn buys: a burst where the device does its work later."""
+    """How many steps a turn has: a burst on a GPU, else one."""
     return burst_steps(step_s) if stage.device.bursts else 1
 
 
 def taken(stage: Stage, actor: Actor, steps: int) -> dict[str, float]:
-    """What one turn brought, a number for each metric."""
+    """Take one turn; returns a number for each metric."""
     return {name: value for name, value in stage.step(actor, steps).items() if not isinstance(value, list)}
 
 
 def begun(
     case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int, stepped: str
 ) -> list[Launch]:
-    """What is known of both launches before they begin."""
+    """Both launches as they are known before they begin."""
     first = parts[pair % 2].side
     return [
         Launch(
@@ -168,19 +169,24 @@ def begun(
             pair=pair,
             server=server.name,
             pass_name="time",
-            details={"first": first, "stepped": stepped, **({"injected": part.slowdown} if part.slowdown else {})},
+            details=Details(turns=Turns(first=first, stepped=stepped, injected=part.slowdown)),
         )
         for part, server in zip(parts, servers, strict=True)
     ]
 
 
 def count_steps(pair_s: float, part: DuetSide) -> int:
-    """How many turns a side, where one of each takes this long."""
+    """The number of turns a side.
+
+    Args:
+        pair_s: seconds that one turn of each side takes.
+        part: with the time to fill and the least number.
+    """
     return min(max(math.ceil(part.filled_s / max(pair_s, 1e-6)), part.min_steps), MAX_STEPS)
 
 
 def undisturbed(launches: list[Launch]) -> list[Launch]:
-    """Reject both launches where one of them was disturbed, or where their ratio still drifts when they end."""
+    """Reject both launches if something else had the core, or if their ratio still drifts at the end."""
     reason = next((launch.invalid for launch in launches if launch.invalid), "")
     for launch in launches:
         if launch.other and launch.waited is None:  # the scheduler keeps no account
@@ -195,22 +201,22 @@ def undisturbed(launches: list[Launch]) -> list[Launch]:
 
 
 def capped_unlike(launches: Sequence[Launch]) -> bool:
-    """Whether software held one side's clocks down to keep to the power limit and not the other's.
+    """Whether one side's clocks were held down to keep to the power limit, and the other's were not.
 
-    That is normal on an H100, and no matter where both sides are stepped in turn.
+    Such capping is normal on an H100, and does no harm where both sides are stepped in turn.
     """
-    capped = [bool(launch.details.get("slowdown_s", {}).get("sw_power_cap")) for launch in launches]
+    capped = [bool(launch.details.seen.slowdown_s.get("sw_power_cap")) for launch in launches]
     return capped[0] != capped[1]
 
 
 def both_or_none(launches: list[Launch]) -> list[Launch]:
-    """Neither side may be used without the other."""
+    """Reject both sides if one is rejected."""
     reason = next((launch.invalid for launch in launches if launch.invalid), None)
     return [launch if launch.invalid or not reason else launch.rejected(reason) for launch in launches]
 
 
 def valid_pair(launches: Sequence[Launch]) -> tuple[Launch, Launch] | None:
-    """Reference and candidate of the last attempt; ``None`` where it may not be used."""
+    """Reference and candidate of the last attempt; ``None`` if it is not valid."""
     by_side = {launch.side: launch for launch in launches[-2:]}
     pair = by_side["reference"], by_side["candidate"]
     return None if any(launch.invalid for launch in pair) else pair

@@ -1,4 +1,4 @@
-"""An eye on the device while a launch goes on."""
+"""Monitors the device during a launch, through its driver."""
 
 import os
 import time
@@ -10,11 +10,11 @@ from perfgate.records.launch import Launch
 
 
 class DeviceMonitor:
-    """Asks the device's driver from time to time, and tells in the end whether the launch may be used.
+    """Asks the device's driver from time to time, and judges in the end whether the launch may be used.
 
     Args:
-        device: on which the launch goes on.
-        actors: process ids of the stage's own actors; more come while it watches.
+        device: of the launch.
+        actors: process ids of the stage's own actors; the set grows meanwhile.
     """
 
     def __init__(self, device: Device, actors: Set[int]) -> None:
@@ -27,7 +27,7 @@ class DeviceMonitor:
         self.look(at_once=True)
 
     def look(self, at_once: bool = False) -> None:
-        """Ask, unless that would get in the way."""
+        """Ask the driver, unless it was asked too recently to do so without disturbing the launch."""
         now_s = time.monotonic()
         if now_s < self._next_s and not at_once:
             return
@@ -42,7 +42,7 @@ class DeviceMonitor:
         self._foreign |= (status.pids or frozenset()) - own
 
     def _owns(self, pid: int) -> bool:
-        """Whether a process is an actor, or was started by one: actors lead sessions of their own."""
+        """Whether a process is an actor, or was started by one. (Actors lead sessions of their own.)"""
         try:
             return pid in self._actors or os.getsid(pid) in self._actors
         except (ProcessLookupError, PermissionError):

@@ -1,4 +1,4 @@
-"""Where the ranks of a launch go: one core or one GPU each."""
+"""The place of each rank of a launch: a core or a GPU of its own."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from perfgate.measure.devices.base import Device
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.workload import Workload
 from perfgate.system.hosts import find_hosts
 from perfgate.system.locks import DeviceLock
@@ -17,7 +18,7 @@ def ranks_of(workload: Workload) -> int:
 
 
 def alike(device: Device) -> list[Device]:
-    """The device and its peers, of which ranks take the first."""
+    """The device and its peers; ranks take the first ones."""
     return [device, *device.peers]
 
 
@@ -29,18 +30,19 @@ def room(device: Device) -> int:
 
 
 def cores() -> list[int]:
-    """The processors that this process may use, the last first, on which a launch of one process stays."""
+    """The processors that this process may use. The last comes first, as launches of one process stay on it."""
     known = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     return sorted(known, reverse=True)
 
 
 def placed(device: Device, workload: Workload, pinned: bool) -> dict[str, Any]:
-    """The part of an order that says where an actor goes, and each of its ranks where there are several: those of
-    other hosts have their place from where they were started.
+    """The part of an actor's order with its device and cores, and those of each rank where there are several.
+
+    Ranks on other hosts got their place when they were started there.
 
     Args:
-        device: on which launches of one process take place.
-        workload: that is to run.
+        device: of launches of one process.
+        workload: to be run.
         pinned: whether actors stay on the device's cores.
     """
     alone = {"device": device.order, "cores": device.cores if pinned else None}
@@ -54,7 +56,7 @@ def placed(device: Device, workload: Workload, pinned: bool) -> dict[str, Any]:
 
 
 def places(device: Device, ranks: int) -> list[dict[str, Any]]:
-    """Device and cores of each rank; in turn, where there are too few.
+    """Device and cores of each rank; ranks share devices where there are too few.
 
     All GPUs of a launch are visible to each rank, which takes its own by its position among them.
     """
@@ -63,7 +65,7 @@ def places(device: Device, ranks: int) -> list[dict[str, Any]]:
         return [{"device": device.order, "cores": [own[number % len(own)]]} for number in range(ranks)]
     devices = [alike(device)[number % len(alike(device))] for number in range(ranks)]
     orders: list[Any] = [peer.order for peer in devices]
-    if device.kind == "cuda":
+    if DEVICE_KINDS[device.kind].visible:
         names = ",".join(peer.uuid for peer in devices)
         orders = [{**order, "uuid": names, "position": number} for number, order in enumerate(orders)]
     return [{"device": order, "cores": peer.cores} for order, peer in zip(orders, devices, strict=True)]
@@ -71,12 +73,12 @@ def places(device: Device, ranks: int) -> list[dict[str, Any]]:
 
 @contextmanager
 def exclusive(own: DeviceLock, device: Device, workloads: Sequence[Workload]) -> Iterator[None]:
-    """The devices of all ranks for this process alone; everybody takes them in one order, so that nobody waits forever.
+    """Lock the devices of all ranks. Everybody locks them in the same order, so that nobody waits forever.
 
     Args:
-        own: of the device.
-        device: on which launches of one process take place.
-        workloads: that are to run.
+        own: the lock of ``device``.
+        device: of launches of one process.
+        workloads: to be run.
     """
     ranks = max(map(ranks_of, workloads), default=1)
     names = sorted({peer.uuid for peer in alike(device)[:ranks]})

@@ -1,17 +1,21 @@
-"""How much is measured of a case."""
+"""The plan of a measurement."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class MeasurementPlan:
-    """How much is measured.
+    """How much is measured of a case.
 
     Attributes:
         launches: timed launches a case.
         memory_launches: launches of the memory pass, which must agree.
-        steps_s: time to fill with timed steps, within the two bounds on their number.
-        timeout_s: the longest that set-up or one step may take.
+        steps_s: seconds to fill with timed steps, within the two bounds on their number.
+        min_steps: the lower bound.
+        max_steps: the upper bound.
+        timeout_s: the longest that set-up or one step may take, in seconds.
+        threads: how many threads an actor may compute with.
+        instruments: import paths of the instruments that users added.
         device: the kind of the stage's device, or ``none`` for the dry run alone.
     """
 
@@ -22,4 +26,5 @@ class MeasurementPlan:
     max_steps: int = 60
     timeout_s: float = 120.0
     threads: int = 1
+    instruments: tuple[str, ...] = ()
     device: str = "cpu"

@@ -1,13 +1,16 @@
-"""A small pool of fork servers of one interpreter, rotated over: launches of one server share more than they should."""
+"""A small pool of fork servers of one interpreter.
+
+Launches take its servers in rotation, as those of one server share hash seed and memory layout.
+"""
 
 import shutil
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import perfgate
 from perfgate.measure.server import Server
-from perfgate.reference.reference import Reference
+from perfgate.reference.interpreter import Interpreter
+from perfgate.shared.errors import UserError
 
 PACKAGE = Path(perfgate.__file__).parent
 ACTOR_ONLY = ("__init__.py", "shared", "actor")
@@ -20,7 +23,8 @@ class Pool:
         preload: modules that the servers import.
         folder: for the outputs of servers and actors.
         size: how many servers.
-        reference: what else to run; it needs no Perfgate, a copy of the actor's side goes on its path.
+        interpreter: to run; this process's unless another is named, which needs no Perfgate: a copy of the actor's
+            side goes on its path.
         name: what the servers' names begin with.
     """
 
@@ -29,39 +33,46 @@ class Pool:
         preload: Sequence[str],
         folder: Path,
         size: int,
-        reference: Reference | None = None,
+        interpreter: Interpreter | None = None,
         name: str = "server",
     ) -> None:
         self._preload = preload
         self._folder = folder
         self.size = size
-        self._reference = reference
+        self.interpreter = interpreter or Interpreter()
         self._name = name
+        self._failure = ""
         self._servers: list[Server] = []
         self._turn = 0
 
-    @property
-    def versions(self) -> Mapping[str, str]:
-        """Versions of the libraries that the servers imported; empty before they started."""
-        return self._servers[0].versions if self._servers else {}
-
     def start(self) -> bool:
-        """Start the servers, if they are not up yet; returns whether they had to be.
+        """Start the servers, if they are not up yet; returns whether they were not.
+
+        Servers that failed to start are not started again: the first case gets the whole reason, later ones its first
+        sentence.
 
         Raises:
             UserError: the programs' libraries cannot be imported.
         """
+        if self._failure:
+            raise UserError(f"{self._failure} (the first case has the whole reason)")
         if self._servers:
             return False
         self._folder.mkdir(parents=True, exist_ok=True)
-        python, path = sys.executable, []
-        if self._reference:
-            python = self._reference.python
-            path = [str(copy_of_actor(self._folder / f"{self._name}-path")), *self._reference.path]
-        numbers = range(self.size)
-        self._servers = [Server(f"{self._name}-{n}", self._preload, self._folder, python, path) for n in numbers]
-        for server in self._servers:
-            server.wait_ready()
+        where = self.interpreter
+        path: list[str] = []
+        if not where.is_this:
+            path = [str(copy_of_actor(self._folder / f"{self._name}-path")), *where.path]
+        try:
+            for number in range(self.size):
+                name = f"{self._name}-{number}"
+                self._servers.append(Server(name, self._preload, self._folder, where.python, path, where.after))
+            for server in self._servers:
+                server.wait_ready()
+        except UserError as error:
+            self._failure = str(error).partition("\n")[0]
+            self.close()
+            raise
         return True
 
     def next(self) -> Server:
@@ -70,7 +81,7 @@ class Pool:
         return self.at(self._turn)
 
     def at(self, number: int) -> Server:
-        """A server by number; they are counted around."""
+        """A server by number, modulo the size of the pool."""
         self.start()
         return self._servers[number % self.size]
 
@@ -82,7 +93,7 @@ class Pool:
 
 
 def copy_of_actor(folder: Path) -> Path:
-    """Lay the actor's side of Perfgate into a folder of its own; returns the folder, to be put on a path."""
+    """Copy the actor's side of Perfgate into a folder, to be put on an import path; returns the folder."""
     for name in ACTOR_ONLY:
         source, target = PACKAGE / name, folder / "perfgate" / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch, Side
+from perfgate.shared.metrics import PassName
 from perfgate.shared.workload import Workload
 
 MAX_RELAUNCHES = 2
@@ -30,7 +31,7 @@ class Pass:
         run: takes stage, case, workload, server and the launch's number.
     """
 
-    name: str
+    name: PassName
     word: str
     run: Callable[[Stage, str, Workload, Server, int], Launch]
 

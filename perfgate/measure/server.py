@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from perfgate.shared.wire import Channel
 from perfgate.system.child_env import QUIET, keeping_pages, on_path
 
 TAIL_LINES = 15
+NO_MODULE = re.compile(r"No module named '(\w+)")
 START_TIMEOUT_S = 300.0
 ANSWER_TIMEOUT_S = 60.0
 PROOF_TIMEOUT_S = 90.0
@@ -25,11 +27,15 @@ class Server:
     """An interpreter that has imported what the programs need and forks an actor per launch.
 
     Args:
-        name: as it stands in the run file.
+        name: under which the run file names it.
         preload: modules to import before the first fork.
         folder: where the outputs of the server and of its actors go.
         python: the interpreter.
-        path: folders to put first on its path, where the code is another one than this process's.
+        path: folders to put first on its import path, where it runs other code than this process.
+        after: folders to put last on its import path.
+
+    Raises:
+        UserError: the interpreter does not start.
     """
 
     def __init__(
@@ -39,28 +45,32 @@ class Server:
         folder: Path,
         python: str | Path = sys.executable,
         path: Sequence[str] = (),
+        after: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.python = str(python)
         self.folder = folder
         self.output = folder / f"{name}.txt"
-        self.import_s = 0.0
-        self.versions: dict[str, str] = {}
         self._launches = 0
         # A reference needs no Perfgate, a copy of the actor's side goes on its path.
+        self._apart = bool(path)
         self._wanted = "torch transformers accelerate datasets" if path else "'perfgate[hf]'"
         self._unreached: dict[bool, str] = {}
         self._control, theirs = socket.socketpair()
         with theirs, self.output.open("ab") as output:
-            self._process = subprocess.Popen(
-                [self.python, "-m", "perfgate.actor.server", str(theirs.fileno()), *preload],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=[theirs.fileno()],
-                env=os.environ | QUIET | keeping_pages() | on_path(path),
-                start_new_session=True,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [self.python, "-m", "perfgate.actor.server", str(theirs.fileno()), *preload],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[theirs.fileno()],
+                    env=os.environ | QUIET | keeping_pages() | on_path(path, after),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                self._control.close()
+                raise UserError(f"{self.python} does not start: {error.strerror}") from None
 
     def wait_ready(self) -> None:
         """Wait until the imports are done.
@@ -71,49 +81,61 @@ class Server:
         answer = self._receive(START_TIMEOUT_S)
         if answer is None or "error" in answer:
             reason = (answer or {}).get("error", "it ended while starting")
+            absent = NO_MODULE.search(reason)
+            wanted = absent[1] if absent and self._apart else self._wanted
             raise UserError(
                 f"the programs cannot be imported by {self.python}: {reason}; install what they need with "
-                f"{self.python} -m pip install {self._wanted}\n{tail(self.output)}"
+                f"{self.python} -m pip install {wanted}\n{tail(self.output)}"
             )
-        self.versions, self.import_s = answer["ready"], answer["import_s"]
 
     def unreached(self, device: Mapping[str, Any], compiled: bool) -> str:
-        """Why a fork of this server does not reach the device; empty where it does. Tried once, in a child.
+        """Say why a fork of this server does not reach the device; empty where it does. Tried once, in a child.
 
         Args:
-            device: as actors are told of it.
-            compiled: also through a program that ``torch.compile`` made, whose compiler has a driver of its own.
+            device: the part of an actor's order that names it.
+            compiled: also try a program made by ``torch.compile``, whose compiler has a driver of its own.
         """
         if compiled not in self._unreached:
             request = {"op": "prove", "device": dict(device), "compiled": compiled}
-            self._control.sendall(json.dumps(request).encode())
-            answer = self._receive(PROOF_TIMEOUT_S)
+            answer = self._ask(request, PROOF_TIMEOUT_S)
             self._unreached[compiled] = str(answer["reason"]) if answer else "the fork server ended"
         return self._unreached[compiled]
 
     def launch(self, spawn: bool = False) -> Actor:
-        """Fork an actor that waits for its order; or start one in a fresh interpreter, which imports anew."""
+        """Fork an actor, which then waits for its order; or spawn one in a fresh interpreter, which imports anew."""
         self._launches += 1
         output = self.folder / f"{self.name}-actor-{self._launches}.txt"
         their_read, our_write = os.pipe()
         our_read, their_write = os.pipe()
         try:
-            request = json.dumps({"op": "launch", "output": str(output), "spawn": spawn}).encode()
-            socket.send_fds(self._control, [request], [their_read, their_write])
+            request = {"op": "launch", "output": str(output), "spawn": spawn}
+            answer = self._ask(request, ANSWER_TIMEOUT_S, [their_read, their_write])
         finally:
             os.close(their_read)
             os.close(their_write)
         os.set_blocking(our_read, False)
-        answer = self._receive(ANSWER_TIMEOUT_S)
         if answer is None:
+            os.close(our_read)
+            os.close(our_write)
             raise UserError(f"fork server {self.name} ended:\n{tail(self.output)}")
         return Actor(answer["pid"], Channel(our_read, our_write), output, self.reap)
 
     def reap(self, pid: int) -> int:
         """Collect an actor that ended, or end it; returns its exit code, negative for a signal."""
-        self._control.sendall(json.dumps({"op": "reap", "pid": pid}).encode())
-        answer = self._receive(ANSWER_TIMEOUT_S)
+        answer = self._ask({"op": "reap", "pid": pid}, ANSWER_TIMEOUT_S)
         return int(answer["exit_code"]) if answer else -signal.SIGKILL
+
+    def _ask(self, request: dict[str, Any], timeout_s: float, fds: Sequence[int] = ()) -> dict[str, Any] | None:
+        """Send a request, with descriptors to hand over; returns the answer, ``None`` where the server has ended."""
+        try:
+            data = json.dumps(request).encode()
+            if fds:
+                socket.send_fds(self._control, [data], fds)
+            else:
+                self._control.sendall(data)
+        except OSError:  # its end is closed
+            return None
+        return self._receive(timeout_s)
 
     def _receive(self, timeout_s: float) -> dict[str, Any] | None:
         self._control.settimeout(timeout_s)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,9 @@ from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.timesheet import Timesheet
+from perfgate.records.details import Span, Start
 from perfgate.records.launch import Launch
+from perfgate.reference.interpreter import Interpreter
 from perfgate.reference.reference import Reference
 from perfgate.shared.workload import Workload
 from perfgate.system.locks import DeviceLock
@@ -35,6 +36,7 @@ class Stage:
         servers: size of the pool.
         reference: other code or libraries to hold this code against.
         device: to measure on.
+        candidate: the interpreter of the code under test, if it is not this one.
     """
 
     def __init__(
@@ -45,11 +47,12 @@ class Stage:
         servers: int = 2,
         reference: Reference | None = None,
         device: Device | None = None,
+        candidate: Interpreter | None = None,
     ) -> None:
         self.plan = plan
         self.began = time.perf_counter()
         self.timesheet = Timesheet()
-        self.pool = Pool(preload, folder, servers)
+        self.pool = Pool(preload, folder, servers, candidate)
         self.reference = Pool(preload, folder, servers, reference, "reference") if reference else None
         self.device: Device = device or Cpu()
         self.lock = DeviceLock(self.device.uuid)
@@ -79,8 +82,7 @@ class Stage:
 
     def dated(self, launch: Launch, begin: float) -> Launch:
         """A launch that just ended, with its duration and when it began, in seconds since the stage was made."""
-        took = {"began_s": round(begin - self.began, 4), "took_s": round(time.perf_counter() - begin, 4)}
-        return replace(launch, details={**launch.details, **took})
+        return launch.detailed(span=Span(round(begin - self.began, 4), round(time.perf_counter() - begin, 4)))
 
     def judged(self, launch: Launch) -> Launch:
         """A launch that just ended, with what was seen of its device and core; rejected if something disturbed it."""
@@ -141,12 +143,11 @@ class Stage:
                 **placed(self.device, workload, pinned=pass_name != "memory"),
                 "threads": self.plan.threads,
                 "slowdown": slowdown,
+                "instruments": self.plan.instruments if pass_name != "yardstick" else (),
                 "timeout_s": self.plan.timeout_s,
             }
             ready = actor.ask(order, self.plan.timeout_s)["ready"]
-            ready["launched"] = (
-                {"launched": "spawned", "why_spawned": unreached} if unreached else {"launched": "forked"}
-            )
+            ready["start"] = Start("spawned", unreached) if unreached else Start("forked")
             took = time.perf_counter() - begin
             self.timesheet.fork_s.append(took - ready["setup_s"])
             if pass_name != "yardstick":

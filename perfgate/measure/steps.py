@@ -123,18 +123,17 @@ def on_core(core: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def completed(start: Launch, metrics: Mapping[str, Value], ready: Mapping[str, Any], details: Any = None) -> Launch:
-    """The launch that went through, its times on the wall beside those on the processor."""
+def completed(start: Launch, metrics: Mapping[str, Value], ready: Mapping[str, Any]) -> Launch:
+    """The launch that went through, with its wall times and, beside them, its processor times."""
     wall, processor = by_clock(metrics)
     other = Times(processor) if STEP in processor else None
-    told = {"samples": ready["samples"], "tokens": ready["tokens"], "details": details or {}}
-    return replace(start, metrics=wall, other=other, **told)
+    return replace(start, metrics=wall, other=other, samples=ready["samples"], tokens=ready["tokens"])
 
 
 def failed(start: Launch, failure: LaunchFailed) -> Launch:
     """The launch that ended early, with the reason and the last lines that it printed."""
     rejected = start.rejected(failure.reason, failure.fault, failure.final)
-    return replace(rejected, details={"output": tail(failure.output)})
+    return rejected.detailed(output=tail(failure.output))
 
 
 def columns(steps: Sequence[Mapping[str, Any]]) -> dict[str, Value]:

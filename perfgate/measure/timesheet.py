@@ -1,20 +1,20 @@
-"""The stage's account of its own time."""
+"""The timesheet of a stage."""
 
 from dataclasses import asdict, dataclass, field
 
 
 @dataclass
 class Timesheet:
-    """Where the stage's time went, in seconds; a run file has a line of it.
+    """How the stage spent its time, in seconds. A run file has a line of it.
 
     Attributes:
-        servers_s: until the servers were up.
-        waiting_s: for the lock of the device.
-        programs_s: inside the cases' programs: set-up, steps, and what they tell at the end.
-        setups_s: of ``programs_s``, the set-ups.
-        dry_s: of ``programs_s``, waiting for dry runs.
+        servers_s: starting servers.
+        waiting_s: waiting for the lock of the device.
+        programs_s: inside the cases' programs, for set-up, steps and their last answer.
+        setups_s: the part of ``programs_s`` that is set-up.
+        dry_s: the part of ``programs_s`` that is waiting for dry runs.
         yardstick_s: inside the yardstick.
-        fork_s: of each launch, until its set-up began.
+        fork_s: for each launch, from its beginning to its set-up.
     """
 
     servers_s: float = 0.0
@@ -26,5 +26,5 @@ class Timesheet:
     fork_s: list[float] = field(default_factory=list)
 
     def to_json(self) -> dict[str, float]:
-        """As the run file holds it, the launches' shares added up."""
+        """The object that the run file holds, with ``fork_s`` summed over the launches."""
         return {name: sum(value) if isinstance(value, list) else value for name, value in asdict(self).items()}

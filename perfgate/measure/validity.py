@@ -1,4 +1,4 @@
-"""Whether a launch may be used: did the machine disturb it?"""
+"""The validity of a launch: whether the machine disturbed it."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -8,26 +8,28 @@ from typing import Any
 from perfgate.measure.devices.base import Status
 from perfgate.measure.neighbours import contended
 from perfgate.records.clocks import CONTENDED, STEP, WAITED, Value, by_clock
+from perfgate.records.details import DeviceSeen
 from perfgate.records.launch import Launch
 
 UNSTEADY = 1.5
 YARDSTICK_PARTS = ("matmul_s", "python_s", "copy_s")
-# What may not hold a GPU's clocks down while it is measured. That software keeps to the power limit is normal.
+# Reasons for which a GPU's clocks may not be held down during a launch. Keeping to the power limit is normal.
 SLOWDOWNS = {
     "hw_thermal_slowdown": "it was too hot",
     "sw_thermal_slowdown": "it was too hot",
     "hw_power_brake_slowdown": "its power supply braked it",
     "hw_slowdown": "its hardware slowed it down",
 }
-CANNOT_TELL = "cannot tell"
 
 
 def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> str:
-    """Name the settings that are in force in place of those that were asked for; empty where all are as they should."""
+    """Name the settings that were asked for and are not in force, or may not be; empty where all are."""
     wrong = [
         f"asked for {name}={value}, in force is {effective[name]}"
+        if name in effective
+        else f"asked for {name}={value}, and the program does not tell whether it is in force"
         for name, value in asked.items()
-        if name in effective and effective[name] != value
+        if name not in effective or effective[name] != value
     ]
     return "; ".join(wrong)
 
@@ -35,16 +37,17 @@ def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> st
 def judge(launch: Launch, yardstick: Mapping[str, Value]) -> Launch:
     """Attach the yardstick on both clocks, and reject a launch that cannot be judged on either.
 
-    Where the scheduler keeps no account of who waited for the core, the yardstick tells: it only computes, so where its
-    time on the wall is far above its time on the processor, something else had the core.
+    Where the scheduler keeps no account of who waited for the core, the yardstick tells: it only computes, so something
+    else had the core where its wall time is far above its processor time.
 
     Args:
         launch: with the case's steps.
         yardstick: what its actor told of the steps beside them, a list for each metric.
     """
     wall, processor = by_clock(yardstick)
-    parts = {"yardstick_parts_s": {part: wall[part] for part in YARDSTICK_PARTS}}
-    launch = replace(launch, yardstick_s=spans(wall[STEP]), details={**launch.details, **parts})
+    parts_s = {part: spans(wall[part]) for part in YARDSTICK_PARTS}
+    launch = replace(launch, yardstick_s=spans(wall[STEP]))
+    launch = launch.detailed(yardstick=replace(launch.details.yardstick, parts_s=parts_s))
     if launch.other:
         own = {part: spans(processor[part]) for part in YARDSTICK_PARTS}
         launch = replace(launch, other=replace(launch.other, yardstick_s=spans(processor[STEP]), parts_s=own))
@@ -72,27 +75,27 @@ def spans(value: Value) -> list[float]:
 
 
 def drift(values: Sequence[float]) -> float:
-    """The last third over the first; 1 where there are too few to tell."""
+    """Median of the last third over that of the first; 1 where there are too few values."""
     third = len(values) // 3
     return statistics.median(values[-third:]) / statistics.median(values[:third]) if third > 1 else 1.0
 
 
 def settled(values: Sequence[float]) -> bool:
-    """Whether the last third is much like the first."""
+    """Whether the last third is close to the first."""
     return 1 / UNSTEADY < drift(values) < UNSTEADY
 
 
 def steady(launch: Launch, steps: Sequence[float]) -> Launch:
-    """Reject a launch whose steps still drift when it ends: they have not settled."""
+    """Reject a launch whose steps have not settled at its end."""
     if settled(steps):
         return launch
     return launch.rejected(f"unsteady: steps went from 1 to {drift(steps):.2f} within the launch")
 
 
 def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], others: Sequence[int] | None) -> Launch:
-    """Attach what the device's driver told, and reject a launch that something else disturbed.
+    """Attach what the driver told of the device, and reject a launch that something else disturbed.
 
-    Only timings are disturbed by clocks held down; memory runs out for anyone if others take it.
+    Clocks that are held down disturb timings alone. Other processes disturb memory too, if it runs out.
 
     Args:
         launch: as it ended.
@@ -101,12 +104,8 @@ def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], others: Seque
         others: processes on the device that are none of the stage's actors; ``None`` where that cannot be told.
     """
     slowdown_s = held_down_s(seen)
-    facts = {
-        "device": uuid,
-        "others": CANNOT_TELL if others is None else list(others),
-        "slowdown_s": slowdown_s,
-    }
-    launch = replace(launch, details={**launch.details, **facts})
+    told = DeviceSeen(uuid, "cannot tell" if others is None else list(others), slowdown_s)
+    launch = launch.detailed(seen=told)
     timed = launch.pass_name == "time"
     if others and (timed or launch.out_of_memory):
         why = f", and the launch ended: {launch.invalid}" if launch.invalid else ""

@@ -1,1 +1,1 @@
-"""Which model and which text a workload runs on."""
+"""The models and texts that workloads run on."""

@@ -1,6 +1,6 @@
-"""Models and data sets of the Hugging Face Hub, brought into the hub's own cache at a commit.
+"""Downloads of models and data sets of the Hugging Face Hub, at a commit, into the hub's own cache.
 
-Everything goes through ``huggingface_hub``, with its cache, its token and its switches (``HF_HOME``, ``HF_ENDPOINT``,
+Everything goes through ``huggingface_hub``, with its cache, its token and its variables (``HF_HOME``, ``HF_ENDPOINT``,
 ``HF_HUB_OFFLINE``, ``HF_HUB_ETAG_TIMEOUT``, ``HF_HUB_DOWNLOAD_TIMEOUT``):
 https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables.
 """
@@ -20,7 +20,7 @@ from perfgate.shared.workload import Json
 KINDS = {"model": "model", "dataset": "data set"}
 INDEX = "model.safetensors.index.json"
 WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
-# What lies beside the weights: configuration, tokenizer, chat template.
+# Files besides the weights: configuration, tokenizer, chat template.
 SMALL = (".json", ".txt", ".model", ".jinja")
 CONFIGURATIONS = ("config.json", "tokenizer_config.json")
 CHUNK_BYTES = 1 << 20
@@ -29,7 +29,7 @@ Tell = Callable[[str], None]
 
 
 def head_of(repo: str, repo_type: str, revision: str = "") -> str | None:
-    """The commit that a branch or tag is at now; ``None`` where the hub cannot be asked, or does not know it."""
+    """The commit that a branch or tag is at now; ``None`` if the hub cannot be reached or does not know it."""
     try:
         with quiet():
             return str(ask(repo, repo_type, revision or None).sha)
@@ -38,15 +38,15 @@ def head_of(repo: str, repo_type: str, revision: str = "") -> str | None:
 
 
 def fetch_model(source: Mapping[str, Json], weights: bool, tell: Tell) -> None:
-    """Bring a model into the hub's cache, unless it is there: then nothing is asked.
+    """Download a model into the hub's cache; if it is there already, the hub is not contacted.
 
     Args:
-        source: with ``hub`` and ``revision``, and ``gguf`` or ``trust_remote_code`` where the model has them.
-        weights: without them, just what a dry run reads.
-        tell: told in words what is being downloaded.
+        source: the model's source, with ``hub`` and ``revision``, and perhaps ``gguf`` or ``trust_remote_code``.
+        weights: whether to download the weights; a dry run needs only the other files.
+        tell: called with a few words before each download.
 
     Raises:
-        UserError: it cannot be had, or holds nothing that is loaded here.
+        UserError: the model cannot be downloaded, or has no files that Perfgate loads.
     """
     repo, revision = source["hub"], source["revision"]
     if is_cached(source, weights):
@@ -62,7 +62,7 @@ def fetch_model(source: Mapping[str, Json], weights: bool, tell: Tell) -> None:
         if weights and "gguf" not in source and not any(map(WEIGHTS.fullmatch, found)):
             others = listed([name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5"))], "")
             raise UserError(f"{repo}@{revision[:12]} has no .safetensors weights; other formats are not loaded{others}")
-        # What tells that the rest is there comes last.
+        # The index and the configuration come last: their presence shows that the download is complete.
         return sorted(found, key=lambda name: (bool(WEIGHTS.fullmatch(name)), name in ("config.json", INDEX), name))
 
     fetch(repo, revision, "model", wanted, tell)
@@ -72,10 +72,10 @@ def fetch_model(source: Mapping[str, Json], weights: bool, tell: Tell) -> None:
 
 
 def fetch_file(repo: str, revision: str, name: str, tell: Tell) -> None:
-    """Bring one file of a data set into the hub's cache, unless it is there.
+    """Download one file of a data set into the hub's cache, unless it is there already.
 
     Raises:
-        UserError: it cannot be had.
+        UserError: the file cannot be downloaded.
     """
     if cached_file(repo, revision, name, "dataset"):
         return
@@ -89,14 +89,17 @@ def fetch_file(repo: str, revision: str, name: str, tell: Tell) -> None:
 
 
 def fetch(repo: str, revision: str, repo_type: str, wanted: Callable[[list[str]], list[str]], tell: Tell) -> None:
-    """Download files one after the other, each held against the sum that the hub announces.
+    """Download files one after the other, and compare each with the checksum that the hub announces.
 
     Args:
-        repo: as ``org/name``.
-        revision: a commit.
+        repo: the repository, ``org/name``.
+        revision: the commit.
         repo_type: ``model`` or ``dataset``.
-        wanted: chooses among the names of all files.
-        tell: told what is being downloaded.
+        wanted: given the names of all files, returns those to download, in order.
+        tell: called with a few words before each download.
+
+    Raises:
+        UserError: a file cannot be downloaded, or has another checksum.
     """
     from huggingface_hub import hf_hub_download
 
@@ -109,7 +112,7 @@ def fetch(repo: str, revision: str, repo_type: str, wanted: Callable[[list[str]]
 
 
 def ask(repo: str, repo_type: str, revision: str | None, **options: Any) -> Any:
-    """What the hub tells of a repository, within the time that it has for that."""
+    """Information about a repository from the hub, with the hub's own time-out."""
     from huggingface_hub import HfApi, constants
 
     timeout_s = constants.HF_HUB_ETAG_TIMEOUT
@@ -117,7 +120,7 @@ def ask(repo: str, repo_type: str, revision: str | None, **options: Any) -> Any:
 
 
 def is_cached(source: Mapping[str, Json], weights: bool) -> bool:
-    """Whether the hub's cache holds all of a model."""
+    """Whether the hub's cache holds all files of a model."""
     repo, revision = source["hub"], source["revision"]
     if "gguf" in source:
         return cached_file(repo, revision, source["gguf"]) is not None
@@ -133,7 +136,7 @@ def is_cached(source: Mapping[str, Json], weights: bool) -> bool:
 
 
 def belongs(name: str, source: Mapping[str, Json], weights: bool) -> bool:
-    """Whether a file of a repository is part of the model."""
+    """Whether a file of the repository is one that the model needs."""
     if "gguf" in source:
         return bool(name == source["gguf"])
     if "/" in name:
@@ -144,13 +147,19 @@ def belongs(name: str, source: Mapping[str, Json], weights: bool) -> bool:
 
 
 def refuse_foreign_code(source: Mapping[str, Json]) -> None:
-    """Refuse code that would come out of another repository, of which no commit is pinned."""
+    """Refuse code from another repository, because no commit is pinned for it.
+
+    Raises:
+        UserError: the model's configuration names such code.
+    """
     if foreign := [name for name in code_of(source) if "--" in name]:
-        raise UserError(f"{source['hub']} runs code of another repository, which no commit pins: {foreign[0]}")
+        raise UserError(
+            f"{source['hub']} runs code from another repository, for which no commit is pinned: {foreign[0]}"
+        )
 
 
 def code_of(source: Mapping[str, Json]) -> list[str]:
-    """The classes that come with a trusted model, as its cached configurations name them: ``module.Class``."""
+    """The classes that a trusted model brings with it, ``module.Class``, read from its cached configurations."""
     if not source.get("trust_remote_code"):
         return []
     paths = [cached_file(source["hub"], source["revision"], name) for name in CONFIGURATIONS]
@@ -161,7 +170,7 @@ def code_of(source: Mapping[str, Json]) -> list[str]:
 
 
 def read_object(path: Path) -> dict[str, Json]:
-    """A JSON object; an empty one where the file holds none, which transformers will refuse in its own words."""
+    """The JSON object in a file; an empty one if there is none, as transformers then explains what is wrong."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
@@ -170,16 +179,16 @@ def read_object(path: Path) -> dict[str, Json]:
 
 
 def listed(names: list[str], suffix: str) -> str:
-    """A few names, as the end of a sentence."""
+    """The end of a sentence that lists a few of the names with a suffix; empty if there are none."""
     found = [name for name in names if name.endswith(suffix)]
     return f"; it has {', '.join(found[:4])}{', ...' if len(found) > 4 else ''}" if found else ""
 
 
 def check_sum(path: Path, file: Any, where: str) -> None:
-    """Hold a downloaded file against its announced sum: SHA-256 of large files, git's own of small ones.
+    """Compare a downloaded file with its announced checksum: SHA-256 for large files, git's SHA-1 for small ones.
 
     Raises:
-        UserError: it is another; the file is taken out of the cache.
+        UserError: the checksums differ; the file is then removed from the cache.
     """
     if file.lfs is not None:
         kind, announced, found = "sha256", file.lfs.sha256, sha256_of(path)
@@ -190,12 +199,12 @@ def check_sum(path: Path, file: Any, where: str) -> None:
         path.unlink(missing_ok=True)
         raise UserError(
             f"{where}: {file.rfilename} arrived with {kind} {found[:12]}..., the hub announced {announced[:12]}...; "
-            "it was dropped, run again to download it again"
+            "it was deleted; run again to download it once more"
         )
 
 
 def git_sum(path: Path) -> str:
-    """The name that git gives a file's contents: SHA-1 over a header with its length, and the contents."""
+    """Git's checksum of a file: SHA-1 over a header with the length, and the contents."""
     digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -205,7 +214,7 @@ def git_sum(path: Path) -> str:
 
 @contextmanager
 def locked(repo: str, repo_type: str) -> Iterator[None]:
-    """One process at a time brings a repository in, so that nobody uses what is not checked yet."""
+    """Let one process at a time download a repository, so that nobody uses files that are not checked yet."""
     from filelock import FileLock
     from huggingface_hub import cached_assets_path
 
@@ -216,7 +225,7 @@ def locked(repo: str, repo_type: str) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars and no warnings of the client's between what is said here."""
+    """Silence the progress bars and warnings of ``huggingface_hub``."""
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
 
     level, silent = logging.get_verbosity(), are_progress_bars_disabled()
@@ -232,7 +241,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def explained(repo: str, revision: str, repo_type: str) -> Iterator[None]:
-    """Turn what the client raises into one sentence."""
+    """Turn exceptions of ``huggingface_hub`` into a ``UserError`` of one sentence."""
     try:
         yield
     except UserError:
@@ -242,7 +251,7 @@ def explained(repo: str, revision: str, repo_type: str) -> Iterator[None]:
 
 
 def sentence(error: Exception, repo: str, revision: str, repo_type: str) -> str:
-    """What went wrong, and what helps."""
+    """Say what went wrong, and what helps."""
     from huggingface_hub import constants, errors
 
     what, page = f"{KINDS[repo_type]} {repo}@{revision[:12]}", f"{constants.ENDPOINT}/{repo}"
@@ -252,7 +261,7 @@ def sentence(error: Exception, repo: str, revision: str, repo_type: str) -> str:
         return f"{what}: {constants.ENDPOINT} has no such repository, or it is private: log in with hf auth login"
     if isinstance(error, errors.RevisionNotFoundError):
         now = head_of(repo, repo_type)
-        return f"{what}: there is no such commit (any more)" + (f"; it is at {now} now" if now else "")
+        return f"{what}: this commit does not exist (any more)" + (f"; it is at {now} now" if now else "")
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
         return f"{what}: a file is missing: {first_line(error).rstrip('.')}"
     if constants.is_offline_mode():
@@ -264,7 +273,7 @@ def sentence(error: Exception, repo: str, revision: str, repo_type: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of a message that says anything of the matter."""
+    """The first informative line of an exception's message."""
     lines = [line.strip() for line in str(error).splitlines()]
     said = [line for line in lines if line and "Client Error" not in line]
     return said[0] if said else "no answer in time"

@@ -1,4 +1,4 @@
-"""Which model to run: a shape that is built with a seed, a local folder, an installed package, or an id of the hub."""
+"""A model to run: a shape with a seed, a local folder, an installed package, or an id of the hub."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from perfgate.models import hub_ids
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json
 
-# The automatic class of transformers that puts the right head on a local folder's model.
+# The class of transformers that loads a folder's model with the right head, for each task.
 AUTO_CLASSES = {
     "causal-lm": "AutoModelForCausalLM",
     "seq2seq-lm": "AutoModelForSeq2SeqLM",
@@ -27,15 +27,15 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Model:
-    """A model by name, where it comes from, and the tasks that it can do.
+    """A model: its name, where it comes from, and the tasks that it can do.
 
     Attributes:
-        name: as it appears in a case's id.
+        name: the name that appears in a case's id.
         source: ``{"config": {...}}``, ``{"folder": path}``, ``{"package": name, "subfolder": ..., "sha256": {...}}`` or
-            ``{"hub": "org/name", "revision": commit}``; the last two also with ``gguf``, the name of a GGUF file, and
-            any with ``trust_remote_code``, to run Python code that comes with the model.
+            ``{"hub": "org/name", "revision": commit}``. The last two can name a GGUF file with ``gguf``, and each of
+            them can allow Python code that comes with the model with ``trust_remote_code``.
         classes: class name in transformers for each task; the first task is the default.
-        tier: the smallest tier that runs it.
+        tier: the smallest tier that runs the model.
     """
 
     name: str
@@ -44,24 +44,31 @@ class Model:
     tier: str = "quick"
 
     def class_for(self, task: str | None, accepted: tuple[str, ...]) -> tuple[str, str]:
-        """Return the task and its class: the named task, or the model's first that is accepted.
+        """Return a task and its class: the named task, or the model's first task that is accepted.
 
         Raises:
-            UserError: the model cannot do it.
+            UserError: the model cannot do the task.
         """
         tasks = [name for name in self.classes if name in accepted]
         chosen = task or next(iter(tasks), None)
         if chosen not in tasks:
             wanted = task or " or ".join(accepted)
-            raise UserError(f"model {self.name!r} has no class for {wanted}; it has: {', '.join(self.classes)}")
+            raise UserError(
+                f"model {self.name!r} has no class for {wanted}; it has classes for {', '.join(self.classes)}"
+            )
         return chosen, self.classes[chosen]
 
     @classmethod
     def from_shape(cls, name: str, shape: Mapping[str, Json], where: str = "shape") -> "Model":
-        """Read a shape as ``fixtures/models.json`` writes it.
+        """Read an entry of a file of shapes, such as ``fixtures/models.json``.
+
+        Args:
+            name: name of the entry.
+            shape: the entry.
+            where: name of the file, for messages.
 
         Raises:
-            UserError: a key is unknown or missing.
+            UserError: a key is unknown or missing, or has a value that is not allowed.
         """
         if unknown := sorted(set(shape) - KEYS):
             raise UserError(
@@ -80,7 +87,7 @@ class Model:
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> "Model":
-        """A folder as ``save_pretrained`` leaves it.
+        """A folder that ``save_pretrained`` wrote.
 
         Raises:
             UserError: the folder, its ``config.json`` or its safetensors weights are missing.
@@ -96,15 +103,15 @@ class Model:
 
     @classmethod
     def from_hub(cls, pin: str, *, gguf: str | None = None, trust_remote_code: bool = False) -> "Model":
-        """A repository of the Hugging Face Hub at a commit; nothing is downloaded before a case runs.
+        """A repository of the Hugging Face Hub at a commit; it is downloaded when a case runs.
 
         Args:
             pin: ``org/name@COMMIT`` with the 40 digits of a commit.
             gguf: name of a GGUF file to load in place of safetensors.
-            trust_remote_code: run Python code that lies in the repository.
+            trust_remote_code: whether to run Python code from the repository.
 
         Raises:
-            UserError: it is no id, or not pinned.
+            UserError: ``pin`` is not an id of the hub, or names no commit.
         """
         repo, revision, path = hub_ids.read_pin(pin)
         if path:
@@ -116,26 +123,30 @@ class Model:
 
 
 def check_source(source: Mapping[str, Json], where: str) -> None:
-    """Refuse a source that does not say exactly which files it means.
+    """Refuse a source that does not identify its files exactly.
 
     Raises:
-        UserError: a hub id without a commit, a GGUF file of a package without its sum, or a detail of another type.
+        UserError: an id of the hub has no commit, a package's GGUF file has no checksum, or a value has a wrong type.
     """
     if "hub" in source:
         hub_ids.read_pin(f"{source['hub']}@{source.get('revision', '')}")
     elif "revision" in source:
-        raise UserError(f"{where} has a 'revision' and no 'hub'")
+        raise UserError(f"{where} has a 'revision' but no 'hub'")
     gguf = source.get("gguf")
     if gguf and not ("hub" in source or "package" in source):
-        raise UserError(f"{where}: 'gguf' is of a 'hub' or 'package'")
+        raise UserError(f"{where} has a 'gguf' but neither a 'hub' nor a 'package'")
     if gguf and "package" in source and not SHA256.fullmatch(str(source.get("sha256", {}).get(gguf))):
-        raise UserError(f'{where}: {gguf} needs its sum, as in "sha256": {{"{gguf}": ...}}')
+        raise UserError(f'{where}: {gguf} needs its checksum, as in "sha256": {{"{gguf}": ...}}')
     if not isinstance(source.get("trust_remote_code", False), bool):
-        raise UserError(f"{where}: 'trust_remote_code' is true or false")
+        raise UserError(f"{where}: 'trust_remote_code' must be true or false")
 
 
 def resolve(model: "Model | str | Path") -> Model:
-    """Accept a model as it is, the path of a local folder, or a pinned id of the hub."""
+    """The model that a case names: a ``Model``, the path of a local folder, or an id of the hub with its commit.
+
+    Raises:
+        UserError: the folder has no model, or the id has no commit.
+    """
     if isinstance(model, Model):
         return model
     if isinstance(model, str) and hub_ids.is_id(model) and not Path(model).is_dir():

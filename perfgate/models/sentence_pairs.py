@@ -1,7 +1,7 @@
-"""Pairs of sentences in two languages, as the message catalogues of an installed package hold them.
+"""Pairs of sentences in two languages, from the message catalogues of an installed package.
 
-A catalogue is a JSON file that maps each message to its translations, as JupyterLab's language packs have it
-(https://github.com/jupyterlab/language-packs). Nothing of it is kept here: each file is pinned by its sum.
+A catalogue is a JSON file that maps each message to its translations, as in JupyterLab's language packs
+(https://github.com/jupyterlab/language-packs). Perfgate contains none of them; each file is pinned by its checksum.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ EXAMPLE = '{"package": "my_language_pack", "subfolder": "locale", "sha256": {"me
 
 
 def read_pairs(data: Any) -> Json:
-    """Check where pairs lie; returns it as JSON.
+    """Check a description of sentence pairs, and return it as JSON.
 
     Raises:
-        UserError: no package is named, or no file of it with its sum.
+        UserError: the description names no package, or no file with its checksum.
     """
     if not isinstance(data, Mapping) or set(data) - set(KEYS) or not data.get("package") or not data.get("sha256"):
-        raise UserError(f"data for seq2seq-lm is pairs of sentences in an installed package, as in {EXAMPLE}")
+        raise UserError(f"data for seq2seq-lm must name pairs of sentences in an installed package, as in {EXAMPLE}")
     return {**data, "sha256": dict(data["sha256"])}

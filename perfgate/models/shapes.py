@@ -1,4 +1,4 @@
-"""The shapes of well-known models, which come with Perfgate, and the shape of a model in a local folder."""
+"""The shapes of well-known models that Perfgate brings, and the shapes of models in folders and on the hub."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ from perfgate.shared.model_files import origin_of
 from perfgate.shared.workload import Json
 
 SHAPES = Path(__file__).parent / "shapes.json"
-# How the name of a model's class in transformers ends, by the task that it is for.
+# The end of a class's name in transformers, and the task that the class is for.
 HEADS = {
     "LMHeadModel": "causal-lm",
     "ForCausalLM": "causal-lm",
@@ -23,20 +23,20 @@ HEADS = {
 
 
 def read_shapes(path: Path = SHAPES) -> dict[str, Model]:
-    """The models of a file of shapes by name, in its order; by default those that come with Perfgate."""
+    """The models of a file of shapes by name, in the order of the file; by default those that Perfgate brings."""
     shapes = json.loads(path.read_text(encoding="utf-8"))
     return {name: Model.from_shape(name, shape, str(path)) for name, shape in shapes.items()}
 
 
 def find_shape(name: str, task: str | None = None) -> Model:
-    """The model of that name, or of the ``config.json`` in that folder or on the hub; no weights are needed.
+    """Find a model by name, by folder, or by id of the hub; no weights are needed.
 
     Args:
-        name: of a model that comes with Perfgate, or a folder, or a pinned id of the hub.
-        task: what it is to do; by default what its class was made for.
+        name: name of a model that Perfgate brings, or a folder, or an id of the hub with its commit.
+        task: the task of the model; by default the one that its class was made for.
 
     Raises:
-        UserError: neither is there, or the task is not known, or the folder does not tell it.
+        UserError: there is no such model, the task is unknown, or the configuration does not say the task.
     """
     if task and task not in AUTO_CLASSES:
         raise UserError(f"unknown task {task!r}{nearest(task, AUTO_CLASSES)}")
@@ -55,7 +55,7 @@ def folder_shape(folder: Path, task: str | None) -> Model:
     """The model that a folder's ``config.json`` describes.
 
     Raises:
-        UserError: the file is missing or cannot be read, or it does not tell the task and none is named.
+        UserError: the file is missing or cannot be read, or it does not say the task and none is named.
     """
     return Model(folder.resolve().name, {"folder": str(folder)}, own_classes(folder / "config.json", task))
 
@@ -64,7 +64,7 @@ def hub_shape(model: Model, task: str | None) -> Model:
     """The model that the ``config.json`` of a repository describes.
 
     Raises:
-        UserError: it cannot be had, or does not tell the task and none is named.
+        UserError: the file cannot be downloaded, or it does not say the task and none is named.
     """
     hub.fetch_model(model.source, weights=False, tell=lambda _: None)
     config = origin_of(model.source) / "config.json"
@@ -72,10 +72,10 @@ def hub_shape(model: Model, task: str | None) -> Model:
 
 
 def own_classes(path: Path, task: str | None) -> dict[str, str]:
-    """Class names by task: first what a configuration says that the model is for, then the automatic ones.
+    """Class names by task: first the class that the configuration names, then the automatic classes of transformers.
 
     Raises:
-        UserError: it cannot be read, or it does not tell the task and none is named.
+        UserError: the configuration cannot be read, or it does not say the task and none is named.
     """
     config = read_config(path)
     classes = dict(AUTO_CLASSES)
@@ -86,20 +86,20 @@ def own_classes(path: Path, task: str | None) -> dict[str, str]:
             break
     else:
         if task is None:
-            raise UserError(f"{path} does not tell what the model is for; say it with --task")
+            raise UserError(f"{path} does not say what the model is for; name it with --task, such as --task causal-lm")
     return classes
 
 
 def read_config(path: Path) -> dict[str, Json]:
-    """A configuration as ``save_pretrained`` writes it.
+    """Read a ``config.json`` that ``save_pretrained`` wrote.
 
     Raises:
-        UserError: there is none, or it is not a JSON object.
+        UserError: the file does not exist, or is not a JSON object.
     """
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"model folder {path.parent} has no config.json to be read: {error.strerror}") from None
+        raise UserError(f"the config.json of model folder {path.parent} cannot be read: {error.strerror}") from None
     except ValueError:
         config = None
     if not isinstance(config, dict):

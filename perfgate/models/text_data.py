@@ -1,7 +1,7 @@
-"""Real text for a model's own tokenizer, as data: texts, conversations, or a file of a data set on the hub.
+"""Real text for a model's own tokenizer: texts, conversations, or a file of a data set on the hub.
 
 A text is a string. A conversation is a list of messages ``{"role": ..., "content": ...}``, which the model's chat
-template turns into one (https://huggingface.co/docs/transformers/chat_templating).
+template turns into a text (https://huggingface.co/docs/transformers/chat_templating).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,23 +21,23 @@ FORMATS = (".parquet", ".jsonl", ".json", ".csv", ".txt")
 
 
 def read_texts(texts: Texts, model: Model) -> Json:
-    """Check texts and conversations; returns them as JSON.
+    """Check texts and conversations, and return them as JSON.
 
     Raises:
-        UserError: there is none, or one is neither; or the model has no tokenizer.
+        UserError: the list is empty, an item is neither a text nor a conversation, or the model has no tokenizer.
     """
     if "config" in model.source:
         raise UserError(f"model {model.name!r} is a shape and has no tokenizer; real text needs a model with weights")
     if isinstance(texts, str) or not texts:
-        raise UserError(f"real text is a list of texts or conversations, not {texts!r}")
+        raise UserError(f"real text must be a list of texts or conversations, not {texts!r}")
     for item in texts:
         if not isinstance(item, str) and not (item and all(map(is_message, item))):
-            raise UserError(f"a conversation is a list of messages with 'role' and 'content', not {item!r}")
+            raise UserError(f"a conversation must be a list of messages with 'role' and 'content', not {item!r}")
     return [item if isinstance(item, str) else [dict(message) for message in item] for item in texts]
 
 
 def is_message(value: object) -> bool:
-    """Whether a value is one turn of a conversation."""
+    """Whether a value is one message of a conversation."""
     return isinstance(value, Mapping) and set(value) == {"role", "content"} and all(map(is_text, value.values()))
 
 
@@ -47,14 +47,18 @@ def is_text(value: object) -> bool:
 
 
 def read_data(data: Data, model: Model) -> Json:
-    """Check what a model is trained on: texts, or a file of the hub as ``org/name@COMMIT/path`` or as a mapping with
-    ``hub``, ``revision``, ``file`` and, where it is not ``text`` or ``messages``, ``column``.
+    """Check the data for training: a list of texts and conversations, or a file of a data set on the hub.
+
+    Args:
+        data: the list, or the file as ``org/name@COMMIT/path`` or as a mapping with ``hub``, ``revision``, ``file``
+            and, if the column is neither ``text`` nor ``messages``, ``column``.
+        model: the model, whose tokenizer reads the text.
 
     Returns:
-        A list of texts and conversations, or such a mapping.
+        The list, or the mapping.
 
     Raises:
-        UserError: it is none of these, or is not pinned.
+        UserError: the data are none of these, or the data set has no commit.
     """
     if isinstance(data, str):
         repo, revision, file = hub_ids.read_pin(data, "dataset")
@@ -69,7 +73,7 @@ def read_data(data: Data, model: Model) -> Json:
         named = repr(file) if file else "none"
         raise UserError(
             f"data set {data['hub']} needs a file, as in {data['hub']}@COMMIT/data/train.parquet, that ends in "
-            f"{', '.join(FORMATS)}; named is {named}"
+            f"{', '.join(FORMATS)}, but {named} is named"
         )
     read_texts(["any"], model)
     return dict(data)

@@ -1,1 +1,1 @@
-"""The pytest side: hooks, options, what was selected, one run, the bridge to pytest-benchmark."""
+"""Perfgate's pytest plugin: hooks, options, selection, one run, the bridge to pytest-benchmark."""

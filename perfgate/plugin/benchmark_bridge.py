@@ -1,12 +1,12 @@
-"""pytest-benchmark's table, JSON, histogram and comparison, with Perfgate's cases in them: one value a timed launch.
+"""Shows Perfgate's cases in pytest-benchmark's table, JSON, histogram and comparison, with one value a timed launch.
 
-All that is known of the insides of pytest-benchmark (5.3) stands here, and ``missing`` checks it:
+It rests on three internals of pytest-benchmark (5.3), which ``missing`` checks:
 
 - ``config._benchmarksession.benchmarks``, the list from which it reports when the session finishes. It does so on the
   controller of xdist too, where it measures nothing itself; its workers report nothing.
 - ``pytest_benchmark.stats.Metadata``, an entry of that list: made of a fixture, of which it reads the attributes of
   ``Source``, and given one duration in seconds after the other.
-- its ``pytest_collection_modifyitems`` takes for a benchmark what has ``benchmark`` among its ``fixturenames``.
+- its ``pytest_collection_modifyitems`` takes items for benchmarks that have ``benchmark`` among their ``fixturenames``.
 """
 
 import importlib.metadata
@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+
+from perfgate.plugin.selection import fixtures_of
 
 FIXTURE = "benchmark"
 
@@ -30,8 +32,8 @@ class Source:
         fullname: its node id, by which saved runs are compared.
         group: of ``@pytest.mark.benchmark(group=...)``, if the case has one.
         param: id of its parameters.
-        params: the parameters; what is no plain value, by its name.
-        extra_info: all else that was measured, and the verdicts.
+        params: the parameters, as plain values.
+        extra_info: metrics and verdicts.
     """
 
     name: str
@@ -53,7 +55,7 @@ class Bridge:
         self.lost = ""
 
     def pytest_sessionstart(self) -> None:
-        """Warn where this pytest-benchmark is not as it should be; it prepares itself after all other plugins."""
+        """Warn where this version of pytest-benchmark is unknown; its own session exists only now."""
         self.lost = missing(self.config)
         if self.lost and self.controls:
             self.config.issue_config_time_warning(pytest.PytestWarning(self.lost), stacklevel=2)
@@ -62,11 +64,11 @@ class Bridge:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Iterator[None]:
         """Let ``--benchmark-only`` keep the cases, and ``--benchmark-skip`` skip them."""
         wanted = self.config.getoption("benchmark_only") or self.config.getoption("benchmark_skip")
-        with taken_for_benchmarks([item for item in items if "perf" in names_of(item)] if wanted else []):
+        with taken_for_benchmarks([item for item in items if "perf" in fixtures_of(item)] if wanted else []):
             yield
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Hand a finished case over, on the controller, unless pytest-benchmark is to report nothing."""
+        """Give a finished case to pytest-benchmark, on the controller, unless it is to report nothing."""
         found = getattr(report, "perfgate", None)
         if not (found and found["steps_s"] and self.controls) or self.lost:
             return
@@ -92,7 +94,7 @@ def entry(source: Source, steps_s: Sequence[float]) -> Any:
 
 
 def described(item: pytest.Item, metrics: Mapping[str, float], verdicts: Mapping[str, str]) -> dict[str, Any]:
-    """What a report carries from a worker to the controller about a case: the fields of ``Source``, in plain values."""
+    """The fields of ``Source`` for a case, as plain values that travel from a worker to the controller."""
     marker = item.get_closest_marker("benchmark")
     callspec = getattr(item, "callspec", None)
     return {
@@ -105,12 +107,8 @@ def described(item: pytest.Item, metrics: Mapping[str, float], verdicts: Mapping
 
 
 def plain(value: Any) -> Any:
-    """A parameter as JSON holds it: what is no plain value by its name, or as text."""
+    """A parameter as JSON can hold it; an object by its ``name`` or its text."""
     return value if isinstance(value, str | int | float | None) else str(getattr(value, "name", value))
-
-
-def names_of(item: pytest.Item) -> list[str]:
-    return list(getattr(item, "fixturenames", []))
 
 
 @contextmanager
@@ -127,7 +125,7 @@ def taken_for_benchmarks(cases: Sequence[Any]) -> Iterator[None]:
 
 
 def missing(config: pytest.Config) -> str:
-    """What of pytest-benchmark is not as the bridge needs it, as a sentence with the remedy; empty where all is."""
+    """Say what the bridge needs of pytest-benchmark and does not find, with the remedy; empty if all is there."""
     lost = []
     if not isinstance(getattr(getattr(config, "_benchmarksession", None), "benchmarks", None), list):
         lost.append("config._benchmarksession.benchmarks is no list")
@@ -140,12 +138,12 @@ def missing(config: pytest.Config) -> str:
         if list(entry(Source("name", "fullname"), [1.0, 3.0]).as_dict()["stats"]["data"]) != [1.0, 3.0]:
             lost.append("stats.Metadata does not keep the durations that it is given")
     except (ImportError, AttributeError, TypeError, KeyError) as error:
-        lost.append(f"stats.Metadata is not made and read as before ({error})")
+        lost.append(f"stats.Metadata has other arguments or fields ({error})")
     if not lost:
         return ""
     version = importlib.metadata.version("pytest-benchmark")
     return (
         f"pytest-benchmark {version} shows no case of Perfgate: {'; '.join(lost)}. "
-        "Cases are measured and judged all the same; install the version that is known with "
+        "Cases are measured and judged all the same; install a version that is known to work with "
         "pip install 'pytest-benchmark==5.3.*', or turn it off with -p no:benchmark"
     )

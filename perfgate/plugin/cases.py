@@ -1,10 +1,10 @@
-"""What cases ask for: the session that measures them, opened when the first one does."""
+"""What the fixtures ask for: each case measured by a runner, which is opened when the first case needs it."""
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,217 +14,206 @@ import pytest
 from perfgate.models.model import TIERS
 from perfgate.plugin.benchmark_bridge import described
 from perfgate.plugin.options import Options
+from perfgate.plugin.selection import Selection, marks_of, tier_of
+from perfgate.plugin.sides import Sides
+from perfgate.plugin.target import Target
 from perfgate.reports.live import one_line
 from perfgate.shared.command import command
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
-from perfgate.system.provenance import software
 
 if TYPE_CHECKING:
     from perfgate.cases.duets import Policy
     from perfgate.cases.lines import Case
     from perfgate.cases.runner import CaseRunner, Result
-    from perfgate.gate.noise import Noise
-    from perfgate.measure.devices.base import Device
-    from perfgate.reference.reference import Reference
 
 RESULT = pytest.StashKey[dict[str, Any]]()
+
+
+@dataclass(frozen=True)
+class Process:
+    """This process's place in a run.
+
+    Attributes:
+        root: pytest's root folder.
+        part: the file that this process's lines go to.
+        workers: how many processes share the cases.
+        instruments: import paths of the instruments that users added.
+    """
+
+    root: Path
+    part: Path
+    workers: int = 1
+    instruments: tuple[str, ...] = ()
 
 
 class Cases:
     """Measures one case after the other, in this process.
 
     Args:
-        config: of pytest.
         options: of the run.
-        part: the file that this process's lines go to.
-        worker: name of this process among xdist's workers, or ``None``.
-
-    Attributes:
-        pairs: gated noisy case-metric pairs of the tier.
-        selected: how many cases are to be measured, by all workers.
-        preload: modules that the fork servers import.
-        reference: what to hold this code against.
-        show: told of each case's progress, in words.
+        target: where to measure.
+        selection: what the run measures.
+        process: where this process reads and writes.
+        sides: where this code runs, and what it is held against.
+        show: told of each case's progress: its id, and a few words.
     """
 
-    def __init__(self, config: pytest.Config, options: Options, part: Path, worker: str | None) -> None:
-        self.config = config
-        self.options = options
-        self.pairs = 1
-        self.selected = 0
-        self.preload: tuple[str, ...] = options.preload
-        self.reference: Reference | None = None
-        self.show: Callable[[str, str], None] = lambda case, what: None
-        self._part = part
-        self._worker = worker
-        self._session: CaseRunner | None = None
+    def __init__(
+        self,
+        options: Options,
+        target: Target,
+        selection: Selection,
+        process: Process,
+        sides: Sides,
+        show: Callable[[str, str], None],
+    ) -> None:
+        self._options = options
+        self._target = target
+        self._selection = selection
+        self._process = process
+        self._sides = sides
+        self._show = show
+        self._runner: CaseRunner | None = None
         self._stack = ExitStack()
-        if options.device not in ("auto", "cpu", "none"):
-            # What is named must be there; what is found out by itself is looked for when first needed.
-            self.device  # noqa: B018
 
-    @cached_property
-    def device(self) -> "Device":
-        """What this process measures on; xdist's workers share out what the caller sees."""
-        from perfgate.measure.devices.find import find_device
+    def measure(self, item: pytest.Item, workload: Workload, tolerances: Mapping[str, float]) -> "Result":
+        """Measure a workload and hold it against its reference or its baseline.
 
-        return find_device(self.options.device, int(self._worker.removeprefix("gw")) if self._worker else 0)
-
-    @property
-    def kind(self) -> str:
-        """The kind of the device, or ``none``."""
-        return "none" if self.options.device == "none" else self.device.kind
-
-    @cached_property
-    def default_tier(self) -> str:
-        """The tier of a run that names none: larger shapes where there is a GPU."""
-        try:
-            on_gpu = self.options.device != "none" and self.device.kind == "cuda"
-        except UserError:  # said where something is to be measured
-            on_gpu = False
-        return "standard" if on_gpu else self.options.default_tier
-
-    @property
-    def tier(self) -> str:
-        """The largest tier that runs."""
-        return self.options.tier or self.default_tier
-
-    def measure(
-        self, item: pytest.Item, workload: Workload, tolerances: Mapping[str, float], marked: Mapping[str, Any]
-    ) -> "Result":
-        """Run one case."""
+        Raises:
+            Unavailable: something that the workload needs is missing.
+            UserError: the case asks for something impossible.
+        """
         from perfgate.cases.runner import require_workload
 
-        accept = None if self.options.reference else self._again(item.nodeid, str(marked["tier"]))
+        item.stash[RESULT] = {}  # nothing was measured yet, but something was to be
+        options = self._options
+        accept = None if options.reference else self._again(item)
         case = self._case(item, accept, tolerances)
-        with self._planned(marked) as session:
-            progress, checked = self._progress(case.id), require_workload(workload)
-            if self.options.calibrate:
-                result = session.calibrate(case, checked, self.options.calibrate, self.options.slowdowns, progress)
+        with self._planned(item) as runner:
+            progress, checked = partial(self._show, case.id), require_workload(workload)
+            if options.calibrate:
+                result = runner.calibrate(case, checked, options.calibrate, options.slowdowns, progress)
             else:
-                result = session.run_case(case, checked, progress)
-        self._attach(item, result)
+                result = runner.run_case(case, checked, progress)
+        attach(item, result)
         return result
 
-    def try_effect(
-        self,
-        item: pytest.Item,
-        vanilla: Workload,
-        setting: Workload,
-        expected: dict[str, Any],
-        marked: Mapping[str, Any],
-    ) -> "Result":
-        """Run one effect."""
+    def try_effect(self, item: pytest.Item, vanilla: Workload, setting: Workload, expected: dict[str, Any]) -> "Result":
+        """Measure a setting beside vanilla, and see whether it does what is expected of it.
+
+        Raises:
+            Unavailable: something that a workload needs is missing, or nothing is expected on this device.
+            UserError: the case asks for something impossible.
+        """
         from perfgate.cases.runner import require_workload
         from perfgate.gate.effects import parse_all
         from perfgate.gate.equivalence import parse_likenesses
-        from perfgate.records.metrics import check_known
+        from perfgate.shared.metrics import check_known
 
+        item.stash[RESULT] = {}
         likenesses = parse_likenesses(expected.pop("same", ()), expected.pop("near", {}))
         if not expected and not likenesses:
             raise UserError(f"{item.nodeid}: effect() needs what to expect of a metric, like step_time_s='< 1.4x'")
         check_known(expected, f"{item.nodeid}: effect()")
         expected = {name: text for name, text in self._here(expected).items() if text is not None}
         if not expected and not likenesses:
-            raise Unavailable(f"{item.nodeid} promises nothing on this device ({self.kind})")
+            raise Unavailable(f"{item.nodeid} promises nothing on this device ({self._target.kind})")
         case = self._case(item, None, {})
         sides = require_workload(vanilla), require_workload(setting)
         if vanilla.sha256 == setting.sha256:
             raise UserError(f"{item.nodeid}: effect() got the same workload twice; a setting must differ from vanilla")
-        with self._planned(marked) as session:
+        with self._planned(item) as runner:
             found = parse_all(expected), likenesses
-            result = session.run_effect(case, *sides, *found, self._progress(case.id))
-        self._attach(item, result)
+            result = runner.run_effect(case, *sides, *found, partial(self._show, case.id))
+        attach(item, result)
         return result
 
     def _here(self, expected: Mapping[str, Any]) -> dict[str, Any]:
-        """What is expected on this device, where a mapping says it for each."""
-        kind = "cpu" if self.kind == "none" else self.kind
+        """The expectations on this device, where a mapping has one for each device."""
+        kind = "cpu" if self._target.kind == "none" else self._target.kind
         return {name: text.get(kind) if isinstance(text, Mapping) else text for name, text in expected.items()}
 
     def _case(self, item: pytest.Item, accept: str | None, tolerances: Mapping[str, float]) -> "Case":
         from perfgate.cases.lines import Case
 
         technique = item.path.stem.removeprefix("test_")
-        return Case(item.nodeid.removeprefix(f"{self.options.root}/"), technique, accept, tolerances)
+        return Case(item.nodeid.removeprefix(f"{self._options.root}/"), technique, accept, tolerances)
 
     @contextmanager
-    def _planned(self, marked: Mapping[str, Any]) -> Iterator["CaseRunner"]:
-        """The session, with the effort that a case's mark asks for."""
-        session = self._open()
-        plan = session.stage.plan
-        own = {key: marked[key] for key in ("launches", "timeout_s") if key in marked}
+    def _planned(self, item: pytest.Item) -> Iterator["CaseRunner"]:
+        """The runner, with a plan that follows the marks of one case."""
+        runner = self._open()
+        plan, marked = runner.stage.plan, marks_of(item)
+        own: dict[str, Any] = {key: marked[key] for key in ("launches", "timeout_s") if key in marked}
         own |= {"device": "none"} if marked.get("dry") else {}
-        session.stage.plan = replace(plan, **own)
+        runner.stage.plan = replace(plan, **own)
         try:
-            yield session
+            yield runner
         finally:
-            session.stage.plan = plan
+            runner.stage.plan = plan
 
-    def _again(self, nodeid: str, tier: str) -> str:
+    def _again(self, item: pytest.Item) -> str:
         """The command that measures one case as it was measured here."""
-        device = self.options.device
+        device = self._options.device
         options = [] if device in ("auto", "cpu") else [f"--perf-device {shlex.quote(device)}"]
-        if TIERS.index(tier) > TIERS.index(self.default_tier):
-            options.append(f"--perf-tier {self.tier}")
-        return " ".join([command(), shlex.quote(nodeid), *options])
-
-    def _attach(self, item: pytest.Item, result: "Result") -> None:
-        for name, value in result.metrics.items():
-            item.user_properties.append((name, value))
-        item.stash[RESULT] = {
-            "case": result.case,
-            "kind": result.outcome.kind,
-            "line": one_line(result),
-            "verdicts": [verdict.to_json() for verdict in result.verdicts],
-            "steps_s": list(result.steps_s),
-            "benchmark": described(item, result.metrics, {v.metric: v.verdict for v in result.verdicts}),
-        }
-
-    def _progress(self, case: str) -> Any:
-        return partial(self.show, case)
+        if TIERS.index(tier_of(item)) > TIERS.index(self._target.default_tier):
+            options.append(f"--perf-tier {self._target.tier}")
+        return " ".join([command(), shlex.quote(item.nodeid), *options])
 
     def _open(self) -> "CaseRunner":
-        if self._session is None:
+        if self._runner is None:
             from perfgate.cases.runner import CaseRunner
             from perfgate.measure.plan import MeasurementPlan
             from perfgate.measure.stage import Stage
             from perfgate.records.portable import PortableStore, pair_of
             from perfgate.records.store import Store, open_root
 
-            options = self.options
-            root = self._stack.enter_context(open_root(options.baselines, self.config.rootpath))
+            options, target = self._options, self._target
+            root = self._stack.enter_context(open_root(options.baselines, self._process.root))
             folder = self._stack.enter_context(TemporaryDirectory(prefix="perfgate-", ignore_cleanup_errors=True))
-            plan = MeasurementPlan(launches=options.launches, timeout_s=options.timeout_s, device=self.kind)
-            servers = 1 if self.kind == "none" else 2
-            stage = Stage(self.preload, Path(folder), plan, servers, self.reference, self.device)
-            store = Store(root, self.device.machine.name)
-            portable = PortableStore(root, pair_of(software()))
-            self._session = CaseRunner(store, portable, self._part, stage, self._rules())
-        return self._session
+            plan = MeasurementPlan(
+                launches=options.launches,
+                timeout_s=options.timeout_s,
+                instruments=self._process.instruments,
+                device=target.kind,
+            )
+            servers = 1 if target.kind == "none" else 2
+            preload = self._selection.preload
+            candidate, reference = self._sides.candidate(), self._sides.reference
+            stage = Stage(preload, Path(folder), plan, servers, reference, target.device, candidate)
+            store = Store(root, target.device.machine.name)
+            portable = PortableStore(root, pair_of(self._sides.software))
+            self._runner = CaseRunner(store, portable, self._process.part, stage, self._policy())
+        return self._runner
 
-    @cached_property
-    def noise(self) -> "Noise":
-        """What is known of this machine's duets; with baselines of a revision, what is known here all the same."""
-        from perfgate.cases.noise_file import read_noise
-
-        return read_noise(self.config.rootpath / self.options.baselines / self.device.machine.name)
-
-    def _rules(self) -> "Policy":
+    def _policy(self) -> "Policy":
         from perfgate.cases.deadline import Deadline
         from perfgate.cases.duets import Policy
         from perfgate.gate.alpha_budget import AlphaBudget
 
-        options = self.options
-        workers = self.config.workerinput["workercount"] if self._worker else 1  # type: ignore[attr-defined]
-        budget = AlphaBudget(self.pairs, parts=workers * options.shard[1])
-        limit = Deadline(options.budget_s, -(-self.selected // workers))
-        return Policy(budget, limit, self.noise, options.strict, options.update)
+        options, workers = self._options, self._process.workers
+        alpha_budget = AlphaBudget(self._selection.pairs, parts=workers * options.shard[1])
+        deadline = Deadline(options.budget_s, -(-self._selection.cases // workers))
+        return Policy(alpha_budget, deadline, self._target.noise, options.strict, options.update)
 
     def close(self) -> None:
-        """End all processes, and clear away what the session needed."""
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        """End all processes, and clear away what the runner needed."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.close()
         self._stack.close()
+
+
+def attach(item: pytest.Item, result: "Result") -> None:
+    """Keep a result with its item: for JUnit files, for Perfgate's own lines, for pytest-benchmark's table."""
+    for name, value in result.metrics.items():
+        item.user_properties.append((name, value))
+    item.stash[RESULT] = {
+        "case": result.case,
+        "kind": result.outcome.kind,
+        "line": one_line(result),
+        "verdicts": [verdict.to_json() for verdict in result.verdicts],
+        "steps_s": list(result.steps_s),
+        "benchmark": described(item, result.metrics, {v.metric: v.verdict for v in result.verdicts}),
+    }

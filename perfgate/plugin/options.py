@@ -1,4 +1,4 @@
-"""What a run was asked to do: command line over ini file over default."""
+"""The options of a run. The command line wins over the ini file, which wins over the default."""
 
 import argparse
 from dataclasses import asdict, dataclass
@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from perfgate.models.model import TIERS
-from perfgate.records.metrics import check_names
 from perfgate.records.store import MODES
-from perfgate.reference.environment import LOCKS
+from perfgate.reference.lock_files import LOCKS
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError, nearest
+from perfgate.shared.metrics import METRICS, check_gated
 from perfgate.shared.parsing import positive, read_duration, read_shares
 
 MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
@@ -18,7 +19,7 @@ MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
 
 @dataclass(frozen=True)
 class Option:
-    """One ``--perf-...`` option, which is an ini value as well."""
+    """One ``--perf-...`` option, which can be set in an ini file as well."""
 
     name: str
     default: str
@@ -28,20 +29,32 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """As on the command line."""
+        """The name on the command line."""
         return f"--perf-{self.name}"
 
     @property
     def ini(self) -> str:
-        """As in an ini file."""
+        """The name in an ini file."""
         return f"perf_{self.name.replace('-', '_')}"
 
 
-DEVICES = ("auto", "cpu", "cuda", "none")
+ENVIRONMENTS = ("check", "lock", "installed")
+ENV_HELP = (
+    "where this code runs: check refuses an environment that is not the one that perf_lock names, lock builds that "
+    "one, installed takes what is installed"
+)
+DEVICES = ("auto", *(name for name, kind in DEVICE_KINDS.items() if not kind.scripted), "none")
 OPTIONS = (
-    Option("device", "auto", "DEVICE", "where to measure: auto, cpu, cuda, or none for the dry run alone", DEVICES),
+    Option(
+        "device",
+        "auto",
+        "DEVICE",
+        f"where to measure: {', '.join(DEVICES[:-1])}, or none to run dry only",
+        DEVICES,
+    ),
     Option("ref", "", "REV|PYTHON", "git revision or interpreter to hold this code against, in place of baselines"),
     Option("ref-python", "", "PYTHON", "interpreter that the revision runs under"),
+    Option("env", "check", "HOW", ENV_HELP, ENVIRONMENTS),
     Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
     Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
     Option("reason", "", "TEXT", "why baselines move; needed by --perf-update all, and stored with them"),
@@ -72,6 +85,7 @@ class Options:
     strict: bool
     reference: str
     reference_python: str
+    environment: str
     locks: tuple[str, ...]
     install: tuple[str, ...]
     budget_s: float | None
@@ -79,9 +93,10 @@ class Options:
     slowdowns: tuple[float, ...]
     preload: tuple[str, ...]
     default_tier: str
+    reports: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As the run file's first line holds it."""
+        """The object that the run file's first line holds."""
         return asdict(self)
 
 
@@ -91,14 +106,23 @@ def add_options(parser: pytest.Parser) -> None:
     for option in OPTIONS:
         group.addoption(option.flag, metavar=option.metavar, default=None, help=option.help)
         parser.addini(option.ini, f"{option.help} (default {option.default!r})", default=option.default)
+    group.addoption(
+        "--perf-report", action="append", metavar="FORMAT=FILE", help="write a report at the end, as markdown=report.md"
+    )
     # What `perfgate calibrate` asks of the run that it starts.
+    # Set by `perfgate calibrate` for the run that it starts.
     group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
     group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
     group.addoption("--perf-strict", action="store_true", default=None, help="fail where one could not tell")
     parser.addini("perf_strict", "fail where one could not tell", type="bool", default=False)
     parser.addini("perf_preload", "modules that the fork servers import ahead", type="args", default=[])
-    parser.addini("perf_lock", "files that pin libraries; a revision in which they differ is built", "args", [*LOCKS])
-    parser.addini("perf_ref_install", "arguments of pip install for a revision that is built", "args", [])
+    parser.addini(
+        "perf_lock",
+        "files that pin libraries; a revision with others gets its own environment",
+        "args",
+        [*LOCKS],
+    )
+    parser.addini("perf_ref_install", "arguments of pip install for an environment that is built", "args", [])
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -142,6 +166,7 @@ def read_options(config: pytest.Config) -> Options:
         strict=bool(config.getini("perf_strict") if strict is None else strict),
         reference=values["ref"],
         reference_python=values["ref-python"],
+        environment=values["env"],
         locks=tuple(config.getini("perf_lock")),
         install=tuple(config.getini("perf_ref_install")),
         calibrate=config.getoption("--perf-calibrate"),
@@ -149,6 +174,7 @@ def read_options(config: pytest.Config) -> Options:
         budget_s=read_duration("--perf-budget", values["budget"]) if values["budget"] else None,
         preload=tuple(config.getini("perf_preload")),
         default_tier=unnamed,
+        reports=tuple(config.getoption("--perf-report") or ()),
     )
 
 
@@ -161,7 +187,7 @@ def read_shard(value: str) -> tuple[int, int]:
 
 
 def check_marker(where: str, arguments: tuple[Any, ...], values: dict[str, Any]) -> None:
-    """Refuse what ``@pytest.mark.perf`` does not know.
+    """Refuse arguments that ``@pytest.mark.perf`` does not have.
 
     Raises:
         UserError: naming the case and the argument.
@@ -182,17 +208,16 @@ def check_marker(where: str, arguments: tuple[Any, ...], values: dict[str, Any])
 
 
 def read_tolerance(where: str, value: Any) -> dict[str, float]:
-    """Read a tolerance: one number for times, or one for each metric that is named.
+    """Read a tolerance: one number for all times, or a mapping from metric to number.
 
     Raises:
         UserError: a metric that is not gated, or a number that is no share.
     """
     tolerances = value if isinstance(value, dict) else {"step_time_s": value}
-    check_names(tolerances, f"{where}: tolerance")
+    check_gated(tolerances, f"{where}: tolerance")
     for name, number in tolerances.items():
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 10:
             raise UserError(f"{where}: tolerance of {name} is {number!r}; it is a share above 0, like 0.05 for 5%")
     if isinstance(value, dict):
         return {name: float(number) for name, number in value.items()}
-    times = ("step_time_s", "time_to_first_token_s", "time_per_output_token_s")
-    return dict.fromkeys(times, float(value))
+    return {name: float(value) for name, row in METRICS.items() if row.noisy}

@@ -1,4 +1,4 @@
-"""One pytest run, in one process or over xdist's workers: from the first case to run file and baselines."""
+"""One pytest run, in one process or over xdist's workers, from collection to run file and baselines."""
 
 import os
 import secrets
@@ -12,24 +12,44 @@ from typing import Any
 
 import pytest
 
-from perfgate.plugin.cases import RESULT, Cases
+from perfgate.plugin.cases import RESULT, Cases, Process
+from perfgate.plugin.extensions import instruments_of, reports_of
 from perfgate.plugin.options import Options
+from perfgate.plugin.selection import (
+    check_marks,
+    fixtures_of,
+    gated_pairs,
+    in_shard,
+    is_case,
+    select,
+    within_tier,
+)
+from perfgate.plugin.sides import Sides
+from perfgate.plugin.target import Target
 from perfgate.reports.live import Live
 from perfgate.shared.command import command
 from perfgate.shared.errors import UserError
-from perfgate.system.git import git_state
-from perfgate.system.provenance import software
-from perfgate.workloads.programs import DRY_RUN, OF_FIXTURE, modules_of
 
 
 class Run:
-    """Holds what lives as long as the run. Registered as a plugin: its methods are pytest hooks."""
+    """One run, from collection to baselines. It is registered as a plugin: its methods are pytest hooks.
+
+    Args:
+        config: of pytest.
+        options: of the run.
+
+    Attributes:
+        target: where the run measures.
+        sides: where this code runs, and what it is held against.
+        results: one for each case that ended, as ``attach`` keeps it with the item.
+    """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
         self.options = options
         self.results: list[Mapping[str, Any]] = []
         self.ran = 0
+        self.asked = False
         self.problem = ""
         self._live: Live | None = None
         worker = getattr(config, "workerinput", None)
@@ -38,25 +58,33 @@ class Run:
         self.created = now.isoformat(timespec="seconds")
         self.run_id: str = worker["perf_run_id"] if worker else f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         self.output = config.rootpath / options.output
+        self.target = Target(options, config.rootpath, self.worker)
+        self.sides = Sides(config, options)
+        self._pairs = 1
+        self._cases: Cases | None = None
         self._stack = ExitStack()
-        part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
-        self.cases = Cases(config, options, part, self.worker)
-        self.cases.show = self._show
+
+    @property
+    def cases(self) -> Cases:
+        """The run's cases, known once collection has ended."""
+        if self._cases is None:
+            raise RuntimeError("no case can be measured before collection has ended")
+        return self._cases
 
     def headline(self) -> str:
         """Machine, tier and baselines, for the header."""
         from perfgate.records.portable import pair_of
 
         try:
-            where = f"machine {self.cases.device.machine.name}"
+            where = f"machine {self.target.device.machine.name}"
         except UserError as error:
-            # A run that measures nothing has nothing to do with it; one that does says it again, and fails.
+            # A run that only collects needs no device; one that measures fails with the same sentence.
             where = str(error)
         if self.options.device == "none":
-            where = f"no device, {pair_of(software())}"
+            where = f"no device, {pair_of(self.sides.software)}"
         if self.options.reference:
-            return f"{where}, tier {self.cases.tier}, against {self.options.reference}"
-        return f"{where}, tier {self.cases.tier}, baselines {self.options.baselines}"
+            return f"{where}, tier {self.target.tier}, {self.sides.headline()}"
+        return f"{where}, tier {self.target.tier}, baselines {self.options.baselines}"
 
     def _show(self, case: str, what: str) -> None:
         if self._live is not None:
@@ -65,60 +93,82 @@ class Run:
                 self._live.show(case, what)
 
     def pytest_sessionstart(self) -> None:
-        """Make the reference ready, once for all workers."""
-        options = self.options
-        if not options.reference or self.config.option.collectonly:
-            return
-        from perfgate.reference.reference import Reference, opened
-
+        """Make both sides ready, once for all workers."""
         if self.worker:
-            self.cases.reference = Reference.from_json(self.config.workerinput["perf_reference"])  # type: ignore[attr-defined]
-            return
-        root = self.config.rootpath
-        written = [root / options.output, root / options.baselines]
-        how = (options.reference_python, options.locks, options.install, written)
+            self.sides.receive(self.config.workerinput["perf_sides"])  # type: ignore[attr-defined]
+        elif self.sides.wanted_first and not self.config.option.collectonly:
+            try:
+                self.sides.open(self._stack, self._tell)
+            except UserError as error:
+                raise pytest.UsageError(str(error)) from None
+
+    def _tell(self, what: str) -> None:
+        """Show what is being built: each step as a line, and on a terminal what pip says meanwhile."""
+        self._live = self._live or Live(sys.stdout, 0)
+        capture = self.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            self._live.note(what)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Deselect cases beyond the tier or in another shard, before -k and --lf look at them."""
+        cases = [item for item in items if is_case(item)]
         try:
-            self.cases.reference = self._stack.enter_context(opened(options.reference, root, *how))
+            check_marks(cases)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
+        within = within_tier(cases, self.target.tier)
+        self._pairs = gated_pairs(within)
+        for item in cases:
+            if "effect" in fixtures_of(item):
+                item.add_marker("effect")
+        chosen = set(in_shard(within, self.options.shard))
+        if dropped := [item for item in cases if item not in chosen]:
+            self.config.hook.pytest_deselected(items=dropped)
+            items[:] = [item for item in items if item in chosen or not is_case(item)]
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """See which programs the selected cases need, and whether their result can be stored."""
-        cases = [item for item in session.items if {"perf", "effect"} & set(getattr(item, "fixturenames", []))]
-        self.cases.selected = len(cases)
-        used = {name for item in cases for name in getattr(item, "fixturenames", [])}
-        programs = [program for fixture, ids in OF_FIXTURE.items() if fixture in used for program in ids]
-        # Beside a reference no yardstick is stepped, and both sides import the same.
-        modules = modules_of(programs if self.options.reference else [*programs, "yardstick.cpu"])
-        if programs:
-            modules = (*modules, DRY_RUN)
-        self.cases.preload = (*modules, *self.options.preload)
-        if not cases or self.worker or self.config.option.collectonly:
+        """Prepare to measure the cases that are left, and check that their results can be stored."""
+        selection = select(session.items, self._pairs, self.options)
+        part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
+        workers = self.config.workerinput["workercount"] if self.worker else 1  # type: ignore[attr-defined]
+        try:
+            process = Process(self.config.rootpath, part, workers, instruments_of(self.config))
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
+        self._cases = Cases(self.options, self.target, selection, process, self.sides, self._show)
+        if not selection.cases or self.worker or self.config.option.collectonly:
             return
         try:
+            self.sides.check(selection.needs_libraries)
             self._check()
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
-        self._live = Live(sys.stdout, len(cases))
+        self._live = Live(sys.stdout, selection.cases)
 
     def _check(self) -> None:
-        """Find out before the first case what would make the whole run useless."""
+        """Find out before the first case whether baselines can be written."""
         from perfgate.records.portable import PortableStore, pair_of
         from perfgate.records.store import Store
 
         options = self.options
+        reports_of(self.config, options.reports)
         if options.update:
             root = self.config.rootpath / options.baselines
             alone = options.device == "none"
-            store = PortableStore(root, pair_of(software())) if alone else Store(root, self.cases.device.machine.name)
+            store = (
+                PortableStore(root, pair_of(self.sides.software))
+                if alone
+                else Store(root, self.target.device.machine.name)
+            )
             store.check_writable()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker of xdist to which run it belongs."""
         node.workerinput["perf_run_id"] = self.run_id
-        node.workerinput["perf_reference"] = self.cases.reference.to_json() if self.cases.reference else None
+        node.workerinput["perf_sides"] = self.sides.to_json()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -128,11 +178,11 @@ class Run:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-        """Let a case's result travel with its report, from a worker to the controller."""
+        """Attach a case's result to its report, with which it travels from a worker to the controller."""
         outcome: Any = yield
         report = outcome.get_result()
-        if call.when == "call" and {"perf", "effect"} & set(getattr(item, "fixturenames", [])):
-            report.perfgate = item.stash.get(RESULT, {})
+        if call.when == "call" and is_case(item):
+            report.perfgate = item.stash.get(RESULT, {"asked": False})
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Show a finished case."""
@@ -140,7 +190,8 @@ class Run:
         if result is None or self.worker:
             return
         self.ran += not report.skipped
-        if not result:
+        self.asked |= result.get("asked", True)
+        if "line" not in result:
             return
         self.results.append(result)
         writer = self.config.pluginmanager.getplugin("terminalreporter")
@@ -154,14 +205,14 @@ class Run:
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
         """A case has its own line, so it needs no dot."""
         result = getattr(report, "perfgate", None)
-        if not result or self.worker or report.when != "call":
+        if "line" not in (result or {}) or self.worker or report.when != "call":
             return None
         return report.outcome, "", {"passed": "PASSED", "failed": "FAILED"}.get(report.outcome, "SKIPPED")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """End all processes, write the run file, move the baselines."""
-        self.cases.close()
+        self._close()
         if self._live is not None:
             self._live.clear()
         try:
@@ -176,10 +227,20 @@ class Run:
         if not self.problem and self.ran and not self.results:
             reports = "ran and none of them called perf(), so nothing was measured"
             self.problem = f"{self.ran} {'case' if self.ran == 1 else 'cases'} {reports}"
+            self.problem = "no case could be measured; see the reasons above" if self.asked else self.problem
         if not self.problem and self.results and all(is_invalid(result) for result in self.results):
             self.problem = "no case could be measured; see the reasons above"
+        if not self.problem and not self.options.update:
+            from perfgate.reports.summary import nothing_decided
+
+            if nothing_decided(self.results):
+                self.problem = "nothing was decided: every verdict is inconclusive or invalid; see the reasons above"
         if self.problem and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _close(self) -> None:
+        if self._cases is not None:
+            self._cases.close()
 
     def _finish(self) -> None:
         from perfgate.records import runfile
@@ -188,21 +249,17 @@ class Run:
         parts = sorted(self.output.glob(f"{self.run_id}.*.part"))
         if not parts:
             return
-        commit, dirty = git_state(self.config.rootpath)
-        machine: dict[str, Any] = self.cases.device.machine.to_json()
+        machine: dict[str, Any] = self.target.device.machine.to_json()
         if self.options.device == "none":
-            machine = {"name": f"portable/{pair_of(software())}", "device": "none"}
-        header = {
-            "schema": runfile.SCHEMA,
-            "run_id": self.run_id,
-            "created": self.created,
-            "commit": commit,
-            "dirty": dirty,
-            "machine": machine,
-            "software": software(),
-            "options": self.options.to_json() | {"device": self.cases.kind, "tier": self.cases.tier},
-            **({"reference": self.cases.reference.to_json()} if self.cases.reference else {}),
-        }
+            machine = {"name": f"portable/{pair_of(self.sides.software)}", "device": "none"}
+        header = runfile.new_header(
+            self.run_id,
+            self.created,
+            self.config.rootpath,
+            machine,
+            self.options.to_json() | {"device": self.target.kind, "tier": self.target.tier},
+            self.sides.header(),
+        )
         runfile.merge(self.path, header, parts)
         options = self.options
         if options.update:
@@ -210,6 +267,12 @@ class Run:
 
             root = self.config.rootpath / options.baselines
             update_baselines(runfile.read(self.path), root, options.update, options.reason)
+        if options.reports:
+            from perfgate.reports.run_report import run_report
+
+            report = run_report([runfile.read(self.path)])
+            for path, writer in reports_of(self.config, options.reports).items():
+                write_text(path, writer(report))
 
     @property
     def path(self) -> Path:
@@ -217,7 +280,7 @@ class Run:
         return self.output / f"{self.run_id}.jsonl"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say what was decided, and what to do about it."""
+        """Print the verdicts, and the commands that act on them."""
         if self.worker or not (self.results or self.problem):
             return
         from perfgate.reports.summary import summary
@@ -231,14 +294,14 @@ class Run:
         storable = None if self.options.reference else again
         for line in summary(self.results, storable, shown, self.options.update) if self.results else ():
             terminalreporter.write_line(line)
-        if self.cases.reference and self.cases.kind != "none" and not self.cases.noise.df:
+        if self.sides.reference and self.target.kind != "none" and not self.target.noise.df:
             terminalreporter.write_line(UNCALIBRATED)
         if self.problem:
             terminalreporter.write_line(f"ERROR: {self.problem}", red=True)
 
     def pytest_unconfigure(self) -> None:
         """Leave no process behind, whatever happened."""
-        self.cases.close()
+        self._close()
         self._stack.close()
 
 
@@ -246,6 +309,19 @@ UNCALIBRATED = (
     "How much duets vary on this machine is not known, so what one duet cleared has no interval; learn it with: "
     "perfgate calibrate"
 )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a report.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--perf-report: {path} cannot be written: {error.strerror}") from None
 
 
 def is_invalid(result: Mapping[str, Any]) -> bool:

@@ -93,7 +93,7 @@ ROWS: tuple[tuple[str, tuple[int, int], int, float, tuple[float | None, ...], st
     ("RTX-6000-Ada", (8, 9), 48, 960, (91.1, 182.1, 364.2, 364.2, 728.5), RTX_PRO),
 )
 
-TABLE = {
+GPUS: Mapping[str, GpuSpec] = {
     name: GpuSpec(
         name=name,
         capability=capability,
@@ -106,11 +106,6 @@ TABLE = {
 }
 
 
-def gpus() -> dict[str, GpuSpec]:
-    """Every GPU of the table by name, in the order of the table."""
-    return dict(TABLE)
-
-
 def find_gpu(name: str) -> GpuSpec:
     """The GPU of that name.
 
@@ -121,16 +116,16 @@ def find_gpu(name: str) -> GpuSpec:
         UserError: the name fits no GPU, or several.
     """
     key = _key(name)
-    keys = {_key(known): known for known in TABLE}
+    keys = {_key(known): known for known in GPUS}
     if key in keys:
-        return TABLE[keys[key]]
-    candidates = [known for known in TABLE if key in _beginnings(known)]
+        return GPUS[keys[key]]
+    candidates = [known for known in GPUS if key in _beginnings(known)]
     if len(candidates) == 1:
-        return TABLE[candidates[0]]
+        return GPUS[candidates[0]]
     if candidates:
         raise UserError(f"GPU {name!r} is ambiguous; it can be {', '.join(candidates)}")
     near = [keys[match] for match in get_close_matches(key, keys)]
-    hint = f"near it are {', '.join(near)}" if near else f"known are {', '.join(TABLE)}"
+    hint = f"near it are {', '.join(near)}" if near else f"known are {', '.join(GPUS)}"
     raise UserError(f"GPU {name!r} is not known; {hint}")
 
 

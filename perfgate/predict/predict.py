@@ -1,7 +1,7 @@
-"""What a step of a model will take of a GPU, without a GPU: dry runs, asked for and made sense of."""
+"""Predicts what a step of a model will take of a GPU, by dry runs on a machine without one."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,10 +23,10 @@ from perfgate.predict.memory_fit import (
     of_accumulated,
     room_bytes,
 )
+from perfgate.predict.options import MODES, flag
 from perfgate.predict.suggestions import decides_resident, remedies, resident_bytes
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json, Workload
-from perfgate.workloads import tasks
 from perfgate.workloads.programs import DRY_RUN
 
 CAPABILITY = (9, 0)  # where no GPU is named: decides the size of cuBLAS's workspaces
@@ -36,30 +36,6 @@ TIMEOUT_S = 600.0
 ACCUMULATED = (2, 3)
 IMAGES = "image-classification"
 
-SHARED = {"batch_size": "batch_size", "precision": "precision", "attention": "attention"}
-
-
-@dataclass(frozen=True)
-class Mode:
-    """A kind of workload.
-
-    Attributes:
-        build: makes it.
-        settings: its settings by the names that the command line has for them.
-    """
-
-    build: Callable[..., Workload]
-    settings: Mapping[str, str]
-
-
-TRAINING = ("gradient_accumulation", "activation_checkpointing", "optimizer", "lora_rank")
-MODES = {
-    "train": Mode(tasks.training, {**SHARED, "seq_len": "sequence_length", **{name: name for name in TRAINING}}),
-    "forward": Mode(tasks.forward, {**SHARED, "seq_len": "sequence_length"}),
-    "generate": Mode(tasks.generation, {**SHARED, "seq_len": "prompt_length", "new_tokens": "new_tokens"}),
-}
-SETTINGS = tuple({name: None for mode in MODES.values() for name in mode.settings})
-
 
 class NoDryRun(UserError):  # noqa: N818  an answer, not an error
     """The workload cannot run on fake tensors, and why."""
@@ -67,13 +43,13 @@ class NoDryRun(UserError):  # noqa: N818  an answer, not an error
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be run.
+    """A step whose cost is asked for.
 
     Attributes:
-        model: its shape.
-        task: ``None`` for the model's first that the mode knows.
-        mode: of ``MODES``.
-        settings: by the names of ``perfgate.workloads.tasks``.
+        model: the shape.
+        task: ``None`` for the first of the model's tasks that the mode has.
+        mode: a key of ``MODES``.
+        settings: by name, as ``perfgate.shared.settings`` declares them.
     """
 
     model: Model
@@ -83,23 +59,23 @@ class Question:
 
     @classmethod
     def of_options(cls, model: Model, task: str | None, mode: str, options: Mapping[str, Json]) -> "Question":
-        """From the options of the command line by name; those that were not given are ``None``.
+        """Make a question from options of the command line, by name; those that were not given are ``None``.
 
         Raises:
-            UserError: an option is given that the mode does not know, or the length of a text is missing.
+            UserError: an option is given that the mode does not have, or the length of a text is missing.
         """
         known = MODES[mode].settings
         given = {name: value for name, value in options.items() if value is not None}
         if foreign := next((name for name in given if name not in known), None):
             raise UserError(f"{flag(foreign)} is not for --mode {mode}")
-        question = cls(model, task, mode, {known[name]: value for name, value in given.items()})
+        question = cls(model, task, mode, {known[name].name: value for name, value in given.items()})
         if "seq_len" not in given and question.workload.params["task"] != IMAGES:
             raise UserError("--seq-len is missing: how many tokens a sample has")
         return question
 
     @property
     def workload(self) -> Workload:
-        """What an actor gets.
+        """The workload of the step.
 
         Raises:
             UserError: a setting is out of range, or the model cannot do the task.
@@ -118,18 +94,13 @@ class Question:
         return MAX_BATCH if params["task"] == IMAGES else max(1, min(MAX_BATCH, MAX_TOKENS // tokens))
 
 
-def flag(name: str) -> str:
-    """An option as it is typed."""
-    return f"--{name.replace('_', '-')}"
-
-
 @dataclass
 class DryRuns:
-    """Asks for dry runs, each one once.
+    """Asks for dry runs, for each workload once.
 
     Attributes:
         pool: of one server.
-        gpu: whose rates and capability count, if any.
+        gpu: the GPU whose peak rates and compute capability are assumed, if any.
     """
 
     pool: Pool
@@ -137,7 +108,7 @@ class DryRuns:
     _known: dict[str, StepCost] = field(default_factory=dict)
 
     def of(self, question: Question) -> StepCost:
-        """The ledger of a step; of one with many micro-batches from steps with few.
+        """The cost of a step. Many micro-batches are extrapolated from steps with two and three.
 
         Raises:
             NoDryRun: there can be none.
@@ -173,7 +144,7 @@ class DryRuns:
 
 
 def predict(question: Question, gpu: GpuSpec | None = None) -> Prediction:
-    """Answer a question; takes seconds for the libraries, and some for each dry run.
+    """Answer a question. Importing the libraries takes seconds, and so does each dry run.
 
     Raises:
         NoDryRun: the step cannot run on fake tensors.
@@ -191,7 +162,7 @@ def predict(question: Question, gpu: GpuSpec | None = None) -> Prediction:
 
 
 def on_gpu(question: Question, gpu: GpuSpec, dry: DryRuns, prediction: Prediction) -> Prediction:
-    """Add what the GPU decides: the largest batch, and what would make a step fit that does not."""
+    """Add the largest batch that fits the GPU and, where the step does not fit, changes that would make it fit."""
     room = room_bytes(gpu)
     asked: int = question.workload.params["batch_size"]
     question = question.but({"batch_size": asked})
@@ -208,7 +179,7 @@ def on_gpu(question: Question, gpu: GpuSpec, dry: DryRuns, prediction: Predictio
 
 
 def try_out(question: Question, changes: list[Settings], dry: DryRuns, room: int) -> list[Remedy]:
-    """The changes up to the first that fits, without those that cannot or of which there is no dry run."""
+    """Try changes up to the first that fits, leaving out those that cannot fit and those without a dry run."""
     found: list[Remedy] = []
     too_large: set[tuple[Json, ...]] = set()
     for change in ({}, *changes):
@@ -229,7 +200,7 @@ def try_out(question: Question, changes: list[Settings], dry: DryRuns, room: int
 
 
 def tell(what: str) -> None:
-    """Say on a terminal what is going on, in a line that the next one overwrites; an empty one clears it."""
+    """Show progress on a terminal, in a line that the next call overwrites; an empty text clears it."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{what[: get_terminal_size().columns - 1]}")
         sys.stderr.flush()
@@ -237,7 +208,7 @@ def tell(what: str) -> None:
 
 @contextmanager
 def telling() -> Iterator[None]:
-    """Leave no such line behind."""
+    """Clear the line of progress at the end."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What could be changed of a step that does not fit: decisions, as pure functions."""
+"""Decides which changes of settings might make a step fit that does not; pure functions."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,13 +10,13 @@ RESIDENT = ("weights", "buffers", "optimizer_state")
 
 
 def remedies(mode: str, settings: Settings, largest: int, dtypes: Collection[str]) -> list[Settings]:
-    """Changes of settings that save memory: each alone, then together; what changes the least comes first.
+    """Changes of settings that save memory: each by itself, then several together, the least intrusive first.
 
     Args:
         mode: ``train``, ``forward`` or ``generate``.
-        settings: the workload's, as ``perfgate.workloads.tasks`` names them.
-        largest: batch that fits, 0 for none.
-        dtypes: in which the GPU computes; without bfloat16 there is float16.
+        settings: of the workload, by name.
+        largest: the largest batch that fits, 0 for none.
+        dtypes: number types in which the GPU computes; float16 is suggested where bfloat16 is not among them.
     """
     half = "bf16" if "bfloat16" in dtypes else "fp16"
     found: list[Settings] = [{"attention": "sdpa"}] if settings.get("attention") == "eager" else []
@@ -31,12 +31,12 @@ def remedies(mode: str, settings: Settings, largest: int, dtypes: Collection[str
     if not settings.get("lora_rank"):
         found.append({"lora_rank": LORA_RANK})
     every = found + together(found)
-    # Where a single sample does not fit, many of them one after the other do not either.
+    # Where a single sample does not fit, smaller batches do not help.
     return every if largest else [change for change in every if change not in smaller]
 
 
 def smaller_batches(settings: Settings, largest: int) -> list[Settings]:
-    """Micro-batches that make up the same batch: the two largest that may fit, and single samples."""
+    """Smaller micro-batches, more of them: the two largest sizes that may fit, and single samples."""
     batch, count = settings["batch_size"], settings.get("gradient_accumulation", 1)
     fitting = [size for size in range(min(largest, batch - 1), 1, -1) if batch % size == 0][:2]
     sizes = [*fitting, 1] if batch > 1 else []
@@ -44,7 +44,7 @@ def smaller_batches(settings: Settings, largest: int) -> list[Settings]:
 
 
 def lower_precisions(precision: str, half: str) -> list[str]:
-    """Precisions of training that take less memory: in the arithmetic first, then in the weights."""
+    """Precisions of training that take less memory: first with weights in 32 bits, then with weights in 16."""
     lower = [f"{half}-amp", "bf16"] if precision in ("fp32", "tf32") else ["bf16"] if precision.endswith("-amp") else []
     return [name for name in lower if half == "bf16" or name != "bf16"]
 
@@ -55,11 +55,8 @@ def leaner_optimizers(optimizer: str) -> list[str]:
 
 
 def together(alone: Sequence[Settings]) -> list[Settings]:
-    """Of the changes that can be made alone several at once, one more at a time; single samples only as a last resort.
-
-    They alone need a dry run of several micro-batches, and leave the GPU idle most of the time.
-    """
-    # By what they change; of several the last, which saves the most.
+    """Combine changes, one more at a time. Single samples come last, as they leave the GPU idle most of the time."""
+    # Of several changes of one setting the last, which saves the most.
     most = {next(iter(change)): change for change in alone}
     samples, adapters = most.get("batch_size", {}), most.get("lora_rank", {})
     same_result = {**most.get("attention", {}), **most.get("activation_checkpointing", {})}
@@ -73,12 +70,12 @@ def together(alone: Sequence[Settings]) -> list[Settings]:
 
 
 def resident_bytes(ledger: StepCost) -> int:
-    """What is there from the first step to the last: no batch, however small, needs less."""
+    """Bytes that stay allocated from the first step to the last, however small the batch is."""
     return sum(ledger.memory_by_part_bytes[part] for part in RESIDENT)
 
 
 def decides_resident(settings: Settings) -> tuple[Json, ...]:
-    """The settings that decide it."""
+    """The settings that decide how many bytes stay allocated."""
     precision = str(settings.get("precision", "fp32"))
     weights = "fp32" if precision == "tf32" or precision.endswith("-amp") else precision
     return weights, settings.get("optimizer", "adamw_torch"), settings.get("lora_rank", 0)

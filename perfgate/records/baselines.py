@@ -15,8 +15,8 @@ from typing import Any
 
 from perfgate.records.clocks import Clock, is_clocked
 from perfgate.records.launch import YARDSTICK_VERSIONS
-from perfgate.records.metrics import metric
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import metric
 
 SCHEMA = "perfgate.baseline/1"
 MAX_SESSIONS = 20

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from perfgate.records.metrics import metric
+from perfgate.shared.metrics import metric
 
 Clock = Literal["wall", "processor"]
 Value = float | list[float]

@@ -1,4 +1,4 @@
-"""What identifies a GPU, as far as timings depend on it."""
+"""The identity of a GPU: the facts that timings depend on."""
 
 import re
 from collections.abc import Mapping
@@ -32,9 +32,12 @@ class GpuIdentity:
     mig_profile: str | None = None
     ecc: bool | None = None
 
-    @property
-    def machine(self) -> Machine:
-        """The identity under which timings on it may be compared: the NVML name, and what changes its speed."""
+    def machine(self, kind: str) -> Machine:
+        """The identity under which timings on it may be compared: the driver's name for it, and what changes its speed.
+
+        Args:
+            kind: of device.
+        """
         host = this_machine()
         parts = [self.name, f"{round(self.memory_bytes / 2**30)}gib"]
         if self.power_limit_w is not None:
@@ -44,11 +47,11 @@ class GpuIdentity:
         if self.ecc is not None:
             parts.append("ecc" if self.ecc else "no-ecc")
         facts = {key: value for key, value in asdict(self).items() if key not in ("uuid", "index")}
-        return replace(host, name=slug(" ".join(parts)), device="cuda", gpu=facts)
+        return replace(host, name=slug(" ".join(parts)), device=kind, gpu=facts)
 
 
 def gpu_from(facts: Mapping[str, Any]) -> GpuIdentity:
-    """A GPU from what a driver tells, without what it does not know."""
+    """A GPU from what its driver tells; ``power_limit_w``, ``mig_profile`` and ``ecc`` may be missing."""
     profile = facts.get("mig_profile") or next(iter(MIG_PROFILE.findall(facts["name"])), None)
     power = facts.get("power_limit_w")
     return GpuIdentity(

@@ -7,38 +7,52 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from perfgate.records.clocks import STEP, Clock, Times, Value, is_clocked
+from perfgate.records.details import Details
+from perfgate.shared.device_kinds import DEVICE_KINDS
+from perfgate.shared.metrics import METRICS, PassName
+from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
 
 Side = Literal["candidate", "reference"]
 TRIMMED_SHARE = 0.1
 # How ``invalid`` begins where other processes had the core, so that the launch's times say nothing.
 CORE_TAKEN = "contended: other processes took"
 # By kind of device; numbers in units of another version are not compared.
-YARDSTICK_VERSIONS = {"cpu": 2, "cuda": 1, "fake": 1}
+YARDSTICK_VERSIONS = {name: kind.yardstick_version for name, kind in DEVICE_KINDS.items()}
+# Of a launch's line in a run file.
+NEEDED = ("case", "workload", "launch", "side", "pair", "metrics", "yardstick_s", "invalid")
+KEYS = frozenset({"kind", *NEEDED, "fault", "final", "server", "pass", "samples", "tokens", "details"}) | {
+    "clock",
+    "other_clock",
+    "disturbed_by",
+}
 
 
 @dataclass(frozen=True)
 class Launch:
-    """The unit of replication.
+    """What one actor measured in its life (JMH: a fork).
+
+    Statistics count launches, not steps: the steps of one process are correlated.
 
     Attributes:
         case: the case's id.
         workload: identity of the workload, SHA-256.
-        launch: number of the launch within its case and side, from 0.
-        metrics: a number, or a list with one value a step.
+        launch: number within the case and the side, from 0.
+        metrics: by name a number, or a list with one value a step or burst.
         side: ``candidate`` is what is under test.
         pair: number of the duet that this launch is half of.
-        yardstick_s: the yardstick's time beside each step.
+        yardstick_s: the yardstick's time beside each step or burst.
         invalid: why this launch may not be used.
         fault: whether ``invalid`` is the program's doing, and not the machine's.
         final: whether another launch would end the same way.
-        server: which fork server it came from.
-        pass_name: ``dry``, ``memory``, ``counters`` or ``time``.
+        server: name of the fork server that it came from.
+        pass_name: which instruments it carried.
         samples: handled by a step.
-        tokens: real tokens handled by a step.
-        details: anything else worth keeping.
-        clock: on which the times in ``metrics`` and ``yardstick_s`` were read: the wall's until the gate has chosen.
+        tokens: real tokens handled by a step, without padding.
+        details: what else is known of it.
+        clock: of the times in ``metrics`` and ``yardstick_s``: wall time until the gate has chosen.
         other: the same times on the other clock; ``None`` where they are known on one alone.
         disturbed_by: the processes that had the core meanwhile, as in ``python 1234``; empty where none is known.
+        unknown: keys of its line in a run file that this Perfgate does not know.
     """
 
     case: str
@@ -52,13 +66,14 @@ class Launch:
     fault: bool = False
     final: bool = False
     server: str | None = None
-    pass_name: str | None = None
+    pass_name: PassName | None = None
     samples: int | None = None
     tokens: int | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Details = field(default_factory=Details)
     clock: Clock = "wall"
     other: Times | None = None
     disturbed_by: str = ""
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def on(self, clock: Clock) -> "Launch":
         """The same launch with its times on a clock; as it is where that clock is not known.
@@ -69,20 +84,19 @@ class Launch:
             return self
         moving = {name: v for name, v in self.metrics.items() if name in self.other.metrics or is_clocked(name)}
         staying = {name: value for name, value in self.metrics.items() if name not in moving}
-        parts = self.details.get("yardstick_parts_s", {})
-        details = {**self.details, "yardstick_parts_s": self.other.parts_s} if parts else self.details
+        yardstick = self.details.yardstick
+        moved = replace(yardstick, parts_s=self.other.parts_s) if yardstick.parts_s else yardstick
         return replace(
-            self,
+            self.detailed(yardstick=moved),
             metrics={**self.other.metrics, **staying},
             yardstick_s=self.other.yardstick_s,
-            details=details,
             clock=clock,
-            other=Times(moving, self.yardstick_s, parts),
+            other=Times(moving, self.yardstick_s, yardstick.parts_s),
         )
 
     @property
     def waited(self) -> float | None:
-        """The share of the core that other processes took, of the time in which this one was ready to run; 0.34 is 34%.
+        """The share of the core that other processes took while this one was ready to run; 0.34 is 34%.
 
         ``None`` where the scheduler keeps no account.
         """
@@ -93,8 +107,8 @@ class Launch:
 
     @property
     def idle(self) -> float:
-        """The share of a step in which it neither computed nor waited for a core, had it always had one: it slept, did
-        input or output, or waited for a lock; 0 where that is not known."""
+        """The share of a step in which it neither computed nor waited for a core: it slept, did input or output, or
+        waited for a lock; 0 where that is not known."""
         if "idle_time_s" not in self.metrics or self.other is None:
             return 0.0
         spans = zip(self.steps("idle_time_s"), self.on("processor").steps(STEP), strict=True)
@@ -102,9 +116,8 @@ class Launch:
 
     @property
     def ledger(self) -> Mapping[str, Any]:
-        """What a launch knows by module path: the ledger of a dry run, or what the counters saw."""
-        found: Mapping[str, Any] = self.details.get("ledger", {})
-        return found
+        """What is known by module path: of a dry run its work and memory, of the counters what they saw."""
+        return self.details.findings.ledger
 
     def value(self, name: str) -> float:
         """Median over the steps, in the metric's own unit."""
@@ -131,25 +144,46 @@ class Launch:
         return self.value(name) / statistics.median(self.yardstick_s)
 
     @property
+    def rate_amounts(self) -> dict[str, int]:
+        """What a step handles, by the metric that tells how much of it is handled in a second."""
+        amounts = {"samples": self.samples, "tokens": self.tokens}
+        rates = {name: amounts.get(row.rate.of) for name, row in METRICS.items() if row.rate}
+        return {name: amount for name, amount in rates.items() if amount}
+
+    @property
     def yardstick(self) -> int:
-        """Version of the yardstick beside it; where none ran, of the one that it would have been."""
-        return int(self.details.get("yardstick_version", YARDSTICK_VERSIONS.get(self.yardstick_kind, 0)))
+        """Version of the yardstick that ran beside this launch, or the device's current version if none did."""
+        version = self.details.yardstick.version
+        return YARDSTICK_VERSIONS.get(self.yardstick_kind, 0) if version is None else version
 
     @property
     def yardstick_kind(self) -> str:
-        """The kind of device that the yardstick was made for: ``cpu`` unless the launch says otherwise."""
-        return str(self.details.get("yardstick_kind", "cpu"))
+        """The kind of device that the yardstick was made for."""
+        return self.details.yardstick.kind
 
     @property
     def parts(self) -> dict[str, float]:
         """Median time of each of the yardstick's components, in seconds; empty where none ran."""
-        found: Mapping[str, Sequence[float]] = self.details.get("yardstick_parts_s", {})
-        return {part: statistics.median(spans) for part, spans in found.items() if spans}
+        return {part: statistics.median(spans) for part, spans in self.details.yardstick.parts_s.items() if spans}
 
     @property
     def out_of_memory(self) -> bool:
         """Whether it ended because it did not fit into memory."""
         return (self.invalid or "").startswith("out of memory")
+
+    def detailed(self, **groups: Any) -> "Launch":
+        """The same launch with these groups of details in place of its own."""
+        return replace(self, details=replace(self.details, **groups))
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether the device or a library cannot do what was asked."""
+        return (self.invalid or "").startswith(UNSUPPORTED)
+
+    @property
+    def without_program(self) -> bool:
+        """Whether its interpreter has no such program."""
+        return (self.invalid or "").startswith(NO_PROGRAM)
 
     def rejected(self, reason: str, fault: bool = False, final: bool = False) -> "Launch":
         """The same launch, marked as not to be used."""
@@ -170,21 +204,23 @@ class Launch:
         }
         extra = {
             "fault": self.fault or None,
+            "final": self.final or None,
             "server": self.server,
             "pass": self.pass_name,
             "samples": self.samples,
             "tokens": self.tokens,
-            "details": dict(self.details) or None,
+            "details": self.details.to_json() or None,
             "clock": None if self.clock == "wall" else self.clock,
             "other_clock": self.other and self.other.to_json(),
             "disturbed_by": self.disturbed_by or None,
         }
-        return line | {key: value for key, value in extra.items() if value is not None}
+        return {**self.unknown, **line, **{key: value for key, value in extra.items() if value is not None}}
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> "Launch":
         """Read a line that ``runfile`` has checked."""
         return cls(
+            unknown={key: value for key, value in line.items() if key not in KEYS},
             case=line["case"],
             workload=line["workload"],
             launch=line["launch"],
@@ -194,11 +230,12 @@ class Launch:
             yardstick_s=line["yardstick_s"],
             invalid=line["invalid"],
             fault=bool(line.get("fault")),
+            final=bool(line.get("final")),
             server=line.get("server"),
             pass_name=line.get("pass"),
             samples=line.get("samples"),
             tokens=line.get("tokens"),
-            details=line.get("details") or {},
+            details=Details.from_json(line.get("details") or {}),
             clock=line.get("clock", "wall"),
             other=Times.from_json(line["other_clock"]) if line.get("other_clock") else None,
             disturbed_by=line.get("disturbed_by", ""),

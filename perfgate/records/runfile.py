@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from perfgate.records.launch import Launch
-from perfgate.records.metrics import metric
+from perfgate.records.launch import NEEDED, Launch
 from perfgate.records.verdict import Name, Verdict
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import PassName, metric
+from perfgate.system.git import git_state
 
 SCHEMA = "perfgate.run/1"
 HEADER_KEYS: dict[str, type] = {
     "run_id": str, "created": str, "machine": dict, "software": dict, "options": dict,
 }  # fmt: skip
-LAUNCH_KEYS = ("case", "workload", "launch", "side", "pair", "metrics", "yardstick_s", "invalid")
 WORKLOAD_KEYS = ("workload", "spec", "technique", "setting", "model", "vanilla")
 VERDICT_KEYS = ("case", "metric", "verdict")
 
@@ -85,6 +85,38 @@ class Writer:
             self._file.close()
 
 
+def new_header(
+    run_id: str,
+    created: str,
+    folder: Path,
+    machine: Mapping[str, Any],
+    options: Mapping[str, Any],
+    sides: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The first line of a run file.
+
+    Args:
+        run_id: names the run.
+        created: when it began, ISO 8601 in UTC.
+        folder: of the code under test, whose git commit is written down.
+        machine: that the launches ran on; it has a ``name``.
+        options: of the run.
+        sides: ``software`` of the code under test; ``candidate``, its interpreter where that is not pytest's; and
+            ``reference``, that it was held against.
+    """
+    commit, dirty = git_state(folder)
+    return {
+        "schema": SCHEMA,
+        "run_id": run_id,
+        "created": created,
+        "commit": commit,
+        "dirty": dirty,
+        "machine": dict(machine),
+        "options": dict(options),
+        **sides,
+    }
+
+
 def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> None:
     """Put parts (lines without a first line) behind one header, sorted by case, and remove them."""
     parts = sorted(parts)
@@ -141,8 +173,7 @@ def read(path: str | Path) -> RunFile:
             workloads[line.get("case") or line["workload"]] = line
         elif kind == "verdict":
             check_verdict(where, line)
-            known = {key: line[key] for key in Verdict.__dataclass_fields__ if key in line}
-            verdicts.append(Verdict(**known))
+            verdicts.append(Verdict.from_json(line))
         else:
             others.append(line)
     return RunFile(header, workloads, tuple(launches), tuple(verdicts), tuple(others))
@@ -224,7 +255,7 @@ def check_verdict(where: str, line: Mapping[str, Any]) -> None:
 
 def check_launch(where: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
     """Check one launch's keys and numbers."""
-    require(where, line, LAUNCH_KEYS)
+    require(where, line, NEEDED)
     for key, kinds in (
         ("case", str),
         ("workload", str),
@@ -236,6 +267,10 @@ def check_launch(where: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
             raise UserError(f"{where}: key {key!r} has the value {line[key]!r}, which is of the wrong type")
     if line["side"] not in ("candidate", "reference"):
         raise UserError(f"{where}: key 'side' is {line['side']!r}; it is 'candidate' or 'reference'")
+    if line.get("pass") not in (None, *get_args(PassName)):
+        raise UserError(f"{where}: key 'pass' is {line['pass']!r}; it is one of {', '.join(get_args(PassName))}")
+    if not isinstance(line.get("details") or {}, dict):
+        raise UserError(f"{where}: key 'details' is not an object")
     if not isinstance(line["metrics"], dict):
         raise UserError(f"{where}: key 'metrics' is not an object")
     for name, value in line["metrics"].items():

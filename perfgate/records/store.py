@@ -15,9 +15,9 @@ from filelock import FileLock, Timeout
 from perfgate.records.baselines import Baseline, StoredLaunch, case_file, dump, load_file
 from perfgate.records.clocks import is_clocked
 from perfgate.records.launch import Launch
-from perfgate.records.metrics import metric
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import metric
 from perfgate.system.git import archive
 
 LOCK_TIMEOUT_S = 60.0
@@ -158,9 +158,14 @@ def moved_baseline(
     """
     stored = tuple(stored_launches(launches, run))
     names = {verdict.verdict for verdict in verdicts}
+    workload = launches[0].workload if launches else before.workload if before else ""
+    identity = {"workload": workload, "commit": run["commit"], "date": run["date"]}
+    lost = {verdict.verdict for verdict in verdicts if verdict.metric == "dry_run"}
+    if mode == "all" and lost & {"regressed", "stale"}:
+        # That it has no dry run any more was accepted: the reason stays, the numbers go.
+        return Baseline(case, **identity, reason=run["reason"], launches=())
     if not stored or "invalid" in names:
         return None
-    identity = {"workload": launches[0].workload, "commit": run["commit"], "date": run["date"]}
     if before is None:
         return Baseline(case, **identity, reason=run["reason"] or "first measured", launches=stored)
     if mode == "all":
@@ -195,7 +200,7 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Itera
         if launch.invalid or not any(metric(name).gated for name in launch.metrics):
             continue
         wall, processor = launch.on("wall"), launch.on("processor")
-        device = PORTABLE if launch.pass_name == "dry" else launch.details.get("device", "cpu")
+        device = PORTABLE if launch.pass_name == "dry" else launch.details.seen.device or "cpu"
         about = (run["session"], launch.server or "", device, run["commit"], run["date"])
         found = StoredLaunch(*about, values_of(wall), launch.yardstick, launch.ledger, wall.parts)
         if processor.clock == "processor":

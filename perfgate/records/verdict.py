@@ -1,6 +1,7 @@
 """What was decided about one metric of one case."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Name = Literal["pass", "regressed", "improved", "inconclusive", "invalid", "new", "stale"]
@@ -22,6 +23,7 @@ class Verdict:
         why: what else one should know, as a clause.
         expected: of an effect, as ``< 0.7x``; empty where a case is held against what it was.
         against: what the reference is, in a word.
+        unknown: keys of its line in a run file that this Perfgate does not know.
     """
 
     case: str
@@ -38,7 +40,16 @@ class Verdict:
     why: str = ""
     expected: str = ""
     against: Literal["baseline", "reference", "vanilla"] = "baseline"
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``compare --json`` and the run file hold."""
-        return asdict(self)
+        found = asdict(self)
+        return {**found.pop("unknown"), **found}
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> "Verdict":
+        """Read a line that ``runfile`` has checked."""
+        known = {key: line[key] for key in cls.__dataclass_fields__ if key in line and key != "unknown"}
+        unknown = {key: value for key, value in line.items() if key not in known and key != "kind"}
+        return cls(**known, unknown=unknown)

@@ -1,1 +1,1 @@
-"""What a run is held against: a revision or another interpreter."""
+"""The two sides of a run: the revision or interpreter to compare with, and the environment of the code under test."""

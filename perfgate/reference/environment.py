@@ -1,41 +1,45 @@
-"""The interpreter of a revision whose pinned libraries are others than those at hand: built once, and kept."""
+"""Environments with other libraries than those at hand: each is built once, and kept."""
 
 import hashlib
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from perfgate.reference.lock_files import content
 from perfgate.shared.errors import UserError
 
-LOCKS = ("requirements.txt", "requirements.lock", "pylock.toml", "uv.lock", "poetry.lock", "constraints.txt")
 READY = ".perfgate-ready"
 BUILD_TIMEOUT_S = 3600
+Progress = Callable[[str], None]
 
 
-def moved_locks(there: Path, here: Path, locks: Sequence[str]) -> list[str]:
-    """The files that pin libraries and are not the same on both sides."""
-    return [name for name in locks if content(there / name) != content(here / name)]
-
-
-def built_for(folder: Path, locks: Sequence[str], install: Sequence[str]) -> str:
-    """An interpreter with the libraries that a checked-out revision pins; from the cache where it was built before.
+def built_for(
+    folder: Path,
+    locks: Sequence[str],
+    install: Sequence[str],
+    option: str = "--perf-ref",
+    progress: Progress = lambda _: None,
+) -> str:
+    """An interpreter with the libraries that a checkout pins; from the cache where it was built before.
 
     Args:
-        folder: where the revision lies.
+        folder: where the checkout lies.
         locks: the files that pin its libraries.
         install: arguments of ``pip install``, run in the folder; where there are none, a requirements file among the
             locks is installed.
+        option: that asked for it, for messages.
+        progress: told each step in words.
 
     Raises:
         UserError: it cannot be built.
     """
-    arguments = list(install) or requirements(folder, locks)
+    arguments = list(install) or requirements(folder, locks, option)
     digest = hashlib.sha256("\0".join([sys.version, *arguments]).encode())
     for name in locks:
         digest.update(content(folder / name))
@@ -43,15 +47,20 @@ def built_for(folder: Path, locks: Sequence[str], install: Sequence[str]) -> str
     place.parent.mkdir(parents=True, exist_ok=True)
     python = place / "bin" / "python"
     with FileLock(f"{place}.lock"):
-        if not (place / READY).exists():
-            shutil.rmtree(place, ignore_errors=True)
-            run([sys.executable, "-m", "venv", str(place)], folder)
-            run([str(python), "-m", "pip", "install", "--quiet", *arguments], folder)
-            (place / READY).touch()
+        if (place / READY).exists():
+            return str(python)
+        begin = time.monotonic()
+        shutil.rmtree(place, ignore_errors=True)
+        progress(f"{option}: builds an environment in {place}, once")
+        run([sys.executable, "-m", "venv", str(place)], folder, option, progress)
+        progress(f"{option}: pip install {' '.join(arguments)}")
+        run([str(python), "-m", "pip", "install", "--progress-bar", "off", *arguments], folder, option, progress)
+        (place / READY).touch()
+        progress(f"{option}: the environment is ready after {time.monotonic() - begin:.0f} s")
     return str(python)
 
 
-def requirements(folder: Path, locks: Sequence[str]) -> list[str]:
+def requirements(folder: Path, locks: Sequence[str], option: str) -> list[str]:
     """The arguments that install what a requirements file pins.
 
     Raises:
@@ -60,33 +69,35 @@ def requirements(folder: Path, locks: Sequence[str]) -> list[str]:
     found = [name for name in locks if name.endswith((".txt", ".lock")) and name.startswith("requirements")]
     present = [name for name in found if (folder / name).exists()]
     if not present:
+        there = ", ".join(name for name in locks if (folder / name).exists()) or ", ".join(locks)
+        named = " or name an interpreter with --perf-ref-python PYTHON" if option == "--perf-ref" else ""
         raise UserError(
-            f"--perf-ref: {', '.join(locks)} differs there, and pip cannot install from it; say what to install with "
-            "the ini value perf_ref_install, or name an interpreter with --perf-ref-python PYTHON"
+            f"{option}: pip cannot install from {there}; say what to install with the ini value perf_ref_install,"
+            f"{named or ' like -c constraints.txt .'}"
         )
     return ["-r", present[0]]
 
 
-def run(command: list[str], folder: Path) -> None:
-    """Run one step of a build.
+def run(command: Sequence[str], folder: Path, option: str, progress: Progress) -> None:
+    """Run one step of a build, and pass on each line that it prints.
 
     Raises:
         UserError: it failed, with the end of what it printed.
     """
-    with tempfile.TemporaryFile("w+") as output:
-        try:
-            subprocess.run(
-                command, cwd=folder, check=True, stdout=output, stderr=subprocess.STDOUT, timeout=BUILD_TIMEOUT_S
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            output.seek(0)
-            said = output.read().strip().splitlines()[-3:]
-            raise UserError(
-                f"--perf-ref: the revision's environment does not build: {' '.join(command[1:])} failed in {folder}: "
-                f"{' '.join(said) or error}"
-            ) from None
-
-
-def content(path: Path) -> bytes:
-    """What a file holds; nothing where there is none."""
-    return path.read_bytes() if path.is_file() else b""
+    said: list[str] = []
+    try:
+        with subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                said.append(line.strip())
+                progress(f"  {said[-1]}")
+            code = process.wait(BUILD_TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        said, code = [str(error)], 1
+    if code:
+        raise UserError(
+            f"{option}: the environment does not build: {' '.join(command[1:])} failed in {folder}: "
+            f"{' '.join(said[-3:]) or f'exit code {code}'}"
+        )

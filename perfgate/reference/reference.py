@@ -1,50 +1,40 @@
 """What a run is held against in place of stored numbers: another interpreter, or the code of a git revision."""
 
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from packaging.version import Version
 
 import perfgate
-from perfgate.reference.environment import LOCKS, built_for, moved_locks
+from perfgate.reference.environment import Progress, built_for
+from perfgate.reference.interpreter import Interpreter, code_folders, find_interpreter, packages_of
+from perfgate.reference.lock_files import moved_locks
 from perfgate.reference.worktree import Worktree
 from perfgate.shared.errors import UserError
 from perfgate.system.git import commit_of, differing
-from perfgate.system.provenance import software, software_of
+from perfgate.system.provenance import installed, libraries_among
 
 PACKAGE = Path(perfgate.__file__).parent.resolve()
+OLDEST = {"torch": "2.6", "transformers": "4.37.2"}
 
 
-@dataclass(frozen=True)
-class Reference:
+@dataclass(frozen=True, kw_only=True)
+class Reference(Interpreter):
     """The other side of every duet.
 
     Attributes:
         name: as it was asked for.
-        python: its interpreter.
-        path: folders to find the code under test in, before all others but Perfgate's own.
         commit: of a revision; empty for an interpreter.
-        software: versions of its libraries.
+        moved: every package whose version differs, by name: the reference's version and the candidate's, empty where
+            a side lacks it.
     """
 
     name: str
-    python: str
-    path: tuple[str, ...] = ()
     commit: str = ""
-    software: Mapping[str, str] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """For the run file, and for workers."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Reference":
-        """Read what ``to_json`` wrote."""
-        return cls(**{**found, "path": tuple(found["path"])})
+    moved: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -55,26 +45,40 @@ def opened(
     locks: Sequence[str] = (),
     install: Sequence[str] = (),
     without: Sequence[Path] = (),
+    programs: Sequence[str] = (),
+    candidate: Interpreter | None = None,
+    progress: Progress = lambda _: None,
 ) -> Iterator[Reference]:
     """Make a reference ready, and clear it away afterwards.
 
     Args:
         name: an interpreter, the folder of its environment, or a git revision.
         root: the folder of the run, inside the repository that the revision is of.
-        python: the interpreter that a revision runs under; where none is named, this one, or one that is built where
-            the revision pins other libraries.
+        python: the interpreter that a revision runs under; where none is named, the candidate's, or one that is built
+            where the revision pins other libraries.
         locks: the files that pin libraries.
         install: arguments of ``pip install`` for a revision that needs an environment of its own.
         without: folders of the repository in which a difference is none of the code's.
+        programs: folders in which programs of the user's own lie.
+        candidate: the other side.
+        progress: told in words what is built.
 
     Raises:
         UserError: it is neither, it cannot serve, or nothing differs between the two sides.
     """
+    candidate = candidate or Interpreter()
+    here = installed() if candidate.python == sys.executable else packages_of(candidate.python, "--perf-env")
     commit = commit_of(root, name)
     # A program may be called as a revision is: libwww-perl has one by the name of HEAD.
     alone = Path(name).name == name and not Path(name).is_dir()
     if not (commit and alone) and (found := find_interpreter(name)):
-        yield Reference(name, found, software=check_interpreter(found))
+        there = packages_of(found, "--perf-ref")
+        check_versions(there, found)
+        moved = differences(there, here)
+        if not moved:
+            named = ", ".join(f"{library} {version}" for library, version in libraries_among(there).items())
+            raise UserError(f"--perf-ref {found}: nothing differs between the two interpreters, both have {named}")
+        yield Reference(name=name, python=found, after=tuple(programs), software=libraries_among(there), moved=moved)
         return
     if commit is None:
         raise UserError(
@@ -85,16 +89,32 @@ def opened(
         raise UserError(f"--perf-ref {name}: nothing differs between {commit[:12]} and the working tree")
     worktree = Worktree(root, commit)
     try:
-        folders = [folder for folder in (worktree.folder, worktree.folder / "src") if folder.is_dir()]
-        chosen = interpreter_of(worktree.folder, root, python, locks or LOCKS, install)
-        versions = software() if chosen == sys.executable else software_of(chosen)
-        yield Reference(name, chosen, tuple(map(str, folders)), commit, versions)
+        folder = worktree.folder
+        chosen = interpreter_of(folder, root, python, locks, install, candidate, progress)
+        there = here if chosen == candidate.python else packages_of(chosen, "--perf-ref")
+        yield Reference(
+            name=name,
+            python=chosen,
+            path=code_folders(folder, root, programs),
+            after=tuple(place for place in programs if not Path(place).is_relative_to(root)),
+            software=libraries_among(there),
+            commit=commit,
+            moved=differences(there, here),
+        )
     finally:
         worktree.close()
 
 
-def interpreter_of(folder: Path, root: Path, python: str, locks: Sequence[str], install: Sequence[str]) -> str:
-    """The interpreter for a revision: the named one, this one, or one that is built.
+def interpreter_of(
+    folder: Path,
+    root: Path,
+    python: str,
+    locks: Sequence[str],
+    install: Sequence[str],
+    candidate: Interpreter,
+    progress: Progress,
+) -> str:
+    """The interpreter for a revision: the named one, the candidate's, or one that is built.
 
     Raises:
         UserError: the named one is none, or it cannot be built.
@@ -104,32 +124,39 @@ def interpreter_of(folder: Path, root: Path, python: str, locks: Sequence[str], 
         if found is None:
             raise UserError(f"--perf-ref-python is {python!r}; it must be a Python interpreter")
         return found
-    return built_for(folder, locks, install) if moved_locks(folder, root, locks) else sys.executable
+    if not moved_locks(folder, root, locks):
+        return candidate.python
+    return built_for(folder, locks, install, "--perf-ref", progress)
 
 
-def find_interpreter(name: str) -> str | None:
-    """The path of an interpreter; ``None`` where there is none of that name."""
-    path = Path(name).expanduser()
-    path = path / "bin" / "python" if path.is_dir() else path
-    # A name alone is looked up as the shell does; an environment's link to its interpreter must stay a link.
-    return shutil.which(name) if path.name == name else shutil.which(path.absolute())
+def differences(there: Mapping[str, str], here: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Packages whose versions differ: the reference's version and this side's; a reference needs no Perfgate."""
+    names = sorted({*there, *here} - {"perfgate"})
+    return {name: (there.get(name, ""), here.get(name, "")) for name in names if there.get(name) != here.get(name)}
 
 
-def check_interpreter(python: str) -> dict[str, str]:
-    """Refuse to compare an interpreter with one that has the same; returns what it has.
+def check_versions(there: Mapping[str, str], python: str) -> None:
+    """Refuse a reference that is older than the actor can run.
 
     Raises:
-        UserError: nothing differs, or the other one cannot be asked.
+        UserError: naming the library and both versions.
     """
-    try:
-        there, here = software_of(python), software()
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise UserError(f"--perf-ref {python}: this interpreter does not tell its libraries: {error}") from None
-    if missing := [name for name in ("torch", "transformers") if name not in there]:
-        install = f"{python} -m pip install {' '.join(missing)}"
-        raise UserError(f"--perf-ref {python} lacks {' and '.join(missing)}; install what is missing: {install}")
-    there.pop("perfgate", None)  # a reference needs none
-    if all(here.get(name) == version for name, version in there.items()):
-        named = ", ".join(f"{name} {version}" for name, version in there.items())
-        raise UserError(f"--perf-ref {python}: nothing differs between the two interpreters, both have {named}")
-    return there
+    for name, oldest in OLDEST.items():
+        if name in there and Version(there[name].partition("@")[0]) < Version(oldest):
+            raise UserError(
+                f"--perf-ref {python} has {name} {there[name]}, and the oldest that can be a reference is {oldest}; "
+                f"install a newer one there: {python} -m pip install '{name}>={oldest}'"
+            )
+
+
+def check_libraries(reference: Reference) -> None:
+    """Refuse a reference without the libraries that Perfgate's own programs run on.
+
+    Raises:
+        UserError: naming what is missing, and the command that installs it.
+    """
+    if missing := [name for name in OLDEST if name not in reference.software]:
+        install = f"{reference.python} -m pip install {' '.join(missing)}"
+        raise UserError(
+            f"--perf-ref {reference.name} lacks {' and '.join(missing)}; install what is missing: {install}"
+        )

@@ -1,4 +1,4 @@
-"""A git revision as a folder of its own, which is gone when the run is, however it ended."""
+"""A git revision, checked out in a temporary folder that is removed when the run ends, also when it is killed."""
 
 import subprocess
 import sys
@@ -10,7 +10,8 @@ from perfgate.system.git import git
 
 GONE_S = 60
 
-# Waits for the end of its standard input, which comes when the run closes it or dies, then removes the worktree.
+# Runs beside the run and waits for the end of its standard input, which comes when the run closes it or dies. Then it
+# removes the worktree.
 KEEPER = """
 import shutil, subprocess, sys
 repository, parent, folder = sys.argv[1:]
@@ -23,14 +24,14 @@ subprocess.run(["git", "-C", repository, "worktree", "prune"], **quiet)
 
 
 class Worktree:
-    """Checked out in a temporary folder until ``close``; a run that is killed takes it along.
+    """A revision in a temporary folder, until ``close`` or the end of this process.
 
     Args:
         repository: any folder of the repository.
         commit: full hash.
 
     Attributes:
-        folder: where the files lie that correspond to ``repository``.
+        folder: the counterpart of ``repository`` in the checkout.
 
     Raises:
         UserError: git cannot check the revision out.
@@ -51,7 +52,7 @@ class Worktree:
         self.folder = tree / repository.resolve().relative_to(top.resolve())
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the checkout."""
         if self._keeper.stdin and not self._keeper.stdin.closed:
             self._keeper.stdin.close()
             self._keeper.wait(GONE_S)

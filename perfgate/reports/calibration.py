@@ -1,26 +1,38 @@
-"""What a calibration found, for people: a table, and a picture of detection over slowdown."""
+"""What ``perfgate calibrate`` found: a table, and a picture of how often a slowdown is caught, by its size."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TextIO
 
 import pandas as pd
 
-from perfgate.cases.calibration import Calibrated, Calibration
+from perfgate.cases.calibration import Calibrated, Calibration, to_json
 from perfgate.gate.confirmation import FAILING_DUETS
-from perfgate.gate.outcome import percent
 from perfgate.gate.power import upper_bound
-from perfgate.reports.run_report import console_for, rich_table
+from perfgate.gate.wording import percent
+from perfgate.reports.report import Report, Section
 from perfgate.shared.errors import UserError
 
 
-def terminal(found: Calibration, files: Sequence[Path], stream: TextIO, interactive: bool = False) -> None:
-    """The table, what it means, and where everything lies."""
-    console = console_for(stream, interactive)
-    console.print(rich_table("Calibration", table(found.results)))
+def calibration_report(found: Calibration, run: Path, picture: Path, noise_file: Path | None) -> Report:
+    """A table of the cases, what it means, and the files that were written.
+
+    Args:
+        found: what all cases told.
+        run: the run file that holds the duets.
+        picture: of detection over slowdown.
+        noise_file: where the noise was stored; ``None`` where it was not.
+    """
+    files = [path for path in (run, picture, noise_file) if path]
     lines = [false_alarms(found.results), clock(found), learned(found), f"Files: {', '.join(map(str, files))}"]
-    for line in filter(None, lines):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    rows = [
+        {"case": result.case, "spread": result.spread, **asdict(detection)}
+        for result in found.results
+        for detection in result.detections
+    ]
+    named = {"run": str(run), "picture": str(picture), "noise_file": str(noise_file) if noise_file else None}
+    section = Section(tables={"Calibration": table(found.results)}, notes=[line for line in lines if line])
+    return Report([section], pd.DataFrame(rows), {**to_json(found), **named})
 
 
 def clock(found: Calibration) -> str:

@@ -1,19 +1,17 @@
-"""A model's settings side by side: how fast, how much memory, and which of them no other beats in both."""
+"""A model's settings side by side: speed, peak memory, and the Pareto front of the two."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TextIO
 
 import pandas as pd
 
 from perfgate.records.launch import Launch, medians
-from perfgate.records.metrics import metric
 from perfgate.records.runfile import RunFile
-from perfgate.reports.run_report import console_for, pipe_table, rich_table
+from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import file_of, number, ratio, shown, words, workload_lines
 from perfgate.shared.errors import UserError, nearest
+from perfgate.shared.metrics import metric
 
 SPEEDS = {"training": "samples_per_s", "inference": "tokens_per_s"}
 PEAK = "peak_memory_bytes"
@@ -27,10 +25,10 @@ class Choice:
         kind: ``training`` or ``inference``, the folder of its case.
         task: of the model.
         model: its name.
-        setting: what was chosen, in words.
-        speed: samples a second, of generation tokens a second.
-        speed_unit: metric that ``speed`` is.
-        peak_memory_bytes: most that lived at once.
+        setting: its settings that are not at their default, in words.
+        speed: samples a second; for generation, tokens a second.
+        speed_unit: the metric of ``speed``.
+        peak_memory_bytes: the largest amount of memory in use at once.
         vanilla: whether every setting is at its default.
         front: whether no other is at least as good in both and better in one.
         speed_to_vanilla: ratio; ``None`` where vanilla was not measured.
@@ -147,21 +145,11 @@ def table(group: Sequence[Choice]) -> pd.DataFrame:
 LEGEND = "* no other setting is at least as fast with at most as much memory. Ratios are to vanilla."
 
 
-def write(groups: Mapping[str, Sequence[Choice]], form: str, stream: TextIO, interactive: bool = False) -> None:
-    """Write all groups as ``terminal``, ``markdown``, ``csv`` or ``json``."""
-    if form == "json":
-        stream.write(json.dumps({name: [asdict(choice) for choice in group] for name, group in groups.items()}) + "\n")
-    elif form == "csv":
-        pd.DataFrame([asdict(choice) for group in groups.values() for choice in group]).to_csv(stream, index=False)
-    elif form == "markdown":
-        for name, group in groups.items():
-            stream.write(f"### {name}\n\n{pipe_table(table(group))}\n\n")
-        stream.write(f"{LEGEND}\n")
-    else:
-        console = console_for(stream, interactive)
-        for name, group in groups.items():
-            console.print(rich_table(name, table(group)))
-        console.print(LEGEND)
+def settings_report(groups: Mapping[str, Sequence[Choice]]) -> Report:
+    """A table for each model and kind of work."""
+    found = {name: [asdict(choice) for choice in group] for name, group in groups.items()}
+    section = Section(tables={name: table(group) for name, group in groups.items()}, notes=[LEGEND])
+    return Report([section], pd.DataFrame([row for rows in found.values() for row in rows]), found)
 
 
 def draw(groups: Mapping[str, Sequence[Choice]], path: Path) -> None:

@@ -1,53 +1,39 @@
-"""What ``perfgate doctor`` found, for people."""
+"""What ``perfgate doctor`` found, the worst first."""
 
-from typing import Any, TextIO
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
 
 from perfgate.doctor.diagnosis import Diagnosis
-from perfgate.doctor.finding import LEVELS
-from perfgate.reports.run_report import console_for
+from perfgate.doctor.finding import Finding, Level
+from perfgate.reports.report import Report, Section
 
-STYLES = {"problem": "bold red", "note": "yellow", "ok": "green"}
-WIDTH = 120
+HEADINGS: dict[Level, str] = {"problem": "Problems", "note": "Notes", "ok": "In order"}
 
 
-def terminal(diagnosis: Diagnosis, stream: TextIO, interactive: bool = False) -> None:
-    """What can be measured and gated, then every finding, the worst first; commands stand on lines of their own."""
-    from rich.text import Text
-
-    console = console_for(stream, interactive)
-    console.width = min(console.width, WIDTH)
-    console.print(f"[bold]{'Cases can' if diagnosis.fit else 'No case can'} be measured here.[/bold]\n")
-    abilities = [(one.what, yes(one.measured), yes(one.gated), one.why) for one in diagnosis.abilities]
-    console.print(grid([("", "measured", "gated", ""), *abilities]))
-    console.print()
-    worst_first = sorted(diagnosis.findings, key=lambda finding: LEVELS.index(finding.level))
-    rows = [
-        (Text(finding.level, STYLES[finding.level]), finding.topic, told(finding.text, finding.remedy))
-        for finding in worst_first
+def doctor_report(diagnosis: Diagnosis) -> Report:
+    """First what can be measured and gated, then every finding; a finding's command stands on a line of its own."""
+    abilities = [
+        {"": one.what, "measured": yes(one.measured), "gated": yes(one.gated), "why not": one.why}
+        for one in diagnosis.abilities
     ]
-    console.print(grid(rows))
+    opening = f"{'Cases can' if diagnosis.fit else 'No case can'} be measured here."
+    sections = [Section(opening, tables={"": pd.DataFrame(abilities)})]
+    for level, heading in HEADINGS.items():
+        if found := [finding for finding in diagnosis.findings if finding.level == level]:
+            sections.append(Section(heading, [*lines(found)]))
+    rows = pd.DataFrame([finding.to_json() for finding in diagnosis.findings])
+    return Report(sections, rows, diagnosis.to_json())
 
 
-def grid(rows: list[tuple[Any, ...]]) -> Any:
-    """Columns without lines; nothing in a cell is taken for markup."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    for _ in rows[0]:
-        table.add_column(overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
-    return table
+def lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """A sentence for each finding, and the command that helps below it."""
+    for finding in findings:
+        yield f"{finding.topic}: {finding.text}"
+        if finding.remedy:
+            yield f"    $ {finding.remedy}"
 
 
 def yes(value: bool) -> str:
-    """A truth in one word."""
+    """``yes`` or ``no``."""
     return "yes" if value else "no"
-
-
-def told(text: str, remedy: str) -> Any:
-    """A finding's sentence, and its command below it."""
-    from rich.text import Text
-
-    return Text.assemble(text, *([("\n$ ", "dim"), (remedy, "bold")] if remedy else []))

@@ -3,10 +3,9 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from perfgate.gate.outcome import moved, percent
-from perfgate.gate.verdicts import together
-from perfgate.records.metrics import metric
+from perfgate.gate.wording import moved, percent, together
 from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import metric
 
 if TYPE_CHECKING:
     from perfgate.cases.runner import Result
@@ -39,6 +38,17 @@ class Live:
             self._stream.write(f"{CLEAR_LINE}{line[: width - 1]}")
             self._stream.flush()
             self._shown = True
+
+    def note(self, what: str) -> None:
+        """Tell a step of something long before the first case: a line of its own, or where it is indented, as a detail
+        of the step, a live line."""
+        if not what.startswith(" "):
+            self.clear()
+            self._stream.write(f"{what}\n")
+        elif self._terminal:
+            self._stream.write(f"{CLEAR_LINE}{what[: terminal_width() - 1]}")
+            self._shown = True
+        self._stream.flush()
 
     def clear(self) -> None:
         """Take the live line away, so that others can write."""

@@ -1,37 +1,39 @@
-"""Peak memory as the dry run predicts it beside the one that was measured, part by part where that can be known."""
+"""Peak memory: predicted by the dry run and measured, by part where a part can be measured."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from perfgate.gate.outcome import percent
+from perfgate.gate.wording import percent
+from perfgate.records.details import Findings
 from perfgate.records.launch import Launch, medians
-from perfgate.records.metrics import metric
 from perfgate.records.runfile import RunFile
-
-LASTING = ("weights", "buffers", "optimizer_state")
+from perfgate.shared.device_kinds import DEVICE_KINDS, DRY_TARGETS, DeviceKind
+from perfgate.shared.metrics import LASTING, PassName, metric
 
 
 def memory_rows(run: RunFile) -> list[dict[str, Any]]:
     """One mapping for each case that ran dry: predicted and measured peak, and each part, in bytes."""
-    on_cuda = run.header["machine"].get("device") == "cuda"
+    here = DEVICE_KINDS.get(run.header["machine"].get("device"), DEVICE_KINDS["cpu"])
+    # A scripted device has no dry run of its own.
+    here = here if here.rules else DEVICE_KINDS["cpu"]
     rows = []
     for case, launches in run.by_case().items():
-        ledger = found(launches, "dry", "ledger")
+        ledger = found(launches, "dry").ledger
         if not ledger:
             continue
         values = medians(launches)
-        measured = found(launches, "memory", "measured_by_part_bytes")
+        measured = found(launches, "memory").measured_by_part_bytes
         row = {
             "case": case,
-            "predicted_peak_bytes": values["predicted_cuda_peak_bytes" if on_cuda else "predicted_peak_bytes"],
+            "predicted_peak_bytes": values[here.predicted_peak],
             "peak_memory_bytes": values.get("peak_memory_bytes"),
-            "predicted_cuda_peak_bytes": values["predicted_cuda_peak_bytes"],
+            **{kind.predicted_peak: values[kind.predicted_peak] for kind in on_gpus() if kind.predicted_peak in values},
         }
-        for part, size in ledger["cuda_memory_by_part_bytes" if on_cuda else "memory_by_part_bytes"].items():
+        for part, size in ledger[f"{here.prefix}memory_by_part_bytes"].items():
             row[f"predicted_{part}_bytes"] = size
-        # What does not last can be measured as a whole only: the peak less what lasts.
+        # Only parts that last from step to step can be measured by themselves.
         for part in LASTING:
             if part in measured:
                 row[f"measured_{part}_bytes"] = measured[part]
@@ -39,10 +41,15 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
     return rows
 
 
-def found(launches: Sequence[Launch], pass_name: str, key: str) -> Mapping[str, Any]:
-    """A detail of the first valid launch of a pass."""
+def on_gpus() -> list[DeviceKind]:
+    """The kinds of GPU whose peak memory a dry run predicts."""
+    return [DEVICE_KINDS[target] for target in DRY_TARGETS if DEVICE_KINDS[target].gpu]
+
+
+def found(launches: Sequence[Launch], pass_name: PassName) -> Findings:
+    """What the program told in the first valid launch of a pass."""
     valid = (launch for launch in launches if launch.pass_name == pass_name and not launch.invalid)
-    return next((launch.details.get(key, {}) for launch in valid), {})
+    return next((launch.details.findings for launch in valid), Findings())
 
 
 def memory_table(run: RunFile) -> pd.DataFrame:
@@ -58,13 +65,13 @@ def memory_table(run: RunFile) -> pd.DataFrame:
         }
         for part in ("weights", "gradients", "optimizer_state", "activations", "temporaries"):
             cells[part.replace("_", " ")] = beside(row, part)
-        cells["on CUDA"] = size(row["predicted_cuda_peak_bytes"])
+        cells |= {f"on {kind.title}": size(row.get(kind.predicted_peak)) for kind in on_gpus()}
         table.append(cells)
     return pd.DataFrame(table).dropna(axis="columns", how="all")
 
 
 def beside(row: Mapping[str, Any], part: str) -> str | None:
-    """A part as predicted, and as measured where it differs."""
+    """The predicted size of a part, and the measured one where it differs."""
     predicted, measured = row.get(f"predicted_{part}_bytes"), row.get(f"measured_{part}_bytes")
     shown = size(predicted)
     # Allocations are rounded up to whole blocks.
@@ -73,5 +80,5 @@ def beside(row: Mapping[str, Any], part: str) -> str | None:
 
 
 def size(value: float | None) -> str | None:
-    """Bytes for people."""
+    """Bytes with a unit."""
     return None if value is None else metric("peak_memory_bytes").show(value)

@@ -1,35 +1,45 @@
-"""A prediction for people: what fits, what takes the memory, what takes the time."""
+"""What ``perfgate predict`` says: whether a step fits, what takes its memory, and what takes its time."""
 
 from collections.abc import Iterator, Mapping
-from typing import TextIO
 
 import pandas as pd
 
 from perfgate.predict.memory_fit import Prediction, room_bytes
-from perfgate.reports.run_report import console_for, rich_table
+from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import share, shown, words
 
 MEMORY, WORK, TIME = "peak_memory_bytes", "flops", "step_time_s"
-CLOSE = 0.9  # of the room
+CLOSE = 0.9  # of the room that a GPU has
 
 
-def terminal(prediction: Prediction, stream: TextIO, interactive: bool = False) -> None:
-    """Sentences first, then tables by rich."""
-    from rich.markup import escape
-
-    console = console_for(stream, interactive)
+def prediction_report(prediction: Prediction) -> Report:
+    """Sentences first, then what takes the memory, what takes the time, and what was tried to make it fit."""
     ledger = prediction.ledger
-    console.print(f"[bold]{escape(title(prediction))}[/bold]")
-    for line in sentences(prediction):
-        console.print(escape(line), highlight=False)
-    console.print(rich_table("Memory at the peak", parts(MEMORY, "part", ledger.memory_by_part_bytes)))
-    console.print(rich_table("Work of a step", parts(WORK, "group", ledger.flops_by_group)))
+    tables = {
+        "Memory at the peak": parts(MEMORY, "part", ledger.memory_by_part_bytes),
+        "Work of a step": parts(WORK, "group", ledger.flops_by_group),
+    }
     if prediction.remedies:
-        console.print(rich_table("Tried to make it fit", remedies(prediction)))
+        tables["Tried to make it fit"] = remedies(prediction)
+    section = Section(title(prediction), [*sentences(prediction)], tables)
+    return Report([section], rows(prediction), prediction.to_json())
+
+
+def rows(prediction: Prediction) -> pd.DataFrame:
+    """One row for each part of the memory, for each group of the work, and for their totals."""
+    ledger = prediction.ledger
+    found = [
+        *(("memory_bytes", part, size) for part, size in ledger.memory_by_part_bytes.items()),
+        ("memory_bytes", "total", ledger.peak_memory_bytes),
+        *(("flops", group, count) for group, count in ledger.flops_by_group.items()),
+        ("flops", "total", ledger.flops),
+        ("operator_calls", "total", ledger.operator_calls),
+    ]
+    return pd.DataFrame(found, columns=["quantity", "part", "value"]).assign(model=prediction.model)
 
 
 def title(prediction: Prediction) -> str:
-    """What was asked."""
+    """The model, the task and the settings that were asked about."""
     setting = {name: value for name, value in prediction.setting.items() if name != "task"}
     return f"{prediction.model}, {prediction.workload['params']['task']}: {words(setting)}"
 
@@ -85,5 +95,5 @@ def options(setting: Mapping[str, object]) -> str:
 
 
 def yes(value: bool) -> str:
-    """A truth for people."""
+    """``yes`` or ``no``."""
     return "yes" if value else "no"

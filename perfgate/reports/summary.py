@@ -1,13 +1,13 @@
-"""The last lines of a run: what was decided, and what to do about it."""
+"""The last lines of a run: the number of verdicts, the worst of them, and the commands that help."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from perfgate.gate.outcome import percent, sentence
-from perfgate.gate.verdicts import summarize
+from perfgate.gate.wording import percent, sentence, summarize
 from perfgate.records.verdict import Verdict
 
 SHOWN = 10
+UNDECIDED = ("inconclusive", "invalid")
 
 
 def summary(results: Sequence[Mapping[str, Any]], again: str | None, path: str, update: str | None) -> list[str]:
@@ -32,11 +32,29 @@ def summary(results: Sequence[Mapping[str, Any]], again: str | None, path: str, 
     if again and named.get("new") and not update:
         lines.append(f"Nothing is stored yet for what is new. Store it with: {again} --perf-update new")
     lines.append(f"Run file: {path}. Report: perfgate report {path}")
+    if verdicts:
+        lines.append(decided(verdicts))
     return lines
 
 
+def decided(verdicts: Sequence[Verdict]) -> str:
+    """How many verdicts were decided, and how many not, by name."""
+    counts = summarize(verdicts)
+    left = {name: counts[name] for name in UNDECIDED if name in counts}
+    if not left:
+        return f"Decided: all {len(verdicts)}."
+    told = ", ".join(f"{count} {name}" for name, count in left.items())
+    return f"Decided: {len(verdicts) - sum(left.values())} of {len(verdicts)}; not decided: {told}."
+
+
+def nothing_decided(results: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether there were verdicts, and not one of them was decided."""
+    names = {verdict["verdict"] for result in results for verdict in result["verdicts"]}
+    return bool(names) and names <= set(UNDECIDED)
+
+
 def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None) -> list[str]:
-    """Why some are inconclusive, gathered by reason."""
+    """The inconclusive verdicts, grouped by reason."""
     young = [verdict for verdict in verdicts if verdict.why.startswith("baseline too young")]
     lines = []
     if young:

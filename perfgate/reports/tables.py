@@ -5,16 +5,14 @@ from typing import Any
 
 import pandas as pd
 
-from perfgate.gate.outcome import moved, percent
-from perfgate.gate.verdicts import together
+from perfgate.gate.wording import moved, percent, together
 from perfgate.records.launch import medians
-from perfgate.records.metrics import metric
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import METRICS, Metric, metric
 
 ORDER = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
 ANYWHERE = ""
-TIMES = ("time_to_first_token_s", "time_per_output_token_s")
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
@@ -95,12 +93,7 @@ def technique_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "model": row["model"],
             "test": test_of(str(row["case"])),
             "setting": f"{row['setting']}{' (vanilla)' if row['vanilla'] else ''}",
-            "step time": shown("step_time_s", row.get("step_time_s")),
-            **{name.removesuffix("_s").replace("_", " "): shown(name, row[name]) for name in TIMES if name in row},
-            "samples/s": number(row.get("samples_per_s")),
-            "tokens/s": number(row.get("tokens_per_s")),
-            **rates(row),
-            "peak memory": shown("peak_memory_bytes", row.get("peak_memory_bytes")),
+            **{what.column: cell(what, row) for what in METRICS.values() if what.column},
             "time ratio": ratio(row.get("step_time_s_to_vanilla")),
             "samples/s ratio": ratio(row.get("samples_per_s_to_vanilla")),
             "memory ratio": ratio(row.get("peak_memory_bytes_to_vanilla")),
@@ -110,16 +103,12 @@ def technique_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return frame.drop(columns="test") if frame["test"].nunique() < 2 else frame
 
 
-def rates(row: Mapping[str, Any]) -> dict[str, str | None]:
-    """What was achieved, beside its share of what the device did meanwhile; empty where the latter is not known."""
-    return {
-        word: f"{shown(name, row[name])}, {share(row[part], '')} of peak"
-        for word, name, part in (
-            ("FLOP/s", "flops_per_s", "flops_share"),
-            ("bytes/s", "moved_bytes_per_s", "bandwidth_share"),
-        )
-        if part in row
-    }
+def cell(what: Metric, row: Mapping[str, Any]) -> str | None:
+    """A metric in the table of a technique; a rate that has a peak is shown only beside its share of it."""
+    if what.rate and what.rate.share:
+        part = row.get(what.rate.share)
+        return None if part is None else f"{what.show(row[what.name])}, {share(part, '')} of peak"
+    return number(row.get(what.name)) if what.unit == "1/s" else shown(what.name, row.get(what.name))
 
 
 def long_table(run: RunFile) -> pd.DataFrame:
@@ -138,7 +127,7 @@ def long_table(run: RunFile) -> pd.DataFrame:
 
 
 def words(setting: Mapping[str, Any]) -> str:
-    """The settings that a case chose."""
+    """The settings of a case that are not at their default, in words."""
     return ", ".join(f"{name}={value}" for name, value in setting.items()) or "defaults"
 
 
@@ -173,7 +162,7 @@ def share(value: float | None, sign: str = "+") -> str | None:
 
 
 def bounds(verdict: Verdict) -> str | None:
-    """Both ends of the interval, where it is one."""
+    """The interval in percent; ``None`` where its ends are equal or unknown."""
     if verdict.low is None or verdict.high is None or verdict.low == verdict.high:
         return None
     return f"{percent(verdict.low)} to {percent(verdict.high)}"

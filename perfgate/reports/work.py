@@ -1,4 +1,4 @@
-"""What the work of a step is made of, as the dry run counted it: by group of operators, and by module."""
+"""The work of a step, counted by the dry run: by group of operators, and by module."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ def work_rows(run: RunFile) -> list[Row]:
     return [
         {"case": case, "module": path, "modules": count, "group": group, **amounts(row, count)}
         for case, launches in run.by_case().items()
-        for path, groups in found(launches, "dry", "ledger").get("work", {}).items()
+        for path, groups in found(launches, "dry").ledger.get("work", {}).items()
         for count in (len(expanded({path: None})),)
         for group, row in groups.items()
     ]

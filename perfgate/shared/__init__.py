@@ -1,1 +1,1 @@
-"""What both sides of the wall use; standard library only."""
+"""Modules that both the main process and the actors import; standard library only."""

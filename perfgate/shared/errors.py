@@ -1,22 +1,24 @@
-"""The one exception for what a user can mend."""
+"""The exceptions for mistakes that a user can correct, and for things that are not installed."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Something a user gave cannot be used.
+    """A value, file or command of the user cannot be used.
 
-    The message is one sentence that names the file or key and the remedy; it is printed without a traceback.
+    The message is one sentence that names the file or key, and says what helps. It is printed without a traceback.
     """
 
 
 class Unavailable(UserError):  # noqa: N818  a reason to skip, not an error
-    """Something that is not installed here; the case that needs it is skipped."""
+    """A package or device that a case needs is not available here, so the case is skipped."""
 
 
 def nearest(value: object, known: Iterable[object]) -> str:
-    """What it may be, and what was perhaps meant, as the end of a sentence."""
+    """The end of a sentence that names the known values, and the one that was perhaps meant; empty if none is known."""
     names = [str(name) for name in known]
+    if not names:
+        return ""
     close = get_close_matches(str(value), names, 1)
     return f"; it may be {', '.join(names)}{f' (did you mean {close[0]}?)' if close else ''}"

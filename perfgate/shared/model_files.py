@@ -1,4 +1,4 @@
-"""Where the files of a model or data set lie on this machine, on both sides of the wall; nothing is fetched here."""
+"""The places of a model's or a data set's files on this machine; nothing is downloaded here."""
 
 import hashlib
 import importlib.util
@@ -15,26 +15,26 @@ def folder_of(source: Mapping[str, Json]) -> Path:
     """The folder from which transformers loads a model.
 
     Args:
-        source: as ``perfgate.models.model.Model.source`` has it.
+        source: the model's source, as in ``perfgate.models.model.Model.source``.
 
     Raises:
-        FileNotFoundError: it is not on this machine; the message is a clause that says what is missing.
+        FileNotFoundError: the model is not on this machine; the message is a clause that says what is missing.
     """
     if "folder" in source:
         return Path(str(source["folder"]))
     if "gguf" in source:
         folder = converted_folder(source)
         if not folder.is_dir():
-            raise FileNotFoundError(f"{source['gguf']} is not converted yet; a run of Perfgate on this machine does it")
+            raise FileNotFoundError(f"{source['gguf']} is not converted yet; the next run on this machine converts it")
         return folder
     return origin_of(source)
 
 
 def origin_of(source: Mapping[str, Json]) -> Path:
-    """The folder in which a model's files came: of a package, or of the hub's cache.
+    """The folder that holds the original files of a model: in a package, or in the hub's cache.
 
     Raises:
-        FileNotFoundError: it is not on this machine.
+        FileNotFoundError: the package is not installed, or the cache does not hold the files.
     """
     if "hub" in source:
         name = source.get("gguf", "config.json")
@@ -49,21 +49,21 @@ def origin_of(source: Mapping[str, Json]) -> Path:
 
 
 def cached_file(repo: str, revision: str, name: str, repo_type: str = "model") -> Path | None:
-    """A file of the hub as its cache holds it, without asking the hub; ``None`` where it does not.
+    """A file in the hub's cache, found without contacting the hub; ``None`` if the cache does not hold it.
 
     See https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
     """
-    from huggingface_hub import try_to_load_from_cache  # only what needs it pays for it
+    from huggingface_hub import try_to_load_from_cache  # imported only when needed, as it takes time
 
     found = try_to_load_from_cache(repo, name, revision=revision, repo_type=repo_type)
     return Path(found) if isinstance(found, str) else None
 
 
 def converted_folder(source: Mapping[str, Json]) -> Path:
-    """Where the conversion of a GGUF file is kept, whether it is there or not.
+    """The folder for the converted weights of a GGUF file, whether it exists yet or not.
 
-    It lies in the folder that ``huggingface_hub`` keeps for what libraries derive (``HF_ASSETS_CACHE``), under a name
-    that follows from what pins the file: package and sum, or repository and commit.
+    It is in the folder that ``huggingface_hub`` keeps for derived files (``HF_ASSETS_CACHE``). Its name is made from
+    what identifies the file: package and checksum, or repository and commit.
     """
     from huggingface_hub import cached_assets_path
 
@@ -73,14 +73,14 @@ def converted_folder(source: Mapping[str, Json]) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
+    """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def wrong_sum(folder: Path, source: Mapping[str, Json]) -> str:
-    """Say which file is not the one that was pinned; empty where all are, or are not there."""
+    """Name the first file whose checksum is not the pinned one; empty if there is none. A missing file is no error."""
     for name, expected in source.get("sha256", {}).items():
         if (folder / name).is_file() and (found := sha256_of(folder / name)) != expected:
-            return f"{folder / name} has sha256 {found[:12]}..., pinned is {expected[:12]}..."
+            return f"{folder / name} has sha256 {found[:12]}..., but {expected[:12]}... is pinned"
     return ""

@@ -1,4 +1,4 @@
-"""Numbers, durations and shares, as people write them."""
+"""Numbers, durations and shares that users write in options and marks."""
 
 import math
 from typing import Any
@@ -7,7 +7,11 @@ from perfgate.shared.errors import UserError
 
 
 def positive(where: str, value: Any, whole: bool = False) -> float:
-    """Read a number above 0."""
+    """Read a number above 0; ``where`` names it in the error.
+
+    Raises:
+        UserError: it is not a finite number above 0, or not a whole one.
+    """
     try:
         number = int(value) if whole else float(value)
     except (TypeError, ValueError):
@@ -18,23 +22,33 @@ def positive(where: str, value: Any, whole: bool = False) -> float:
 
 
 def read_duration(where: str, value: str) -> float:
-    """Read ``90s``, ``10m`` or ``2h``, in seconds."""
+    """Read a duration such as ``90s``, ``10m`` or ``2h``, in seconds.
+
+    Raises:
+        UserError: it is not of this form, or not above 0.
+    """
     unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(value[-1:])
     try:
         number = float(value[:-1]) * (unit or math.nan)
     except ValueError:
         number = math.nan
     if not 0 < number < math.inf:
-        raise UserError(f"{where} is {value!r}; it must be a time like 90s, 10m or 2h")
+        raise UserError(f"{where} is {value!r}; it must be a duration like 90s, 10m or 2h")
     return number
 
 
 def read_shares(where: str, value: str) -> tuple[float, ...]:
-    """Read shares from 0 to below 1 between commas, like ``0,0.03``."""
+    """Read shares of 0 or more and below 1, with commas between them, such as ``0,0.03``; sorted, without duplicates.
+
+    Raises:
+        UserError: one of them is not such a share.
+    """
     try:
         shares = tuple(sorted({float(word) for word in value.split(",")}))
     except ValueError:
         shares = (math.nan,)
     if not all(0 <= share < 1 for share in shares):
-        raise UserError(f"{where} is {value!r}; it must be shares of a step's time between commas, like 0,0.03")
+        raise UserError(
+            f"{where} is {value!r}; it must be shares of a step's time with commas between them, like 0,0.03"
+        )
     return shares

@@ -1,6 +1,6 @@
-"""The protocol between stage and actor: one JSON object a line, over a pair of pipes.
+"""The messages between the stage and its actors: one JSON object a line, over a pair of pipes.
 
-Standard library only: a reference interpreter needs no more than this file, ``workload`` and ``actor``.
+This module uses the standard library only, so that an interpreter without Perfgate can run an actor.
 """
 
 import json
@@ -10,11 +10,12 @@ import signal
 from typing import Any
 
 CHUNK_BYTES = 1 << 16
-UNSUPPORTED = "unsupported"  # the reason of a launch that the device cannot do
+UNSUPPORTED = "unsupported"  # the reason of a launch that the device or a library cannot do
+NO_PROGRAM = "no program"  # the reason of a launch whose program the interpreter lacks
 
 
 class Channel:
-    """One end of a conversation."""
+    """One end of the connection between two processes."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self.read_fd = read_fd
@@ -24,10 +25,10 @@ class Channel:
         self._poll.register(read_fd, select.POLLIN)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Write one message.
+        """Send one message.
 
         Raises:
-            BrokenPipeError: the other side is gone.
+            BrokenPipeError: the other process has ended.
         """
         data = json.dumps(message).encode() + b"\n"
         while data:
@@ -37,13 +38,13 @@ class Channel:
                 select.select([], [self.write_fd], [])
 
     def receive(self, timeout_s: float | None = None) -> dict[str, Any] | None:
-        """Wait for one message; ``None`` when the other side has closed its end.
+        """Wait for one message; ``None`` if the other process has closed its end.
 
-        A time-out needs a pipe that does not block; where the other side shares the core, its answer is often there by
-        the time that ``send`` returns, and reading without asking first saves a call.
+        A time-out works only if the pipe does not block. The pipe is read before it is polled: a process on the same
+        core has often answered by the time that ``send`` returns, and this saves a system call.
 
         Raises:
-            TimeoutError: nothing complete arrived in time.
+            TimeoutError: no complete message arrived in time.
         """
         while (end := self._buffer.find(b"\n")) < 0:
             try:
@@ -63,7 +64,7 @@ class Channel:
         return message
 
     def close(self) -> None:
-        """Close both pipes; the other side sees the end of file."""
+        """Close both pipes; the other process then reads the end of the file."""
         for fd in (self.read_fd, self.write_fd):
             if fd >= 0:
                 os.close(fd)
@@ -71,9 +72,9 @@ class Channel:
 
 
 def describe_exit(code: int) -> str:
-    """How a process ended, in words."""
+    """Say how a process ended, given its exit code."""
     if code >= 0:
         return f"the process ended with exit code {code}"
     name = signal.Signals(-code).name
-    hint = ", often the kernel short of memory" if -code == signal.SIGKILL else ""
+    hint = ", which the kernel often does when it runs out of memory" if -code == signal.SIGKILL else ""
     return f"the process was ended by {name}{hint}"

@@ -1,4 +1,4 @@
-"""What to run, as data: a program and its JSON parameters."""
+"""A workload: what a case runs, as data that any interpreter can rebuild."""
 
 import hashlib
 import json
@@ -14,17 +14,17 @@ Json = Any  # None, bool, int, float, str, lists and string-keyed mappings of th
 
 @dataclass(frozen=True)
 class Workload:
-    """A program and its parameters, in a form that any interpreter can rebuild.
+    """A program and its parameters.
 
-    Its identity is the program's id and the parameters, so that a module that moves leaves baselines valid. A program
-    without an id is identified by its import path.
+    Its identity is made from the program's id and the parameters, so baselines stay valid when a module moves. A
+    program without an id is identified by its import path.
 
     Attributes:
         program: import path ``package.module:Class`` of a subclass of ``perfgate.Program``.
         params: keyword arguments of that class; JSON values only.
-        model: the name under which people know the model; not part of the identity.
-        setting: the settings that the case chose by name; not part of the identity.
-        vanilla: identity of the same workload with every setting at its default, or ``None`` where there is none.
+        model: name of the model, for reports; not part of the identity.
+        setting: the settings that the case named, for reports; not part of the identity.
+        vanilla: identity of the same workload in its default configuration; ``None`` if there is none.
         id: the program's stable name; empty for a program that is identified by its import path.
     """
 
@@ -40,26 +40,26 @@ class Workload:
         if not module or not name:
             raise UserError(f"workload program {self.program!r} is not of the form 'package.module:Class'")
         try:
-            self.canonical  # noqa: B018  reading it checks that params are JSON
+            self.canonical  # noqa: B018  this checks that the parameters are JSON
         except (TypeError, ValueError) as error:
-            raise UserError(f"workload of {self.program}: parameters must be plain JSON values: {error}") from None
+            raise UserError(f"the parameters of workload {self.program} must be plain JSON values: {error}") from None
 
     @property
     def spec(self) -> dict[str, Json]:
-        """The part that is hashed: the program's id, or its import path, and the parameters."""
+        """The identity before hashing: the program's id, or else its import path, and the parameters."""
         return {"program": self.id or self.program, "params": dict(self.params)}
 
     @property
     def order(self) -> dict[str, Json]:
-        """The part that is sent to an actor: where the program lives, and the parameters."""
+        """The message to an actor: the program's import path, and the parameters."""
         return {"program": self.program, "params": dict(self.params)}
 
     @cached_property
     def canonical(self) -> str:
-        """The spec as JSON with sorted keys and no spaces; NaN and infinity are refused."""
+        """The spec as JSON, with sorted keys and without spaces; NaN and infinity raise ``ValueError``."""
         return json.dumps(self.spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @cached_property
     def sha256(self) -> str:
-        """Identity: hexadecimal SHA-256 of the canonical JSON."""
+        """The identity: SHA-256 of the canonical JSON, in hexadecimal."""
         return hashlib.sha256(self.canonical.encode()).hexdigest()

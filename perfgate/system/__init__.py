@@ -1,1 +1,1 @@
-"""This operating system: locks, the environment of children, git, hosts."""
+"""The operating system: locks, environment variables of child processes, git, other hosts."""

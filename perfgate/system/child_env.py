@@ -3,6 +3,8 @@
 import os
 from collections.abc import Sequence
 
+from perfgate.shared.device_kinds import HIDDEN
+
 QUIET = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -11,14 +13,14 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_UPDATE_DOWNLOAD_COUNTS": "0",
-    "CUDA_VISIBLE_DEVICES": "",
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    **HIDDEN,
 }
 
 
-# A step that hands its memory back to the kernel pays for fresh pages in the next, and what they cost depends on which
-# ones it gets: most of the spread between duets of one and the same step (benchmarks/gate/pages.py). So actors keep
-# what they free, as a GPU's allocator does, in huge pages where there are any. Only glibc reads these.
+# A step that returns its memory to the kernel pays for fresh pages in the next step, and their cost depends on which
+# pages it gets. This caused most of the spread between duets (benchmarks/gate/pages.py). So actors keep the memory that
+# they free, as a GPU's allocator does, and use huge pages if the system has them. Only glibc reads these variables.
 PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_TOP_PAD_": str(64 * 2**20)}
 
 
@@ -26,15 +28,26 @@ HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
 def keeping_pages() -> dict[str, str]:
-    """The variables by which an actor's allocator keeps its pages; what the user sets is left as it is."""
+    """The variables that make an actor's allocator keep its pages; variables that the user has set stay as they are."""
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     huge = tunables if "glibc.malloc.hugetlb" in tunables else ":".join(filter(None, [tunables, HUGE_PAGES]))
     return {**PAGES, "GLIBC_TUNABLES": huge} | {name: os.environ[name] for name in PAGES if name in os.environ}
 
 
-def on_path(path: Sequence[str]) -> dict[str, str]:
-    """The variables that put folders before all others that Python looks in, the working directory among them."""
+def on_path(path: Sequence[str], after: Sequence[str] = ()) -> dict[str, str]:
+    """The variables that tell Python where to look.
+
+    Args:
+        path: folders before all others, the working directory among them; none where Python is this one, which looks
+            where it always does. What the caller's ``PYTHONPATH`` names is meant for this Python, so that another one
+            finds its own packages first.
+        after: folders behind all others, which the actor's side reads (``perfgate.actor.process``).
+    """
     if not path:
-        return {}
-    joined = os.pathsep.join(filter(None, [*path, os.environ.get("PYTHONPATH", "")]))
-    return {"PYTHONPATH": joined, "PYTHONSAFEPATH": "1"}
+        return {"PERFGATE_PATH": os.pathsep.join(after)}
+    behind = filter(None, [*after, os.environ.get("PYTHONPATH", "")])
+    return {
+        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONSAFEPATH": "1",
+        "PERFGATE_PATH": os.pathsep.join(behind),
+    }

@@ -1,4 +1,4 @@
-"""What git tells and does."""
+"""Questions to git: commits, changed files, archives."""
 
 import subprocess
 from collections.abc import Collection
@@ -11,7 +11,7 @@ CACHE = "__pycache__"
 
 
 def git_state(folder: Path) -> tuple[str, bool]:
-    """Commit and whether anything differs from it; empty outside of git."""
+    """The commit of a folder, and whether a tracked file differs from it; an empty commit outside of a repository."""
 
     def ask(*arguments: str) -> str:
         words = ["git", "-C", str(folder), *arguments]
@@ -24,16 +24,18 @@ def git_state(folder: Path) -> tuple[str, bool]:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What a git command prints.
+    """Run a git command, and return its output.
 
     Raises:
-        UserError: git is missing, takes too long, or refuses.
+        UserError: git is not installed, takes too long, or fails.
     """
     command = ["git", "-C", str(folder), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
     except FileNotFoundError:
-        raise UserError("--perf-ref REV needs git, which is not installed") from None
+        raise UserError(
+            "git is not installed, and --perf-ref REV needs it: install git, or name an interpreter"
+        ) from None
     except subprocess.TimeoutExpired:
         raise UserError(f"git {arguments[0]} took longer than {TIMEOUT_S} s in {folder}") from None
     if done.returncode:
@@ -43,7 +45,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def commit_of(folder: Path, name: str) -> str | None:
-    """The commit that a revision names; ``None`` where it names none, or this is no repository."""
+    """The commit that a revision names; ``None`` if it names no commit, or the folder is not in a repository."""
     try:
         return git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     except UserError:
@@ -51,12 +53,12 @@ def commit_of(folder: Path, name: str) -> str | None:
 
 
 def differing(folder: Path, commit: str, without: Collection[Path] = ()) -> list[str]:
-    """Files of the repository that differ from a commit, those that git does not know yet among them.
+    """Files of the repository that differ from a commit, including files that git does not track yet.
 
     Args:
         folder: any folder of the repository.
-        commit: to hold the files against.
-        without: folders that do not count.
+        commit: the commit to compare with.
+        without: folders whose files are left out.
     """
     top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()
     changed = git(top, "diff", "--name-only", commit).splitlines()
@@ -66,11 +68,11 @@ def differing(folder: Path, commit: str, without: Collection[Path] = ()) -> list
 
 
 def archive(folder: Path, revision: str, path: str) -> bytes:
-    """A path of the repository as it was at a revision, as a tar archive.
+    """A path of the repository at a revision, as a tar archive.
 
     Raises:
         FileNotFoundError: git is not installed.
-        UserError: the revision or the path does not exist there; the message is git's own.
+        UserError: the revision does not exist, or has no such path; the message is git's.
     """
     command = ["git", "-C", str(folder), "archive", "--format=tar", revision, path]
     done = subprocess.run(command, capture_output=True, check=False)

@@ -1,4 +1,4 @@
-"""The hosts of a run: where further ranks join launches."""
+"""The hosts of a distributed run, from which further ranks join launches."""
 
 import json
 import os
@@ -9,12 +9,12 @@ JOIN = "PERFGATE_JOIN"
 
 @dataclass(frozen=True)
 class Hosts:
-    """Where further ranks join launches.
+    """The meeting point of the ranks of a launch, and how many ranks and hosts there are.
 
     Attributes:
-        address: of the host that runs pytest.
-        port: on which a launch waits for them.
-        ranks: of torchrun, of which pytest's is the first.
+        address: address of the host that runs pytest.
+        port: the port on which a launch waits for its ranks.
+        ranks: how many workers torchrun started; the first of them runs pytest.
         count: how many hosts there are.
     """
 
@@ -24,11 +24,11 @@ class Hosts:
     count: int
 
     def to_json(self) -> dict[str, str | int]:
-        """As the variable ``PERFGATE_JOIN`` and orders to actors hold it."""
+        """The value of the variable ``PERFGATE_JOIN``, and the form in which actors get it."""
         return {"address": self.address, "port": self.port, "ranks": self.ranks, "count": self.count}
 
 
 def find_hosts() -> Hosts | None:
-    """The hosts of this run; ``None`` where it is this one alone."""
+    """The hosts of this run; ``None`` if this host is the only one."""
     told = os.environ.get(JOIN)
     return Hosts(**json.loads(told)) if told else None

@@ -1,4 +1,4 @@
-"""One timed pass a device at a time, whoever runs it; passes that take no time share the device."""
+"""Locks on devices: one timed pass at a time, from whichever process; passes that are not timed share the device."""
 
 import os
 import tempfile
@@ -10,11 +10,11 @@ from filelock import ReadWriteLock
 
 
 class DeviceLock:
-    """Held over a launch, by name of the device; released by the kernel if its holder dies.
+    """A lock on a device, held during a launch; the kernel releases it if its holder dies.
 
     Args:
-        device: on a CPU one lock stands for all of its cores.
-        folder: where the lock's file lies; all processes that share the device must use the same.
+        device: name of the device; one lock stands for all cores of a CPU.
+        folder: the folder of the lock's file, which all processes that share the device must use.
     """
 
     def __init__(self, device: str, folder: Path | None = None) -> None:
@@ -24,12 +24,12 @@ class DeviceLock:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """For a timed pass."""
+        """Hold the device alone, for a timed pass."""
         with self._lock.write_lock():
             yield
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """For a pass whose result does not depend on what else runs."""
+        """Share the device, for a pass whose result does not depend on other processes."""
         with self._lock.read_lock():
             yield

@@ -1,7 +1,11 @@
-"""Where a run came from: commit and versions."""
+"""Where a run came from: the versions of everything that is installed.
+
+Runs by itself under any Python from 3.9 on, so it needs the standard library alone.
+"""
 
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 
@@ -11,26 +15,66 @@ LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "numpy", "perfga
 
 def software() -> dict[str, str]:
     """Versions of Python and of the libraries under test, without importing them."""
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    found = {"python": python_version()}
+    return found | {name: version for name in LIBRARIES if (version := version_here(name))}
+
+
+def version_here(name: str) -> str:
+    """The version of one package that is installed here; empty where it is not."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def python_version() -> str:
+    """As in ``3.11.7``."""
+    return ".".join(map(str, sys.version_info[:3]))
+
+
+def installed() -> dict[str, str]:
+    """Versions of Python and of every installed package, by normalized name.
+
+    The version of a package that was installed from a repository has the commit behind it, as in ``5.24.0@1a2b3c4d``.
+    """
+    found = {"python": python_version()}
+    for package in importlib.metadata.distributions():
+        # A folder that pip left half removed has no name. Where a package is found twice, the first one is imported.
+        if name := package.metadata["Name"]:
+            found.setdefault(normalized(name), f"{package.version}{commit_of(package)}")
     return found
 
 
-def software_of(python: str) -> dict[str, str]:
-    """The same of another interpreter, which runs this very file.
+def normalized(name: str) -> str:
+    """The one spelling of a package's name: https://packaging.python.org/en/latest/specifications/name-normalization/."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def commit_of(package: importlib.metadata.Distribution) -> str:
+    """``@`` and the commit that a package was installed from; empty where it came from no repository."""
+    origin = json.loads(package.read_text("direct_url.json") or "{}")
+    commit = origin.get("vcs_info", {}).get("commit_id", "")
+    return f"@{commit[:8]}" if commit else ""
+
+
+def installed_in(python: str) -> dict[str, str]:
+    """What ``installed`` tells of another interpreter, which runs this very file.
 
     Raises:
-        OSError: it does not start.
+        OSError: the interpreter does not start.
         subprocess.SubprocessError: it fails, or takes too long.
+        ValueError: it prints something else.
     """
-    done = subprocess.run([python, __file__], capture_output=True, check=True, timeout=TIMEOUT_S)
+    # Isolated, as neither this file's folder nor PYTHONPATH is a part of that environment.
+    done = subprocess.run([python, "-I", __file__], capture_output=True, check=True, timeout=TIMEOUT_S)
     found: dict[str, str] = json.loads(done.stdout)
     return found
 
 
+def libraries_among(found: dict[str, str]) -> dict[str, str]:
+    """Python and the libraries under test among all that is installed."""
+    return {name: found[name] for name in ("python", *LIBRARIES) if name in found}
+
+
 if __name__ == "__main__":
-    print(json.dumps(software()))
+    print(json.dumps(installed()))

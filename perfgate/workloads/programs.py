@@ -3,9 +3,11 @@
 An id never changes. A module may move, and then its path is changed here alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from perfgate.shared.device_kinds import DEVICE_KINDS
+from perfgate.shared.metrics import METRICS
 from perfgate.shared.workload import Json, Workload
 
 PROGRAMS = {
@@ -17,9 +19,7 @@ PROGRAMS = {
     "forward": "perfgate.actor.programs.forward:Forward",
     "operator": "perfgate.actor.programs.operators:Operator",
     "calibration": "perfgate.actor.yardsticks.calibration:Calibration",
-    "yardstick.cpu": "perfgate.actor.yardsticks.cpu:Yardstick",
-    "yardstick.cuda": "perfgate.actor.yardsticks.cuda:GpuYardstick",
-    "yardstick.fake": "perfgate.actor.yardsticks.fake:FakeYardstick",
+    **{f"yardstick.{name}": kind.yardstick for name, kind in DEVICE_KINDS.items()},
 }
 # The programs that the workloads of each fixture run.
 OF_FIXTURE = {
@@ -42,6 +42,18 @@ def workload_of(program: str, params: Mapping[str, Json], **about: Any) -> Workl
         about: ``model``, ``setting`` and ``vanilla`` of the workload.
     """
     return Workload(PROGRAMS[program], params, id=program, **about)
+
+
+def noisy_metrics(fixtures: Collection[str]) -> list[str]:
+    """The noisy metrics that a case can have: each is judged, so each takes its part of the chance of a false alarm.
+
+    Args:
+        fixtures: names of those that the case uses. Where none of them makes a workload, the case runs a program of
+            the user's own, which may have any noisy metric.
+    """
+    known = set(OF_FIXTURE) & set(fixtures)
+    noisy = [row for row in METRICS.values() if row.noisy]
+    return [row.name for row in noisy if not known or not row.fixtures or known & set(row.fixtures)]
 
 
 def modules_of(programs: Iterable[str]) -> tuple[str, ...]:

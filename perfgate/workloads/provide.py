@@ -1,4 +1,4 @@
-"""What a workload needs on this machine before an actor may build it: a package, files of the hub, a conversion.
+"""Fetches what a workload needs before an actor builds it: files of the hub, converted weights, packages.
 
 All of it happens ahead of the actors, so that no download and no conversion counts as set-up time, or as a hang.
 """
@@ -31,7 +31,7 @@ def provide(workload: Workload, tell: Callable[[str], None], device: str, room: 
         room: how many ranks of a launch can have a device of their own, or on a CPU a core.
 
     Raises:
-        Missing: a package is not installed, or a GPU not there; the message is a sentence with the command that helps.
+        Unavailable: a package is not installed, or there is no GPU; with the command that helps.
         UserError: the hub does not deliver, or a file is not the one that was pinned.
     """
     if workload.id not in PROGRAMS:
@@ -57,7 +57,7 @@ def require(package: str, why: str, what: str) -> None:
     """Skip where a package is not installed.
 
     Raises:
-        Missing: with the command that installs it.
+        Unavailable: with the command that installs it.
     """
     if find_spec(package) is None:
         name = package.replace("_", "-")
@@ -69,7 +69,7 @@ def convert(model: Mapping[str, Json], tell: Callable[[str], None]) -> None:
     """Turn a GGUF file into a folder of safetensors, once on a machine; other processes wait for it.
 
     Raises:
-        Missing: ``gguf`` is not installed.
+        Unavailable: ``gguf`` is not installed.
         UserError: the file is not the one that was pinned, or transformers cannot read it.
     """
     from filelock import FileLock

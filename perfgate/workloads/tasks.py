@@ -1,6 +1,6 @@
-"""From a model and its settings to a workload: training, generation, forward pass.
+"""Makes workloads of training, generation, serving and forward passes from a model and settings.
 
-A workload built with no settings is vanilla: what every setting of the same model and task is held against.
+A workload without settings is vanilla. Every setting is compared with the vanilla of its model and task.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,9 @@ from pathlib import Path
 from perfgate.models import sentence_pairs, text_data
 from perfgate.models.model import Model, resolve
 from perfgate.shared.errors import UserError
+from perfgate.shared.settings import FORWARD, GENERATION, SERVING, TRAINING, Kind
 from perfgate.shared.workload import Json, Workload
-from perfgate.workloads.conflicts import check_possible
 from perfgate.workloads.programs import workload_of
-from perfgate.workloads.settings import FORWARD, GENERATION, SERVING, TRAINING, SettingSpec
 
 LOOPS = {
     "trainer": "training.trainer",
@@ -35,7 +34,7 @@ def training(
     data: text_data.Data | None = None,
     **settings: Json,
 ) -> Workload:
-    """Steps of training; a step is one update of the weights, with all of its accumulated micro-batches.
+    """Build a workload that trains a model; a step is one update of the weights, with all of its micro-batches.
 
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
@@ -46,19 +45,7 @@ def training(
         data: real text for a causal language model's own tokenizer, in place of random tokens: texts, conversations, or
             a file of a data set on the hub (``perfgate.models.text_data``). For ``seq2seq-lm`` pairs of sentences in an
             installed package (``perfgate.models.sentence_pairs``).
-        settings: ``batch_size`` (of a micro-batch), ``gradient_accumulation`` (micro-batches a step) and
-            ``sequence_length`` in tokens; ``precision`` (``bf16`` holds the weights in it, ``bf16-amp``, ``fp16-amp``
-            and ``fp8-amp`` cast as they go), ``optimizer`` (as ``TrainingArguments.optim`` names it, or
-            ``sgd_momentum``, ``muon``, ``adamw_cpu_offload``) with ``optimizer_rank`` (of GaLore and APOLLO),
-            ``activation_checkpointing`` (``True``, ``every_2_layers``, or ``offload`` to put on the host what is kept),
-            ``activation_offload``, ``lora_rank`` (0 trains all weights), ``quantization`` (of the frozen weights),
-            ``experts`` (as ``experts_implementation`` names it), ``liger``, ``chunked_loss``, ``allocator``,
-            ``empty_cache_steps``, ``attention`` (``sdpa-flash`` allows that kernel alone) and ``compile``;
-            ``strategy`` (``ddp``, ``fsdp``, ``fsdp-offload``, ``tp``, ``cp``) and ``ranks``, the number of processes
-            that share a step, each with batches of its own unless they split the model (``tp``) or samples (``cp``).
-            Of the Trainer's loader: ``lengths`` (``log-normal``: ragged samples, the same in each step; the sequence
-            length is that of the longest), ``sampling`` (``train_sampling_strategy``), ``packing``,
-            ``pad_to_multiple_of``, ``workers``, ``prefetch`` (batches a worker) and ``pin_memory``.
+        settings: by name, as ``docs/settings.md`` lists them.
 
     Raises:
         UserError: an unknown task, loop or setting, a value out of range, or settings that exclude each other.
@@ -80,7 +67,7 @@ def generation(
     prompts: text_data.Texts | sentence_pairs.Pairs | None = None,
     **settings: Json,
 ) -> Workload:
-    """Generation of a fixed number of tokens; a step is one call of ``generate``.
+    """Build a workload that generates a fixed number of tokens; a step is one call of ``generate``.
 
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
@@ -89,15 +76,7 @@ def generation(
         prompts: real texts or conversations (``perfgate.models.text_data``) for the model's own tokenizer, repeated to
             fill the batch; for ``seq2seq-lm`` pairs of sentences (``perfgate.models.sentence_pairs``), of which the
             first halves are read; random tokens where ``None``.
-        settings: ``batch_size``, ``prompt_length`` (with prompts: the longest that is kept) and ``new_tokens``; prompts
-            of a batch are ragged, padded on the left. ``beams`` (1 is greedy), ``precision`` of weights and
-            arithmetic, ``quantization``, ``attention`` and ``compile`` (of every forward pass). ``cache`` of keys and
-            values (``none`` computes them again for each token), ``compile_decode`` (of the steps after the prompt
-            alone, over a static cache; ``auto`` is what ``generate`` does by itself), ``prefill_chunk_size`` (tokens of
-            the prompt that are read at once; 0 for all) and ``kernels`` (``LAYER=FOLDER:CLASS``, a kernel of a local
-            folder in place of a model's layer). Speculation, for one sequence: ``assistant_layers`` (an assistant made
-            of the model's first layers writes drafts) or ``prompt_lookup_tokens`` (drafts are copied from the text so
-            far).
+        settings: by name, as ``docs/settings.md`` lists them.
 
     Raises:
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
@@ -108,15 +87,14 @@ def generation(
 
 
 def serving(model: Model | str | Path, *, seed: int = 0, **settings: Json) -> Workload:
-    """Greedy answers to requests of different lengths; a step is all of them, and its tokens are the new ones.
+    """Build a workload that answers requests of different lengths greedily; a step answers all of them.
+
+    The tokens of a step are the new ones.
 
     Args:
         model: a causal language model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
         seed: of the weights and of the requests.
-        settings: ``requests``, ``prompt_length`` and ``new_tokens`` of the longest (prompts are spread between an
-            eighth and all of it, new tokens between a quarter and all), ``batch_size`` (how many are in work at once),
-            ``shared_prefix`` (tokens that all prompts begin with); ``batching``, and of continuous batching
-            ``prefix_sharing`` and ``asynchronous``; ``precision`` and ``attention``.
+        settings: by name, as ``docs/settings.md`` lists them.
 
     Raises:
         UserError: an unknown setting, a value out of range, or settings that exclude each other.
@@ -132,15 +110,14 @@ def forward(
     sentences: list[str] | None = None,
     **settings: Json,
 ) -> Workload:
-    """Forward passes of a model without gradients, as in classification or embedding.
+    """Build a workload that runs a model forward without gradients, as in classification or embedding.
 
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
         task: defaults to the model's first that applies.
         seed: of the weights and of the inputs.
         sentences: real text for the model's own tokenizer, repeated to fill the batch; random tokens where ``None``.
-        settings: ``batch_size`` and ``sequence_length`` (with sentences: the longest that is kept); ``precision``,
-            ``quantization``, ``attention``, ``compile`` and ``kernels`` (as of ``generation``).
+        settings: by name, as ``docs/settings.md`` lists them.
 
     Raises:
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
@@ -150,7 +127,7 @@ def forward(
 
 
 def read_data(data: text_data.Data, model: Model, task: str, loop: str) -> Json:
-    """Check what a model is trained on, which is text, or pairs of sentences.
+    """Check the data that a model is trained on: text, or pairs of sentences.
 
     Raises:
         UserError: the task or the loop takes no such data.
@@ -163,7 +140,7 @@ def read_data(data: text_data.Data, model: Model, task: str, loop: str) -> Json:
 
 
 def read_prompts(prompts: text_data.Texts | sentence_pairs.Pairs, model: Model) -> Json:
-    """Check what a model is to go on with, or to translate."""
+    """Check the texts that a model continues, or the sentences that it translates."""
     return sentence_pairs.read_pairs(prompts) if isinstance(prompts, Mapping) else text_data.read_texts(prompts, model)
 
 
@@ -172,19 +149,18 @@ def _workload(
     model: Model,
     accepted: tuple[str, ...],
     task: str | None,
-    known: SettingSpec,
+    kind: Kind,
     settings: Mapping[str, Json],
     seed: int,
     extra: Mapping[str, Json] | None = None,
     loop: str = "",
 ) -> Workload:
-    known.check(settings)
+    kind.check(settings)
     chosen, class_name = model.class_for(task, accepted)
-    about = {"loop": loop, "task": chosen, "config": model.source.get("config", {})}
-    check_possible({**about, **known.numbers, **settings})
+    kind.check_together(settings, loop=loop, task=chosen, config=model.source.get("config", {}))
     fixed = {"model": {"class": class_name, **model.source}, "task": chosen, "seed": seed, **(extra or {})}
-    params = {**fixed, **known.numbers, **known.beyond_default(settings)}
-    vanilla = workload_of(program, {**fixed, **known.numbers})
+    vanilla = workload_of(program, {**fixed, **kind.sizes})
     named = {"task": task} if task else {}
     setting = {**named, **settings}
+    params = {**fixed, **kind.params(settings)}
     return workload_of(program, params, model=model.name, setting=setting, vanilla=vanilla.sha256)

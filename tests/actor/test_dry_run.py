@@ -315,7 +315,7 @@ def test_an_actor_makes_the_ledger_that_this_process_makes(stage):
     with dry_launch(stage, "x", workload, stage.pool.next(), "candidate") as answer:
         launch, _ = answer()
     host, device = dried(workload), dried(workload, "cuda")
-    ledger = launch.details["ledger"]
+    ledger = launch.ledger
     assert ledger["work"] == collapsed(host["work"])
     assert ledger["memory"] == collapsed(host["memory"])
     assert ledger["cuda_memory"] == collapsed(device["memory"])

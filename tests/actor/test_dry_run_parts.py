@@ -20,7 +20,7 @@ from perfgate.actor.dry_run.storages import Frame, Storages
 from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.gate.attribution import growth
 from perfgate.records.layers import collapsed, expanded
-from perfgate.records.metrics import metric
+from perfgate.shared.metrics import metric
 
 FLOAT = 4  # bytes
 

@@ -8,10 +8,11 @@ from transformers import Trainer
 
 from fixtures.models import models
 from fixtures.translation import pairs
-from perfgate.actor.data.loading import SHORTEST, LoadingSettings, loading_in_force, ragged_rows, step_batches
+from perfgate.actor.data.loading import SHORTEST, loading_in_force, ragged_rows, step_batches
 from perfgate.actor.data.sentence_pairs import END, FIRST_WORD, UNKNOWN, numbered, pair_prompts, pair_rows, read_pairs
 from perfgate.actor.devices import open_device
 from perfgate.actor.programs.trainer import TrainerLoop
+from perfgate.actor.request import TrainingSettings
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.model_files import origin_of
 from perfgate.workloads.provide import provide
@@ -44,8 +45,8 @@ def loop(**settings):
         (LLAMA, {"loop": "accelerate", "sampling": "group_by_length"}, "sampling='group_by_length' is for the Trainer"),
         (T5, {"packing": True}, "packing=True is for causal-lm, not for seq2seq-lm"),
         (BERT, {"lengths": "log-normal"}, "lengths='log-normal' is for .*, not for sequence-classification"),
-        (T5, {"data": ["Hello"]}, "data for seq2seq-lm is pairs of sentences in an installed package"),
-        (T5, {"data": {"package": "a", "sha256": {}}}, "data for seq2seq-lm is pairs"),
+        (T5, {"data": ["Hello"]}, "data for seq2seq-lm must name pairs of sentences in an installed package"),
+        (T5, {"data": {"package": "a", "sha256": {}}}, "data for seq2seq-lm must name pairs"),
     ],
 )
 def test_what_cannot_be_is_refused(shape, settings, said):
@@ -59,7 +60,8 @@ def test_defaults_are_no_settings():
 
 
 def test_lengths_are_drawn_from_the_stated_distribution():
-    lengths = ragged_rows(LoadingSettings("log-normal"), 99, "causal-lm", 2000, 1024, 0)["length"][1:]
+    chosen = TrainingSettings(lengths="log-normal", batch_size=2000, sequence_length=1024)
+    lengths = ragged_rows(chosen, 99, "causal-lm", 0)["length"][1:]
     assert min(lengths) >= SHORTEST
     assert max(lengths) <= 1024
     assert sorted(lengths)[len(lengths) // 2] == pytest.approx(1024 / 4, rel=0.05)
@@ -69,10 +71,10 @@ def test_lengths_are_drawn_from_the_stated_distribution():
 def test_the_loader_has_the_settings_and_makes_the_batches_of_the_dry_run(settings):
     program = loop(**settings)
     loader = program.trainer.get_train_dataloader()
-    asked = {name: getattr(program.chosen, name) for name in loading_in_force(program.chosen, loader)}
-    assert loading_in_force(program.chosen, loader) == asked
+    asked = {name: getattr(program.chosen, name) for name in loading_in_force(loader)}
+    assert loading_in_force(loader) == asked
     if settings.get("sampling", "random") != "random":
-        predicted = step_batches(program.chosen, program.source, 2, 3)
+        predicted = step_batches(program.chosen, program.source)
         assert [batch["input_ids"].shape for batch in loader] == [batch["input_ids"].shape for batch in predicted]
     assert program.tokens == sum(program.source.rows["length"])
 
@@ -82,7 +84,7 @@ def test_a_strategy_that_is_ignored_is_seen(monkeypatch):
 
     monkeypatch.setattr(Trainer, "_get_train_sampler", lambda _, rows: RandomSampler(rows))
     program = loop(sampling="group_by_length")
-    assert loading_in_force(program.chosen, program.trainer.get_train_dataloader())["sampling"] == "random"
+    assert loading_in_force(program.trainer.get_train_dataloader())["sampling"] == "random"
 
 
 @pytest.fixture
@@ -123,7 +125,7 @@ def test_pairs_that_are_not_the_pinned_ones_or_too_few_are_refused(catalogue):
     with pytest.raises(ValueError, match="pack has 3 pairs; a step reads 4"):
         pair_rows(catalogue, 99, 4, 16, 0)
     (origin_of(catalogue) / "fr.json").write_text("{}")
-    with pytest.raises(ValueError, match="pinned is"):
+    with pytest.raises(ValueError, match="is pinned"):
         read_pairs(catalogue)
 
 

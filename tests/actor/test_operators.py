@@ -13,7 +13,8 @@ from perfgate.actor.programs.operators import Operator
 from perfgate.cases.derived import with_work
 from perfgate.records.launch import Launch
 from perfgate.shared.errors import UserError
-from perfgate.workloads.operators import OPERATORS, operator
+from perfgate.shared.settings import OPERATORS
+from perfgate.workloads.operators import operator
 
 FLOAT = 4  # bytes
 SIZE = {
@@ -28,16 +29,13 @@ SIZE = {
     "outputs": 16,
 }
 SETTINGS = [
-    (name, {setting: value})
-    for name, known in OPERATORS.items()
-    for setting, values in known.choices.items()
-    for value in values
+    (name, {setting.name: value}) for name, kind in OPERATORS.items() for setting in kind for value in setting.values
 ]
 
 
 def small(name, **settings):
     """An operator on small tensors."""
-    return operator(name, **{size: SIZE[size] for size in OPERATORS[name].numbers}, **settings)
+    return operator(name, **{size: SIZE[size] for size in OPERATORS[name].sizes}, **settings)
 
 
 def built(workload):
@@ -100,7 +98,7 @@ def test_an_operator_does_for_real_what_it_does_dry_and_what_was_asked_for(name,
     assert len(program.outcome()["logits"]) == min(found[0].numel(), 1024)
 
 
-@pytest.mark.parametrize("name", [name for name, known in OPERATORS.items() if "fused" in known.choices])
+@pytest.mark.parametrize("name", [name for name, kind in OPERATORS.items() if "fused" in kind.by_name])
 def test_written_out_an_operator_says_the_same_with_more_calls(name):
     fused, written = (small(name, fused=fused) for fused in (True, False))
     outcomes = [built(workload).single.step()[0] for workload in (fused, written)]

@@ -13,8 +13,9 @@ from perfgate.actor.techniques.models import build_model
 from perfgate.actor.techniques.readback import checkpointing, compiled, experts, in_force, precision_of
 from perfgate.actor.techniques.training_settings import enable_checkpointing
 from perfgate.shared.errors import Unavailable, UserError
+from perfgate.shared.settings import Need
 from perfgate.shared.workload import Workload
-from perfgate.workloads.requirements import Need, check_needs
+from perfgate.workloads.requirements import check_needs, is_here
 from perfgate.workloads.tasks import forward, training
 from tests.actor.test_dry_run import (
     MODELS,
@@ -166,9 +167,9 @@ def test_what_needs_a_gpu_is_skipped_on_a_cpu_alone(workload, reason):
 
 def test_a_need_may_be_of_some_programs_a_part_of_a_package_and_a_version():
     check_needs(forward(models()["bert-quick"], attention="flex_attention"), "cpu")
-    assert not Need("attention", package="no_such_package.part").here
-    assert not Need("attention", package="torch", since="99").here
-    assert Need("attention", package="torch", since="2.0").here
+    assert not is_here(Need(package="no_such_package.part"))
+    assert not is_here(Need(package="torch", since="99"))
+    assert is_here(Need(package="torch", since="2.0"))
 
 
 @pytest.mark.parametrize(("version", "said"), [(3, "git+https://github.com/Dao-AILab"), (4, "install flash-attn-4")])

@@ -46,7 +46,7 @@ def test_a_machine_is_held_against_itself_and_against_slowdowns_that_were_put_in
     ratios = [
         pair[1].on("processor").value("step_time_s") / pair[0].on("processor").value("step_time_s")
         for pair in by_pair.values()
-        if len(pair) == 2 and pair[1].details.get("injected") == 0.1
+        if len(pair) == 2 and pair[1].details.turns.injected == 0.1
     ]
     assert sum(ratio > 1.02 for ratio in ratios) > len(ratios) / 2
 
@@ -56,7 +56,7 @@ def test_a_machine_is_held_against_itself_and_against_slowdowns_that_were_put_in
     ("arguments", "message"),
     [
         (["--duets", "2"], "--duets is 2; a screen and a first look take 4"),
-        (["--slowdowns", "0,1"], "--slowdowns is '0,1'; it must be shares of a step's time between commas"),
+        (["--slowdowns", "0,1"], "--slowdowns is '0,1'; it must be shares of a step's time with commas between them"),
         (["--from", "nowhere.jsonl"], "nowhere.jsonl"),
         (["--", "perf_tests/nothing.py"], "measured nothing"),
     ],

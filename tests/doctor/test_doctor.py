@@ -82,12 +82,12 @@ def test_json_is_one_document_and_nothing_else(tmp_path):
     }
 
 
-def test_a_machine_without_baselines_is_told_how_to_store_them_and_who_has_some(tmp_path):
+def test_without_baselines_the_command_that_stores_them_and_other_machines_are_named(tmp_path):
     (tmp_path / "baselines" / "other-machine").mkdir(parents=True)
     done = doctor(tmp_path, "--quick")
     assert done.returncode == 0
     assert done.stdout.startswith("Cases can be measured here.")
-    assert "\n                 $ pytest perf_tests --perf-update new" in done.stdout
+    assert "\n    $ pytest perf_tests --perf-update new" in done.stdout
     assert f"No baselines for {this_machine().name}; there are some for other-machine" in " ".join(done.stdout.split())
     assert f"No exact metrics stored for {PAIR}." in done.stdout
 
@@ -138,11 +138,11 @@ def test_without_git_nothing_breaks(tmp_path):
     document, code = looked(tmp_path, PATH="")
     assert (code, about(document, "git")[0]["text"]) == (
         0,
-        "git is not installed: run files name no commit, and --perf-baselines git:REV cannot be used.",
+        "git is not installed: run files name no commit, and --perf-ref REV or --perf-baselines git:REV fail.",
     )
 
 
-def test_gpus_are_named_with_what_unsettles_them(tmp_path):
+def test_gpus_are_listed_with_the_commands_that_steady_them(tmp_path):
     path = program(tmp_path / "bin", "nvidia-smi", "\n".join(f"echo '{row}'" for row in GPUS))
     document, code = looked(tmp_path, PATH=path)
     assert code == 0
@@ -154,14 +154,14 @@ def test_gpus_are_named_with_what_unsettles_them(tmp_path):
     assert any("liger-kernel" in finding["text"] for finding in about(document, "optional"))
 
 
-def test_a_driver_that_does_not_answer_is_told_in_its_own_words(tmp_path):
+def test_the_message_of_a_driver_that_fails_is_shown(tmp_path):
     path = program(tmp_path / "bin", "nvidia-smi", "echo 'NVIDIA-SMI has failed'; exit 9")
     document, code = looked(tmp_path, PATH=path)
     assert (code, document["gpus"]) == (0, [])
     assert "nvidia-smi fails (NVIDIA-SMI has failed)" in about(document, "gpu")[0]["text"]
 
 
-def test_what_it_does_not_know_is_bad_usage(tmp_path):
+def test_an_unknown_option_is_bad_usage(tmp_path):
     assert doctor(tmp_path, "--thorough").returncode == 2
 
 
@@ -193,7 +193,7 @@ def test_limits_of_the_first_version_of_cgroups_are_read_too(tmp_path):
     assert host.memory_limit(root) is None
 
 
-def test_a_container_that_hides_other_processes_is_told(tmp_path):
+def test_a_container_that_hides_other_processes_is_noted(tmp_path):
     (tmp_path / "proc/self/ns").mkdir(parents=True)
     (tmp_path / "proc/self/ns/pid").symlink_to("pid:[4026532999]")
     files(tmp_path, **{".dockerenv": ""})
@@ -202,7 +202,7 @@ def test_a_container_that_hides_other_processes_is_told(tmp_path):
     assert "Runs in a container (/.dockerenv), without a limit on processors or memory." in found
 
 
-def test_clocks_that_move_come_with_the_command_that_holds_them(tmp_path):
+def test_a_clock_that_changes_comes_with_the_command_that_fixes_it(tmp_path):
     files(
         tmp_path / host.CPU,
         cpu0__cpufreq__scaling_governor="powersave\n",
@@ -215,7 +215,7 @@ def test_clocks_that_move_come_with_the_command_that_holds_them(tmp_path):
     assert [finding.remedy.partition(" ")[0] for finding in found] == ["sudo", "echo", "echo"]
 
 
-def test_a_virtual_machine_says_what_others_took(tmp_path):
+def test_a_virtual_machine_names_the_share_of_time_that_other_guests_took(tmp_path):
     files(tmp_path, proc__cpuinfo="flags: fpu hypervisor", proc__stat="cpu  40 0 10 40 0 0 0 10 0 0\ncpu0 0")
     files(tmp_path / host.CPU, smt__active="1")
     texts = [finding.text for finding in host.processor(EIGHT, tmp_path)]
@@ -244,7 +244,7 @@ def test_a_process_that_takes_a_core_is_seen_and_this_one_is_not():
 
 
 @pytest.mark.measures
-def test_calibration_tells_the_spread_of_launches_and_what_it_hides():
+def test_calibration_finds_the_spread_between_launches_and_the_smallest_slowdown_that_it_lets_through():
     said = []
     found = noise.calibrate(2, said.append)
     assert said == ["calibration, launch 1 of 2", "calibration, launch 2 of 2"]

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from perfgate.gate.equivalence import Equivalence, alike, distance, parse_likenesses
-from perfgate.gate.outcome import sentence
+from perfgate.gate.wording import sentence
 from perfgate.shared.errors import UserError
 
 

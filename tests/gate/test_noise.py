@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perfgate.cases.noise_file import read_noise
 from perfgate.gate.alpha_budget import FAILING_LOOKS, AlphaBudget
 from perfgate.gate.noise import UNKNOWN, Noise, Spread, fit, trigamma_inverse
 from perfgate.gate.statistics import f_tail
 from perfgate.gate.verdicts import ALPHA
 from perfgate.shared.errors import UserError
+from tests import ROOT
 
 examples = settings(deadline=None, derandomize=True, database=None, max_examples=100)
 variances = st.floats(1e-10, 1e-2)
@@ -28,6 +30,13 @@ def drawn(cases: int, df: float, spread: float, each: float, seed: int = 1) -> l
 
 
 # -- learning ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_noise_of_every_machine_that_is_stored_here_can_be_read() -> None:
+    files = sorted((ROOT / "baselines").glob("*/noise.json"))
+
+    assert files
+    assert [read_noise(file.parent).machine for file in files] == [file.parent.name for file in files]
 
 
 @pytest.mark.parametrize(("df", "each"), [(4.0, 14.0), (10.0, 5.0), (30.0, 9.0)])
@@ -183,9 +192,3 @@ def test_in_a_suite_of_a_hundred_the_first_third_shares_nine_tenths() -> None:
 
 def test_a_single_case_has_it_all() -> None:
     assert AlphaBudget(1).share == pytest.approx(0.01 / 4)
-
-
-def test_a_budget_is_read_back_as_it_was_written() -> None:
-    budget = AlphaBudget(120, suspects=7, parts=2)
-
-    assert AlphaBudget.from_json(json.loads(json.dumps(budget.to_json()))) == budget

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from perfgate.gate import against_baseline
+from perfgate.gate.against_run import compare
 from perfgate.gate.alpha_budget import FAILING_LOOKS, AlphaBudget
 from perfgate.gate.confirmation import LOOKS, Confirmation, Look, look
 from perfgate.gate.duets import Duet, difference, of_launches, spread
@@ -111,7 +111,7 @@ def test_recorded_duets_are_judged_by_their_servers() -> None:
         after = {
             "case": [launch("candidate", n, [math.exp(d + n * 1e-4)], f"{n % servers}") for n, d in enumerate(steps)]
         }
-        [verdict] = against_baseline.compare(before, after, {})
+        [verdict] = compare(before, after, {})
         return verdict.low
 
     one, three = recorded(1), recorded(3)

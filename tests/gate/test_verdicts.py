@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from perfgate.gate.against_baseline import against_baseline, compare
-from perfgate.gate.outcome import Outcome, decide, interval, percent, sentence
-from perfgate.gate.verdicts import summarize
+from perfgate.gate.against_baseline import against_baseline
+from perfgate.gate.against_run import compare
+from perfgate.gate.outcome import Outcome, decide
+from perfgate.gate.wording import interval, percent, sentence, summarize
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Name, Verdict

@@ -140,8 +140,8 @@ print(json.dumps([device.peaks()["peak_memory_bytes"], torch.cuda.max_memory_all
 def test_the_driver_knows_the_card_and_the_process_on_it(gpu):
     status = gpu.status()
     assert status.clock_mhz
-    assert gpu.machine.name.startswith(("nvidia", "tesla", "geforce", "quadro"))
-    assert gpu.machine.gpu["memory_bytes"] > 0
+    assert gpu.machine("cuda").name.startswith(("nvidia", "tesla", "geforce", "quadro"))
+    assert gpu.machine("cuda").gpu["memory_bytes"] > 0
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +171,8 @@ def launches(run, case, pass_name):
 def test_programs_run_on_the_device_in_bursts(run, case, gpu):
     for launch in launches(run, case, "time"):
         assert launch.invalid is None
-        assert launch.details["device"] == gpu.uuid
-        assert launch.details["burst_steps"] >= 4
+        assert launch.details.seen.device == gpu.uuid
+        assert launch.details.turns.burst_steps >= 4
         assert launch.value("device_time_s") <= launch.value("step_time_s") * 1.02
         assert 0 <= launch.value("host_bound_share") < 1
     (counted,) = launches(run, case, "counters")

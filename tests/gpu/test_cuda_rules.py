@@ -150,8 +150,9 @@ def test_predicted_peak_is_near_the_allocated_one(torch, name, precision):
     from perfgate.actor.data.inputs import training_rows
     from perfgate.actor.dry_run.run import dry_run
     from perfgate.actor.programs.trainer import TrainerLoop
+    from perfgate.actor.request import TrainingSettings
     from perfgate.actor.techniques.models import build_model
-    from perfgate.actor.techniques.training_settings import TrainingSettings, training_arguments
+    from perfgate.actor.techniques.training_settings import training_arguments
     from perfgate.workloads import tasks
 
     workload = tasks.training(models()[name], precision=precision)

@@ -104,10 +104,10 @@ def test_devices_share_the_cores_and_each_gets_four_where_there_are_as_many(monk
     ],
 )
 def test_a_machine_is_named_after_what_changes_its_speed_and_not_after_the_card(facts, name):
-    machine = gpu_from({"uuid": "GPU-1", "index": 1, "memory_bytes": 94 * GIB, **facts}).machine
+    machine = gpu_from({"uuid": "GPU-1", "index": 1, "memory_bytes": 94 * GIB, **facts}).machine("cuda")
     assert machine.name == name
     assert "uuid" not in machine.gpu
-    assert machine == gpu_from({"uuid": "GPU-2", "index": 0, "memory_bytes": 94 * GIB, **facts}).machine
+    assert machine == gpu_from({"uuid": "GPU-2", "index": 0, "memory_bytes": 94 * GIB, **facts}).machine("cuda")
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_driver_that_does_not_answer_is_a_sentence_where_it_is_asked_for_and_e
         "except UserError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("[]\n--perf-device cuda: the driver does not answer: nvidia-smi does not answer")
+    assert done.stdout.startswith("[]\n--perf-device cuda: the driver does not answer: nvidia-smi fails (")
 
 
 def test_gpus_that_cannot_be_told_apart_do_not_disturb_a_run_that_measures_nothing(pytester, smi, monkeypatch):
@@ -243,7 +243,7 @@ def test_gpus_and_slices_are_identified_through_the_drivers_library(nvml):
         ("MIG-slice0", 1, "3g.20gb"),
         ("MIG-slice1", 1, "3g.20gb"),
     ]
-    assert found[1].machine.name == "nvidia-a100-sxm4-40gb-40gib-400w-mig-3g-20gb-ecc"
+    assert found[1].machine("cuda").name == "nvidia-a100-sxm4-40gb-40gib-400w-mig-3g-20gb-ecc"
 
 
 def test_what_the_driver_does_not_tell_is_left_out(nvml):
@@ -286,7 +286,7 @@ def test_a_timed_launch_is_rejected_for_heat_brakes_and_company_alone(seen, othe
     judged = undisturbed(timed(), "GPU-1", seen, others)
     assert judged.invalid == reason
     assert not judged.fault
-    assert judged.details["others"] == ("cannot tell" if others is None else others)
+    assert judged.details.seen.others == ("cannot tell" if others is None else others)
 
 
 def test_a_crash_stays_a_crash_whatever_the_clocks_did():

@@ -90,11 +90,11 @@ def test_a_model_of_the_hub_is_a_shape_like_any_other() -> None:
     shape = {"hub": "org/tiny", "revision": COMMIT, "classes": {"causal-lm": "GPT2LMHeadModel"}}
 
     assert Model.from_shape("small", shape).source == {"hub": "org/tiny", "revision": COMMIT}
-    with pytest.raises(UserError, match="model 'org/tiny' is not pinned by 'main', which may move; write org/tiny@"):
+    with pytest.raises(UserError, match="model 'org/tiny' is not pinned, because 'main' can move; write org/tiny@"):
         Model.from_shape("small", {**shape, "revision": "main"})
 
 
-def test_code_of_a_model_runs_only_where_that_is_named() -> None:
+def test_code_of_a_model_runs_only_if_trust_remote_code_is_named() -> None:
     trusted = Model.from_hub(f"org/tiny@{COMMIT}", trust_remote_code=True)
 
     assert "trust_remote_code" not in Model.from_hub(f"org/tiny@{COMMIT}").source
@@ -104,14 +104,17 @@ def test_code_of_a_model_runs_only_where_that_is_named() -> None:
 @pytest.mark.parametrize(
     ("details", "said"),
     [
-        ({"config": {}, "revision": COMMIT}, "has a 'revision' and no 'hub'"),
-        ({"folder": "f", "gguf": "a.gguf"}, "'gguf' is of a 'hub' or 'package'"),
-        ({"package": "p", "gguf": "a.gguf"}, 'a.gguf needs its sum, as in "sha256"'),
-        ({"hub": "org/tiny", "revision": COMMIT, "trust_remote_code": "yes"}, "'trust_remote_code' is true or false"),
-        ({"hub": "tiny", "revision": COMMIT}, "is no hub id; write org/name@COMMIT"),
+        ({"config": {}, "revision": COMMIT}, "has a 'revision' but no 'hub'"),
+        ({"folder": "f", "gguf": "a.gguf"}, "has a 'gguf' but neither a 'hub' nor a 'package'"),
+        ({"package": "p", "gguf": "a.gguf"}, 'a.gguf needs its checksum, as in "sha256"'),
+        (
+            {"hub": "org/tiny", "revision": COMMIT, "trust_remote_code": "yes"},
+            "'trust_remote_code' must be true or false",
+        ),
+        ({"hub": "tiny", "revision": COMMIT}, "is not an id of the hub; write org/name@COMMIT"),
     ],
 )
-def test_a_source_that_does_not_say_which_files_it_means_is_refused(details: dict[str, Any], said: str) -> None:
+def test_a_source_that_does_not_identify_its_files_is_refused(details: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         Model.from_shape("small", {"classes": {"causal-lm": "GPT2LMHeadModel"}, **details})
 
@@ -133,13 +136,13 @@ def test_data_of_the_hub_is_a_file_at_a_commit() -> None:
     ("data", "said"),
     [
         (f"org/talk@{COMMIT}", r"needs a file, as in org/talk@COMMIT/data/train\.parquet"),
-        (f"org/talk@{COMMIT}/rows.pkl", r"that ends in \.parquet, .*; named is 'rows\.pkl'"),
+        (f"org/talk@{COMMIT}/rows.pkl", r"that ends in \.parquet, .*, but 'rows\.pkl' is named"),
         ({"hub": "org/talk", "revision": COMMIT, "path": "a.csv"}, "data has unknown keys path"),
-        ([], "real text is a list of texts or conversations"),
-        ([[{"role": "user"}]], "a conversation is a list of messages with 'role' and 'content'"),
+        ([], "real text must be a list of texts or conversations"),
+        ([[{"role": "user"}]], "a conversation must be a list of messages with 'role' and 'content'"),
     ],
 )
-def test_data_that_is_none_is_refused(data: Any, said: str) -> None:
+def test_data_of_another_form_is_refused(data: Any, said: str) -> None:
     with pytest.raises(UserError, match=said):
         tasks.training(f"org/tiny@{COMMIT}", data=data)
 
@@ -209,23 +212,24 @@ def test_a_file_of_a_data_set_is_brought_in(hub: Hub, env: dict[str, str]) -> No
 # -- what goes wrong, in one sentence each ----------------------------------------------------------------------------
 
 
-def test_an_id_without_a_commit_is_told_which_one_it_is_at(hub: Hub, env: dict[str, str]) -> None:
+def test_the_message_for_an_id_without_a_commit_names_the_current_one(hub: Hub, env: dict[str, str]) -> None:
     commit = hub.add("org/tiny", MODEL)
-    pin = f"write org/tiny@{commit}, where it is now"
+    pin = f"write org/tiny@{commit}, its current commit"
 
     assert (
-        predicted(env, "org/tiny") == f"model 'org/tiny' is no folder, and as an id of the hub it is not pinned; {pin}"
+        predicted(env, "org/tiny")
+        == f"model 'org/tiny' is not a folder, and as an id of the hub it has no commit; {pin}"
     )
-    assert predicted(env, "org/tiny@main") == f"model 'org/tiny' is not pinned by 'main', which may move; {pin}"
-    form = "write org/tiny@COMMIT with the 40 digits of a commit, as the hub lists them under 'History'"
-    assert predicted(env | {"HF_HUB_OFFLINE": "1"}, "org/tiny").endswith(f"it is not pinned; {form}")
+    assert predicted(env, "org/tiny@main") == f"model 'org/tiny' is not pinned, because 'main' can move; {pin}"
+    form = "write org/tiny@COMMIT with the 40 digits of a commit, which the hub lists under 'History'"
+    assert predicted(env | {"HF_HUB_OFFLINE": "1"}, "org/tiny").endswith(f"it has no commit; {form}")
 
 
 def test_a_commit_that_is_gone(hub: Hub, env: dict[str, str]) -> None:
     commit = hub.add("org/tiny", MODEL)
 
     said = predicted(env, f"org/tiny@{COMMIT}")
-    assert said == f"model org/tiny@{COMMIT[:12]}: there is no such commit (any more); it is at {commit} now"
+    assert said == f"model org/tiny@{COMMIT[:12]}: this commit does not exist (any more); it is at {commit} now"
 
 
 def test_no_such_repository(hub: Hub, env: dict[str, str]) -> None:
@@ -287,7 +291,7 @@ def test_a_file_that_is_not_what_the_hub_announced_is_dropped(
 
     said = refused(env, workload)
     assert f": {name} arrived with {kind} " in said
-    assert said.endswith("it was dropped, run again to download it again")
+    assert said.endswith("it was deleted; run again to download it once more")
     del hub.faults[name]
     assert bring(env, workload).returncode == 0
 
@@ -304,7 +308,7 @@ def test_a_file_that_is_not_what_the_hub_announced_is_dropped(
         ({"config.json": CONFIG, "model.safetensors.index.json": "{", "model-1-of-1.safetensors": b""}, "lacks files"),
     ],
 )
-def test_a_repository_that_holds_nothing_that_is_loaded(
+def test_a_repository_without_files_that_perfgate_loads(
     files: Mapping[str, bytes | str], said: str, hub: Hub, env: dict[str, str]
 ) -> None:
     workload = tasks.generation(f"org/tiny@{hub.add('org/tiny', files)}")
@@ -327,4 +331,4 @@ def test_code_that_lies_in_another_repository_is_not_pinned(hub: Hub, env: dict[
     commit = hub.add("org/tiny", {"config.json": config, "model.safetensors": b"", "code.py": ""})
 
     said = refused(env, tasks.generation(Model.from_hub(f"org/tiny@{commit}", trust_remote_code=True)))
-    assert said == "org/tiny runs code of another repository, which no commit pins: org/other--code.Model"
+    assert said == "org/tiny runs code from another repository, for which no commit is pinned: org/other--code.Model"

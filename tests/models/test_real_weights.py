@@ -116,7 +116,9 @@ def test_what_reads_gguf_files_is_asked_for(package: str, monkeypatch: pytest.Mo
 
 def test_another_file_than_the_pinned_one_is_not_converted(package: str) -> None:
     model = of_package("tiny_weights", "0" * 64)
-    with pytest.raises(UserError, match=rf"tiny\.gguf has sha256 {package[:12]}\.\.\., pinned is 000000000000\.\.\."):
+    with pytest.raises(
+        UserError, match=rf"tiny\.gguf has sha256 {package[:12]}\.\.\., but 000000000000\.\.\. is pinned"
+    ):
         provide(tasks.generation(model), print, "cpu")
     assert not converted_folder(model.source).exists()
 

@@ -229,3 +229,21 @@ def test_a_terminal_shows_the_launch_and_the_time_left_on_a_line_that_is_rewritt
     child.expect_exact("\r\x1b[2K[1/2] launch 2 of 2  test_case.py::test_it[0]")
     child.expect(r"\[2/2\] launch 1 of 2, \d+ s left  test_case.py::test_it\[1\]")
     child.expect("2 passed")
+
+
+@pytest.mark.untimed
+def test_one_more_noisy_metric_of_generation_takes_its_part_of_the_chance_of_a_false_alarm(suite, monkeypatch):
+    suite.write(
+        "def test_it(perf, generation):\n    perf(generation(None))\n\n\ndef test_own(perf):\n    perf(work())\n"
+    )
+    suite.pytester.makeconftest(
+        "import os\n"
+        "from perfgate.shared.metrics import METRICS, Metric\n"
+        "if 'MORE' in os.environ:\n"
+        "    METRICS['between_s'] = Metric('between_s', 's', 'noisy', 'time', fixtures=('generation',))\n\n\n"
+        "def pytest_collection_finish(session):\n"
+        "    print('pairs', session.config.pluginmanager.get_plugin('perfgate-run').cases.pairs)\n"
+    )
+    suite.run("--collect-only").stdout.fnmatch_lines(["*pairs 6"])
+    monkeypatch.setenv("MORE", "1")
+    suite.run("--collect-only").stdout.fnmatch_lines(["*pairs 8"])

@@ -66,7 +66,7 @@ def test_an_unknown_marker_argument_is_refused_before_anything_starts(suite, mar
         ("perf(work(), tolerance={'step_time': 0.1})", "*unknown metric 'step_time'*"),
         ("perf('gpt2')", "perf() takes a workload, not str;*"),
         ("perf(work())\n    perf(work())", "*calls perf() twice; a case has one workload"),
-        ("perf(work(rounds=float('nan')))", "*parameters must be plain JSON values*"),
+        ("perf(work(rounds=float('nan')))", "*must be plain JSON values*"),
         ("perf(Workload('programs', {}))", "*'programs' is not of the form 'package.module:Class'"),
     ],
 )

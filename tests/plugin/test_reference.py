@@ -104,7 +104,7 @@ def test_the_references_own_perfgate_is_not_used_and_a_case_that_it_lacks_is_new
     repository.write("def test_new(perf):\n    perf(work('Fresh'))", "test_more.py")
     result = repository.run("--perf-ref", "HEAD", "-k", "20 or new")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*test_new: step_time_s new (the reference cannot run it: crash: *Fresh*"])
+    result.stdout.fnmatch_lines(["*test_new: step_time_s new (the reference cannot run it: no program: *Fresh*"])
 
 
 @pytest.mark.untimed
@@ -115,7 +115,7 @@ def test_the_references_own_perfgate_is_not_used_and_a_case_that_it_lacks_is_new
         (["--perf-ref", "HEAD", "--perf-update", "new"], "*--perf-ref holds two sides against each other and stores*"),
         (["--perf-ref-python", "python"], "*--perf-ref-python goes with --perf-ref REV*"),
         (["--perf-ref", "HEAD", "--perf-ref-python", "nowhere"], "*--perf-ref-python is 'nowhere'; *"),
-        (["--perf-budget", "soon"], "*--perf-budget is 'soon'; it must be a time like 90s, 10m or 2h*"),
+        (["--perf-budget", "soon"], "*--perf-budget is 'soon'; it must be a duration like 90s, 10m or 2h*"),
     ],
 )
 def test_a_wrong_call_is_one_sentence_before_anything_starts(repository, arguments, message):
@@ -139,7 +139,7 @@ def test_a_revision_that_pins_other_libraries_gets_an_environment_of_its_own(rep
         assert python != sys.executable
         assert str(repository.path.parent / "cache") in python
     else:
-        result.stderr.fnmatch_lines(["*the revision's environment does not build: *no-such-package-of-anybody*"])
+        result.stderr.fnmatch_lines(["*--perf-ref: the environment does not build: *no-such-package-of-anybody*"])
         assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert len(worktrees(repository.path)) == 1
 
@@ -226,10 +226,10 @@ def test_it(effect):
     suite.run().assert_outcomes(passed=1)
     run = read(suite.run_files[0])
     timed = [launch for launch in run.launches if launch.pass_name == "time"]
-    assert {launch.details["stepped"] for launch in timed} == {"one after the other"}
+    assert {launch.details.turns.stepped for launch in timed} == {"one after the other"}
     assert {launch.side for launch in timed} == {"reference", "candidate"}
     (verdict,) = run.verdicts
-    assert "stepped one after the other, as both sides do not fit into memory together" in verdict.why
+    assert "both sides were stepped one after the other, as they do not fit into memory together" in verdict.why
 
 
 def test_a_budget_of_time_that_is_spent_lists_what_was_left_out(suite):
@@ -238,5 +238,5 @@ def test_a_budget_of_time_that_is_spent_lists_what_was_left_out(suite):
     outcomes = result.parseoutcomes()
     assert outcomes["skipped"] >= 1
     assert outcomes["passed"] >= 1
-    result.stdout.fnmatch_lines(["*: step_time_s is undecided (not measured: the run's budget of time was spent *"])
+    result.stdout.fnmatch_lines(["*: step_time_s is undecided (not measured: the run's time was spent before it *"])
     assert suite.run("--perf-budget", "1s", "--perf-strict").ret == 1

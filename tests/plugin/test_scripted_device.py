@@ -87,17 +87,17 @@ def test_a_launch_is_timed_in_bursts_by_the_devices_clock(bench):
     bench.script(step_time_s=0.03, noise=0.0)
     bench.run().assert_outcomes(passed=1)
     for launch in bench.launches():
-        assert launch.details["burst_steps"] == 4
+        assert launch.details.turns.burst_steps == 4
         assert launch.metrics["step_time_s"] == pytest.approx([0.03] * len(launch.metrics["step_time_s"]))
         assert launch.metrics["device_time_s"] == pytest.approx(launch.metrics["step_time_s"])
         assert launch.metrics["energy_j"] == pytest.approx(3.0)
         assert launch.yardstick_s == pytest.approx([0.006] * len(launch.metrics["step_time_s"]))
         assert launch.other is None
-        assert launch.details["device"] == bench.uuid(0)
-        assert launch.details["launched"] == "forked"
+        assert launch.details.seen.device == bench.uuid(0)
+        assert launch.details.start.launched == "forked"
     bench.script(step_time_s=0.012, noise=0.0)
     bench.run()
-    assert {launch.details["burst_steps"] for launch in bench.launches()} == {9}
+    assert {launch.details.turns.burst_steps for launch in bench.launches()} == {9}
 
 
 def test_two_runs_of_one_script_measure_the_same_to_the_bit_and_the_baseline_names_the_device(bench):
@@ -158,15 +158,15 @@ def test_a_disturbed_launch_is_repeated_and_a_power_cap_is_only_recorded(bench):
     bench.run().assert_outcomes(passed=1)
     reasons = [(launch.invalid or "valid").partition(":")[0] for launch in bench.launches()]
     assert reasons == ["throttled", "valid", "contended", "valid"]
-    assert [*bench.launches()[1].details["slowdown_s"]] == ["sw_power_cap"]
-    assert bench.launches()[2].details["others"] == [1]
+    assert [*bench.launches()[1].details.seen.slowdown_s] == ["sw_power_cap"]
+    assert bench.launches()[2].details.seen.others == [1]
 
 
 def test_where_processes_are_not_visible_it_is_said_and_nothing_is_rejected(bench):
     bench.write(CASE)
     bench.script(pids_visible=False, **faulty("contended"))
     bench.run().assert_outcomes(passed=1)
-    assert {launch.details["others"] for launch in bench.launches()} == {"cannot tell"}
+    assert {launch.details.seen.others for launch in bench.launches()} == {"cannot tell"}
 
 
 def test_memory_that_others_took_is_not_the_programs_fault(bench):
@@ -183,8 +183,8 @@ def test_where_a_fork_does_not_reach_the_device_actors_start_afresh_and_the_run_
     bench.script(forks=False)
     bench.run().assert_outcomes(passed=1)
     for launch in bench.launches():
-        assert launch.details["launched"] == "spawned"
-        assert launch.details["why_spawned"] == "RuntimeError: the fake device cannot be reached after a fork"
+        assert launch.details.start.launched == "spawned"
+        assert launch.details.start.why_spawned == "RuntimeError: the fake device cannot be reached after a fork"
 
 
 def used(bench):
@@ -214,7 +214,7 @@ def test_workers_share_out_the_devices_that_the_caller_sees(bench, monkeypatch, 
     devices, overlapping = used(bench)
     assert devices == {bench.uuid(number) for number in expected}
     assert not overlapping
-    assert {launch.details["device"] for launch in bench.launches()} == devices
+    assert {launch.details.seen.device for launch in bench.launches()} == devices
 
 
 def test_without_a_visible_device_a_named_one_is_refused_before_anything_starts(bench, monkeypatch):

@@ -1,6 +1,5 @@
 """What a model will take of a GPU: the command as people call it, and the decisions behind it."""
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -11,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfgate.cli.main import main
+from perfgate.cli.main import build_parser, main
 from perfgate.measure.pool import Pool
 from perfgate.models.shapes import find_shape, read_shapes
-from perfgate.predict.gpu_catalog import find_gpu, gpus
+from perfgate.predict.gpu_catalog import GPUS, find_gpu
 from perfgate.predict.memory_fit import (
     CONTEXT_BYTES,
     MAX_BATCH,
@@ -26,11 +25,13 @@ from perfgate.predict.memory_fit import (
     of_accumulated,
 )
 from perfgate.predict.memory_fit import room_bytes as room_of
-from perfgate.predict.predict import DRY_RUN, MODES, DryRuns, Question
+from perfgate.predict.options import MODES, OPTIONS, described
+from perfgate.predict.predict import DRY_RUN, DryRuns, Question
 from perfgate.predict.suggestions import decides_resident, remedies, resident_bytes
-from perfgate.reports.prediction import terminal
+from perfgate.reports.formats import terminal
+from perfgate.reports.prediction import prediction_report
 from perfgate.shared.errors import UserError
-from perfgate.workloads.settings import OPTIMIZERS, TRAINING_PRECISIONS
+from perfgate.shared.settings import TRAINING
 from tests.support.runs import perfgate
 
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
@@ -134,10 +135,10 @@ def test_a_model_that_cannot_run_dry_is_refused_with_the_reason(tmp_path: Path) 
     [
         ("--model bert-lage", "unknown model 'bert-lage'; it may be gpt2, "),
         ("--model bert-lage", "(did you mean bert-large-uncased?); or give a folder that holds its config.json"),
-        ("--model {folder}", "{folder} has no config.json"),
+        ("--model {folder}", "the config.json of model folder {folder} cannot be read"),
         ("--model gpt2 --gpu H1000", "GPU 'H1000' is not known; near it are H200, H100-SXM-80GB"),
         ("--model gpt2 --task causal", "unknown task 'causal'; it may be causal-lm, "),
-        ("--model gpt2 --task masked-lm", "model 'gpt2' has no class for masked-lm; it has: causal-lm"),
+        ("--model gpt2 --task masked-lm", "model 'gpt2' has no class for masked-lm; it has classes for causal-lm"),
         ("--model gpt2 --optimizer adamw", "(did you mean adamw_torch?)"),
         (
             "--model gpt2 --precision fp16",
@@ -288,7 +289,7 @@ def test_work_grows_with_each_micro_batch_from_the_second_on() -> None:
     assert of_accumulated(replace(two, roofline_s=None), replace(three, roofline_s=None), 9).roofline_s is None
 
 
-@pytest.mark.parametrize("gpu", gpus().values(), ids=list(gpus()))
+@pytest.mark.parametrize("gpu", GPUS.values(), ids=list(GPUS))
 def test_driver_and_context_take_a_share_of_every_gpu(gpu: Any) -> None:
     # The totals that CUDA reports, less its context: 22.0 GiB of an L4's 24, 79.1 GiB of an H100's 80.
     gddr6_with_ecc = gpu.name in ("A10", "A10G", "A40", "L4", "L40S", "T4")
@@ -302,8 +303,8 @@ chosen = st.fixed_dictionaries(
         "gradient_accumulation": st.integers(1, 4),
         "activation_checkpointing": st.booleans(),
         # The recipe for 8 bits is of the plain loop, which is not predicted.
-        "precision": st.sampled_from([name for name in TRAINING_PRECISIONS if name != "fp8-amp"]),
-        "optimizer": st.sampled_from(OPTIMIZERS),
+        "precision": st.sampled_from([name for name in TRAINING.by_name["precision"].values if name != "fp8-amp"]),
+        "optimizer": st.sampled_from(TRAINING.by_name["optimizer"].values),
         "attention": st.sampled_from(["eager", "sdpa"]),
         "lora_rank": st.sampled_from([0, 8]),
     },
@@ -382,9 +383,7 @@ def text(**changes: Any) -> str:
     """A prediction of a step as the terminal shows it."""
     workload = {"params": {"task": "causal-lm"}}
     plain = Prediction(workload, "gpt2", {"batch_size": 2}, ledger(2**30), T4, Largest(30))
-    stream = io.StringIO()
-    terminal(replace(plain, **changes), stream)
-    return stream.getvalue()
+    return terminal(prediction_report(replace(plain, **changes)))
 
 
 def test_the_answer_stands_before_the_tables() -> None:
@@ -467,7 +466,7 @@ def test_a_folder_tells_by_its_class_what_the_model_is_for(architecture: str, ta
 def test_a_folder_that_does_not_tell_is_asked_about_with_the_task(tmp_path: Path) -> None:
     folder = str(gpt2(tmp_path / "bare", architectures=["GPT2Model"]))
 
-    with pytest.raises(UserError, match=r"config\.json does not tell what the model is for; say it with --task"):
+    with pytest.raises(UserError, match=r"config\.json does not say what the model is for; name it with --task"):
         find_shape(folder)
     assert find_shape(folder, "causal-lm").classes["causal-lm"] == "AutoModelForCausalLM"
 
@@ -478,3 +477,22 @@ def test_a_configuration_that_is_none_is_refused(text: str, tmp_path: Path) -> N
 
     with pytest.raises(UserError, match="is not a JSON object"):
         find_shape(str(tmp_path))
+
+
+def test_the_options_come_from_the_settings_that_can_be_predicted(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["predict", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for option, setting in OPTIONS.items():
+        assert f"--{option.replace('_', '-')} " in told
+        assert " ".join(described(setting).split()).replace("-", "") in told.replace("- ", "").replace("-", "")
+    assert "fp8" not in told, "a value without a dry run"
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [("", True), ("every_2_layers", "every_2_layers"), ("False", False)],
+)
+def test_a_switch_may_be_given_a_value(typed: str, value: object) -> None:
+    words = ["predict", "--model", "gpt2", "--batch-size", "2", "--activation-checkpointing", *typed.split()]
+    assert build_parser().parse_args(words).activation_checkpointing == value

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from perfgate.records.details import Details
 from perfgate.records.launch import Launch
 from perfgate.records.runfile import RunFile, Writer, merge, read
 from perfgate.records.verdict import Verdict
@@ -50,7 +51,7 @@ def test_a_run_file_reads_back_as_it_was_written(tmp_path: Path) -> None:
         pass_name="time",
         samples=8,
         tokens=512,
-        details={"loss": 1.5},
+        details=Details(more={"loss": 1.5}),
     )
     spoiled = Launch(CASE, WORKLOAD, 4, {}).rejected("the actor died", fault=True)
     verdict = Verdict(CASE, "step_time_s", "regressed", 0.5, 0.4, 0.6, 0.1, 0.02, 0.03, 5, 0.03, "why")
@@ -236,9 +237,9 @@ def test_a_machine_without_a_name_is_refused(machine: dict[str, Any], tmp_path: 
 
 
 def test_another_schema_is_refused_with_both_names(tmp_path: Path) -> None:
-    message = refused(write_run(tmp_path / "run.jsonl", [], schema="perfgate.plugin.run/99"))
+    message = refused(write_run(tmp_path / "run.jsonl", [], schema="perfgate.run/99"))
 
-    assert "perfgate.plugin.run/99" in message
+    assert "perfgate.run/99" in message
     assert "perfgate.run/1" in message
 
 

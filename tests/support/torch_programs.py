@@ -96,7 +96,8 @@ class Stack(Program):
         self.call = torch.compile(self.network, backend="eager") if compiled else self.network
 
     def effective(self):
-        return ({"compile": "default"} if self.compiled else {}), {}
+        settings = {"compile": "default"} if self.compiled else {}
+        return settings, settings
 
     def step(self):
         with torch.inference_mode():
@@ -127,7 +128,7 @@ class Reshaped(Program):
         self.call = torch.compile(self.network, backend="eager", dynamic=False)
 
     def effective(self):
-        return {"compile": "default"}, {}
+        return {"compile": "default"}, {"compile": "default"}
 
     def step(self):
         self.samples += 1

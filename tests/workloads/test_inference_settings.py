@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from perfgate.actor.data.inputs import Requests, padded
+from perfgate.actor.request import ServingSettings
 from perfgate.actor.tensors import inner_tensors, kind_of
 from perfgate.models.model import Model
 from perfgate.records.runfile import read
@@ -61,7 +62,8 @@ def test_what_a_device_cannot_do_skips_its_case_after_one_launch(suite: Any) -> 
 
 
 def test_requests_have_the_stated_lengths_and_are_never_asked_twice() -> None:
-    requests = Requests(1000, count=5, prompt_length=72, new_tokens=16, shared_prefix=8, seed=0)
+    chosen = ServingSettings(requests=5, prompt_length=72, new_tokens=16, shared_prefix=8)
+    requests = Requests(chosen, 1000, seed=0)
     first, second = requests.draw(), requests.draw()
 
     assert sorted(len(prompt) - 8 for prompt, _ in first) == [8, 22, 36, 50, 64]

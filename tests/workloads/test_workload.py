@@ -17,10 +17,10 @@ from perfgate.models.model import AUTO_CLASSES, Model, resolve
 from perfgate.models.shapes import read_shapes
 from perfgate.plugin.options import TIERS
 from perfgate.shared.errors import UserError
+from perfgate.shared.settings import FORWARD, GENERATION, TRAINING
 from perfgate.shared.workload import Workload
 from perfgate.workloads import tasks
 from perfgate.workloads.programs import PROGRAMS, workload_of
-from perfgate.workloads.settings import FORWARD, GENERATION, TRAINING
 from perfgate.workloads.tasks import FORWARD_TASKS, GENERATION_TASKS, TRAINING_TASKS
 from tests import ROOT
 
@@ -107,7 +107,7 @@ def test_names_for_people_are_no_part_of_the_identity() -> None:
     [float("nan"), float("inf"), float("-inf"), {1, 2}, b"bytes", object(), Path(), {"deep": [float("nan")]}],
 )
 def test_parameters_that_are_no_json_are_refused(value: Any) -> None:
-    with pytest.raises(UserError, match=f"workload of {PROGRAM}: parameters must be plain JSON values"):
+    with pytest.raises(UserError, match=f"the parameters of workload {PROGRAM} must be plain JSON values"):
         Workload(PROGRAM, {"a": value})
 
 
@@ -152,9 +152,9 @@ def test_every_setting_is_held_against_the_same_vanilla(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "defaults"),
     [
-        ("training", TRAINING.numbers),
-        ("generation", GENERATION.numbers),
-        ("forward", FORWARD.numbers),
+        ("training", TRAINING.sizes),
+        ("generation", GENERATION.sizes),
+        ("forward", FORWARD.sizes),
     ],
 )
 def test_a_setting_at_its_default_is_vanilla_by_identity_and_still_named(name: str, defaults: dict[str, int]) -> None:
@@ -208,7 +208,9 @@ def test_an_unknown_loop_is_refused_with_those_that_exist() -> None:
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_an_unknown_task_is_refused_with_those_of_the_model(name: str) -> None:
-    with pytest.raises(UserError, match="model 'bert' has no class for translation; it has: sequence-classification"):
+    with pytest.raises(
+        UserError, match="model 'bert' has no class for translation; it has classes for sequence-classification"
+    ):
         BUILDERS[name](BERT, task="translation")
 
 

@@ -3,7 +3,7 @@
 import torch
 from tagger import Tagger, batches, train_step
 
-from perfgate.actor.programs.base import Program
+from perfgate import Program
 
 
 class Training(Program):

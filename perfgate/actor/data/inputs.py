@@ -1,10 +1,12 @@
-"""What the programs run on: seeded random tokens, as in the tutorials, in a ``datasets.Dataset``."""
+"""Random inputs of programs: tokens in a ``datasets.Dataset``, images, sound, requests; all from a seed."""
 
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
+
+from perfgate.actor.request import ServingSettings
 
 DATASET_STEPS = 16
 
@@ -102,27 +104,23 @@ def ragged_prompts(vocabulary: int, batch_size: int, length: int, seed: int) -> 
 class Requests:
     """Requests that come together: prompts of different lengths, each with how many tokens it asks for.
 
-    Prompts take from an eighth of the longest to all of it, new tokens from a quarter to all, both spread evenly and
-    in an order of chance. What all prompts begin with stays; the rest is drawn anew each time, as no text is asked
-    twice, which a cache of prefixes would answer from memory.
+    Prompts have from an eighth of the longest to all of its tokens, answers from a quarter to all, both spread evenly
+    and in a random order. The prefix that all prompts share stays the same. The rest is drawn anew each time, as a
+    cache of prefixes would answer a repeated text from memory.
 
     Args:
+        chosen: how many requests, and the tokens of the longest prompt, of the longest answer, and of the prefix.
         vocabulary: tokens are drawn from 1 up to it.
-        count: how many requests.
-        prompt_length: of the longest, with its prefix.
-        new_tokens: of the longest.
-        shared_prefix: tokens that all prompts begin with, before those whose number differs.
-        seed: of it all.
+        seed: of everything that is drawn.
     """
 
-    def __init__(
-        self, vocabulary: int, count: int, prompt_length: int, new_tokens: int, shared_prefix: int, seed: int
-    ) -> None:
+    def __init__(self, chosen: ServingSettings, vocabulary: int, seed: int) -> None:
+        count, new_tokens = chosen.requests, chosen.new_tokens
         self._source = source = np.random.default_rng(seed)
         self._vocabulary = vocabulary
-        own = prompt_length - shared_prefix
+        own = chosen.prompt_length - chosen.shared_prefix
         self._own = source.permutation(np.linspace(own, own / 8, count).round().astype(int).clip(1))
-        self._prefix = source.integers(1, vocabulary, shared_prefix).tolist()
+        self._prefix = source.integers(1, vocabulary, chosen.shared_prefix).tolist()
         self.new_tokens = source.permutation(np.linspace(new_tokens, new_tokens / 4, count).round().astype(int).clip(1))
 
     def draw(self) -> list[tuple[list[int], int]]:

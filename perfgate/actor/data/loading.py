@@ -1,4 +1,4 @@
-"""What a training step reads: rows, how they are chosen and put together, and who fetches them."""
+"""The samples of a training step: their rows, sampler, collator and loader."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from transformers import DataCollatorForSeq2Seq, DataCollatorWithFlattening, PreTrainedTokenizerFast
-from transformers.trainer_pt_utils import BatchRebalanceSampler, LengthGroupedSampler
+from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerFast
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from perfgate.actor import versions
 from perfgate.actor.data.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.data.sentence_pairs import pair_rows
 from perfgate.actor.data.text import text_rows
+from perfgate.actor.request import Request, TrainingSettings
 from perfgate.actor.techniques.models import build_tokenizer
 
 SPREAD = 0.75  # of the logarithm of lengths
@@ -24,19 +26,6 @@ SAMPLERS = {
     "LengthGroupedSampler": "group_by_length",
     "BatchRebalanceSampler": "batch_rebalance",
 }
-
-
-@dataclass(frozen=True)
-class LoadingSettings:
-    """The settings of the Trainer's loader; a workload leaves out what is at its default."""
-
-    lengths: str = "equal"
-    sampling: str = "random"
-    packing: bool = False
-    pad_to_multiple_of: int = 0
-    workers: int = 0
-    prefetch: int = 0
-    pin_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,57 +43,45 @@ class Source:
     tokens: int
 
 
-def is_collated(chosen: LoadingSettings, data: Any = None) -> bool:
+def is_collated(request: Request) -> bool:
     """Whether samples may differ in length, so that a collator pads or packs them."""
-    is_ragged = chosen.lengths != "equal" or (isinstance(data, dict) and "package" in data)
+    chosen, text = request.chosen, request.text
+    is_ragged = chosen.lengths != "equal" or (isinstance(text, dict) and "package" in text)
     return bool(is_ragged or chosen.packing or chosen.pad_to_multiple_of)
 
 
-def training_source(
-    chosen: LoadingSettings,
-    config: Any,
-    model: dict[str, Any],
-    task: str,
-    samples: int,
-    length: int,
-    seed: int,
-    data: Any,
-) -> Source:
+def training_source(request: Request, config: Any) -> Source:
     """Rows and collator.
 
-    Where samples differ in length, the data set has as many as one step reads: so each step reads all of them, and
-    steps differ by nothing but the order. Else a sampler by length would make some steps long and others short.
+    Where samples differ in length, the data set holds exactly one step's samples, so that each step reads all of them
+    and steps differ only in their order. With more, a sampler by length would make some steps long and others short.
 
     Args:
-        chosen: settings.
+        request: with real text, pairs of sentences, or nothing for random tokens.
         config: of the model.
-        model: where it comes from, for its tokenizer.
-        task: of the model.
-        samples: how many a step reads.
-        length: tokens of a sample, or of the longest.
-        seed: of random rows.
-        data: real text or pairs of sentences, in place of random tokens.
     """
-    if not is_collated(chosen, data):
-        count = samples * DATASET_STEPS
-        if data:
-            rows = text_rows(build_tokenizer(model), data, count, length)
+    chosen, text, length = request.chosen, request.text, request.chosen.sequence_length
+    if not is_collated(request):
+        count = chosen.samples * DATASET_STEPS
+        if text:
+            rows = text_rows(build_tokenizer(request.model), text, count, length)
         else:
-            rows = training_rows(config, task, count, length, seed)
-        return Source(rows, None, samples * length)
-    if data:
-        rows = pair_rows(data, config.vocab_size, samples, length, seed)
+            rows = training_rows(config, request.task, count, length, request.seed)
+        return Source(rows, None, chosen.samples * length)
+    if text:
+        rows = pair_rows(text, config.vocab_size, chosen.samples, length, request.seed)
     else:
-        rows = ragged_rows(chosen, config.vocab_size, task, samples, length, seed)
+        rows = ragged_rows(chosen, config.vocab_size, request.task, request.seed)
     return Source(rows, collator_of(chosen), sum(rows["length"]))
 
 
-def ragged_rows(chosen: LoadingSettings, vocabulary: int, task: str, rows: int, length: int, seed: int) -> Any:
-    """Random samples of random lengths, each as a list, as a tokenizer leaves them.
+def ragged_rows(chosen: TrainingSettings, vocabulary: int, task: str, seed: int) -> Any:
+    """Random samples of random lengths for one step, each a list of tokens, as tokenizers return them.
 
-    Lengths are log-normal: the median is a quarter of the longest, and 0.75 the standard deviation of their logarithm.
-    What is longer is cut; the first sample has the full length.
+    Lengths are log-normal: their median is a quarter of the longest, and their logarithm has a standard deviation of
+    0.75. Longer ones are cut; the first sample has the full length.
     """
+    rows, length = chosen.samples, chosen.sequence_length
     source = np.random.default_rng(seed)
     drawn = length / MEDIAN_SHARE * source.lognormal(sigma=SPREAD, size=(2, rows))
     lengths = np.clip(drawn.round().astype(int), SHORTEST, length)
@@ -121,10 +98,10 @@ def ragged_rows(chosen: LoadingSettings, vocabulary: int, task: str, rows: int, 
     return Dataset.from_dict(columns)
 
 
-def collator_of(chosen: LoadingSettings) -> Any:
+def collator_of(chosen: TrainingSettings) -> Any:
     """The collator of transformers that packs samples, or pads them to the longest."""
     if chosen.packing:
-        return DataCollatorWithFlattening()
+        return versions.need("DataCollatorWithFlattening", "packing=True")()
     return DataCollatorForSeq2Seq(padding_tokenizer(), pad_to_multiple_of=chosen.pad_to_multiple_of or None)
 
 
@@ -137,21 +114,22 @@ def padding_tokenizer() -> Any:
     )
 
 
-def step_batches(chosen: LoadingSettings, source: Source, batch_size: int, accumulation: int) -> list[dict[str, Any]]:
+def step_batches(chosen: TrainingSettings, source: Source) -> list[dict[str, Any]]:
     """The micro-batches of one step, as the Trainer's sampler and the collator make them.
 
-    In place of a random order stands the one in which the samples were drawn, which is as good.
+    A random order is replaced by the order in which the samples were drawn, which is as random.
     """
     rows = source.rows.remove_columns("length")
-    order = step_order(chosen, source.rows["length"], batch_size, accumulation)
+    order = step_order(chosen, source.rows["length"])
     return [dict(source.collator([rows[position] for position in batch])) for batch in order]
 
 
-def step_order(chosen: LoadingSettings, lengths: Any, batch_size: int, accumulation: int) -> list[list[int]]:
-    """Which samples are in which micro-batch of a step; among samples of one length any may stand for another."""
-    lengths = list(lengths)
+def step_order(chosen: TrainingSettings, lengths: Any) -> list[list[int]]:
+    """The samples of each micro-batch of a step, by position; samples of equal length are interchangeable."""
+    lengths, batch_size = list(lengths), chosen.batch_size
     if chosen.sampling == "batch_rebalance":
-        return [list(batch) for batch in BatchRebalanceSampler(lengths, len(lengths), 1, accumulation)]
+        sampler = versions.need("BatchRebalanceSampler", f"sampling={chosen.sampling!r}")
+        return [list(batch) for batch in sampler(lengths, len(lengths), 1, chosen.gradient_accumulation)]
     order = list(range(len(lengths)))
     if chosen.sampling == "group_by_length":
         order = list(LengthGroupedSampler(len(lengths), lengths=lengths))
@@ -164,8 +142,8 @@ def endless(loader: Any) -> Iterator[Any]:
         yield from loader
 
 
-def loader_arguments(chosen: LoadingSettings) -> dict[str, Any]:
-    """The Trainer's arguments for its loader; workers live on, as a ragged data set ends with each step."""
+def loader_arguments(chosen: TrainingSettings) -> dict[str, Any]:
+    """The Trainer's arguments for its loader. Workers outlive an epoch, which for ragged samples is a single step."""
     return {
         "train_sampling_strategy": chosen.sampling,
         "dataloader_num_workers": chosen.workers,
@@ -175,16 +153,15 @@ def loader_arguments(chosen: LoadingSettings) -> dict[str, Any]:
     }
 
 
-def loading_in_force(chosen: LoadingSettings, loader: Any) -> dict[str, Any]:
-    """The settings as the Trainer's loader has them."""
-    rebalances = isinstance(loader.batch_sampler, BatchRebalanceSampler)
-    sampler = type(loader.batch_sampler if rebalances else loader.batch_sampler.sampler).__name__
+def loading_in_force(loader: Any) -> dict[str, Any]:
+    """The settings of loading that are in force in a loader."""
+    batches = loader.batch_sampler
+    sampler = type(batches if type(batches).__name__ in SAMPLERS else batches.sampler).__name__
     return {
         "sampling": SAMPLERS.get(sampler, sampler),
-        "packing": isinstance(loader.collate_fn, DataCollatorWithFlattening),
+        "packing": type(loader.collate_fn).__name__ == "DataCollatorWithFlattening",
         "pad_to_multiple_of": getattr(loader.collate_fn, "pad_to_multiple_of", None) or 0,
         "workers": loader.num_workers,
-        # Where it was not asked for, it is torch's own.
-        "prefetch": loader.prefetch_factor or 0 if chosen.prefetch else 0,
+        "prefetch": loader.prefetch_factor or 0,
         "pin_memory": loader.pin_memory,
     }

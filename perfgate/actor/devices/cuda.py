@@ -2,10 +2,9 @@
 
 import contextlib
 import itertools
-import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -24,10 +23,8 @@ class Cuda:
     """The only device that this process sees, or the one that it takes of those that all ranks see.
 
     Args:
-        uuid: of the GPU, or of the slice (MIG) of one: ordinals change with what else is visible. Of several ranks,
-            those of all, with commas in between.
         threads: how many threads may compute on the host.
-        position: of its own device among them.
+        position: of its own device among those that this process sees.
 
     Raises:
         RuntimeError: this process cannot reach it.
@@ -37,9 +34,7 @@ class Cuda:
     torch_device = "cuda"
     now_s = staticmethod(time.perf_counter)
 
-    def __init__(self, uuid: str, threads: int, position: int = 0) -> None:
-        # Read by the driver when it is first touched, which the fork server takes care not to do.
-        os.environ["CUDA_VISIBLE_DEVICES"] = uuid
+    def __init__(self, threads: int, position: int = 0) -> None:
         forget_devices()
         torch.set_num_threads(threads)
         torch.cuda.init()
@@ -48,6 +43,12 @@ class Cuda:
 
     def processor_s(self) -> None:
         """The GPU does the work of a step, so the host's time says little of it."""
+
+    @classmethod
+    def opened(cls, device: Mapping[str, Any], pass_name: str, threads: int) -> "Cuda":
+        """The device of a process whose order names it, and which sees it."""
+        del pass_name
+        return cls(threads, device.get("position", 0))
 
     def synchronize(self) -> None:
         """Wait for all streams."""
@@ -73,7 +74,7 @@ class Cuda:
         return event
 
     def between_s(self, begin: Any, end: Any) -> float:
-        """The driver tells milliseconds, with a resolution of half a microsecond."""
+        """Seconds between two events, with a resolution of half a microsecond; the driver tells milliseconds."""
         return float(begin.elapsed_time(end)) / 1e3
 
     def reset_peaks(self) -> None:
@@ -83,15 +84,15 @@ class Cuda:
             torch.cuda.reset_peak_host_memory_stats()
 
     def peaks(self) -> dict[str, float]:
-        """The allocator's books (https://docs.pytorch.org/docs/stable/generated/torch.cuda.memory.memory_stats.html).
+        """What the allocator counts (https://docs.pytorch.org/docs/stable/generated/torch.cuda.memory.memory_stats.html).
 
-        ``peak_memory_bytes`` is what tensors took, in blocks of 512 bytes. What a CUDA graph keeps for its replays is
-        in no tensor's name between them, and counts in full.
+        ``peak_memory_bytes`` is what tensors took, in blocks of 512 bytes. A CUDA graph keeps its pool for its next
+        replay while no tensor holds it, so the whole pool counts.
         """
         stats = torch.cuda.memory_stats()
         free, total = torch.cuda.mem_get_info()
         found = {
-            "peak_memory_bytes": stats["allocated_bytes.all.peak"] + sum(graph_bytes(torch.cuda.memory_snapshot())),
+            "peak_memory_bytes": stats["allocated_bytes.all.peak"] + sum(graph_bytes(self.segments())),
             "peak_requested_bytes": stats.get("requested_bytes.all.peak", 0),
             "peak_reserved_bytes": stats["reserved_bytes.all.peak"],
             "non_torch_memory_bytes": total - free - stats["reserved_bytes.all.current"],
@@ -100,6 +101,10 @@ class Cuda:
             "peak_pinned_bytes": pinned_bytes(),
         }
         return {name: value for name, value in found.items() if value > 0 or not name.endswith("_bytes")}
+
+    def segments(self) -> list[dict[str, Any]]:
+        """The caching allocator's snapshot."""
+        return list(torch.cuda.memory_snapshot())
 
     def prove(self, compiled: bool) -> None:
         """Compute something small on the device."""
@@ -132,7 +137,7 @@ def pinned_bytes() -> int:
 
 
 def forget_devices() -> None:
-    """Drop what the libraries found out about devices while none was visible.
+    """Make the libraries look for devices again: they looked while none was visible.
 
     transformers caches ``is_torch_cuda_available()`` and its like, accelerate keeps the device in ``PartialState``.
     """

@@ -21,6 +21,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,12 @@ class Fake:
         foreign = state["foreign"] if actors else []
         launches = {**state["launches"], pass_name: number + 1}
         self._write(state | {"launches": launches, "pids": [*actors, os.getpid()], "foreign": foreign})
+
+    @classmethod
+    def opened(cls, device: Mapping[str, Any], pass_name: str, threads: int) -> "Fake":
+        """The device of a process whose order names it."""
+        del threads
+        return cls(device["script"], device["uuid"], pass_name)
 
     def now_s(self) -> float:
         """The scripted clock: it moves when a step is done."""
@@ -139,13 +146,17 @@ class Fake:
             raise MemoryError(f"the fake device is out of memory: {peak} bytes wanted")
         return {"peak_memory_bytes": peak, "peak_reserved_bytes": 2 * peak, "allocation_retries": 0}
 
+    def segments(self) -> list[dict[str, Any]]:
+        """A scripted device has no allocator."""
+        return []
+
     def prove(self, compiled: bool) -> None:
         """Whether a fork reaches the device is scripted."""
         if not self._script.get("forks", True):
             raise RuntimeError("the fake device cannot be reached after a fork")
 
     def _read(self) -> dict[str, Any]:
-        """The driver's books, which the actors of a duet share: one writes at a time, in its turn."""
+        """What the driver would know. The actors of a duet share it; each writes in its own turn only."""
         found = json.loads(self._state_path.read_text()) if self._state_path.exists() else {}
         return {"launches": {}, "pids": [], "foreign": [], "slowdown_ns": {}, "energy_j": 0.0} | found
 

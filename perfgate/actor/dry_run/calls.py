@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from torch.nn import Module
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from perfgate.actor.dry_run.storages import Frame
@@ -21,9 +22,9 @@ class Calls:
         self._names: dict[int, str] = {}
         self._outside = outside
 
-    def learn(self, model: Any) -> None:
-        """Take over the names of a model's modules."""
-        self._names |= {id(module): path for path, module in model.named_modules()}
+    def learn(self, model: Any, prefix: str = "") -> None:
+        """Take over the names of a model's modules, below a prefix where there are several models."""
+        self._names |= {id(module): path for path, module in model.named_modules(prefix=prefix)}
 
     @property
     def innermost(self) -> Frame | None:
@@ -51,3 +52,17 @@ class Calls:
 
     def _leave(self, *_: Any) -> None:
         self.frames.pop().left = True
+
+
+def networks_of(program: Any) -> dict[str, Any]:
+    """The models of a program by a prefix for the paths of their modules.
+
+    The model that it names has none, nor has an only one that it does not name; each of several others has the name of
+    its attribute.
+    """
+    found = {} if program.network is None else {"": program.network}
+    inside = {id(module) for network in found.values() for module in network.modules()}
+    others = {
+        name: value for name, value in vars(program).items() if isinstance(value, Module) and id(value) not in inside
+    }
+    return found | ({"": next(iter(others.values()))} if not found and len(others) == 1 else others)

@@ -8,50 +8,12 @@ import torch
 from perfgate.actor.data.inputs import ragged_prompts
 from perfgate.actor.dry_run.cuda_rules import CpuRules
 from perfgate.actor.dry_run.known_values import exact_modes
+from perfgate.actor.dry_run.refusals import NoDryRun, refuse_compiled, refuse_compiling, refuse_undry
 from perfgate.actor.dry_run.tracker import Tracker
 
+__all__ = ["DryContext", "NoDryRun", "refuse_compiled", "refuse_compiling", "refuse_undry"]
+
 KNOWN_INPUTS = 1 << 24  # elements; a larger input stays unknown
-
-
-class NoDryRun(Exception):  # noqa: N818  an answer, not an error
-    """The workload cannot run on fake tensors, and why."""
-
-
-def refuse_compiled(mode: str) -> None:
-    """Say of a compiled program that it cannot run dry.
-
-    Raises:
-        NoDryRun: the mode is not ``off``.
-    """
-    if mode != "off":
-        raise NoDryRun("what a compiled step does is the compiler's to decide")
-
-
-def refuse_compiling(chosen: Any) -> None:
-    """The same of settings, any of which may compile the program, its decoding or its attention.
-
-    Raises:
-        NoDryRun: one of them does.
-    """
-    decoding = getattr(chosen, "compile_decode", "auto")
-    modes = (chosen.compile, "off" if decoding == "auto" else decoding)
-    for mode in (*modes, "on" if chosen.attention == "flex_attention" else "off"):
-        refuse_compiled(mode)
-
-
-def refuse_undry(chosen: Any) -> None:
-    """Say of settings of inference that they cannot run dry.
-
-    Raises:
-        NoDryRun: the program is compiled, quantized, has kernels from elsewhere or speculates.
-    """
-    refuse_compiling(chosen)
-    if chosen.kernels:
-        raise NoDryRun("what a kernel from elsewhere does is not known")
-    if chosen.quantization != "off":
-        raise NoDryRun("what a quantized layer does is its library's to decide")
-    if chosen.assistant_layers or chosen.prompt_lookup_tokens:
-        raise NoDryRun("how much of a draft is accepted depends on the weights")
 
 
 class DryContext:

@@ -85,7 +85,11 @@ class CpuRules:
 
     block_bytes = 64
     workspace_bytes = 0
+    handle_bytes = 0
     has_host = False  # whose memory is another
+
+    def __init__(self, training: bool = False, capability: tuple[int, int] = (0, 0)) -> None:
+        del training, capability
 
     def attending(self, kernel: str) -> AbstractContextManager[Any]:
         """A context in which only this kernel of attention may run; empty for any.
@@ -109,6 +113,11 @@ class CpuRules:
         """The optimizer's arguments, as the device's defaults fill them in."""
         del make
         return options
+
+    def stepping(self, optimizer: Any) -> AbstractContextManager[None]:
+        """A context in which an optimizer of the program's own steps as it would on the device."""
+        del optimizer
+        return nullcontext()
 
     def recomputing(self) -> AbstractContextManager[Any]:
         """A context for what checkpointing computes again, inside the backward pass."""
@@ -137,8 +146,8 @@ class CudaRules(CpuRules):
     has_host = True
 
     def __init__(self, training: bool, capability: tuple[int, int] = (9, 0)) -> None:
-        one = 32 * MIB if capability >= (9, 0) else 8 * MIB + MIB // 8
-        self.workspace_bytes = one * (2 if training else 1)
+        self.handle_bytes = 32 * MIB if capability >= (9, 0) else 8 * MIB + MIB // 8
+        self.workspace_bytes = self.handle_bytes * (2 if training else 1)
         self._functions = CudaFunctions(capability)
 
     def attending(self, kernel: str) -> AbstractContextManager[Any]:
@@ -165,6 +174,18 @@ class CudaRules(CpuRules):
         """Work on lists, unless fused; optimizers from elsewhere have no such choice."""
         own = make.__module__.startswith("torch.optim")
         return options | {"foreach": True} if own and not options.get("fused") else options
+
+    @contextmanager
+    def stepping(self, optimizer: Any) -> Iterator[None]:
+        """On lists, where the program leaves that choice to torch."""
+        free = [group for group in optimizer.param_groups if group.get("foreach", 0) is None and not group.get("fused")]
+        for group in free:
+            group["foreach"] = True
+        try:
+            yield
+        finally:
+            for group in free:
+                group["foreach"] = None
 
     def recomputing(self) -> AbstractContextManager[Any]:
         """The same functions again: the call of the backward pass turns function modes off."""

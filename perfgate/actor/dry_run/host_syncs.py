@@ -1,12 +1,24 @@
-"""Tells of every operator that real tensors are put through."""
+"""What makes the host wait for a GPU, counted where it happens, also on a machine that has none.
 
-from collections.abc import Callable
+On a GPU it is plain what lies there. On a CPU a tensor counts as lying on the device if it is a parameter, was moved to
+the device, or is a result of such tensors; a tensor of the program's own bookkeeping does not.
+"""
+
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import dataloader
 
+from perfgate.actor.devices.cpu import DeviceName
 from perfgate.actor.dry_run.known_values import name_of, tensors_of
+from perfgate.actor.dry_run.places import place
 
 # Operators that need a value, or whose result's size depends on values, by the names that they are shown under
 # (https://docs.pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution).
@@ -18,19 +30,210 @@ WAITING = {
 }
 # Indexing waits where a mask tells which elements, for their number.
 MASKED = {"index", "index_put", "index_put_"}
+COPIES = ("copy_", "_to_copy")
+TO_DEVICE, TO_HOST = "copy to the device", "copy to the host"
+
+Tensor = torch.Tensor
+# What Python calls, by the names that it is shown under.
+READS = {
+    **{getattr(Tensor, name): name for name in ("item", "tolist", "numpy", "cpu")},
+    **{getattr(Tensor, f"__{name}__"): name for name in ("bool", "float", "int", "index")},
+    **dict.fromkeys((Tensor.__repr__, Tensor.__format__), "print"),
+    Tensor.__array__: "numpy",
+    Tensor.is_nonzero: "bool",
+}
+FROM_VALUES = (torch.tensor, torch.as_tensor, torch.asarray)
 
 
 class Watcher(TorchDispatchMode):
-    """Calls back with each operator and its arguments, then lets it run."""
+    """Lets each operator run, then calls back with it, its arguments and what came out."""
 
-    def __init__(self, seen: Callable[[Any, tuple[Any, ...]], None]) -> None:
+    def __init__(self, seen: Callable[[Any, Any, Any, Any], None]) -> None:
         super().__init__()
         self._seen = seen
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """See and pass on."""
-        self._seen(func, args)
-        return func(*args, **(kwargs or {}))
+        """Pass on and see."""
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        self._seen(func, args, kwargs, out)
+        return out
+
+
+class HostSyncs(TorchFunctionMode):
+    """Counts, while it is entered, what Python calls; ``seen`` is told of what is dispatched.
+
+    Args:
+        path: says which module is at work.
+        emulates: whether there is no GPU, so that what would lie on one has to be followed.
+
+    Attributes:
+        counting: off while the program is set up; then only what lies on the device is learnt.
+        found: how often the host waited, by module path, and operation and line.
+    """
+
+    def __init__(self, path: Callable[[], str], emulates: bool = True) -> None:
+        super().__init__()
+        self._path = path
+        self._emulates = emulates
+        self._storages: dict[int, Any] = {}
+        self._quiet = False
+        self.counting = False
+        self.found: Counter[tuple[str, str]] = Counter()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Count a read and a copy; follow what is moved to the device."""
+        kwargs = kwargs or {}
+        if func in READS and self.is_on_device(args[0]):
+            self._count(READS[func])
+            with self._silent():
+                found = func(*args, **kwargs)
+            return self._apart(args[0], found, False) if func is Tensor.cpu else found
+        if func is Tensor.to and (target := target_of(args, kwargs)) is not None:
+            return self._moved(func, args, kwargs, target)
+        found = func(*args, **kwargs)
+        if (
+            self._emulates
+            and names_device(kwargs.get("device"))
+            and isinstance(found, Tensor)
+            and not self.is_on_device(found)
+        ):
+            if func in FROM_VALUES:
+                self._count(TO_DEVICE)
+            self._mark(found)
+        elif not self.counting and any(map(self.is_on_device, tensors_of((args, kwargs)))):
+            # While a program is set up nothing is dispatched to here.
+            for tensor in tensors_of(found):
+                self._mark(tensor)
+        return found
+
+    def _moved(self, func: Any, args: Any, kwargs: Any, target: Any) -> Any:
+        """A tensor that is sent to the device, or fetched from there."""
+        tensor = args[0]
+        before = self.is_on_device(tensor)
+        with self._silent():
+            found = func(*args, **kwargs)
+        if not self._emulates:
+            after = found.device.type != "cpu"
+        else:
+            after = self.is_on_device(target) if isinstance(target, Tensor) else names_device(target)
+        if before == after:
+            return found
+        pinned = getattr(tensor, "_is_pinned_here", False) or (tensor.device.type != found.device.type and pins(tensor))
+        if not (pinned and asked_not_to_wait(args, kwargs)):
+            self._count(TO_DEVICE if after else TO_HOST)
+        return self._apart(tensor, found, after)
+
+    def _apart(self, tensor: Any, found: Any, on_device: bool) -> Any:
+        """A result that lies elsewhere than what it was made of: on a CPU it would be the same tensor."""
+        if found.device.type != "cpu" or tensor.device.type != "cpu":
+            return found
+        with self._silent():
+            if isinstance(found, FakeTensor):
+                found = torch.ops.aten.alias(found) if found is tensor else found
+            elif found.untyped_storage()._cdata == tensor.untyped_storage()._cdata:
+                found = found.clone()
+        self._mark(found, on_device)
+        return found
+
+    def seen(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+        """An operator has run."""
+        given = list(tensors_of((args, kwargs)))
+        on_device = any(map(self.is_on_device, given))
+        name = name_of(func)
+        if name in COPIES:
+            source, target = (args[1], args[0]) if name == "copy_" else (args[0], out)
+            before = self.is_on_device(source)
+            after = self.is_on_device(target) if name == "copy_" else self._arrives(source, target, before)
+            if before != after:
+                if not (after and pins(source) and kwargs.get("non_blocking", len(args) > 2 and args[2])):
+                    self._count(TO_DEVICE if after else TO_HOST)
+                if not after:
+                    return
+            on_device = after
+        elif on_device and (what := host_wait(func, args)):
+            self._count(what)
+        if on_device:
+            for tensor in tensors_of(out):
+                self._mark(tensor)
+
+    def _arrives(self, source: Any, target: Any, before: bool) -> bool:
+        """Whether a copy lies on the device: with the device's own tensors that shows, else it stays where it was."""
+        return bool(target.device.type != "cpu") if source.device != target.device else before
+
+    def is_on_device(self, value: Any) -> bool:
+        """Whether a value is a tensor that a GPU would hold."""
+        if not isinstance(value, Tensor):
+            return False
+        if value.device.type not in ("cpu", "meta") or not self._emulates:
+            return value.device.type not in ("cpu", "meta")
+        if isinstance(value, FakeTensor):
+            return isinstance(value, torch.nn.Parameter) or getattr(value, "_on_device", False)
+        if isinstance(value, torch.nn.Parameter):
+            return True
+        found = self._storages.get(storage_of(value))
+        return found is not None and found() is not None
+
+    def _mark(self, tensor: Any, on_device: bool = True) -> None:
+        if tensor.device.type != "cpu" or not self._emulates:
+            return
+        if isinstance(tensor, FakeTensor):
+            tensor._on_device = on_device
+        elif (key := storage_of(tensor)) and on_device and key not in self._storages:
+            storage = tensor.untyped_storage()
+            self._storages[key] = weakref.ref(storage, lambda _: self._storages.pop(key, None))
+
+    def _count(self, what: str) -> None:
+        if self.counting and not self._quiet:
+            self.found[self._path(), " at ".join(filter(None, [what, place()]))] += 1
+
+    @contextmanager
+    def _silent(self) -> Iterator[None]:
+        """Within: what one call is made of is not counted beside it."""
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+    def table(self) -> dict[str, dict[str, int]]:
+        """How often the host waited, by module path, and operation and line."""
+        table: dict[str, dict[str, int]] = {}
+        for (path, what), count in sorted(self.found.items()):
+            table.setdefault(path, {})[what] = count
+        return table
+
+
+def storage_of(tensor: Any) -> int:
+    """The identity of a tensor's storage; 0 where it has none."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except NotImplementedError:
+        return 0
+
+
+def target_of(args: Any, kwargs: Any) -> Any:
+    """The device, or the tensor whose device, a call of ``Tensor.to`` names; ``None`` where it names a type alone."""
+    target = kwargs.get("device", kwargs.get("other", args[1] if len(args) > 1 else None))
+    return target if isinstance(target, str | torch.device | Tensor) else None
+
+
+def names_device(target: Any) -> bool:
+    """Whether the device under test is meant: on a CPU by its own name or as an object, and not as plain ``"cpu"``."""
+    if isinstance(target, str) and not isinstance(target, DeviceName):
+        return not target.startswith("cpu")
+    return isinstance(target, str | torch.device)
+
+
+def asked_not_to_wait(args: Any, kwargs: Any) -> bool:
+    """Whether a call of ``Tensor.to`` lets the host go on."""
+    del args
+    return bool(kwargs.get("non_blocking", False))
+
+
+def pins(tensor: Any) -> bool:
+    """Whether a tensor of the host lies in pinned memory."""
+    return bool(tensor.device.type == "cpu" and not isinstance(tensor, FakeTensor) and tensor.is_pinned())
 
 
 def host_wait(func: Any, args: tuple[Any, ...]) -> str | None:
@@ -41,3 +244,27 @@ def host_wait(func: Any, args: tuple[Any, ...]) -> str | None:
     if name == "repeat_interleave" and func._overloadname in ("Tensor", "self_Tensor"):
         return name
     return WAITING.get(name)
+
+
+@contextmanager
+def pinning() -> Iterator[None]:
+    """Let batches of a loader that pins its memory count as pinned, which no loader does where there is no GPU."""
+    kind = dataloader._BaseDataLoaderIter
+    begin, follow = kind.__init__, kind.__next__
+
+    def beginning(self: Any, loader: Any) -> None:
+        begin(self, loader)
+        self._asked_to_pin = loader.pin_memory
+
+    def following(self: Any) -> Any:
+        batch = follow(self)
+        if getattr(self, "_asked_to_pin", False):
+            for tensor in tensors_of(batch):
+                tensor._is_pinned_here = True
+        return batch
+
+    kind.__init__, kind.__next__ = beginning, following
+    try:
+        yield
+    finally:
+        kind.__init__, kind.__next__ = begin, follow

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 MAX_WHOLE = 1 << 22  # elements; what is larger is masks, at which nobody looks one by one
 MAX_REAL = 16
+DRAWN = ("randint", "randint_like", "randperm")
 UNFILLED = ("empty", "new_empty")
 LOOKS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default, torch.ops.aten.is_nonzero.default)
 
@@ -73,7 +74,12 @@ class KnownValues:
 
 @cache
 def is_certain(func: Any) -> bool:
-    """Whether an operator's result follows from its arguments: not so random numbers, nor room that is not filled."""
+    """Whether an operator's result may be carried along: not so random weights, nor room that is not filled.
+
+    Random whole numbers are data, tokens and orders of samples: they are drawn.
+    """
+    if name_of(func) in DRAWN:
+        return True
     return torch.Tag.nondeterministic_seeded not in func.tags and not name_of(func).startswith(UNFILLED)
 
 

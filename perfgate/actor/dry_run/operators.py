@@ -98,10 +98,11 @@ def addmm_flops(out: Any, left: Any, right: Any, **_: Any) -> int:
 # The CPU's fused attention, products in place and those of groups are not in torch's own table.
 CONTRACTIONS: dict[Any, Any] = {
     aten.addmm_: addmm_flops,
-    aten._grouped_mm: grouped_flops,
     aten._scaled_dot_product_flash_attention_for_cpu: attention_flops,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: attention_backward_flops,
 }
+if hasattr(aten, "_grouped_mm"):  # since torch 2.8
+    CONTRACTIONS[aten._grouped_mm] = grouped_flops
 
 
 @cache

@@ -3,7 +3,7 @@
 import gc
 import importlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -17,13 +17,22 @@ from torch._subclasses.fake_tensor import (
 )
 from transformers.utils import import_utils
 
+from perfgate.actor.dry_run.calls import networks_of
 from perfgate.actor.dry_run.context import DryContext, NoDryRun
-from perfgate.actor.dry_run.cuda_rules import CpuRules, CudaRules
+from perfgate.actor.dry_run.cuda_rules import CpuRules
+from perfgate.actor.dry_run.host_syncs import HostSyncs, pinning
+from perfgate.actor.dry_run.itself import run_itself
 from perfgate.actor.dry_run.operators import GROUPS
-from perfgate.actor.dry_run.storages import PARTS, Allocation
+from perfgate.actor.dry_run.places import place_of
+from perfgate.actor.dry_run.stand_ins import StandIns, whole_lists
+from perfgate.actor.dry_run.storages import Allocation
 from perfgate.actor.dry_run.tracker import Tracker
+from perfgate.actor.programs.base import ITSELF
 from perfgate.actor.techniques.attention import kernel_of
+from perfgate.shared.device_kinds import DEVICE_KINDS, load
+from perfgate.shared.metrics import PARTS
 
+ONE, OTHER = 1, 3  # what stands in for unknown values; both are weights, sizes and losses that may be
 VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
 
@@ -38,47 +47,112 @@ def dry_run(
     """Take a step on fake tensors and account for it.
 
     Args:
-        program: class of a program, which names its dry counterpart as ``dry_run = "module:Class"``.
+        program: class of a program, whose ``dry_run`` says how it runs dry.
         params: its parameters.
-        target: ``cpu``, or ``cuda`` by the table of rules.
+        target: the kind of device, whose rules apply.
         capability: compute capability of the target.
         speeds: peak FLOP/s by dtype and ``bytes_per_s``, for ``roofline_s``.
 
     Raises:
         NoDryRun: with the reason as one clause.
     """
-    module, _, name = (getattr(program, "dry_run", None) or "").partition(":")
-    if not name:
-        raise NoDryRun(f"program {program.__name__} has no dry counterpart")
-    build = getattr(importlib.import_module(module), name)
-    rules = CudaRules(module.endswith("training"), capability) if target == "cuda" else CpuRules()
+    way = getattr(program, "dry_run", ITSELF)
+    if way is None:
+        raise NoDryRun(f"program {program.__name__} says dry_run = None")
+    if way != ITSELF:
+        return attempt(program, params, target, capability, speeds)[0]
+    found, read_at = attempt(program, params, target, capability, speeds)
+    if read_at and not same_by(lambda: attempt(program, params, target, capability, speeds, OTHER)[0], found):
+        raise NoDryRun(f"what it does depends on a value that depends on weights, read at {read_at}")
+    return found
+
+
+def same_by(again: Callable[[], dict[str, Any]], found: dict[str, Any]) -> bool:
+    """Whether another dry run tells the same."""
+    try:
+        return again() == found
+    except Exception:
+        return False
+
+
+def attempt(
+    program: Any,
+    params: Mapping[str, Any],
+    target: str,
+    capability: tuple[int, int],
+    speeds: Mapping[str, float] | None,
+    number: int = ONE,
+) -> tuple[dict[str, Any], str]:
+    """One dry run, with a number that stands in for unknown values; returns also where one was read, if any was."""
+    module, _, name = program.dry_run.partition(":")
+    rules: CpuRules = load(DEVICE_KINDS[target].rules)(module.endswith("training"), capability)
     tracker = Tracker(rules.block_bytes, speeds)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    kernel = kernel_of(params.get("attention", ""))
+    context = DryContext(fake, tracker, rules)
+    stand_ins = StandIns(tracker, number)
     with ExitStack() as stack:
-        for context in (uncollected(), believed(), converted(), rules.functions(), fake, tracker, tracker.hooked()):
-            stack.enter_context(context)
+        around = (uncollected(), believed(), converted(), whole_lists(), rules.functions(), stand_ins, fake, tracker)
+        for entered in (*around, tracker.hooked()):
+            stack.enter_context(entered)
         try:
-            stack.enter_context(rules.attending(kernel))
-            dry = build(DryContext(fake, tracker, rules), **params)
-            tracker.restart()
-            dry.step()
+            stack.enter_context(rules.attending(kernel_of(params.get("attention", ""))))
+            if name:
+                dry = getattr(importlib.import_module(module), name)(context, **params)
+                tracker.restart()
+                dry.step()
+                if tracker.stopped:
+                    raise tracker.stopped
+                account = ledger(tracker, rules, target) | left_behind(tracker, dry)
+                networks = [dry.network]
+            else:
+                tracker.syncs = HostSyncs(tracker.path)
+                stack.enter_context(pinning())
+                stack.enter_context(tracker.syncs)
+                dry, account = run_itself(program, dict(params), context, lambda: seen_ledger(tracker, rules, target))
+                networks = list(networks_of(dry).values())
         except VALUES as error:
-            where = tracker.failed_at or "the model"
-            raise NoDryRun(f"{where} looks at values that depend on weights ({error.func})") from None
+            where = tracker.failed_at or "the program"
+            at = place_of(error)
+            raise NoDryRun(f"{where} looks at values that depend on weights ({error.func} at {at})") from None
         except UNSUPPORTED as error:
             raise NoDryRun(str(error).strip().splitlines()[0]) from None
-        sizes = {parameter: parameter.numel() for parameter in dry.network.parameters()}
-        counts = {
-            "parameters": sum(sizes.values()),
-            "trainable_parameters": sum(size for parameter, size in sizes.items() if parameter.requires_grad),
-        }
-        # What goes on living in cycles alone is not kept by anybody.
-        gc.collect()
-        kept, parts = by_part(tracker.storages.kept(tracker.since))
-        after = {"leaked_bytes": sum(parts.values()), "kept": dict(sorted(kept.items()))}
-        after |= {"padded_tokens": dry.padded_tokens} if hasattr(dry, "padded_tokens") else {}
-        return {**counts, **ledger(tracker, rules, target), **after}
+        found = {**sizes_of(networks), **account}
+        return found | metrics_of(found, target), stand_ins.used_at
+
+
+def metrics_of(found: Mapping[str, Any], target: str) -> dict[str, float]:
+    """The metrics that are not in a ledger by their own names: the registry has a row for each."""
+    moved_bytes = found["read_bytes"] + found["written_bytes"]
+    told = {
+        "moved_bytes": moved_bytes,
+        DEVICE_KINDS[target].predicted_peak: found["peak_memory_bytes"],
+        **{f"{part}_bytes": size for part, size in found["highest_by_part_bytes"].items()},
+    }
+    return told | ({"arithmetic_intensity": found["flops"] / moved_bytes} if moved_bytes else {})
+
+
+def sizes_of(networks: Sequence[Any]) -> dict[str, int]:
+    """How many parameters there are, each counted once, and how many are trained."""
+    sizes = {parameter: parameter.numel() for network in networks for parameter in network.parameters()}
+    return {
+        "parameters": sum(sizes.values()),
+        "trainable_parameters": sum(size for parameter, size in sizes.items() if parameter.requires_grad),
+    }
+
+
+def left_behind(tracker: Tracker, dry: Any) -> dict[str, Any]:
+    """What the only step of a dry counterpart made and did not let go."""
+    # What goes on living in cycles alone is not kept by anybody.
+    gc.collect()
+    kept, parts = by_part(tracker.storages.kept(tracker.since))
+    after: dict[str, Any] = {"leaked_bytes": sum(parts.values()), "kept": dict(sorted(kept.items()))}
+    return after | ({"padded_tokens": dry.padded_tokens} if hasattr(dry, "padded_tokens") else {})
+
+
+def seen_ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
+    """The ledger of a program of one's own, of which it shows while it runs whether it has a backward pass."""
+    rules.workspace_bytes = rules.handle_bytes * (2 if tracker.went_backward else 1)
+    return ledger(tracker, rules, target)
 
 
 @contextmanager

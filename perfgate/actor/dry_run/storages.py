@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
+from perfgate.shared.metrics import PARTS
 
 
 @dataclass(eq=False)

@@ -8,14 +8,19 @@ from typing import Any
 
 import torch
 from torch._library.custom_ops import OPDEFS
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from perfgate.actor.dry_run.calls import Calls
+from perfgate.actor.dry_run.host_syncs import HostSyncs
 from perfgate.actor.dry_run.known_values import KnownValues, name_of, tensors_of
 from perfgate.actor.dry_run.operators import flops_of, group_of, is_free, traffic_of
+from perfgate.actor.dry_run.refusals import NoDryRun
 from perfgate.actor.dry_run.storages import Frame, Storages
 
 NORMALIZING = "norm"
+LIFTING = ("lift_fresh", "lift_fresh_copy", "lift")  # their argument lasts no longer than they do
+READING = ("_local_scalar_dense", "item")
 # They return their first argument, its shape as it was.
 IN_PLACE = {"add_", "addcdiv_", "addcmul_", "copy_", "div_", "fill_", "lerp_", "mul_", "sqrt_", "sub_", "zero_"}
 
@@ -42,6 +47,11 @@ class Tracker(TorchDispatchMode):
         self.calls = Calls(self._outside)
         self.section = ""
         self.failed_at = ""
+        self.stopped: NoDryRun | None = None
+        self.syncs: HostSyncs | None = None
+        self.takes_in = False
+        self.went_backward = False
+        self._stand_in: int | None = None
         self.made_by: dict[int, str] = {}
         self.owners: dict[int, str] = {}
         self.restart()
@@ -52,10 +62,10 @@ class Tracker(TorchDispatchMode):
         self.operators: Counter[str] = Counter()
         self.since = self.storages.begin()
 
-    def watch(self, model: Any) -> None:
-        """Learn a model's modules and parameters by name."""
-        self.calls.learn(model)
-        for path, module in model.named_modules(remove_duplicate=True):
+    def watch(self, model: Any, prefix: str = "") -> None:
+        """Learn a model's modules and parameters by name, below a prefix where there are several models."""
+        self.calls.learn(model, prefix)
+        for path, module in model.named_modules(prefix=prefix, remove_duplicate=True):
             if NORMALIZING in type(module).__name__.lower():
                 self.normalizing.add(path)
             for parameter in module.parameters(recurse=False):
@@ -71,6 +81,20 @@ class Tracker(TorchDispatchMode):
             yield
         finally:
             self.section = before
+
+    @contextmanager
+    def reading(self, number: int) -> Iterator[None]:
+        """Within: a read of an unknown value is answered with this number."""
+        self._stand_in = number
+        try:
+            yield
+        finally:
+            self._stand_in = None
+
+    def stop(self, why: str) -> NoDryRun:
+        """An exception that ends the dry run, also where the program catches it; names the module at work."""
+        self.stopped = self.stopped or NoDryRun(f"{self.path() or 'the program'} {why}")
+        return self.stopped
 
     @contextmanager
     def hooked(self) -> Iterator["Tracker"]:
@@ -92,6 +116,7 @@ class Tracker(TorchDispatchMode):
         node = torch._C._current_autograd_node()
         if node is None:
             return self.section
+        self.went_backward = True
         if (variable := getattr(node, "variable", None)) is not None:
             return self.owners.get(id(variable), self.section)
         return self.made_by.get(node._sequence_nr(), self.section)
@@ -106,7 +131,11 @@ class Tracker(TorchDispatchMode):
         kwargs = kwargs or {}
         if func.namespace == "prim":
             return func(*args, **kwargs)
+        if self.takes_in and name_of(func) not in LIFTING:
+            self._take_in(args, kwargs)
         answer = self.known.look(func, args) if self.dry else None
+        if answer is None and self._stand_in is not None and name_of(func) in READING:
+            answer = float(self._stand_in) if args[0].dtype.is_floating_point else self._stand_in
         if answer is None:
             if is_composite(func):
                 with self:
@@ -115,7 +144,7 @@ class Tracker(TorchDispatchMode):
                 with self:
                     return body(*args, **kwargs)
             try:
-                out = args[0] if self.dry and name_of(func) in IN_PLACE else func(*args, **kwargs)
+                out = args[0] if self.dry and name_of(func) in IN_PLACE else self._run(func, args, kwargs)
             except Exception:
                 # The calls that this is inside of are left before anyone can ask.
                 self.failed_at = self.failed_at or self.path()
@@ -127,11 +156,29 @@ class Tracker(TorchDispatchMode):
         path, frame = self.path(), self.calls.innermost
         if frame:
             self.made_by.setdefault(torch.autograd._get_sequence_nr() - 1, path)
+        if self.syncs:
+            self.syncs.seen(func, args, kwargs, out)
         for tensor in tensors_of(out):
             self.storages.see(tensor, frame, path)
         if not is_free(func):
             self._charge(func, args, kwargs, out, path)
         return out
+
+    def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Let an operator run; the fake kernel of grouped products refuses float32, which the real one takes."""
+        if self.dry and name_of(func) == "_grouped_mm" and args[0].dtype == args[1].dtype == torch.float32:
+            low = [args[0].to(torch.bfloat16), args[1].to(torch.bfloat16)]
+            with _disable_current_modes(), args[0].fake_mode:
+                found = func(*low, *args[2:], **kwargs)
+                return torch.empty_strided(found.shape, found.stride(), dtype=torch.float32)
+        return func(*args, **kwargs)
+
+    def _take_in(self, args: Any, kwargs: Any) -> None:
+        """Account for real tensors, which come from elsewhere: from an array, or from a file."""
+        for tensor in tensors_of((args, kwargs)):
+            if not isinstance(tensor, FakeTensor):
+                self.storages.see(tensor, None, "inputs")
+                self.storages.name([tensor], "activations")
 
     def _charge(self, func: Any, args: Any, kwargs: Any, out: Any, path: str) -> None:
         group = group_of(func, path in self.normalizing)

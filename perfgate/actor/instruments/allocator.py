@@ -1,25 +1,22 @@
-"""What CUDA's caching allocator holds when a launch ends: blocks in use, blocks in between, and how torn they are."""
+"""The GPU's caching allocator when a launch ends: blocks in use, free blocks, and how fragmented they are."""
 
 from collections import Counter
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 
 LARGEST = 10
 
 
 class Allocator(Instrument):
-    """Finding ``allocator``; nothing on a device without such an allocator."""
+    """Finding ``allocator``; nothing on a device without a caching allocator."""
 
     passes = frozenset({"memory"})
 
     def findings(self) -> dict[str, Any]:
-        """Take the allocator's snapshot."""
-        if self.device.name != "cuda":
-            return {}
-        import torch  # not needed where there is no such allocator
-
-        return {"allocator": summary(torch.cuda.memory_snapshot())}
+        """Sum up the allocator's snapshot."""
+        segments = self.device.segments()
+        return {"allocator": summary(segments)} if segments else {}
 
 
 def summary(segments: list[dict[str, Any]]) -> dict[str, Any]:
@@ -30,8 +27,8 @@ def summary(segments: list[dict[str, Any]]) -> dict[str, Any]:
             (https://docs.pytorch.org/docs/stable/torch_cuda_memory.html#snapshot-api-reference).
 
     Returns:
-        Bytes by state of a block (``active_allocated`` is in use, ``inactive`` is kept for what comes), their number,
-        the largest free block, and the sizes of the largest blocks in use.
+        Bytes and number of blocks by their state (``active_allocated`` is in use, ``inactive`` is free), the largest
+        free block, and the sizes of the largest blocks in use.
     """
     sizes: Counter[str] = Counter()
     blocks: Counter[str] = Counter()

@@ -5,8 +5,8 @@ from pathlib import Path
 from threading import get_native_id
 from time import thread_time
 
-from perfgate.actor.devices import Device
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.devices.base import Device
+from perfgate.actor.instruments.base import Instrument
 
 TASKS = Path("/proc/self/task")
 

@@ -1,16 +1,16 @@
-"""What ``torch.compile`` made of a program: graphs, where it had to break them, and how often it compiled again."""
+"""Counts of ``torch.compile``: graphs, graph breaks and where they are, recompilations."""
 
 import sys
 from collections import Counter
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 
 
 class Compilation(Instrument):
     """``graphs``, ``graph_breaks``, ``recompiles`` and ``compile_time_s`` of a launch that compiles anything.
 
-    Read from Dynamo's own books (https://docs.pytorch.org/docs/stable/torch.compiler_troubleshooting.html).
+    Read from Dynamo's own counters (https://docs.pytorch.org/docs/stable/torch.compiler_troubleshooting.html).
     """
 
     passes = frozenset({"counters"})
@@ -21,7 +21,7 @@ class Compilation(Instrument):
         self._breaks: dict[str, dict[str, int]] = {}
 
     def finish(self) -> dict[str, Any]:
-        """Read the books, if there are any."""
+        """Read the counters; nothing where nothing was compiled."""
         if "torch._dynamo" not in sys.modules:
             return {}
         from torch._dynamo import utils  # slow to import, and there only where something was compiled
@@ -44,7 +44,7 @@ class Compilation(Instrument):
         }
 
     def _place(self, stack: Any) -> str:
-        """The modules whose forward pass holds the innermost frame of a stack that is one of the model's."""
+        """The path of the module in whose ``forward`` the graph broke; empty where no module's is on the stack."""
         for frame in reversed(list(stack or ())):
             paths = [name for name, module in self._modules() if holds(type(module).forward, frame)]
             if paths:
@@ -60,7 +60,7 @@ class Compilation(Instrument):
 
 
 def holds(function: Any, frame: Any) -> bool:
-    """Whether a line of a stack lies in a function, under whatever decorators."""
+    """Whether a frame of a stack lies in a function, be it decorated or not."""
     function = getattr(function, "__wrapped__", function)
     code = getattr(function, "__code__", None)
     if code is None or code.co_filename != frame.filename:
@@ -70,7 +70,7 @@ def holds(function: Any, frame: Any) -> bool:
 
 
 def first_line(text: str) -> str:
-    """The reason without its explanation."""
+    """The first line of a reason; its explanation follows in further lines."""
     return text.strip().splitlines()[0] if text.strip() else "unknown"
 
 

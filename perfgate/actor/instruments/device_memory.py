@@ -1,12 +1,12 @@
-"""Peaks of memory on a device that keeps count of it."""
+"""Peak memory as the device's allocator counts it."""
 
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 
 
 class DeviceMemory(Instrument):
-    """``peak_memory_bytes`` and its kin of each step; nothing on a CPU, whose allocator keeps no count."""
+    """``peak_memory_bytes`` and related metrics of each step; nothing on a CPU, whose allocator does not count."""
 
     passes = frozenset({"memory"})
 

@@ -1,22 +1,23 @@
-"""What the device can do at this moment: its rates of arithmetic and of moving data, to hold an operator's against."""
+"""The device's rates of arithmetic and of memory traffic at this moment, to compare an operator's rates with."""
 
 import itertools
 from typing import Any
 
-from perfgate.actor.devices import Device
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.devices.base import Device
+from perfgate.actor.instruments.base import Instrument
 
 MIB = 1 << 20
-# By kind of device: the side of a square product, bytes of each of two tensors that no cache holds, how often each.
-SIZES = {"cpu": (512, 64 * MIB, 1), "cuda": (8192, 512 * MIB, 4)}
+# Side of a square matrix product, bytes of each of two tensors that no cache holds, how often each is measured.
+ON_CPU, ON_GPU = (512, 64 * MIB, 1), (8192, 512 * MIB, 4)
 WARMUPS = 3
 
 
 class Rates(Instrument):
-    """``peak_flops_per_s`` of a large product and ``peak_bytes_per_s`` of a large sum, for programs that ask for it.
+    """``peak_flops_per_s`` of a large product and ``peak_bytes_per_s`` of a large sum, for programs that set
+    ``rates_of``.
 
-    The sum is added in place: a result elsewhere would first be read into the cache, unseen by any count of bytes.
-    Measured when a step or burst is over, out of its time: what slows the machine down then, slows both.
+    The sum is added in place: a result elsewhere would first be read into the cache, and no count of bytes shows that.
+    Both are measured right after each step or burst, outside of its time, so a machine that slows down slows them too.
     """
 
     passes = frozenset({"time"})
@@ -26,14 +27,14 @@ class Rates(Instrument):
         self._wanted = False
 
     def built(self, program: Any) -> None:
-        """Make what is multiplied, in the program's type of numbers, and what is added up."""
+        """Make the tensors; those of the product have the program's type of numbers."""
         dtype = program.rates_of
         self._wanted = dtype is not None
         if not self._wanted:
             return
-        import torch  # which a program that asks has imported
+        import torch  # imported already by any program that asks for rates
 
-        self._side, self._added_bytes, self._times = SIZES[self.device.name]
+        self._side, self._added_bytes, self._times = ON_GPU if self.device.torch_device != "cpu" else ON_CPU
         place = self.device.torch_device
         self._left, self._right = (torch.randn(self._side, self._side, dtype=dtype, device=place) for _ in range(2))
         self._product = torch.empty_like(self._left)

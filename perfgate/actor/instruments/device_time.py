@@ -3,13 +3,13 @@
 import statistics
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 
 
 class DeviceTime(Instrument):
     """``device_time_s`` of a step, and ``device_spans_s``, that of each step of the burst; nothing on a CPU.
 
-    From event to event, so what the device waited for the host is in it: ``device_busy_s`` of the counters pass is not.
+    The time from event to event includes waiting for the host; ``device_busy_s`` of the counters pass does not.
     """
 
     passes = frozenset({"time"})

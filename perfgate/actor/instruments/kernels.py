@@ -1,9 +1,10 @@
-"""Kernels and copies that a step hands to a CUDA device, counted by the profiler, and how long they keep it busy."""
+"""Kernels and copies that a step hands to a GPU, counted by the profiler, and how long they keep it busy."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
+from perfgate.shared.device_kinds import DEVICE_KINDS
 
 COPIES = ("memcpy", "memset")
 
@@ -16,14 +17,18 @@ class Kernels(Instrument):
 
     passes = frozenset({"counters"})
 
+    def start(self) -> None:
+        """Look up what the profiler calls the device."""
+        self._kind = DEVICE_KINDS[self.device.name]
+
     def begin_step(self) -> None:
         """Let the profiler watch this step alone."""
         self._profile: Any = None
-        if self.device.name != "cuda":
+        if not self._kind.gpu:
             return
         from torch.profiler import ProfilerActivity, profile  # not needed without a GPU
 
-        self._profile = profile(activities=[ProfilerActivity.CUDA])
+        self._profile = profile(activities=[getattr(ProfilerActivity, self._kind.activity)])
         self._profile.start()
 
     def end_step(self) -> dict[str, float]:
@@ -33,7 +38,7 @@ class Kernels(Instrument):
         self.device.synchronize()
         self._profile.stop()
         events = self._profile.profiler.kineto_results.events()
-        events = [event for event in events if str(event.device_type()).endswith("CUDA")]
+        events = [event for event in events if str(event.device_type()).endswith(self._kind.activity)]
         copies = sum(event.name().lower().startswith(COPIES) for event in events)
         busy_ns = covered((event.start_ns(), event.start_ns() + event.duration_ns()) for event in events)
         found = {"kernel_launches": len(events) - copies, "copies": copies}
@@ -41,7 +46,7 @@ class Kernels(Instrument):
 
 
 def covered(spans: Iterable[tuple[int, int]]) -> int:
-    """How much the union of spans covers: streams may work at the same time."""
+    """Length of the union of spans, which may overlap as streams work at the same time."""
     total = reached = 0
     for begin, end in sorted(spans):
         begin = max(begin, reached)

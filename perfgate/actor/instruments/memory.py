@@ -1,8 +1,8 @@
-"""Peak bytes of tensors, from the profiler's record of every allocation.
+"""Peak bytes of tensors on the CPU, from the profiler's record of every allocation.
 
-The CPU allocator keeps no count of its own, so the profiler watches from before the model is built: the sum of its
-``[memory]`` events is then all that lives, and the peak within a step's time is that step's peak. The profiler slows
-the program several times over; no time is taken in this pass.
+The CPU allocator keeps no count of its own. The profiler watches from before the model is built, so the running sum of
+its ``[memory]`` events is the memory in use, and the highest sum within a step's time is that step's peak. The profiler
+slows the program several times over, so no time is measured in this pass.
 """
 
 import sys
@@ -10,13 +10,13 @@ import time
 from functools import cached_property
 from typing import Any
 
-from perfgate.actor.devices import Device
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.devices.base import Device
+from perfgate.actor.instruments.base import Instrument
 from perfgate.actor.tensors import inner_tensors
 
 
 class TensorMemory(Instrument):
-    """``peak_memory_bytes`` of each step on the CPU; on any device what the program's lasting parts take."""
+    """``peak_memory_bytes`` of each step on the CPU; on any device ``measured_weights_bytes`` and its like."""
 
     passes = frozenset({"memory"})
 
@@ -27,7 +27,7 @@ class TensorMemory(Instrument):
         self._windows: list[tuple[int, int]] = []
 
     def start(self) -> None:
-        """Watch from here on, if the program's imports brought torch at all."""
+        """Begin to watch; a program that has not imported torch has no tensors."""
         if "torch" not in sys.modules or self.device.name != "cpu":
             return
         from torch.profiler import ProfilerActivity, profile  # not needed by passes that take no memory
@@ -36,10 +36,10 @@ class TensorMemory(Instrument):
         self._profile.start()
 
     def built(self, program: Any) -> None:
-        """Keep the program, to ask it at the end for what lasts."""
+        """Keep the program, to ask it at the end for its parts."""
         self._program = program
         if program.threaded and self._profile is not None:
-            # The profiler sees the allocations of this thread alone.
+            # The profiler sees the allocations of this thread only.
             self._profile.stop()
             self._profile = None
 
@@ -53,7 +53,7 @@ class TensorMemory(Instrument):
         return {}
 
     def finish(self) -> dict[str, Any]:
-        """Replay the allocations and take the highest level within each window; none where no tensor lived."""
+        """Replay the allocations and take the highest level within each step; no peak where no tensor lived."""
         parts = {f"measured_{part}_bytes": size for part, size in self._by_part.items()}
         if self._profile is None:
             return parts
@@ -62,17 +62,17 @@ class TensorMemory(Instrument):
         return {"peak_memory_bytes": found, **parts} if any(found) else parts
 
     def findings(self) -> dict[str, Any]:
-        """Bytes of each lasting part."""
+        """Bytes of weights, buffers and optimizer state."""
         return {"measured_by_part_bytes": self._by_part}
 
     @cached_property
     def _by_part(self) -> dict[str, int]:
-        """As far as the program tells; storages that tensors share count once."""
+        """Bytes of each part that the program names; a storage that several tensors share counts once."""
         return {part: stored_bytes(tensors) for part, tensors in self._program.parts().items()}
 
 
 def stored_bytes(tensors: list[Any]) -> int:
-    """Bytes of all storages behind tensors; of one that is sharded between ranks, those of this rank's shard."""
+    """Bytes of all storages behind tensors; a tensor that is sharded between ranks counts with this rank's shard."""
     own = [inner for tensor in tensors for inner in inner_tensors(tensor)]
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in own}
     return sum(storages.values())
@@ -85,7 +85,7 @@ def allocations(profiler: Any) -> list[tuple[int, int]]:
 
 
 def peaks(changes: list[tuple[int, int]], windows: list[tuple[int, int]]) -> list[int]:
-    """Highest level of bytes inside each window; what lives at its start counts.
+    """Highest level of bytes inside each window, of which the level at its start is one.
 
     Args:
         changes: time and change in bytes, sorted by time.

@@ -1,12 +1,12 @@
-"""What came of the steps: tokens, losses, logits, to be held against those of the same program with another setting."""
+"""The outputs of the steps (tokens, losses, logits), to compare with those of the same program with other settings."""
 
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 
 
 class Outcome(Instrument):
-    """Finding ``outcome``."""
+    """Finding ``outcome``: numbers by name, as the program tells them."""
 
     passes = frozenset({"counters"})
 

@@ -1,14 +1,14 @@
-"""The phases of a step, as far as the program tells them, in steps that nothing else is read from."""
+"""The phases of a step, of programs that tell them, read in steps that are not timed."""
 
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 
 
 class StepPhases(Instrument):
     """``forward_s``, ``backward_s``, ``optimizer_s``, ``data_wait_s`` and ``data_wait_share`` of a step.
 
-    The reading of clocks must not disturb what is gated, so these steps come after those that are timed.
+    Reading clocks within a step costs time, so these steps come after those that are timed and gated.
     """
 
     passes = frozenset({"time"})

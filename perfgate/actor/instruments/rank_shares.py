@@ -1,22 +1,23 @@
-"""What one rank of several holds: weights, gradients, optimizer state."""
+"""Bytes that one rank of several holds: weights, gradients, optimizer state."""
 
 import sys
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 from perfgate.actor.instruments.memory import stored_bytes
 
 
 class Shares(Instrument):
     """``rank_weights_bytes``, ``rank_gradients_bytes`` and ``rank_optimizer_state_bytes`` of a launch of several ranks.
 
-    What is sharded counts with the rank's own shard; what is gathered for a layer's work and freed after it does not.
+    A sharded tensor counts with the rank's own shard. Tensors that are gathered for one layer and freed after it do not
+    count.
     """
 
     passes = frozenset({"counters"})
 
     def start(self) -> None:
-        """Look at gradients when an optimizer is about to use them: later there may be none."""
+        """Have gradients counted when an optimizer is about to use them: after that they may be freed."""
         self._gradients_bytes = 0
         self._hook: Any = None
         if "torch" in sys.modules:
@@ -25,7 +26,7 @@ class Shares(Instrument):
             self._hook = register_optimizer_step_pre_hook(self._before_step)
 
     def built(self, program: Any) -> None:
-        """Keep the program, to ask it at the end."""
+        """Keep the program, to ask it at the end for its parts."""
         self._program = program
         if program.ranks == 1 and self._hook is not None:
             self._hook.remove()
@@ -35,7 +36,7 @@ class Shares(Instrument):
         self._gradients_bytes = stored_bytes([p.grad for p in parameters if p.grad is not None])
 
     def finish(self) -> dict[str, Any]:
-        """Ask the program for what lasts."""
+        """Count the bytes of the program's parts."""
         parts = self._program.parts() if self._program.ranks > 1 else {}
         if "weights" not in parts:
             return {}

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 
 
 class Settings(Instrument):
-    """Findings ``asked`` and ``effective``."""
+    """Findings ``asked`` and ``effective``: values by name of the setting."""
 
     passes = frozenset({"counters"})
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
 
 
 class Resident(Instrument):
-    """``peak_rss_bytes`` since the launch began, with the libraries' shared pages in it.
+    """``peak_rss_bytes`` since the launch began; pages of libraries that processes share are included.
 
     Writing 5 to ``clear_refs`` resets the peak to the present size (proc(5)); without it a forked process would start
     from its parent's peak.
@@ -19,12 +19,12 @@ class Resident(Instrument):
     passes = frozenset({"time"})
 
     def start(self) -> None:
-        """Forget the peak that was inherited."""
+        """Reset the peak that the process inherited."""
         if CLEAR_REFS.exists():
             CLEAR_REFS.write_text("5")
 
     def finish(self) -> dict[str, Any]:
-        """Read the high-water mark, where the kernel tells it."""
+        """Read the peak, where the kernel tells it (Linux)."""
         if not STATUS.exists():
             return {}
         for line in STATUS.read_text().splitlines():

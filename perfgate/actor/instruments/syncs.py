@@ -1,69 +1,77 @@
-"""Reads of a tensor's value inside the model, each of which waits for a GPU to finish all that it was handed."""
+"""What makes the host wait: in a step each such place lets a GPU finish all that it was handed, and then stand idle."""
 
+import sys
 from collections import Counter
 from contextlib import ExitStack
 from typing import Any
 
-from perfgate.actor.instruments import Instrument
+from perfgate.actor.instruments.base import Instrument
 
 
 class Syncs(Instrument):
-    """``host_syncs`` of each step, and by module path.
+    """``host_syncs`` of each step, and by module path, operation and line.
 
-    Not taken of compiled programs and optimizers, which refuse to be watched.
+    Compiled programs and optimizers cannot be watched, so they have none.
     """
 
     passes = frozenset({"counters"})
 
     def start(self) -> None:
-        """Prepare what watches, if the program's imports brought torch at all."""
-        self._watcher: Any = None
+        """Learn from here on which tensors are moved to the device, if the program's imports brought torch at all."""
+        self._syncs: Any = None
+        self._setup = ExitStack()
         self._following = ExitStack()
-        self.reads: Counter[tuple[str, str]] = Counter()
+        self._step = ExitStack()
+        if "torch" not in sys.modules:
+            return
+        from perfgate.actor.dry_run.calls import Calls  # need torch, which not every program does
+        from perfgate.actor.dry_run.host_syncs import HostSyncs, pinning
+
+        self._calls = Calls()
+        emulates = self.device.name != "cuda"
+        self._syncs = HostSyncs(lambda: frame.path if (frame := self._calls.innermost) else "", emulates)
+        self._following.enter_context(pinning())
+        self._setup.enter_context(self._syncs)
 
     def built(self, program: Any) -> None:
         """Learn the modules' names, and follow their calls."""
-        network = program.network
-        asked, _ = program.effective()
-        if network is None or asked.get("compile", "off") != "off":
+        self._setup.close()
+        if self._syncs is None:
             return
-        from perfgate.actor.dry_run.calls import Calls  # need torch, which not every program does
-        from perfgate.actor.dry_run.host_syncs import Watcher, host_wait
+        from perfgate.actor.dry_run.calls import networks_of
         from perfgate.actor.techniques.optimizers import COMPILED
 
-        if asked.get("optimizer") in COMPILED:
+        asked, _ = program.effective()
+        if asked.get("compile", "off") != "off" or asked.get("optimizer") in COMPILED:
+            self._following.close()
+            self._syncs = None
             return
-
-        self._wait = host_wait
-        self._calls = Calls()
-        self._calls.learn(network)
+        for prefix, network in networks_of(program).items():
+            self._calls.learn(network, prefix)
         self._following.enter_context(self._calls.followed())
-        self._watcher = Watcher(self._seen)
-
-    def _seen(self, func: Any, args: tuple[Any, ...]) -> None:
-        if (frame := self._calls.innermost) and (name := self._wait(func, args)):
-            self.reads[frame.path, name] += 1
 
     def begin_step(self) -> None:
         """Watch from here on."""
-        if self._watcher:
-            self.reads.clear()
-            self._watcher.__enter__()
+        if self._syncs:
+            from perfgate.actor.dry_run.host_syncs import Watcher
+
+            self._syncs.found = Counter()
+            self._syncs.counting = True
+            self._step.enter_context(self._syncs)
+            self._step.enter_context(Watcher(self._syncs.seen))
 
     def end_step(self) -> dict[str, float]:
-        """Count what was read in this step."""
-        if not self._watcher:
+        """Count how often the host waited in this step."""
+        if not self._syncs:
             return {}
-        self._watcher.__exit__(None, None, None)
-        return {"host_syncs": self.reads.total()}
+        self._step.close()
+        self._syncs.counting = False
+        return {"host_syncs": self._syncs.found.total()}
 
     def findings(self) -> dict[str, Any]:
-        """The last step's reads by module path and operator."""
+        """The last step's waits by module path, operation and line."""
         self._following.close()
-        table: dict[str, dict[str, int]] = {}
-        for (path, name), count in sorted(self.reads.items()):
-            table.setdefault(path, {})[name] = count
-        return {"host_syncs": table} if self._watcher else {}
+        return {"host_syncs": self._syncs.table()} if self._syncs else {}
 
 
 INSTRUMENT = Syncs

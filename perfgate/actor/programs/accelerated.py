@@ -5,26 +5,19 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import AORecipeKwargs, compile_regions
 from torch.utils.data import DataLoader
-from transformers import Trainer
-from transformers.integrations.liger import apply_liger_kernel
 
-from perfgate.actor.data.loading import endless, training_source
-from perfgate.actor.devices import Device
+from perfgate.actor import versions
+from perfgate.actor.data.loading import endless, loading_in_force
+from perfgate.actor.devices.base import Device
 from perfgate.actor.phases import Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
-from perfgate.actor.techniques.distributed import join, sharding_plugin
-from perfgate.actor.techniques.memory_savings import configure_allocator, save_memory
-from perfgate.actor.techniques.models import build_training
-from perfgate.actor.techniques.optimizers import assembled, built_here, state_of
+from perfgate.actor.request import Request, TrainingSettings
+from perfgate.actor.techniques.distributed import sharding_plugin
+from perfgate.actor.techniques.optimizers import assembled, state_of
 from perfgate.actor.techniques.readback import asked_and_in_force
-from perfgate.actor.techniques.training_settings import (
-    TrainingSettings,
-    compile_mode,
-    enable_checkpointing,
-    training_arguments,
-)
+from perfgate.actor.techniques.training_parts import TrainingParts, plain_optimizer
+from perfgate.actor.techniques.training_settings import compile_mode, enable_checkpointing
 
 MAX_GRAD_NORM = 1.0
 
@@ -34,55 +27,37 @@ class AcceleratedLoop(Program):
 
     dry_run = "perfgate.actor.dry_run.programs.training:DryAcceleratedLoop"
 
-    def __init__(
-        self,
-        device: Device,
-        model: dict[str, Any],
-        task: str,
-        seed: int,
-        batch_size: int,
-        gradient_accumulation: int,
-        sequence_length: int,
-        data: Any = None,
-        **settings: Any,
-    ) -> None:
+    def __init__(self, device: Device, **params: Any) -> None:
         self.phases: Phases = Phases()
-        self.chosen = chosen = TrainingSettings(**settings)
-        self.ranks = chosen.ranks
-        join(chosen, device)
-        self.accumulation = gradient_accumulation
-        self.samples = batch_size * gradient_accumulation * chosen.batches
-        configure_allocator(chosen.allocator)
-        network = build_training(model, seed, chosen)
-        save_memory(network, chosen.chunked_loss, chosen.activation_offload)
+        parts = TrainingParts.build(Request.of(TrainingSettings, params), device)
+        self.chosen = chosen = parts.chosen
+        self.network = network = parts.network
+        self.ranks, self.samples, self.tokens = chosen.ranks, chosen.samples, parts.source.tokens
         if chosen.liger:
-            apply_liger_kernel(network, None)
-        source = training_source(chosen, network.config, model, task, self.samples, sequence_length, seed, data)
-        self.tokens = source.tokens
+            versions.need("apply_liger_kernel", "liger=True")(network, None)
         if chosen.activation_checkpointing:
             enable_checkpointing(network, chosen.activation_checkpointing)
-        # First, as its arguments reset what an Accelerator set up.
+        # Before the Accelerator, as making the Trainer's arguments resets the state that an Accelerator shares.
         on_cpu = device.torch_device == "cpu"
         found = plain_optimizer(chosen, network, on_cpu)
         self.accelerator = Accelerator(
             cpu=on_cpu,
-            gradient_accumulation_steps=gradient_accumulation,
+            gradient_accumulation_steps=chosen.gradient_accumulation,
             fsdp_plugin=sharding_plugin(chosen),
             mixed_precision=chosen.mixed_precision,
             kwargs_handlers=recipes(chosen.mixed_precision),
         )
-        self.network = network
         compiled = compile_model(network, chosen.compile)
-        # Before its weights are handed to the optimizer.
+        # Before the optimizer gets the weights.
         network.to(device.torch_device)
-        self.wrapped, self.optimizer, loader = self.accelerator.prepare(
+        self.wrapped, self.optimizer, self.loader = self.accelerator.prepare(
             compiled.train(),
             assembled(found, network, [p for p in network.parameters() if p.requires_grad]),
-            DataLoader(source.rows, batch_size=batch_size, shuffle=True),
+            DataLoader(parts.source.rows, batch_size=chosen.batch_size, shuffle=True),
         )
         # An optimizer that steps within the backward pass needs the rate there.
         self.fused = {"learning_rate": found[1]["lr"]} if chosen.optimizer == "lomo" else {}
-        self.batches = endless(loader)
+        self.batches = endless(self.loader)
         self.steps: deque[list[Any]] = deque(maxlen=OUTCOME_STEPS)
 
     def parts(self) -> dict[str, Any]:
@@ -95,13 +70,15 @@ class AcceleratedLoop(Program):
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read from what ``accelerate`` prepared."""
-        return asked_and_in_force(self.chosen, self.network, self.wrapped, self.optimizer, self.accelerator)
+        asked, found = asked_and_in_force(self.chosen, self.network, self.wrapped, self.optimizer, self.accelerator)
+        # Nobody empties the allocator's cache in a plain loop.
+        return asked, found | loading_in_force(self.loader) | {"empty_cache_steps": 0}
 
     def step(self) -> list[Any]:
         """Train on the micro-batches of one update; returns their losses."""
         span = self.phases.span
         losses = []
-        for _ in range(self.accumulation):
+        for _ in range(self.chosen.gradient_accumulation):
             with span("data_wait"):
                 batch = next(self.batches)
             with self.accelerator.accumulate(self.wrapped):
@@ -122,18 +99,15 @@ class AcceleratedLoop(Program):
 
 def recipes(mixed_precision: str) -> list[Any]:
     """How ``accelerate`` computes in 8 bits; by default it would wrap weights for FSDP, of which there is none here."""
-    return [AORecipeKwargs(enable_fsdp_float8_all_gather=False)] if mixed_precision == "fp8" else []
+    if mixed_precision != "fp8":
+        return []
+    return [versions.need("AORecipeKwargs", "precision='fp8-amp'")(enable_fsdp_float8_all_gather=False)]
 
 
 def compile_model(network: Any, chosen: str) -> Any:
     """What is called in place of a model: itself, compiled as a whole, or with its layers compiled one by one."""
     if chosen == "off":
         return network
-    return compile_regions(network) if chosen == "regional" else torch.compile(network, mode=compile_mode(chosen))
-
-
-def plain_optimizer(chosen: TrainingSettings, network: Any, on_cpu: bool = True) -> tuple[Any, dict[str, Any]]:
-    """The optimizer's class or factory and its arguments, as the Trainer names and sets them."""
-    arguments = training_arguments(chosen, use_cpu=on_cpu)
-    own = built_here(chosen.optimizer, arguments.learning_rate)
-    return own or Trainer.get_optimizer_cls_and_kwargs(arguments, network)
+    if chosen == "regional":
+        return versions.need("compile_regions", "compile='regional'")(network)
+    return torch.compile(network, mode=compile_mode(chosen))

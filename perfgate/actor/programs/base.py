@@ -1,4 +1,4 @@
-"""What every program is: something built once that can take a step again and again."""
+"""The base class of programs: built once, a program takes step after step."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from perfgate.actor.pace import Pace
 from perfgate.actor.phases import Phases
 from perfgate.actor.tensors import stored_tensors
 
+ITSELF = "itself"
 OUTCOME_VALUES = 1024  # of a large outcome
 OUTCOME_STEPS = 3  # whose outcome is kept: those of the pass that asks for it
 
@@ -17,7 +18,8 @@ class Program:
     defines ``step``; one that hands its loop to a library overrides ``drive`` instead.
 
     Attributes:
-        dry_run: import path ``module:Class`` of what stands for it on fake tensors, if anything does.
+        dry_run: how it runs on fake tensors: ``itself``, by set-up and steps of this very class; the import path
+            ``module:Class`` of another class that stands for it; or ``None`` where its effects must not happen dry.
         keeps_outcome: whether ``outcome`` will be asked for; else nothing of it is kept, as that takes memory.
         network: the model that it runs, if it runs one.
         rates_of: type of numbers in which the device's peak rates are measured beside each step; ``None`` for none.
@@ -28,7 +30,7 @@ class Program:
         ranks: how many processes share a step; samples and tokens are those of all of them.
     """
 
-    dry_run: str | None = None
+    dry_run: str | None = ITSELF
     samples: int = 1
     tokens: int = 0
     ranks: int = 1
@@ -39,11 +41,14 @@ class Program:
     threaded: bool = False
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The settings that were asked for, and those in force, by the same names; called after the last step."""
+        """The settings that were asked for, and those in force, by the same names; called after the last step.
+
+        A launch is rejected where one that was asked for is missing among those in force, or differs.
+        """
         return {}, {}
 
     def outcome(self) -> dict[str, list[float]]:
-        """What came of the steps, by name: ``tokens``, ``losses`` or ``logits``; called after the last step."""
+        """The results of the last steps, by name: ``tokens``, ``losses`` or ``logits``; called after the last step."""
         return {}
 
     def parts(self) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from typing import Any
 import torch
 
 from perfgate.actor.data.inputs import random_batch, sentence_batch
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.programs.base import OUTCOME_VALUES, Program
+from perfgate.actor.request import ForwardSettings, Request
 from perfgate.actor.techniques.kernels import kernel_in_force, put_kernel
-from perfgate.actor.techniques.models import InferenceSettings, build_inference, build_tokenizer
+from perfgate.actor.techniques.models import build_inference, build_tokenizer
 from perfgate.actor.techniques.readback import asked_and_in_force
 
 
@@ -17,31 +18,22 @@ class Forward(Program):
 
     dry_run = "perfgate.actor.dry_run.programs.inference:DryForward"
 
-    def __init__(
-        self,
-        device: Device,
-        model: dict[str, Any],
-        task: str,
-        seed: int,
-        batch_size: int,
-        sequence_length: int,
-        sentences: list[str] | None = None,
-        **settings: Any,
-    ) -> None:
-        self.embeds = task == "embedding"
-        self.chosen = chosen = InferenceSettings(**settings)
-        self.network = build_inference(model, seed, chosen, device.torch_device)
+    def __init__(self, device: Device, **params: Any) -> None:
+        request = Request.of(ForwardSettings, params)
+        self.embeds = request.task == "embedding"
+        self.chosen = chosen = request.chosen
+        self.network = build_inference(request, device.torch_device)
         put_kernel(self.network, chosen.kernels)
-        config = self.network.config
-        if sentences:
-            self.batch = sentence_batch(build_tokenizer(model), sentences, batch_size, sequence_length)
+        size = chosen.batch_size, chosen.sequence_length
+        if request.text:
+            self.batch = sentence_batch(build_tokenizer(request.model), request.text, *size)
         else:
-            self.batch = random_batch(config, task, batch_size, sequence_length, seed)
+            self.batch = random_batch(self.network.config, request.task, *size, request.seed)
         if "pixel_values" in self.batch:
             self.batch["pixel_values"] = self.batch["pixel_values"].to(self.network.dtype)
         self.batch = {name: values.to(device.torch_device) for name, values in self.batch.items()}
         self.output: Any = None
-        self.samples = batch_size
+        self.samples = chosen.batch_size
         self.tokens = int(self.batch["attention_mask"].sum()) if "attention_mask" in self.batch else 0
         self.call = self.network if chosen.compile == "off" else torch.compile(self.network, mode=chosen.compile)
 

@@ -5,17 +5,19 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from perfgate.actor import versions
 from perfgate.actor.data.inputs import generation_inputs
 from perfgate.actor.data.sentence_pairs import pair_prompts
 from perfgate.actor.data.text import prompt_batch
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
-from perfgate.actor.techniques.decoding import GenerationSettings, Prefill
+from perfgate.actor.request import GenerationSettings, Request
+from perfgate.actor.techniques.decoding import Prefill, generate_options
 from perfgate.actor.techniques.kernels import kernel_in_force, put_kernel
 from perfgate.actor.techniques.models import build_inference, build_tokenizer
 from perfgate.actor.techniques.readback import asked_and_in_force
-from perfgate.actor.techniques.speculation import Speculation
+from perfgate.actor.techniques.speculation import Speculation, drafts_in_force
 
 
 class Generation(Program):
@@ -23,32 +25,23 @@ class Generation(Program):
 
     dry_run = "perfgate.actor.dry_run.programs.inference:DryGeneration"
 
-    def __init__(
-        self,
-        device: Device,
-        model: dict[str, Any],
-        task: str,
-        seed: int,
-        batch_size: int,
-        prompt_length: int,
-        new_tokens: int,
-        prompts: Any = None,
-        **settings: Any,
-    ) -> None:
-        del task
-        self.samples = batch_size
-        self.tokens = batch_size * new_tokens
-        self.chosen = chosen = GenerationSettings(**settings)
-        self.network = build_inference(model, seed, chosen, device.torch_device)
+    def __init__(self, device: Device, **params: Any) -> None:
+        request = Request.of(GenerationSettings, params)
+        self.chosen = chosen = request.chosen
+        self.samples = chosen.batch_size
+        self.tokens = chosen.batch_size * chosen.new_tokens
+        self.network = build_inference(request, device.torch_device)
         put_kernel(self.network, chosen.kernels)
         self.prefill = Prefill(self.network)
-        if isinstance(prompts, dict):
-            inputs = pair_prompts(prompts, self.network.config.vocab_size, batch_size, prompt_length)
-        elif prompts:
-            inputs = prompt_batch(build_tokenizer(model), prompts, batch_size, prompt_length)
+        config, text = self.network.config, request.text
+        size = chosen.batch_size, chosen.prompt_length
+        if isinstance(text, dict):
+            inputs = pair_prompts(text, config.vocab_size, *size)
+        elif text:
+            inputs = prompt_batch(build_tokenizer(request.model), text, *size)
         else:
-            inputs = generation_inputs(self.network.config, batch_size, prompt_length, seed)
-        # Floating-point inputs, sound say, in the precision of the weights; tokens stay whole numbers.
+            inputs = generation_inputs(config, *size, request.seed)
+        # Floating-point inputs, as of sound, get the precision of the weights; tokens stay whole numbers.
         self.inputs = {
             name: values.to(device.torch_device, self.network.dtype if values.is_floating_point() else None)
             for name, values in inputs.items()
@@ -56,14 +49,14 @@ class Generation(Program):
         if chosen.compile != "off":
             self.network.forward = torch.compile(self.network.forward, mode=chosen.compile)
         self.arrivals = Arrivals(device)
-        self.new_tokens = new_tokens
+        self.new_tokens = new_tokens = chosen.new_tokens
         self.generated: Any = None
         self.speculation: Speculation | None = None
         self.options: dict[str, Any] = {
             "min_new_tokens": new_tokens,
             "max_new_tokens": new_tokens,
             "do_sample": False,
-            **chosen.options,
+            **versions.generation_options_for(self.network.generation_config, generate_options(chosen)),
             "pad_token_id": 0,
             "eos_token_id": None,
             "stopping_criteria": StoppingCriteriaList([self.arrivals]),
@@ -95,7 +88,7 @@ class Generation(Program):
         found |= self.prefill.in_force(self.prompt_length)
         found |= {"beams": (self.speculation or self.arrivals).rows // self.samples}
         found |= {"kernels": kernel_in_force(self.network, self.chosen.kernels)}
-        return asked, found | (self.speculation.in_force(self.prompt_length) if self.speculation is not None else {})
+        return asked, found | drafts_in_force(self.speculation, self.prompt_length)
 
     def drive(self, pace: Pace) -> None:
         """On each turn call ``generate`` once, and report when each generated token arrived."""

@@ -2,29 +2,20 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.programs.base import OUTCOME_VALUES, Program
+from perfgate.actor.request import OperatorSettings
 from perfgate.actor.techniques.models import DTYPES
+from perfgate.shared.settings import asked
 
 DROPOUT = 0.1
 RMS_EPSILON = 1e-6
-
-
-@dataclass(frozen=True)
-class OperatorSettings:
-    """What an operator takes besides sizes; a workload leaves out what is at its default."""
-
-    direction: str = "forward"
-    precision: str = "fp32"
-    fused: bool = True
-    in_place: bool = False
 
 
 class Single:
@@ -90,10 +81,8 @@ class Operator(Program):
         self.rates_of = DTYPES[self.chosen.precision]
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the operator and its result; the direction shows in what is counted."""
-        asked = asdict(self.chosen)
-        del asked["direction"]
-        return asked, self.single.in_force()
+        """Read from the operator and its result."""
+        return asked(self.chosen), self.single.in_force()
 
     def outcome(self) -> dict[str, list[float]]:
         """The beginning of what came out."""

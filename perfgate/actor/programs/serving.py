@@ -2,16 +2,17 @@
 
 import itertools
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import GenerationConfig
 
+from perfgate.actor import versions
 from perfgate.actor.data.inputs import Requests, padded
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
+from perfgate.actor.request import Request, ServingSettings
 from perfgate.actor.techniques.models import build_inference
 from perfgate.actor.techniques.readback import asked_and_in_force
 
@@ -20,47 +21,19 @@ ANSWER_S = 1.0
 Batch = list[tuple[list[int], int]]
 
 
-@dataclass(frozen=True)
-class ServingSettings:
-    """What serving takes besides sizes; a workload leaves out what is at its default."""
-
-    batching: str = "padded"
-    prefix_sharing: bool = False
-    asynchronous: bool = False
-    precision: str = "fp32"
-    attention: str = "default"
-    compile: str = "off"
-
-
 class Serving(Program):
     """A step is the answers to all requests; its tokens are the new ones."""
 
-    def __init__(
-        self,
-        device: Device,
-        model: dict[str, Any],
-        task: str,
-        seed: int,
-        requests: int,
-        batch_size: int,
-        prompt_length: int,
-        new_tokens: int,
-        shared_prefix: int = 0,
-        **settings: Any,
-    ) -> None:
-        del task
-        self.chosen = chosen = ServingSettings(**settings)
-        self.network = build_inference(model, seed, chosen, device.torch_device)
-        vocabulary = self.network.config.vocab_size
-        self.requests = Requests(vocabulary, requests, prompt_length, new_tokens, shared_prefix, seed)
-        self.samples = requests
+    def __init__(self, device: Device, **params: Any) -> None:
+        request = Request.of(ServingSettings, params)
+        self.chosen = chosen = request.chosen
+        self.network = build_inference(request, device.torch_device)
+        self.requests = Requests(chosen, self.network.config.vocab_size, request.seed)
+        self.samples = chosen.requests
         self.tokens = int(self.requests.new_tokens.sum())
         self.threaded = chosen.batching == "continuous"
-        self.server = (
-            ContinuousBatches(self.network, chosen, batch_size, prompt_length, new_tokens)
-            if self.threaded
-            else PaddedBatches(self.network, batch_size)
-        )
+        make = ContinuousBatches if self.threaded else PaddedBatches
+        self.server: ContinuousBatches | PaddedBatches = make(self.network, chosen)
         self.answers: list[list[int]] = []
         self.forward_calls = self.processed_tokens = 0
         self.logits: Any = None
@@ -98,9 +71,9 @@ class Serving(Program):
 class PaddedBatches:
     """Requests in the order in which they came, so many at a time: a batch lasts as long as its longest."""
 
-    def __init__(self, network: Any, batch_size: int) -> None:
+    def __init__(self, network: Any, chosen: ServingSettings) -> None:
         self._network = network
-        self._batch_size = batch_size
+        self._batch_size = chosen.batch_size
 
     def answer(self, batch: Batch) -> list[list[int]]:
         """The new tokens of each request."""
@@ -128,23 +101,20 @@ class ContinuousBatches:
     of the free memory. Neither kernels nor graphs are switched on behind the back of the settings.
     """
 
-    def __init__(
-        self, network: Any, chosen: ServingSettings, batch_size: int, prompt_length: int, new_tokens: int
-    ) -> None:
-        from transformers import ContinuousBatchingConfig  # which older versions lack
-
-        pages = -(-(prompt_length + new_tokens) // PAGE_TOKENS) + 1
-        settings = ContinuousBatchingConfig(
+    def __init__(self, network: Any, chosen: ServingSettings) -> None:
+        make = versions.need("ContinuousBatchingConfig", "batching='continuous'")
+        pages = -(-(chosen.prompt_length + chosen.new_tokens) // PAGE_TOKENS) + 1
+        settings = make(
             page_size=PAGE_TOKENS,
-            num_blocks=2 * batch_size * pages,  # a fifth stays free, and prefixes are kept
-            max_batch_tokens=2 * prompt_length,
-            max_requests_per_batch=batch_size,
+            num_blocks=2 * chosen.batch_size * pages,  # a fifth stays free, and prefixes are kept
+            max_batch_tokens=2 * chosen.prompt_length,
+            max_requests_per_batch=chosen.batch_size,
             allow_block_sharing=chosen.prefix_sharing,
             use_async_batching=chosen.asynchronous,
             use_cuda_graph=False,
             auto_switch_to_flash=False,
         )
-        greedy = GenerationConfig(max_new_tokens=new_tokens, do_sample=False, pad_token_id=0, eos_token_id=-1)
+        greedy = GenerationConfig(max_new_tokens=chosen.new_tokens, do_sample=False, pad_token_id=0, eos_token_id=-1)
         self._manager = network.init_continuous_batching(greedy, settings)
         self._manager.warmup()  # which makes the cache
         self._manager.start()

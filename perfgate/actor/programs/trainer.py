@@ -6,17 +6,17 @@ from typing import Any
 
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainerCallback, TrainingArguments
 
-from perfgate.actor.data.loading import loading_in_force, training_source
-from perfgate.actor.devices import Device
+from perfgate.actor import versions
+from perfgate.actor.data.loading import loading_in_force
+from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.phases import UNTIMED, Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
-from perfgate.actor.techniques.distributed import join, split
-from perfgate.actor.techniques.memory_savings import configure_allocator, save_memory
-from perfgate.actor.techniques.models import build_training
+from perfgate.actor.request import Request, TrainingSettings
 from perfgate.actor.techniques.optimizers import built_here, state_of
 from perfgate.actor.techniques.readback import asked_and_in_force
-from perfgate.actor.techniques.training_settings import TrainingSettings, training_arguments
+from perfgate.actor.techniques.training_parts import TrainingParts
+from perfgate.actor.techniques.training_settings import training_arguments
 
 ENDLESS = 1_000_000
 
@@ -26,52 +26,36 @@ class TrainerLoop(Program):
 
     dry_run = "perfgate.actor.dry_run.programs.training:DryTraining"
 
-    def __init__(
-        self,
-        device: Device,
-        model: dict[str, Any],
-        task: str,
-        seed: int,
-        batch_size: int,
-        gradient_accumulation: int,
-        sequence_length: int,
-        data: Any = None,
-        **settings: Any,
-    ) -> None:
+    def __init__(self, device: Device, **params: Any) -> None:
         self.phases: Phases = Phases()
-        self.chosen = chosen = TrainingSettings(**settings)
-        self.ranks = chosen.ranks
-        join(chosen, device)
-        configure_allocator(chosen.allocator)
-        network = build_training(model, seed, chosen)
-        self.network = network = split(network, chosen)
-        save_memory(network, chosen.chunked_loss, chosen.activation_offload)
-        self.samples = batch_size * gradient_accumulation * chosen.batches
-        self.source = source = training_source(
-            chosen, network.config, model, task, self.samples, sequence_length, seed, data
-        )
-        self.tokens = source.tokens
+        request = Request.of(TrainingSettings, params)
+        parts = TrainingParts.build(request, device)
+        self.chosen = chosen = parts.chosen
+        self.network, self.source = parts.network, parts.source
+        self.ranks, self.samples, self.tokens = chosen.ranks, chosen.samples, self.source.tokens
         trainer_class, arguments_class = self.classes()
         arguments = training_arguments(
             chosen,
             arguments_class,
-            per_device_train_batch_size=batch_size,
-            gradient_accumulation_steps=gradient_accumulation,
+            per_device_train_batch_size=chosen.batch_size,
+            gradient_accumulation_steps=chosen.gradient_accumulation,
             max_steps=ENDLESS,
-            seed=seed,
+            seed=request.seed,
             use_cpu=device.torch_device == "cpu",
         )
         own = built_here(chosen.optimizer, arguments.learning_rate)
+        if own:
+            versions.takes(Trainer, "optimizer_cls_and_kwargs", f"optimizer={chosen.optimizer!r}")
         self.trainer = trainer_class(
             self.phases,
-            model=network,
+            model=self.network,
             args=arguments,
-            train_dataset=source.rows,
-            data_collator=source.collator,
-            # Which the Trainer of sequences does not take.
+            train_dataset=self.source.rows,
+            data_collator=self.source.collator,
+            # Only where it is needed, as Seq2SeqTrainer has no such argument.
             **({"optimizer_cls_and_kwargs": own} if own else {}),
         )
-        # The Trainer's arguments have no word for it.
+        # TrainingArguments has no name for it.
         self.trainer.accelerator.state.dynamo_plugin.use_regional_compilation = chosen.compile == "regional"
 
     def classes(self) -> tuple[Any, Any]:
@@ -100,9 +84,9 @@ class TrainerLoop(Program):
         asked, found = asked_and_in_force(
             self.chosen, self.network, trainer.model_wrapped, trainer.optimizer, trainer.accelerator
         )
-        found["empty_cache_steps"] = trainer.args.torch_empty_cache_steps or 0
+        found["empty_cache_steps"] = getattr(trainer.args, "torch_empty_cache_steps", None) or 0
         loader = trainer.callback_handler.train_dataloader  # from the first step on
-        return asked, found | (loading_in_force(self.chosen, loader) if loader else {})
+        return asked, found | (loading_in_force(loader) if loader else {})
 
 
 class Seq2SeqLoop(TrainerLoop):
@@ -176,7 +160,7 @@ class PaceCallback(TrainerCallback):
         self._optimizing: AbstractContextManager[None] = UNTIMED
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
-        """Wait for the first token."""
+        """Wait for the first turn."""
         self._pace.begin()
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
@@ -189,7 +173,7 @@ class PaceCallback(TrainerCallback):
         self._optimizing.__exit__(None, None, None)
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        """Report the step that ended, then wait for the next token."""
+        """Report the step that ended, then wait for the next turn."""
         losses, self._trainer.losses = self._trainer.losses, []
         self._trainer.steps.append(losses)
         places, self._trainer.places = self._trainer.places, 0

@@ -1,11 +1,9 @@
-"""The settings of generation beyond its sizes, how ``generate`` is told of them, and what is in force."""
+"""The settings of generation: as arguments of ``generate``, and read back from how it called the model."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from transformers import CompileConfig
-
-from perfgate.actor.techniques.models import InferenceSettings
+from perfgate.actor import versions
+from perfgate.actor.request import GenerationSettings
 
 CACHES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -19,29 +17,20 @@ CACHES: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class GenerationSettings(InferenceSettings):
-    """The settings of generation besides sizes; a workload leaves out what is at its default."""
-
-    cache: str = "default"
-    compile_decode: str = "auto"
-    prefill_chunk_size: int = 0
-    beams: int = 1
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments of ``generate``."""
-        options = {"num_beams": self.beams, "use_cache": True, **CACHES[self.cache]}
-        if self.prefill_chunk_size:
-            options["prefill_chunk_size"] = self.prefill_chunk_size
-        # What compiles every forward pass would be compiled once more where generate compiles by itself.
-        if self.compile_decode == "off" or self.compile != "off":
-            options["disable_compile"] = True
-        elif self.compile_decode != "auto":
-            config = CompileConfig(mode=self.compile_decode)
-            config._compile_all_devices = True  # on a CPU too
-            options["compile_config"] = config
-        return options
+def generate_options(chosen: GenerationSettings) -> dict[str, Any]:
+    """Keyword arguments of ``generate``."""
+    options = {"num_beams": chosen.beams, "use_cache": True, **CACHES[chosen.cache]}
+    if chosen.prefill_chunk_size:
+        options["prefill_chunk_size"] = chosen.prefill_chunk_size
+    # What compiles every forward pass would be compiled once more where generate compiles by itself.
+    if chosen.compile_decode == "off" or chosen.compile != "off":
+        options["disable_compile"] = True
+    elif chosen.compile_decode != "auto":
+        make = versions.need("CompileConfig", f"compile_decode={chosen.compile_decode!r}")
+        config = make(mode=chosen.compile_decode)
+        config._compile_all_devices = True  # on a CPU too
+        options["compile_config"] = config
+    return options
 
 
 class Prefill:

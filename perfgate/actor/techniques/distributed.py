@@ -12,13 +12,12 @@ from torch import distributed
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
-from transformers.distributed import DistributedConfig
 
-from perfgate.actor.devices import Device
-from perfgate.actor.techniques.training_settings import SHARDING, TrainingSettings
-
-# An offloaded rank adds up its gradients' norm on the host.
-BACKENDS = {"cpu": "gloo", "cuda": "cuda:nccl,cpu:gloo"}
+from perfgate.actor import versions
+from perfgate.actor.devices.base import Device
+from perfgate.actor.request import TrainingSettings
+from perfgate.actor.techniques.training_settings import SHARDING
+from perfgate.shared.device_kinds import DEVICE_KINDS
 
 
 def join(chosen: TrainingSettings, device: Device) -> None:
@@ -32,7 +31,7 @@ def join(chosen: TrainingSettings, device: Device) -> None:
     if "PERFGATE_RENDEZVOUS" not in os.environ:
         raise RuntimeError(f"ranks={chosen.ranks} needs a launch of as many processes")
     distributed.init_process_group(
-        BACKENDS[device.torch_device],
+        DEVICE_KINDS[device.name].backend,
         init_method=os.environ["PERFGATE_RENDEZVOUS"],
         rank=int(os.environ["RANK"]),
         world_size=int(os.environ["WORLD_SIZE"]),
@@ -66,7 +65,8 @@ def split(network: Any, chosen: TrainingSettings) -> Any:
     if chosen.strategy != "tp":
         return network
     kind = type(network)
-    config, _, mesh = kind.prepare_distribute_model(DistributedConfig(tp_size=chosen.ranks))
+    make = versions.need("DistributedConfig", "strategy='tp'")
+    config, _, mesh = kind.prepare_distribute_model(make(tp_size=chosen.ranks))
     return kind.maybe_distribute_model(network, config, mesh)
 
 
@@ -74,6 +74,7 @@ def sharding_plugin(chosen: TrainingSettings) -> FullyShardedDataParallelPlugin 
     """What ``Accelerator`` takes to shard weights, gradients and optimizer state by FSDP2; ``None`` for no sharding."""
     if chosen.strategy not in SHARDING:
         return None
+    versions.takes(FullyShardedDataParallelPlugin, "fsdp_version", f"strategy={chosen.strategy!r}", "accelerate")
     return FullyShardedDataParallelPlugin(
         fsdp_version=2,
         auto_wrap_policy="transformer_based_wrap",

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import KernelConfig
+from perfgate.actor import versions
 
 
 def put_kernel(network: Any, kernel: str) -> None:
@@ -17,8 +17,9 @@ def put_kernel(network: Any, kernel: str) -> None:
         return
     layer, _, place = kernel.partition("=")
     folder, _, name = place.rpartition(":")
+    make = versions.need("KernelConfig", f"kernels={kernel!r}")
     mapping = {layer: f"{Path(folder).resolve()}:{name}"}
-    network.set_use_kernels(True, KernelConfig(mapping, use_local_kernel=True))
+    network.set_use_kernels(True, make(mapping, use_local_kernel=True))
 
 
 def kernel_in_force(network: Any, kernel: str) -> str:

@@ -1,11 +1,13 @@
-"""Ways to train in less device memory that neither model nor optimizer know of."""
+"""Ways to train in less device memory that are independent of model and optimizer."""
 
 import functools
 from typing import Any
 
 import torch
 from torch.nn import functional
-from transformers.loss.loss_utils import ForCausalLMLoss
+
+from perfgate.actor import versions
+from perfgate.actor.failures import Unsupported
 
 IGNORED = -100  # label of a token that has no loss
 
@@ -21,6 +23,7 @@ def save_memory(network: Any, chunked_loss: bool, activation_offload: bool, offl
 
     Raises:
         ValueError: the model has no language head of one linear layer.
+        Unsupported: this version of a library cannot do it.
     """
     if chunked_loss:
         chunk_loss(network.get_base_model() if hasattr(network, "get_base_model") else network)
@@ -34,8 +37,11 @@ def chunk_loss(model: Any) -> None:
     So the logits of all tokens, which a large vocabulary makes the largest tensor of a step, never exist
     (https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear_cross_entropy.html, torch 2.13).
     """
+    plain_loss = versions.need("ForCausalLMLoss", "chunked_loss=True")
+    if not hasattr(torch.nn, "LinearCrossEntropyOptions"):
+        raise Unsupported(f"chunked_loss=True needs torch 2.13 or newer, and this is {versions.installed('torch')}")
     head = model.get_output_embeddings()
-    if not isinstance(head, torch.nn.Linear) or model.loss_function is not ForCausalLMLoss:
+    if not isinstance(head, torch.nn.Linear) or model.loss_function is not plain_loss:
         name = type(model).__name__
         raise ValueError(f"chunked_loss=True needs a causal language model with a linear head, not {name}")
     options = torch.nn.LinearCrossEntropyOptions()
@@ -54,7 +60,7 @@ def chunk_loss(model: Any) -> None:
 
 
 def unchanged(hidden: Any) -> Any:
-    """What a head does whose work is left to the loss."""
+    """The head's forward pass where the loss applies the head itself."""
     return hidden
 
 
@@ -87,7 +93,7 @@ def configure_allocator(kind: str) -> None:
 
 
 def savings(network: Any) -> dict[str, Any]:
-    """Which of them are in force."""
+    """The settings of this module that are in force."""
     base = network.get_base_model() if hasattr(network, "get_base_model") else network
     head = base.get_output_embeddings() if hasattr(base, "get_output_embeddings") else None
     ways = list(wrapped(network.forward))

@@ -1,7 +1,7 @@
 """Build a model from its resolved shape, or load it from where it lies on this machine."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import transformers
 # transformers imports a class when it is first asked for. What these two bring takes 4 s, which is the fork server's
 # to spend, once, and not each actor's.
 from transformers import AutoTokenizer, PreTrainedModel
-from transformers.initialization import no_init_weights
 
+from perfgate.actor import versions
+from perfgate.actor.failures import Unsupported
+from perfgate.actor.request import Request
 from perfgate.actor.techniques.attention import allow_kernel, implementation_of, kernel_of
 from perfgate.actor.techniques.quantization import quantized
 from perfgate.shared.model_files import folder_of, wrong_sum
@@ -20,45 +22,30 @@ from perfgate.shared.model_files import folder_of, wrong_sum
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-@dataclass(frozen=True)
-class InferenceSettings:
-    """What generation and forward passes take besides sizes; a workload leaves out what is at its default."""
-
-    precision: str = "fp32"
-    attention: str = "default"
-    compile: str = "off"
-    kernels: str = ""
-    quantization: str = "off"
-    assistant_layers: int = 0
-    prompt_lookup_tokens: int = 0
-
-
-def build_inference(spec: dict[str, Any], seed: int, chosen: Any, device: str) -> PreTrainedModel:
+def build_inference(request: Request, device: str) -> PreTrainedModel:
     """Return a model for inference on a device, with its weights quantized where that was chosen.
 
     Args:
-        spec: as for ``build_model``.
-        seed: of random weights.
-        chosen: settings with ``precision``, ``attention`` and perhaps ``quantization``.
+        request: the model and its settings.
         device: as torch names it.
     """
-    model = build_model(spec, seed, chosen.precision, chosen.attention).eval()
+    chosen = request.chosen
+    model = build_model(request.model, request.seed, chosen.precision, chosen.attention).eval()
     name = getattr(chosen, "quantization", "off")
     return model.to(device) if name == "off" else quantized(model, name, device)
 
 
-def build_training(spec: dict[str, Any], seed: int, chosen: Any, load: bool = True) -> PreTrainedModel:
-    """Return a model for training, as ``TrainingSettings`` have it.
+def build_training(request: Request, load: bool = True) -> PreTrainedModel:
+    """Return a model for training.
 
     Args:
-        spec: as for ``build_model``.
-        seed: of random weights.
-        chosen: settings.
+        request: the model and its settings.
         load: read or draw weights, and quantize them where that was chosen; else only the shape is built.
     """
+    chosen = request.chosen
     return build_model(
-        spec,
-        seed,
+        request.model,
+        request.seed,
         chosen.weights,
         chosen.attention,
         chosen.lora_rank,
@@ -69,7 +56,7 @@ def build_training(spec: dict[str, Any], seed: int, chosen: Any, load: bool = Tr
 
 
 def build_model(
-    spec: dict[str, Any],
+    spec: Mapping[str, Any],
     seed: int,
     precision: str = "fp32",
     attention: str = "default",
@@ -92,13 +79,16 @@ def build_model(
 
     Raises:
         ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
+        Unsupported: this version of transformers does not know a setting.
     """
     torch.manual_seed(seed)
     model_class = getattr(transformers, spec["class"])
-    options: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
+    options: dict[str, Any] = {versions.dtype_option(): DTYPES.get(precision, torch.float32)}
     if attention != "default":
         options["attn_implementation"] = implementation_of(attention)
     if experts != "default":
+        if not versions.at_least("transformers", 5, 0):
+            raise Unsupported(f"experts={experts!r} is not known to {versions.installed('transformers')}")
         options["experts_implementation"] = experts
     if load:
         allow_kernel(kernel_of(attention))
@@ -106,7 +96,7 @@ def build_model(
         build = getattr(model_class, "_from_config", None) or model_class.from_config
         if not load and trusted(spec):
             options["trust_remote_code"] = True  # which only an automatic class knows
-        with nullcontext() if load else no_init_weights():
+        with nullcontext() if load else versions.find("no_init_weights")():
             model = build(build_config(spec), **options)
         if not load:
             model.tie_weights()
@@ -120,7 +110,7 @@ def build_model(
     return with_adapters(model, lora_rank) if lora_rank else model
 
 
-def build_config(spec: dict[str, Any]) -> Any:
+def build_config(spec: Mapping[str, Any]) -> Any:
     """Return the configuration of a shape, or the one that lies beside a local model's weights."""
     if "config" not in spec:
         folder = locate(spec)
@@ -138,17 +128,17 @@ def with_adapters(model: Any, rank: int) -> Any:
     return peft.get_peft_model(model, peft.LoraConfig(r=rank, target_modules="all-linear"))
 
 
-def build_tokenizer(spec: dict[str, Any]) -> Any:
+def build_tokenizer(spec: Mapping[str, Any]) -> Any:
     """Return the tokenizer that lies beside a local model's weights."""
     return AutoTokenizer.from_pretrained(locate(spec), local_files_only=True, trust_remote_code=trusted(spec))
 
 
-def trusted(spec: dict[str, Any]) -> bool:
+def trusted(spec: Mapping[str, Any]) -> bool:
     """Whether Python code that came with the model may run."""
     return bool(spec.get("trust_remote_code", False))
 
 
-def locate(spec: dict[str, Any]) -> Path:
+def locate(spec: Mapping[str, Any]) -> Path:
     """Return the folder of a model that is on this machine, its files checked against the pinned sums.
 
     Raises:

@@ -7,20 +7,10 @@ from typing import Any
 import torch
 
 from perfgate.actor.tensors import inner_tensors
+from perfgate.shared.settings.training import LOW_RANK
 
 BUILT_HERE = ("muon", "adamw_cpu_offload")
-LOW_RANK = ("galore_adamw", "apollo_adamw")
 COMPILED = ("adamw_torch_8bit",)  # by their library, as they step
-# They step through kernels or decompositions of their own, which fake tensors do not run.
-NOT_DRY = (
-    "adamw_torch_8bit",
-    "adamw_bnb_8bit",
-    "lion_8bit",
-    "paged_adamw_8bit",
-    "lomo",
-    "adamw_cpu_offload",
-    *LOW_RANK,
-)
 MOMENTUM = 0.9
 
 # By package and class.

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from perfgate.actor import versions
 from perfgate.actor.failures import Unsupported
 
 INT4_GROUP = 32
@@ -35,7 +36,7 @@ def quantized(model: Any, name: str, device: str = "") -> Any:
         None,
         config=model.config,
         state_dict=model.state_dict(),
-        dtype=model.dtype,
+        **{versions.dtype_option(): model.dtype},
         quantization_config=CONFIGURATIONS[name](),
         device_map={"": device} if device else None,
     )

@@ -1,51 +1,47 @@
 """The settings that are really in force, read from what the libraries built."""
 
-from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
-from transformers.modeling_layers import GradientCheckpointingLayer
 
+from perfgate.actor import versions
 from perfgate.actor.techniques import attention
 from perfgate.actor.techniques.distributed import share_in_force
 from perfgate.actor.techniques.memory_savings import savings
 from perfgate.actor.techniques.optimizers import optimizer_name, optimizer_rank
 from perfgate.actor.tensors import quantization_of
+from perfgate.shared.settings import asked
 
 DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-LEFT_TO_THE_LIBRARY = {"attention": "default", "experts": "default", "cache": "default", "compile_decode": "auto"}
 
 
 def asked_and_in_force(
     chosen: Any, network: Any, wrapped: Any, optimizer: Any = None, accelerator: Any = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings by the names that a workload gives them: those asked for, and those in force.
+    """The settings that were asked for and those that are in force, both by name.
 
     Args:
-        chosen: a dataclass of settings.
+        chosen: all settings of the workload.
         network: the model itself.
         wrapped: what is called in its place.
         optimizer: of a training step.
         accelerator: of ``accelerate``, which holds mixed precision; it leaves it out where the device has none.
     """
-    asked = asdict(chosen)
-    # The library's choice, whatever it is.
-    for name, choice in LEFT_TO_THE_LIBRARY.items():
-        if asked.get(name) == choice:
-            del asked[name]
     mixed = accelerator.mixed_precision if accelerator is not None and accelerator.native_amp else "no"
-    found = in_force(asked["compile"], network, wrapped, optimizer, mixed)
-    return asked, found | share_in_force(wrapped, accelerator) if optimizer is not None else found
+    found = in_force(getattr(chosen, "compile", "off"), network, wrapped, optimizer, mixed)
+    if optimizer is not None:
+        found |= share_in_force(wrapped, accelerator)
+    return asked(chosen), found
 
 
 def in_force(
     compile_mode: str, network: Any, wrapped: Any, optimizer: Any = None, mixed_precision: str = "no"
 ) -> dict[str, Any]:
-    """What the libraries built, and the modules whose forward pass was exchanged.
+    """The settings as the libraries built them, and the classes of modules whose forward pass was replaced.
 
     Args:
-        compile_mode: that was asked for, which a compiled model does not tell.
+        compile_mode: the mode that was asked for; a compiled model does not tell its mode.
         network: the model itself.
         wrapped: what is called in its place.
         optimizer: of a training step.
@@ -71,7 +67,7 @@ def in_force(
 
 
 def precision_of(network: Any, mixed_precision: str | None) -> str:
-    """How weights are held, or what is cast as it goes, or that float32 is multiplied in fewer bits."""
+    """The number type of the weights, or of mixed precision, or ``tf32`` where float32 is multiplied in fewer bits."""
     weights = DTYPES.get(majority_dtype(network), "other")
     if mixed_precision == "fp8" and not any(type(module).__name__ == "Float8Linear" for module in network.modules()):
         return "bf16-amp"  # what is left of the recipe where it found no layer to convert
@@ -88,7 +84,8 @@ def multiplies_in_tf32() -> bool:
 
 def checkpointing(network: Any) -> bool | str:
     """Which layers compute their activations again, and whether what they keep for it goes to the host."""
-    layers = [module for module in network.modules() if isinstance(module, GradientCheckpointingLayer)]
+    kind = versions.find("GradientCheckpointingLayer")
+    layers = [module for module in network.modules() if kind is not None and isinstance(module, kind)]
     chosen = [number for number, layer in enumerate(layers) if layer.gradient_checkpointing]
     if not chosen:
         return any(getattr(module, "gradient_checkpointing", False) for module in network.modules())
@@ -106,7 +103,7 @@ def experts(network: Any) -> str:
 
 
 def compiled(asked: str, network: Any, wrapped: Any) -> str:
-    """The mode, which only who asked for it can tell; whether all or each layer was compiled is seen."""
+    """The mode of compilation. Whether the whole or each layer was compiled is seen; the mode itself is as asked."""
     if not any(map(is_compiled, (wrapped, network, getattr(network, "forward", None)))):
         return "off"
     whole = isinstance(wrapped, torch._dynamo.OptimizedModule) or not hasattr(wrapped, "_orig_mod")
@@ -133,7 +130,7 @@ def is_compiled(value: Any) -> bool:
 
 
 def patched(network: Any) -> list[str]:
-    """Classes whose forward pass comes from a module that none of their bases is defined in."""
+    """Classes of modules whose forward pass was defined in none of their own or their bases' Python modules."""
     names = set()
     for module in network.modules():
         kind = type(module)

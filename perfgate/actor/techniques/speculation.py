@@ -57,12 +57,18 @@ class Speculation:
         return {"accepted_share": (new_tokens - self._calls) / drafted} if drafted else {}
 
     def in_force(self, prompt_length: int) -> dict[str, int]:
-        """The settings that showed: whoever writes no draft is not in force."""
+        """The settings of whatever wrote drafts; 0 where no draft was written."""
         drafted = self.drafted(prompt_length) > 0
         return {
             "assistant_layers": self._layers if drafted and self._assistant is not None else 0,
             "prompt_lookup_tokens": self._lookup if drafted and self._assistant is None else 0,
         }
+
+
+def drafts_in_force(speculation: Speculation | None, prompt_length: int) -> dict[str, int]:
+    """The settings of drafts; 0 where nothing writes any."""
+    nothing = {"assistant_layers": 0, "prompt_lookup_tokens": 0}
+    return nothing if speculation is None else speculation.in_force(prompt_length)
 
 
 def shortened(network: Any, layers: int) -> Any:

@@ -1,64 +1,23 @@
-"""The settings of training beyond its sizes, and how transformers is told of them."""
+"""The settings of training, as transformers and accelerate take them."""
 
-import dataclasses
 import tempfile
-from dataclasses import dataclass
 from typing import Any
 
-from accelerate import ParallelismConfig
 from transformers import TrainingArguments
 
-from perfgate.actor.data.loading import LoadingSettings, loader_arguments
+from perfgate.actor import versions
+from perfgate.actor.data.loading import loader_arguments
+from perfgate.actor.request import TrainingSettings
 from perfgate.actor.techniques.optimizers import as_argument
 
 SHARDING = ("fsdp", "fsdp-offload")
 
 
-@dataclass(frozen=True)
-class TrainingSettings(LoadingSettings):
-    """What ``perfgate.workloads.tasks.training`` takes besides sizes; a workload leaves out what is at its default."""
-
-    precision: str = "fp32"
-    optimizer: str = "adamw_torch"
-    attention: str = "default"
-    activation_checkpointing: bool | str = False
-    lora_rank: int = 0
-    experts: str = "default"
-    empty_cache_steps: int = 0
-    quantization: str = "off"
-    optimizer_rank: int = 0
-    liger: bool = False
-    chunked_loss: bool = False
-    activation_offload: bool = False
-    allocator: str = "default"
-    compile: str = "off"
-    strategy: str = "none"
-    ranks: int = 1
-
-    @property
-    def weights(self) -> str:
-        """The precision in which weights are held: mixed precision keeps them in full."""
-        return "fp32" if self.precision == "tf32" or self.precision.endswith("-amp") else self.precision
-
-    @property
-    def mixed_precision(self) -> str:
-        """What ``accelerate`` calls the precision."""
-        return self.precision.removesuffix("-amp") if self.precision.endswith("-amp") else "no"
-
-    @property
-    def batches(self) -> int:
-        """How many batches are at work at a time: one a rank, unless ranks split the model or the samples."""
-        return 1 if self.strategy in ("tp", "cp") else self.ranks
-
-
 def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, **more: Any) -> TrainingArguments:
     """The Trainer's arguments. Everything that costs hidden time is pinned, whatever a version's default."""
-    names = {field.name for field in dataclasses.fields(TrainingArguments)}
-    # Renamed in transformers 5.20; the old name warns where the new one exists.
-    checkpointing = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
     layers = checkpointed_layers(chosen.activation_checkpointing)
     optim = as_argument(chosen.optimizer, chosen.optimizer_rank)
-    arguments: TrainingArguments = kind(
+    asked = dict(
         output_dir=tempfile.gettempdir(),
         optim=optim.name,
         optim_args=optim.arguments,
@@ -81,10 +40,11 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
         skip_memory_metrics=True,
         **loader_arguments(chosen),
         **sharding_arguments(chosen),
-        **{checkpointing: bool(chosen.activation_checkpointing)},
-        **({f"{checkpointing}_kwargs": layers} if layers else {}),
+        activation_checkpointing=bool(chosen.activation_checkpointing),
+        activation_checkpointing_kwargs=layers or None,
         **more,
     )
+    arguments: TrainingArguments = kind(**versions.training_arguments_for(kind, asked))
     return arguments
 
 
@@ -103,8 +63,10 @@ def sharding_arguments(chosen: TrainingSettings) -> dict[str, Any]:
         return {}
     config = {"version": 2, "reshard_after_forward": True, "cpu_ram_efficient_loading": False}
     sharded = {"fsdp": True, "fsdp_config": config | {"cpu_offload": chosen.strategy == "fsdp-offload"}}
-    splits = {"parallelism_config": ParallelismConfig(cp_size=chosen.ranks)} if chosen.strategy == "cp" else {}
-    return sharded | splits
+    if chosen.strategy != "cp":
+        return sharded
+    make = versions.need("ParallelismConfig", "strategy='cp'")
+    return sharded | {"parallelism_config": make(cp_size=chosen.ranks)}
 
 
 def checkpointed_layers(chosen: bool | str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.programs.base import Program
 
 

@@ -1,4 +1,4 @@
-"""A fixed reference that contains nothing of what is under test: it tells how fast the machine is at this moment."""
+"""The CPU's yardstick: fixed work on NumPy alone, whose time tells how fast the machine is at this moment."""
 
 import itertools
 import time
@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
+from perfgate.shared.device_kinds import DEVICE_KINDS
 
-VERSION = 2
+VERSION = DEVICE_KINDS["cpu"].yardstick_version
 PARTS = ("matmul", "python", "copy")
 
 
@@ -18,8 +19,8 @@ class Yardstick(Program):
     """A step is matrix products over weights that do not fit the core's own caches, calls of small array functions from
     a Python loop, and a copy of memory, each timed apart: what a model's step is made of.
 
-    Their sizes are the unit in which baselines are stored: a change of any of them needs a new ``VERSION``, here and in
-    ``perfgate.records.launch``; numbers in units of another version are not compared.
+    Their sizes are the unit in which baselines are stored, so a change of any of them needs a new version in
+    ``perfgate.shared.device_kinds``: numbers in units of another version are not compared.
     """
 
     def __init__(self, device: Device, version: int) -> None:
@@ -50,7 +51,7 @@ class Yardstick(Program):
             np.matmul(self.inputs, weight, out=self.outputs)
 
     def call(self) -> None:
-        """Small calls, which cost the interpreter and the dispatch more than the arithmetic."""
+        """Calls so small that the interpreter and NumPy's dispatch take most of the time."""
         values = self.small
         for _ in range(500):
             values = np.tanh(values + self.small)

@@ -4,12 +4,13 @@ import ctypes
 import time
 from typing import Any
 
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.devices.driver import Driver
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
+from perfgate.shared.device_kinds import DEVICE_KINDS
 
-VERSION = 1
+VERSION = DEVICE_KINDS["cuda"].yardstick_version
 BLOCKS, THREADS = 4, 256  # of a multiprocessor, and of a block: as many threads as the smallest ones hold
 ROUNDS = 1 << 15
 COPIES, COPY_BYTES = 8, 1 << 27
@@ -83,11 +84,11 @@ again:
 class GpuYardstick(Program):
     """A step is multiply-adds on all multiprocessors, a copy of device memory, and launches of an empty kernel.
 
-    The device's events time the first two; the launches are timed on the host, until the last one is done, since it
-    is the host that they cost. What is done does not depend on the data, only on how many multiprocessors there are.
+    The device's events time the first two. The launches cost the host's time, so the host's clock times them, until
+    the last one is done. The amount of work depends on the number of multiprocessors alone.
 
-    Its sizes are a unit like those of the CPU's yardstick: a change needs a new ``VERSION``, here and in
-    ``perfgate.records.launch``.
+    Its sizes are a unit like those of the CPU's yardstick, so a change needs a new version in
+    ``perfgate.shared.device_kinds``.
 
     Raises:
         DriverError: the driver cannot be loaded, or refuses.
@@ -137,7 +138,7 @@ class GpuYardstick(Program):
         }
 
     def check(self) -> None:
-        """See that the arithmetic was done, by every thread."""
+        """Check the result of every thread's arithmetic."""
         sums: Any = (ctypes.c_float * (self.blocks * THREADS))()
         self.driver.read(sums, self.sums)
         if wrong := sum(value != SETTLED for value in sums):

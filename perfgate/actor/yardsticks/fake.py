@@ -1,15 +1,16 @@
 """The yardstick of a scripted device, which tests move as they need it."""
 
-from perfgate.actor.devices import Device
+from perfgate.actor.devices.base import Device
 from perfgate.actor.devices.fake import Fake
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
+from perfgate.shared.device_kinds import DEVICE_KINDS
 
-VERSION = 1
+VERSION = DEVICE_KINDS["fake"].yardstick_version
 
 
 class FakeYardstick(Program):
-    """A step takes what the device's script says of its parts."""
+    """Each of its components takes as long as the device's script says."""
 
     def __init__(self, device: Device, version: int) -> None:
         if version != VERSION or not isinstance(device, Fake):

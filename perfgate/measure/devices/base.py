@@ -1,4 +1,4 @@
-"""The parent's view of a device: who it is, who else is on it, and what slows it down."""
+"""The parent's view of a device: its identity, its processes, and what slows it down."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,17 +6,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from perfgate.records.machine import Machine, this_machine
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.system.hosts import find_hosts
 
 
 @dataclass(frozen=True)
 class Status:
-    """What a device's driver tells at one moment; what it does not tell is left out.
+    """What a device's driver tells at one moment; fields that it does not tell keep their defaults.
 
     Attributes:
-        slowdown_ns: how long clocks were held down since the driver was loaded, by reason.
-        reasons: what holds them down at this moment.
-        energy_j: taken since the driver was loaded.
+        slowdown_ns: how long clocks were held down since the driver was loaded, in nanoseconds by reason.
+        reasons: why they are held down at this moment.
+        energy_j: joules used since the driver was loaded.
         power_w: at this moment.
         clock_mhz: of the multiprocessors, at this moment.
         pids: processes that hold the device; ``None`` where the driver does not tell.
@@ -31,16 +32,16 @@ class Status:
 
 
 class Device(Protocol):
-    """What the stage asks of a device.
+    """What the stage needs of a device.
 
     Attributes:
         kind: ``cpu``, ``cuda`` or ``fake``.
         uuid: names its lock, and stands with each launch.
-        machine: under whose name its timings are compared.
-        bursts: whether work is handed over and done later, so that a turn buys several steps.
+        machine: the identity under which its timings are compared.
+        bursts: whether calls return before their work is done, so that a turn has several steps.
         cores: the processors that actors stay on; ``None`` for any.
-        order: what an actor is told of it.
-        look_s: how often its status may be asked for without getting in the way.
+        order: the part of an actor's order that names it.
+        look_s: the shortest time between two looks at its status, so that they do not disturb a launch.
         peers: devices of the same kind that further ranks of a launch may take.
     """
 
@@ -54,16 +55,16 @@ class Device(Protocol):
     peers: Sequence["Device"]
 
     def status(self) -> Status | None:
-        """What its driver tells now; ``None`` where there is no driver to ask."""
+        """Ask its driver; ``None`` where there is none."""
 
 
 class Cpu:
-    """All cores of the machine, of which actors use the last one."""
+    """The machine's CPU, of whose cores actors use the last one."""
 
     kind = "cpu"
     uuid = "cpu"
-    bursts = False
-    order: Mapping[str, Any] = {"kind": "cpu"}
+    bursts = DEVICE_KINDS[kind].bursts
+    order: Mapping[str, Any] = {"kind": kind}
     look_s = 0.0
     peers: Sequence[Device] = ()
 
@@ -72,10 +73,10 @@ class Cpu:
         self.cores: Sequence[int] | None = [max(os.sched_getaffinity(0))] if hasattr(os, "sched_getaffinity") else None
 
     def status(self) -> None:
-        """The yardstick tells whether a core was disturbed."""
+        """None: whether a core was disturbed is seen by the yardstick."""
 
 
 def of_hosts(machine: Machine) -> Machine:
-    """The machine's name in a run over several hosts, whose network is in its timings."""
+    """The machine, named with the number of hosts in a run over several: their network is part of the timings."""
     hosts = find_hosts()
     return replace(machine, name=f"{machine.name}-{hosts.count}-hosts") if hosts else machine

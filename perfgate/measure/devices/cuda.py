@@ -1,4 +1,4 @@
-"""NVIDIA's GPUs, seen from a process that never touches them: through the driver's management library (NVML)."""
+"""NVIDIA's GPUs, through the driver's management library (NVML); this process never touches the GPU itself."""
 
 import os
 import shutil
@@ -9,11 +9,18 @@ from typing import Any, Protocol
 from perfgate.measure.devices.base import Device, Status, of_hosts
 from perfgate.measure.devices.visible import cores_of, visible
 from perfgate.records.gpu import GpuIdentity
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
+
+KIND = DEVICE_KINDS["cuda"]
 
 
 class Reader(Protocol):
-    """A way to ask the driver."""
+    """A way to ask the driver.
+
+    Attributes:
+        look_s: how long to wait between two questions, as asking takes time.
+    """
 
     look_s: float
 
@@ -28,19 +35,19 @@ class CudaHandle:
     """One GPU, or one slice of one.
 
     Args:
-        gpu: which.
+        gpu: its identity.
         reader: to ask for its status.
         cores: the processors that its actors stay on.
     """
 
-    kind = "cuda"
-    bursts = True
+    kind = KIND.name
+    bursts = KIND.bursts
 
     def __init__(self, gpu: GpuIdentity, reader: Reader, cores: Sequence[int] | None) -> None:
         self.uuid = gpu.uuid
-        self.machine = of_hosts(gpu.machine)
+        self.machine = of_hosts(gpu.machine(self.kind))
         self.cores = cores
-        self.order: Mapping[str, Any] = {"kind": "cuda", "uuid": gpu.uuid}
+        self.order: Mapping[str, Any] = {"kind": self.kind, "uuid": gpu.uuid}
         self.look_s = reader.look_s
         self.peers: Sequence[Device] = ()
         self._reader = reader
@@ -50,15 +57,17 @@ class CudaHandle:
         return self._reader.status(self.uuid)
 
 
-def cuda_devices(required: bool) -> list[CudaHandle]:
+def cuda_devices(required: bool, argument: str = "") -> list[CudaHandle]:
     """The GPUs that the caller sees.
 
     Args:
-        required: complain where there is no way to ask the driver.
+        required: raise where the driver cannot be asked.
 
     Raises:
-        UserError: which GPU is meant cannot be told; or one is required, and the driver does not answer.
+        UserError: ``CUDA_VISIBLE_DEVICES`` is ambiguous; or a GPU is required, and the driver does not answer.
     """
+    if argument:
+        raise UserError(f"--perf-device cuda:{argument}: name the GPU by {KIND.visible}={argument}, and use cuda")
     reader = find_reader()
     if reader is None:
         if required:
@@ -78,13 +87,13 @@ def cuda_devices(required: bool) -> list[CudaHandle]:
 
 @cache
 def find_reader() -> Reader | None:
-    """NVML by its Python binding, or else by its command; ``None`` where there is no driver."""
+    """NVML through its Python binding, else through ``nvidia-smi``; ``None`` where there is no driver."""
     try:
         from perfgate.measure.devices.nvml import Nvml
 
         return Nvml()
     except (ImportError, AttributeError, OSError, RuntimeError):
-        pass  # not installed, too old to know what is asked, or without a driver
+        pass  # the binding is not installed or too old, or there is no driver
     if not shutil.which("nvidia-smi"):
         return None
     from perfgate.measure.devices.smi import Smi

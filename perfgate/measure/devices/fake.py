@@ -1,38 +1,39 @@
-"""Scripted devices, for tests: ``perfgate/actor/devices/fake.py`` says how a script reads."""
+"""Scripted devices for tests; ``perfgate/actor/devices/fake.py`` describes the script."""
 
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from perfgate.measure.devices.base import Device, Status
 from perfgate.measure.devices.visible import visible
 from perfgate.records.gpu import GpuIdentity, gpu_from
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
+KIND = DEVICE_KINDS["fake"]
 MEMORY_BYTES = 1 << 30
 
 
 class Fake:
     """One of a script's devices; its state lies in a file beside the script."""
 
-    kind = "fake"
-    bursts = True
+    kind = KIND.name
+    bursts = KIND.bursts
     cores: Sequence[int] | None = None
     look_s = 0.0
 
     def __init__(self, script: Path, gpu: GpuIdentity, pids_visible: bool) -> None:
         self.uuid = gpu.uuid
-        self.machine = replace(gpu.machine, device="fake")
-        self.order: Mapping[str, Any] = {"kind": "fake", "script": str(script), "uuid": gpu.uuid}
+        self.machine = gpu.machine(self.kind)
+        self.order: Mapping[str, Any] = {"kind": self.kind, "script": str(script), "uuid": gpu.uuid}
         self.peers: Sequence[Device] = ()
         self._state = script.with_name(f"{script.name}.{gpu.uuid}.state")
         self._pids_visible = pids_visible
 
     def status(self) -> Status:
-        """What the fake device last told its driver; who else is on it leaves together with the actor."""
+        """What the device last wrote to its state file; foreign processes count only while an actor lives."""
         state = json.loads(self._state.read_text()) if self._state.exists() else {}
         actors = {pid for pid in state.get("pids", ()) if Path(f"/proc/{pid}").exists()}
         pids = actors | set(state.get("foreign", ())) if actors else actors
@@ -43,12 +44,17 @@ class Fake:
         )
 
 
-def fake_devices(path: str) -> list[Fake]:
+def fake_devices(required: bool, path: str) -> list[Fake]:
     """The devices of a script that the caller sees.
+
+    Args:
+        required: always, as nobody finds such a device by itself.
+        path: of the script.
 
     Raises:
         UserError: the script cannot be read.
     """
+    del required
     script = Path(path).resolve()
     try:
         described = json.loads(script.read_text())["devices"]

@@ -1,4 +1,4 @@
-"""The driver's management library, by its Python binding (https://docs.nvidia.com/deploy/nvml-api/)."""
+"""Reads the GPUs through NVML's Python binding (https://docs.nvidia.com/deploy/nvml-api/)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,14 +16,14 @@ REASONS = {
     "hw_power_brake_slowdown": pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown,
 }
 # Fields that count nanoseconds. Their numbers moved: bindings of release 575 to 580.65 name the first ones, later ones
-# the second. What else stands under either is a setting, which stays while a launch goes on, so the sum counts.
+# the second. In other releases the same numbers are settings, which do not change during a launch, so sums are right.
 COUNTERS = {
     "sw_power_cap": (74,),
     "sw_thermal_slowdown": (251, 269),
     "hw_thermal_slowdown": (252, 270),
     "hw_power_brake_slowdown": (253, 271),
 }
-# What drivers that lack those fields count: thermal violations of either kind.
+# Counters of drivers that lack those fields; both kinds of thermal violation are in one.
 VIOLATIONS = {
     "sw_power_cap": pynvml.NVML_PERF_POLICY_POWER,
     "hw_thermal_slowdown": pynvml.NVML_PERF_POLICY_THERMAL,
@@ -31,7 +31,7 @@ VIOLATIONS = {
 
 
 class Nvml:
-    """Asks the library, which takes well under a millisecond.
+    """Calls the library, which takes well under a millisecond.
 
     Raises:
         RuntimeError: there is no driver.
@@ -44,11 +44,11 @@ class Nvml:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
             raise RuntimeError(str(error)) from None
-        # By UUID: the device's own handle, and that of the GPU that it is a slice of.
+        # By UUID: the handle of the device, and that of the whole GPU where the device is a slice.
         self._handles: dict[str, tuple[Any, Any]] = {}
 
     def gpus(self) -> list[GpuIdentity]:
-        """All GPUs; one that is cut into slices (MIG) is replaced by them.
+        """All GPUs; a GPU that is cut into slices (MIG) is left out, and its slices are in.
 
         Raises:
             RuntimeError: the driver has lost one.
@@ -69,7 +69,7 @@ class Nvml:
         return found
 
     def status(self, uuid: str) -> Status:
-        """Processes of a slice are its own; power, clocks and what slows them are the whole GPU's."""
+        """Processes are those of the slice; power, clocks and slowdowns are those of the whole GPU."""
         handle, whole = self._handles[uuid]
         energy_mj = told(pynvml.nvmlDeviceGetTotalEnergyConsumption, whole)
         power_mw = told(pynvml.nvmlDeviceGetPowerUsage, whole)
@@ -85,7 +85,7 @@ class Nvml:
 
 
 def told(ask: Callable[..., Any], *arguments: Any) -> Any:
-    """What the driver tells; ``None`` where it, the binding or the device does not know the question."""
+    """The driver's answer; ``None`` where the driver, the binding or the device does not support the question."""
     try:
         return ask(*arguments)
     except pynvml.NVMLError:
@@ -93,7 +93,7 @@ def told(ask: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def slices(whole: Any) -> list[Any]:
-    """Handles of the slices of a GPU in MIG mode; none of another."""
+    """Handles of the slices of a GPU in MIG mode; none of another GPU."""
     mode = told(pynvml.nvmlDeviceGetMigMode, whole)
     if not mode or not mode[0]:
         return []
@@ -103,7 +103,7 @@ def slices(whole: Any) -> list[Any]:
 
 
 def identify(handle: Any, whole: Any, index: int) -> GpuIdentity:
-    """What identifies a GPU or a slice of one."""
+    """The identity of a GPU, or of a slice of one."""
     limit_mw = told(pynvml.nvmlDeviceGetEnforcedPowerLimit, whole)
     ecc = told(pynvml.nvmlDeviceGetEccMode, whole)
     sliced = told(pynvml.nvmlDeviceGetAttributes, handle) if handle is not whole else None
@@ -121,12 +121,12 @@ def identify(handle: Any, whole: Any, index: int) -> GpuIdentity:
 
 
 def text(value: Any) -> str:
-    """Older bindings return bytes."""
+    """A string, also where an older binding returned bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def counters(whole: Any) -> dict[str, int]:
-    """How long clocks were held down, in ns, by reason; what the driver does not count is left out."""
+    """How long clocks were held down, in nanoseconds by reason, for the reasons that the driver counts."""
     found: dict[str, int] = {}
     fields = [(name, number) for name, numbers in COUNTERS.items() for number in numbers]
     values = told(pynvml.nvmlDeviceGetFieldValues, whole, [number for _, number in fields]) or []

@@ -1,4 +1,4 @@
-"""The same by ``nvidia-smi``, where the library's Python binding is missing.
+"""Reads the GPUs through ``nvidia-smi``, where NVML's Python binding is not installed.
 
 Fields: ``nvidia-smi --help-query-gpu`` (https://docs.nvidia.com/deploy/nvidia-smi/).
 """
@@ -20,7 +20,7 @@ PREFIXES = ("clocks_event_reasons", "clocks_throttle_reasons")
 
 
 class Smi:
-    """Asks the command, which takes some tenths of a second and is therefore asked seldom.
+    """Runs the command, which takes some tenths of a second and is therefore run seldom.
 
     Raises:
         RuntimeError: it does not answer.
@@ -54,7 +54,7 @@ class Smi:
         return found
 
     def status(self, uuid: str) -> Status:
-        """One row of the table of GPUs, and the table of processes; nothing where the command fails."""
+        """A GPU's row and the list of its processes; an empty status where the command fails."""
         try:
             (row,) = query(tuple(self._fields.values()), uuid)
             apps = table("--query-compute-apps=pid", f"--id={uuid}")
@@ -72,7 +72,7 @@ class Smi:
 
 
 def wanted() -> dict[str, list[str]]:
-    """By our name the fields that may hold it, the best first."""
+    """The command's fields by our names, the preferred one first."""
     states = {name: [f"{prefix}.{name}" for prefix in PREFIXES] for name in STATES}
     counters = {f"{name} us": [f"{PREFIXES[0]}_counters.{name}"] for name in COUNTERS}
     return states | counters | {"power": ["power.draw"], "clock": ["clocks.sm", "clocks.current.sm"]}
@@ -90,16 +90,17 @@ def table(*arguments: str) -> list[list[str]]:
 
 
 def ask(*arguments: str) -> str:
-    """What the command prints."""
+    """Run the command; returns what it prints."""
     try:
         done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
-    except subprocess.SubprocessError as error:
-        raise RuntimeError(f"nvidia-smi does not answer: {error}") from None
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stdout", "") or str(error)
+        raise RuntimeError(f"nvidia-smi fails ({said.strip().splitlines()[0]})") from None
     return done.stdout
 
 
 def number(text: str) -> float | None:
-    """A figure; ``None`` for ``[N/A]`` and its like."""
+    """A number; ``None`` for ``[N/A]`` and its like."""
     try:
         return float(text)
     except ValueError:

@@ -1,28 +1,30 @@
-"""Which GPUs the caller of this process may use, and which processors go with each."""
+"""The GPUs that this process may use, and the processors that go with each."""
 
 import os
 from collections.abc import Mapping, Sequence
 
 from perfgate.records.gpu import GpuIdentity
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
+VISIBLE = DEVICE_KINDS["cuda"].visible
 MIN_CORES = 4
 
 
 def visible(gpus: Sequence[GpuIdentity], environment: Mapping[str, str]) -> list[GpuIdentity]:
     """The GPUs that ``CUDA_VISIBLE_DEVICES`` names, in its order; all where it is not set.
 
-    As the driver reads it (https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-variables.html):
-    ordinals or the beginnings of UUIDs, up to the first that names nothing.
+    The variable is read as the driver reads it (https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-variables.html):
+    it has ordinals or beginnings of UUIDs, and ends at the first entry that names nothing.
 
     Args:
-        gpus: in the order of the PCI bus; slices (MIG) stand in place of the GPU that they are of.
+        gpus: in the order of the PCI bus; slices (MIG) stand in place of their GPU.
         environment: of this process.
 
     Raises:
-        UserError: ordinals whose order cannot be known, as the driver counts the fastest GPU first.
+        UserError: it has ordinals, and their order is unknown, as the driver counts the fastest GPU first.
     """
-    named = environment.get("CUDA_VISIBLE_DEVICES")
+    named = environment.get(VISIBLE)
     if named is None:
         return list(gpus)
     chosen: list[GpuIdentity] = []
@@ -40,16 +42,16 @@ def visible(gpus: Sequence[GpuIdentity], environment: Mapping[str, str]) -> list
 
 
 def check_order(gpus: Sequence[GpuIdentity], environment: Mapping[str, str], named: str) -> None:
-    """Refuse ordinals where GPUs of different kinds are numbered by their speed."""
+    """Refuse ordinals where different GPUs may be numbered by their speed."""
     if len({gpu.name for gpu in gpus}) > 1 and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         raise UserError(
-            f"CUDA_VISIBLE_DEVICES is {named!r}, and which GPU has which number cannot be told where they differ; "
+            f"{VISIBLE} is {named!r}, and which GPU has which number cannot be told where they differ; "
             "set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by UUID (nvidia-smi -L)"
         )
 
 
 def cores_of(position: int, count: int) -> list[int] | None:
-    """The processors for one of several GPUs: an equal share, and at least four where there are as many.
+    """The processors for one of several GPUs: an equal share, but at least four if the machine has four.
 
     Args:
         position: of the GPU among those that are visible.

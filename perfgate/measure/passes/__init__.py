@@ -1,1 +1,1 @@
-"""The passes of a case: what is started, stepped and collected in each."""
+"""The passes of a case, one file each. A pass is a kind of launch, with instruments of its own."""

@@ -6,9 +6,10 @@ from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import Row, columns, completed, untimed_launch
 from perfgate.measure.validity import other_settings
+from perfgate.records.details import Findings
 from perfgate.records.launch import Launch
 from perfgate.records.layers import collapsed
-from perfgate.records.metrics import metric
+from perfgate.shared.metrics import metric
 from perfgate.shared.workload import Workload
 
 
@@ -25,13 +26,9 @@ def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> La
     """The launch that went through; see ``untimed_launch``."""
     findings = answer["findings"]
     asked = findings.pop("asked", {})
-    details = {
-        "effective": findings.pop("effective", {}),
-        "outcome": findings.pop("outcome", {}),
-        "ledger": {name: collapsed(table) for name, table in findings.items()},
-    }
-    # A program's own times are distorted in this pass; its counts and the device's busy time are not.
-    counted = {name: v for name, v in columns(steps).items() if metric(name).exact or name == "device_busy_s"}
-    launch = completed(start, {**answer["metrics"], **counted}, ready, details)
-    wrong = other_settings(asked, details["effective"])
+    effective, outcome = findings.pop("effective", {}), findings.pop("outcome", {})
+    told = Findings(effective, outcome, {name: collapsed(table) for name, table in findings.items()})
+    counted = {name: values for name, values in columns(steps).items() if metric(name).brought_in("counters")}
+    launch = completed(start, {**answer["metrics"], **counted}, ready).detailed(findings=told)
+    wrong = other_settings(asked, effective)
     return launch.rejected(wrong, final=True) if wrong else launch

@@ -11,11 +11,15 @@ from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import failed
 from perfgate.records.clocks import Value
+from perfgate.records.details import Findings
 from perfgate.records.launch import Launch, Side
 from perfgate.records.layers import collapsed
+from perfgate.shared.device_kinds import DEVICE_KINDS, DRY_TARGETS
+from perfgate.shared.metrics import METRICS
 from perfgate.shared.workload import Workload
 
-TARGETS = ("cpu", "cuda")
+# Of a ledger, besides metrics and tables.
+FACTS = ("parameters", "trainable_parameters", "flops_by_group", "highest_by_part_bytes")
 
 
 @contextmanager
@@ -34,7 +38,7 @@ def dry_launch(
     with nullcontext() if alone else stage.held(stage.lock.shared()):
         actor = server.launch()
         try:
-            actor.tell({"workload": workload.order, "pass": "dry", "targets": TARGETS})
+            actor.tell({"workload": workload.order, "pass": "dry", "targets": DRY_TARGETS})
             yield lambda: finished(stage, actor, start, begin)
         finally:
             actor.close(kill=True)
@@ -61,31 +65,18 @@ def with_ledgers(start: Launch, answer: dict[str, Any]) -> Launch:
 
     Args:
         start: the launch as it is known before it begins.
-        answer: of the actor, with one ledger for each of ``TARGETS``.
+        answer: of the actor, with one ledger for each of ``DRY_TARGETS``.
     """
-    host, device = (answer["ledgers"][target] for target in TARGETS)
-    metrics: dict[str, Value] = {
-        "flops": host["flops"],
-        "operator_calls": host["operator_calls"],
-        "moved_bytes": host["read_bytes"] + host["written_bytes"],
-        "predicted_peak_bytes": host["peak_memory_bytes"],
-        "predicted_cuda_peak_bytes": device["peak_memory_bytes"],
-        "leaked_bytes": host["leaked_bytes"],
-        **({"padded_tokens": host["padded_tokens"]} if "padded_tokens" in host else {}),
-        **{f"{part}_bytes": size for part, size in host["highest_by_part_bytes"].items()},
-    }
-    if moved := host["read_bytes"] + host["written_bytes"]:
-        metrics["arithmetic_intensity"] = host["flops"] / moved
-    ledger = {
-        "parameters": host["parameters"],
-        "trainable_parameters": host["trainable_parameters"],
-        "flops_by_group": host["flops_by_group"],
-        "highest_by_part_bytes": host["highest_by_part_bytes"],
-        "memory_by_part_bytes": host["memory_by_part_bytes"],
-        "cuda_memory_by_part_bytes": device["memory_by_part_bytes"],
-        "work": collapsed(host["work"]),
-        "memory": collapsed(host["memory"]),
-        "cuda_memory": collapsed(device["memory"]),
-        "kept": collapsed(host["kept"]),
-    }
-    return replace(start, metrics=metrics, details={"ledger": ledger})
+    ledgers = answer["ledgers"]
+    host = ledgers[DRY_TARGETS[0]]
+    rows = [row for row in METRICS.values() if row.brought_by == "dry"]
+    # Of a metric that several targets tell, the CPU's value counts; the others add their predicted peak.
+    told = {name: value for target in reversed(DRY_TARGETS) for name, value in ledgers[target].items()}
+    metrics: dict[str, Value] = {row.name: told[row.name] for row in rows if row.name in told}
+    ledger = {name: host[name] for name in FACTS}
+    tables = {row.cells.table for row in rows if row.cells}
+    ledger |= {name: collapsed(table) for name, table in host.items() if name in tables}
+    for kind in (DEVICE_KINDS[target] for target in DRY_TARGETS):
+        ledger[f"{kind.prefix}memory_by_part_bytes"] = ledgers[kind.name]["memory_by_part_bytes"]
+        ledger[f"{kind.prefix}memory"] = collapsed(ledgers[kind.name]["memory"])
+    return replace(start, metrics=metrics).detailed(findings=Findings(ledger=ledger))

@@ -1,12 +1,15 @@
 """The memory pass: few steps with the memory profiler on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import Row, columns, completed, untimed_launch
 from perfgate.records.clocks import Value
+from perfgate.records.details import Details
 from perfgate.records.launch import Launch
+from perfgate.shared.metrics import metric
 from perfgate.shared.workload import Workload
 
 
@@ -19,8 +22,8 @@ def memory_launch(stage: Stage, case: str, workload: Workload, server: Server, n
 def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> Launch:
     """The launch that went through; see ``untimed_launch``."""
     steady = {name: without_first(value) for name, value in answer["metrics"].items()}
-    told = {name: values for name, values in columns(steps).items() if not name.endswith("_s")}
-    return completed(start, steady | told, ready, answer["findings"])
+    told = {name: values for name, values in columns(steps).items() if metric(name).brought_in("memory")}
+    return replace(completed(start, steady | told, ready), details=Details.from_json(answer["findings"]))
 
 
 def without_first(value: Value) -> Value:

@@ -9,6 +9,7 @@ from perfgate.measure.stage import Stage
 from perfgate.measure.steps import columns, completed, failed, mean_of, on_core, steps_by_themselves, warmed_up
 from perfgate.measure.validity import judge
 from perfgate.records.clocks import Value
+from perfgate.records.details import Turns, Yardstick
 from perfgate.records.launch import YARDSTICK_VERSIONS, Launch
 from perfgate.shared.workload import Workload
 from perfgate.workloads.programs import workload_of
@@ -36,12 +37,8 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
             return failed(start, failure)
     metrics |= columns(steps) | by_themselves
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warm.first_s}
-    details = {
-        "first": first,
-        "yardstick_version": YARDSTICK_VERSIONS["cpu"],
-        "yardstick_steps": beside,
-    }
-    launch = completed(start, metrics, ready, details)
+    told = Yardstick("cpu", YARDSTICK_VERSIONS["cpu"], beside)
+    launch = completed(start, metrics, ready).detailed(turns=Turns(first), yardstick=told)
     return judge(launch, columns(yardsticks))
 
 

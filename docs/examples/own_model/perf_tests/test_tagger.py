@@ -1,6 +1,6 @@
 import pytest
 
-from perfgate.shared.workload import Workload
+from perfgate import Workload
 
 
 @pytest.mark.parametrize("batch_size", [8, 32])

@@ -3,43 +3,35 @@
 from typing import Any
 
 import torch
-from transformers import QuantizedCache, StaticCache
 
+from perfgate.actor import versions
 from perfgate.actor.data.inputs import image_shape, sentence_batch, sound_shape
 from perfgate.actor.data.sentence_pairs import pair_prompts
 from perfgate.actor.data.text import prompt_batch
 from perfgate.actor.dry_run.context import DryContext, NoDryRun, refuse_undry
 from perfgate.actor.dry_run.known_values import exact_modes
 from perfgate.actor.programs.forward import embed
-from perfgate.actor.techniques.decoding import GenerationSettings
-from perfgate.actor.techniques.models import InferenceSettings, build_model, build_tokenizer
+from perfgate.actor.request import ForwardSettings, GenerationSettings, Request
+from perfgate.actor.techniques.models import build_model, build_tokenizer
 
 
 class DryForward:
     """One forward pass; for embeddings with mean pooling and normalization after it."""
 
-    def __init__(
-        self,
-        context: DryContext,
-        model: dict[str, Any],
-        task: str,
-        seed: int,
-        batch_size: int,
-        sequence_length: int,
-        sentences: list[str] | None = None,
-        **settings: Any,
-    ) -> None:
-        chosen = InferenceSettings(**settings)
+    def __init__(self, context: DryContext, **params: Any) -> None:
+        request = Request.of(ForwardSettings, params)
+        chosen = request.chosen
         refuse_undry(chosen)
-        self.embeds = task == "embedding"
-        self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
+        self.embeds = request.task == "embedding"
+        self.network = build_model(request.model, request.seed, chosen.precision, chosen.attention, load=False).eval()
         context.tracker.watch(self.network)
         config = self.network.config
-        if sentences:
+        batch_size, sequence_length = chosen.batch_size, chosen.sequence_length
+        if request.text:
             with exact_modes():
-                batch = sentence_batch(build_tokenizer(model), sentences, batch_size, sequence_length)
+                batch = sentence_batch(build_tokenizer(request.model), request.text, batch_size, sequence_length)
             self.batch = {name: context.adopt(values) for name, values in batch.items()}
-        elif task == "image-classification":
+        elif request.task == "image-classification":
             self.batch = {"pixel_values": context.input(batch_size, image_shape(config), None).to(self.network.dtype)}
         else:
             tokens = ((sequence_length,), (1, config.vocab_size))
@@ -59,28 +51,18 @@ class DryForward:
 class DryGeneration:
     """A prefill and a decode step for each further token."""
 
-    def __init__(
-        self,
-        context: DryContext,
-        model: dict[str, Any],
-        task: str,
-        seed: int,
-        batch_size: int,
-        prompt_length: int,
-        new_tokens: int,
-        prompts: Any = None,
-        **settings: Any,
-    ) -> None:
-        del task
-        self.chosen = chosen = GenerationSettings(**settings)
+    def __init__(self, context: DryContext, **params: Any) -> None:
+        request = Request.of(GenerationSettings, params)
+        self.chosen = chosen = request.chosen
         refuse_undry(chosen)
         self.cached = chosen.cache != "none"
         self.context = context
         self.beams = chosen.beams
-        self.new_tokens = new_tokens
-        self.network = build_model(model, seed, chosen.precision, chosen.attention, load=False).eval()
+        self.new_tokens = chosen.new_tokens
+        self.network = build_model(request.model, request.seed, chosen.precision, chosen.attention, load=False).eval()
         context.tracker.watch(self.network)
-        config = self.network.config
+        config, prompts = self.network.config, request.text
+        batch_size, prompt_length = chosen.batch_size, chosen.prompt_length
         if hasattr(config, "num_mel_bins"):
             sound = context.input(batch_size, sound_shape(config), None).to(self.network.dtype)
             self.inputs = {"input_features": sound}
@@ -89,10 +71,10 @@ class DryGeneration:
                 if isinstance(prompts, dict):
                     batch = pair_prompts(prompts, config.vocab_size, batch_size, prompt_length)
                 else:
-                    batch = prompt_batch(build_tokenizer(model), prompts, batch_size, prompt_length)
+                    batch = prompt_batch(build_tokenizer(request.model), prompts, batch_size, prompt_length)
             self.inputs = {name: context.adopt(values) for name, values in batch.items()}
         else:
-            self.inputs = context.prompts(config.vocab_size, batch_size, prompt_length, seed)
+            self.inputs = context.prompts(config.vocab_size, batch_size, prompt_length, request.seed)
         self.start = getattr(config, "decoder_start_token_id", None)
 
     def step(self) -> None:
@@ -125,7 +107,7 @@ class DryGeneration:
         length = ids.shape[1]
         cache = empty_cache(self.network, self.chosen.cache, length + self.new_tokens - 1)
         size = self.chosen.prefill_chunk_size or length
-        if isinstance(cache, StaticCache) and size < length:
+        if is_static(cache) and size < length:
             # Its room is made ahead where chunks might be compiled.
             heads, width = self.network._get_static_cache_init_shape()
             kind = {"dtype": self.network.dtype, "device": self.network.device}
@@ -140,11 +122,11 @@ class DryGeneration:
     def call(self, ids: Any, mask: Any, positions: Any, cache: Any) -> Any:
         """Run the model as ``generate`` does."""
         inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "past_key_values": cache}
-        if isinstance(cache, StaticCache):
+        if is_static(cache):
             # The mask over all of the cache's length is made before the call, which might be compiled.
             del inputs["input_ids"]
             inputs = self.network.prepare_inputs_for_generation(ids, **inputs)
-        return self.network(**inputs, use_cache=self.cached, logits_to_keep=1)
+        return self.network(**inputs, use_cache=self.cached, **versions.last_logits(self.network))
 
     def translate(self) -> None:
         """Encode once, then decode one token at a time, over a cache that grows."""
@@ -194,6 +176,15 @@ class DryGeneration:
         return torch.cat([ids[rows], chosen], dim=-1), chosen
 
 
+CACHES_SINCE = 5, 0  # that are made from a configuration and a length
+
+
+def is_static(cache: Any) -> bool:
+    """Whether a cache has its whole length from the beginning."""
+    kind = versions.find("StaticCache")
+    return kind is not None and isinstance(cache, kind)
+
+
 def empty_cache(network: Any, kind: str, length: int) -> Any:
     """A cache as ``generate`` makes it before it calls a model; ``None`` where the model makes the same, or has none.
 
@@ -205,11 +196,13 @@ def empty_cache(network: Any, kind: str, length: int) -> Any:
     Raises:
         NoDryRun: it needs streams of a device, or a package that works on real values.
     """
-    config = network.config.get_text_config(decoder=True)
-    if kind == "static":
-        return StaticCache(config=config, max_cache_len=length)
-    if kind == "quantized-fp8":
-        return QuantizedCache(backend="fp8", config=config)
     if kind in ("default", "dynamic", "none"):
         return None
+    if not versions.at_least("transformers", *CACHES_SINCE):
+        raise NoDryRun(f"cache={kind!r} is made in another way by {versions.installed('transformers')}")
+    config = network.config.get_text_config(decoder=True)
+    if kind == "static":
+        return versions.find("StaticCache")(config=config, max_cache_len=length)
+    if kind == "quantized-fp8":
+        return versions.find("QuantizedCache")(backend="fp8", config=config)
     raise NoDryRun(f"what cache={kind!r} moves and keeps shows on real tensors alone")

@@ -3,7 +3,8 @@
 from typing import Any
 
 from perfgate.actor.dry_run.context import DryContext
-from perfgate.actor.programs.operators import OperatorSettings, Single
+from perfgate.actor.programs.operators import Single
+from perfgate.actor.request import OperatorSettings
 
 
 class DryOperator:

@@ -13,64 +13,53 @@ from typing import Any
 import torch
 from accelerate.utils.operations import convert_outputs_to_fp32
 from transformers import Trainer
-from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
 
+from perfgate.actor import versions
 from perfgate.actor.data.inputs import training_layout
 from perfgate.actor.data.loading import is_collated, step_batches, training_source
 from perfgate.actor.dry_run.context import DryContext, NoDryRun, refuse_compiling
 from perfgate.actor.dry_run.known_values import exact_modes
-from perfgate.actor.programs.accelerated import plain_optimizer
-from perfgate.actor.techniques.memory_savings import save_memory
-from perfgate.actor.techniques.models import build_training
-from perfgate.actor.techniques.optimizers import NOT_DRY, assembled, built_here
-from perfgate.actor.techniques.training_settings import TrainingSettings, enable_checkpointing, training_arguments
+from perfgate.actor.request import Request, TrainingSettings
+from perfgate.actor.techniques.optimizers import assembled
+from perfgate.actor.techniques.training_parts import make_of_optimizer, network_to_train, plain_optimizer
+from perfgate.actor.techniques.training_settings import enable_checkpointing, training_arguments
+from perfgate.shared.settings.training import NOT_DRY_OPTIMIZERS
 
 PREFETCHED = 1  # accelerate's loader holds the next batch while one is at work
 AMP_DTYPES = {"bf16-amp": torch.bfloat16, "fp16-amp": torch.float16}
 
 
 def refuse_foreign(chosen: TrainingSettings) -> None:
-    """Say of a step that goes through another library's kernels that it cannot run dry.
+    """Refuse a step that another library's kernels take, or several processes.
 
     Raises:
         NoDryRun: naming the setting.
     """
-    if chosen.optimizer in NOT_DRY:
+    if chosen.optimizer in NOT_DRY_OPTIMIZERS:
         raise NoDryRun(f"optimizer={chosen.optimizer!r} steps in code that fake tensors do not run")
     if chosen.quantization != "off":
         raise NoDryRun(f"quantization={chosen.quantization!r} multiplies by kernels that fake tensors do not run")
     if chosen.liger:
         raise NoDryRun("liger=True runs Triton kernels, which fake tensors do not run")
+    if chosen.precision == "fp8-amp":
+        raise NoDryRun("which layers compute in 8 bits is torchao's to decide")
+    if chosen.ranks > 1:
+        raise NoDryRun("what ranks hold and send in common is not accounted for")
 
 
 class DryTraining:
-    """One update of the weights through ``Trainer``, of which the optimizer's state is there already."""
+    """One update of the weights through ``Trainer``, by an optimizer whose state exists already."""
 
-    def __init__(
-        self,
-        context: DryContext,
-        model: dict[str, Any],
-        task: str,
-        seed: int,
-        batch_size: int,
-        gradient_accumulation: int,
-        sequence_length: int,
-        data: Any = None,
-        **settings: Any,
-    ) -> None:
+    def __init__(self, context: DryContext, **params: Any) -> None:
         self.context = context
-        self.chosen = chosen = TrainingSettings(**settings)
+        request = Request.of(TrainingSettings, params)
+        self.chosen = chosen = request.chosen
         refuse_compiling(chosen)
         refuse_foreign(chosen)
-        if chosen.precision == "fp8-amp":
-            raise NoDryRun("which layers compute in 8 bits is torchao's to decide")
-        if chosen.ranks > 1:
-            raise NoDryRun("what ranks hold and send in common is not accounted for")
-        network = build_training(model, seed, chosen, load=False)
+        network = network_to_train(request, load=False, offloading=partial(context.rules.offloading, context))
         self.network = network.train()
         self.core = network.get_base_model() if chosen.lora_rank else network
         context.tracker.watch(network)
-        save_memory(network, chosen.chunked_loss, chosen.activation_offload, partial(context.rules.offloading, context))
         self.prepare()
         if chosen.activation_checkpointing:
             self.checkpoint()
@@ -78,26 +67,30 @@ class DryTraining:
             autocast = context.rules.autocast(AMP_DTYPES[chosen.precision])
             network.forward = convert_outputs_to_fp32(autocast(network.forward))
         self.optimizer = self.make_optimizer()
-        if is_collated(chosen, data):
-            with exact_modes():
-                samples = batch_size * gradient_accumulation
-                source = training_source(chosen, self.core.config, model, task, samples, sequence_length, seed, data)
-                real = step_batches(chosen, source, batch_size, gradient_accumulation)
-            # The step reads the whole data set, so there is no next batch to hold.
-            self.batches = [{name: context.adopt(column) for name, column in batch.items()} for batch in real]
-            self.padded_tokens = sum(batch["input_ids"].numel() for batch in real) - source.tokens
-        else:  # rows of text have the layout of random ones
-            layout = training_layout(self.core.config, task, sequence_length)
-            self.held = [
-                {name: context.input(batch_size, *column) for name, column in layout.items()}
-                for _ in range(self.fetched(gradient_accumulation) + PREFETCHED)
-            ]
-            self.batches = [self.held[number % len(self.held)] for number in range(gradient_accumulation)]
-        self.accumulation = gradient_accumulation
+        self.batches = self.make_batches(request)
+        self.accumulation = chosen.gradient_accumulation
         self.loss = torch.zeros(())
         self.scale = torch.ones(()) if chosen.precision == "fp16-amp" else None
         self._mark_gradients()
         self.make_state()
+
+    def make_batches(self, request: Request) -> list[dict[str, Any]]:
+        """The micro-batches of a step; where the loader holds the next one meanwhile, it is held here too."""
+        context, chosen = self.context, request.chosen
+        if is_collated(request):
+            with exact_modes():
+                source = training_source(request, self.core.config)
+                real = step_batches(chosen, source)
+            self.padded_tokens = sum(batch["input_ids"].numel() for batch in real) - source.tokens
+            # The step reads the whole data set, so there is no next batch to hold.
+            return [{name: context.adopt(column) for name, column in batch.items()} for batch in real]
+        # Rows of text have the layout of random ones.
+        layout = training_layout(self.core.config, request.task, chosen.sequence_length)
+        self.held = [
+            {name: context.input(chosen.batch_size, *column) for name, column in layout.items()}
+            for _ in range(self.fetched(chosen.gradient_accumulation) + PREFETCHED)
+        ]
+        return [self.held[number % len(self.held)] for number in range(chosen.gradient_accumulation)]
 
     def checkpoint(self) -> None:
         """Let the chosen layers compute their activations again; what they keep for it may lie on the host."""
@@ -161,8 +154,7 @@ class DryTraining:
     def make_optimizer(self) -> Any:
         """The optimizer that the Trainer would make, over the same groups of parameters."""
         arguments = training_arguments(self.on_any_device, use_cpu=True)
-        own = built_here(self.chosen.optimizer, arguments.learning_rate)
-        make, options = own or Trainer.get_optimizer_cls_and_kwargs(arguments, self.network)
+        make, options = make_of_optimizer(self.chosen, arguments, self.network)
         decaying = set(Trainer.get_decay_parameter_names(None, self.network))  # it asks nothing of a Trainer
         named = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
         groups = [
@@ -217,12 +209,15 @@ class DryTraining:
 
     def count_items(self) -> Any:
         """How many labels the whole step has, where the model scales its own loss by it."""
+        losses = versions.find("LOSS_MAPPING")
+        if losses is None:  # a Trainer of before, which divided by micro-batches alone
+            return None
         core = self.core
         parameters = inspect.signature(core.forward).parameters.values()
         keywords = any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters)
         if not getattr(core, "accepts_loss_kwargs", keywords):
             return None
-        shifts = LOSS_MAPPING.get(getattr(core, "loss_type", None)) is ForCausalLMLoss
+        shifts = losses.get(getattr(core, "loss_type", None)) is versions.find("ForCausalLMLoss")
         shifts = shifts and not core.config.is_encoder_decoder
         labels = [batch["labels"][..., 1:] if shifts else batch["labels"] for batch in self.batches]
         return sum(part.ne(-100).sum() for part in labels) / 1

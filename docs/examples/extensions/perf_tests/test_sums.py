@@ -1,0 +1,5 @@
+from perfgate import Workload
+
+
+def test_sums(perf):
+    perf(Workload("sums:Sums", {"count": 300_000}))

@@ -1,0 +1,239 @@
+"""A program that runs dry by itself: set-up and steps of its own class, on fake tensors."""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn.modules import module as modules
+from torch.nn.utils import clip_grad
+from torch.optim import optimizer as optimizers
+from torch.utils._foreach_utils import _device_has_foreach_support
+
+from perfgate.actor.devices.cpu import Cpu
+from perfgate.actor.dry_run.apart import LIMIT_S, TooLong, limited
+from perfgate.actor.dry_run.calls import networks_of
+from perfgate.actor.dry_run.context import DryContext
+from perfgate.actor.dry_run.known_values import exact_modes, tensors_of
+from perfgate.actor.dry_run.refusals import NoDryRun, refuse_compiled
+from perfgate.actor.dry_run.storages import Allocation
+from perfgate.actor.pace import Done
+
+MAX_STEPS = 8
+Cells = dict[tuple[str, str], int]
+
+
+class DryDevice(Cpu):
+    """Where a program runs dry: tensors say that they lie on a CPU, and no thread is set."""
+
+    name = "dry"
+
+    def __init__(self) -> None:
+        """There is nothing to claim."""
+
+
+class DryPace:
+    """Lets a program step until its memory repeats itself, and takes the account of the last step.
+
+    Attributes:
+        account: what a step told, as ``ledger`` writes it; ``None`` before the first one.
+        leaked: bytes that the last step added to what lives, by module path and part.
+    """
+
+    def __init__(self, context: DryContext, write: Callable[[], dict[str, Any]]) -> None:
+        self._context = context
+        self._write = write
+        self._before: Cells = {}
+        self._told: list[tuple[Any, ...]] = []
+        self.account: dict[str, Any] | None = None
+        self.leaked: Cells = {}
+
+    def begin(self) -> None:
+        """Begin a step.
+
+        Raises:
+            Done: the last one repeated the one before, or there were enough.
+        """
+        if len(self._told) >= MAX_STEPS or (len(self._told) > 1 and self._told[-1] == self._told[-2]):
+            raise Done
+        tracker = self._context.tracker
+        self._before = cells(tracker.storages.kept(0))
+        tracker.restart()
+        if tracker.syncs:
+            tracker.syncs.found.clear()
+            tracker.syncs.counting = True
+
+    def end(self, outcome: Any = None, metrics: Any = None) -> None:
+        """Take the account of the step that ended."""
+        del outcome, metrics
+        tracker = self._context.tracker
+        if tracker.stopped:
+            raise tracker.stopped
+        if tracker.syncs:
+            tracker.syncs.counting = False
+        # What goes on living in cycles alone is not kept by anybody.
+        gc.collect()
+        self.account = account = self._write()
+        now = cells(tracker.storages.kept(0))
+        self.leaked = {key: size - self._before.get(key, 0) for key, size in now.items()}
+        level = sum(self._before.values())
+        names = ("operator_calls", "flops", "read_bytes", "written_bytes")
+        growth = sum(self.leaked.values()), account["peak_memory_bytes"] - level
+        self._told.append((*(account[name] for name in names), *growth))
+
+
+def cells(living: list[Allocation]) -> Cells:
+    """Bytes by module path and part."""
+    found: Cells = {}
+    for allocation in living:
+        key = allocation.path, allocation.what
+        found[key] = found.get(key, 0) + allocation.size_bytes
+    return found
+
+
+def run_itself(
+    program: Any, params: dict[str, Any], context: DryContext, write: Callable[[], dict[str, Any]]
+) -> tuple[Any, dict[str, Any]]:
+    """Build a program and let it step; returns it, and the account of its last step.
+
+    Raises:
+        NoDryRun: it takes no step, or computes for too long.
+    """
+    tracker = context.tracker
+    tracker.takes_in = True
+    registered: list[Allocation] = []
+    pace = DryPace(context, write)
+    with ExitStack() as stack:
+        for entered in (limited(), optimizing(context), clipping(), registering(context, registered)):
+            stack.enter_context(entered)
+        try:
+            dry = program(device=DryDevice(), **params)
+            asked, _ = dry.effective()
+            refuse_compiled(asked.get("compile", "off"))
+            learn(dry, context, registered)
+            dry.drive(pace)
+        except Done:
+            pass
+        except TooLong:
+            raise NoDryRun(f"it computes for more than {LIMIT_S:.0f} s") from None
+    if tracker.stopped:
+        raise tracker.stopped
+    if pace.account is None:
+        raise NoDryRun(f"{program.__name__} took no step")
+    kept: dict[str, dict[str, int]] = {}
+    for (path, part), size in sorted(pace.leaked.items()):
+        if size > 0:
+            kept.setdefault(path, {})[part] = size
+    leaked_bytes = max(0, sum(pace.leaked.values()))
+    after: dict[str, Any] = {"leaked_bytes": leaked_bytes, "kept": kept if leaked_bytes else {}}
+    if tracker.syncs:
+        after |= {"predicted_host_syncs": tracker.syncs.found.total(), "host_syncs": tracker.syncs.table()}
+    return dry, pace.account | after
+
+
+def learn(program: Any, context: DryContext, registered: list[Allocation]) -> None:
+    """Tell apart what lives after the set-up: weights, gradients to come, and the rest, which is data."""
+    tracker = context.tracker
+    for prefix, network in networks_of(program).items():
+        tracker.watch(network, prefix)
+        mark_gradients(network, context)
+    for allocation in registered:
+        allocation.part = allocation.part or "weights"
+    for _, allocation in tracker.storages.living.values():
+        if allocation.part is None:
+            allocation.part, allocation.path = "activations", allocation.path or "inputs"
+
+
+def mark_gradients(network: Any, context: DryContext) -> None:
+    """Have gradients known as such from the moment that they are complete."""
+    tracker = context.tracker
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            owner = tracker.owners.get(id(parameter), "")
+            parameter.register_post_accumulate_grad_hook(
+                lambda p, owner=owner: tracker.storages.name([p.grad], "gradients", owner)
+            )
+
+
+@contextmanager
+def registering(context: DryContext, registered: list[Allocation]) -> Iterator[None]:
+    """Know parameters of every module, and put fake tensors in place of real ones that came from a file."""
+    storages = context.tracker.storages
+
+    def parameter(_: Any, name: str, given: Any) -> Any:
+        del name
+        if given is None:
+            return None
+        if not isinstance(given, FakeTensor):
+            with exact_modes():
+                fake = context.fake.from_tensor(given.detach())
+            given = torch.nn.Parameter(fake, given.requires_grad)
+        registered.append(storages.see(given, None, ""))
+        return given
+
+    def buffer(_: Any, name: str, given: Any) -> Any:
+        del name
+        if given is None or isinstance(given, FakeTensor):
+            return None
+        with exact_modes():
+            fake = context.fake.from_tensor(given)
+        storages.see(fake, None, "")
+        return context.tracker.known.know(fake, given)
+
+    hooks = (
+        modules.register_module_parameter_registration_hook(parameter),
+        modules.register_module_buffer_registration_hook(buffer),
+    )
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def optimizing(context: DryContext) -> Iterator[None]:
+    """Know the state of any torch optimizer, and let it work on lists where the device's rules say so."""
+    tracker, rules = context.tracker, context.rules
+    open_sections: list[ExitStack] = []
+
+    def before(optimizer: Any, *_: Any) -> None:
+        stack = ExitStack()
+        stack.enter_context(tracker.within("optimizer"))
+        stack.enter_context(rules.stepping(optimizer))
+        open_sections.append(stack)
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                tracker.storages.name([parameter.grad], "gradients", tracker.owners.get(id(parameter), ""))
+
+    def after(optimizer: Any, *_: Any) -> None:
+        open_sections.pop().close()
+        for parameter, state in optimizer.state.items():
+            tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+            for tensor in rules.elsewhere(tensors, optimizer):
+                tracker.storages.forget(tensor)
+            owner = tracker.owners.get(id(parameter), "")
+            tracker.storages.name(tensors_of(list(state.values())), "optimizer_state", owner)
+
+    hooks = (
+        optimizers.register_optimizer_step_pre_hook(before),
+        optimizers.register_optimizer_step_post_hook(after),
+    )
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def clipping() -> Iterator[None]:
+    """Let gradients be clipped over lists, as real ones are; by itself torch would take fake ones one by one."""
+    keep = clip_grad._has_foreach_support
+    clip_grad._has_foreach_support = lambda tensors, device: _device_has_foreach_support(device)
+    try:
+        yield
+    finally:
+        clip_grad._has_foreach_support = keep

@@ -1,0 +1,111 @@
+"""Find a program, and check what its author set: a name of Perfgate's that means something else fails by itself here,
+with a sentence, and not far away."""
+
+import importlib
+import inspect
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from perfgate.actor.failures import NoProgram, WrongProgram
+from perfgate.actor.programs.base import Program
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What Perfgate reads in an attribute of a program.
+
+    Attributes:
+        what: in words.
+        holds: whether a value may be that.
+    """
+
+    what: str
+    holds: Callable[[Any], bool]
+
+
+def whole(least: int) -> Callable[[Any], bool]:
+    """A check for whole numbers from ``least`` on, numpy's among them."""
+
+    def holds(value: Any) -> bool:
+        try:
+            return not isinstance(value, bool) and operator.index(value) >= least
+        except TypeError:
+            return False
+
+    return holds
+
+
+METHODS = ("step", "drive", "effective", "outcome", "parts")
+MEANINGS = {
+    "samples": Meaning("how many samples a step handles, a whole number", whole(0)),
+    "tokens": Meaning("how many real tokens a step handles, a whole number", whole(0)),
+    "ranks": Meaning("how many processes share a step, a whole number from 1 on", whole(1)),
+    "network": Meaning(
+        "the model that it runs, a torch module, or None",
+        lambda value: value is None or (hasattr(value, "named_modules") and hasattr(value, "parameters")),
+    ),
+    "phases": Meaning(
+        "its clock of phases, a perfgate Phases, or None", lambda value: value is None or hasattr(value, "span")
+    ),
+    "threaded": Meaning("whether a thread of its own does the work, a bool", lambda value: isinstance(value, bool)),
+    "keeps_outcome": Meaning("whether its outcome will be asked for", lambda value: isinstance(value, bool)),
+}
+
+
+def find_program(path: str) -> Any:
+    """The class of a program.
+
+    Args:
+        path: ``module:Class``.
+
+    Raises:
+        NoProgram: this interpreter has no such module, or the module has no such class.
+        ImportError: the module is here, and does not go together with the libraries that are.
+    """
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise NoProgram(f"{path} cannot be imported: {error}") from None
+    except AttributeError as error:
+        # One that the module raised while it was imported is told as it is.
+        if getattr(error, "obj", None) is None or getattr(error, "name", "") != name:
+            raise
+        raise NoProgram(f"{path}: {error}") from None
+
+
+def check_program(program: Any, path: str) -> None:
+    """Refuse a program whose attributes are not what Perfgate reads in them.
+
+    Args:
+        program: as it was built.
+        path: ``module:Class``.
+
+    Raises:
+        WrongProgram: naming the attribute, its value, its meaning, and the remedy.
+    """
+    if not isinstance(program, Program):
+        raise WrongProgram(f"{path} is no subclass of perfgate.Program")
+    for name in METHODS:
+        if not callable(getattr(program, name)):
+            raise WrongProgram(
+                f"{path} sets {name} to {told(getattr(program, name))}, and {name}() is a method that Perfgate calls; "
+                f"choose another name for it, like own_{name}"
+            )
+    for name, meaning in MEANINGS.items():
+        value = getattr(program, name)
+        if not meaning.holds(value):
+            raise WrongProgram(
+                f"{path} sets {name} to {told(value)}, and Perfgate reads in it {meaning.what}; "
+                f"choose another name for it, like own_{name}"
+            )
+
+
+def told(value: Any) -> str:
+    """A value in a few letters."""
+    if inspect.ismodule(value) or callable(value):
+        return f"a {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= 40 else f"a {type(value).__name__} of {text[:30]}..."

@@ -1,0 +1,87 @@
+"""What a program is asked to run: the parameters of a workload, sorted into a model, its settings and its text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from perfgate.shared.settings import FORWARD, GENERATION, OPERATOR, SERVING, TRAINING
+
+TEXTS = ("data", "prompts", "sentences")
+# Classes that are made at run time; a type checker sees their fields as Any.
+_Training: Any = TRAINING.dataclass()
+_Generation: Any = GENERATION.dataclass()
+_Serving: Any = SERVING.dataclass()
+_Forward: Any = FORWARD.dataclass()
+_Operator: Any = OPERATOR.dataclass()
+
+
+class TrainingSettings(_Training):
+    """The settings of training, and what follows from them."""
+
+    @property
+    def weights(self) -> str:
+        """The number type in which weights are held: under mixed precision they stay in 32 bits."""
+        return "fp32" if self.precision == "tf32" or self.precision.endswith("-amp") else str(self.precision)
+
+    @property
+    def mixed_precision(self) -> str:
+        """The name that ``accelerate`` has for the precision; ``no`` where nothing is mixed."""
+        return self.precision.removesuffix("-amp") if self.precision.endswith("-amp") else "no"
+
+    @property
+    def batches(self) -> int:
+        """Batches that are worked on at a time: one for each rank, unless ranks split the model or the samples."""
+        return 1 if self.strategy in ("tp", "cp") else int(self.ranks)
+
+    @property
+    def samples(self) -> int:
+        """Samples that a step reads, on all ranks."""
+        return int(self.batch_size * self.gradient_accumulation * self.batches)
+
+
+class GenerationSettings(_Generation):
+    """The settings of generation."""
+
+
+class ServingSettings(_Serving):
+    """The settings of serving."""
+
+
+class ForwardSettings(_Forward):
+    """The settings of forward passes."""
+
+
+class OperatorSettings(_Operator):
+    """The settings of all operators; each has some of them."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The parameters of a workload.
+
+    Attributes:
+        model: the class of transformers (``class``), and where the model comes from.
+        task: such as ``causal-lm``.
+        seed: of random weights and random inputs.
+        chosen: all settings, sizes included.
+        text: real text, sentences or conversations in place of random tokens; ``None`` for random tokens.
+    """
+
+    model: Mapping[str, Any]
+    task: str
+    seed: int
+    chosen: Any
+    text: Any = None
+
+    @classmethod
+    def of(cls, settings: type, params: Mapping[str, Any]) -> "Request":
+        """Sort parameters.
+
+        Args:
+            settings: the class of the settings.
+            params: of a workload.
+        """
+        given = dict(params)
+        text = [given.pop(name) for name in TEXTS if name in given]
+        model, task, seed = given.pop("model"), given.pop("task"), given.pop("seed")
+        return cls(model, task, seed, settings(**given), next(iter(text), None))

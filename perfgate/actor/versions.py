@@ -1,0 +1,170 @@
+"""What differs between versions of the libraries, in one place: names that came, moved or were renamed.
+
+A reference may run transformers from 4.37.2 and torch from 2.6 on (docs/verified/versions.md). Other modules of the
+actor import what every such version has; for everything else they ask here, where it is needed. A setting that a
+version lacks ends in ``Unsupported``, which names the version, so that its case is new and not wrong.
+"""
+
+import importlib
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from perfgate.actor.failures import Unsupported
+
+
+@dataclass(frozen=True)
+class Name:
+    """Where a class or function is found.
+
+    Attributes:
+        since: the library and the first version that has it.
+        modules: that hold it, of the newest version first.
+    """
+
+    since: str
+    modules: tuple[str, ...]
+
+
+NAMES = {
+    "no_init_weights": Name("transformers 4.20", ("transformers.initialization", "transformers.modeling_utils")),
+    "ForCausalLMLoss": Name("transformers 4.46", ("transformers.loss.loss_utils",)),
+    "LOSS_MAPPING": Name("transformers 4.46", ("transformers.loss.loss_utils",)),
+    "GradientCheckpointingLayer": Name("transformers 4.52", ("transformers.modeling_layers",)),
+    "DataCollatorWithFlattening": Name("transformers 4.44", ("transformers",)),
+    "BatchRebalanceSampler": Name("transformers 5.17", ("transformers.trainer_pt_utils",)),
+    "CompileConfig": Name("transformers 4.49", ("transformers",)),
+    "KernelConfig": Name("transformers 5.0", ("transformers",)),
+    "DistributedConfig": Name("transformers 4.52", ("transformers.distributed",)),
+    "ContinuousBatchingConfig": Name("transformers 5.3", ("transformers",)),
+    "StaticCache": Name("transformers 4.38", ("transformers",)),
+    "QuantizedCache": Name("transformers 4.42", ("transformers",)),
+    "ALL_CACHE_IMPLEMENTATIONS": Name("transformers 4.51", ("transformers.generation.configuration_utils",)),
+    "apply_liger_kernel": Name("transformers 5.0", ("transformers.integrations.liger",)),
+    "ParallelismConfig": Name("accelerate 1.10", ("accelerate",)),
+    "AORecipeKwargs": Name("accelerate 1.3", ("accelerate.utils",)),
+    "compile_regions": Name("accelerate 1.7", ("accelerate.utils",)),
+}
+# Arguments by their newest name, and what they were called before.
+RENAMED = {
+    "eval_strategy": "evaluation_strategy",
+    "activation_checkpointing": "gradient_checkpointing",
+    "activation_checkpointing_kwargs": "gradient_checkpointing_kwargs",
+}
+REPLACED = {("train_sampling_strategy", "group_by_length"): ("group_by_length", True)}
+# What a version does that does not know an argument, where that is not simply nothing.
+WITHOUT = {"train_sampling_strategy": "random", "disable_compile": True}
+FIRST_CACHES = ("static", "offloaded", "offloaded_static", "quantized")  # before versions list them
+
+
+@cache
+def find(name: str) -> Any:
+    """A class or function out of ``NAMES``; ``None`` where the installed version lacks it."""
+    for module in NAMES[name].modules:
+        try:
+            return getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
+    return None
+
+
+def need(name: str, what: str) -> Any:
+    """The same where a setting cannot do without it.
+
+    Args:
+        name: out of ``NAMES``.
+        what: that needs it, like ``liger=True``.
+
+    Raises:
+        Unsupported: the installed version lacks it.
+    """
+    found = find(name)
+    if found is None:
+        since = NAMES[name].since
+        raise Unsupported(f"{what} needs {since} or newer, and this is {installed(since.partition(' ')[0])}")
+    return found
+
+
+def installed(library: str) -> str:
+    """A library and its version."""
+    return f"{library} {version(library)}"
+
+
+def at_least(library: str, *wanted: int) -> bool:
+    """Whether the installed version is that one or a newer one; a development version counts as what it leads to."""
+    return tuple(map(int, re.findall(r"\d+", version(library))[: len(wanted)])) >= wanted
+
+
+def arguments_for(known: set[str], asked: Mapping[str, Any], library: str = "transformers") -> dict[str, Any]:
+    """Arguments under the names that a version knows, without those that ask for nothing.
+
+    Args:
+        known: names that the version takes.
+        asked: arguments by their newest names.
+        library: for the message.
+
+    Raises:
+        Unsupported: one that asks for something is not known.
+    """
+    found = {}
+    for name, value in asked.items():
+        older, told = REPLACED.get((name, value) if isinstance(value, str) else (name, ""), (RENAMED.get(name), value))
+        if name in known:
+            found[name] = value
+        elif older in known:
+            found[older] = told
+        elif value and value != WITHOUT.get(name):
+            raise Unsupported(f"{name}={value!r} is not known to {installed(library)}")
+    return found
+
+
+def training_arguments_for(kind: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of ``TrainingArguments``, or a class derived from it."""
+    return arguments_for({field.name for field in fields(kind)}, asked)
+
+
+def generation_options_for(config: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``generate`` is told of a setting.
+
+    Args:
+        config: a ``GenerationConfig``, which knows each option as an attribute.
+        asked: options by their newest names.
+
+    Raises:
+        Unsupported: the version lacks one, or its value.
+    """
+    kind = asked.get("cache_implementation")
+    if kind is not None and kind not in (find("ALL_CACHE_IMPLEMENTATIONS") or FIRST_CACHES):
+        raise Unsupported(f"cache_implementation={kind!r} is not known to {installed('transformers')}")
+    return arguments_for(set(vars(config)), asked)
+
+
+def dtype_option() -> str:
+    """What a model's type of numbers is called where it is built."""
+    return "dtype" if at_least("transformers", 4, 56) else "torch_dtype"
+
+
+def last_logits(network: Any) -> dict[str, int]:
+    """The argument by which a model is told to compute the last token's logits alone, as ``generate`` finds it."""
+    known = inspect.signature(network.forward).parameters
+    return {name: 1 for name in ("logits_to_keep", "num_logits_to_keep") if name in known}
+
+
+def trainers_optimizer(trainer: Any, arguments: Any, network: Any) -> Any:
+    """Class and arguments of the Trainer's optimizer; older versions do not ask for the model."""
+    ask = trainer.get_optimizer_cls_and_kwargs
+    return ask(arguments, network) if len(inspect.signature(ask).parameters) > 1 else ask(arguments)
+
+
+def takes(function: Any, argument: str, what: str, library: str = "transformers") -> None:
+    """Refuse a setting whose function does not take its argument yet.
+
+    Raises:
+        Unsupported: naming the version.
+    """
+    if argument not in inspect.signature(function).parameters:
+        raise Unsupported(f"{what} is not known to {installed(library)}")

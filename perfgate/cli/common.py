@@ -1,0 +1,94 @@
+"""What the commands share: how they are declared, in which format they write, and where to."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from perfgate.reports.formats import WRITERS, find_writer, terminal
+from perfgate.reports.report import Report
+from perfgate.shared.errors import UserError
+
+OK, WORSE, BAD_INPUT, UNSURE = 0, 1, 2, 3
+
+Command = Callable[[argparse.Namespace], tuple[int, Report]]
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print and exit as bad usage."""
+        self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def add_command(commands: Any, name: str, run: Command, help: str, **more: Any) -> Parser:
+    """Declare a command, with the options that all commands have.
+
+    Args:
+        commands: as ``add_subparsers`` returns them.
+        name: of the command.
+        run: takes the parsed options; returns the exit code and the report.
+        help: one line for the list of commands.
+        more: arguments of ``add_parser``.
+    """
+    parser: Parser = commands.add_parser(name, help=help, **more)
+    parser.set_defaults(command=run)
+    names = ", ".join(WRITERS)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--format",
+        type=format_name,
+        default="terminal",
+        metavar="FORMAT",
+        help=f"{names}, or module:function for one of your own; default: terminal",
+    )
+    form.add_argument("--json", dest="format", action="store_const", const="json", help="short for --format json")
+    parser.add_argument("--output", metavar="FILE", help="write there instead of standard output")
+    return parser
+
+
+def format_name(value: str) -> str:
+    """Check the name of a format; one of the user's own is looked for when the report is there."""
+    if value not in WRITERS and ":" not in value:
+        known = ", ".join(WRITERS)
+        raise argparse.ArgumentTypeError(f"unknown format {value!r}, it may be {known}, or module:function")
+    return value
+
+
+def write(report: Report, options: argparse.Namespace) -> bool:
+    """Write a report as the options say; returns whether its readers got it.
+
+    Raises:
+        UserError: the format cannot be imported, or the file cannot be written.
+    """
+    if options.format not in WRITERS:
+        # A console script, unlike `python -m perfgate`, does not find modules in the current folder.
+        sys.path.insert(0, str(Path.cwd()))
+    writer = find_writer(options.format)
+    interactive = writer is terminal and not options.output and sys.stdout.isatty()
+    text = terminal(report, interactive=True) if interactive else writer(report)
+    if not options.output:
+        return to_standard_output(text)
+    try:
+        Path(options.output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{options.output}: cannot be written: {error.strerror}") from None
+    return True
+
+
+def to_standard_output(text: str) -> bool:
+    """Print; returns whether that went well, or its reader (``head``, ``less``) has seen enough."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # Nothing more may be written to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return True
+        print(f"perfgate: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        return False
+    return True

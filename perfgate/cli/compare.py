@@ -1,0 +1,66 @@
+"""``perfgate compare``: decides whether one run is worse than another."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from perfgate.cli.common import OK, UNSURE, WORSE, add_command
+from perfgate.gate.against_run import compare
+from perfgate.records.runfile import RunFile, read
+from perfgate.records.verdict import Verdict
+from perfgate.reports.report import Report
+from perfgate.shared.errors import UserError
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = add_command(commands, "compare", run, "decide whether one run is worse than another")
+    parser.add_argument("base", metavar="BASE", help="run file of the old state, or one file that holds both sides")
+    parser.add_argument("head", metavar="HEAD", nargs="?", help="run file of the new state")
+    parser.add_argument("--strict", action="store_true", help="exit with 3 where nothing could be decided")
+
+
+def run(options: argparse.Namespace) -> tuple[int, Report]:
+    """Hold the candidate launches of HEAD against those of BASE, or the two sides of one file."""
+    base = read(options.base)
+    head = read(options.head) if options.head else base
+    check_comparable(base, head, options)
+    reference = base.by_case("candidate" if options.head else "reference")
+    candidate = head.by_case()
+    check_sides(reference, candidate, options)
+    verdicts = compare(reference, candidate, head.tolerances())
+    from perfgate.reports.comparison import comparison_report  # imports pandas, which a refusal need not pay
+
+    report = comparison_report(verdicts, sorted(set(reference) - set(candidate)))
+    return exit_code(verdicts, options.strict), report
+
+
+def check_comparable(base: RunFile, head: RunFile, options: argparse.Namespace) -> None:
+    """Refuse to compare timings of different machines."""
+    names = [run.header["machine"]["name"] for run in (base, head)]
+    # Dry runs measure no machine; their machine's name tells the versions, which may differ.
+    dry = all(run.header["machine"].get("device") == "none" for run in (base, head))
+    if names[0] != names[1] and not dry:
+        raise UserError(
+            f"{options.base} was measured on {names[0]} and {options.head} on {names[1]}; "
+            "timings of different machines do not compare, measure both on one"
+        )
+
+
+def check_sides(reference: dict[str, Any], candidate: dict[str, Any], options: argparse.Namespace) -> None:
+    """Refuse files that lack a side, or that have no case in common."""
+    head = options.head or options.base
+    if not reference or not candidate:
+        which, where = ("candidate", head) if reference else ("reference", options.base)
+        hint = "" if options.head else "; name a second run file to compare with"
+        raise UserError(f"{where}: holds no {which} launches{hint}")
+    if not set(reference) & set(candidate):
+        raise UserError(f"{options.base} and {head} have no case in common")
+
+
+def exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
+    """0 nothing got worse, 1 something did, 3 something could not be decided and ``--strict`` was asked for."""
+    names = {verdict.verdict for verdict in verdicts}
+    if names & {"regressed", "stale"}:
+        return WORSE
+    return UNSURE if strict and names & {"inconclusive", "invalid", "new"} else OK

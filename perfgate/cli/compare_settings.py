@@ -1,0 +1,29 @@
+"""``perfgate compare-settings``: one model's settings side by side."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from perfgate.cli.common import OK, add_command
+from perfgate.records.runfile import read
+from perfgate.reports.report import Report
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    help = "a model's settings side by side, and which of them are on the front of speed and memory"
+    parser = add_command(commands, "compare-settings", run, help)
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="run file; all must be of one machine")
+    parser.add_argument("--model", metavar="NAME", help="show this model alone; default: all of them")
+    parser.add_argument("--picture", metavar="FILE", help="draw the first table as SVG, speed over memory")
+
+
+def run(options: argparse.Namespace) -> tuple[int, Report]:
+    """One table for each model and kind of work."""
+    runs = [read(path) for path in options.runs]
+    from perfgate.reports.compare_settings import choices, draw, settings_report
+
+    groups = choices(runs, options.model)
+    if options.picture:
+        draw(groups, Path(options.picture))
+    return OK, settings_report(groups)

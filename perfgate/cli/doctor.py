@@ -1,0 +1,33 @@
+"""``perfgate doctor``: finds out what this machine can measure and gate."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from perfgate.cli.common import OK, WORSE, add_command
+from perfgate.reports.report import Report
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    help = "what this machine can measure and gate, and which commands help; exits with 1 where it can measure nothing"
+    parser = add_command(commands, "doctor", run, help)
+    parser.add_argument("--quick", action="store_true", help="leave out the calibration of its noise, about 20 s")
+    parser.add_argument("--baselines", metavar="DIR", default="baselines", help="default: baselines")
+
+
+def run(options: argparse.Namespace) -> tuple[int, Report]:
+    """Look at the machine."""
+    from perfgate.doctor.diagnosis import diagnose
+    from perfgate.reports.doctor import doctor_report
+
+    diagnosis = diagnose(Path.cwd(), options.baselines, options.quick, show_progress)
+    show_progress("")
+    return OK if diagnosis.fit else WORSE, doctor_report(diagnosis)
+
+
+def show_progress(what: str) -> None:
+    """Rewrite one line of a terminal; say nothing where there is none."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[2K{what}", end="", file=sys.stderr, flush=True)

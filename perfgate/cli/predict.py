@@ -1,0 +1,33 @@
+"""``perfgate predict``: memory, work and time of a step on a GPU that need not be there."""
+
+import argparse
+from typing import Any
+
+from perfgate.cli.common import OK, add_command
+from perfgate.models.shapes import find_shape
+from perfgate.predict.gpu_catalog import find_gpu
+from perfgate.predict.options import MODES, OPTIONS, add_settings
+from perfgate.predict.predict import Question, predict
+from perfgate.reports.report import Report
+
+
+def add(commands: Any) -> None:
+    """Declare the command and its options."""
+    parser = add_command(commands, "predict", run, "memory, work and time of a step on a GPU, without one")
+    parser.add_argument(
+        "--model", required=True, metavar="NAME|FOLDER|HUB-ID@COMMIT", help="a known shape, or where config.json is"
+    )
+    parser.add_argument("--task", help="default: the model's first")
+    parser.add_argument("--mode", choices=MODES, default="train", help="train, forward or generate; default: train")
+    parser.add_argument("--gpu", metavar="NAME", help="like H200 or a100-sxm-80gb; without one only sizes are told")
+    add_settings(parser.add_argument_group("settings"))
+
+
+def run(options: argparse.Namespace) -> tuple[int, Report]:
+    """Run the step dry, and hold its memory and work against the GPU's data sheet."""
+    settings = {name: getattr(options, name) for name in OPTIONS}
+    question = Question.of_options(find_shape(options.model, options.task), options.task, options.mode, settings)
+    prediction = predict(question, None if options.gpu is None else find_gpu(options.gpu))
+    from perfgate.reports.prediction import prediction_report  # imports pandas, which a refusal need not pay
+
+    return OK, prediction_report(prediction)

@@ -1,0 +1,140 @@
+"""Recorded launches against recorded launches: two run files, or the two sides of one."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from perfgate.gate import duets
+from perfgate.gate.clocks import choose, on, told_by_case
+from perfgate.gate.dry_run import DRY_RUN, against_launches
+from perfgate.gate.launches import (
+    DISAGREE,
+    exact_if_repeated,
+    gated_values,
+    having,
+    invalid_verdicts,
+    new_verdict,
+    prior_note,
+    ratios_to_yardstick,
+)
+from perfgate.gate.statistics import against_sessions
+from perfgate.gate.verdicts import DELTA_MIN_SHARE, Comparison, logarithms, noisy_verdict, share_of_alpha
+from perfgate.records.launch import Launch
+from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import METRICS, Metric, metric
+
+OTHER_WORKLOAD = "the two runs measured different workloads under this id"
+NOT_MEASURED = "measured in the reference, but not in the candidate"
+
+
+def compare(
+    reference: Mapping[str, Sequence[Launch]],
+    candidate: Mapping[str, Sequence[Launch]],
+    tolerances: Mapping[str, Mapping[str, float]],
+) -> list[Verdict]:
+    """Judge each case of the candidate; the data are looked at once.
+
+    Args:
+        reference: launches by case; their ``side`` does not matter.
+        candidate: launches by case.
+        tolerances: by case and metric, where a case names its own.
+    """
+    choices = {case: choose([*reference.get(case, ()), *launches]) for case, launches in candidate.items()}
+    reference, candidate = (
+        {case: on(choices[case], launches) for case, launches in side.items() if case in choices}
+        for side in (reference, candidate)
+    )
+    shared = sum(
+        bool(having(reference.get(case, ()), name))
+        for case, launches in candidate.items()
+        for name in gated_values(launches)
+    )
+    alpha = share_of_alpha(shared)
+    verdicts = [
+        verdict
+        for case, launches in candidate.items()
+        for verdict in compare_case(case, reference.get(case, ()), launches, tolerances.get(case, {}), alpha)
+    ]
+    verdicts = told_by_case(choices, verdicts)
+    return sorted(verdicts, key=lambda verdict: (verdict.case, list(METRICS).index(verdict.metric)))
+
+
+def compare_case(
+    case: str, before: Sequence[Launch], now: Sequence[Launch], tolerances: Mapping[str, float], alpha: float
+) -> list[Verdict]:
+    """Judge every metric of one case.
+
+    Args:
+        case: its id.
+        before: launches of the reference; empty where the case is new.
+        now: launches of the candidate.
+        tolerances: by metric, where the case names its own.
+        alpha: each metric's share of the chance of a false alarm.
+    """
+    broken = [
+        replace(verdict, why=f"in the reference, {verdict.why}")
+        for verdict in invalid_verdicts(case, before)
+        if verdict.metric != DRY_RUN
+    ]
+    verdicts = invalid_against(case, before, now) or list(broken)
+    for name, values in gated_values(now).items():
+        if earlier := having(before, name):
+            tolerance = tolerances.get(name, metric(name).tolerance)
+            verdicts.append(compare_metric(case, metric(name), earlier, having(now, name), tolerance, alpha))
+        elif not broken:
+            verdicts.append(new_verdict(case, name, values))
+    judged = {verdict.metric for verdict in verdicts}
+    for name, values in gated_values(before).items():
+        if name not in judged and not (DRY_RUN in judged and metric(name).portable):
+            held = statistics.median(values)
+            verdicts.append(Verdict(case, name, "inconclusive", reference=held, why=NOT_MEASURED))
+    return verdicts
+
+
+def invalid_against(case: str, before: Sequence[Launch], now: Sequence[Launch]) -> list[Verdict]:
+    """One verdict for each pass of the candidate that cannot be used; a lost dry run is a regression.
+
+    Where the reference has no dry run either, the other passes decide.
+    """
+    found = [
+        against_launches(verdict, before, now) if verdict.metric == DRY_RUN else verdict
+        for verdict in invalid_verdicts(case, now)
+    ]
+    return [verdict for verdict in found if verdict is not None]
+
+
+def compare_metric(
+    case: str, what: Metric, before: Sequence[Launch], now: Sequence[Launch], tolerance: float, alpha: float
+) -> Verdict:
+    """Judge one metric by launches that all measured it."""
+    if {launch.workload for launch in before} != {launch.workload for launch in now}:
+        return Verdict(case, what.name, "stale", launches=len(now), why=OTHER_WORKLOAD)
+    old, new = ([launch.value(what.name) for launch in side] for side in (before, now))
+    held = Comparison(case, what.name, statistics.median(old), statistics.median(new), len(new), tolerance)
+    demoted = ""
+    if not what.noisy:
+        if verdict := exact_if_repeated(held, (old, new), before, now):
+            return verdict
+        demoted = f"demoted to noisy: {DISAGREE}"
+    threshold = tolerance * DELTA_MIN_SHARE
+    if found := duets.of_launches(before, now, what.name):
+        return noisy_verdict(held, duets.difference(found), alpha, threshold, demoted)
+    old, new = ratios_of_both(what, before, now) or (old, new)
+    apart = against_sessions(logarithms({"": old}), [math.log(value) for value in new])
+    return noisy_verdict(held, apart, alpha, threshold, demoted or prior_note(apart))
+
+
+def ratios_of_both(
+    what: Metric, before: Sequence[Launch], now: Sequence[Launch]
+) -> tuple[list[float], list[float]] | None:
+    """The values of both sides as ratios to the yardstick; ``None`` where seconds are to be compared.
+
+    All launches must have had the same yardstick. On a GPU two runs do not tell whether ratios vary less from run to
+    run than seconds do, so there seconds are compared.
+    """
+    units = {(launch.yardstick_kind, launch.details.yardstick.version) for launch in (*before, *now)}
+    if len(units) != 1 or now[-1].yardstick_kind != "cpu":
+        return None
+    old, new = ratios_to_yardstick(what, before), ratios_to_yardstick(what, now)
+    return (old, new) if old and new else None

@@ -1,0 +1,88 @@
+"""Values of a metric out of the launches of one side, and what can be said of them before any statistics."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from perfgate.gate.attribution import growth
+from perfgate.gate.statistics import Difference
+from perfgate.gate.verdicts import Comparison, agree, exact_verdict
+from perfgate.records.baselines import StoredLaunch
+from perfgate.records.launch import Launch
+from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import METRICS, Metric, stands_for
+
+DISAGREE = "its launches do not agree"
+
+
+def having(launches: Iterable[Launch], name: str) -> list[Launch]:
+    """The valid launches that measured a metric."""
+    return [launch for launch in launches if not launch.invalid and name in launch.metrics]
+
+
+def gated_values(launches: Sequence[Launch]) -> dict[str, list[float]]:
+    """Values of the gated metrics of the valid launches, in the registry's order."""
+    values = {name: [launch.value(name) for launch in having(launches, name)] for name, m in METRICS.items() if m.gated}
+    return {name: found for name, found in values.items() if found}
+
+
+def ratios_to_yardstick(what: Metric, launches: Sequence[Launch]) -> list[float] | None:
+    """Each launch's ratio to its yardstick; ``None`` where one had none, or the metric does not vary."""
+    found = [launch.in_yardsticks(what.name) for launch in launches]
+    ratios = [ratio for ratio in found if ratio is not None]
+    return ratios if what.noisy and len(ratios) == len(found) else None
+
+
+def invalid_verdicts(case: str, launches: Sequence[Launch]) -> list[Verdict]:
+    """One verdict for each pass of which no launch may be used."""
+    verdicts = []
+    for pass_name in dict.fromkeys(launch.pass_name for launch in launches):
+        group = [launch for launch in launches if launch.pass_name == pass_name]
+        if all(launch.invalid for launch in group):
+            verdicts.append(Verdict(case, stands_for(pass_name), "invalid", launches=0, why=group[-1].invalid or ""))
+    return verdicts
+
+
+def new_verdict(case: str, name: str, values: Sequence[float]) -> Verdict:
+    """The verdict on a metric that there is nothing to hold against."""
+    return Verdict(case, name, "new", candidate=statistics.median(values), launches=len(values))
+
+
+def exact_if_repeated(
+    held: Comparison,
+    groups: Iterable[Sequence[float]],
+    before: Sequence[Launch | StoredLaunch],
+    now: Sequence[Launch],
+) -> Verdict | None:
+    """Judge a metric that should repeat itself; ``None`` where it does not, and is to be judged as one that varies.
+
+    Args:
+        held: what is held against what.
+        groups: the values that must be equal within each group: those of each stored session, and those of now.
+        before: launches of the reference, whose ledger tells which module did what.
+        now: launches of the candidate.
+    """
+    found = list(groups)
+    if all(map(agree, found)):
+        return exact_verdict(held, grown(held, ledger_of(before), ledger_of(now)))
+    # A counter may be 0, and then there is no ratio to judge.
+    if any(value <= 0 for values in found for value in values):
+        return held.verdict("inconclusive", DISAGREE)
+    return None
+
+
+def grown(held: Comparison, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The modules in which a metric of the dry run or of the counters grew, or shrank, as a clause."""
+    if held.candidate < held.reference:
+        return growth(held.metric, now, before, "shrunk", "-")
+    return growth(held.metric, before, now) if held.candidate > held.reference else ""
+
+
+def ledger_of(launches: Sequence[Launch | StoredLaunch]) -> Mapping[str, Any]:
+    """The newest ledger among launches; empty where none has one."""
+    return next((launch.ledger for launch in reversed(launches) if launch.ledger), {})
+
+
+def prior_note(found: Difference | None) -> str:
+    """Say where the interval rests on an assumption about sessions."""
+    return "sessions are taken to differ by 2%" if found is not None and found.widened else ""

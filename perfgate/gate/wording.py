@@ -1,0 +1,118 @@
+"""Verdicts in words: a sentence for one, a summary of many."""
+
+from collections.abc import Sequence
+
+from perfgate.records.verdict import Name, Verdict
+from perfgate.shared.metrics import metric
+
+WORDS = {
+    "pass": "is as before",
+    "regressed": "got worse by",
+    "improved": "got better,",
+    "inconclusive": "is undecided",
+    "invalid": "is invalid",
+    "new": "is new",
+    "stale": "is stale",
+}
+
+
+def sentence(verdict: Verdict) -> str:
+    """One metric's verdict, in words."""
+    if verdict.expected:
+        return effect_sentence(verdict)
+    if verdict.metric == "dry_run" and verdict.verdict == "regressed":
+        return f"{verdict.case}: dry_run is lost, and with it all exact metrics ({verdict.why})"
+    word = WORDS[verdict.verdict]
+    if verdict.reference == 0 and verdict.verdict == "regressed":
+        word = word.removesuffix(" by")
+    text = " ".join(filter(None, [f"{verdict.case}: {verdict.metric} {word}", moved(verdict)]))
+    details = "; ".join(filter(None, [both_values(verdict), interval(verdict), verdict.why]))
+    return f"{text} ({details})" if details else text
+
+
+def effect_sentence(verdict: Verdict) -> str:
+    """One effect's verdict: the ratio of setting over vanilla, and the expected one."""
+    text = f"{verdict.case}: {verdict.metric} {WORDS[verdict.verdict] if verdict.change is None else ''}".rstrip()
+    if verdict.change is None and verdict.verdict in ("pass", "regressed"):
+        return f"{verdict.case}: {verdict.metric}: {verdict.why}, expected {verdict.expected}"
+    if verdict.change is not None:
+        undecided = "may be" if verdict.verdict == "inconclusive" else "is"
+        text = f"{text} {undecided} {times(verdict.change)} {verdict.against}'s"
+    bounds = ""
+    if verdict.low is not None and verdict.high is not None and verdict.low != verdict.high:
+        bounds = f"interval {times(verdict.low)} to {times(verdict.high)}"
+    details = "; ".join(filter(None, [both_values(verdict), bounds, verdict.why]))
+    return f"{text}, expected {verdict.expected}{f' ({details})' if details else ''}"
+
+
+def times(change: float) -> str:
+    """A relative change as a factor."""
+    return f"{1 + change:.3g}x"
+
+
+def both_values(verdict: Verdict) -> str:
+    """The measured value, and the reference's."""
+    if verdict.candidate is None or verdict.reference is None:
+        return ""
+    what = metric(verdict.metric)
+    return f"{what.show(verdict.candidate)}, {verdict.against} {what.show(verdict.reference)}"
+
+
+def moved(verdict: Verdict) -> str:
+    """The change in percent; empty where there is none, or the reference is 0."""
+    if verdict.change is None or verdict.reference == 0:
+        return ""
+    return percent(verdict.change)
+
+
+def interval(verdict: Verdict) -> str:
+    """The interval, the tolerance and the smallest change that could have been shown."""
+    if verdict.tolerance is None or verdict.smallest_detectable is None:
+        return ""
+    if verdict.low is None or verdict.high is None or verdict.low == verdict.high:
+        return f"tolerance {verdict.tolerance:.1%}"
+    return f"interval {percent(verdict.low)} to {percent(verdict.high)}; {sight(verdict)}"
+
+
+def sight(verdict: Verdict) -> str:
+    """Say which change this measurement could detect, and whether that is within the tolerance."""
+    if verdict.smallest_detectable is None or verdict.tolerance is None:
+        return ""
+    if verdict.smallest_detectable > verdict.tolerance:
+        return (
+            f"this gate cannot see {verdict.tolerance:.1%} here; it can see {percent(verdict.smallest_detectable, '')}"
+        )
+    return f"this gate can see {percent(verdict.smallest_detectable, '')}"
+
+
+def percent(change: float, sign: str = "+") -> str:
+    """A relative change, with enough digits and no more."""
+    if change > 9.995:
+        return f"{change + 1:.0f}-fold" if change < 1e6 else "beyond measure"
+    return f"{change:{sign}.1%}" if abs(change) >= 0.0095 else f"{change:{sign}.2%}"
+
+
+def summarize(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """How many verdicts of each name, worst first; names that do not occur are left out."""
+    order: tuple[Name, ...] = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
+    counts = {name: sum(verdict.verdict == name for verdict in verdicts) for name in order}
+    return {name: count for name, count in counts.items() if count}
+
+
+def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Collapse each case's exact metrics that pass, or are new, into one summary verdict.
+
+    A verdict that has something to say, as how it differs from another pair of versions, stays by itself.
+    """
+    groups: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        if metric(verdict.metric).exact and verdict.verdict in ("pass", "new") and not verdict.why:
+            groups.setdefault((verdict.case, verdict.verdict), []).append(verdict)
+    told: list[Verdict] = []
+    for verdict in verdicts:
+        group = groups.get((verdict.case, verdict.verdict), [])
+        if verdict not in group or len(group) == 1:
+            told.append(verdict)
+        elif verdict is group[-1]:
+            told.append(Verdict(verdict.case, f"{len(group)} exact metrics", verdict.verdict, launches=1))
+    return told

@@ -1,0 +1,55 @@
+"""Instruments and formats that hooks add to a run, checked."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perfgate.shared.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from perfgate.reports.formats import Writer
+
+
+def instruments_of(config: pytest.Config) -> tuple[str, ...]:
+    """The import paths of all instruments that hooks name, each once.
+
+    Raises:
+        UserError: one is not of the form ``module:Class``.
+    """
+    found = config.hook.pytest_perfgate_instruments(config=config)
+    paths = dict.fromkeys(str(path) for named in found for path in named)
+    for path in paths:
+        module, _, name = path.partition(":")
+        if not module or not name:
+            raise UserError(f"pytest_perfgate_instruments returned {path!r}; it must be an import path module:Class")
+    return tuple(paths)
+
+
+def reports_of(config: pytest.Config, wanted: Sequence[str]) -> dict[Path, "Writer"]:
+    """The writer of each report that a run is to write, by the file that it goes to.
+
+    Args:
+        config: of the run, whose hooks name formats.
+        wanted: as ``--perf-report`` takes them: ``FORMAT=FILE``.
+
+    Raises:
+        UserError: one is not of this form, or there is no such format.
+    """
+    if not wanted:
+        return {}
+    from perfgate.reports.formats import WRITERS, find_writer
+
+    own: dict[str, str] = {}
+    for named in config.hook.pytest_perfgate_formats(config=config):
+        own |= named
+    writers = {}
+    for text in wanted:
+        name, equals, file = text.partition("=")
+        if not (name and equals and file):
+            raise UserError(f"--perf-report is {text!r}; it must be FORMAT=FILE, like markdown=report.md")
+        if name not in WRITERS and name not in own and ":" not in name:
+            raise UserError(f"--perf-report: unknown format {name!r}{nearest(name, [*WRITERS, *own])}")
+        writers[config.rootpath / file] = find_writer(own.get(name, name))
+    return writers

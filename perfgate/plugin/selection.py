@@ -1,0 +1,103 @@
+"""The selection of a run: which of the collected items are cases, within its tier and its shard."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from perfgate.models.model import TIERS
+from perfgate.plugin.options import Options, check_marker
+from perfgate.workloads.programs import DRY_RUN, OF_FIXTURE, modules_of, noisy_metrics
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The cases of one run.
+
+    Attributes:
+        cases: how many are to be measured, by all of xdist's workers.
+        pairs: gated times of all cases within the tier, selected or not, among which the chance of a false alarm is
+            divided.
+        preload: modules that the fork servers import ahead.
+        needs_libraries: whether any case runs one of Perfgate's own programs.
+    """
+
+    cases: int
+    pairs: int
+    preload: tuple[str, ...]
+    needs_libraries: bool
+
+
+def select(items: Iterable[pytest.Item], pairs: int, options: Options) -> Selection:
+    """The selection that is left after every plugin deselected items.
+
+    Args:
+        items: those that are to run.
+        pairs: gated times of all cases within the tier.
+        options: of the run.
+    """
+    cases = [item for item in items if is_case(item)]
+    used = {name for item in cases for name in fixtures_of(item)}
+    programs = [program for fixture, ids in OF_FIXTURE.items() if fixture in used for program in ids]
+    # Beside a reference no yardstick is stepped, and both sides import the same.
+    modules = modules_of(programs if options.reference else [*programs, "yardstick.cpu"])
+    preload = (*modules, *([DRY_RUN] if programs else []), *options.preload)
+    return Selection(len(cases), pairs, preload, needs_libraries=bool(programs))
+
+
+def check_marks(cases: Iterable[pytest.Item]) -> None:
+    """Refuse marks that ``perf`` does not know.
+
+    Raises:
+        UserError: naming the case and the argument.
+    """
+    for item in cases:
+        for marker in item.iter_markers("perf"):
+            check_marker(item.nodeid, marker.args, dict(marker.kwargs))
+
+
+def within_tier(cases: Iterable[pytest.Item], tier: str) -> list[pytest.Item]:
+    """The cases that a run of this tier measures."""
+    limit = TIERS.index(tier)
+    return [item for item in cases if TIERS.index(tier_of(item)) <= limit]
+
+
+def gated_pairs(cases: Iterable[pytest.Item]) -> int:
+    """How many times of these cases are held against a baseline or a reference."""
+    gated = [fixtures_of(item) for item in cases if "perf" in fixtures_of(item)]
+    return sum(len(noisy_metrics(names)) for names in gated)
+
+
+def in_shard(cases: Sequence[pytest.Item], shard: tuple[int, int]) -> list[pytest.Item]:
+    """Every Nth case, beginning with the Ith, where the shard is (I, N)."""
+    first, count = shard
+    return list(cases[first - 1 :: count])
+
+
+def is_case(item: pytest.Item) -> bool:
+    """Whether an item measures anything."""
+    return bool({"perf", "effect"} & set(fixtures_of(item)))
+
+
+def fixtures_of(item: pytest.Item) -> list[str]:
+    """Names of all fixtures that an item uses."""
+    return list(getattr(item, "fixturenames", []))
+
+
+def tier_of(item: pytest.Item) -> str:
+    """The smallest tier that runs a case: the largest of its marks' and of its model's."""
+    named: list[str] = [marker.kwargs["tier"] for marker in item.iter_markers("perf") if "tier" in marker.kwargs]
+    callspec = getattr(item, "callspec", None)
+    models: list[str] = [
+        value.tier for value in (callspec.params.values() if callspec else ()) if hasattr(value, "tier")
+    ]
+    return max([TIERS[0], *named, *models], key=TIERS.index)
+
+
+def marks_of(item: pytest.Item) -> dict[str, Any]:
+    """The arguments of all perf marks of an item; those of the closest mark win."""
+    found: dict[str, Any] = {}
+    for marker in item.iter_markers("perf"):
+        found = {**marker.kwargs, **found}
+    return found

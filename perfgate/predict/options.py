@@ -1,0 +1,73 @@
+"""The settings that ``perfgate predict`` takes, as options of its command line."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from perfgate.shared.settings import FORWARD, GENERATION, TRAINING, Kind, Setting
+from perfgate.shared.workload import Json, Workload
+from perfgate.workloads import tasks
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A kind of workload that can be predicted.
+
+    Attributes:
+        build: makes such a workload.
+        kind: has its settings.
+    """
+
+    build: Callable[..., Workload]
+    kind: Kind
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """The settings by the names of their options."""
+        return {setting.option: setting for setting in self.kind if setting.option}
+
+
+MODES = {
+    "train": Mode(tasks.training, TRAINING),
+    "forward": Mode(tasks.forward, FORWARD),
+    "generate": Mode(tasks.generation, GENERATION),
+}
+ASKED_FOR = ("batch_size", "seq_len")  # there is no prediction without them
+# Every option; where modes share one, the first describes it.
+OPTIONS: Mapping[str, Setting] = {
+    option: setting for mode in reversed(MODES.values()) for option, setting in mode.settings.items()
+}
+
+
+def flag(option: str) -> str:
+    """An option as it is typed."""
+    return f"--{option.replace('_', '-')}"
+
+
+def add_settings(parser: Any) -> None:
+    """Add an option for each setting to a parser, or to a group of one; an option that is not given is ``None``."""
+    for option in dict.fromkeys(option for mode in MODES.values() for option in mode.settings):
+        setting = OPTIONS[option]
+        more: dict[str, Any] = {"type": int, "metavar": "N"}
+        if isinstance(setting.default, bool):
+            # Without a value the option switches its setting on.
+            more = {"nargs": "?", "const": True, "type": reader(setting), "metavar": "NAME"}
+        elif isinstance(setting.default, str):
+            more = {"type": reader(setting), "metavar": "NAME"}
+        parser.add_argument(flag(option), help=described(setting), required=option == "batch_size", **more)
+
+
+def described(setting: Setting) -> str:
+    """What a setting does, the values that can be predicted, and the default."""
+    values = [str(value) for value in setting.values if value not in setting.unpredicted and value != setting.default]
+    told = [", ".join(values)] if values else []
+    if setting.left_open:
+        told.append("default: the library's choice")
+    elif setting.default is not False and setting.option not in ASKED_FOR:
+        told.append(f"default: {setting.default}")
+    return setting.doc.replace("`", "").replace("%", "%%") + (f" ({'; '.join(told)})" if told else "")
+
+
+def reader(setting: Setting) -> Callable[[str], Json]:
+    """Make what reads a value. A text that is none of the setting's values is kept, to be refused by the workload."""
+    return lambda written: next((value for value in setting.values if str(value) == written), written)

@@ -1,0 +1,85 @@
+"""Where the code under test runs, and whether that is where it would run once it is merged."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from packaging.version import Version
+
+from perfgate.reference.environment import Progress, built_for, requirements
+from perfgate.reference.interpreter import Interpreter, code_folders, packages_of
+from perfgate.reference.lock_files import disagreements
+from perfgate.shared.errors import UserError
+from perfgate.system.provenance import libraries_among, software, version_here
+
+OLDEST = {"transformers": "4.57"}  # as in pyproject.toml
+
+
+def candidate_of(
+    how: str,
+    root: Path,
+    locks: Sequence[str],
+    install: Sequence[str],
+    programs: Sequence[str],
+    progress: Progress = lambda _: None,
+) -> Interpreter:
+    """Where the code under test runs: this interpreter, or the environment that its lock file names.
+
+    Args:
+        how: ``check`` refuses an environment that is not the one that the lock file names, ``lock`` builds that one,
+            ``installed`` takes what is installed.
+        root: the folder of the run.
+        locks: the files that pin its libraries.
+        install: arguments of ``pip install``; see ``built_for``.
+        programs: folders in which programs of the user's own lie.
+        progress: told in words what is built.
+
+    Raises:
+        UserError: refused, with the commands that help; or the environment cannot be built.
+    """
+    here = software()
+    if how != "lock":
+        check_versions(here, sys.executable)
+    wrong = disagreements(root, locks, version_here) if how != "installed" else []
+    if not wrong:
+        return Interpreter(after=tuple(programs), software=here)
+    if how == "check":
+        more = f" ({len(wrong) - 1} more differ)" if len(wrong) > 1 else ""
+        raise UserError(
+            f"{wrong[0]}{more}, so this is not the environment that would be merged; install it: {sys.executable} -m "
+            f"pip install {' '.join(install_arguments(root, locks, install))}, or let Perfgate build it: "
+            "--perf-env lock, or measure what is installed: --perf-env installed"
+        )
+    python = built_for(root, locks, install, "--perf-env lock", progress)
+    found = packages_of(python, "--perf-env lock")
+    check_versions(found, python)
+    if still := disagreements(root, locks, found.get):
+        raise UserError(f"--perf-env lock: {python} was built and is not what the lock file names: {still[0]}")
+    return Interpreter(
+        python=python, path=code_folders(root, root, programs), after=tuple(programs), software=libraries_among(found)
+    )
+
+
+def install_arguments(root: Path, locks: Sequence[str], install: Sequence[str]) -> list[str]:
+    """What to tell pip, as well as it can be told."""
+    try:
+        return list(install) or requirements(root, locks, "--perf-env")
+    except UserError:
+        return [name for name in locks if (root / name).exists()]
+
+
+def check_versions(found: Mapping[str, str], python: str) -> None:
+    """Refuse libraries that are too old to be under test; those that are absent are no matter here.
+
+    Raises:
+        UserError: naming the library, both versions and the remedy.
+    """
+    for name, oldest in OLDEST.items():
+        version = found.get(name, "").partition("@")[0]
+        if version and Version(version) < Version(oldest):
+            beside = ", ".join(f"{library} {text}" for library, text in libraries_among(dict(found)).items())
+            raise UserError(
+                f"Perfgate measures {name} {oldest} and newer, and {python} has {name} {version} ({beside}); install a "
+                f"newer one: {python} -m pip install '{name}>={oldest}'; an older one can be what new code is held "
+                f"against: --perf-ref {python}"
+            )

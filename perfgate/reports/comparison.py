@@ -1,0 +1,25 @@
+"""What ``perfgate compare`` says: a table of all verdicts, then a sentence for each that got worse or is of no use."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from perfgate.gate.wording import sentence, summarize
+from perfgate.records.verdict import Verdict
+from perfgate.reports.report import Report, Section
+from perfgate.reports.run_report import counts
+from perfgate.reports.tables import verdict_table
+
+
+def comparison_report(verdicts: Sequence[Verdict], gone: Sequence[str]) -> Report:
+    """The report of a comparison.
+
+    Args:
+        verdicts: on all cases that both sides have.
+        gone: ids of the cases that only the reference has.
+    """
+    bad = [sentence(verdict) for verdict in verdicts if verdict.verdict in ("regressed", "stale", "invalid")]
+    missing = [f"{case}: only in BASE, not compared" for case in gone]
+    rows = [verdict.to_json() for verdict in verdicts]
+    section = Section(tables={"Verdicts": verdict_table(verdicts)}, notes=[*bad, *missing, counts(verdicts)])
+    return Report([section], pd.DataFrame(rows), {"verdicts": rows, "summary": summarize(verdicts)})

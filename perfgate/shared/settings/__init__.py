@@ -1,0 +1,34 @@
+"""The settings of workloads, each declared once.
+
+All else that knows settings is made from these declarations: the checks of what users write, the dataclasses that
+programs take, what a machine must have, the options of ``perfgate predict``, and the page ``docs/settings.md``.
+"""
+
+from collections.abc import Mapping
+
+from perfgate.shared.settings.declaration import Kind, Need, Setting, Settings, asked
+from perfgate.shared.settings.inference import FORWARD, GENERATION
+from perfgate.shared.settings.operators import CONTRACTIONS, ELEMENTWISE, NORMALIZATIONS, OPERATORS
+from perfgate.shared.settings.operators import SETTINGS as OPERATOR
+from perfgate.shared.settings.serving import SERVING
+from perfgate.shared.settings.training import TRAINING
+
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (TRAINING, GENERATION, SERVING, FORWARD, *OPERATORS.values())}
+
+__all__ = [
+    "CONTRACTIONS",
+    "ELEMENTWISE",
+    "FORWARD",
+    "GENERATION",
+    "KINDS",
+    "NORMALIZATIONS",
+    "OPERATOR",
+    "OPERATORS",
+    "SERVING",
+    "TRAINING",
+    "Kind",
+    "Need",
+    "Setting",
+    "Settings",
+    "asked",
+]

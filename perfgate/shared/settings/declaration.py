@@ -1,0 +1,210 @@
+"""How a setting is declared: its name, its values, its default, and everything else that is known of it.
+
+The settings themselves are in the modules beside this one, one module for each kind of workload.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, make_dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from perfgate.shared.errors import UserError, nearest
+from perfgate.shared.workload import Json
+
+Settings = Mapping[str, Json]
+# Returns the reason why these settings cannot be in force together, or an empty text.
+Conflict = Callable[[Settings], str]
+
+
+@dataclass(frozen=True)
+class Need:
+    """What some values of a setting need of the machine. A case without it is skipped at run time.
+
+    Attributes:
+        values: that need it; empty for all but the default.
+        package: that must be importable, by its import name.
+        extra: of Perfgate that installs the package.
+        pip: argument of ``pip install`` where no extra has the package; ``package`` itself if empty.
+        since: oldest version of the package that will do.
+        gpu: whether a CUDA device is needed.
+        compiler: whether a C++ compiler is needed, which torch.compile calls.
+        folder: whether the setting, ``LAYER=FOLDER:CLASS``, names a folder that must exist.
+        dry: whether a dry run needs it too.
+        kinds: of workload that need it; empty for all.
+    """
+
+    values: tuple[Json, ...] = ()
+    package: str = ""
+    extra: str = ""
+    pip: str = ""
+    since: str = ""
+    gpu: bool = False
+    compiler: bool = False
+    folder: bool = False
+    dry: bool = True
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of a kind of workload, declared once.
+
+    A default is left out of a workload's parameters, so a new setting leaves the identity of every stored workload as
+    it is. Sizes are the exception: every workload names them.
+
+    Attributes:
+        name: in the parameters of workloads.
+        doc: what it does, as one sentence without a full stop.
+        default: its value where nobody chose one.
+        values: that it may take, the default first; empty for sizes, counts and texts.
+        form: ``choice`` (one of ``values``), ``size`` (a positive whole number), ``count`` (a whole number, 0 for off)
+            or ``text``.
+        needs: what the machine must have for some of the values.
+        conflicts: checks of this setting against others.
+        left_open: whether the default leaves the choice to the library, so that anything may be in force.
+        unread: why ``Program.effective`` cannot tell whether the setting is in force; empty where it can, which it does
+            under the setting's name.
+        option: name of the option of ``perfgate predict``, without dashes; empty where it has none.
+        unpredicted: values for which ``perfgate predict`` has no answer.
+    """
+
+    name: str
+    doc: str
+    default: Json
+    values: tuple[Json, ...] = ()
+    form: Literal["choice", "size", "count", "text"] = "choice"
+    needs: tuple[Need, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    left_open: bool = False
+    unread: str = ""
+    option: str = ""
+    unpredicted: tuple[Json, ...] = ()
+
+    def check(self, value: Json) -> None:
+        """Refuse a value that the setting cannot take.
+
+        Raises:
+            UserError: with the values that it can.
+        """
+        if self.form == "choice":
+            if not any(value == known and type(value) is type(known) for known in self.values):
+                raise UserError(f"setting {self.name!r} is {value!r}{nearest(value, self.values)}")
+        elif self.form == "text":
+            if not isinstance(value, str):
+                raise UserError(f"setting {self.name!r} must be a text, not {value!r}")
+        elif not isinstance(value, int) or isinstance(value, bool) or value < (self.form == "size"):
+            what = "positive whole number" if self.form == "size" else "whole number, 0 for off"
+            raise UserError(f"setting {self.name!r} must be a {what}, not {value!r}")
+
+    def of(self, *values: Json, **changes: Any) -> "Setting":
+        """The same setting for another kind of workload, which takes these values, the default first."""
+        return replace(self, default=values[0], values=values, **changes)
+
+    def but(self, **changes: Any) -> "Setting":
+        """The same setting for another kind of workload, where something else is known of it."""
+        return replace(self, **changes)
+
+
+def choice(name: str, values: tuple[Json, ...], doc: str, **more: Any) -> Setting:
+    """A setting that takes one of some values, the default first."""
+    return Setting(name, doc, values[0], values, **more)
+
+
+def size(name: str, default: int, doc: str, **more: Any) -> Setting:
+    """A positive whole number that every workload names."""
+    unread = "a size shows in the samples, tokens and FLOPs of a step"
+    return Setting(name, doc, default, form="size", unread=unread, **more)
+
+
+def count(name: str, doc: str, **more: Any) -> Setting:
+    """A whole number that is 0, or off, by default."""
+    return Setting(name, doc, 0, form="count", **more)
+
+
+def text(name: str, doc: str, **more: Any) -> Setting:
+    """A free text that is empty by default."""
+    return Setting(name, doc, "", form="text", **more)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of workload and all of its settings.
+
+    Attributes:
+        name: ``training``, ``generation``, ``serving``, ``forward``, or the name of an operator.
+        settings: in the order in which people read about them, sizes first.
+    """
+
+    name: str
+    settings: tuple[Setting, ...] = field(repr=False)
+
+    def __iter__(self) -> Iterator[Setting]:
+        return iter(self.settings)
+
+    @cached_property
+    def by_name(self) -> dict[str, Setting]:
+        """Every setting by its name."""
+        return {setting.name: setting for setting in self.settings}
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """The defaults of the sizes, by name."""
+        return {setting.name: setting.default for setting in self.settings if setting.form == "size"}
+
+    def check(self, chosen: Settings) -> None:
+        """Refuse unknown settings and values that a setting cannot take.
+
+        Raises:
+            UserError: with what was perhaps meant.
+        """
+        for name, value in chosen.items():
+            if name not in self.by_name:
+                raise UserError(f"unknown setting {name!r}{nearest(name, self.by_name)}")
+            self.by_name[name].check(value)
+
+    def check_together(self, chosen: Settings, **about: Json) -> None:
+        """Refuse settings that cannot be in force together, on whatever machine.
+
+        Args:
+            chosen: settings that were checked one by one.
+            about: what else a conflict may look at: ``task``, ``loop``, and ``config``, the model's configuration.
+
+        Raises:
+            UserError: with the first reason that is found.
+        """
+        whole = {**about, **self.sizes, **chosen}
+        checks = dict.fromkeys(check for setting in self.settings for check in setting.conflicts)
+        if reason := next(filter(None, (check(whole) for check in checks)), ""):
+            raise UserError(reason)
+
+    def params(self, chosen: Settings) -> dict[str, Json]:
+        """The settings that a workload's parameters hold: all sizes, and what is not at its default."""
+        beyond = {name: value for name, value in chosen.items() if value != self.by_name[name].default}
+        return {**self.sizes, **beyond}
+
+    def dataclass(self) -> Any:
+        """A frozen dataclass with a field for each setting; its attribute ``kind`` is this kind."""
+        fields = [(s.name, type(s.default), field(default=s.default)) for s in self.settings]
+        return make_dataclass(f"{self.name.title()}Values", fields, frozen=True, kw_only=True, namespace={"kind": self})
+
+
+def asked(chosen: Any) -> dict[str, Json]:
+    """The settings for which a program must tell what is in force.
+
+    Those are left out that leave the choice to the library, and those that cannot be read back.
+
+    Args:
+        chosen: an instance of ``Kind.dataclass()``.
+    """
+    values = {setting: getattr(chosen, setting.name) for setting in chosen.kind}
+    return {
+        setting.name: value
+        for setting, value in values.items()
+        if not setting.unread and not (setting.left_open and value == setting.default)
+    }
+
+
+def chosen_of(settings: Settings, names: tuple[str, ...]) -> str:
+    """The first of some settings that is not at its default, as one writes it; empty where all are."""
+    found = [name for name in names if settings.get(name) not in (None, False, 0, "equal", "random")]
+    return f"{found[0]}={settings[found[0]]!r}" if found else ""

@@ -1,0 +1,73 @@
+"""Every setting is read back from what the libraries built, or its declaration says why it cannot be."""
+
+import contextlib
+import importlib
+
+import pytest
+
+from fixtures.models import models
+from perfgate.actor.devices import open_device
+from perfgate.actor.pace import Done
+from perfgate.actor.techniques.attention import allow_kernel
+from perfgate.measure.validity import other_settings
+from perfgate.shared.settings import KINDS
+from perfgate.workloads.operators import operator
+from perfgate.workloads.tasks import forward, generation, serving, training
+
+TASKS = ("training", "generation", "serving", "forward")
+# Continuous batching keeps a thread that ends only with its process, so it is read back in its own cases alone.
+GPT2, T5 = (models()[name] for name in ("gpt2-quick", "t5-quick"))
+SMALL = {"batch_size": 2, "sequence_length": 16}
+SHORT = {"batch_size": 1, "prompt_length": 8, "new_tokens": 2}
+WORKLOADS = {
+    "trainer": training(GPT2, **SMALL),
+    "seq2seq-trainer": training(T5, loop="seq2seq-trainer", **SMALL),
+    "accelerate": training(GPT2, loop="accelerate", **SMALL),
+    "generation": generation(GPT2, **SHORT),
+    "drafts": generation(GPT2, assistant_layers=1, **{**SHORT, "new_tokens": 6}),
+    "padded": serving(GPT2, requests=2, **SHORT),
+    "forward": forward(GPT2, **SMALL),
+    **{name: operator(name, **dict.fromkeys(kind.sizes, 8)) for name, kind in KINDS.items() if name not in TASKS},
+}
+
+
+class OneStep:
+    """Stands for the pace: wants one step."""
+
+    def __init__(self):
+        self.steps = 0
+
+    def begin(self):
+        self.steps += 1
+        if self.steps > 1:
+            raise Done
+
+    def end(self, *_):
+        """Nothing is reported."""
+
+
+def in_force_after_a_step(workload):
+    """What a program was asked for, and what it tells after one step."""
+    module, _, name = workload.program.partition(":")
+    build = getattr(importlib.import_module(module), name)
+    program = build(device=open_device({"kind": "cpu"}, "counters", None, 1), **workload.params)
+    program.keeps_outcome = True
+    with contextlib.suppress(Done):
+        program.drive(OneStep())
+    allow_kernel("")
+    return program.effective()
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_program_tells_of_every_setting_that_its_declaration_does_not_except(name):
+    workload = WORKLOADS[name]
+    kind = KINDS[workload.params["operator"] if workload.id == "operator" else workload.id.partition(".")[0]]
+    asked, effective = in_force_after_a_step(workload)
+    assert {setting.name for setting in kind if not setting.unread} <= set(effective)
+    assert not {setting.name for setting in kind if setting.unread} & set(effective), "it can be read back after all"
+    assert other_settings(asked, effective) == ""
+
+
+def test_a_setting_that_nobody_reads_back_is_not_taken_for_one_in_force():
+    told = "asked for smoothing=0.1, and the program does not tell whether it is in force"
+    assert other_settings({"smoothing": 0.1, "liger": True}, {"liger": True}) == told
