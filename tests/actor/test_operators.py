@@ -8,7 +8,8 @@ import torch
 from perfgate.actor.devices.cpu import Cpu
 from perfgate.actor.dry_run.run import dry_run
 from perfgate.actor.dry_run.tracker import Tracker
-from perfgate.actor.instruments.device_rates import SIZES, Rates
+from perfgate.actor.instruments import device_rates
+from perfgate.actor.instruments.device_rates import Rates
 from perfgate.actor.programs.operators import Operator
 from perfgate.cases.derived import with_work
 from perfgate.records.launch import Launch
@@ -129,7 +130,7 @@ def test_settings_at_their_default_leave_an_operator_as_it_was():
 
 
 def test_rates_are_measured_for_programs_that_ask_and_for_no_other(monkeypatch):
-    monkeypatch.setitem(SIZES, "cpu", (64, 1 << 20, 1))
+    monkeypatch.setattr(device_rates, "ON_CPU", (64, 1 << 20, 1))
     for dtype in (torch.float32, None):
         program = built(small("gelu"))
         program.rates_of = dtype

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from perfgate.gate.against_baseline import against_baseline, compare
+from perfgate.gate.against_baseline import against_baseline
+from perfgate.gate.against_run import compare
 from perfgate.gate.clocks import CONTENDED, IDLE, WAITED, choose, choose_against
 from perfgate.gate.effects import parse
 from perfgate.records.clocks import Times, by_clock
