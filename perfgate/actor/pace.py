@@ -27,7 +27,7 @@ class Pace:
         self._instruments = instruments
         self._device = device
         self._slowdown = slowdown
-        self._began_s = 0.0
+        self._began_s = self._now_s()
         self._active: list[Instrument] = []
         self._steps = self._left = self._discard = 0
         self._told: list[Mapping[str, float]] = []
@@ -65,7 +65,7 @@ class Pace:
         self._device.begin_burst()
         for instrument in self._active:
             instrument.begin_step()
-        self._began_s = time.perf_counter()
+        self._began_s = self._now_s()
 
     def end(self, outcome: Any = None, metrics: Mapping[str, float] | None = None) -> None:
         """Report the step, or the burst when it is over.
@@ -108,7 +108,13 @@ class Pace:
 
     def _spin(self) -> None:
         """Be slower than the program is, by the share that was asked for."""
-        now = time.perf_counter()
+        now = self._now_s()
         end = now + self._slowdown * (now - self._began_s)
-        while time.perf_counter() < end:
+        while self._now_s() < end:
             pass
+
+    def _now_s(self) -> float:
+        """The time that a slowdown is a share of: of computing, where that is what a step does, as it is then the same
+        share whatever else has the core."""
+        computed_s = self._device.processor_s()
+        return time.perf_counter() if computed_s is None else computed_s

@@ -256,7 +256,8 @@ def merged(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if metric(name).told_by_ranks == "largest"
         else value
         for name, value in first["metrics"].items()
-        if metric(name).told_by_ranks != "nothing"
+        # What one rank computes does not tell how long it waits for others.
+        if metric(name).told_by_ranks != "nothing" and not name.startswith("process_")
     }
     if "findings" not in first:
         return {"metrics": metrics}

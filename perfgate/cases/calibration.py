@@ -1,11 +1,13 @@
 """Calibration: cases stepped against themselves, with and without injected slowdowns, tell a machine's noise."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from perfgate.cases.deadline import Deadline
 from perfgate.cases.duets import DuetSeries, Progress
 from perfgate.gate.alpha_budget import AlphaBudget
+from perfgate.gate.clocks import ClockChoice, choose
 from perfgate.gate.duets import Duet, of_pair, spread
 from perfgate.gate.noise import Noise, Spread, fit
 from perfgate.gate.power import Detection, detect
@@ -72,9 +74,39 @@ class Calibrated:
     detections: tuple[Detection, ...]
 
 
-def analyse(
-    launches: Iterable[Launch], machine: str, date: str, draws: int, pairs: int = SUITE
-) -> tuple[list[Calibrated], Noise]:
+@dataclass(frozen=True)
+class Calibration:
+    """What all cases told.
+
+    Attributes:
+        results: one a case, of those with at least two duets of one slowdown that can be used.
+        noise: of this machine, on the clock that the duets were judged on.
+        clock: that one.
+        left_out: the other cases.
+    """
+
+    results: tuple[Calibrated, ...]
+    noise: Noise
+    clock: ClockChoice
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecordedDuets:
+    """The duets of a run that can be used.
+
+    Attributes:
+        duets: by case and slowdown.
+        took_s: how long one of a case takes, in seconds.
+        clock: that all of them are judged on.
+    """
+
+    duets: Mapping[str, Mapping[float, list[Duet]]]
+    took_s: Mapping[str, float]
+    clock: ClockChoice
+
+
+def analyse(launches: Iterable[Launch], machine: str, date: str, draws: int, pairs: int = SUITE) -> Calibration:
     """Apply the gate's rule to recorded duets. For each case the noise is learned from the other cases.
 
     Args:
@@ -85,15 +117,16 @@ def analyse(
         pairs: number of gated times of the suite, among which the chance of a false alarm is divided.
 
     Returns:
-        A result for each case, and the machine's noise.
+        A result for each case that has duets which can be used, and the machine's noise on the clock of these.
     """
-    recorded, took_s = by_case(launches)
-    spreads = {case: pooled(levels.values()) for case, levels in recorded.items()}
+    launches = list(launches)
+    found = by_case(launches)
+    spreads = {case: pooled(levels.values()) for case, levels in found.duets.items()}
     noise = fit(list(spreads.values()), machine, date)
     share = AlphaBudget(pairs).share
     tolerance = metric(NAME).tolerance
     results = []
-    for case, levels in recorded.items():
+    for case, levels in found.duets.items():
         others = fit([found for name, found in spreads.items() if name != case], machine, date)
         detections = [
             detect(duets, slowdown, tolerance, share, others if others.df else noise, draws)
@@ -101,25 +134,31 @@ def analyse(
             if len(duets) > 1
         ]
         own = spreads[case].variance ** 0.5
-        results.append(Calibrated(case, own, took_s[case], tuple(detections)))
-    return results, noise
+        if detections:
+            results.append(Calibrated(case, own, found.took_s[case], tuple(detections)))
+    told = {result.case for result in results}
+    left_out = sorted({launch.case for launch in launches if launch.pair is not None} - told)
+    return Calibration(tuple(results), noise, found.clock, tuple(left_out))
 
 
-def by_case(launches: Iterable[Launch]) -> tuple[dict[str, dict[float, list[Duet]]], dict[str, float]]:
-    """The valid duets by case and slowdown, and by case how long a duet takes, in seconds."""
+def by_case(launches: Iterable[Launch]) -> RecordedDuets:
+    """The valid duets by case and slowdown, all on one clock."""
     halves: dict[tuple[str, int], dict[str, Launch]] = {}
     for launch in launches:
         if launch.pair is not None and not launch.invalid:
             halves.setdefault((launch.case, launch.pair), {})[launch.side] = launch
     found: dict[str, dict[float, list[Duet]]] = {}
     took: dict[str, list[float]] = {}
-    for (case, _), sides in halves.items():
-        if len(sides) == 2:
+    pairs = {key: sides for key, sides in halves.items() if len(sides) == 2}
+    clock = choose([launch for sides in pairs.values() for launch in sides.values()])
+    for (case, _), halved in pairs.items():
+        sides = {side: launch.on(clock.clock or "wall") for side, launch in halved.items()}
+        if NAME in sides["reference"].metrics:
             slowdown = sides["candidate"].details.turns.injected
             duet = of_pair(sides["reference"], sides["candidate"], NAME)
             found.setdefault(case, {}).setdefault(slowdown, []).append(duet)
             took.setdefault(case, []).append(sides["candidate"].details.span.took_s or 0.0)
-    return found, {case: sum(values) / len(values) for case, values in took.items()}
+    return RecordedDuets(found, {case: sum(values) / len(values) for case, values in took.items()}, clock)
 
 
 def pooled(groups: Iterable[Sequence[Duet]]) -> Spread:
@@ -131,6 +170,21 @@ def pooled(groups: Iterable[Sequence[Duet]]) -> Spread:
     return Spread(sum(part.variance * part.df for part in parts) / df, df)
 
 
-def to_json(results: Sequence[Calibrated], noise: Noise) -> Mapping[str, object]:
+def unusable(launches: Iterable[Launch]) -> str:
+    """Why too few duets of a run can be used, as a clause."""
+    halves = [launch for launch in launches if launch.pair is not None and launch.side == "candidate"]
+    reasons = Counter(launch.invalid for launch in halves if launch.invalid)
+    if not reasons:
+        return f"it holds {len(halves)} duets, and a case needs two of one slowdown"
+    reason, count = reasons.most_common(1)[0]
+    return f"{sum(reasons.values())} of {len(halves)} could not be used, {count} of them since: {reason}"
+
+
+def to_json(calibration: Calibration) -> Mapping[str, object]:
     """The document that ``perfgate calibrate --json`` prints."""
-    return {"cases": [asdict(result) for result in results], "noise": noise.to_json()}
+    clock = {"clock": calibration.clock.clock, "waited": calibration.clock.waited, "by": calibration.clock.by}
+    return {
+        "cases": [asdict(result) for result in calibration.results],
+        "noise": calibration.noise.to_json(),
+        **clock,
+    }

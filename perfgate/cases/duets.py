@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from perfgate.cases.deadline import Deadline
 from perfgate.gate import effects
 from perfgate.gate.alpha_budget import AlphaBudget
+from perfgate.gate.clocks import ClockChoice, choose, on
 from perfgate.gate.confirmation import LOOKS, Confirmation, Look
 from perfgate.gate.duets import Duet, of_pair
 from perfgate.gate.effects import Expectation
@@ -58,6 +59,7 @@ class DuetSeries:
         progress: told in words which duet begins.
         launches: of all duets, disturbed ones included.
         pairs: reference and candidate of each valid duet.
+        clock: of the times of the last look, chosen anew before each look from all duets that it is about.
         invalid: why no more duets can be taken; empty while they can.
         took_s: duration of the last duet.
     """
@@ -71,6 +73,7 @@ class DuetSeries:
     pairs: list[tuple[Launch, Launch]] = field(default_factory=list)
     invalid: str = ""
     took_s: float = 0.0
+    clock: ClockChoice = field(default_factory=ClockChoice)
 
     def take(self, wanted: int, what: str) -> bool:
         """Take that many duets; returns whether all are valid."""
@@ -87,24 +90,42 @@ class DuetSeries:
             if pair is None:
                 self.invalid = found[-1].invalid or found[-2].invalid or ""
                 return False
-            self.pairs.append((with_rates(pair[0]), with_rates(pair[1])))
+            self.pairs.append(pair)
         return True
+
+    def on_clock(self, begin: int = 0) -> list[tuple[Launch, Launch]]:
+        """The duets from ``begin`` on, all on one clock, which is chosen from them."""
+        self.clock = choose([launch for pair in self.pairs[begin:] for launch in pair])
+        clock = self.clock.clock or "wall"
+        return [(with_rates(before.on(clock)), with_rates(now.on(clock))) for before, now in self.pairs[begin:]]
 
     def names(self) -> list[str]:
         """Names of the gated times that both sides measured."""
-        reference, candidate = self.pairs[0]
+        reference, candidate = self.on_clock()[0]
         both = set(reference.metrics) & set(candidate.metrics)
         return [name for name, row in METRICS.items() if name in both and row.noisy]
 
+    def tells(self, name: str, begin: int = 0) -> bool:
+        """Whether a metric is known of both sides on the clock of the duets from ``begin`` on."""
+        return all(name in launch.metrics for pair in self.on_clock(begin) for launch in pair)
+
     def duets(self, name: str, begin: int = 0) -> list[Duet]:
-        """One metric of the duets, from the one numbered ``begin`` on."""
-        return [of_pair(*pair, name) for pair in self.pairs[begin:]]
+        """One metric of the duets from the one numbered ``begin`` on; none where their clock does not know it."""
+        return [of_pair(*pair, name) for pair in self.on_clock(begin)] if self.tells(name, begin) else []
 
     def held(self, name: str, tolerance: float, begin: int = 0) -> Comparison:
         """Compare the medians of both sides, over the duets from ``begin`` on."""
-        sides = [[pair[side] for pair in self.pairs[begin:]] for side in (0, 1)]
+        sides = [[pair[side] for pair in self.on_clock(begin)] for side in (0, 1)]
         before, now = (statistics.median(launch.value(name) for launch in side) for side in sides)
         return Comparison(self.case, name, before, now, len(sides[1]), tolerance)
+
+    def beside(self, verdict: Verdict, *remarks: str) -> Verdict:
+        """A verdict on a candidate that was stepped beside its reference, as far as the clock of both can tell."""
+        return replace(self.clock.told(with_remark(verdict, *remarks)), against="reference")
+
+    def judged(self) -> list[Launch]:
+        """All launches, on the clock of the last look."""
+        return on(self.clock, self.launches)
 
     @property
     def remark(self) -> str:
@@ -144,7 +165,8 @@ def against_reference(
         return [Verdict(series.case, "step_time_s", "invalid", launches=0, why=series.invalid)], alpha_budget
     screened()
     limits = {name: tolerances.get(name, metric(name).tolerance) for name in series.names()}
-    screens = {name: screen(series.duets(name)[0], limits[name], alpha_budget.share, noise) for name in limits}
+    known = noise.on(series.clock.clock or "wall")
+    screens = {name: screen(series.duets(name)[0], limits[name], alpha_budget.share, known) for name in limits}
     suspected = suspects(screens)
     shares = {}
     for name in suspected:
@@ -153,31 +175,29 @@ def against_reference(
     confirmation = Confirmation(shares, {name: limits[name] for name in suspected}, noise)
     while wanted := confirmation.wanted(len(series.pairs) - 1):
         complete = series.take(wanted, f"suspect ({', '.join(confirmation.undecided)}): duet")
-        confirmation = confirmation.seen({name: series.duets(name, 1) for name in suspected}, final=not complete)
+        fresh = {name: series.duets(name, 1) for name in suspected}
+        confirmation = replace(confirmation, noise=noise.on(series.clock.clock or "wall"))
+        confirmation = confirmation.seen(fresh, final=not complete)
     return [
         verdict_of(series, name, limits[name], screens[name], confirmation.looks.get(name)) for name in limits
     ], alpha_budget
 
 
 def verdict_of(series: DuetSeries, name: str, tolerance: float, screened: Screen, looked: Look | None) -> Verdict:
-    """The verdict of the confirmation, or of the screen where nothing was suspect."""
+    """The verdict of the confirmation, or of the screen where nothing was suspect, as far as the clock can tell."""
     if looked is None:
-        return beside(screened.told(series.held(name, tolerance)), series.remark)
-    if len(series.pairs) == 1:
-        return beside(series.held(name, tolerance).verdict("inconclusive", series.invalid, screened.change))
+        return series.beside(screened.told(series.held(name, tolerance)), series.remark)
+    if len(series.pairs) == 1 or not series.tells(name, 1):
+        held = series.held(name, tolerance)
+        return series.beside(held.verdict("inconclusive", series.invalid, screened.change))
     told = looked.told(series.held(name, tolerance, 1))
     undecided = series.invalid if told.verdict == "inconclusive" else ""
-    return beside(told, series.remark, undecided)
+    return series.beside(told, series.remark, undecided)
 
 
 def with_remark(verdict: Verdict, *remarks: str) -> Verdict:
     """The same verdict, with these remarks added to its reason."""
     return replace(verdict, why="; ".join(filter(None, [verdict.why, *remarks])))
-
-
-def beside(verdict: Verdict, *remarks: str) -> Verdict:
-    """The verdict marked as against a reference, with these remarks added to its reason."""
-    return replace(with_remark(verdict, *remarks), against="reference")
 
 
 def of_effect(series: DuetSeries, expectations: Sequence[Expectation], noise: Noise = UNKNOWN) -> list[Verdict]:
@@ -195,15 +215,17 @@ def of_effect(series: DuetSeries, expectations: Sequence[Expectation], noise: No
         complete = series.take(wanted, "duet")
         if not series.pairs:
             return [nothing(series.case, item, "invalid", series.invalid) for item in expectations]
-        measured = [item for item in expectations if all(item.metric in side.metrics for side in series.pairs[0])]
+        measured = [item for item in expectations if series.tells(item.metric)]
         for item in measured:
             if item not in looks or not looks[item].decided:
-                looks[item] = effects.noisy(item, series.duets(item.metric), noise, final=not complete)
+                found = series.duets(item.metric)
+                known = noise.on(series.clock.clock or "wall")
+                looks[item] = effects.noisy(item, found, known, final=not complete)
         done = complete and all(look.decided for look in looks.values())
         wanted = 0 if done or not complete else next((n - len(series.pairs) for n in LOOKS if n > len(series.pairs)), 0)
     told = [as_effect(looks[item].told(series.held(item.metric, 0.0)), item) for item in measured]
     unseen = [nothing(series.case, item, "inconclusive", UNSEEN) for item in expectations if item not in measured]
-    return [with_remark(verdict, series.remark, series.invalid) for verdict in told] + unseen
+    return [series.clock.told(with_remark(verdict, series.remark, series.invalid)) for verdict in told] + unseen
 
 
 def nothing(case: str, item: Promise, name: Name, why: str) -> Verdict:

@@ -68,7 +68,7 @@ def tried(
         ]
         series = DuetSeries(stage, case, parts, policy.deadline, progress)
         verdicts += of_effect(series, times, policy.noise)
-        launches += series.launches
+        launches += series.judged()
     return launches, verdicts
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from perfgate.gate.noise import REMEDY, UNKNOWN, Noise
+from perfgate.records.clocks import Clock
 from perfgate.records.store import write_whole
 from perfgate.shared.errors import UserError
 
@@ -26,13 +27,14 @@ def read_noise(folder: Path) -> Noise:
     return Noise.from_json(found, str(path))
 
 
-def write_noise(folder: Path, noise: Noise) -> Path:
-    """Store a machine's noise; returns the path of the file.
+def write_noise(folder: Path, noise: Noise, clock: Clock = "wall") -> Path:
+    """Store the noise of duets on one clock, and keep that of the other clock; returns the path of the file.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: the file is damaged, or cannot be written.
     """
     path = folder / NAME
+    noise = read_noise(folder).learned(noise, clock)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(noise.to_json(), indent=1) + "\n")

@@ -13,6 +13,7 @@ from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
 from perfgate.gate.against_baseline import against_baseline, beside_nearest
 from perfgate.gate.against_run import compare
+from perfgate.gate.clocks import choose_against, on
 from perfgate.gate.dry_run import NOTHING_TO_COUNT, against_stored, has_dry_run, why_not
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
@@ -92,6 +93,7 @@ class CaseRunner:
 
         def held() -> Found:
             launches = with_host_share(measure(self.stage, case.id, workload, progress))
+            launches = on(choose_against(launches, baseline), launches)
             return launches, *self._judge(case, workload, launches, baseline, stored)
 
         return self._conclude(case, [workload], progress, held, [baseline, stored])
@@ -216,7 +218,7 @@ class CaseRunner:
             self._policy.noise,
             screened=lambda: self._deadline.plain(time.perf_counter() - begin),
         )
-        return launches + series.launches, timed + verdicts, remark
+        return launches + series.judged(), timed + verdicts, remark
 
     def _without_program(self, case: Case, workload: Workload, before: Sequence[Launch], now: Sequence[Launch]) -> str:
         """The sentence for an interpreter that lacks a program which the candidate has; empty where it does not.

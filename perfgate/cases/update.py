@@ -6,6 +6,7 @@ from perfgate.cases.calibration import by_case, pooled
 from perfgate.cases.noise_file import read_noise, write_noise
 from perfgate.gate.noise import Noise, fit
 from perfgate.records.baselines import Baseline
+from perfgate.records.clocks import Clock
 from perfgate.records.portable import PortableStore, pair_of
 from perfgate.records.runfile import RunFile
 from perfgate.records.store import Store, moved_baseline
@@ -50,19 +51,19 @@ def update_baselines(run: RunFile, root: Path, mode: str, reason: str) -> int:
             about_machine = {"name": portable.pair} if exact else header["machine"]
             where.put(moved, about_machine, header["software"])
         count |= set(moved)
-    if noise := learned(run):
-        known = read_noise(store.folder)
-        if known.cases < noise.cases:
-            write_noise(store.folder, noise)
+    if found := learned(run):
+        noise, clock = found
+        if read_noise(store.folder).on(clock).cases < noise.cases:
+            write_noise(store.folder, noise, clock)
     return len(count)
 
 
-def learned(run: RunFile) -> Noise | None:
-    """Learn the machine's noise from the duets of a run's effects; ``None`` where they are too few.
+def learned(run: RunFile) -> tuple[Noise, Clock] | None:
+    """Learn the noise from the duets of a run's effects, and name their clock; ``None`` where they are too few.
 
     Vanilla and setting differ, but by the same in each duet, so the spread around their mean is the machine's.
     """
-    recorded, _ = by_case(run.launches)
-    spreads = [pooled(levels.values()) for levels in recorded.values()]
+    found = by_case(run.launches)
+    spreads = [pooled(levels.values()) for levels in found.duets.values()]
     noise = fit(spreads, run.header["machine"]["name"], run.header["created"])
-    return noise if noise.df else None
+    return (noise, found.clock.clock or "wall") if noise.df else None

@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
     """Record, put to the rule, store the machine's noise."""
-    from perfgate.cases.calibration import analyse
+    from perfgate.cases.calibration import analyse, unusable
     from perfgate.cases.noise_file import write_noise
     from perfgate.reports.calibration import calibration_report, draw
 
@@ -50,12 +50,13 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     path = Path(options.recorded) if options.recorded else record(*asked)
     recorded = read(path)
     machine = recorded.header["machine"]["name"]
-    results, noise = analyse(recorded.launches, machine, recorded.header["created"], options.draws)
-    if not results:
-        raise UserError(f"{path} holds no duets that could be used; see the reasons above")
-    stored = write_noise(Path(options.baselines) / machine, noise) if noise.df else None
-    picture = draw(results, Path(options.picture) if options.picture else path.with_suffix(".svg"))
-    return OK, calibration_report(results, noise, path, picture, stored)
+    found = analyse(recorded.launches, machine, recorded.header["created"], options.draws)
+    if not found.results:
+        raise UserError(f"{path} holds too few duets that can be used: {unusable(recorded.launches)}")
+    folder, clock = Path(options.baselines) / machine, found.clock.clock or "wall"
+    stored = write_noise(folder, found.noise, clock) if found.noise.df else None
+    picture = draw(found.results, Path(options.picture) if options.picture else path.with_suffix(".svg"))
+    return OK, calibration_report(found, path, picture, stored)
 
 
 def record(arguments: Sequence[str], duets: int, slowdowns: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.doctor.finding import Finding
+from perfgate.gate.clocks import choose, on
 from perfgate.gate.statistics import POWER, PRIOR_FREEDOM, SESSION_PRIOR, combine, errors_shown, safe_expm1
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS, share_of_alpha
 from perfgate.measure.passes.timed import timed_launch
@@ -38,6 +39,7 @@ class LaunchSpread:
         smallest_detectable: smallest slowdown that a baseline of 5 launches would show in 9 of 10 runs of a suite of 30
             cases; 0.05 is 5%.
         waited_s: seconds spent waiting until other runs released the device.
+        clock: the clock of the times and why, as a clause; empty for wall time.
     """
 
     launches: int
@@ -47,6 +49,7 @@ class LaunchSpread:
     spread_yardsticks: float
     smallest_detectable: float
     waited_s: float = 0.0
+    clock: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints."""
@@ -76,7 +79,9 @@ def calibrate(launches: int = LAUNCHES, progress: Callable[[str], None] = lambda
     valid = [launch for launch in done if not launch.invalid]
     if len(valid) < 2:
         raise UserError(f"{launches - len(valid)} of {launches} launches could not be used: {done[-1].invalid}")
-    return replace(noise(valid, launches - len(valid)), waited_s=stage.timesheet.waiting_s)
+    choice = choose(valid)
+    found = noise(on(choice, valid), launches - len(valid))
+    return replace(found, waited_s=stage.timesheet.waiting_s, clock=choice.remark)
 
 
 def noise(launches: Sequence[Launch], disturbed: int) -> LaunchSpread:
@@ -130,8 +135,8 @@ def findings(found: LaunchSpread) -> list[Finding]:
             "noise",
             "ok",
             f"{found.launches} launches of a small program (steps of {found.step_time_s * 1e3:.1f} ms) vary by "
-            f"{found.spread_s:.1%} in seconds and by {found.spread_yardsticks:.1%} in yardsticks; real cases often "
-            "vary more.",
+            f"{found.spread_s:.1%} in seconds and by {found.spread_yardsticks:.1%} in yardsticks"
+            f"{f' ({found.clock})' if found.clock else ''}; real cases often vary more.",
         ),
         Finding(
             "noise",

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from perfgate.gate.clocks import choose_against, on
 from perfgate.gate.launches import (
     DISAGREE,
     exact_if_repeated,
@@ -54,6 +55,9 @@ def against_baseline(
         tolerances: largest acceptable change by metric, where the case names its own.
         pairs: noisy case-metric pairs of the whole suite, among which the chance of a false alarm is divided.
     """
+    choice = choose_against(launches, baseline)
+    launches = on(choice, launches)
+    baseline = baseline and baseline.on(choice.clock or "wall")
     verdicts = invalid_verdicts(case, launches)
     known = {verdict.metric for verdict in verdicts}
     measured = gated_values(launches)
@@ -70,7 +74,7 @@ def against_baseline(
         if baseline and name not in measured and name not in known:
             reference = typical(baseline.values(name))
             verdicts.append(Verdict(case, name, "inconclusive", reference=reference, why=MISSING))
-    return verdicts
+    return [choice.told(verdict) for verdict in verdicts]
 
 
 def beside_nearest(verdicts: Sequence[Verdict], pair: str, nearest: Baseline) -> list[Verdict]:

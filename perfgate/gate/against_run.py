@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from perfgate.gate import duets
+from perfgate.gate.clocks import choose, on, told_by_case
 from perfgate.gate.dry_run import DRY_RUN, against_launches
 from perfgate.gate.launches import (
     DISAGREE,
@@ -39,6 +40,11 @@ def compare(
         candidate: launches by case.
         tolerances: by case and metric, where a case names its own.
     """
+    choices = {case: choose([*reference.get(case, ()), *launches]) for case, launches in candidate.items()}
+    reference, candidate = (
+        {case: on(choices[case], launches) for case, launches in side.items() if case in choices}
+        for side in (reference, candidate)
+    )
     shared = sum(
         bool(having(reference.get(case, ()), name))
         for case, launches in candidate.items()
@@ -50,6 +56,7 @@ def compare(
         for case, launches in candidate.items()
         for verdict in compare_case(case, reference.get(case, ()), launches, tolerances.get(case, {}), alpha)
     ]
+    verdicts = told_by_case(choices, verdicts)
     return sorted(verdicts, key=lambda verdict: (verdict.case, list(METRICS).index(verdict.metric)))
 
 

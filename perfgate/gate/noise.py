@@ -7,10 +7,11 @@ case's own is drawn towards it (moderated variances: G. K. Smyth 2004, doi:10.22
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from perfgate.gate.statistics import f_tail
+from perfgate.records.clocks import Clock
 from perfgate.shared.errors import UserError
 
 SCHEMA = "perfgate.noise/1"
@@ -38,6 +39,8 @@ class Noise:
         spread: s0, standard deviation of one duet; 0.01 is 1%.
         cases: how many it was learned from.
         date: when, ISO 8601.
+        processor: the same of duets that were judged on processor time, beside other processes; ``None`` where nothing
+            is known of them.
     """
 
     machine: str = ""
@@ -45,6 +48,17 @@ class Noise:
     spread: float = 0.0
     cases: int = 0
     date: str = ""
+    processor: "Noise | None" = None
+
+    def on(self, clock: Clock) -> "Noise":
+        """What is known of duets that are judged on a clock; their spread on the other one says nothing of it."""
+        return self if clock == "wall" else self.processor or UNKNOWN
+
+    def learned(self, found: "Noise", clock: Clock) -> "Noise":
+        """This noise with what was learned of one clock in the place of what was known of it."""
+        if clock == "processor":
+            return replace(self, machine=found.machine, processor=found)
+        return replace(found, processor=self.processor)
 
     def fits(self, own: Spread) -> bool:
         """Whether a case's own spread can be explained by chance, given the spread that all cases share."""
@@ -69,6 +83,7 @@ class Noise:
     def to_json(self) -> dict[str, Any]:
         """The content of ``noise.json``; an infinite d0 is null."""
         df = None if math.isinf(self.df) else self.df
+        processor = {"processor": self.processor.to_json()} if self.processor else {}
         return {
             "schema": SCHEMA,
             "machine": self.machine,
@@ -76,6 +91,7 @@ class Noise:
             "s0": self.spread,
             "cases": self.cases,
             "date": self.date,
+            **processor,
         }
 
     @classmethod
@@ -98,7 +114,11 @@ class Noise:
         spread = float(found["s0"])
         if not (df >= 0 and 0 <= spread < math.inf and (spread or not df)):
             raise UserError(f"{where}: d0 {found['d0']!r} with s0 {found['s0']!r} is no spread of duets{REMEDY}")
-        return cls(found["machine"], df, spread, found["cases"], str(found.get("date", "")))
+        processor = found.get("processor")
+        if processor is not None and not isinstance(processor, dict):
+            raise UserError(f"{where}: key 'processor' is of the wrong type{REMEDY}")
+        known = cls.from_json(processor, f"{where}: key 'processor'") if processor else None
+        return cls(found["machine"], df, spread, found["cases"], str(found.get("date", "")), known)
 
 
 REMEDY = "; remove it, and measure again with: perfgate calibrate"

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from perfgate.gate.wording import sentence
+from perfgate.gate.wording import WORDS, sentence
+from perfgate.records.launch import CORE_TAKEN
 from perfgate.records.verdict import Name, Verdict
 
 
@@ -52,13 +53,22 @@ def decide(
     if stale := having("stale"):
         return Outcome("failed", f"{stale[0].case}: {stale[0].why}.{remedy}")
     if invalid := having("invalid"):
-        told = [f"{invalid[0].case} could not be measured: {invalid[0].why}", output]
-        return Outcome("failed" if fault or strict else "skipped", "\n".join(filter(None, told)))
+        told = "\n".join(filter(None, [f"{invalid[0].case} could not be measured: {invalid[0].why}", output]))
+        if not fault and not strict and only_disturbed(verdicts):
+            return Outcome("warned", f"{told}; what could be measured {WORDS['pass']} or better")
+        return Outcome("failed" if fault or strict else "skipped", told)
     if strict and (new := having("new")):
         return Outcome("failed", without_baseline(new, accept))
     if unsure := having("inconclusive"):
         return Outcome("failed" if strict else "warned", "\n".join(map(sentence, unsure)))
     return Outcome("passed")
+
+
+def only_disturbed(verdicts: Sequence[Verdict]) -> bool:
+    """Whether other processes spoilt the times alone, and something else was decided that can stand for the case."""
+    invalid = [verdict for verdict in verdicts if verdict.verdict == "invalid"]
+    decided = any(verdict.verdict in ("pass", "improved") for verdict in verdicts)
+    return decided and all(verdict.why.startswith(CORE_TAKEN) for verdict in invalid)
 
 
 def accepted_by(update: str | None) -> frozenset[Name]:

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from perfgate.measure.actor import Actor, LaunchFailed
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
+from perfgate.records.clocks import PREFIX
 from perfgate.records.details import Yardstick
 from perfgate.records.launch import YARDSTICK_VERSIONS
 from perfgate.workloads.programs import workload_of
@@ -62,6 +63,6 @@ class DeviceYardstick:
         """The yardstick as a launch keeps it."""
         if not self._rows:
             return Yardstick(self._kind, missing=self.why_not)
-        parts = [name for name in self._rows[0] if name not in ("step_time_s", "process_time_s")]
+        parts = [name for name in self._rows[0] if name.removesuffix("_time_s") == name and not name.startswith(PREFIX)]
         parts_s = {part: [row[part] for row in self._rows] for part in parts}
         return Yardstick(self._kind, YARDSTICK_VERSIONS[self._kind], STEPS, parts_s)

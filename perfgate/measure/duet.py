@@ -12,7 +12,8 @@ from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import Warmth, burst_steps, columns, completed, failed, on_core, warmed_up
-from perfgate.measure.validity import contended, drift, settled
+from perfgate.measure.validity import contended_by_clock, drift, settled, undelayed
+from perfgate.records.clocks import STEP
 from perfgate.records.details import Details, Turns
 from perfgate.records.launch import Launch, Side
 from perfgate.shared.workload import Workload
@@ -188,12 +189,14 @@ def undisturbed(launches: list[Launch]) -> list[Launch]:
     """Reject both launches if something else had the core, or if their ratio still drifts at the end."""
     reason = next((launch.invalid for launch in launches if launch.invalid), "")
     for launch in launches:
-        if "process_time_s" in launch.metrics:
-            reason = reason or contended(launch.value("step_time_s"), launch.value("process_time_s"))
-    reference, candidate = (launch.steps("step_time_s") for launch in launches)
-    ratios = [b / a for a, b in zip(reference, candidate, strict=True)]
-    if not reason and not settled(ratios):
-        reason = f"unsteady: the ratio of the two sides went from 1 to {drift(ratios):.2f} within the duet"
+        if launch.other and launch.waited is None:  # the scheduler keeps no account
+            reason = reason or contended_by_clock(launch.metrics[STEP], launch.other.metrics[STEP])
+    if not reason:
+        waited = any(undelayed(launch) is not launch for launch in launches)
+        reference, candidate = (launch.on("processor" if waited else "wall").steps(STEP) for launch in launches)
+        ratios = [b / a for a, b in zip(reference, candidate, strict=True)]
+        if not settled(ratios):
+            reason = f"unsteady: the ratio of the two sides went from 1 to {drift(ratios):.2f} within the duet"
     return both_or_none([launch.rejected(reason) for launch in launches] if reason else launches)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from perfgate.measure.actor import Actor
 from perfgate.measure.devices.base import Cpu, Device
 from perfgate.measure.monitor import DeviceMonitor
+from perfgate.measure.neighbours import Neighbours
 from perfgate.measure.placement import exclusive, placed
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.pool import Pool
@@ -21,6 +22,8 @@ from perfgate.reference.reference import Reference
 from perfgate.shared.workload import Workload
 from perfgate.system.locks import DeviceLock
 from perfgate.workloads.requirements import sees_device_at_import
+
+TIMED = ("time", "yardstick")
 
 
 class Stage:
@@ -58,6 +61,7 @@ class Stage:
         self.core = cores[0] if cores and not self.device.bursts else None
         self._actors: set[int] = set()
         self._monitor = DeviceMonitor(self.device, self._actors)
+        self._neighbours = Neighbours(self.core, self._actors)
 
     def start(self) -> None:
         """Start the servers, if they are not up yet.
@@ -81,8 +85,8 @@ class Stage:
         return launch.detailed(span=Span(round(begin - self.began, 4), round(time.perf_counter() - begin, 4)))
 
     def judged(self, launch: Launch) -> Launch:
-        """A launch that just ended, with what the monitor saw of the device; rejected if something disturbed it."""
-        return self._monitor.judge(launch)
+        """A launch that just ended, with what was seen of its device and core; rejected if something disturbed it."""
+        return self._neighbours.judge(self._monitor.judge(launch))
 
     def step(self, actor: Actor, steps: int = 1, **more: Any) -> dict[str, Any]:
         """Give the case's actor a turn of one step, or of a burst; returns what it measured.
@@ -149,8 +153,12 @@ class Stage:
             if pass_name != "yardstick":
                 self.timesheet.setups_s += ready["setup_s"]
                 self.timesheet.programs_s += ready["setup_s"]
+            if pass_name in TIMED:
+                self._neighbours.look(begin=True)
             yield actor, ready
         finally:
+            if pass_name in TIMED:
+                self._neighbours.look(begin=False)
             actor.close(kill=True)
 
     def unreached(self, server: Server, workload: Workload) -> str:
@@ -178,6 +186,7 @@ class Stage:
         with lock:
             self.timesheet.waiting_s += time.perf_counter() - begin
             self._monitor = DeviceMonitor(self.device, self._actors)
+            self._neighbours = Neighbours(self.core, self._actors)
             try:
                 yield
             finally:

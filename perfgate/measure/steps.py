@@ -13,7 +13,8 @@ from perfgate.measure.actor import Actor, LaunchFailed
 from perfgate.measure.devices.base import Status
 from perfgate.measure.server import Server, tail
 from perfgate.measure.stage import Stage
-from perfgate.records.launch import Launch, Value
+from perfgate.records.clocks import STEP, Times, Value, by_clock
+from perfgate.records.launch import Launch
 from perfgate.shared.workload import Workload
 
 WARMUP_STEPS = 3
@@ -123,8 +124,10 @@ def on_core(core: int | None) -> Iterator[None]:
 
 
 def completed(start: Launch, metrics: Mapping[str, Value], ready: Mapping[str, Any]) -> Launch:
-    """The launch that went through."""
-    return replace(start, metrics=metrics, samples=ready["samples"], tokens=ready["tokens"])
+    """The launch that went through, with its wall times and, beside them, its processor times."""
+    wall, processor = by_clock(metrics)
+    other = Times(processor) if STEP in processor else None
+    return replace(start, metrics=wall, other=other, samples=ready["samples"], tokens=ready["tokens"])
 
 
 def failed(start: Launch, failure: LaunchFailed) -> Launch:

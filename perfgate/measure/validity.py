@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from perfgate.measure.devices.base import Status
+from perfgate.measure.neighbours import contended
+from perfgate.records.clocks import CONTENDED, STEP, WAITED, Value, by_clock
 from perfgate.records.details import DeviceSeen
 from perfgate.records.launch import Launch
 
-CONTENDED = 1.5
 UNSTEADY = 1.5
+YARDSTICK_PARTS = ("matmul_s", "python_s", "copy_s")
 # Reasons for which a GPU's clocks may not be held down during a launch. Keeping to the power limit is normal.
 SLOWDOWNS = {
     "hw_thermal_slowdown": "it was too hot",
@@ -32,22 +34,44 @@ def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> st
     return "; ".join(wrong)
 
 
-def judge(launch: Launch, wall_s: list[float], process_s: list[float]) -> Launch:
-    """Attach the yardstick, and reject a launch that the machine disturbed.
+def judge(launch: Launch, yardstick: Mapping[str, Value]) -> Launch:
+    """Attach the yardstick on both clocks, and reject a launch that cannot be judged on either.
 
-    The yardstick only computes, so something else had the core where its wall time is far above its processor time.
+    Where the scheduler keeps no account of who waited for the core, the yardstick tells: it only computes, so something
+    else had the core where its wall time is far above its processor time.
+
+    Args:
+        launch: with the case's steps.
+        yardstick: what its actor told of the steps beside them, a list for each metric.
     """
-    launch = replace(launch, yardstick_s=wall_s)
-    if reason := contended(statistics.median(wall_s), statistics.median(process_s)):
+    wall, processor = by_clock(yardstick)
+    parts_s = {part: spans(wall[part]) for part in YARDSTICK_PARTS}
+    launch = replace(launch, yardstick_s=spans(wall[STEP]))
+    launch = launch.detailed(yardstick=replace(launch.details.yardstick, parts_s=parts_s))
+    if launch.other:
+        own = {part: spans(processor[part]) for part in YARDSTICK_PARTS}
+        launch = replace(launch, other=replace(launch.other, yardstick_s=spans(processor[STEP]), parts_s=own))
+    elif reason := contended_by_clock(wall[STEP], processor[STEP]):
         return launch.rejected(reason)
-    steps = launch.metrics["step_time_s"]
-    return steady(launch, [a / b for a, b in zip(steps, wall_s, strict=True)] if isinstance(steps, list) else [])
+    seen = undelayed(launch)
+    ratios = zip(seen.steps(STEP), seen.yardstick_s or (), strict=True)
+    return steady(launch, [step_s / beside_s for step_s, beside_s in ratios])
 
 
-def contended(wall_s: float, process_s: float) -> str:
-    """The reason to reject steps whose wall time is far above their processor time; empty where it is not."""
-    share = wall_s / max(process_s, 1e-9)
-    return f"contended: other processes took {1 - 1 / share:.0%} of the core" if share > CONTENDED else ""
+def undelayed(launch: Launch) -> Launch:
+    """The launch on the clock that tells whether its steps have settled: not the wall's, where they waited."""
+    return launch.on("processor") if (launch.waited or 0.0) > WAITED else launch
+
+
+def contended_by_clock(wall_s: Value, computed_s: Value) -> str:
+    """Say so where much more time went by than a process that only computes has computed for."""
+    share = 1 - statistics.median(spans(computed_s)) / statistics.median(spans(wall_s))
+    return contended(share) if share > CONTENDED else ""
+
+
+def spans(value: Value) -> list[float]:
+    """One number a step."""
+    return value if isinstance(value, list) else [value]
 
 
 def drift(values: Sequence[float]) -> float:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from perfgate.records.clocks import Clock, is_clocked
 from perfgate.records.launch import YARDSTICK_VERSIONS
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import metric
@@ -42,6 +43,10 @@ class StoredLaunch:
         yardstick: version of that yardstick.
         ledger: exact metrics by module path, where the launch had them.
         parts: median time of each of the yardstick's components, in seconds; empty where there was none.
+        processor: the same times on the processor's clock, by metric; empty where they are not known.
+        processor_parts: the components' times on that clock.
+        waited: share of the core that other processes took meanwhile; ``None`` where that is not known.
+        idle: share of a step in which it neither computed nor waited for a core.
     """
 
     session: str
@@ -53,6 +58,17 @@ class StoredLaunch:
     yardstick: int = YARDSTICK_VERSIONS["cpu"]
     ledger: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, float] = field(default_factory=dict)
+    processor: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    processor_parts: Mapping[str, float] = field(default_factory=dict)
+    waited: float | None = None
+    idle: float = 0.0
+
+    def on(self, clock: Clock) -> "StoredLaunch":
+        """The same launch with its times on a clock; without any where that clock is not known."""
+        if clock == "wall":
+            return self
+        staying = {name: value for name, value in self.metrics.items() if not is_clocked(name)}
+        return replace(self, metrics={**self.processor, **staying}, parts=self.processor_parts)
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,10 @@ class Baseline:
             if launch.parts and launch.yardstick == version and name in launch.metrics:
                 groups.setdefault(launch.session, []).append(launch.parts)
         return groups
+
+    def on(self, clock: Clock) -> "Baseline":
+        """The same baseline with its times on a clock."""
+        return replace(self, launches=tuple(launch.on(clock) for launch in self.launches))
 
     def _by_session(self, name: str, position: int) -> dict[str, list[float]]:
         groups: dict[str, list[float]] = {}
@@ -177,8 +197,28 @@ def read_rows(path: Path, rows: list[Any]) -> dict[str, Baseline]:
 
 def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
     """Check one launch's numbers."""
-    metrics: dict[str, tuple[float, float | None]] = {}
-    for name, pair in row["metrics"].items():
+    metrics, processor = (read_pairs(row.get(key, {}), where, path) for key in ("metrics", "processor"))
+    ledger = row.get("ledger", {})
+    if not isinstance(ledger, dict):
+        raise UserError(f"{where}: key 'ledger' is not an object; {restore(path)}")
+    for key in ("parts", "processor_parts"):
+        parts = row.get(key, {})
+        if not isinstance(parts, dict) or not all(map(is_time, parts.values())):
+            raise UserError(f"{where}: key {key!r} is not an object of finite numbers above 0; {restore(path)}")
+    for key in ("waited", "idle"):
+        if key in row and not is_share(row[key]):
+            raise UserError(f"{where}: key {key!r} is {row[key]!r}, not a share from 0 to 1; {restore(path)}")
+    keys = {key: row[key] for key in LAUNCH_KEYS if key not in ("case", "metrics")}
+    more = {key: row[key] for key in ("parts", "processor_parts", "waited", "idle") if key in row}
+    return StoredLaunch(**keys, metrics=metrics, ledger=ledger, processor=processor, **more)
+
+
+def read_pairs(row: Any, where: str, path: Path) -> dict[str, tuple[float, float | None]]:
+    """Check values, each with its value in yardsticks."""
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: values are not an object; {restore(path)}")
+    pairs: dict[str, tuple[float, float | None]] = {}
+    for name, pair in row.items():
         if not isinstance(pair, list) or len(pair) != 2:
             raise UserError(f"{where}: metric {name!r} must be [value, value in yardsticks or null]; {restore(path)}")
         for position, value in enumerate(pair):
@@ -189,20 +229,18 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
                 raise UserError(
                     f"{where}: metric {name!r} must be a finite number {least}, not {value!r}; {restore(path)}"
                 )
-        metrics[name] = (pair[0], pair[1])
-    ledger = row.get("ledger", {})
-    if not isinstance(ledger, dict):
-        raise UserError(f"{where}: key 'ledger' is not an object; {restore(path)}")
-    parts = row.get("parts", {})
-    if not isinstance(parts, dict) or not all(map(is_time, parts.values())):
-        raise UserError(f"{where}: key 'parts' is not an object of finite numbers above 0; {restore(path)}")
-    keys = {key: row[key] for key in LAUNCH_KEYS if key not in ("case", "metrics")}
-    return StoredLaunch(**keys, metrics=metrics, ledger=ledger, parts=parts)
+        pairs[name] = (pair[0], pair[1])
+    return pairs
 
 
 def is_time(value: Any) -> bool:
     """Whether it is a finite number above 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
+
+
+def is_share(value: Any) -> bool:
+    """Whether it is a number from 0 to 1."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def restore(path: Path) -> str:
@@ -221,8 +259,15 @@ def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Ma
         for launch in found.launches:
             row = {key: getattr(launch, key) for key in LAUNCH_KEYS if key not in ("case", "metrics")}
             row["metrics"] = {name: list(pair) for name, pair in launch.metrics.items()}
-            more = {"parts": dict(launch.parts), "ledger": dict(launch.ledger)}
-            rows.append({"case": case, **row, **{key: value for key, value in more.items() if value}})
+            more = {
+                "parts": dict(launch.parts),
+                "processor": {name: list(pair) for name, pair in launch.processor.items()},
+                "processor_parts": dict(launch.processor_parts),
+                "waited": launch.waited,
+                "idle": launch.idle or None,
+                "ledger": dict(launch.ledger) or None,
+            }
+            rows.append({"case": case, **row, **{key: value for key, value in more.items() if value not in (None, {})}})
     head = {"schema": SCHEMA, "machine": dict(machine), "software": dict(software)}
     lines = [f" {json.dumps(key)}: {json.dumps(value, sort_keys=True)}," for key, value in head.items()]
     # The empty row ends the list, so that no line loses or gains its comma when a neighbour comes or goes.

@@ -6,19 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from perfgate.records.clocks import STEP, Clock, Times, Value, is_clocked
 from perfgate.records.details import Details
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.metrics import METRICS, PassName
 from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
 
 Side = Literal["candidate", "reference"]
-Value = float | list[float]
 TRIMMED_SHARE = 0.1
+# How ``invalid`` begins where other processes had the core, so that the launch's times say nothing.
+CORE_TAKEN = "contended: other processes took"
 # By kind of device; numbers in units of another version are not compared.
 YARDSTICK_VERSIONS = {name: kind.yardstick_version for name, kind in DEVICE_KINDS.items()}
 # Of a launch's line in a run file.
 NEEDED = ("case", "workload", "launch", "side", "pair", "metrics", "yardstick_s", "invalid")
-KEYS = frozenset({"kind", *NEEDED, "fault", "final", "server", "pass", "samples", "tokens", "details"})
+KEYS = frozenset({"kind", *NEEDED, "fault", "final", "server", "pass", "samples", "tokens", "details"}) | {
+    "clock",
+    "other_clock",
+    "disturbed_by",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,9 @@ class Launch:
         samples: handled by a step.
         tokens: real tokens handled by a step, without padding.
         details: what else is known of it.
+        clock: of the times in ``metrics`` and ``yardstick_s``: wall time until the gate has chosen.
+        other: the same times on the other clock; ``None`` where they are known on one alone.
+        disturbed_by: the processes that had the core meanwhile, as in ``python 1234``; empty where none is known.
         unknown: keys of its line in a run file that this Perfgate does not know.
     """
 
@@ -61,7 +70,49 @@ class Launch:
     samples: int | None = None
     tokens: int | None = None
     details: Details = field(default_factory=Details)
+    clock: Clock = "wall"
+    other: Times | None = None
+    disturbed_by: str = ""
     unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    def on(self, clock: Clock) -> "Launch":
+        """The same launch with its times on a clock; as it is where that clock is not known.
+
+        A time that the program told on one clock alone is left out on the other.
+        """
+        if clock == self.clock or self.other is None:
+            return self
+        moving = {name: v for name, v in self.metrics.items() if name in self.other.metrics or is_clocked(name)}
+        staying = {name: value for name, value in self.metrics.items() if name not in moving}
+        yardstick = self.details.yardstick
+        moved = replace(yardstick, parts_s=self.other.parts_s) if yardstick.parts_s else yardstick
+        return replace(
+            self.detailed(yardstick=moved),
+            metrics={**self.other.metrics, **staying},
+            yardstick_s=self.other.yardstick_s,
+            clock=clock,
+            other=Times(moving, self.yardstick_s, yardstick.parts_s),
+        )
+
+    @property
+    def waited(self) -> float | None:
+        """The share of the core that other processes took while this one was ready to run; 0.34 is 34%.
+
+        ``None`` where the scheduler keeps no account.
+        """
+        if "queue_time_s" not in self.metrics or self.other is None:
+            return None
+        queued_s, computed_s = (sum(times) for times in (self.steps("queue_time_s"), self.on("processor").steps(STEP)))
+        return queued_s / (queued_s + computed_s)
+
+    @property
+    def idle(self) -> float:
+        """The share of a step in which it neither computed nor waited for a core: it slept, did input or output, or
+        waited for a lock; 0 where that is not known."""
+        if "idle_time_s" not in self.metrics or self.other is None:
+            return 0.0
+        spans = zip(self.steps("idle_time_s"), self.on("processor").steps(STEP), strict=True)
+        return statistics.median(idle_s / (idle_s + computed_s) for idle_s, computed_s in spans)
 
     @property
     def ledger(self) -> Mapping[str, Any]:
@@ -159,6 +210,9 @@ class Launch:
             "samples": self.samples,
             "tokens": self.tokens,
             "details": self.details.to_json() or None,
+            "clock": None if self.clock == "wall" else self.clock,
+            "other_clock": self.other and self.other.to_json(),
+            "disturbed_by": self.disturbed_by or None,
         }
         return {**self.unknown, **line, **{key: value for key, value in extra.items() if value is not None}}
 
@@ -182,6 +236,9 @@ class Launch:
             samples=line.get("samples"),
             tokens=line.get("tokens"),
             details=Details.from_json(line.get("details") or {}),
+            clock=line.get("clock", "wall"),
+            other=Times.from_json(line["other_clock"]) if line.get("other_clock") else None,
+            disturbed_by=line.get("disturbed_by", ""),
         )
 
 

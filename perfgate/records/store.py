@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from perfgate.records.baselines import Baseline, StoredLaunch, case_file, dump, load_file
+from perfgate.records.clocks import is_clocked
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
@@ -20,6 +21,7 @@ from perfgate.shared.metrics import metric
 from perfgate.system.git import archive
 
 LOCK_TIMEOUT_S = 60.0
+DIGITS = 4  # of a share: more would only fill the file
 MERGE_RULE = "# Each line names its case, so a merge may keep the lines of both sides.\n*.json merge=union\n"
 PORTABLE = "portable"
 MODES = ("new", "improved", "more", "all")
@@ -183,20 +185,36 @@ def moved_baseline(
 
 def only(launches: Iterable[StoredLaunch], names: set[str]) -> list[StoredLaunch]:
     """The launches with nothing but the named metrics; those without any of them are left out."""
-    found = [replace(x, metrics={name: x.metrics[name] for name in x.metrics if name in names}) for x in launches]
+    found = [replace(x, metrics=chosen(x.metrics, names), processor=chosen(x.processor, names)) for x in launches]
     return [launch for launch in found if launch.metrics]
+
+
+def chosen(values: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    """Those of the values that are named."""
+    return {name: value for name, value in values.items() if name in names}
 
 
 def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Iterator[StoredLaunch]:
     """The valid launches with their gated metrics, as a baseline keeps them."""
     for launch in launches:
-        names = [name for name in launch.metrics if metric(name).gated]
-        if launch.invalid or not names:
+        if launch.invalid or not any(metric(name).gated for name in launch.metrics):
             continue
-        values = {name: (launch.value(name), launch.in_yardsticks(name)) for name in names}
+        wall, processor = launch.on("wall"), launch.on("processor")
         device = PORTABLE if launch.pass_name == "dry" else launch.details.seen.device or "cpu"
         about = (run["session"], launch.server or "", device, run["commit"], run["date"])
-        yield StoredLaunch(*about, values, launch.yardstick, launch.ledger, launch.parts)
+        found = StoredLaunch(*about, values_of(wall), launch.yardstick, launch.ledger, wall.parts)
+        if processor.clock == "processor":
+            times = {name: pair for name, pair in values_of(processor).items() if is_clocked(name)}
+            waited = None if launch.waited is None else round(launch.waited, DIGITS)
+            found = replace(found, processor=times, processor_parts=processor.parts, waited=waited)
+            found = replace(found, idle=round(launch.idle, DIGITS))
+        yield found
+
+
+def values_of(launch: Launch) -> dict[str, tuple[float, float | None]]:
+    """The gated metrics of a launch, each with its value in yardsticks."""
+    names = [name for name in launch.metrics if metric(name).gated]
+    return {name: (launch.value(name), launch.in_yardsticks(name)) for name in names}
 
 
 @contextmanager

@@ -6,37 +6,40 @@ from pathlib import Path
 
 import pandas as pd
 
-from perfgate.cases.calibration import Calibrated, to_json
+from perfgate.cases.calibration import Calibrated, Calibration, to_json
 from perfgate.gate.confirmation import FAILING_DUETS
-from perfgate.gate.noise import Noise
 from perfgate.gate.power import upper_bound
 from perfgate.gate.wording import percent
 from perfgate.reports.report import Report, Section
 from perfgate.shared.errors import UserError
 
 
-def calibration_report(
-    results: Sequence[Calibrated], noise: Noise, run: Path, picture: Path, noise_file: Path | None
-) -> Report:
+def calibration_report(found: Calibration, run: Path, picture: Path, noise_file: Path | None) -> Report:
     """A table of the cases, what it means, and the files that were written.
 
     Args:
-        results: of all cases.
-        noise: of the machine.
+        found: what all cases told.
         run: the run file that holds the duets.
         picture: of detection over slowdown.
         noise_file: where the noise was stored; ``None`` where it was not.
     """
     files = [path for path in (run, picture, noise_file) if path]
-    notes = [false_alarms(results), learned(noise), f"Files: {', '.join(map(str, files))}"]
+    lines = [false_alarms(found.results), clock(found), learned(found), f"Files: {', '.join(map(str, files))}"]
     rows = [
-        {"case": result.case, "spread": result.spread, **asdict(found)}
-        for result in results
-        for found in result.detections
+        {"case": result.case, "spread": result.spread, **asdict(detection)}
+        for result in found.results
+        for detection in result.detections
     ]
     named = {"run": str(run), "picture": str(picture), "noise_file": str(noise_file) if noise_file else None}
-    section = Section(tables={"Calibration": table(results)}, notes=notes)
-    return Report([section], pd.DataFrame(rows), {**to_json(results, noise), **named})
+    section = Section(tables={"Calibration": table(found.results)}, notes=[line for line in lines if line])
+    return Report([section], pd.DataFrame(rows), {**to_json(found), **named})
+
+
+def clock(found: Calibration) -> str:
+    """Which clock the duets were judged on, and which cases had too few."""
+    remark = f"Duets were judged {found.clock.remark}." if found.clock.clock == "processor" else ""
+    missing = f"Too few duets could be used of {', '.join(found.left_out)}." if found.left_out else ""
+    return " ".join(filter(None, [remark, missing]))
 
 
 def table(results: Sequence[Calibrated]) -> pd.DataFrame:
@@ -69,12 +72,14 @@ def false_alarms(results: Sequence[Calibrated]) -> str:
     )
 
 
-def learned(noise: Noise) -> str:
+def learned(found: Calibration) -> str:
     """What is stored of the machine's noise."""
+    noise = found.noise
     if not noise.df:
         return f"The noise of {noise.machine} is not stored: it takes 3 cases that vary, there were {noise.cases}."
+    on_clock = " on processor time" if found.clock.clock == "processor" else ""
     return (
-        f"Duets on {noise.machine} vary by {percent(noise.spread, '')} (s0), known as from {noise.df:.0f} "
+        f"Duets on {noise.machine}{on_clock} vary by {percent(noise.spread, '')} (s0), known as from {noise.df:.0f} "
         f"degrees of freedom (d0), learned from {noise.cases} cases."
     )
 

@@ -243,7 +243,8 @@ METRICS = {
         _timed("step_time_p50_s", "s", "reported"),
         _timed("step_time_p95_s", "s", "reported"),
         # What one rank computes does not tell how long it waits for others.
-        _timed("process_time_s", "s", "reported", over_ranks="nothing"),
+        _timed("queue_time_s", "s", "reported", over_ranks="nothing", from_zero=True),
+        _timed("idle_time_s", "s", "reported", over_ranks="nothing", from_zero=True),
         _timed("peak_rss_bytes", "bytes", "reported"),
         _timed("device_time_s", "s", "reported"),
         _timed("host_bound_share", "", "reported"),

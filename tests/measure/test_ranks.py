@@ -38,20 +38,25 @@ def test_it(perf, how):
     perf(work("Shared", ranks=2, how=how, pid_file={str(pids)!r}))
 
 def test_good(perf):
-    metrics = perf(work("Shared", ranks=2, pid_file={str(pids)!r})).metrics
-    assert metrics["step_time_s"] > 0
-    assert "process_time_s" not in metrics
+    perf(work("Shared", ranks=2, pid_file={str(pids)!r}))
 """
     )
     result = suite.run()
-    result.assert_outcomes(failed=3, passed=1)
+    assert result.parseoutcomes()["failed"] == 3
     for how, why in ENDS.items():
         result.stdout.fnmatch_lines([f"*test_it[[]{how}] could not be measured: {why}"])
     result.stdout.fnmatch_lines(["*, in step*", "ValueError: this shard is upside down"])
     told = [line.partition(" ") for line in pids.read_text().splitlines()]
     assert not [pid for pid, _, _ in told if alive(int(pid))]
-    launches = read(suite.run_files[0]).by_case()["test_case.py::test_good"]
-    assert {launch.invalid for launch in launches} == {None}
+    assert went_on(suite, "test_case.py::test_good")
+
+
+def went_on(suite, case):
+    """Whether launches took their steps; of several ranks the wall alone is known, so others may spoil them."""
+    timed = [x for x in read(suite.run_files[0]).by_case()[case] if x.pass_name == "time"]
+    assert {launch.invalid for launch in timed if not (launch.invalid or "").startswith("contended")} <= {None}
+    assert not any({"queue_time_s", "idle_time_s"} & set(launch.metrics) for launch in timed)
+    return all(launch.value("step_time_s") > 0 for launch in timed) and timed
 
 
 def rank(number):
@@ -78,7 +83,8 @@ def test_it(perf, how):
     dismiss(hosts)
     printed, _ = joiner.communicate(timeout=10)
     assert joiner.returncode == 0
-    result.assert_outcomes(failed=1, passed=1)
+    assert result.parseoutcomes()["failed"] == 1
+    assert went_on(suite, "test_case.py::test_it[]")
     result.stdout.fnmatch_lines([f"*test_it[[]crash] could not be measured: {ENDS['crash']}"])
     assert printed.count("ValueError: this shard is upside down") == 2
     assert not [line for line in pids.read_text().splitlines() if alive(int(line.partition(" ")[0]))]
@@ -106,10 +112,13 @@ def test_the_rank_to_blame_is_the_one_that_did_not_just_lose_another(answered, e
     assert (found.rank.number, found.reason, found.message) == expected
 
 
+OWN = {"process_time_s": 1, "queue_time_s": 1, "idle_time_s": 1}  # which do not tell how a rank waits for others
+
+
 def test_a_step_is_over_when_its_last_rank_is_done():
     answers = [
         {
-            "metrics": {"step_time_s": 1.0 + number, "forward_s": number, "process_time_s": 1, "x_bytes": [3 - number]},
+            "metrics": {"step_time_s": 1.0 + number, "forward_s": number, **OWN, "x_bytes": [3 - number]},
             "findings": {"outcome": {"losses": [2.0 * number, 1.0]}, "effective": {"ranks": 2}},
         }
         for number in range(2)

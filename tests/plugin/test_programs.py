@@ -142,8 +142,10 @@ def test_an_operators_rates_are_its_work_over_its_time_and_shares_of_what_the_de
             ("flops_share", "flops_per_s", "peak_flops_per_s"),
             ("bandwidth_share", "moved_bytes_per_s", "peak_bytes_per_s"),
         ):
-            assert len(launch.metrics[peak]) == len(launch.metrics["step_time_s"])
-            assert 0.5 < launch.value(share) / (launch.value(rate) / launch.value(peak)) < 2
+            steps, peaks = launch.steps("step_time_s"), launch.steps(peak)
+            work = launch.value(rate) * launch.value("step_time_s")
+            shares = [work / step_s / best for step_s, best in zip(steps, peaks, strict=True)]
+            assert launch.value(share) == pytest.approx(statistics.median(shares))
 
 
 def test_allocated_bytes_are_counted_exactly(run):
@@ -164,7 +166,7 @@ def test_the_first_token_and_the_others_add_up_to_the_step(run):
         each = launch.metrics["time_per_output_token_s"]
         steps = launch.metrics["step_time_s"]
         shares = [(a + 7 * b) / step for a, b, step in zip(first, each, steps, strict=True)]
-        assert 0.8 < statistics.median(shares) <= 1.0
+        assert 0.8 < statistics.median(shares) <= 1.0  # on one clock, so whatever else has the core
         assert launch.tokens == 2 * 8
 
 
@@ -182,8 +184,10 @@ def test_training_tells_its_phases_and_they_lie_within_a_step(run, case):
     for launch in launches(run, case, "time"):
         phases = {name: launch.value(f"{name}_s") for name in ("data_wait", "forward", "backward", "optimizer")}
         assert all(seconds > 0 for seconds in phases.values())
-        assert sum(phases.values()) < 3 * launch.value("step_time_s")
-        assert 0 < launch.value("data_wait_share") < 1
+        columns = [launch.steps(name) for name in ("data_wait_share", *(f"{name}_s" for name in phases))]
+        for share, data_wait_s, *others_s in zip(*columns, strict=True):
+            assert 0 < share < 1
+            assert data_wait_s + sum(others_s) <= data_wait_s / share
 
 
 def test_what_has_no_phases_tells_none(run):

@@ -25,6 +25,31 @@ class Spin(Program):
             total += number
 
 
+class Sleep(Spin):
+    """Sleeps in each step, beside computing."""
+
+    def step(self):
+        super().step()
+        time.sleep(0.005)
+
+
+class Helped(Spin):
+    """Has a child that computes as well, as a loader's worker does."""
+
+    def __init__(self, device):
+        super().__init__(device)
+        start_helper()
+
+
+def start_helper(limit_s=60):
+    """A child that computes on this process's core until either ends."""
+    parent, end = os.getpid(), time.monotonic() + limit_s
+    if os.fork() == 0:
+        while os.getppid() == parent and time.monotonic() < end:
+            sum(range(10_000))
+        os._exit(0)
+
+
 class Crash(Spin):
     """Raises in the given step."""
 

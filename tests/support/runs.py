@@ -182,7 +182,7 @@ def add_sessions(barrier: Any, root: str, worker: str, count: int) -> None:
 
 
 def perfgate(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
+    """Run the command line in a process of its own, ended where it hangs; a loaded machine takes minutes for some."""
     command = [sys.executable, "-m", "perfgate", *map(str, arguments)]
-    settings = {"capture_output": True, "cwd": ROOT, "check": False, "timeout": 60, **options}
+    settings = {"capture_output": True, "cwd": ROOT, "check": False, "timeout": 300, **options}
     return subprocess.run(command, text=True, encoding="utf-8", **settings)

@@ -17,6 +17,9 @@ class Device(Protocol):
     def now_s(self) -> float:
         """Seconds on the clock that steps are timed by."""
 
+    def processor_s(self) -> float | None:
+        """Seconds that this process has computed so far; ``None`` where another device does a step's work."""
+
     def synchronize(self) -> None:
         """Wait until all work handed to the device is done."""
 

@@ -21,6 +21,7 @@ class Cpu:
     name = "cpu"
     torch_device: str = DeviceName("cpu")
     now_s = staticmethod(time.perf_counter)
+    processor_s = staticmethod(time.process_time)
     mark = staticmethod(time.perf_counter)
 
     def __init__(self, threads: int) -> None:

@@ -41,6 +41,9 @@ class Cuda:
         torch.cuda.set_device(position)
         self._events: list[Any] = []
 
+    def processor_s(self) -> None:
+        """The GPU does the work of a step, so the host's time says little of it."""
+
     @classmethod
     def opened(cls, device: Mapping[str, Any], pass_name: str, threads: int) -> "Cuda":
         """The device of a process whose order names it, and which sees it."""

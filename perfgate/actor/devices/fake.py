@@ -77,6 +77,9 @@ class Fake:
         """The scripted clock: it moves when a step is done."""
         return self._now_s
 
+    def processor_s(self) -> None:
+        """Steps are scripted, so nothing is computed."""
+
     def synchronize(self) -> None:
         """Let the driver know what energy was taken."""
         state = self._read()

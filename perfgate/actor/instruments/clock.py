@@ -1,16 +1,27 @@
-"""The time of a step: wall time and processor time."""
+"""Time of a step: on the wall, on the processor, and in the scheduler's queue."""
 
-import time
+import os
+from pathlib import Path
+from threading import get_native_id
+from time import thread_time
 
 from perfgate.actor.devices.base import Device
 from perfgate.actor.instruments.base import Instrument
 
+TASKS = Path("/proc/self/task")
+
 
 class Clock(Instrument):
-    """``step_time_s`` is wall time; ``process_time_s`` is the time that the process spent on a processor.
+    """``step_time_s`` is wall time; of a burst it is the whole time, the wait at its end included, over its steps.
 
-    The time of a burst, with the wait at its end, is divided by its steps. A host that waits for a GPU may spend
-    processor time or not, as the driver likes, so ``process_time_s`` is read on a CPU only.
+    Where this process computes the step itself, three more tell where the time went:
+
+    - ``process_time_s``: what all of its threads computed;
+    - ``queue_time_s``: how long its threads were ready to run while others had the core, by the scheduler's account;
+    - ``idle_time_s``: how long the thread that takes the step neither computed nor waited for a core: it slept, did
+      input or output, or waited for a lock or for other threads.
+
+    The latter two need Linux's ``/proc/PID/task/TID/schedstat`` and are left out elsewhere.
     """
 
     passes = frozenset({"time", "yardstick"})
@@ -19,20 +30,72 @@ class Clock(Instrument):
     def __init__(self, device: Device) -> None:
         super().__init__(device)
         self._now_s = device.now_s
-        self._wall = self._cpu = 0.0
+        self._wall = self._cpu = self._own = 0.0
+        self._queue: Queue | None = None
+        self._queued = (0.0, 0.0)
 
     def begin_step(self) -> None:
-        """Read both clocks, the wall's last."""
-        self._cpu = time.process_time()
+        """Read all clocks, the wall's last."""
+        computed_s = self.device.processor_s()
+        if computed_s is not None:
+            # In the thread that takes the step, which is known now.
+            self._queue = self._queue or Queue.of_this_thread()
+            self._queued = self._queue.waited_s() if self._queue else (0.0, 0.0)
+            self._own, self._cpu = thread_time(), self.device.processor_s() or 0.0
         self._wall = self._now_s()
 
     def end_step(self) -> dict[str, float]:
-        """Read both clocks, the wall's first."""
-        wall = self._now_s() - self._wall
-        found = {"step_time_s": wall / self.steps}
-        if self.device.name == "cpu":
-            found["process_time_s"] = (time.process_time() - self._cpu) / self.steps
-        return found
+        """Read all clocks, the wall's first."""
+        wall_s = self._now_s() - self._wall
+        found = {"step_time_s": wall_s}
+        computed_s = self.device.processor_s()
+        if computed_s is not None:
+            own_s = thread_time() - self._own
+            found["process_time_s"] = computed_s - self._cpu
+            if self._queue:
+                own, everyone = self._queue.waited_s()
+                found["queue_time_s"] = max(0.0, everyone - self._queued[1])
+                found["idle_time_s"] = max(0.0, wall_s - own_s - (own - self._queued[0]))
+        return {name: seconds / self.steps for name, seconds in found.items()}
+
+
+class Queue:
+    """How long this process's threads have waited for a core, by the scheduler's own account.
+
+    Args:
+        thread: which of them takes the steps.
+    """
+
+    def __init__(self, thread: int) -> None:
+        self._thread = str(thread)
+        self._file = os.open(TASKS / self._thread / "schedstat", os.O_RDONLY)
+
+    @classmethod
+    def of_this_thread(cls) -> "Queue | None":
+        """Of the thread that calls; ``None`` where the kernel keeps no account."""
+        try:
+            queue = cls(get_native_id())
+            queue.waited_s()
+        except (OSError, ValueError, IndexError):
+            return None
+        return queue
+
+    def waited_s(self) -> tuple[float, float]:
+        """Seconds so far: of the thread that takes the steps, and of all threads together."""
+        own_s = queued_s(os.pread(self._file, 100, 0))
+        others_s = 0.0
+        for thread in TASKS.iterdir():
+            if thread.name != self._thread:
+                try:
+                    others_s += queued_s((thread / "schedstat").read_bytes())
+                except OSError:  # it ended meanwhile
+                    continue
+        return own_s, own_s + others_s
+
+
+def queued_s(account: bytes) -> float:
+    """The second number of a ``schedstat``: nanoseconds spent ready to run, and not running."""
+    return int(account.split()[1]) / 1e9
 
 
 INSTRUMENT = Clock

@@ -1,5 +1,6 @@
 """The device's rates of arithmetic and of memory traffic at this moment, to compare an operator's rates with."""
 
+import itertools
 from typing import Any
 
 from perfgate.actor.devices.base import Device
@@ -47,20 +48,26 @@ class Rates(Instrument):
         return self._measure() if self._wanted else {}
 
     def _measure(self) -> dict[str, float]:
-        begin = self.device.mark()
+        begin, computed = self.device.mark(), [self.device.processor_s()]
         for _ in range(self._times):
             self._multiply(self._left, self._right, out=self._product)
         between = self.device.mark()
+        computed.append(self.device.processor_s())
         for _ in range(self._times):
             self._target.add_(self._source)
         end = self.device.mark()
+        computed.append(self.device.processor_s())
         self.device.synchronize()
-        multiplied_s, added_s = self.device.between_s(begin, between), self.device.between_s(between, end)
-        # A multiply-add is two operations; of a sum in place two tensors are read and one is written.
-        return {
-            "peak_flops_per_s": self._times * 2 * self._side**3 / multiplied_s,
-            "peak_bytes_per_s": self._times * 3 * self._added_bytes / added_s,
-        }
+        spans_s = {"": [self.device.between_s(begin, between), self.device.between_s(between, end)]}
+        marks = [mark for mark in computed if mark is not None]
+        if marks:
+            spans_s["process_"] = [after - before for before, after in itertools.pairwise(marks)]
+        found = {}
+        for clock, (multiplied_s, added_s) in spans_s.items():
+            # A multiply-add is two operations; of a sum in place two tensors are read and one is written.
+            found[f"{clock}peak_flops_per_s"] = self._times * 2 * self._side**3 / multiplied_s
+            found[f"{clock}peak_bytes_per_s"] = self._times * 3 * self._added_bytes / added_s
+        return found
 
 
 INSTRUMENT = Rates

@@ -132,17 +132,22 @@ class Arrivals(StoppingCriteria):
         """Begin to wait for the first token, whose logits are kept where they are asked for."""
         self.first: Any = None
         self.keeps_first = keeps_first
-        self._begin = self._device.now_s()
-        self._times: list[float] = []
+        self._begin = self._read()
+        self._times: list[dict[str, float]] = []
         self._lengths: list[int] = []
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
         """Note the time, once the device is done with the token, or with several where a draft was accepted."""
         del scores
         self._device.synchronize()
-        self._times.append(self._device.now_s())
+        self._times.append(self._read())
         self._lengths.append(input_ids.shape[1])
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+    def _read(self) -> dict[str, float]:
+        """The clock that steps are timed by and, where this process computes them itself, its time on the processor."""
+        computed_s = self._device.processor_s()
+        return {"": self._device.now_s()} | ({} if computed_s is None else {"process_": computed_s})
 
     def allowed(self) -> Any:
         """The latest token's logits without those of suppressed tokens, which are minus infinity on purpose."""
@@ -150,10 +155,13 @@ class Arrivals(StoppingCriteria):
 
     def metrics(self) -> dict[str, float]:
         """Seconds to the first pass's tokens, and for each token after them where there is one; and how many passes."""
-        first, last = self._times[0], self._times[-1]
-        result = {"time_to_first_token_s": first - self._begin, "forward_calls": float(len(self._times))}
-        if len(self._times) > 1:
-            result["time_per_output_token_s"] = (last - first) / (self._lengths[-1] - self._lengths[0])
+        result = {"forward_calls": float(len(self._times))}
+        for clock, begin_s in self._begin.items():
+            first_s, last_s = self._times[0][clock], self._times[-1][clock]
+            result[f"{clock}time_to_first_token_s"] = first_s - begin_s
+            if len(self._times) > 1:
+                tokens = self._lengths[-1] - self._lengths[0]
+                result[f"{clock}time_per_output_token_s"] = (last_s - first_s) / tokens
         return result
 
 

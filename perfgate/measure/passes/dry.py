@@ -10,8 +10,9 @@ from perfgate.measure.actor import Actor, LaunchFailed
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import failed
+from perfgate.records.clocks import Value
 from perfgate.records.details import Findings
-from perfgate.records.launch import Launch, Side, Value
+from perfgate.records.launch import Launch, Side
 from perfgate.records.layers import collapsed
 from perfgate.shared.device_kinds import DEVICE_KINDS, DRY_TARGETS
 from perfgate.shared.metrics import METRICS

@@ -6,8 +6,9 @@ from dataclasses import replace
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import Row, columns, completed, untimed_launch
+from perfgate.records.clocks import Value
 from perfgate.records.details import Details
-from perfgate.records.launch import Launch, Value
+from perfgate.records.launch import Launch
 from perfgate.shared.metrics import metric
 from perfgate.shared.workload import Workload
 

@@ -8,13 +8,13 @@ from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import columns, completed, failed, mean_of, on_core, steps_by_themselves, warmed_up
 from perfgate.measure.validity import judge
+from perfgate.records.clocks import Value
 from perfgate.records.details import Turns, Yardstick
-from perfgate.records.launch import YARDSTICK_VERSIONS, Launch, Value
+from perfgate.records.launch import YARDSTICK_VERSIONS, Launch
 from perfgate.shared.workload import Workload
 from perfgate.workloads.programs import workload_of
 
 YARDSTICK = workload_of("yardstick.cpu", {"version": YARDSTICK_VERSIONS["cpu"]})
-YARDSTICK_PARTS = ("matmul_s", "python_s", "copy_s")
 YARDSTICK_SHARE = 0.6
 
 
@@ -37,10 +37,9 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
             return failed(start, failure)
     metrics |= columns(steps) | by_themselves
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warm.first_s}
-    parts_s = {part: [row[part] for row in yardsticks] for part in YARDSTICK_PARTS}
-    told = Yardstick("cpu", YARDSTICK_VERSIONS["cpu"], beside, parts_s)
+    told = Yardstick("cpu", YARDSTICK_VERSIONS["cpu"], beside)
     launch = completed(start, metrics, ready).detailed(turns=Turns(first), yardstick=told)
-    return judge(launch, [row["step_time_s"] for row in yardsticks], [row["process_time_s"] for row in yardsticks])
+    return judge(launch, columns(yardsticks))
 
 
 def in_turn(

@@ -20,8 +20,9 @@ from perfgate.measure.steps import (
     warmed_up,
 )
 from perfgate.measure.validity import steady
+from perfgate.records.clocks import Value
 from perfgate.records.details import Turns
-from perfgate.records.launch import Launch, Value
+from perfgate.records.launch import Launch
 from perfgate.shared.workload import Workload
 
 MIN_BURSTS = 5

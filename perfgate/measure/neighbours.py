@@ -1,0 +1,139 @@
+"""Who else is on the actors' core while a launch goes on, by the kernel's account of each process."""
+
+import os
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from perfgate.records.clocks import CONTENDED
+from perfgate.records.launch import CORE_TAKEN, Launch
+
+PROC = Path("/proc")
+NAMED = 2  # processes that are named; the others are counted
+NOTICED = 0.01  # share of the core from which on it is worth saying who had it
+TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process at one moment.
+
+    Attributes:
+        pid: its number.
+        name: of its program, as the kernel keeps it.
+        session: the process that leads its session.
+        began: when it was started, in the kernel's ticks; tells it from a later process of the same number.
+        computed_s: on the processor so far.
+        children_s: the same of its children that have ended.
+        core: on which it ran last.
+    """
+
+    pid: int
+    name: str
+    session: int
+    began: int
+    computed_s: float
+    children_s: float
+    core: int
+
+    @classmethod
+    def read(cls, stat: str) -> "Process":
+        """Read ``/proc/PID/stat``; the name stands in brackets and may hold brackets and spaces."""
+        head, _, tail = stat.rpartition(")")
+        pid, _, name = head.partition(" (")
+        fields = tail.split()
+        user, kernel, children_user, children_kernel = (int(ticks) / TICKS_PER_S for ticks in fields[11:15])
+        times = (user + kernel, children_user + children_kernel)
+        return cls(int(pid), name, int(fields[3]), int(fields[19]), *times, int(fields[36]))
+
+
+def processes() -> dict[int, Process]:
+    """All processes that can be seen, by number; none where there is no ``/proc``."""
+    found = {}
+    for entry in PROC.iterdir() if PROC.is_dir() else ():
+        if entry.name.isdigit():
+            try:
+                process = Process.read((entry / "stat").read_text(errors="replace"))
+            except (OSError, ValueError, IndexError):  # it ended meanwhile
+                continue
+            found[process.pid] = process
+    return found
+
+
+class Neighbours:
+    """Looks at all processes before and after the steps of a launch, and says in the end who else had the core.
+
+    Args:
+        core: of the actors; ``None`` where they stay on none.
+        actors: process ids of the stage's own actors, each the leader of its session; more come while it looks.
+    """
+
+    def __init__(self, core: int | None, actors: Set[int]) -> None:
+        self._core = core
+        self._actors = actors
+        self._first: Mapping[int, Process] = {}
+        self._last: Mapping[int, Process] = {}
+
+    def look(self, begin: bool) -> None:
+        """Look: again and again while actors are made ready, of which the last time counts, and when each one ends.
+
+        Args:
+            begin: whether steps are still to come.
+        """
+        if self._core is None:
+            return
+        if begin:
+            self._first, self._last = processes(), {}
+        elif not self._last:
+            self._last = processes()
+
+    def grown(self) -> list[Process]:
+        """What processes computed meanwhile, the busiest first; those that did nothing are left out."""
+        found = []
+        for process in self._last.values():
+            before = self._first.get(process.pid)
+            if before and before.began == process.began:
+                computed_s, children_s = before.computed_s, before.children_s
+                process = replace(
+                    process,
+                    computed_s=process.computed_s - computed_s,
+                    children_s=process.children_s - children_s,
+                )
+            if process.computed_s > 0 or process.children_s > 0:
+                found.append(process)
+        return sorted(found, key=lambda process: -process.computed_s)
+
+    def judge(self, launch: Launch) -> Launch:
+        """The launch with the names of those who had its core; rejected where the clocks cannot tell how it fared.
+
+        The time of a process that has helpers, such as a loader's workers, is not all that its step takes, and the
+        scheduler's account does not tell helpers from others. Its times on the wall are then the only ones, and the
+        launch is as good as the core was free.
+        """
+        if launch.pass_name != "time" or launch.invalid or not self._last:
+            return launch
+        grown = self.grown()
+        own = [process for process in grown if process.session in self._actors]
+        others = [
+            p for p in grown if p not in own and p.core == self._core and p.computed_s > 0 and p.pid != os.getpid()
+        ]
+        if any(process.pid not in self._actors or process.children_s > 0 for process in own):
+            own_s = sum(process.computed_s + process.children_s for process in own)
+            others_s = sum(process.computed_s for process in others)
+            metrics = {name: v for name, v in launch.metrics.items() if name not in ("queue_time_s", "idle_time_s")}
+            launch = replace(launch, other=None, metrics=metrics)
+            share = others_s / max(own_s + others_s, 1e-9)
+            return launch.rejected(contended(share, named(others))) if share > CONTENDED else launch
+        return replace(launch, disturbed_by=named(others)) if (launch.waited or 0.0) > NOTICED else launch
+
+
+def named(others: list[Process]) -> str:
+    """The busiest of some processes, as in ``python 1234``."""
+    names = [f"{process.name} {process.pid}" for process in others[:NAMED]]
+    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    return f"{', '.join(names)}{more}"
+
+
+def contended(share: float, by: str = "") -> str:
+    """Why a launch may not be used whose core others had."""
+    return f"{CORE_TAKEN} {share:.0%} of the core{f' ({by})' if by else ''}"
