@@ -211,9 +211,12 @@ def test_real_weights_are_checked_against_their_pinned_sum(run):
 
 def test_the_run_file_holds_specs_that_can_be_rebuilt(run):
     from perfgate.shared.workload import Workload
+    from perfgate.workloads.programs import PROGRAMS, workload_of
 
     for line in run.workloads.values():
-        assert Workload(**line["spec"]).sha256 == line["workload"]
+        program, params = line["spec"]["program"], line["spec"]["params"]
+        rebuilt = workload_of(program, params) if program in PROGRAMS else Workload(program, params)
+        assert rebuilt.sha256 == line["workload"]
         assert json.dumps(line["spec"])
 
 
