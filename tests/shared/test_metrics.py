@@ -48,7 +48,7 @@ def test_a_programs_own_times_hold_in_the_timed_pass_alone_and_its_counts_in_eve
 @pytest.mark.parametrize(
     ("pass_name", "name"),
     [
-        ("dry", "operator_calls"),
+        ("dry", "dry_run"),
         ("counters", "host_syncs"),
         ("memory", "peak_memory_bytes"),
         ("time", "step_time_s"),
@@ -60,7 +60,7 @@ def test_a_pass_that_brought_nothing_is_judged_under_one_of_its_metrics(pass_nam
 
 
 def test_of_several_ranks_a_step_is_the_slowest_one_and_bytes_are_the_most() -> None:
-    told = {name: metric(name).told_by_ranks for name in ("step_time_s", "peak_memory_bytes", "process_time_s")}
-    assert told == {"step_time_s": "largest", "peak_memory_bytes": "largest", "process_time_s": "nothing"}
+    told = {name: metric(name).told_by_ranks for name in ("step_time_s", "peak_memory_bytes", "queue_time_s")}
+    assert told == {"step_time_s": "largest", "peak_memory_bytes": "largest", "queue_time_s": "nothing"}
     assert metric("host_syncs").told_by_ranks == "first"
     assert metric("moved_bytes_per_s").told_by_ranks == "first"
