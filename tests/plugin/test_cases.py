@@ -240,9 +240,10 @@ def test_one_more_noisy_metric_of_generation_takes_its_part_of_the_chance_of_a_f
         "import os\n"
         "from perfgate.shared.metrics import METRICS, Metric\n"
         "if 'MORE' in os.environ:\n"
-        "    METRICS['between_s'] = Metric('between_s', 's', 'noisy', 'time', fixtures=('generation',))\n\n\n"
+        "    METRICS['between_s'] = Metric('between_s', 's', 'noisy', 'time', fixtures=('generation',))\n"
+        "from perfgate.plugin.selection import gated_pairs\n\n\n"
         "def pytest_collection_finish(session):\n"
-        "    print('pairs', session.config.pluginmanager.get_plugin('perfgate-run').cases.pairs)\n"
+        "    print('pairs', gated_pairs(session.items))\n"
     )
     suite.run("--collect-only").stdout.fnmatch_lines(["*pairs 6"])
     monkeypatch.setenv("MORE", "1")
