@@ -56,11 +56,8 @@ def dry_run(
     Raises:
         NoDryRun: with the reason as one clause.
     """
-    way = getattr(program, "dry_run", ITSELF)
-    if way is None:
+    if getattr(program, "dry_run", ITSELF) is None:
         raise NoDryRun(f"program {program.__name__} says dry_run = None")
-    if way != ITSELF:
-        return attempt(program, params, target, capability, speeds)[0]
     found, read_at = attempt(program, params, target, capability, speeds)
     if read_at and not same_by(lambda: attempt(program, params, target, capability, speeds, OTHER)[0], found):
         raise NoDryRun(f"what it does depends on a value that depends on weights, read at {read_at}")
