@@ -162,6 +162,7 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
         return {"no_dry_run": f"program {program.__name__} does no work in torch", "silent": True}
     from perfgate.actor.dry_run.apart import apart  # need torch, which not every program does
     from perfgate.actor.dry_run.context import NoDryRun
+    from perfgate.actor.dry_run.refusals import NothingToCount
     from perfgate.actor.dry_run.run import dry_run
 
     params = order["workload"]["params"]
@@ -170,6 +171,8 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
     try:
         with apart():
             return {"ledgers": {target: dry_run(program, params, target, *gpu) for target in order["targets"]}}
+    except NothingToCount as reason:
+        return {"no_dry_run": str(reason), "silent": True}
     except NoDryRun as reason:
         return {"no_dry_run": str(reason)}
     except Unsupported:

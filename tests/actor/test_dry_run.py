@@ -24,6 +24,7 @@ from perfgate.actor.dry_run.cuda_rules import MIB, CudaRules
 from perfgate.actor.dry_run.run import NoDryRun, dry_run
 from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.actor.pace import Done
+from perfgate.actor.programs.accelerated import AcceleratedLoop
 from perfgate.actor.programs.base import Program
 from perfgate.gate.attribution import growth
 from perfgate.measure.passes.dry import dry_launch
@@ -550,7 +551,7 @@ def test_a_wider_type_is_found(monkeypatch):
 
 
 LOOKS = {
-    "item": lambda hidden: hidden.sum().item(),
+    "compared": lambda hidden: hidden.sum().item() > 0,
     "if": lambda hidden: 1 if hidden.sum() > 0 else 2,
     "nonzero": lambda hidden: hidden[hidden > 0],
 }
@@ -589,20 +590,40 @@ def test_an_operator_that_fake_tensors_do_not_support_is_named(monkeypatch):
 
 def test_a_failed_dry_run_leaves_nothing_behind(monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(NoDryRun):
-        with_forward(patch, lambda self, hidden: PLAIN_MLP(self, hidden * hidden.sum().item()))
+        with_forward(patch, lambda self, hidden: PLAIN_MLP(self, hidden if hidden.sum() > 0 else -hidden))
     assert gc.isenabled()
     assert type(torch.zeros(1)) is torch.Tensor
     workload = TRAINER["gpt2-quick-default"]
     assert dry_run(program_of(workload), workload.params) == dried(workload)
 
 
-def test_a_program_without_a_dry_counterpart_says_so():
+def test_a_program_that_must_not_run_dry_says_so():
     class Alone(Program):
-        def __init__(self, device):
-            del device
+        dry_run = None
 
-    with pytest.raises(NoDryRun, match="program Alone has no dry counterpart"):
+    with pytest.raises(NoDryRun, match="program Alone says dry_run = None"):
         dry_run(Alone, {})
+
+
+MIXTRAL = {
+    "model_type": "mixtral",
+    "vocab_size": 512,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 128,
+    "num_local_experts": 8,
+    "num_experts_per_tok": 2,
+}
+
+
+def test_a_mixture_of_experts_in_float32_runs_dry():
+    model = {"class": "MixtralForCausalLM", "config": MIXTRAL}
+    sizes = {"batch_size": 2, "gradient_accumulation": 1, "sequence_length": 64}
+    found = dry_run(AcceleratedLoop, {"model": model, "task": "causal-lm", "seed": 0, **sizes})
+    assert found["operators"]["_grouped_mm"] > 0
+    assert found["flops"] > 0
 
 
 @pytest.mark.parametrize("make", [training, generation, forward])

@@ -414,13 +414,15 @@ def test_room_that_is_not_filled_holds_nothing_that_is_known(shape):
         torch.empty(shape).sum().item()
 
 
-def test_factories_are_known_and_random_numbers_are_not():
+def test_factories_and_random_whole_numbers_are_known_and_random_real_ones_are_not():
     with dry():
         assert values(torch.arange(3)) == [0, 1, 2]
         assert values(torch.full((2,), 5.0)) == [5.0, 5.0]
         assert torch.zeros(()).item() == 0.0
         assert torch.tensor([1, 2]).sum().item() == 3
-        for chance in (torch.rand(()), torch.randint(3, ()), torch.zeros(()).uniform_(), torch.ones(2).bernoulli_()):
+        assert sorted(values(torch.randperm(3))) == [0, 1, 2]
+        assert torch.randint(2, 3, ()).item() == 2
+        for chance in (torch.rand(()), torch.zeros(()).uniform_(), torch.ones(2).bernoulli_()):
             with pytest.raises(DataDependentOutputException):
                 chance.sum().item()
 

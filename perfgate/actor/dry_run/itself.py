@@ -1,6 +1,7 @@
 """A program that runs dry by itself: set-up and steps of its own class, on fake tensors."""
 
 import gc
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -104,15 +105,16 @@ def run_itself(
     tracker = context.tracker
     tracker.takes_in = True
     registered: list[Allocation] = []
+    made: list[Any] = []  # references to optimizers, some of which make their state at once
     pace = DryPace(context, write)
     with ExitStack() as stack:
-        for entered in (limited(), optimizing(context), clipping(), registering(context, registered)):
+        for entered in (limited(), optimizing(context, made), clipping(), registering(context, registered)):
             stack.enter_context(entered)
         try:
             dry = program(device=DryDevice(), **params)
             asked, _ = dry.effective()
             refuse_compiled(asked.get("compile", "off"))
-            learn(dry, context, registered)
+            learn(dry, context, registered, [ref() for ref in made])
             dry.drive(pace)
         except Done:
             pass
@@ -133,12 +135,14 @@ def run_itself(
     return dry, pace.account | after
 
 
-def learn(program: Any, context: DryContext, registered: list[Allocation]) -> None:
+def learn(program: Any, context: DryContext, registered: list[Allocation], made: list[Any]) -> None:
     """Tell apart what lives after the set-up: weights, gradients to come, and the rest, which is data."""
     tracker = context.tracker
     for prefix, network in networks_of(program).items():
         tracker.watch(network, prefix)
         mark_gradients(network, context)
+    for optimizer in filter(None, made):
+        name_state(optimizer, context)
     for allocation in registered:
         allocation.part = allocation.part or "weights"
     for _, allocation in tracker.storages.living.values():
@@ -194,10 +198,15 @@ def registering(context: DryContext, registered: list[Allocation]) -> Iterator[N
 
 
 @contextmanager
-def optimizing(context: DryContext) -> Iterator[None]:
+def optimizing(context: DryContext, made: list[Any]) -> Iterator[None]:
     """Know the state of any torch optimizer, and let it work on lists where the device's rules say so."""
     tracker, rules = context.tracker, context.rules
     open_sections: list[ExitStack] = []
+    keep = torch.optim.Optimizer.__init__
+
+    def begin(self: Any, *arguments: Any, **keywords: Any) -> None:
+        keep(self, *arguments, **keywords)
+        made.append(weakref.ref(self))
 
     def before(optimizer: Any, *_: Any) -> None:
         stack = ExitStack()
@@ -210,13 +219,9 @@ def optimizing(context: DryContext) -> Iterator[None]:
 
     def after(optimizer: Any, *_: Any) -> None:
         open_sections.pop().close()
-        for parameter, state in optimizer.state.items():
-            tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
-            for tensor in rules.elsewhere(tensors, optimizer):
-                tracker.storages.forget(tensor)
-            owner = tracker.owners.get(id(parameter), "")
-            tracker.storages.name(tensors_of(list(state.values())), "optimizer_state", owner)
+        name_state(optimizer, context)
 
+    torch.optim.Optimizer.__init__ = begin
     hooks = (
         optimizers.register_optimizer_step_pre_hook(before),
         optimizers.register_optimizer_step_post_hook(after),
@@ -224,8 +229,20 @@ def optimizing(context: DryContext) -> Iterator[None]:
     try:
         yield
     finally:
+        torch.optim.Optimizer.__init__ = keep
         for hook in hooks:
             hook.remove()
+
+
+def name_state(optimizer: Any, context: DryContext) -> None:
+    """Have what an optimizer keeps from step to step known as such."""
+    tracker, rules = context.tracker, context.rules
+    for parameter, state in optimizer.state.items():
+        tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+        for tensor in rules.elsewhere(tensors, optimizer):
+            tracker.storages.forget(tensor)
+        owner = tracker.owners.get(id(parameter), "")
+        tracker.storages.name(tensors_of(list(state.values())), "optimizer_state", owner)
 
 
 @contextmanager

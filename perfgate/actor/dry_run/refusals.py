@@ -7,6 +7,10 @@ class NoDryRun(Exception):  # noqa: N818  an answer, not an error
     """The workload cannot run on fake tensors, and why."""
 
 
+class NothingToCount(NoDryRun):
+    """The program calls no operator of torch, so nobody would expect a dry run."""
+
+
 def refuse_compiled(mode: str) -> None:
     """Say of a compiled program that it cannot run dry.
 

@@ -24,6 +24,7 @@ from perfgate.actor.dry_run.host_syncs import HostSyncs, pinning
 from perfgate.actor.dry_run.itself import run_itself
 from perfgate.actor.dry_run.operators import GROUPS
 from perfgate.actor.dry_run.places import place_of
+from perfgate.actor.dry_run.refusals import NothingToCount
 from perfgate.actor.dry_run.stand_ins import StandIns, whole_lists
 from perfgate.actor.dry_run.storages import Allocation
 from perfgate.actor.dry_run.tracker import Tracker
@@ -56,11 +57,9 @@ def dry_run(
     Raises:
         NoDryRun: with the reason as one clause.
     """
-    way = getattr(program, "dry_run", ITSELF)
-    if way is None:
-        raise NoDryRun(f"program {program.__name__} says dry_run = None")
-    if way != ITSELF:
-        return attempt(program, params, target, capability, speeds)[0]
+    if getattr(program, "dry_run", ITSELF) is None:
+        why = getattr(program, "why_not_dry", "")
+        raise NoDryRun(f"program {program.__name__} says dry_run = None{f': {why}' if why else ''}")
     found, read_at = attempt(program, params, target, capability, speeds)
     if read_at and not same_by(lambda: attempt(program, params, target, capability, speeds, OTHER)[0], found):
         raise NoDryRun(f"what it does depends on a value that depends on weights, read at {read_at}")
@@ -117,6 +116,8 @@ def attempt(
         except UNSUPPORTED as error:
             raise NoDryRun(str(error).strip().splitlines()[0]) from None
         found = {**sizes_of(networks), **account}
+        if not found["operator_calls"]:
+            raise NothingToCount(f"program {program.__name__} does no work in torch")
         return found | metrics_of(found, target), stand_ins.used_at
 
 

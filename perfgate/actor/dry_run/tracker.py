@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch._library.custom_ops import OPDEFS
-from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from perfgate.actor.dry_run.calls import Calls
 from perfgate.actor.dry_run.host_syncs import HostSyncs
-from perfgate.actor.dry_run.known_values import KnownValues, name_of, tensors_of
+from perfgate.actor.dry_run.known_values import KnownValues, exact_modes, name_of, replaced, tensors_of
 from perfgate.actor.dry_run.operators import flops_of, group_of, is_free, traffic_of
 from perfgate.actor.dry_run.refusals import NoDryRun
 from perfgate.actor.dry_run.storages import Frame, Storages
@@ -171,7 +171,16 @@ class Tracker(TorchDispatchMode):
             with _disable_current_modes(), args[0].fake_mode:
                 found = func(*low, *args[2:], **kwargs)
                 return torch.empty_strided(found.shape, found.stride(), dtype=torch.float32)
-        return func(*args, **kwargs)
+        try:
+            return func(*args, **kwargs)
+        except DynamicOutputShapeException:
+            # How large the result is follows from values, which may be known.
+            if not self.dry or any(self.known.of(tensor) is None for tensor in tensors_of((args, kwargs))):
+                raise
+            with exact_modes():
+                real = func(*replaced(args, self.known.of), **replaced(kwargs, self.known.of))
+                fake = next(x.fake_mode for x in tensors_of((args, kwargs)) if isinstance(x, FakeTensor))
+                return self.known.know(fake.from_tensor(real), real)
 
     def _take_in(self, args: Any, kwargs: Any) -> None:
         """Account for real tensors, which come from elsewhere: from an array, or from a file."""

@@ -20,6 +20,7 @@ class Program:
     Attributes:
         dry_run: how it runs on fake tensors: ``itself``, by set-up and steps of this very class; the import path
             ``module:Class`` of another class that stands for it; or ``None`` where its effects must not happen dry.
+        why_not_dry: the reason for ``dry_run = None``, as a clause for people.
         keeps_outcome: whether ``outcome`` will be asked for; else nothing of it is kept, as that takes memory.
         network: the model that it runs, if it runs one.
         rates_of: type of numbers in which the device's peak rates are measured beside each step; ``None`` for none.
@@ -31,6 +32,7 @@ class Program:
     """
 
     dry_run: str | None = ITSELF
+    why_not_dry: str = ""
     samples: int = 1
     tokens: int = 0
     ranks: int = 1

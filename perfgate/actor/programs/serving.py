@@ -24,6 +24,9 @@ Batch = list[tuple[list[int], int]]
 class Serving(Program):
     """A step is the answers to all requests; its tokens are the new ones."""
 
+    dry_run = None
+    why_not_dry = "how requests are batched depends on when each one ends, and continuous batching has its own thread"
+
     def __init__(self, device: Device, **params: Any) -> None:
         request = Request.of(ServingSettings, params)
         self.chosen = chosen = request.chosen

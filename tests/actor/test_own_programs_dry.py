@@ -1,0 +1,234 @@
+"""Programs of one's own run dry by themselves: what is counted, what stands in for unknown values, what stops."""
+
+import math
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from perfgate.actor.devices import open_device
+from perfgate.actor.dry_run.apart import apart
+from perfgate.actor.dry_run.cuda_rules import MIB
+from perfgate.actor.dry_run.run import NoDryRun, dry_run
+from perfgate.actor.instruments.syncs import Syncs
+from perfgate.actor.programs.base import Program
+from perfgate.gate.attribution import growth
+
+FLOAT = 4
+WEIGHTS = 64 * 64 + 64
+
+
+class Loop(Program):
+    """A training loop in plain torch; a subclass adds what it does besides."""
+
+    optimizer_class = torch.optim.AdamW
+
+    def __init__(self, device):
+        self.place = device.torch_device
+        self.network = nn.Linear(64, 64).to(self.place)
+        self.optimizer = self.optimizer_class(self.network.parameters(), lr=0.01)
+        self.total = 0.0
+        self.kept = []
+        self.mask = torch.ones(3, device=self.place)
+
+    def step(self):
+        self.optimizer.zero_grad()
+        loss = self.network(torch.ones(8, 64, device=self.place)).square().mean()
+        loss.backward()
+        self.optimizer.step()
+        self.after(loss.detach())
+        return loss.detach()
+
+    def after(self, loss):
+        """Nothing."""
+
+
+def doing(after):
+    """The loop that does something with its loss besides."""
+    return type("Doing", (Loop,), {"after": after})
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(torch.optim.AdamW, 2), (torch.optim.SGD, 0), (torch.optim.Adagrad, 1), (torch.optim.RMSprop, 1)],
+)
+def test_state_and_gradients_of_any_optimizer_are_known_and_not_leaked(kind, words):
+    found = dry_run(type("Chosen", (Loop,), {"optimizer_class": kind}), {})
+    parts = found["memory_by_part_bytes"]
+    assert parts["weights"] == FLOAT * WEIGHTS == parts["gradients"]
+    assert 0 <= parts["optimizer_state"] - words * FLOAT * WEIGHTS <= 2 * 64
+    assert found["leaked_bytes"] == 0
+    assert found["parameters"] == WEIGHTS
+
+
+def test_a_leak_of_one_number_shows():
+    assert dry_run(doing(lambda self, loss: self.kept.append(loss.clone())), {})["leaked_bytes"] == 64
+
+
+def test_a_backward_pass_is_seen_where_it_happens():
+    class Inference(Loop):
+        def step(self):
+            with torch.no_grad():
+                return self.network(torch.ones(8, 64))
+
+    for program, handles in ((Loop, 2), (Inference, 1)):
+        assert dry_run(program, {}, "cuda")["memory"]["workspaces"] == {"temporaries": handles * 32 * MIB}
+
+
+def test_cudas_optimizer_of_a_loop_of_ones_own_works_on_lists():
+    assert "_foreach_addcdiv_" in dry_run(Loop, {}, "cuda")["operators"]
+    assert "_foreach_addcdiv_" not in dry_run(Loop, {})["operators"]
+
+
+def logs(self, loss):
+    self.total += loss.item()
+    self.kept = [f"{loss.item():.3f}", f"{loss:.2f}", loss.tolist(), float(loss), math.exp(loss.item())]
+
+
+def test_a_value_that_nothing_depends_on_gets_a_stand_in():
+    assert dry_run(doing(logs), {})["operator_calls"] > dry_run(Loop, {})["operator_calls"]
+
+
+def test_values_are_taken_to_be_finite():
+    def checks(self, loss):
+        assert torch.isfinite(loss)
+
+    assert dry_run(doing(checks), {})["flops"] > 0
+
+
+def bool_of(self, loss):
+    if loss > 0.5:
+        self.kept = []
+
+
+def compares(self, loss):
+    if loss.item() < 0.5:
+        self.kept = []
+
+
+def goes_by(self, loss):
+    for _ in range(int(loss)):
+        self.network(torch.ones(1, 64))
+
+
+@pytest.mark.parametrize("decides", [bool_of, compares, goes_by])
+def test_control_flow_on_an_unknown_value_stops_with_file_and_line(decides):
+    line = decides.__code__.co_firstlineno + 1
+    with pytest.raises(NoDryRun, match=rf"depends? on weights.* at tests/actor/test_own_programs_dry\.py:{line}"):
+        dry_run(doing(decides), {})
+
+
+def test_a_stop_that_the_program_catches_is_told_all_the_same():
+    def swallows(self, loss):
+        try:
+            bool(loss > 0.5)
+        except Exception:
+            self.kept = []
+
+    with pytest.raises(NoDryRun, match="looks at values"):
+        dry_run(doing(swallows), {})
+
+
+def reads(self, loss):
+    self.kept = [loss.item(), loss.cpu(), loss[None].tolist(), f"{loss:.2f}", self.mask.nonzero()]
+    torch.zeros(3).sum().item()  # the program's own bookkeeping
+
+
+class Stepped:
+    """Stands for the pace: two steps, as the counters pass takes them."""
+
+    def __init__(self, instrument):
+        self.instrument, self.left, self.counts = instrument, 3, []
+
+    def begin(self):
+        self.instrument.begin_step()
+
+    def end(self, *_):
+        self.counts.append(self.instrument.end_step()["host_syncs"])
+
+
+def counted(program):
+    """What the counters pass counts in each of three steps, and by module path, operation and line."""
+    device = open_device({"kind": "cpu"}, "counters", None, 1)
+    instrument = Syncs(device)
+    instrument.start()
+    built = program(device=device)
+    instrument.built(built)
+    pace = Stepped(instrument)
+    for _ in range(3):
+        pace.begin()
+        pace.end(built.step())
+    return pace.counts, instrument.findings()["host_syncs"]
+
+
+def test_host_syncs_in_a_loop_are_counted_dry_as_in_a_real_step_by_file_and_line():
+    program = doing(reads)
+    counts, table = counted(program)
+    found = dry_run(program, {})
+    assert counts == [5, 5, 5]
+    assert found["predicted_host_syncs"] == 5
+    assert found["host_syncs"] == table
+    (operations,) = table.values()
+    line = reads.__code__.co_firstlineno + 1
+    where = f"tests/actor/test_own_programs_dry.py:{line}"
+    assert set(operations) == {f"{what} at {where}" for what in ("item", "cpu", "tolist", "print", "nonzero")}
+
+
+class Fed(Loop):
+    """Each batch comes from the host's memory."""
+
+    def after(self, loss):
+        torch.ones(4).to(self.place)
+        torch.ones(4).to("cpu").sum().item()
+
+
+def test_a_copy_from_unpinned_memory_is_a_sync_and_what_stays_on_the_host_is_none():
+    counts, table = counted(Fed)
+    assert counts == [1, 1, 1]
+    assert next(iter(table[""])).startswith("copy to the device at ")
+    assert dry_run(Fed, {})["predicted_host_syncs"] == 1
+
+
+def test_a_line_that_moved_is_not_growth():
+    before = {"host_syncs": {"": {"item at loop.py:10": 1}}}
+    moved = {"host_syncs": {"": {"item at loop.py:12": 1, "item at loop.py:30": 1}}}
+    assert growth("host_syncs", before, moved).endswith("(item at loop.py:30) +1")
+
+
+class Writes(Loop):
+    def __init__(self, device):
+        super().__init__(device)
+        self.rows = Path("rows.txt").read_text().split()
+        Path("written.txt").write_text("dry")
+        self.batches = DataLoader([torch.ones(64)] * 4, batch_size=2, num_workers=2)
+
+    def step(self):
+        (batch, *_) = self.batches
+        return functional.relu(self.network(batch)).sum()
+
+
+def test_a_dry_run_reads_here_and_writes_elsewhere_without_workers(tmp_path, monkeypatch):
+    (tmp_path / "rows.txt").write_text("a b")
+    monkeypatch.chdir(tmp_path)
+    with apart():
+        assert dry_run(Writes, {})["flops"] > 0
+    assert Path.cwd() == tmp_path
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.txt"]
+
+
+@contextmanager
+def connection():
+    """A connection to somewhere."""
+    import socket
+
+    with socket.socket() as found:
+        yield found
+
+
+def test_a_dry_run_is_offline():
+    with apart(), connection() as found, pytest.raises(OSError, match="a dry run is offline"):
+        found.connect(("192.0.2.1", 80))
