@@ -36,8 +36,9 @@ def test_a_machine_is_held_against_itself_and_against_slowdowns_that_were_put_in
         assert reference.server != candidate.server
         assert (reference.side, candidate.side) == ("reference", "candidate")
     assert ElementTree.parse(suite.path / found["picture"]).getroot().tag.endswith("svg")
-    noise = read_noise((suite.path / found["noise_file"]).parent)
-    assert (noise.cases, noise.machine) == (3, run.header["machine"]["name"])
+    stored = read_noise((suite.path / found["noise_file"]).parent)
+    noise = stored.processor or stored  # learned on the clock that the duets were judged on
+    assert (noise.cases, stored.machine) == (3, run.header["machine"]["name"])
     again = perfgate("calibrate", "--draws", "50", "--from", found["run"], cwd=suite.path)
     assert again.returncode == 0
     for part in ("false alarms", "10% slower caught", "can see", "noise.json"):
