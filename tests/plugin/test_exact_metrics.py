@@ -219,7 +219,7 @@ def test_reads_in_a_real_model_are_counted_in_every_kind_of_program_and_other_se
         (counters,) = [x for x in found[f"test_case.py::test_{name}"] if x.pass_name == "counters"]
         assert counters.value("host_syncs") >= 2 * times
         assert list(counters.ledger["host_syncs"]["transformer.h.{0-1}.mlp"].items()) == [
-            ("item at itemized.py:6", times)
+            ("item at itemized.py:7", times)
         ]
     other = found["test_case.py::test_other"]
     assert all(launch.invalid for launch in other), "the exact metrics of other settings must not be stored"
