@@ -36,7 +36,7 @@ def main(run_path: str, target: str) -> None:
     """Read the run, and write the picture."""
     run = read(run_path)
     launches = sorted(run.launches, key=began)
-    end = max(began(launch) + launch.details["took_s"] for launch in launches)
+    end = max(began(launch) + launch.details.span.took_s for launch in launches)
     parts = [*head(run), *whole_run(launches, end, 110), *one_launch(next(filter(is_timed, launches)), 330)]
     parts += legend(UPPER, 236) + legend(LOWER, 470)
     style = "font-family: Helvetica, Arial, sans-serif; font-size: 13px"
@@ -47,7 +47,7 @@ def main(run_path: str, target: str) -> None:
 
 def began(launch: Launch) -> float:
     """Seconds since the run's first case came up."""
-    return float(launch.details["began_s"])
+    return float(launch.details.span.began_s)
 
 
 def is_timed(launch: Launch) -> bool:
@@ -74,12 +74,12 @@ def whole_run(launches: list[Launch], end_s: float, top: int) -> Iterator[str]:
         yield label(20, y + 22, name)
         yield bar(LEFT, y, began(launches[0]) * scale, "servers")
     for launch in launches:
-        x, width = LEFT + began(launch) * scale, launch.details["took_s"] * scale
+        x, width = LEFT + began(launch) * scale, launch.details.span.took_s * scale
         yield bar(x, rows[launch.server], width, launch.pass_name, f"{launch.case}, {launch.pass_name}")
     for case, group in itertools.groupby(launches, key=lambda launch: launch.case):
         members = list(group)
         left = LEFT + began(members[0]) * scale
-        right = LEFT + (began(members[-1]) + members[-1].details["took_s"]) * scale
+        right = LEFT + (began(members[-1]) + members[-1].details.span.took_s) * scale
         yield f'<path d="M{left:.1f} {top - 6} v-6 H{right - 3:.1f} v6" fill="none" stroke="#555"/>'
         yield label(left, top - 18, case.partition("::test_")[2], 'font-size="11"')
     yield from axis(end_s, scale, top + len(servers) * (ROW + GAP))
@@ -87,7 +87,7 @@ def whole_run(launches: list[Launch], end_s: float, top: int) -> Iterator[str]:
 
 def one_launch(launch: Launch, top: int) -> Iterator[str]:
     """The case's row and the yardstick's, from the fork to the last step."""
-    took_s, steps, rods = launch.details["took_s"], launch.metrics["step_time_s"], launch.yardstick_s
+    took_s, steps, rods = launch.details.span.took_s, launch.metrics["step_time_s"], launch.yardstick_s
     scale = (WIDTH - LEFT - RIGHT) / took_s
     low = top + ROW + GAP
     name = f"One timed launch of {launch.case}, taken apart: {len(steps)} steps, the yardstick beside each"
@@ -95,7 +95,7 @@ def one_launch(launch: Launch, top: int) -> Iterator[str]:
     yield label(20, top + 22, "case")
     yield label(20, low + 22, "yardstick")
     setup_s, first_s, typical_s = launch.metrics["setup_s"], launch.metrics["first_step_s"], statistics.median(steps)
-    beside = launch.details["yardstick_steps"]
+    beside = launch.details.yardstick.steps
     turns = list(zip(steps, rods, strict=True))
     start = took_s - sum(step + beside * rod for step, rod in turns)
     warm = (first_s, typical_s, typical_s)
@@ -108,7 +108,7 @@ def one_launch(launch: Launch, top: int) -> Iterator[str]:
     at = start
     for step, rod in turns:
         spans = [("step", top, step), ("yardstick", low, beside * rod)]
-        for kind, y, span_s in spans if launch.details["first"] == "case" else reversed(spans):
+        for kind, y, span_s in spans if launch.details.turns.first == "case" else reversed(spans):
             yield bar(LEFT + at * scale, y, span_s * scale, kind)
             at += span_s
     yield from axis(took_s, scale, low + ROW + GAP)

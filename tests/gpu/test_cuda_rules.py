@@ -32,7 +32,7 @@ def operators(torch, work):
     from perfgate.actor.dry_run.known_values import name_of
 
     names = []
-    with Watcher(lambda func, _: names.append(name_of(func))):
+    with Watcher(lambda func, args, kwargs, out: names.append(name_of(func))):
         work()
     torch.cuda.synchronize()
     return names

@@ -45,7 +45,7 @@ def test_good(perf):
         ("Exit", "crash: the process ended with exit code 7"),
         ("Killed", "crash: the process was ended by SIGKILL*"),
         ("NotANumber", "not finite: NotFinite: the step's loss or logits are not finite"),
-        ("Nowhere", "crash: AttributeError: *Nowhere*"),
+        ("Nowhere", "no program: programs:Nowhere: *Nowhere*"),
     ],
 )
 def test_every_way_to_die_is_named(suite, program, reason):
