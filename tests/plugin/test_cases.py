@@ -72,7 +72,9 @@ def test_an_unchanged_case_is_not_flagged_and_more_adds_a_session(suite):
     suite.write(SLOWER)
     sessions(suite, 4)
     result = suite.run()
-    assert result.ret == 0
+    # Where the machine varies too much, nothing is decided, and the run says so by its exit code.
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*got worse*")
     rows = [row for row in json.loads(suite.baselines[0].read_text())["rows"] if "session" in row]
     assert len({row["session"] for row in rows}) == 4
 
