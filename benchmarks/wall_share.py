@@ -2,7 +2,7 @@
 
     python -m benchmarks.wall_share [pytest arguments]
 
-Runs ``pytest perf_tests`` in this process, so that the stage's own ledger can be read. At least 70% of the wall time
+Runs ``pytest perf_tests`` in this process, so that the stage's own timesheet can be read. At least 70% of the wall time
 after the servers are up is to be spent inside programs (set-up, warm-up, steps; the yardstick is a program too, and is
 shown apart). The parent is to stay under 250 MB.
 """
@@ -14,11 +14,11 @@ import time
 import pytest
 
 
-class Ledger:
-    """Keeps the stage's ledger when the session ends."""
+class TimesheetKeeper:
+    """Keeps the stage's timesheet when the session ends."""
 
     def __init__(self):
-        self.ledger = None
+        self.timesheet = None
         self.begin_s = 0.0
         self.wall_s = 0.0
 
@@ -31,26 +31,26 @@ class Ledger:
         """Stop it before the run file is written."""
         self.wall_s = time.perf_counter() - self.begin_s
         run = session.config.pluginmanager.getplugin("perfgate-run")
-        self.ledger = run.cases._runner.stage.timesheet
+        self.timesheet = run.cases._runner.stage.timesheet
 
 
 def main():
     """Run and print the table."""
-    kept = Ledger()
+    kept = TimesheetKeeper()
     code = pytest.main(["perf_tests", "-q", *sys.argv[1:]], plugins=[kept])
-    ledger = kept.ledger
-    after = kept.wall_s - ledger.servers_s
+    timesheet = kept.timesheet
+    after = kept.wall_s - timesheet.servers_s
     parent_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     rows = {
         "wall time after collection (s)": kept.wall_s,
-        "servers starting (s)": ledger.servers_s,
+        "servers starting (s)": timesheet.servers_s,
         "after servers are up (s)": after,
-        "  inside the cases' programs (s)": ledger.programs_s,
-        "  inside the yardstick (s)": ledger.yardstick_s,
-        "  waiting for the device lock (s)": ledger.waiting_s,
-        "  forking, ending, deciding (s)": after - ledger.programs_s - ledger.yardstick_s - ledger.waiting_s,
-        "share inside the cases' programs (%)": 100 * ledger.programs_s / after,
-        "share inside programs, yardstick included (%)": 100 * (ledger.programs_s + ledger.yardstick_s) / after,
+        "  inside the cases' programs (s)": timesheet.programs_s,
+        "  inside the yardstick (s)": timesheet.yardstick_s,
+        "  waiting for the device lock (s)": timesheet.waiting_s,
+        "  forking, ending, deciding (s)": after - timesheet.programs_s - timesheet.yardstick_s - timesheet.waiting_s,
+        "share inside the cases' programs (%)": 100 * timesheet.programs_s / after,
+        "share inside programs, yardstick included (%)": 100 * (timesheet.programs_s + timesheet.yardstick_s) / after,
         "largest size of the parent (MB)": parent_mb,
     }
     for name, value in rows.items():

@@ -195,7 +195,7 @@ class CaseRunner:
             now += untimed(self.stage, case.id, workload, progress, passes=[MEMORY.name], agreeing=1)
             before += untimed(self.stage, case.id, workload, progress, "reference", passes=[MEMORY.name], agreeing=1)
         launches = now + before
-        if absent := self._without_program(case, workload, before, now):
+        if absent := self._without_program(case, before, now):
             raise UserError(absent)
         if broken := unable(before, now):
             why = f"the reference cannot run it: {broken.invalid}"
@@ -220,7 +220,7 @@ class CaseRunner:
         )
         return launches + series.judged(), timed + verdicts, remark
 
-    def _without_program(self, case: Case, workload: Workload, before: Sequence[Launch], now: Sequence[Launch]) -> str:
+    def _without_program(self, case: Case, before: Sequence[Launch], now: Sequence[Launch]) -> str:
         """The sentence for an interpreter that lacks a program which the candidate has; empty where it does not.
 
         A revision may lack a program: it has code of its own.

@@ -7,6 +7,7 @@ does it hold what the step itself waited for: sleeping, input and output, locks.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
 from perfgate.records.baselines import Baseline, StoredLaunch
 from perfgate.records.clocks import CONTENDED, STEP, WAITED, Clock, is_clocked
 from perfgate.records.launch import Launch
@@ -127,8 +128,6 @@ def lacking(now: Sequence[Launch], stored: Sequence[StoredLaunch]) -> str:
 
 def is_old_enough(launches: Sequence[StoredLaunch]) -> bool:
     """Whether a time may be judged against so many launches from so many sessions."""
-    from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
-
     sessions = {launch.session for launch in launches}
     return len(launches) >= MIN_BASELINE_LAUNCHES and len(sessions) >= MIN_BASELINE_SESSIONS
 

@@ -53,3 +53,28 @@ def reports_of(config: pytest.Config, wanted: Sequence[str]) -> dict[Path, "Writ
             raise UserError(f"--perf-report: unknown format {name!r}{nearest(name, [*WRITERS, *own])}")
         writers[config.rootpath / file] = find_writer(own.get(name, name))
     return writers
+
+
+def write_reports(config: pytest.Config, wanted: Sequence[str], run: Path) -> None:
+    """Write the reports that a run was asked for.
+
+    Args:
+        config: of the run.
+        wanted: as ``--perf-report`` takes them.
+        run: the run file.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    if not wanted:
+        return
+    from perfgate.records.runfile import read
+    from perfgate.reports.run_report import run_report
+
+    report = run_report([read(run)])
+    for path, writer in reports_of(config, wanted).items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(writer(report), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--perf-report: {path} cannot be written: {error.strerror}") from None

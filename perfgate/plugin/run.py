@@ -5,7 +5,7 @@ import secrets
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from perfgate.plugin.cases import RESULT, Cases, Process
-from perfgate.plugin.extensions import instruments_of, reports_of
+from perfgate.plugin.extensions import instruments_of, reports_of, write_reports
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import (
     check_marks,
@@ -88,9 +88,13 @@ class Run:
 
     def _show(self, case: str, what: str) -> None:
         if self._live is not None:
-            capture = self.config.pluginmanager.getplugin("capturemanager")
-            with capture.global_and_fixture_disabled():
+            with self._uncaptured():
                 self._live.show(case, what)
+
+    def _uncaptured(self) -> AbstractContextManager[None]:
+        """What is printed within goes to the terminal, and not into pytest's capture."""
+        capture: Any = self.config.pluginmanager.getplugin("capturemanager")
+        return capture.global_and_fixture_disabled()  # type: ignore[no-any-return]
 
     def pytest_sessionstart(self) -> None:
         """Make both sides ready, once for all workers."""
@@ -105,8 +109,7 @@ class Run:
     def _tell(self, what: str) -> None:
         """Show what is being built: each step as a line, and on a terminal what pip says meanwhile."""
         self._live = self._live or Live(sys.stdout, 0)
-        capture = self.config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled():
+        with self._uncaptured():
             self._live.note(what)
 
     @pytest.hookimpl(tryfirst=True)
@@ -156,13 +159,10 @@ class Run:
         reports_of(self.config, options.reports)
         if options.update:
             root = self.config.rootpath / options.baselines
-            alone = options.device == "none"
-            store = (
-                PortableStore(root, pair_of(self.sides.software))
-                if alone
-                else Store(root, self.target.device.machine.name)
-            )
-            store.check_writable()
+            if options.device == "none":
+                PortableStore(root, pair_of(self.sides.software)).check_writable()
+            else:
+                Store(root, self.target.device.machine.name).check_writable()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -224,17 +224,10 @@ class Run:
             self._stack.close()
         if self.worker:
             return
-        if not self.problem and self.ran and not self.results:
-            reports = "ran and none of them called perf(), so nothing was measured"
-            self.problem = f"{self.ran} {'case' if self.ran == 1 else 'cases'} {reports}"
-            self.problem = "no case could be measured; see the reasons above" if self.asked else self.problem
-        if not self.problem and self.results and all(is_invalid(result) for result in self.results):
-            self.problem = "no case could be measured; see the reasons above"
-        if not self.problem and not self.options.update:
-            from perfgate.reports.summary import nothing_decided
+        if not self.problem and (self.ran or self.results):
+            from perfgate.reports.summary import problem_of
 
-            if nothing_decided(self.results):
-                self.problem = "nothing was decided: every verdict is inconclusive or invalid; see the reasons above"
+            self.problem = problem_of(self.results, self.ran, self.asked, self.options.update)
         if self.problem and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -267,12 +260,7 @@ class Run:
 
             root = self.config.rootpath / options.baselines
             update_baselines(runfile.read(self.path), root, options.update, options.reason)
-        if options.reports:
-            from perfgate.reports.run_report import run_report
-
-            report = run_report([runfile.read(self.path)])
-            for path, writer in reports_of(self.config, options.reports).items():
-                write_text(path, writer(report))
+        write_reports(self.config, options.reports, self.path)
 
     @property
     def path(self) -> Path:
@@ -309,24 +297,6 @@ UNCALIBRATED = (
     "How much duets vary on this machine is not known, so what one duet cleared has no interval; learn it with: "
     "perfgate calibrate"
 )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a report.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--perf-report: {path} cannot be written: {error.strerror}") from None
-
-
-def is_invalid(result: Mapping[str, Any]) -> bool:
-    """Whether a case has no verdict but ``invalid``."""
-    return {verdict["verdict"] for verdict in result["verdicts"]} == {"invalid"}
 
 
 def relative(path: Path, folder: Path) -> str:

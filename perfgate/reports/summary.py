@@ -47,10 +47,24 @@ def decided(verdicts: Sequence[Verdict]) -> str:
     return f"Decided: {len(verdicts) - sum(left.values())} of {len(verdicts)}; not decided: {told}."
 
 
-def nothing_decided(results: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether there were verdicts, and not one of them was decided."""
-    names = {verdict["verdict"] for result in results for verdict in result["verdicts"]}
-    return bool(names) and names <= set(UNDECIDED)
+def problem_of(results: Sequence[Mapping[str, Any]], ran: int, asked: bool, update: str | None) -> str:
+    """Why a run must not look like a pass although no case failed; empty where it may.
+
+    Args:
+        results: of all cases that were measured.
+        ran: how many cases ran.
+        asked: whether any of them asked for a measurement.
+        update: the update mode of this run, if any; storing what is undecided is what such a run is for.
+    """
+    names = [{verdict["verdict"] for verdict in result["verdicts"]} for result in results]
+    if ran and not results and not asked:
+        return f"{ran} {'case' if ran == 1 else 'cases'} ran and none of them called perf(), so nothing was measured"
+    if (ran and not results) or (results and all(found == {"invalid"} for found in names)):
+        return "no case could be measured; see the reasons above"
+    every = set().union(*names)
+    if every and every <= set(UNDECIDED) and not update:
+        return "nothing was decided: every verdict is inconclusive or invalid; see the reasons above"
+    return ""
 
 
 def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None) -> list[str]:

@@ -68,13 +68,19 @@ def test_a_slowdown_fails_its_case_with_one_sentence_and_accepting_it_passes(sui
     assert json.loads(suite.baselines[0].read_text())["rows"][0]["reason"] == "a deeper model"
 
 
+def undecided(suite):
+    """Whether no verdict of the newest run was decided."""
+    return {verdict.verdict for verdict in read(suite.run_files[-1]).verdicts} <= {"inconclusive", "invalid"}
+
+
 def test_an_unchanged_case_is_not_flagged_and_more_adds_a_session(suite):
     suite.write(SLOWER)
     sessions(suite, 4)
     result = suite.run()
-    # Where the machine varies too much, nothing is decided, and the run says so by its exit code.
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*got worse*")
+    # Where the machine varies too much, nothing is decided, and the run says so by its exit code.
+    assert result.ret == int(undecided(suite))
     rows = [row for row in json.loads(suite.baselines[0].read_text())["rows"] if "session" in row]
     assert len({row["session"] for row in rows}) == 4
 

@@ -120,7 +120,7 @@ class HostSyncs(TorchFunctionMode):
         if before == after:
             return found
         pinned = getattr(tensor, "_is_pinned_here", False) or (tensor.device.type != found.device.type and pins(tensor))
-        if not (pinned and asked_not_to_wait(args, kwargs)):
+        if not (pinned and asked_not_to_wait(kwargs)):
             self._count(TO_DEVICE if after else TO_HOST)
         return self._apart(tensor, found, after)
 
@@ -225,9 +225,8 @@ def names_device(target: Any) -> bool:
     return isinstance(target, str | torch.device)
 
 
-def asked_not_to_wait(args: Any, kwargs: Any) -> bool:
+def asked_not_to_wait(kwargs: Any) -> bool:
     """Whether a call of ``Tensor.to`` lets the host go on."""
-    del args
     return bool(kwargs.get("non_blocking", False))
 
 

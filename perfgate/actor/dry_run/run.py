@@ -230,7 +230,6 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         "flops": sum(row[1] for row in groups.values()),
         "read_bytes": sum(row[2] for row in groups.values()),
         "written_bytes": sum(row[3] for row in groups.values()),
-        "calls_by_group": {group: row[0] for group, row in groups.items()},
         "flops_by_group": {group: row[1] for group, row in groups.items()},
         "moved_by_group_bytes": {group: row[2] + row[3] for group, row in groups.items()},
         "peak_memory_bytes": sum(parts.values()),
