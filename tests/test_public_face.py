@@ -77,5 +77,5 @@ def test_pytest_lists_every_fixture_with_what_it_is_for(tmp_path):
     assert set(told) == {"perf", "effect", "training", "generation", "serving", "forward", "operator"}
     builders = {name: text for name, text in told.items() if name not in ("perf", "effect")}
     assert all(text.startswith("Build a workload that ") for text in builders.values())
-    assert told["perf"].startswith("Measure a workload and hold it against its baseline")
-    assert told["effect"].startswith("Hold a setting against vanilla")
+    assert told["perf"].startswith("Measure a workload and compare it with its baseline")
+    assert told["effect"].startswith("Compare a setting with vanilla")
