@@ -141,7 +141,8 @@ def test_a_reference_that_cannot_serve_is_refused_before_the_first_case(exact, r
     for name, text in (("python", f'#!/bin/sh\nexec {sys.executable} "$@"\n'), ("bare", bare)):
         (exact.path / name).write_text(text)
         (exact.path / name).chmod(0o755)
-    exact.write(STACK + "def test_it(perf):\n    perf(stack())")
+    # A case of Perfgate's own programs needs its libraries; one of the user's needs what it imports.
+    exact.write(STACK + "def test_it(perf, forward):\n    perf(stack())")
     result = exact.run(*NONE, "--perf-ref", reference)
     result.stderr.fnmatch_lines([f"*{message}*"])
     assert result.ret == pytest.ExitCode.USAGE_ERROR
