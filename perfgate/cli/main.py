@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, found = options.command(options)
         return code if write(found, options) else BAD_INPUT
     except UserError as error:
-        print(f"perfgate: {error}", file=sys.stderr)
+        print("\n".join(filter(None, [f"perfgate: {error}", error.details])), file=sys.stderr)
         return BAD_INPUT
 
 

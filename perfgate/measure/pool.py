@@ -48,8 +48,8 @@ class Pool:
     def start(self) -> bool:
         """Start the servers, if they are not up yet; returns whether they were not.
 
-        Servers that failed to start are not started again: the first case gets the whole reason, later ones its first
-        sentence.
+        Servers that failed to start are not started again: the first case shows what they printed, later ones the reason
+        alone.
 
         Raises:
             UserError: the programs' libraries cannot be imported.
@@ -70,7 +70,7 @@ class Pool:
             for server in self._servers:
                 server.wait_ready()
         except UserError as error:
-            self._failure = str(error).partition("\n")[0]
+            self._failure = str(error)
             self.close()
             raise
         return True

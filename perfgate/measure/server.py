@@ -85,7 +85,8 @@ class Server:
             wanted = absent[1] if absent and self._apart else self._wanted
             raise UserError(
                 f"the programs cannot be imported by {self.python}: {reason}; install what they need with "
-                f"{self.python} -m pip install {wanted}\n{tail(self.output)}"
+                f"{self.python} -m pip install {wanted}",
+                tail(self.output),
             )
 
     def unreached(self, device: Mapping[str, Any], compiled: bool) -> str:
@@ -117,7 +118,7 @@ class Server:
         if answer is None:
             os.close(our_read)
             os.close(our_write)
-            raise UserError(f"fork server {self.name} ended:\n{tail(self.output)}")
+            raise UserError(f"fork server {self.name} ended", tail(self.output))
         return Actor(answer["pid"], Channel(our_read, our_write), output, self.reap)
 
     def reap(self, pid: int) -> int:

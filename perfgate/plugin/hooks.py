@@ -68,7 +68,7 @@ def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
     def measure(workload: Workload, *, tolerance: Any = None) -> "Result":
         __tracebackhide__ = True
         given = marks_of(request.node).get("tolerance") if tolerance is None else tolerance
-        with in_a_sentence():
+        with in_a_sentence(request.node):
             if calls:
                 raise UserError(f"{request.node.nodeid} calls perf() twice; a case has one workload")
             calls.append(workload)
@@ -92,7 +92,7 @@ def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
 
     def measure(vanilla: Workload, setting: Workload, **expected: Any) -> "Result":
         __tracebackhide__ = True
-        with in_a_sentence():
+        with in_a_sentence(request.node):
             result = run.cases.try_effect(request.node, vanilla, setting, expected)
         return conclude(request.node, result)
 
@@ -100,14 +100,19 @@ def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
 
 
 @contextmanager
-def in_a_sentence() -> Iterator[None]:
-    """Turn ``UserError`` into a failure and ``Unavailable`` into a skip, each without a traceback."""
+def in_a_sentence(item: pytest.Item) -> Iterator[None]:
+    """Turn ``UserError`` into a failure and ``Unavailable`` into a skip, each without a traceback.
+
+    What another process printed goes into a section of the item's report, as pytest repeats the message in its summary.
+    """
     __tracebackhide__ = True
     try:
         yield
     except Unavailable as missing:
         raise pytest.skip.Exception(str(missing)) from None
     except UserError as error:
+        if error.details:
+            item.add_report_section("call", "perfgate", error.details)
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 

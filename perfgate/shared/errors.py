@@ -8,7 +8,15 @@ class UserError(Exception):
     """A value, file or command of the user cannot be used.
 
     The message is one sentence that names the file or key, and says what helps. It is printed without a traceback.
+
+    Args:
+        message: the sentence.
+        details: what another process printed when it failed, in lines; shown apart from the sentence.
     """
+
+    def __init__(self, message: str = "", details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
 
 
 class Unavailable(UserError):  # noqa: N818  a reason to skip, not an error
