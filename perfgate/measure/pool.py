@@ -48,8 +48,8 @@ class Pool:
     def start(self) -> bool:
         """Start the servers, if they are not up yet; returns whether they were not.
 
-        Servers that failed to start are not started again: the first case shows what they printed, later ones the reason
-        alone.
+        Servers that failed to start are not started again: the first case shows what they printed, later ones
+        the reason alone.
 
         Raises:
             UserError: the programs' libraries cannot be imported.
