@@ -7,7 +7,7 @@ from typing import Any
 
 from perfgate.actor.devices.base import Device
 from perfgate.actor.failures import NotFinite
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 from perfgate.shared.wire import Channel
 
 

@@ -13,8 +13,8 @@ from perfgate.actor import versions
 from perfgate.actor.data.inputs import DATASET_STEPS, training_rows
 from perfgate.actor.data.sentence_pairs import pair_rows
 from perfgate.actor.data.text import text_rows
+from perfgate.actor.local_models import build_tokenizer
 from perfgate.actor.request import Request, TrainingSettings
-from perfgate.actor.techniques.models import build_tokenizer
 
 SPREAD = 0.75  # of the logarithm of lengths
 MEDIAN_SHARE = 4  # the median length is this part of the longest

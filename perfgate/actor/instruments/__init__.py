@@ -10,7 +10,7 @@ import pkgutil
 from collections.abc import Sequence
 
 from perfgate.actor.devices.base import Device
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 
 
 def for_pass(name: str, device: Device, added: Sequence[str] = ()) -> list[Instrument]:
@@ -25,7 +25,7 @@ def for_pass(name: str, device: Device, added: Sequence[str] = ()) -> list[Instr
         ImportError: an added instrument cannot be imported.
         TypeError: an added instrument is no subclass of ``Instrument``.
     """
-    modules = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
+    modules = sorted(module.name for module in pkgutil.iter_modules(__path__))
     classes = [importlib.import_module(f"{__name__}.{module}").INSTRUMENT for module in modules]
     chosen = [cls for cls in (*map(imported, added), *classes) if name in cls.passes]
     return [cls(device) for cls in sorted(chosen, key=lambda cls: cls.innermost)]

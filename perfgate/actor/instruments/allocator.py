@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 
 LARGEST = 10
 

@@ -6,7 +6,7 @@ from threading import get_native_id
 from time import thread_time
 
 from perfgate.actor.devices.base import Device
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 
 TASKS = Path("/proc/self/task")
 

@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from typing import Any
 
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 
 
 class Compilation(Instrument):

@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 from perfgate.actor.devices.base import Device
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 
 MIB = 1 << 20
 # Side of a square matrix product, bytes of each of two tensors that no cache holds, how often each is measured.

@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 
 
 class DeviceTime(Instrument):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 from perfgate.shared.device_kinds import DEVICE_KINDS
 
 COPIES = ("memcpy", "memset")

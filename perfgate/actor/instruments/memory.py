@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from perfgate.actor.devices.base import Device
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 from perfgate.actor.tensors import inner_tensors
 
 

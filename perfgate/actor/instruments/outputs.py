@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 
 
 class Outcome(Instrument):

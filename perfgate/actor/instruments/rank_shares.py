@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 from perfgate.actor.instruments.memory import stored_bytes
 
 

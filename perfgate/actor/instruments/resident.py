@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")

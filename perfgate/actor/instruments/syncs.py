@@ -5,7 +5,7 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import Any
 
-from perfgate.actor.instruments.base import Instrument
+from perfgate.actor.instrument import Instrument
 
 
 class Syncs(Instrument):

@@ -6,10 +6,11 @@ import torch
 
 from perfgate.actor.data.inputs import random_batch, sentence_batch
 from perfgate.actor.devices.base import Device
+from perfgate.actor.local_models import build_tokenizer
 from perfgate.actor.programs.base import OUTCOME_VALUES, Program
 from perfgate.actor.request import ForwardSettings, Request
 from perfgate.actor.techniques.kernels import kernel_in_force, put_kernel
-from perfgate.actor.techniques.models import build_inference, build_tokenizer
+from perfgate.actor.techniques.models import build_inference
 from perfgate.actor.techniques.readback import asked_and_in_force
 
 

@@ -10,12 +10,13 @@ from perfgate.actor.data.inputs import generation_inputs
 from perfgate.actor.data.sentence_pairs import pair_prompts
 from perfgate.actor.data.text import prompt_batch
 from perfgate.actor.devices.base import Device
+from perfgate.actor.local_models import build_tokenizer
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
 from perfgate.actor.request import GenerationSettings, Request
 from perfgate.actor.techniques.decoding import Prefill, generate_options
 from perfgate.actor.techniques.kernels import kernel_in_force, put_kernel
-from perfgate.actor.techniques.models import build_inference, build_tokenizer
+from perfgate.actor.techniques.models import build_inference
 from perfgate.actor.techniques.readback import asked_and_in_force
 from perfgate.actor.techniques.speculation import Speculation, drafts_in_force
 

@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
-# transformers imports a class when it is first asked for. What these two bring takes 4 s, which is the fork server's
-# to spend, once, and not each actor's.
-from transformers import AutoTokenizer, PreTrainedModel
+# transformers imports a class when it is first asked for. Asking for it here lets the fork server spend those seconds
+# once, in place of each actor.
+from transformers import PreTrainedModel
 
 from perfgate.actor import versions
 from perfgate.actor.failures import Unsupported
+from perfgate.actor.local_models import locate, trusted
 from perfgate.actor.request import Request
 from perfgate.actor.techniques.attention import allow_kernel, implementation_of, kernel_of
 from perfgate.actor.techniques.quantization import quantized
-from perfgate.shared.model_files import folder_of, wrong_sum
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -126,29 +125,6 @@ def with_adapters(model: Any, rank: int) -> Any:
     if getattr(model, "is_quantized", False):
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return peft.get_peft_model(model, peft.LoraConfig(r=rank, target_modules="all-linear"))
-
-
-def build_tokenizer(spec: Mapping[str, Any]) -> Any:
-    """Return the tokenizer that lies beside a local model's weights."""
-    return AutoTokenizer.from_pretrained(locate(spec), local_files_only=True, trust_remote_code=trusted(spec))
-
-
-def trusted(spec: Mapping[str, Any]) -> bool:
-    """Whether Python code that came with the model may run."""
-    return bool(spec.get("trust_remote_code", False))
-
-
-def locate(spec: Mapping[str, Any]) -> Path:
-    """Return the folder of a model that is on this machine, its files checked against the pinned sums.
-
-    Raises:
-        FileNotFoundError: it is not here, as without its package.
-        ValueError: a file is not the one that was pinned.
-    """
-    folder = folder_of(spec)
-    if "gguf" not in spec and (wrong := wrong_sum(folder, spec)):
-        raise ValueError(wrong)
-    return folder
 
 
 def own_weights(model: Any) -> None:

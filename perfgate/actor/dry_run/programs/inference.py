@@ -10,9 +10,10 @@ from perfgate.actor.data.sentence_pairs import pair_prompts
 from perfgate.actor.data.text import prompt_batch
 from perfgate.actor.dry_run.context import DryContext, NoDryRun, refuse_undry
 from perfgate.actor.dry_run.known_values import exact_modes
+from perfgate.actor.local_models import build_tokenizer
 from perfgate.actor.programs.forward import embed
 from perfgate.actor.request import ForwardSettings, GenerationSettings, Request
-from perfgate.actor.techniques.models import build_model, build_tokenizer
+from perfgate.actor.techniques.models import build_model
 
 
 class DryForward:

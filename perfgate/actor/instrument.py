@@ -1,4 +1,4 @@
-"""What every instrument is."""
+"""The base class of instruments, which read metrics from a running program."""
 
 from typing import Any
 
