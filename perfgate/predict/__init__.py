@@ -1,1 +1,1 @@
-"""What a step would take of a GPU, without one."""
+"""Predicts, on a machine without a GPU, how much of a GPU's memory and time a step would take."""

@@ -1,4 +1,4 @@
-"""What NVIDIA's data sheets promise of each GPU: memory, bandwidth and peak rates, to hold measurements against."""
+"""A catalogue of NVIDIA GPUs: memory, bandwidth and peak rates as their data sheets give them."""
 
 import re
 from collections.abc import Mapping
@@ -15,17 +15,18 @@ class GpuSpec:
     Attributes:
         name: the name in this table, parts joined by hyphens: family, form, memory.
         capability: CUDA compute capability, (major, minor).
-        memory_bytes: the number of GB on the data sheet times 2**30. The total that CUDA reports is close to it and
-            below it: by one to three percent on most, by six to nine on GDDR6 cards that keep ECC in it.
+        memory_bytes: the number of GB on the data sheet times 2**30. CUDA reports a little less: one to three percent
+            less on most cards, and six to nine percent less on GDDR6 cards, which store ECC in the same memory.
         bandwidth_bytes_per_s: peak of the device memory, decimal (1 TB/s is 1e12).
-        flops_per_s: peak operations per second of a contraction, a multiply-add counted as two, for dense operands
-            (half of what data sheets print "with sparsity") and with sums kept in float32, as torch keeps them. Keys:
+        flops_per_s: peak floating-point operations per second of a matrix product. A multiply-add counts as two,
+            operands are dense (data sheets print twice as much "with sparsity"), and sums are kept in float32, as torch
+            does. Keys:
 
             - ``float32``: on the CUDA cores, which is what torch uses until TF32 is allowed;
             - ``tf32``: float32 operands rounded to TF32 on the tensor cores;
             - ``bfloat16``, ``float16``, ``float8``: on the tensor cores.
 
-            A key is absent where the hardware has no unit for it.
+            A key is absent if the hardware has no unit for it.
         source: address of the data sheet or white paper.
     """
 
@@ -62,7 +63,7 @@ DTYPES = ("float32", "tf32", "bfloat16", "float16", "float8")
 # Name, capability, GB, GB/s, TFLOP/s by DTYPES (None: no such unit), source.
 ROWS: tuple[tuple[str, tuple[int, int], int, float, tuple[float | None, ...], str], ...] = (
     ("H100-SXM-80GB", (9, 0), 80, 3350, (67, 494.5, 989.5, 989.5, 1979), H100),
-    # The white paper, as the product page rounds this bandwidth to 2 TB/s and later dropped the card.
+    # From the white paper, because the product page rounds this bandwidth to 2 TB/s and no longer lists the card.
     ("H100-PCIe-80GB", (9, 0), 80, 2039, (51.2, 378, 756, 756, 1513), HOPPER),
     ("H100-NVL-94GB", (9, 0), 94, 3900, (60, 417.5, 835.5, 835.5, 1670.5), H100),
     ("H200", (9, 0), 141, 4800, (67, 494.5, 989.5, 989.5, 1979), H200),
@@ -74,18 +75,18 @@ ROWS: tuple[tuple[str, tuple[int, int], int, float, tuple[float | None, ...], st
     ("A100-PCIe-80GB", (8, 0), 80, 1935, (19.5, 156, 312, 312, None), A100),
     ("A100-PCIe-40GB", (8, 0), 40, 1555, (19.5, 156, 312, 312, None), A100),
     ("A10", (8, 6), 24, 600, (31.2, 62.5, 125, 125, None), A10),
-    # Not an A10 under another name: more CUDA cores, tensor cores at the rate of a GeForce card.
+    # A different card from the A10: it has more CUDA cores, and tensor cores as slow as those of a GeForce card.
     ("A10G", (8, 6), 24, 600, (35, 35, 70, 70, None), A10G),
     ("A30", (8, 0), 24, 933, (10.3, 82, 165, 165, None), A30),
     ("A40", (8, 6), 48, 696, (37.4, 74.8, 149.7, 149.7, None), A40),
     ("L4", (8, 9), 24, 300, (30.3, 60, 121, 121, 242.5), L4),
     ("L40S", (8, 9), 48, 864, (91.6, 183, 362, 362, 733), L40S),
-    # 256 bits at 10 Gbit/s; a later edition of the data sheet prints 300 GB/s.
+    # A bus of 256 bits at 10 Gbit/s gives 320 GB/s; a later edition of the data sheet prints 300 GB/s.
     ("T4", (7, 5), 16, 320, (8.1, None, None, 65, None), T4),
-    # The SXM2 form; the PCIe card reaches 14 and 112 TFLOP/s.
+    # The rates of the SXM2 form; the PCIe card reaches 14 (float32) and 112 (float16) TFLOP/s.
     ("V100-16GB", (7, 0), 16, 900, (15.7, None, None, 125, None), V100),
     ("V100-32GB", (7, 0), 32, 900, (15.7, None, None, 125, None), V100),
-    # GeForce tensor cores run at half their rate when they sum in float32, and only that half is given here.
+    # GeForce tensor cores run at half their rate when they sum in float32, and these rows give that half.
     ("RTX-3090", (8, 6), 24, 936, (35.6, 35.6, 71, 71, None), GA102),
     ("RTX-4090", (8, 9), 24, 1008, (82.6, 82.6, 165.2, 165.2, 330.3), ADA),
     ("RTX-5090", (12, 0), 32, 1792, (104.8, 104.8, 209.5, 209.5, 419), GB202),
@@ -107,13 +108,13 @@ GPUS: Mapping[str, GpuSpec] = {
 
 
 def find_gpu(name: str) -> GpuSpec:
-    """The GPU of that name.
+    """Find a GPU by its name.
 
-    Case, spaces, underscores and hyphens make no difference, and parts at the end may be left off where only one GPU
-    begins with the rest: ``H200``, ``a100 sxm 80gb``, ``rtx4090`` and ``h100 pcie`` are all found.
+    Case, spaces, underscores and hyphens make no difference. Parts at the end may be left off if only one GPU begins
+    with the rest: ``H200``, ``a100 sxm 80gb``, ``rtx4090`` and ``h100 pcie`` are all found.
 
     Raises:
-        UserError: the name fits no GPU, or several.
+        UserError: no GPU has that name, or several begin with it.
     """
     key = _key(name)
     keys = {_key(known): known for known in GPUS}
@@ -134,6 +135,6 @@ def _key(name: str) -> str:
 
 
 def _beginnings(name: str) -> set[str]:
-    # Whole parts only: by letters alone L40, a slower card that is not listed, would be taken for L40S.
+    # Only whole parts may be left off. Otherwise L40, a slower card that is not listed, would be taken for L40S.
     parts = name.split("-")
     return {_key("".join(parts[:count])) for count in range(1, len(parts))}

@@ -1,4 +1,4 @@
-"""Does a step fit into a GPU's memory, and which batch does: decisions, as pure functions."""
+"""Decides whether a step fits into a GPU's memory, and which is the largest batch that does; pure functions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -7,35 +7,35 @@ from typing import Any
 from perfgate.predict.gpu_catalog import GpuSpec
 from perfgate.shared.workload import Json
 
-# What a process takes beside its tensors, once torch has launched a kernel: 426 MiB on an RTX 6000 Ada with CUDA 13
+# The memory that CUDA takes in each process that has launched a kernel: 426 MiB on an RTX 6000 Ada with CUDA 13
 # (https://github.com/unslothai/unsloth-zoo/pull/1053), "around 400MB" with kernels loaded when first needed
-# (https://github.com/pytorch/pytorch/issues/109888). Rounded up, and taken to be the same on every GPU.
+# (https://github.com/pytorch/pytorch/issues/109888). Rounded up, and assumed to be the same on every GPU.
 CONTEXT_BYTES = 512 * 2**20
-# What the driver keeps: the total that CUDA reports is lower than the memory of the card by 1 to 2 percent, as in 47.37
-# of the 48 GiB of an RTX 6000 Ada (the same page). The higher figure, for every GPU.
+# The driver keeps 1 to 2 percent of a card: CUDA reports 47.37 of the 48 GiB of an RTX 6000 Ada (the first page above).
+# The higher figure is assumed for every GPU.
 DRIVER_SHARE = 0.02
-# GDDR6 has no room of its own for error correction, which these have switched on as they are delivered: it takes one
-# part in sixteen. nvidia-smi prints 15360 MiB for a T4, 23034 MiB for an L4, 46068 MiB for an L40S.
+# GDDR6 has no separate memory for error correction, which takes one part in sixteen on these GPUs, where it is on by
+# default. nvidia-smi prints 15360 MiB for a T4, 23034 MiB for an L4, 46068 MiB for an L40S.
 ECC_SHARE = 1 / 16
 ECC_IN_MEMORY = ("A10", "A10G", "A40", "L4", "L40S", "T4")
 MAX_BATCH = 2**16
-STRIDE = 32  # times the largest batch that is known to fit
-PATIENCE = 6  # looks along lines, before every second one halves what is left
+STRIDE = 32  # the next guess is at most this many times the largest batch that is known to fit
+PATIENCE = 6  # after this many guesses along straight lines, every second guess halves the remaining range
 
 Settings = Mapping[str, Json]
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """What a dry run tells of a step.
+    """The cost of a step as a dry run counts it.
 
     Attributes:
-        peak_memory_bytes: the most that lives at once.
+        peak_memory_bytes: the most memory that is allocated at once.
         memory_by_part_bytes: the same by part; the parts sum to the peak.
         flops: floating-point operations.
         flops_by_group: the same by group of operators.
-        operator_calls: how many kernels are launched, about.
-        roofline_s: seconds that the step takes at least, at the peak rates of a GPU; ``None`` where none is named.
+        operator_calls: number of operators called, which is about the number of kernels launched.
+        roofline_s: a lower bound of the step's time, from the peak rates of a GPU; ``None`` if no GPU is named.
     """
 
     peak_memory_bytes: int
@@ -47,17 +47,17 @@ class StepCost:
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Json]) -> "StepCost":
-        """Read what a dry run answers, and leave out what is not asked for here."""
+        """Read the answer of a dry run, ignoring keys that are no attribute."""
         return cls(**{name: answer[name] for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True)
 class Largest:
-    """The largest batch that fits; 0 where not even one sample does.
+    """The largest batch that fits.
 
     Attributes:
-        batch_size: this one fits, and one more does not.
-        capped: nothing larger was tried, and more may fit.
+        batch_size: this many samples fit, and one more does not; 0 if not even one sample fits.
+        capped: the search stopped at its upper limit, so a larger batch may fit.
     """
 
     batch_size: int
@@ -66,7 +66,7 @@ class Largest:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A change of settings that was tried."""
+    """A change of settings that was tried, and the peak memory that it led to."""
 
     setting: Settings
     peak_memory_bytes: int
@@ -75,16 +75,16 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is known of a step before it is run.
+    """The predicted cost of a step and, if a GPU is named, whether the step fits on it.
 
     Attributes:
         workload: as it would be sent to an actor.
-        model: its name.
-        setting: what was asked for.
-        ledger: of the step.
-        gpu: the GPU that is asked about; without one nothing fits or does not.
-        largest: batch that fits.
-        remedies: what was tried to make it fit, in that order; nothing where it does.
+        model: the model's name.
+        setting: the settings that were asked for.
+        ledger: the cost of the step.
+        gpu: the GPU that was asked about, or ``None``.
+        largest: the largest batch that fits the GPU.
+        remedies: changes that were tried to make the step fit, in that order; empty if it fits already.
     """
 
     workload: Mapping[str, Json]
@@ -97,11 +97,11 @@ class Prediction:
 
     @property
     def fits(self) -> bool | None:
-        """Whether the step fits; ``None`` without a GPU."""
+        """Whether the step fits on the GPU; ``None`` if no GPU is named."""
         return None if self.gpu is None else self.ledger.peak_memory_bytes <= room_bytes(self.gpu)
 
     def to_json(self) -> dict[str, Json]:
-        """One document, in plain numbers."""
+        """The prediction as one JSON document, with numbers in base units."""
         return {
             **asdict(self.ledger),
             "fits": self.fits,
@@ -116,15 +116,20 @@ class Prediction:
 
 
 def room_bytes(gpu: GpuSpec) -> int:
-    """What is left of a GPU's memory for tensors; figures of others, not measured here."""
+    """The bytes of a GPU's memory that are left for tensors. The shares come from other people's reports."""
     kept = DRIVER_SHARE + (ECC_SHARE if gpu.name in ECC_IN_MEMORY else 0)
     return round(gpu.memory_bytes * (1 - kept)) - CONTEXT_BYTES
 
 
 def of_accumulated(two: StepCost, three: StepCost, count: int) -> StepCost:
-    """The ledger of a step with any number of micro-batches from 2 on, from those with two and with three.
+    """Extrapolate the cost of a step with ``count`` micro-batches from steps with two and with three.
 
-    From the second micro-batch on each costs the same work, and the memory of its inputs.
+    Each micro-batch after the first adds the same work, and the memory of its inputs.
+
+    Args:
+        two: the cost with two micro-batches.
+        three: the cost with three.
+        count: number of micro-batches, at least 2.
     """
 
     def at(low: Any, high: Any) -> Any:
@@ -136,13 +141,14 @@ def of_accumulated(two: StepCost, three: StepCost, count: int) -> StepCost:
 
 
 def largest_batch(peak_bytes: Callable[[int], int], room: int, first: int, cap: int = MAX_BATCH) -> Largest:
-    """Find the largest batch whose peak is at most ``room`` bytes; it and the next larger one have both been looked at.
+    """Find the largest batch whose peak is at most ``room`` bytes, by trying it and the next larger one.
 
     Args:
-        peak_bytes: memory that a batch takes, which nowhere falls; straight in pieces, or the search takes longer.
-        room: bytes.
-        first: a batch size to begin with.
-        cap: the largest that is looked at.
+        peak_bytes: returns the peak memory of a batch size. It must never fall as batches grow; the search is fastest
+            if it consists of straight pieces.
+        room: bytes that are available.
+        first: the batch size to try first.
+        cap: the largest batch size to try.
     """
     known: dict[int, int] = {}
     low, high, candidate = 0, cap + 1, min(first, cap)
@@ -157,14 +163,24 @@ def largest_batch(peak_bytes: Callable[[int], int], room: int, first: int, cap: 
 
 
 def guess(known: Mapping[int, int], room: int, low: int, high: int) -> int:
-    """Where to look next, perhaps outside of the bounds: along straight lines, as each look costs seconds."""
+    """The batch size to try next, which may lie outside of ``low`` and ``high``.
+
+    It follows straight lines through the known points, because each try is a dry run and takes seconds.
+
+    Args:
+        known: peak bytes by batch size.
+        room: bytes that are available.
+        low: the largest batch size that is known to fit.
+        high: the smallest batch size that is known not to fit.
+    """
     points = sorted(known.items())
     below = [point for point in points if point[0] <= low]
     above = [point for point in points if point[0] >= high]
     if not below:
         return 1
     if not above:
-        # Small batches can lie on a plateau, where the optimizer's step has the peak and says nothing of larger ones.
+        # The peaks of small batches can all be equal, because it is the optimizer's step that has the peak. They then
+        # say nothing about larger batches.
         return min(crossing(below[-2:], room) or STRIDE * low, STRIDE * low)
     if len(known) > PATIENCE and len(known) % 2:
         return (low + high) // 2
@@ -176,7 +192,7 @@ def guess(known: Mapping[int, int], room: int, low: int, high: int) -> int:
 
 
 def crossing(points: Sequence[tuple[int, int]], room: int) -> int | None:
-    """The batch at which the line through two points meets ``room``; ``None`` where there is no such line."""
+    """The batch size at which the line through two points reaches ``room`` bytes; ``None`` if the line is level."""
     if len(points) < 2 or points[0][1] == points[1][1]:
         return None
     (x0, y0), (x1, y1) = points

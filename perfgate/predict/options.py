@@ -1,4 +1,4 @@
-"""The settings that ``perfgate predict`` takes, as options of its command line."""
+"""Makes options of ``perfgate predict`` from the declarations of settings."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class Mode:
     """A kind of workload that can be predicted.
 
     Attributes:
-        build: makes such a workload.
-        kind: has its settings.
+        build: the function that makes such a workload.
+        kind: the declarations of its settings.
     """
 
     build: Callable[..., Workload]
@@ -32,25 +32,25 @@ MODES = {
     "forward": Mode(tasks.forward, FORWARD),
     "generate": Mode(tasks.generation, GENERATION),
 }
-ASKED_FOR = ("batch_size", "seq_len")  # there is no prediction without them
-# Every option; where modes share one, the first describes it.
+ASKED_FOR = ("batch_size", "seq_len")  # every prediction needs these two
+# Every option with its setting. If several modes have the option, the setting of the first mode describes it.
 OPTIONS: Mapping[str, Setting] = {
     option: setting for mode in reversed(MODES.values()) for option, setting in mode.settings.items()
 }
 
 
 def flag(option: str) -> str:
-    """An option as it is typed."""
+    """An option as it is typed on the command line."""
     return f"--{option.replace('_', '-')}"
 
 
 def add_settings(parser: Any) -> None:
-    """Add an option for each setting to a parser, or to a group of one; an option that is not given is ``None``."""
+    """Add one option for each setting to a parser or a parser's group. The value of an option not given is ``None``."""
     for option in dict.fromkeys(option for mode in MODES.values() for option in mode.settings):
         setting = OPTIONS[option]
         more: dict[str, Any] = {"type": int, "metavar": "N"}
         if isinstance(setting.default, bool):
-            # Without a value the option switches its setting on.
+            # The option without a value switches its setting on.
             more = {"nargs": "?", "const": True, "type": reader(setting), "metavar": "NAME"}
         elif isinstance(setting.default, str):
             more = {"type": reader(setting), "metavar": "NAME"}
@@ -58,7 +58,7 @@ def add_settings(parser: Any) -> None:
 
 
 def described(setting: Setting) -> str:
-    """What a setting does, the values that can be predicted, and the default."""
+    """The help text of an option: what its setting does, which values can be predicted, and the default."""
     values = [str(value) for value in setting.values if value not in setting.unpredicted and value != setting.default]
     told = [", ".join(values)] if values else []
     if setting.left_open:
@@ -69,5 +69,8 @@ def described(setting: Setting) -> str:
 
 
 def reader(setting: Setting) -> Callable[[str], Json]:
-    """Make what reads a value. A text that is none of the setting's values is kept, to be refused by the workload."""
+    """Make a function that converts an option's text to one of the setting's values.
+
+    Other text is returned as it is, and the workload then refuses it.
+    """
     return lambda written: next((value for value in setting.values if str(value) == written), written)

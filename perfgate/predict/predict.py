@@ -1,4 +1,4 @@
-"""Predicts what a step of a model will take of a GPU, by dry runs on a machine without one."""
+"""Predicts by dry runs how much memory and time a step of a model will take on a GPU."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -29,27 +29,27 @@ from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json, Workload
 from perfgate.workloads.programs import DRY_RUN
 
-CAPABILITY = (9, 0)  # where no GPU is named: decides the size of cuBLAS's workspaces
+CAPABILITY = (9, 0)  # assumed if no GPU is named; it decides the size of cuBLAS's workspaces
 DTYPES = ("float32", "bfloat16", "float16")
-MAX_TOKENS = 1 << 22  # a dry run knows the values of masks and positions up to this many
+MAX_TOKENS = 1 << 22  # a dry run keeps the values of masks and positions up to this many elements
 TIMEOUT_S = 600.0
 ACCUMULATED = (2, 3)
 IMAGES = "image-classification"
 
 
 class NoDryRun(UserError):  # noqa: N818  an answer, not an error
-    """The workload cannot run on fake tensors, and why."""
+    """The workload cannot run on fake tensors; the message says why."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A step whose cost is asked for.
+    """A step whose cost is to be predicted.
 
     Attributes:
-        model: the shape.
-        task: ``None`` for the first of the model's tasks that the mode has.
+        model: the model.
+        task: one of the model's tasks; ``None`` for the first that the mode supports.
         mode: a key of ``MODES``.
-        settings: by name, as ``perfgate.shared.settings`` declares them.
+        settings: the settings by name, as ``perfgate.shared.settings`` declares them.
     """
 
     model: Model
@@ -59,10 +59,16 @@ class Question:
 
     @classmethod
     def of_options(cls, model: Model, task: str | None, mode: str, options: Mapping[str, Json]) -> "Question":
-        """Make a question from options of the command line, by name; those that were not given are ``None``.
+        """Make a question from options of the command line.
+
+        Args:
+            model: the model.
+            task: one of the model's tasks, or ``None``.
+            mode: a key of ``MODES``.
+            options: the options' values by name; ``None`` for options that were not given.
 
         Raises:
-            UserError: an option is given that the mode does not have, or the length of a text is missing.
+            UserError: the mode does not have one of the options, or ``--seq-len`` is missing.
         """
         known = MODES[mode].settings
         given = {name: value for name, value in options.items() if value is not None}
@@ -75,7 +81,7 @@ class Question:
 
     @property
     def workload(self) -> Workload:
-        """The workload of the step.
+        """The workload that takes this step.
 
         Raises:
             UserError: a setting is out of range, or the model cannot do the task.
@@ -83,12 +89,12 @@ class Question:
         return MODES[self.mode].build(self.model, task=self.task, **self.settings)
 
     def but(self, change: Settings) -> "Question":
-        """The same with other settings."""
+        """The same question with some settings changed."""
         return replace(self, settings={**self.settings, **change})
 
     @property
     def max_batch(self) -> int:
-        """The largest batch that can be asked about."""
+        """The largest batch size that can be predicted."""
         params = self.workload.params
         tokens = sum(params.get(name, 0) for name in ("sequence_length", "prompt_length", "new_tokens"))
         return MAX_BATCH if params["task"] == IMAGES else max(1, min(MAX_BATCH, MAX_TOKENS // tokens))
@@ -96,11 +102,11 @@ class Question:
 
 @dataclass
 class DryRuns:
-    """Asks for dry runs, for each workload once.
+    """Takes dry runs of workloads, each workload only once.
 
     Attributes:
-        pool: of one server.
-        gpu: the GPU whose peak rates and compute capability are assumed, if any.
+        pool: a pool with one server.
+        gpu: the GPU whose peak rates and compute capability are assumed, or ``None``.
     """
 
     pool: Pool
@@ -108,10 +114,10 @@ class DryRuns:
     _known: dict[str, StepCost] = field(default_factory=dict)
 
     def of(self, question: Question) -> StepCost:
-        """The cost of a step. Many micro-batches are extrapolated from steps with two and three.
+        """The cost of a step. More than three micro-batches are extrapolated from steps with two and with three.
 
         Raises:
-            NoDryRun: there can be none.
+            NoDryRun: the workload cannot run on fake tensors.
         """
         if question.settings.get("gradient_accumulation", 1) <= max(ACCUMULATED):
             return self._of(question.workload)
@@ -144,11 +150,11 @@ class DryRuns:
 
 
 def predict(question: Question, gpu: GpuSpec | None = None) -> Prediction:
-    """Answer a question. Importing the libraries takes seconds, and so does each dry run.
+    """Predict the cost of a step. Importing the libraries takes seconds, and so does each dry run.
 
     Raises:
         NoDryRun: the step cannot run on fake tensors.
-        UserError: the batch is too large to ask about, or torch and transformers are not installed.
+        UserError: the batch is too large for a dry run, or torch and transformers are not installed.
     """
     workload = question.workload
     if workload.params["batch_size"] > question.max_batch:
@@ -162,7 +168,7 @@ def predict(question: Question, gpu: GpuSpec | None = None) -> Prediction:
 
 
 def on_gpu(question: Question, gpu: GpuSpec, dry: DryRuns, prediction: Prediction) -> Prediction:
-    """Add the largest batch that fits the GPU and, where the step does not fit, changes that would make it fit."""
+    """Add the largest batch that fits the GPU and, if the step does not fit, changes that might make it fit."""
     room = room_bytes(gpu)
     asked: int = question.workload.params["batch_size"]
     question = question.but({"batch_size": asked})
@@ -179,7 +185,7 @@ def on_gpu(question: Question, gpu: GpuSpec, dry: DryRuns, prediction: Predictio
 
 
 def try_out(question: Question, changes: list[Settings], dry: DryRuns, room: int) -> list[Remedy]:
-    """Try changes up to the first that fits, leaving out those that cannot fit and those without a dry run."""
+    """Try changes until one makes the step fit. Changes that cannot help or cannot run dry are left out."""
     found: list[Remedy] = []
     too_large: set[tuple[Json, ...]] = set()
     for change in ({}, *changes):
@@ -200,7 +206,7 @@ def try_out(question: Question, changes: list[Settings], dry: DryRuns, room: int
 
 
 def tell(what: str) -> None:
-    """Show progress on a terminal, in a line that the next call overwrites; an empty text clears it."""
+    """Show a line of progress on a terminal, which the next call overwrites. An empty text clears the line."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{what[: get_terminal_size().columns - 1]}")
         sys.stderr.flush()
@@ -208,7 +214,7 @@ def tell(what: str) -> None:
 
 @contextmanager
 def telling() -> Iterator[None]:
-    """Clear the line of progress at the end."""
+    """Clear the line of progress when the block ends."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Decides which changes of settings might make a step fit that does not; pure functions."""
+"""Chooses changes of settings that might make a too large step fit into memory; pure functions."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,13 +10,13 @@ RESIDENT = ("weights", "buffers", "optimizer_state")
 
 
 def remedies(mode: str, settings: Settings, largest: int, dtypes: Collection[str]) -> list[Settings]:
-    """Changes of settings that save memory: each by itself, then several together, the least intrusive first.
+    """Changes of settings that save memory: first each by itself, then several together, the least intrusive first.
 
     Args:
         mode: ``train``, ``forward`` or ``generate``.
-        settings: of the workload, by name.
-        largest: the largest batch that fits, 0 for none.
-        dtypes: number types in which the GPU computes; float16 is suggested where bfloat16 is not among them.
+        settings: the workload's settings by name.
+        largest: the largest batch size that fits, or 0.
+        dtypes: number types that the GPU supports; if bfloat16 is not among them, float16 is suggested in its place.
     """
     half = "bf16" if "bfloat16" in dtypes else "fp16"
     found: list[Settings] = [{"attention": "sdpa"}] if settings.get("attention") == "eager" else []
@@ -31,12 +31,12 @@ def remedies(mode: str, settings: Settings, largest: int, dtypes: Collection[str
     if not settings.get("lora_rank"):
         found.append({"lora_rank": LORA_RANK})
     every = found + together(found)
-    # Where a single sample does not fit, smaller batches do not help.
+    # If not even one sample fits, smaller batches do not help.
     return every if largest else [change for change in every if change not in smaller]
 
 
 def smaller_batches(settings: Settings, largest: int) -> list[Settings]:
-    """Smaller micro-batches, more of them: the two largest sizes that may fit, and single samples."""
+    """Smaller micro-batches, and more of them per step: the two largest sizes that may fit, and single samples."""
     batch, count = settings["batch_size"], settings.get("gradient_accumulation", 1)
     fitting = [size for size in range(min(largest, batch - 1), 1, -1) if batch % size == 0][:2]
     sizes = [*fitting, 1] if batch > 1 else []
@@ -44,19 +44,22 @@ def smaller_batches(settings: Settings, largest: int) -> list[Settings]:
 
 
 def lower_precisions(precision: str, half: str) -> list[str]:
-    """Precisions of training that take less memory: first with weights in 32 bits, then with weights in 16."""
+    """Training precisions that take less memory: first those with 32-bit weights, then those with 16-bit weights."""
     lower = [f"{half}-amp", "bf16"] if precision in ("fp32", "tf32") else ["bf16"] if precision.endswith("-amp") else []
     return [name for name in lower if half == "bf16" or name != "bf16"]
 
 
 def leaner_optimizers(optimizer: str) -> list[str]:
-    """Optimizers with less state."""
+    """Optimizers that keep less state than this one."""
     return {"sgd": [], "adafactor": ["sgd"]}.get(optimizer, ["adafactor", "sgd"])
 
 
 def together(alone: Sequence[Settings]) -> list[Settings]:
-    """Combine changes, one more at a time. Single samples come last, as they leave the GPU idle most of the time."""
-    # Of several changes of one setting the last, which saves the most.
+    """Combine changes, adding one more each time.
+
+    Batches of a single sample come last, because they leave the GPU idle most of the time.
+    """
+    # If one setting has several changes, the last of them saves the most.
     most = {next(iter(change)): change for change in alone}
     samples, adapters = most.get("batch_size", {}), most.get("lora_rank", {})
     same_result = {**most.get("attention", {}), **most.get("activation_checkpointing", {})}
@@ -70,12 +73,12 @@ def together(alone: Sequence[Settings]) -> list[Settings]:
 
 
 def resident_bytes(ledger: StepCost) -> int:
-    """Bytes that stay allocated from the first step to the last, however small the batch is."""
+    """Bytes that stay allocated from step to step and do not depend on the batch."""
     return sum(ledger.memory_by_part_bytes[part] for part in RESIDENT)
 
 
 def decides_resident(settings: Settings) -> tuple[Json, ...]:
-    """The settings that decide how many bytes stay allocated."""
+    """The values of the settings that decide how many bytes stay allocated from step to step."""
     precision = str(settings.get("precision", "fp32"))
     weights = "fp32" if precision == "tf32" or precision.endswith("-amp") else precision
     return weights, settings.get("optimizer", "adamw_torch"), settings.get("lora_rank", 0)

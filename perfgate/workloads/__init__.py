@@ -1,1 +1,1 @@
-"""What to run: from a model and its settings, or an operator, to a workload."""
+"""Turns a model with its settings, or an operator, into a workload."""

@@ -1,4 +1,4 @@
-"""Operators by themselves: from a name and settings to a workload."""
+"""Builds workloads that run one operator by itself, from its name and settings."""
 
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.settings import OPERATORS
@@ -7,14 +7,16 @@ from perfgate.workloads.programs import workload_of
 
 
 def operator(name: str, *, seed: int = 0, **settings: Json) -> Workload:
-    """Build a workload that calls one operator on the same tensors; a step is one call of it, or of its gradients.
+    """Build a workload that calls one operator on the same tensors again and again.
+
+    A step is one call of the operator or, with ``direction="backward"``, one calculation of its gradients.
 
     Args:
         name: ``matmul``, ``batched_matmul``, ``linear``, ``attention``; ``softmax``, ``layer_norm``, ``rms_norm``;
             ``gelu``, ``dropout``, ``residual``, ``bias``.
-        seed: of the tensors.
+        seed: the seed of the tensors' values.
         settings: the operator's sizes (``rows``, ``columns``, ...), ``direction``, ``precision``, ``fused`` and
-            ``in_place``, as ``docs/settings.md`` lists them for each operator.
+            ``in_place``; ``docs/settings.md`` lists them for each operator.
 
     Raises:
         UserError: an unknown operator or setting, a value out of range, or settings that exclude each other.

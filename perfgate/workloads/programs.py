@@ -1,6 +1,6 @@
-"""Perfgate's own programs: the id of each, which stored baselines are keyed by, and where it lives today.
+"""Maps the id of each of Perfgate's own programs to the import path of its class.
 
-An id never changes. A module may move, and then its path is changed here alone.
+Stored baselines are keyed by the ids, so an id never changes. When a module moves, only its path in this table changes.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -21,7 +21,7 @@ PROGRAMS = {
     "calibration": "perfgate.actor.yardsticks.calibration:Calibration",
     **{f"yardstick.{name}": kind.yardstick for name, kind in DEVICE_KINDS.items()},
 }
-# The programs that the workloads of each fixture run.
+# By fixture, the programs that its workloads run.
 OF_FIXTURE = {
     "training": ("training.trainer", "training.accelerate"),
     "generation": ("generation",),
@@ -34,21 +34,23 @@ DRY_RUN = "perfgate.actor.dry_run.run"
 
 
 def workload_of(program: str, params: Mapping[str, Json], **about: Any) -> Workload:
-    """A workload of one of Perfgate's own programs.
+    """Make a workload of one of Perfgate's own programs.
 
     Args:
-        program: its id.
-        params: keyword arguments of the program.
-        about: ``model``, ``setting`` and ``vanilla`` of the workload.
+        program: the program's id.
+        params: the program's keyword arguments.
+        about: the workload's ``model``, ``setting`` and ``vanilla``.
     """
     return Workload(PROGRAMS[program], params, id=program, **about)
 
 
 def noisy_metrics(fixtures: Collection[str]) -> list[str]:
-    """The noisy metrics that a case can have: each is judged, so each takes its part of the chance of a false alarm.
+    """The names of the noisy metrics that a case can have.
+
+    Each of them is judged, so each takes a part of the run's alpha budget.
 
     Args:
-        fixtures: names of those that the case uses. Where none of them makes a workload, the case runs a program of
+        fixtures: names of the fixtures that the case uses. If none of them makes workloads, the case runs a program of
             the user's own, which may have any noisy metric.
     """
     known = set(OF_FIXTURE) & set(fixtures)
@@ -57,5 +59,5 @@ def noisy_metrics(fixtures: Collection[str]) -> list[str]:
 
 
 def modules_of(programs: Iterable[str]) -> tuple[str, ...]:
-    """The modules that fork servers import ahead for these programs, each once."""
+    """The modules that a fork server must import before it can run these programs, each once."""
     return tuple(dict.fromkeys(PROGRAMS[program].partition(":")[0] for program in programs))

@@ -1,6 +1,6 @@
-"""Fetches what a workload needs before an actor builds it: files of the hub, converted weights, packages.
+"""Fetches files from the hub, converts weights and checks for packages before an actor builds a workload.
 
-All of it happens ahead of the actors, so that no download and no conversion counts as set-up time, or as a hang.
+The actor would count a download or a conversion as set-up time, or the stage would take it for a hang.
 """
 
 import os
@@ -22,17 +22,18 @@ CONVERT = "perfgate.actor.convert_gguf"
 
 
 def provide(workload: Workload, tell: Callable[[str], None], device: str, room: int = 1) -> None:
-    """Bring what is missing, and refuse or skip what cannot be had.
+    """Fetch the files that a workload needs, or say why it cannot run here.
 
     Args:
-        workload: of Perfgate's own programs; others bring what they need themselves.
-        tell: told in words what takes a while.
-        device: kind of the device; with ``none`` there is a dry run alone, which does without weights.
-        room: how many ranks of a launch can have a device of their own, or on a CPU a core.
+        workload: to be run. Only workloads of Perfgate's own programs are looked at; other programs fetch their files
+            themselves.
+        tell: shows a message while something takes long.
+        device: kind of the device. With ``none`` there is only a dry run, which needs no weights.
+        room: number of ranks that can each have a device of their own, or on a CPU a core of their own.
 
     Raises:
-        Unavailable: a package is not installed, or there is no GPU; with the command that helps.
-        UserError: the hub does not deliver, or a file is not the one that was pinned.
+        Unavailable: a package is not installed, or there is no GPU; the message has the command that helps.
+        UserError: the hub cannot be reached, or a file differs from its pinned checksum.
     """
     if workload.id not in PROGRAMS:
         return
@@ -54,10 +55,15 @@ def provide(workload: Workload, tell: Callable[[str], None], device: str, room: 
 
 
 def require(package: str, why: str, what: str) -> None:
-    """Skip where a package is not installed.
+    """Check that a package is installed.
+
+    Args:
+        package: name of the module to import.
+        why: beginning of the message, which ends in the package's name.
+        what: arguments of ``pip install``.
 
     Raises:
-        Unavailable: with the command that installs it.
+        Unavailable: it is not installed; the message has the command that installs it.
     """
     if find_spec(package) is None:
         name = package.replace("_", "-")
@@ -66,11 +72,13 @@ def require(package: str, why: str, what: str) -> None:
 
 
 def convert(model: Mapping[str, Json], tell: Callable[[str], None]) -> None:
-    """Turn a GGUF file into a folder of safetensors, once on a machine; other processes wait for it.
+    """Convert a GGUF file into a folder of safetensors, unless this machine has that folder already.
+
+    If several processes need the same folder, one converts and the others wait for it.
 
     Raises:
         Unavailable: ``gguf`` is not installed.
-        UserError: the file is not the one that was pinned, or transformers cannot read it.
+        UserError: the file differs from its pinned checksum, or transformers cannot read it.
     """
     from filelock import FileLock
 
@@ -81,7 +89,7 @@ def convert(model: Mapping[str, Json], tell: Callable[[str], None]) -> None:
     source = origin_of(model)
     if wrong := wrong_sum(source, model):
         raise UserError(wrong)
-    # It keeps a core busy, so it must not run beside a timed pass.
+    # Converting keeps a core busy, so it must not run beside a timed pass.
     with DeviceLock("cpu").shared(), FileLock(f"{folder}.lock"):
         if folder.is_dir():
             return

@@ -1,6 +1,6 @@
-"""What the settings of a workload need of this machine: a package, a GPU, a compiler, a folder.
+"""Checks whether this machine has the packages, GPU, compiler and folders that a workload's settings need.
 
-A case that lacks something is skipped at run time, with the reason.
+If something is missing, the case is skipped at run time, with the reason.
 """
 
 import os
@@ -17,16 +17,17 @@ from perfgate.shared.errors import Unavailable
 from perfgate.shared.settings import KINDS, Need
 from perfgate.shared.workload import Workload
 
-# Every need once, with the name of its setting.
+# Each need of each setting, with the setting's name.
 NEEDS: tuple[tuple[str, Need], ...] = tuple(
     dict.fromkeys((setting.name, need) for kind in KINDS.values() for setting in kind for need in setting.needs)
 )
 
 
 def needs_of(workload: Workload) -> Iterator[tuple[str, Need]]:
-    """The needs of a workload, each with the name of its setting; settings at their default are not in its parameters.
+    """The needs of a workload, each with the name of the setting that has it.
 
-    Parameters with a setting's name count in any program, as users' own programs are often built on Perfgate's.
+    Settings at their default are not among a workload's parameters, so they need nothing. A parameter that has the name
+    of a setting counts in any program, because users often build their own programs on Perfgate's.
     """
     kind = workload.id.partition(".")[0]
     for name, need in NEEDS:
@@ -37,33 +38,34 @@ def needs_of(workload: Workload) -> Iterator[tuple[str, Need]]:
 
 
 def is_here(need: Need) -> bool:
-    """Whether the package that is needed can be imported, and is new enough."""
+    """Whether the needed package can be imported and is new enough."""
     try:
         found = find_spec(need.package) is not None
-    except ModuleNotFoundError:  # the package that it is a part of
+    except ModuleNotFoundError:  # raised if the parent of a dotted name is missing
         return False
     return found and (not need.since or Version(version(need.package)) >= Version(need.since))
 
 
 def sees_device_at_import(workload: Workload) -> str:
-    """The package of a workload that looks for the device as it is imported; empty where there is none.
+    """The name of a package that this workload needs and that looks for a GPU while it is imported, or ``""``.
 
-    A fork server must not import it, as no device is visible there. peft imports it wherever it is installed.
+    A fork server must not import such a package, because no device is visible to a fork server. It must not import peft
+    either, which imports bitsandbytes if that is installed.
     """
     packages = {need.package for _, need in needs_of(workload)}
     return "bitsandbytes" if "bitsandbytes" in packages else ""
 
 
 def check_needs(workload: Workload, device: str, room: int = 1) -> None:
-    """Skip a case that this machine cannot run.
+    """Check that this machine can run a workload.
 
     Args:
         workload: with its settings.
-        device: kind of the device, or ``none`` for the dry run alone.
-        room: how many ranks of a launch can have a device of their own, or on a CPU a core.
+        device: kind of the device, or ``none`` if there is only a dry run.
+        room: number of ranks that can each have a device of their own, or on a CPU a core of their own.
 
     Raises:
-        Unavailable: with the reason, and the command that installs what is missing where there is one.
+        Unavailable: it cannot. The message has the reason and, if something can be installed, the command that does.
     """
     ranks = workload.params.get("ranks", 1)
     if device != "none" and ranks > room:
@@ -77,7 +79,7 @@ def check_needs(workload: Workload, device: str, room: int = 1) -> None:
 
 
 def missing(workload: Workload, device: str) -> Iterator[str]:
-    """What this machine lacks for a workload, a sentence each."""
+    """One sentence for each thing that a workload needs and this machine lacks."""
     for name, need in needs_of(workload):
         if device == "none" and not need.dry:
             continue
@@ -102,5 +104,5 @@ def missing(workload: Workload, device: str) -> Iterator[str]:
 
 
 def folder_of(kernel: str) -> Path:
-    """The folder in ``LAYER=FOLDER:CLASS``."""
+    """The folder of a kernel that is written ``LAYER=FOLDER:CLASS``."""
     return Path(kernel.partition("=")[2].rpartition(":")[0])

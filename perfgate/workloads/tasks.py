@@ -1,6 +1,6 @@
 """Makes workloads of training, generation, serving and forward passes from a model and settings.
 
-A workload without settings is vanilla. Every setting is compared with the vanilla of its model and task.
+The workload with all settings at their defaults is the vanilla one of its model and task. Others are compared with it.
 """
 
 from collections.abc import Mapping
@@ -38,14 +38,14 @@ def training(
 
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
-        task: defaults to the model's first that can be trained.
+        task: what the model is trained for; defaults to the first of the model's tasks that can be trained.
         loop: ``trainer`` for ``transformers.Trainer``, ``seq2seq-trainer`` for ``Seq2SeqTrainer``, ``accelerate`` for a
             plain loop over ``Accelerator``.
-        seed: of the weights and of the data.
-        data: real text for a causal language model's own tokenizer, in place of random tokens: texts, conversations, or
-            a file of a data set on the hub (``perfgate.models.text_data``). For ``seq2seq-lm`` pairs of sentences in an
-            installed package (``perfgate.models.sentence_pairs``).
-        settings: by name, as ``docs/settings.md`` lists them.
+        seed: the seed of random weights and random data.
+        data: real text in place of random tokens. For ``causal-lm``: texts, conversations, or a file of a data set on
+            the hub (``perfgate.models.text_data``), all through the model's own tokenizer. For ``seq2seq-lm``: pairs of
+            sentences in an installed package (``perfgate.models.sentence_pairs``).
+        settings: the settings by name; ``docs/settings.md`` lists them.
 
     Raises:
         UserError: an unknown task, loop or setting, a value out of range, or settings that exclude each other.
@@ -71,12 +71,12 @@ def generation(
 
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
-        task: ``causal-lm`` or ``seq2seq-lm``; defaults to the model's first of these.
-        seed: of the weights and of the prompts.
-        prompts: real texts or conversations (``perfgate.models.text_data``) for the model's own tokenizer, repeated to
-            fill the batch; for ``seq2seq-lm`` pairs of sentences (``perfgate.models.sentence_pairs``), of which the
-            first halves are read; random tokens where ``None``.
-        settings: by name, as ``docs/settings.md`` lists them.
+        task: ``causal-lm`` or ``seq2seq-lm``; defaults to the first of these that the model has.
+        seed: the seed of random weights and random prompts.
+        prompts: real prompts in place of random tokens, repeated until the batch is full. For ``causal-lm``: texts or
+            conversations (``perfgate.models.text_data``). For ``seq2seq-lm``: pairs of sentences
+            (``perfgate.models.sentence_pairs``), of which only the source sentences are used.
+        settings: the settings by name; ``docs/settings.md`` lists them.
 
     Raises:
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
@@ -87,14 +87,14 @@ def generation(
 
 
 def serving(model: Model | str | Path, *, seed: int = 0, **settings: Json) -> Workload:
-    """Build a workload that answers requests of different lengths greedily; a step answers all of them.
+    """Build a workload that answers a set of requests of different lengths by greedy decoding.
 
-    The tokens of a step are the new ones.
+    A step answers all requests. Its token count is the number of generated tokens.
 
     Args:
         model: a causal language model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
-        seed: of the weights and of the requests.
-        settings: by name, as ``docs/settings.md`` lists them.
+        seed: the seed of random weights and random requests.
+        settings: the settings by name; ``docs/settings.md`` lists them.
 
     Raises:
         UserError: an unknown setting, a value out of range, or settings that exclude each other.
@@ -114,10 +114,10 @@ def forward(
 
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
-        task: defaults to the model's first that applies.
-        seed: of the weights and of the inputs.
-        sentences: real text for the model's own tokenizer, repeated to fill the batch; random tokens where ``None``.
-        settings: by name, as ``docs/settings.md`` lists them.
+        task: defaults to the first of the model's tasks that has a forward pass of this kind.
+        seed: the seed of random weights and random inputs.
+        sentences: real text in place of random tokens, repeated until the batch is full.
+        settings: the settings by name; ``docs/settings.md`` lists them.
 
     Raises:
         UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
@@ -127,10 +127,10 @@ def forward(
 
 
 def read_data(data: text_data.Data, model: Model, task: str, loop: str) -> Json:
-    """Check the data that a model is trained on: text, or pairs of sentences.
+    """Check training data, which is text or pairs of sentences, and return it as JSON.
 
     Raises:
-        UserError: the task or the loop takes no such data.
+        UserError: the task or the loop cannot use such data.
     """
     if task == "seq2seq-lm" and loop != "accelerate":
         return sentence_pairs.read_pairs(data)
@@ -140,7 +140,7 @@ def read_data(data: text_data.Data, model: Model, task: str, loop: str) -> Json:
 
 
 def read_prompts(prompts: text_data.Texts | sentence_pairs.Pairs, model: Model) -> Json:
-    """Check the texts that a model continues, or the sentences that it translates."""
+    """Check prompts, which are texts to continue or sentences to translate, and return them as JSON."""
     return sentence_pairs.read_pairs(prompts) if isinstance(prompts, Mapping) else text_data.read_texts(prompts, model)
 
 
