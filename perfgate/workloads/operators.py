@@ -9,7 +9,7 @@ from perfgate.workloads.programs import workload_of
 def operator(name: str, *, seed: int = 0, **settings: Json) -> Workload:
     """Build a workload that calls one operator on the same tensors again and again.
 
-    A step is one call of the operator or, with ``direction="backward"``, one calculation of its gradients.
+    A step is one call of the operator or, depending on ``direction``, one computation of its gradients.
 
     Args:
         name: ``matmul``, ``batched_matmul``, ``linear``, ``attention``; ``softmax``, ``layer_norm``, ``rms_norm``;

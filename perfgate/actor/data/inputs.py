@@ -1,4 +1,4 @@
-"""Random inputs of programs: tokens in a ``datasets.Dataset``, images, sound, requests; all from a seed."""
+"""Makes random inputs of programs from a seed: tokens in a ``datasets.Dataset``, images, sound and requests."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ DATASET_STEPS = 16
 
 
 def training_layout(config: Any, task: str, length: int) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """The columns of a training sample: shape, and how many values an integer may take from 0 or 1 on.
+    """The columns of a training sample: each column's shape, and the range of its integers.
 
     Args:
         config: the model's configuration.
@@ -20,7 +20,7 @@ def training_layout(config: Any, task: str, length: int) -> dict[str, tuple[tupl
         length: tokens a sample.
 
     Returns:
-        By column its shape and its range ``(low, high)``; ``None`` in place of the range for real numbers.
+        By column, its shape and its range ``(low, high)``, or ``None`` in place of the range if it holds real numbers.
     """
     tokens = ((length,), (1, getattr(config, "vocab_size", 0)))
     classes = ((), (0, config.num_labels))
@@ -33,17 +33,17 @@ def training_layout(config: Any, task: str, length: int) -> dict[str, tuple[tupl
 
 
 def sound_shape(config: Any) -> tuple[int, int]:
-    """Mel bins and frames: Whisper reads 30 s, whatever is spoken, and halves the frames on the way."""
+    """The numbers of mel bins and frames. Whisper always reads 30 s of sound, and its encoder halves the frames."""
     return config.num_mel_bins, 2 * config.max_source_positions
 
 
 def image_shape(config: Any) -> tuple[int, int, int]:
-    """Channels, height and width."""
+    """The numbers of channels, rows and columns of an image."""
     return config.num_channels, config.image_size, config.image_size
 
 
 def training_columns(config: Any, task: str, rows: int, length: int, seed: int) -> dict[str, Any]:
-    """Random rows in the layout of the task, as arrays."""
+    """Random training samples: an array for each column of ``training_layout``."""
     source = np.random.default_rng(seed)
     columns: dict[str, Any] = {}
     for name, (shape, bounds) in training_layout(config, task, length).items():
@@ -57,7 +57,7 @@ def training_columns(config: Any, task: str, rows: int, length: int, seed: int) 
 
 
 class Samples(torch.utils.data.Dataset[Any]):
-    """Samples of images or sound, held as tensors: as a ``datasets.Dataset`` they take minutes to make.
+    """A data set of images or sound, held as tensors. Making a ``datasets.Dataset`` of them takes minutes.
 
     Args:
         columns: arrays by name.
@@ -74,14 +74,14 @@ class Samples(torch.utils.data.Dataset[Any]):
 
 
 def training_rows(config: Any, task: str, rows: int, length: int, seed: int) -> Any:
-    """Random samples with the labels that the task wants, for ``Trainer`` or a ``DataLoader``.
+    """Random samples with the labels of the task, for ``Trainer`` or a ``DataLoader``.
 
     Args:
         config: the model's configuration.
         task: as for ``training_layout``.
-        rows: how many samples.
-        length: tokens a sample.
-        seed: of the values.
+        rows: number of samples.
+        length: tokens in each sample.
+        seed: the seed of all values.
     """
     columns = training_columns(config, task, rows, length, seed)
     if "input_ids" not in columns:
@@ -102,16 +102,17 @@ def ragged_prompts(vocabulary: int, batch_size: int, length: int, seed: int) -> 
 
 
 class Requests:
-    """Requests that come together: prompts of different lengths, each with how many tokens it asks for.
+    """Requests that arrive together: prompts of different lengths, each with the number of tokens to generate.
 
-    Prompts have from an eighth of the longest to all of its tokens, answers from a quarter to all, both spread evenly
-    and in a random order. The prefix that all prompts share stays the same. The rest is drawn anew each time, as a
-    cache of prefixes would answer a repeated text from memory.
+    The shortest prompt is an eighth as long as the longest, and the shortest answer a quarter as long as the longest;
+    lengths are spread evenly between these, in a random order. All prompts begin with the same prefix. The rest is
+    drawn anew each time, because a cache of prefixes would answer a repeated prompt from memory.
 
     Args:
-        chosen: how many requests, and the tokens of the longest prompt, of the longest answer, and of the prefix.
-        vocabulary: tokens are drawn from 1 up to it.
-        seed: of everything that is drawn.
+        chosen: the number of requests, and the numbers of tokens of the longest prompt, the longest answer and the
+            prefix.
+        vocabulary: tokens are drawn from 1 up to this number.
+        seed: the seed of lengths and tokens.
     """
 
     def __init__(self, chosen: ServingSettings, vocabulary: int, seed: int) -> None:
@@ -124,14 +125,14 @@ class Requests:
         self.new_tokens = source.permutation(np.linspace(new_tokens, new_tokens / 4, count).round().astype(int).clip(1))
 
     def draw(self) -> list[tuple[list[int], int]]:
-        """The next prompts, each with its number of new tokens."""
+        """Draw the next prompts, each with its number of tokens to generate."""
         pieces = np.split(self._source.integers(1, self._vocabulary, self._own.sum()), self._own.cumsum()[:-1])
         prompts = [self._prefix + piece.tolist() for piece in pieces]
         return list(zip(prompts, self.new_tokens.tolist(), strict=True))
 
 
 def padded(prompts: list[list[int]]) -> dict[str, Any]:
-    """Prompts as one batch, padded on the left to the longest of them."""
+    """Make one batch of several prompts, padded on the left to the longest of them."""
     length = max(map(len, prompts))
     tokens = torch.tensor([[0] * (length - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (length - len(prompt)) + [1] * len(prompt) for prompt in prompts])
@@ -139,14 +140,14 @@ def padded(prompts: list[list[int]]) -> dict[str, Any]:
 
 
 def generation_inputs(config: Any, batch_size: int, length: int, seed: int) -> dict[str, Any]:
-    """What ``generate`` reads: prompts, or sound for a model that listens."""
+    """The inputs of ``generate``: prompts, or sound for a speech model."""
     if hasattr(config, "num_mel_bins"):
         return {"input_features": noise(batch_size, *sound_shape(config), seed=seed)}
     return ragged_prompts(config.vocab_size, batch_size, length, seed)[0]
 
 
 def random_batch(config: Any, task: str, batch_size: int, length: int, seed: int) -> dict[str, Any]:
-    """A full batch: random tokens, taken out of a ``Dataset`` as a user would, or images."""
+    """A batch of random images, or of random tokens that are read from a ``Dataset`` as a user would do."""
     if task == "image-classification":
         return {"pixel_values": noise(batch_size, *image_shape(config), seed=seed)}
     source = np.random.default_rng(seed)
@@ -156,12 +157,12 @@ def random_batch(config: Any, task: str, batch_size: int, length: int, seed: int
 
 
 def noise(*shape: int, seed: int) -> Any:
-    """Real numbers in place of pixels or sound, in memory of torch's own, which the memory pass knows."""
+    """Random numbers in place of pixels or sound, in memory of torch's allocator, which the memory pass measures."""
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)).clone()
 
 
 def sentence_batch(tokenizer: Any, sentences: list[str], batch_size: int, length: int) -> dict[str, Any]:
-    """Real sentences, repeated to fill the batch, padded to the longest of them."""
+    """A batch of real sentences, repeated until the batch is full and padded to the longest of them."""
     repeated = [sentences[index % len(sentences)] for index in range(batch_size)]
     rows = Dataset.from_dict({"text": repeated})
     return dict(tokenizer(rows["text"][:], padding=True, truncation=True, max_length=length, return_tensors="pt"))

@@ -1,4 +1,4 @@
-"""The samples of a training step: their rows, sampler, collator and loader."""
+"""Makes the samples of a training step, with their sampler, collator and loader."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from perfgate.actor.data.text import text_rows
 from perfgate.actor.local_models import build_tokenizer
 from perfgate.actor.request import Request, TrainingSettings
 
-SPREAD = 0.75  # of the logarithm of lengths
-MEDIAN_SHARE = 4  # the median length is this part of the longest
+SPREAD = 0.75  # standard deviation of the logarithm of the lengths
+MEDIAN_SHARE = 4  # the longest sample is this many times as long as the median one
 SHORTEST = 4
 SAMPLERS = {
     "RandomSampler": "random",
@@ -30,12 +30,12 @@ SAMPLERS = {
 
 @dataclass(frozen=True)
 class Source:
-    """What the steps of a training read.
+    """The data that training reads.
 
     Attributes:
-        rows: a data set.
-        collator: makes a batch of some rows; ``None`` for the Trainer's own.
-        tokens: real ones that a step reads.
+        rows: a data set with one row for each sample.
+        collator: makes a batch of several rows; ``None`` for the Trainer's default.
+        tokens: number of real (unpadded) tokens that a step reads.
     """
 
     rows: Any
@@ -44,21 +44,22 @@ class Source:
 
 
 def is_collated(request: Request) -> bool:
-    """Whether samples may differ in length, so that a collator pads or packs them."""
+    """Whether a collator is needed, which pads or packs samples of different lengths."""
     chosen, text = request.chosen, request.text
     is_ragged = chosen.lengths != "equal" or (isinstance(text, dict) and "package" in text)
     return bool(is_ragged or chosen.packing or chosen.pad_to_multiple_of)
 
 
 def training_source(request: Request, config: Any) -> Source:
-    """Rows and collator.
+    """Make the data of a workload that trains.
 
-    Where samples differ in length, the data set holds exactly one step's samples, so that each step reads all of them
-    and steps differ only in their order. With more, a sampler by length would make some steps long and others short.
+    If samples differ in length, the data set holds exactly the samples of one step. Each step then reads all of them,
+    and steps differ only in the order. With more samples, a sampler that groups by length would make some steps long
+    and others short.
 
     Args:
-        request: with real text, pairs of sentences, or nothing for random tokens.
-        config: of the model.
+        request: the workload's parameters.
+        config: the model's configuration.
     """
     chosen, text, length = request.chosen, request.text, request.chosen.sequence_length
     if not is_collated(request):
@@ -76,10 +77,10 @@ def training_source(request: Request, config: Any) -> Source:
 
 
 def ragged_rows(chosen: TrainingSettings, vocabulary: int, task: str, seed: int) -> Any:
-    """Random samples of random lengths for one step, each a list of tokens, as tokenizers return them.
+    """Random samples of random lengths for one step, each a list of tokens as tokenizers return them.
 
-    Lengths are log-normal: their median is a quarter of the longest, and their logarithm has a standard deviation of
-    0.75. Longer ones are cut; the first sample has the full length.
+    Lengths are log-normal: their median is a quarter of the longest length, and their logarithm has a standard
+    deviation of 0.75. Samples above the longest length are cut. The first sample has the full length.
     """
     rows, length = chosen.samples, chosen.sequence_length
     source = np.random.default_rng(seed)
@@ -99,15 +100,15 @@ def ragged_rows(chosen: TrainingSettings, vocabulary: int, task: str, seed: int)
 
 
 def collator_of(chosen: TrainingSettings) -> Any:
-    """The collator of transformers that packs samples, or pads them to the longest."""
+    """The collator of transformers that packs samples, or the one that pads them to the longest."""
     if chosen.packing:
         return versions.need("DataCollatorWithFlattening", "packing=True")()
     return DataCollatorForSeq2Seq(padding_tokenizer(), pad_to_multiple_of=chosen.pad_to_multiple_of or None)
 
 
 def padding_tokenizer() -> Any:
-    """A tokenizer that knows how to pad, with token 0, and nothing else."""
-    from tokenizers import Tokenizer, models  # as the models of transformers are something else
+    """A tokenizer that can do nothing but pad with token 0."""
+    from tokenizers import Tokenizer, models  # imported here, because `models` means something else elsewhere
 
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(models.WordLevel({"<pad>": 0}, "<pad>")), pad_token="<pad>"
@@ -117,7 +118,7 @@ def padding_tokenizer() -> Any:
 def step_batches(chosen: TrainingSettings, source: Source) -> list[dict[str, Any]]:
     """The micro-batches of one step, as the Trainer's sampler and the collator make them.
 
-    A random order is replaced by the order in which the samples were drawn, which is as random.
+    Where the sampler would draw a random order, the samples keep the order in which they were drawn at random.
     """
     rows = source.rows.remove_columns("length")
     order = step_order(chosen, source.rows["length"])
@@ -125,7 +126,7 @@ def step_batches(chosen: TrainingSettings, source: Source) -> list[dict[str, Any
 
 
 def step_order(chosen: TrainingSettings, lengths: Any) -> list[list[int]]:
-    """The samples of each micro-batch of a step, by position; samples of equal length are interchangeable."""
+    """The positions of the samples in each micro-batch of a step. Only the samples' lengths matter here."""
     lengths, batch_size = list(lengths), chosen.batch_size
     if chosen.sampling == "batch_rebalance":
         sampler = versions.need("BatchRebalanceSampler", f"sampling={chosen.sampling!r}")
@@ -137,13 +138,16 @@ def step_order(chosen: TrainingSettings, lengths: Any) -> list[list[int]]:
 
 
 def endless(loader: Any) -> Iterator[Any]:
-    """Epoch after epoch."""
+    """Yield a loader's batches epoch after epoch, without an end."""
     while True:
         yield from loader
 
 
 def loader_arguments(chosen: TrainingSettings) -> dict[str, Any]:
-    """The Trainer's arguments for its loader. Workers outlive an epoch, which for ragged samples is a single step."""
+    """The Trainer's arguments for its loader.
+
+    Workers are kept from epoch to epoch, because an epoch can be as short as one step.
+    """
     return {
         "train_sampling_strategy": chosen.sampling,
         "dataloader_num_workers": chosen.workers,
@@ -154,7 +158,7 @@ def loader_arguments(chosen: TrainingSettings) -> dict[str, Any]:
 
 
 def loading_in_force(loader: Any) -> dict[str, Any]:
-    """The settings of loading that are in force in a loader."""
+    """The settings of loading, by name, that are in force in a loader."""
     batches = loader.batch_sampler
     sampler = type(batches if type(batches).__name__ in SAMPLERS else batches.sampler).__name__
     return {

@@ -1,4 +1,4 @@
-"""Pairs of sentences out of an installed package, in words of a vocabulary that is built from them."""
+"""Reads pairs of sentences from an installed package, and numbers their words with a vocabulary made from them."""
 
 import json
 import re
@@ -12,20 +12,20 @@ from datasets import Dataset
 from perfgate.shared.model_files import origin_of, wrong_sum
 
 PADDING, END, UNKNOWN, FIRST_WORD = 0, 1, 2, 3
-IGNORED = -100  # in labels
-CONTEXT = "\x04"  # stands between a message's context and its text
+IGNORED = -100  # the label of a token that is left out of the loss
+CONTEXT = "\x04"  # separates a message's context from its text
 WORDS = re.compile(r"\w+|[^\w\s]")
 
 
 def read_pairs(data: dict[str, Any]) -> list[tuple[str, str]]:
-    """All messages that are translated, in the order of files and messages, each once.
+    """All translated messages with their translations, each once, in the order of files and messages.
 
     Args:
         data: as ``perfgate.models.sentence_pairs.read_pairs`` returns it.
 
     Raises:
-        FileNotFoundError: the package is not installed, or a file is not in it.
-        ValueError: a file is not the one that was pinned.
+        FileNotFoundError: the package is not installed, or lacks a file.
+        ValueError: a file differs from its pinned checksum.
     """
     folder = origin_of(data)
     if wrong := wrong_sum(folder, data):
@@ -40,14 +40,15 @@ def read_pairs(data: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def numbered(pairs: list[tuple[str, str]], vocabulary: int, length: int) -> list[tuple[list[int], list[int]]]:
-    """Sentences as numbers of words, each with its end.
+    """Turn each sentence into a list of numbers, one for each word, with the number that marks its end.
 
-    Both languages share the numbers, as a T5 does; the most frequent words have one, all others that of the unknown.
+    Both languages share one vocabulary, as in T5. The most frequent words have numbers of their own, and all other
+    words share the number of the unknown word.
 
     Args:
-        pairs: of sentences.
-        vocabulary: how many numbers there are.
-        length: the longest that is kept of a sentence, its end included.
+        pairs: pairs of sentences.
+        vocabulary: size of the vocabulary.
+        length: the length to which longer sentences are cut, including the mark of the end.
     """
     split = [(WORDS.findall(source.lower()), WORDS.findall(target.lower())) for source, target in pairs]
     counts = Counter(word for pair in split for words in pair for word in words)
@@ -61,7 +62,7 @@ def numbered(pairs: list[tuple[str, str]], vocabulary: int, length: int) -> list
 
 
 def pair_rows(data: dict[str, Any], vocabulary: int, rows: int, length: int, seed: int) -> Any:
-    """Random ones of the pairs, as rows with the columns of ``ragged_rows``.
+    """Draw pairs of sentences at random, and return them as rows with the columns of ``ragged_rows``.
 
     Raises:
         ValueError: there are fewer pairs than rows.
@@ -81,7 +82,7 @@ def pair_rows(data: dict[str, Any], vocabulary: int, rows: int, length: int, see
 
 
 def pair_prompts(data: dict[str, Any], vocabulary: int, batch_size: int, length: int) -> dict[str, Any]:
-    """Sentences to translate, padded on the right to the longest of them, as an encoder reads them."""
+    """A batch of sentences to translate, padded on the right to the longest of them."""
     sources = pair_rows(data, vocabulary, batch_size, length, 0)["input_ids"]
     tokens = [torch.tensor(source) for source in sources]
     ids = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True, padding_value=PADDING)

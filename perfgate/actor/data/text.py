@@ -1,4 +1,4 @@
-"""Real text through a model's own tokenizer and chat template."""
+"""Turns real text into tokens with a model's own tokenizer and chat template."""
 
 import itertools
 from collections.abc import Iterable
@@ -14,18 +14,19 @@ COLUMNS = ("messages", "text")
 
 
 def text_rows(tokenizer: Any, data: Any, rows: int, length: int) -> Any:
-    """Samples for causal language modelling: texts one after the other, each with its end, cut into equal pieces.
+    """Samples for causal language modelling: the texts are joined and cut into pieces of equal length.
 
-    So no sample is padded. Where the data ends it begins again.
+    No sample is padded, therefore. If there is too little text, it is repeated.
 
     Args:
-        tokenizer: of the model.
-        data: texts and conversations, or where a data set lies, as ``perfgate.models.text_data.read_data`` returns it.
-        rows: how many samples.
-        length: tokens a sample.
+        tokenizer: the model's tokenizer.
+        data: texts and conversations, or the place of a data set, as ``perfgate.models.text_data.read_data`` returns
+            it.
+        rows: number of samples.
+        length: tokens in each sample.
 
     Raises:
-        ValueError: there is no text in it.
+        ValueError: the data holds no text.
     """
     tokens: list[int] = []
     for item in samples(data) if isinstance(data, dict) else data:
@@ -40,7 +41,7 @@ def text_rows(tokenizer: Any, data: Any, rows: int, length: int) -> Any:
 
 
 def encoded(tokenizer: Any, item: Any) -> list[int]:
-    """The tokens of a text and its end, or of a conversation."""
+    """The tokens of a conversation, or of a text with the token that marks its end."""
     if not isinstance(item, str):
         return list(tokenizer(templated(tokenizer, item, False), add_special_tokens=False)["input_ids"])
     end = tokenizer.eos_token_id
@@ -48,12 +49,18 @@ def encoded(tokenizer: Any, item: Any) -> list[int]:
 
 
 def templated(tokenizer: Any, conversation: Any, answer: bool) -> str:
-    """A conversation as the model's chat template writes it; with ``answer`` up to where the model is to speak."""
+    """Write a conversation as text with the model's chat template.
+
+    Args:
+        tokenizer: the model's tokenizer.
+        conversation: a list of messages.
+        answer: whether the text ends with the beginning of the model's answer.
+    """
     return str(tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=answer))
 
 
 def prompt_batch(tokenizer: Any, prompts: list[Any], batch_size: int, length: int) -> dict[str, Any]:
-    """Prompts, repeated to fill the batch, padded on the left to the longest of them."""
+    """A batch of prompts, repeated until the batch is full and padded on the left to the longest of them."""
     tokenizer.padding_side = tokenizer.truncation_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -67,17 +74,17 @@ def prompt_batch(tokenizer: Any, prompts: list[Any], batch_size: int, length: in
 
 
 def samples(data: dict[str, Any]) -> Iterable[Any]:
-    """Texts or conversations of a data set's file, one by one; it lies in the hub's cache.
+    """Yield the texts or conversations in a data set's file, which was downloaded to the hub's cache.
 
     Raises:
-        FileNotFoundError: it does not.
-        ValueError: it has no such column.
+        FileNotFoundError: the file is not in the cache.
+        ValueError: the file has no column of text or conversations.
     """
     path = cached_file(data["hub"], data["revision"], data["file"], "dataset")
     if path is None:
         raise FileNotFoundError(f"{data['file']} of {data['hub']}@{data['revision']} is not in the hub's cache")
     builder = BUILDERS[data["file"].rpartition(".")[2]]
-    # Streamed, as a step needs a few rows of what may be a large file.
+    # Streamed, because a step needs only a few rows and the file may be large.
     for row in load_dataset(builder, data_files=str(path), split="train", streaming=True):
         names = [data["column"]] if "column" in data else COLUMNS
         column = next((name for name in names if name in row), None)

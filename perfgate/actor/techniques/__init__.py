@@ -1,1 +1,1 @@
-"""What puts a setting into force, and reads it back."""
+"""Puts settings into force in the libraries, and reads back which settings are in force."""

@@ -1,7 +1,7 @@
-"""The kernels of torch's ``scaled_dot_product_attention``: which of them may run, and which may run now.
+"""Chooses the kernel of torch's ``scaled_dot_product_attention``, and reads back which kernels are allowed.
 
-A setting such as ``sdpa-flash`` is transformers' ``sdpa`` with that kernel alone; where it cannot run, torch says so
-(https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.sdpa_kernel.html).
+The setting ``sdpa-flash``, for example, is transformers' ``sdpa`` with the flash kernel alone. If that kernel cannot
+run, torch raises an error (https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.sdpa_kernel.html).
 """
 
 import torch
@@ -21,26 +21,30 @@ GETTERS = {
 
 
 def implementation_of(attention: str) -> str:
-    """What transformers calls a setting."""
+    """The name in transformers of a setting's implementation: ``sdpa`` for ``sdpa-flash``."""
     return attention.partition("-")[0]
 
 
 def kernel_of(attention: str) -> str:
-    """The only kernel that a setting allows; empty for any."""
+    """The only kernel that a setting allows: ``flash`` for ``sdpa-flash``, and ``""`` if it allows any."""
     return attention.partition("-")[2]
 
 
 def allow_kernel(kernel: str) -> None:
-    """Let this kernel alone run in this process, or any.
+    """Allow only this kernel in this process, or every kernel if the name is ``""``.
 
-    For good, and not while a step lasts: checkpointing computes attention again in the backward pass, in other threads.
-    These switches hold for the CPU's kernels too.
+    The kernel is set once for the whole process, because checkpointing computes attention again in the backward pass,
+    in threads that would not see a context manager around the step. The switches apply to the CPU's kernels too.
     """
     for name, switch in SETTERS.items():
         switch(kernel in ("", name))
 
 
 def in_force(implementation: str) -> str:
-    """The setting: what a model's configuration says, and the kernel if one alone may run."""
+    """The setting that is in force: the implementation, and the kernel if only one is allowed.
+
+    Args:
+        implementation: as the model's configuration names it.
+    """
     allowed = [name for name, is_allowed in GETTERS.items() if is_allowed()]
     return f"{implementation}-{allowed[0]}" if implementation == "sdpa" and len(allowed) == 1 else implementation

@@ -1,4 +1,4 @@
-"""The settings of generation: as arguments of ``generate``, and read back from how it called the model."""
+"""Turns the settings of generation into arguments of ``generate``, and reads them back from its calls of the model."""
 
 from typing import Any
 
@@ -18,11 +18,11 @@ CACHES: dict[str, dict[str, Any]] = {
 
 
 def generate_options(chosen: GenerationSettings) -> dict[str, Any]:
-    """Keyword arguments of ``generate``."""
+    """The keyword arguments of ``generate`` for these settings."""
     options = {"num_beams": chosen.beams, "use_cache": True, **CACHES[chosen.cache]}
     if chosen.prefill_chunk_size:
         options["prefill_chunk_size"] = chosen.prefill_chunk_size
-    # What compiles every forward pass would be compiled once more where generate compiles by itself.
+    # generate can compile the decoding by itself. A model that is compiled already would be compiled twice.
     if chosen.compile_decode == "off" or chosen.compile != "off":
         options["disable_compile"] = True
     elif chosen.compile_decode != "auto":
@@ -34,7 +34,7 @@ def generate_options(chosen: GenerationSettings) -> dict[str, Any]:
 
 
 class Prefill:
-    """Looks at how the model is called first: with which cache, and for how many tokens of the prompt."""
+    """Records the first call of the model: its cache, and how many tokens of the prompt it reads."""
 
     def __init__(self, network: Any) -> None:
         self._network = network
@@ -42,7 +42,7 @@ class Prefill:
         self.length = 0
 
     def watch(self) -> None:
-        """Look at the next call, and at none after it, which might be compiled."""
+        """Record the next call and none after it: later calls may be compiled, and must not carry the hook."""
 
         def look(_: Any, arguments: Any, keywords: dict[str, Any]) -> None:
             del arguments
@@ -54,7 +54,7 @@ class Prefill:
         handle = self._network.register_forward_pre_hook(look, with_kwargs=True)
 
     def in_force(self, prompt_length: int) -> dict[str, Any]:
-        """The settings that show in how the model was called, by their names; a compiled call is kept by the model."""
+        """The settings, by name, that the recorded call and the model's compiled call show."""
         compiled = hasattr(self._network, "_compiled_call")
         return {
             "cache": kind_of(self.cache),
@@ -64,7 +64,7 @@ class Prefill:
 
 
 def kind_of(cache: Any) -> str:
-    """A cache's kind as ``CACHES`` names it, or the name of its class."""
+    """The name that a cache has in ``CACHES``, or else the name of its class."""
     if cache is None:
         return "none"
     cache = getattr(cache, "self_attention_cache", cache)

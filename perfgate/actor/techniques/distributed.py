@@ -1,4 +1,4 @@
-"""Several processes that share a step: how they find each other, and who holds what."""
+"""Joins the processes (ranks) that share a step, and splits the model between them."""
 
 import os
 from datetime import timedelta
@@ -21,15 +21,15 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 
 
 def join(chosen: TrainingSettings, device: Device) -> None:
-    """Meet the other ranks of the launch; nothing where there is but one process.
+    """Connect to the other ranks of this launch. With a single rank there is nothing to do.
 
     Raises:
-        RuntimeError: this process was started by itself.
+        RuntimeError: this process was not started together with others.
     """
     if chosen.ranks == 1:
         return
     if "PERFGATE_RENDEZVOUS" not in os.environ:
-        raise RuntimeError(f"ranks={chosen.ranks} needs a launch of as many processes")
+        raise RuntimeError(f"ranks={chosen.ranks} needs a launch of {chosen.ranks} processes")
     distributed.init_process_group(
         DEVICE_KINDS[device.name].backend,
         init_method=os.environ["PERFGATE_RENDEZVOUS"],
@@ -42,10 +42,10 @@ def join(chosen: TrainingSettings, device: Device) -> None:
 
 
 def shard_on_cpu() -> None:
-    """Let ``accelerate`` shard between processes on a CPU, as it does between accelerators.
+    """Make ``accelerate`` shard between processes on a CPU, as it does between GPUs.
 
-    It knows FSDP between accelerators alone, and falls back to DDP on a CPU without a word. What it calls,
-    ``torch.distributed.fsdp.fully_shard``, works on either.
+    By itself it uses FSDP only on GPUs, and on a CPU falls back to DDP without a message. The function of torch that it
+    calls, ``torch.distributed.fsdp.fully_shard``, works on both.
     """
     construct = AcceleratorState.__init__
 
@@ -61,7 +61,7 @@ def shard_on_cpu() -> None:
 
 
 def split(network: Any, chosen: TrainingSettings) -> Any:
-    """The model, its layers split between the ranks where they work in tensor parallel, by the plan that it brings."""
+    """Return the model, its layers split between the ranks by the model's own plan if the strategy is ``tp``."""
     if chosen.strategy != "tp":
         return network
     kind = type(network)
@@ -71,7 +71,7 @@ def split(network: Any, chosen: TrainingSettings) -> Any:
 
 
 def sharding_plugin(chosen: TrainingSettings) -> FullyShardedDataParallelPlugin | None:
-    """What ``Accelerator`` takes to shard weights, gradients and optimizer state by FSDP2; ``None`` for no sharding."""
+    """The plugin that makes ``Accelerator`` shard weights, gradients and optimizer state by FSDP2, or ``None``."""
     if chosen.strategy not in SHARDING:
         return None
     versions.takes(FullyShardedDataParallelPlugin, "fsdp_version", f"strategy={chosen.strategy!r}", "accelerate")
@@ -85,11 +85,11 @@ def sharding_plugin(chosen: TrainingSettings) -> FullyShardedDataParallelPlugin 
 
 
 def share_in_force(wrapped: Any, accelerator: Any = None) -> dict[str, Any]:
-    """The settings ``ranks`` and ``strategy``, read from what was built.
+    """The values of ``ranks`` and ``strategy`` that are in force.
 
     Args:
-        wrapped: what is called in place of the model.
-        accelerator: of ``accelerate``, which alone tells whether each rank has a part of every sample.
+        wrapped: the object that is called in place of the model.
+        accelerator: the ``Accelerator``. It alone knows whether each rank works on a part of every sample (``cp``).
     """
     ranks = distributed.get_world_size() if distributed.is_initialized() else 1
     modules = list(wrapped.modules()) if isinstance(wrapped, torch.nn.Module) else []
@@ -99,7 +99,7 @@ def share_in_force(wrapped: Any, accelerator: Any = None) -> dict[str, Any]:
         group = sharded[-1]._get_fsdp_state()._fsdp_param_group
         offloads = group is not None and isinstance(group.offload_policy, CPUOffloadPolicy)
         strategy = "fsdp-offload" if offloads else "fsdp"
-        # Set where the model was prepared for it.
+        # accelerate sets this when it prepares a model for context parallelism.
         strategy = "cp" if getattr(accelerator, "_cp_context", None) else strategy
     elif modules and any(isinstance(parameter, DTensor) for parameter in wrapped.parameters()):
         strategy = "tp"

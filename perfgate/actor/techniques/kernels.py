@@ -1,4 +1,4 @@
-"""Kernels of a local folder in place of a model's layers (https://huggingface.co/docs/transformers/kernels)."""
+"""Replaces a model's layers by kernels from a local folder (https://huggingface.co/docs/transformers/kernels)."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,11 @@ from perfgate.actor import versions
 
 
 def put_kernel(network: Any, kernel: str) -> None:
-    """Exchange a layer's forward pass; where the kernel cannot be had, the layer stays as it was.
+    """Replace the forward pass of one kind of layer. If the kernel cannot be loaded, the layers stay as they were.
 
     Args:
-        network: on its device, in the mode in which it will run.
-        kernel: ``LAYER=FOLDER:CLASS``; empty for none.
+        network: the model, already on its device and in training or evaluation mode.
+        kernel: ``LAYER=FOLDER:CLASS``, or ``""`` for none.
     """
     if not kernel:
         return
@@ -23,7 +23,7 @@ def put_kernel(network: Any, kernel: str) -> None:
 
 
 def kernel_in_force(network: Any, kernel: str) -> str:
-    """The same text where every such layer has a forward pass that is not its class's; else an empty one."""
+    """The setting if the forward pass of every such layer was replaced, else ``""``."""
     layer = kernel.partition("=")[0]
     layers = [module for module in network.modules() if getattr(module, "kernel_layer_name", None) == layer]
     return kernel if layers and all("forward" in vars(module) for module in layers) else ""

@@ -1,4 +1,4 @@
-"""Ways to train in less device memory that are independent of model and optimizer."""
+"""Saves device memory in training in ways that do not depend on the optimizer."""
 
 import functools
 from typing import Any
@@ -9,21 +9,21 @@ from torch.nn import functional
 from perfgate.actor import versions
 from perfgate.actor.failures import Unsupported
 
-IGNORED = -100  # label of a token that has no loss
+IGNORED = -100  # the label of a token that is left out of the loss
 
 
 def save_memory(network: Any, chunked_loss: bool, activation_offload: bool, offloading: Any = None) -> None:
-    """Put what was chosen into force, on the model as it was built.
+    """Put these settings into force on a model that was just built.
 
     Args:
-        network: of transformers, with adapters or without.
-        chunked_loss: whether head and loss work chunk by chunk.
-        activation_offload: whether what the backward pass needs waits in the host's memory.
-        offloading: makes the context in which it does; ``save_on_cpu`` of torch, unless it is named.
+        network: a model of transformers, with adapters or without.
+        chunked_loss: whether the output layer and the loss work on one chunk of tokens at a time.
+        activation_offload: whether tensors that the backward pass needs are kept in the host's memory until then.
+        offloading: makes the context that moves them there; by default torch's ``save_on_cpu``.
 
     Raises:
-        ValueError: the model has no language head of one linear layer.
-        Unsupported: this version of a library cannot do it.
+        ValueError: the model's output layer is not one linear layer.
+        Unsupported: the installed version of a library cannot do it.
     """
     if chunked_loss:
         chunk_loss(network.get_base_model() if hasattr(network, "get_base_model") else network)
@@ -32,9 +32,9 @@ def save_memory(network: Any, chunked_loss: bool, activation_offload: bool, offl
 
 
 def chunk_loss(model: Any) -> None:
-    """Let the head hand its input on, and the loss apply the head to one chunk of tokens after the other.
+    """Make the loss apply the output layer to one chunk of tokens at a time; the layer itself then does nothing.
 
-    So the logits of all tokens, which a large vocabulary makes the largest tensor of a step, never exist
+    The logits of all tokens, which are the largest tensor of a step if the vocabulary is large, then never exist
     (https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear_cross_entropy.html, torch 2.13).
     """
     plain_loss = versions.need("ForCausalLMLoss", "chunked_loss=True")
@@ -60,12 +60,12 @@ def chunk_loss(model: Any) -> None:
 
 
 def unchanged(hidden: Any) -> Any:
-    """The head's forward pass where the loss applies the head itself."""
+    """The output layer's forward pass if the loss applies the layer itself."""
     return hidden
 
 
 def offload_activations(network: Any, offloading: Any) -> None:
-    """Run the forward pass in a context that moves what autograd saves."""
+    """Run the forward pass in a context that moves the tensors that autograd saves."""
     forward = network.forward
 
     @functools.wraps(forward)
@@ -79,21 +79,22 @@ def offload_activations(network: Any, offloading: Any) -> None:
 
 
 def pinned_on_host() -> Any:
-    """Keep saved tensors in pinned memory (https://docs.pytorch.org/docs/stable/autograd.html, save_on_cpu)."""
+    """The context that keeps saved tensors in the host's pinned memory (``save_on_cpu``,
+    https://docs.pytorch.org/docs/stable/autograd.html)."""
     return torch.autograd.graph.save_on_cpu(pin_memory=True)
 
 
 def configure_allocator(kind: str) -> None:
-    """Tell CUDA's allocator how to grow, before it hands out anything, as ``PYTORCH_CUDA_ALLOC_CONF`` does
+    """Set how CUDA's allocator grows, as ``PYTORCH_CUDA_ALLOC_CONF`` does; call it before the first allocation
     (https://docs.pytorch.org/docs/stable/notes/cuda.html#optimizing-memory-usage-with-pytorch-cuda-alloc-conf)."""
     if kind == "expandable_segments":
-        # torch before 2.12 has it under cuda alone.
+        # torch before 2.12 has this function only for CUDA.
         configure = getattr(torch._C, "_accelerator_setAllocatorSettings", torch.cuda.memory._set_allocator_settings)
         configure("expandable_segments:True")
 
 
 def savings(network: Any) -> dict[str, Any]:
-    """The settings of this module that are in force."""
+    """The values of this module's settings that are in force, by name."""
     base = network.get_base_model() if hasattr(network, "get_base_model") else network
     head = base.get_output_embeddings() if hasattr(base, "get_output_embeddings") else None
     ways = list(wrapped(network.forward))
@@ -106,13 +107,13 @@ def savings(network: Any) -> dict[str, Any]:
 
 
 def wrapped(function: Any) -> Any:
-    """A function and those that it was put around."""
+    """A function, and then each function that it wraps, from the outermost to the innermost."""
     while function is not None:
         yield function
         function = getattr(function, "__wrapped__", None)
 
 
 def allocator() -> str:
-    """How CUDA's allocator grows, as its segments tell."""
+    """The value of the setting ``allocator`` that CUDA's allocated segments show."""
     segments = torch.cuda.memory_snapshot() if torch.cuda.is_initialized() else []
     return "expandable_segments" if any(segment.get("is_expandable") for segment in segments) else "default"

@@ -1,4 +1,4 @@
-"""Build a model from its resolved shape, or load it from where it lies on this machine."""
+"""Builds a model from its resolved shape, or loads it from a folder on this machine."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -22,11 +22,11 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def build_inference(request: Request, device: str) -> PreTrainedModel:
-    """Return a model for inference on a device, with its weights quantized where that was chosen.
+    """Return a model for inference on a device, with quantized weights if the settings say so.
 
     Args:
         request: the model and its settings.
-        device: as torch names it.
+        device: the device's name in torch.
     """
     chosen = request.chosen
     model = build_model(request.model, request.seed, chosen.precision, chosen.attention).eval()
@@ -39,7 +39,8 @@ def build_training(request: Request, load: bool = True) -> PreTrainedModel:
 
     Args:
         request: the model and its settings.
-        load: read or draw weights, and quantize them where that was chosen; else only the shape is built.
+        load: whether weights are loaded or drawn, and quantized if the settings say so. If not, only the shape is
+            built.
     """
     chosen = request.chosen
     return build_model(
@@ -64,21 +65,22 @@ def build_model(
     load: bool = True,
     quantization: str = "off",
 ) -> PreTrainedModel:
-    """Return the model.
+    """Build or load a model.
 
     Args:
-        spec: ``class`` (a class of transformers) and where it comes from, as a model's ``source`` has it.
-        seed: of random weights.
-        precision: of the weights: ``fp32``, ``bf16`` or ``fp16``; under mixed precision they are ``fp32``.
-        attention: ``default`` is what transformers chooses; of ``sdpa-math`` the kernel is chosen for the process.
-        lora_rank: of adapters on all linear layers, the rest frozen; 0 for none.
-        experts: as transformers calls the implementation; ``default`` is what it chooses.
-        load: read or draw weights; else only the shape is built.
-        quantization: of the linear layers' weights: as ``quantized`` names it, or ``off``.
+        spec: ``class`` (a class of transformers) and the model's origin, as in ``Model.source``.
+        seed: the seed of random weights.
+        precision: number type of the weights: ``fp32``, ``bf16`` or ``fp16``; ``fp32`` for mixed precision.
+        attention: an implementation of transformers, or ``default`` for its own choice. With a kernel, as in
+            ``sdpa-math``, only that kernel is allowed in the whole process.
+        lora_rank: rank of adapters on all linear layers, all other weights frozen; 0 for no adapters.
+        experts: an implementation of transformers, or ``default`` for its own choice.
+        load: whether weights are loaded or drawn. If not, only the shape is built.
+        quantization: how the linear layers' weights are quantized, by a name that ``quantized`` takes, or ``off``.
 
     Raises:
         ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
-        Unsupported: this version of transformers does not know a setting.
+        Unsupported: the installed version of transformers does not know a setting.
     """
     torch.manual_seed(seed)
     model_class = getattr(transformers, spec["class"])
@@ -94,7 +96,7 @@ def build_model(
     if "config" in spec or not load:
         build = getattr(model_class, "_from_config", None) or model_class.from_config
         if not load and trusted(spec):
-            options["trust_remote_code"] = True  # which only an automatic class knows
+            options["trust_remote_code"] = True  # only automatic classes know this option
         with nullcontext() if load else versions.find("no_init_weights")():
             model = build(build_config(spec), **options)
         if not load:
@@ -110,7 +112,7 @@ def build_model(
 
 
 def build_config(spec: Mapping[str, Any]) -> Any:
-    """Return the configuration of a shape, or the one that lies beside a local model's weights."""
+    """Return the configuration of a shape, or the one in the folder of a local model."""
     if "config" not in spec:
         folder = locate(spec)
         return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted(spec))
@@ -128,7 +130,7 @@ def with_adapters(model: Any, rank: int) -> Any:
 
 
 def own_weights(model: Any) -> None:
-    """Copy weights out of the mapped file, so that the allocator, and with it the memory pass, knows them."""
+    """Copy weights from the mapped file into memory of torch's allocator, which the memory pass measures."""
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.data = tensor.data.clone()

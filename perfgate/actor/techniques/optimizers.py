@@ -1,4 +1,4 @@
-"""Optimizers by name: how the Trainer is told of them, and how they are read back."""
+"""Turns an optimizer's name into arguments of the Trainer, and an optimizer in force back into its name."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from perfgate.actor.tensors import inner_tensors
 from perfgate.shared.settings.training import LOW_RANK
 
 BUILT_HERE = ("muon", "adamw_cpu_offload")
-COMPILED = ("adamw_torch_8bit",)  # by their library, as they step
+COMPILED = ("adamw_torch_8bit",)  # their library compiles them when they first step
 MOMENTUM = 0.9
 
-# By package and class.
+# The name of an optimizer by the package and name of its class.
 NAMES = {
     ("torch", "AdamW"): "adamw_torch",
     ("torch", "SGD"): "sgd",
@@ -31,12 +31,12 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Optim:
-    """An optimizer as ``TrainingArguments`` takes it.
+    """The three arguments of ``TrainingArguments`` that choose an optimizer.
 
     Attributes:
-        name: ``optim``.
-        arguments: ``optim_args``.
-        modules: ``optim_target_modules``.
+        name: the value of ``optim``.
+        arguments: the value of ``optim_args``.
+        modules: the value of ``optim_target_modules``.
     """
 
     name: str
@@ -45,22 +45,22 @@ class Optim:
 
 
 def as_argument(optimizer: str, rank: int = 0) -> Optim:
-    """How ``TrainingArguments`` names an optimizer.
+    """The arguments of ``TrainingArguments`` that choose an optimizer.
 
     Args:
-        optimizer: by its name here.
-        rank: of the projection of a low-rank optimizer; 0 for the library's own.
+        optimizer: a value of the setting ``optimizer``.
+        rank: rank of a low-rank optimizer's projection; 0 for the library's default.
     """
     if optimizer == "sgd_momentum":
         return Optim("sgd", f"momentum={MOMENTUM}")
     if optimizer in LOW_RANK:
         return Optim(optimizer, f"rank={rank}" if rank else None, "all-linear")
-    # What is built here takes the place of the Trainer's own.
+    # The Trainer replaces adamw_torch by the optimizers that are built here.
     return Optim("adamw_torch" if optimizer in BUILT_HERE else optimizer)
 
 
 def built_here(optimizer: str, learning_rate: float) -> tuple[Any, dict[str, Any]] | None:
-    """A factory and its arguments, as ``Trainer(optimizer_cls_and_kwargs=...)`` takes them; ``None`` for the others."""
+    """The argument ``optimizer_cls_and_kwargs`` of the Trainer, for optimizers that it has no name for, or ``None``."""
     if optimizer == "muon":
         return lambda: make_muon, {"lr": learning_rate}
     if optimizer == "adamw_cpu_offload":
@@ -71,12 +71,12 @@ def built_here(optimizer: str, learning_rate: float) -> tuple[Any, dict[str, Any
 
 
 def assembled(found: tuple[Any, dict[str, Any]], network: Any, groups: Any) -> Any:
-    """The optimizer over a network, as the Trainer puts it together.
+    """Construct an optimizer as the Trainer does.
 
     Args:
-        found: class or factory, and its arguments.
-        network: whose parameters it steps.
-        groups: of parameters, where the arguments bring none of their own.
+        found: the optimizer's class or factory, and its arguments.
+        network: the model whose parameters it updates.
+        groups: groups of parameters, used if the arguments contain no parameters.
     """
     make, options = found[0], dict(found[1])
     if not isinstance(make, type):
@@ -85,12 +85,14 @@ def assembled(found: tuple[Any, dict[str, Any]], network: Any, groups: Any) -> A
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Muon for hidden matrices, AdamW for the rest, as its author advises (https://kellerjordan.github.io/posts/muon/).
+    """Muon for hidden matrices and AdamW for the rest, as Muon's author advises.
+
+    See https://kellerjordan.github.io/posts/muon/.
 
     Args:
-        matrices: for ``torch.optim.Muon``, which keeps their momentum alone.
-        others: for ``torch.optim.AdamW``.
-        lr: of both.
+        matrices: parameters that ``torch.optim.Muon`` updates; it keeps only a momentum for each.
+        others: parameters that ``torch.optim.AdamW`` updates.
+        lr: the learning rate of both.
     """
 
     def __init__(self, matrices: list[Any], others: list[Any], lr: float) -> None:
@@ -99,7 +101,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         super().__init__([group for part in self.parts for group in part.param_groups], {"lr": lr})
 
     def step(self, closure: Any = None) -> None:
-        """Step both, over groups and state that a loader may have exchanged."""
+        """Step both. Loading a state dict may have replaced groups and state, so both parts get the current ones."""
         del closure
         for part, group in zip(self.parts, self.param_groups, strict=True):
             part.param_groups, part.state = [group], self.state
@@ -107,7 +109,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
 
 def make_muon(network: Any, lr: float) -> MuonWithAdamW:
-    """Muon over a network's matrices between its embeddings and its head."""
+    """Build the optimizer: Muon takes the matrices that belong neither to embeddings nor to the output layer."""
     outer = [module for module in network.modules() if isinstance(module, torch.nn.Embedding)]
     outer.append(network.get_output_embeddings())
     apart = {id(weight) for module in outer if module is not None for weight in module.parameters()}
@@ -118,7 +120,7 @@ def make_muon(network: Any, lr: float) -> MuonWithAdamW:
 
 
 def optimizer_name(optimizer: Any) -> str:
-    """The name here of an optimizer that is in force; its class's own where it has none."""
+    """The value of the setting ``optimizer`` for an optimizer in force, or its class's name if there is none."""
     while hasattr(optimizer, "optimizer"):
         optimizer = optimizer.optimizer
     kind = type(optimizer)
@@ -134,18 +136,21 @@ def optimizer_name(optimizer: Any) -> str:
 
 
 def optimizer_rank(optimizer: Any) -> int:
-    """The rank of a low-rank optimizer's projection; 0 where there is none."""
+    """The rank of a low-rank optimizer's projection, or 0 for any other optimizer."""
     return max((group.get("rank", 0) for group in optimizer.param_groups), default=0)
 
 
 def state_of(optimizer: Any) -> list[Any]:
-    """The tensors that an optimizer keeps from step to step; of an offloaded one none, as they lie with the host."""
+    """The tensors on the device that an optimizer keeps from step to step; an offloaded optimizer has none."""
     states = getattr(optimizer, "state", {}).values()
     return [tensor for state in states for value in state.values() for tensor in tensors_within(value)]
 
 
 def tensors_within(value: Any) -> Iterator[Any]:
-    """A value that is a tensor, or those that it is made of: quantized state, or an object with its projection."""
+    """The plain tensors in a value of an optimizer's state.
+
+    The value may be a tensor, a quantized tensor, or an object that holds tensors, such as a low-rank projection.
+    """
     if isinstance(value, torch.Tensor):
         yield from inner_tensors(value)
     elif hasattr(value, "__dict__"):

@@ -1,4 +1,4 @@
-"""Quantize a model that was built, the way that transformers quantizes one that it loads."""
+"""Quantizes a model that is in memory already, through the code with which transformers quantizes a checkpoint."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from perfgate.actor import versions
 from perfgate.actor.failures import Unsupported
 
 INT4_GROUP = 32
-# The smallest compute capability of a CUDA device, where it is above what torch itself needs.
+# The smallest compute capability that a kind of quantization needs, if it is above the smallest that torch supports.
 CAPABILITIES = {
     "torchao-int4": (8, 0),
     "torchao-float8-dynamic": (8, 9),
@@ -19,17 +19,17 @@ CAPABILITIES = {
 
 
 def quantized(model: Any, name: str, device: str = "") -> Any:
-    """The same model with quantized linear layers; the output layer stays as it is.
+    """Return the same model with quantized linear layers; the output layer is not quantized.
 
-    Its weights go through ``from_pretrained`` as those of a checkpoint would.
+    The weights pass through ``from_pretrained``, as those of a checkpoint do.
 
     Args:
-        model: of transformers, on the CPU.
-        name: a value of the setting ``quantization`` besides ``off``.
-        device: that it is for, as torch names it; empty where the model is moved there later.
+        model: a model of transformers, on the CPU.
+        name: a value of the setting ``quantization`` other than ``off``.
+        device: the name in torch of the device to put the model on; ``""`` if the model is moved later.
 
     Raises:
-        Unsupported: the GPU has no arithmetic of this kind.
+        Unsupported: the GPU cannot compute with such weights.
     """
     check_capability(name, device)
     return type(model).from_pretrained(
@@ -43,10 +43,10 @@ def quantized(model: Any, name: str, device: str = "") -> Any:
 
 
 def check_capability(name: str, device: str) -> None:
-    """Refuse what the GPU cannot compute.
+    """Check that the GPU's compute capability is high enough for a kind of quantization.
 
     Raises:
-        Unsupported: naming both compute capabilities.
+        Unsupported: it is not; the message has both compute capabilities.
     """
     needed = CAPABILITIES.get(name)
     if needed is None or not device.startswith("cuda"):
@@ -59,20 +59,24 @@ def check_capability(name: str, device: str) -> None:
 
 def bnb_int8() -> Any:
     """LLM.int8() (https://arxiv.org/abs/2208.07339)."""
-    from transformers import BitsAndBytesConfig  # asks for bitsandbytes, which the fork server must not import
+    from transformers import BitsAndBytesConfig  # imports bitsandbytes, which the fork server must not do
 
     return BitsAndBytesConfig(load_in_8bit=True)
 
 
 def bnb_nf4() -> Any:
-    """NormalFloat of QLoRA (https://arxiv.org/abs/2305.14314), with arithmetic in the type of the activations."""
+    """QLoRA's NormalFloat (https://arxiv.org/abs/2305.14314); arithmetic is done in the activations' number type."""
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
 
 
 def torchao(make: Callable[[Any], Any]) -> Callable[[], Any]:
-    """A configuration that is made out of ``torchao.quantization``, which is optional."""
+    """Make a function that builds a configuration of torchao; torchao is optional, so only that function imports it.
+
+    Args:
+        make: gets the module ``torchao.quantization`` and returns the configuration.
+    """
 
     def build() -> Any:
         import torchao.quantization
@@ -84,7 +88,7 @@ def torchao(make: Callable[[Any], Any]) -> Callable[[], Any]:
 
 
 def mxfp4(_: Any) -> Any:
-    """Blocks of 32 with a shared exponent, activations too."""
+    """Weights and activations in 4 bits, in blocks of 32 values with a shared exponent."""
     from torchao.prototype.mx_formats import MXDynamicActivationMXWeightConfig
 
     fp4 = torch.float4_e2m1fn_x2
@@ -92,7 +96,10 @@ def mxfp4(_: Any) -> Any:
 
 
 def nvfp4(_: Any) -> Any:
-    """Blocks of 16 with a scale in float8, activations too; without its Triton kernel, which wants another package."""
+    """Weights and activations in 4 bits, in blocks of 16 values with a scale in float8.
+
+    torchao's Triton kernel is not used, because it needs one more package.
+    """
     from torchao.prototype.mx_formats import NVFP4DynamicActivationNVFP4WeightConfig
 
     return NVFP4DynamicActivationNVFP4WeightConfig(use_triton_kernel=False)

@@ -1,4 +1,4 @@
-"""The settings that are really in force, read from what the libraries built."""
+"""Reads from the objects that the libraries built which settings are really in force."""
 
 from typing import Any
 
@@ -24,9 +24,9 @@ def asked_and_in_force(
     Args:
         chosen: all settings of the workload.
         network: the model itself.
-        wrapped: what is called in its place.
-        optimizer: of a training step.
-        accelerator: of ``accelerate``, which holds mixed precision; it leaves it out where the device has none.
+        wrapped: the object that is called in place of the model.
+        optimizer: the optimizer, in training.
+        accelerator: the ``Accelerator``, which applies mixed precision unless the device has none.
     """
     mixed = accelerator.mixed_precision if accelerator is not None and accelerator.native_amp else "no"
     found = in_force(getattr(chosen, "compile", "off"), network, wrapped, optimizer, mixed)
@@ -38,14 +38,14 @@ def asked_and_in_force(
 def in_force(
     compile_mode: str, network: Any, wrapped: Any, optimizer: Any = None, mixed_precision: str = "no"
 ) -> dict[str, Any]:
-    """The settings as the libraries built them, and the classes of modules whose forward pass was replaced.
+    """The settings in force by name, and the classes of modules whose forward pass was replaced.
 
     Args:
-        compile_mode: the mode that was asked for; a compiled model does not tell its mode.
+        compile_mode: the mode that was asked for; it cannot be read from a compiled model.
         network: the model itself.
-        wrapped: what is called in its place.
-        optimizer: of a training step.
-        mixed_precision: of ``accelerate``: ``no``, ``bf16``, ``fp16`` or ``fp8``.
+        wrapped: the object that is called in place of the model.
+        optimizer: the optimizer, in training.
+        mixed_precision: the name in ``accelerate``: ``no``, ``bf16``, ``fp16`` or ``fp8``.
     """
     implementation = getattr(getattr(network, "config", None), "_attn_implementation", "default")
     found: dict[str, Any] = {
@@ -67,23 +67,27 @@ def in_force(
 
 
 def precision_of(network: Any, mixed_precision: str | None) -> str:
-    """The number type of the weights, or of mixed precision, or ``tf32`` where float32 is multiplied in fewer bits."""
+    """The value of the setting ``precision`` that is in force.
+
+    It is mixed precision such as ``bf16-amp``, or the weights' number type, or ``tf32`` if the weights are float32 and
+    are multiplied with fewer bits.
+    """
     weights = DTYPES.get(majority_dtype(network), "other")
     if mixed_precision == "fp8" and not any(type(module).__name__ == "Float8Linear" for module in network.modules()):
-        return "bf16-amp"  # what is left of the recipe where it found no layer to convert
+        return "bf16-amp"  # the fp8 recipe found no layer to convert, and mixes precisions in bf16
     if mixed_precision not in ("no", "None", None):
         return f"{mixed_precision}-amp"
     return "tf32" if weights == "fp32" and multiplies_in_tf32() else weights
 
 
 def multiplies_in_tf32() -> bool:
-    """Whether matrices of float32 are multiplied with 10 bits of mantissa, on a GPU that can."""
-    whole = getattr(torch.backends, "fp32_precision", None)  # since torch 2.9, which refuses to be asked otherwise
+    """Whether torch may multiply matrices of float32 with 10 bits of mantissa, on a GPU that can."""
+    whole = getattr(torch.backends, "fp32_precision", None)  # torch 2.9 and newer refuse the older question
     return bool(whole == "tf32" if whole is not None else torch.backends.cuda.matmul.allow_tf32)
 
 
 def checkpointing(network: Any) -> bool | str:
-    """Which layers compute their activations again, and whether what they keep for it goes to the host."""
+    """The value of ``activation_checkpointing`` in force: off, on, every few layers, or with offloading to the host."""
     kind = versions.find("GradientCheckpointingLayer")
     layers = [module for module in network.modules() if kind is not None and isinstance(module, kind)]
     chosen = [number for number, layer in enumerate(layers) if layer.gradient_checkpointing]
@@ -97,13 +101,17 @@ def checkpointing(network: Any) -> bool | str:
 
 
 def experts(network: Any) -> str:
-    """The implementation of all layers of experts; ``none`` for a model without."""
+    """The implementations that the model's expert layers use; ``none`` if it has no such layers."""
     found = {module.config._experts_implementation for module in network.modules() if hasattr(module, "_apply_gate")}
     return " and ".join(sorted(found)) or "none"
 
 
 def compiled(asked: str, network: Any, wrapped: Any) -> str:
-    """The mode of compilation. Whether the whole or each layer was compiled is seen; the mode itself is as asked."""
+    """The value of the setting ``compile`` that is in force.
+
+    The model shows whether all of it, each layer, or nothing was compiled. It does not show the mode, so that is the
+    mode asked for.
+    """
     if not any(map(is_compiled, (wrapped, network, getattr(network, "forward", None)))):
         return "off"
     whole = isinstance(wrapped, torch._dynamo.OptimizedModule) or not hasattr(wrapped, "_orig_mod")
@@ -113,7 +121,7 @@ def compiled(asked: str, network: Any, wrapped: Any) -> str:
 
 
 def majority_dtype(network: Any) -> Any:
-    """The type of most weights that are not quantized."""
+    """The number type that most of the weights have, not counting quantized ones; ``None`` if there are no others."""
     sizes: dict[Any, int] = {}
     for parameter in filter(torch.is_floating_point, network.parameters()):
         sizes[parameter.dtype] = sizes.get(parameter.dtype, 0) + parameter.numel()
@@ -121,7 +129,7 @@ def majority_dtype(network: Any) -> Any:
 
 
 def is_compiled(value: Any) -> bool:
-    """Whether ``torch.compile`` stands in the way to a module or function."""
+    """Whether ``torch.compile`` has wrapped a module or function."""
     return bool(
         hasattr(value, "_orig_mod")
         or hasattr(value, "_torchdynamo_orig_callable")
@@ -130,7 +138,10 @@ def is_compiled(value: Any) -> bool:
 
 
 def patched(network: Any) -> list[str]:
-    """Classes of modules whose forward pass was defined in none of their own or their bases' Python modules."""
+    """Names of module classes whose forward pass was replaced from outside.
+
+    Such a forward pass was defined in a Python module in which neither the class nor any of its bases was.
+    """
     names = set()
     for module in network.modules():
         kind = type(module)

@@ -1,4 +1,4 @@
-"""Speculative decoding: drafts by an assistant or by look-up in the text so far, which the model checks in one pass."""
+"""Speculative decoding: an assistant or a look-up in the text drafts tokens, and the model checks them in one pass."""
 
 import copy
 from typing import Any
@@ -7,16 +7,16 @@ DRAFT_TOKENS = 5
 
 
 class Speculation:
-    """What ``generate`` is told, and how many of the drafted tokens it accepted.
+    """Makes the arguments of ``generate`` for speculative decoding, and counts the drafted tokens.
 
-    The assistant is the model's own first layers between its embedding and its output layer: as the weights are random,
-    no separate model would ever agree with it, while this one agrees about as often as a good assistant does. Neither
-    the length of a draft nor the confidence that it needs adapts, so that every call does the same work.
+    The assistant consists of the model's embedding, its first layers, and its output layer. With random weights a
+    separate assistant would never agree with the model, while this one agrees about as often as a good assistant does.
+    The length of a draft and the confidence that it needs are fixed, so every call does the same work.
 
     Args:
-        network: which checks the drafts.
-        assistant_layers: of the assistant; 0 for none.
-        prompt_lookup_tokens: the longest draft that is copied from the text; 0 for none.
+        network: the model, which checks the drafts.
+        assistant_layers: number of layers of the assistant; 0 for no assistant.
+        prompt_lookup_tokens: length of the longest draft that is copied from the text; 0 for no look-up.
     """
 
     def __init__(self, network: Any, assistant_layers: int, prompt_lookup_tokens: int) -> None:
@@ -30,17 +30,17 @@ class Speculation:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments of ``generate``."""
+        """The keyword arguments of ``generate`` for these settings."""
         if self._assistant is not None:
             return {"assistant_model": self._assistant}
         return {"prompt_lookup_num_tokens": self._lookup}
 
     def restart(self) -> None:
-        """Count from here on."""
+        """Set the counts back to zero."""
         self._calls = self._passed = 0
 
     def checked(self, _: Any, arguments: Any, keywords: dict[str, Any], output: Any) -> None:
-        """The model has run over a draft, its first one with the prompt before it."""
+        """Count a forward pass of the model over a draft. The first pass also reads the prompt."""
         ids = keywords["input_ids"] if "input_ids" in keywords else arguments[0]
         self._calls += 1
         self._passed += ids.shape[1]
@@ -48,16 +48,19 @@ class Speculation:
         self.rows = self.logits.shape[0]
 
     def drafted(self, prompt_length: int) -> int:
-        """How many drafted tokens the model ran over: each pass begins with one that it chose itself, or the prompt."""
+        """How many drafted tokens the model has checked.
+
+        The first pass also reads the prompt, and each later pass also reads one token that the model chose itself.
+        """
         return self._passed - prompt_length - (self._calls - 1)
 
     def metrics(self, prompt_length: int, new_tokens: int) -> dict[str, float]:
-        """The share of the drafted tokens that were accepted; each pass adds one token of its own to them."""
+        """The share of drafted tokens that the model accepted. (Each pass adds one token of the model's own.)"""
         drafted = self.drafted(prompt_length)
         return {"accepted_share": (new_tokens - self._calls) / drafted} if drafted else {}
 
     def in_force(self, prompt_length: int) -> dict[str, int]:
-        """The settings of whatever wrote drafts; 0 where no draft was written."""
+        """The settings in force by name; 0 if there were no drafts of that kind."""
         drafted = self.drafted(prompt_length) > 0
         return {
             "assistant_layers": self._layers if drafted and self._assistant is not None else 0,
@@ -66,16 +69,16 @@ class Speculation:
 
 
 def drafts_in_force(speculation: Speculation | None, prompt_length: int) -> dict[str, int]:
-    """The settings of drafts; 0 where nothing writes any."""
+    """The settings in force by name; 0 without speculation."""
     nothing = {"assistant_layers": 0, "prompt_lookup_tokens": 0}
     return nothing if speculation is None else speculation.in_force(prompt_length)
 
 
 def shortened(network: Any, layers: int) -> Any:
-    """A model of the first layers of another, whose weights it shares.
+    """Build a model from the first layers of another model; both share their weights.
 
     Raises:
-        ValueError: there are no more layers than that.
+        ValueError: the other model does not have more layers than that.
     """
     config = copy.deepcopy(network.config)
     if layers >= config.num_hidden_layers:

@@ -1,4 +1,4 @@
-"""The parts that every training step is made of, whether the Trainer, a plain loop or a dry run takes it."""
+"""Builds the parts of a training step that the Trainer, the plain loop and the dry run share."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ class TrainingParts:
 
     Attributes:
         chosen: the settings.
-        network: the model, with everything in force that neither the optimizer nor the loop knows of.
+        network: the model, with all settings in force except those of the optimizer and of the loop.
         source: the samples.
     """
 
@@ -32,7 +32,7 @@ class TrainingParts:
 
     @classmethod
     def build(cls, request: Request, device: Device) -> "TrainingParts":
-        """Join the other ranks, if there are any, and build the parts on this one."""
+        """Join the other ranks, if there are any, and build the parts for this rank."""
         chosen = request.chosen
         join(chosen, device)
         configure_allocator(chosen.allocator)
@@ -41,12 +41,12 @@ class TrainingParts:
 
 
 def network_to_train(request: Request, load: bool = True, offloading: Any = None) -> Any:
-    """The model as it is trained.
+    """Build the model to be trained.
 
     Args:
         request: the model and its settings.
-        load: read or draw weights; else only the shape is built.
-        offloading: makes the context in which activations go to the host; ``None`` for torch's ``save_on_cpu``.
+        load: whether weights are loaded or drawn. If not, only the shape is built.
+        offloading: makes the context that moves activations to the host; ``None`` for torch's ``save_on_cpu``.
     """
     chosen = request.chosen
     network = split(build_training(request, load), chosen)
@@ -55,17 +55,17 @@ def network_to_train(request: Request, load: bool = True, offloading: Any = None
 
 
 def make_of_optimizer(chosen: TrainingSettings, arguments: Any, network: Any) -> tuple[Any, dict[str, Any]]:
-    """The class or factory of the optimizer, and its arguments, as the Trainer chooses them.
+    """The class or factory of the optimizer and its arguments, as the Trainer chooses them.
 
     Args:
         chosen: the settings.
-        arguments: of the Trainer.
-        network: that the optimizer is for.
+        arguments: the Trainer's arguments.
+        network: the model to be trained.
     """
     own = built_here(chosen.optimizer, arguments.learning_rate)
     return own or versions.trainers_optimizer(Trainer, arguments, network)
 
 
 def plain_optimizer(chosen: TrainingSettings, network: Any, on_cpu: bool = True) -> tuple[Any, dict[str, Any]]:
-    """The same for a loop without a Trainer."""
+    """The class or factory of the optimizer and its arguments, for a loop without a Trainer."""
     return make_of_optimizer(chosen, training_arguments(chosen, use_cpu=on_cpu), network)

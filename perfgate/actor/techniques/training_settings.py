@@ -1,4 +1,4 @@
-"""The settings of training, as transformers and accelerate take them."""
+"""Turns the settings of training into arguments of transformers and accelerate."""
 
 import tempfile
 from typing import Any
@@ -14,7 +14,7 @@ SHARDING = ("fsdp", "fsdp-offload")
 
 
 def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, **more: Any) -> TrainingArguments:
-    """The Trainer's arguments. Everything that costs hidden time is pinned, whatever a version's default."""
+    """The Trainer's arguments. Options that would cost time unnoticed are set, whatever their default is."""
     layers = checkpointed_layers(chosen.activation_checkpointing)
     optim = as_argument(chosen.optimizer, chosen.optimizer_rank)
     asked = dict(
@@ -25,7 +25,7 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
         use_liger_kernel=chosen.liger,
         bf16=chosen.precision == "bf16-amp",
         fp16=chosen.precision == "fp16-amp",
-        # Left open, compilation would turn it on.
+        # If this were not set, compilation would turn it on.
         tf32=chosen.precision == "tf32",
         torch_compile=chosen.compile != "off",
         torch_compile_mode=compile_mode(chosen.compile),
@@ -49,14 +49,14 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
 
 
 def compile_mode(chosen: str) -> str | None:
-    """What ``torch.compile`` calls the mode; ``None`` for its default."""
+    """The name of the mode in ``torch.compile``; ``None`` for its default mode."""
     return chosen if chosen in ("reduce-overhead", "max-autotune") else None
 
 
 def sharding_arguments(chosen: TrainingSettings) -> dict[str, Any]:
-    """The Trainer's arguments for FSDP2; none where nothing is sharded.
+    """The Trainer's arguments for FSDP2; empty if nothing is sharded.
 
-    Ranks that split samples have shards of the weights too: ``accelerate`` has context parallelism with FSDP2 alone
+    With context parallelism (``cp``) weights are sharded too, because ``accelerate`` supports it only with FSDP2
     (https://huggingface.co/docs/accelerate/concept_guides/context_parallelism).
     """
     if chosen.strategy not in (*SHARDING, "cp"):
@@ -70,19 +70,21 @@ def sharding_arguments(chosen: TrainingSettings) -> dict[str, Any]:
 
 
 def checkpointed_layers(chosen: bool | str) -> dict[str, Any]:
-    """What transformers calls a way of activation checkpointing; empty for that of all layers."""
+    """The options of transformers for a value of ``activation_checkpointing``; empty if all layers are checkpointed."""
     if chosen == "offload":
         return {"offload": True}
     return {"every_n_layers": int(chosen.split("_")[1])} if isinstance(chosen, str) else {}
 
 
 def enable_checkpointing(model: Any, chosen: bool | str = True, **options: Any) -> None:
-    """Drop activations in the forward pass and compute them again in the backward pass, as the Trainer does.
+    """Switch on activation checkpointing as the Trainer does.
+
+    Activations are dropped in the forward pass and computed again in the backward pass.
 
     Args:
-        model: of transformers.
-        chosen: the setting.
-        options: for ``torch.utils.checkpoint.checkpoint``.
+        model: a model of transformers.
+        chosen: the value of the setting ``activation_checkpointing``.
+        options: keyword arguments of ``torch.utils.checkpoint.checkpoint``.
     """
     enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
     enable({"use_reentrant": False, **options}, **checkpointed_layers(chosen))
