@@ -1,5 +1,6 @@
 """One case, and the lines of the run file about it."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +58,7 @@ def lines(
         values = {name: baseline.values(name) for name in baseline.metrics}
         identity = {"workload": baseline.workload, "commit": baseline.commit, "date": baseline.date}
         held.append({"kind": "baseline", "case": case.id, **identity, "sessions": sessions, "values": values})
-    end = {"kind": "case", "case": case.id, "outcome": outcome.kind, "message": outcome.message, "took_s": took_s}
+    told = {"outcome": outcome.kind, "message": outcome.message, "took_s": took_s, "ended": time.time()}
+    end = {"kind": "case", "case": case.id, **told}
     judged = [{"kind": "verdict", **verdict.to_json()} for verdict in verdicts]
     return [*heads, *(launch.to_json() for launch in launches), *held, *judged, end]

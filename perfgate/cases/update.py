@@ -1,61 +1,132 @@
 """Store what a run measured as baselines, as far as its update mode allows."""
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from perfgate.cases.calibration import by_case, pooled
 from perfgate.cases.noise_file import read_noise, write_noise
 from perfgate.gate.noise import Noise, fit
+from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
 from perfgate.records.baselines import Baseline
 from perfgate.records.clocks import Clock
+from perfgate.records.launch import Launch
 from perfgate.records.portable import PortableStore, pair_of
 from perfgate.records.runfile import RunFile
 from perfgate.records.store import Store, moved_baseline
+from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
 
-def update_baselines(run: RunFile, root: Path, mode: str, reason: str) -> int:
-    """Store what the mode allows; returns how many cases moved.
+@dataclass(frozen=True)
+class Update:
+    """What became of the cases of a run that stores baselines.
+
+    Attributes:
+        stored: ids of the cases of which something was stored.
+        left: the others, each with the reason as a clause.
+        young: cases with times that are stored and not gated yet: how many launches and sessions there are.
+    """
+
+    stored: tuple[str, ...] = ()
+    left: Mapping[str, str] = field(default_factory=dict)
+    young: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def update_baselines(
+    run: RunFile, root: Path, mode: str, reason: str, passed: Collection[str], unfit: Mapping[str, str]
+) -> Update:
+    """Store what the mode allows, of cases that passed.
 
     Args:
         run: read back from its run file.
         root: folder of all machines' baselines.
         mode: ``new``, ``improved``, ``more`` or ``all``.
         reason: why baselines move; empty where no reason is asked for.
+        passed: ids of the cases that passed in pytest, with everything around their measurement.
+        unfit: why the others did not, as far as it is known.
 
     Raises:
         UserError: a baseline file cannot be read or written.
     """
     header = run.header
-    store = Store(root, header["machine"]["name"])
+    stores = stores_of(run, root)
     about = {
         "session": header["run_id"],
         "commit": header.get("commit") or "",
         "date": header["created"],
         "reason": reason,
     }
-    portable = PortableStore(root, pair_of(header["software"]))
     # Exact metrics are the same in every session, so further sessions add nothing.
     modes = {False: mode, True: "new" if mode == "more" else mode}
-    count = set()
-    for exact, where in ((False, store), (True, portable)):
+    stored: set[str] = set()
+    left: dict[str, str] = {}
+    cases = stored_kind(run)
+    for exact, where in stores.items():
         moved: dict[str, Baseline] = {}
-        for case, launches in run.by_case().items():
-            if any(verdict.expected for verdict in run.verdicts if verdict.case == case):
-                continue  # an effect is held against vanilla, not against what it was
+        for case, launches in cases.items():
+            if case not in passed:
+                left[case] = unfit.get(case, "it did not pass, or measured nothing the last time that it ran")
+                continue
             chosen = [launch for launch in launches if (launch.pass_name == "dry") == exact]
             verdicts = [v for v in run.verdicts if v.case == case and metric(v.metric).portable == exact]
             baseline = moved_baseline(modes[exact], case, chosen, verdicts, where.get(case), about)
             if baseline is not None:
                 moved[case] = baseline
+            elif chosen:
+                left.setdefault(case, why_left(modes[exact], verdicts))
         if moved:
-            about_machine = {"name": portable.pair} if exact else header["machine"]
+            about_machine = {"name": where.folder.name} if exact else header["machine"]
             where.put(moved, about_machine, header["software"])
-        count |= set(moved)
+        stored |= set(moved)
+    store_noise(run, stores[False])
+    rest = {case: left.get(case, NOTHING) for case in cases if case not in stored}
+    return Update(tuple(case for case in cases if case in stored), rest, young_cases(cases, stores[False]))
+
+
+NOTHING = "nothing that is stored was measured"
+
+
+def stores_of(run: RunFile, root: Path) -> dict[bool, Store]:
+    """Where a run's numbers belong: the times and sizes of its machine (``False``), its exact metrics (``True``)."""
+    header = run.header
+    return {False: Store(root, header["machine"]["name"]), True: PortableStore(root, pair_of(header["software"]))}
+
+
+def stored_kind(run: RunFile) -> dict[str, list[Launch]]:
+    """The launches of each case that can be stored: an effect is held against vanilla, not against what it was."""
+    effects = {verdict.case for verdict in run.verdicts if verdict.expected}
+    return {case: launches for case, launches in run.by_case().items() if case not in effects}
+
+
+def why_left(mode: str, verdicts: Sequence[Verdict]) -> str:
+    """Why nothing of a case that passed was stored, as a clause."""
+    named = {verdict.verdict: verdict for verdict in reversed(verdicts)}
+    if invalid := named.get("invalid"):
+        return f"it could not be measured: {invalid.why}"
+    if better := mode == "more" and named.get("improved"):
+        return f"{better.metric} got better, which --perf-update improved stores"
+    return "nothing in it got better" if mode == "improved" else "nothing in it is new"
+
+
+def young_cases(cases: Iterable[str], store: Store) -> dict[str, tuple[int, int]]:
+    """How many launches and sessions of a time are stored, of the cases whose times are not gated yet."""
+    found: dict[str, tuple[int, int]] = {}
+    for case in cases:
+        if baseline := store.get(case):
+            times = [baseline.values(name) for name in baseline.metrics if metric(name).noisy]
+            counts = [(sum(map(len, sessions.values())), len(sessions)) for sessions in times]
+            few = [each for each in counts if each[0] < MIN_BASELINE_LAUNCHES or each[1] < MIN_BASELINE_SESSIONS]
+            found |= {case: min(few)} if few else {}
+    return found
+
+
+def store_noise(run: RunFile, store: Store) -> None:
+    """Store what a run's effects tell of the machine's noise, where that is more than what was known."""
     if found := learned(run):
         noise, clock = found
         if read_noise(store.folder).on(clock).cases < noise.cases:
             write_noise(store.folder, noise, clock)
-    return len(count)
 
 
 def learned(run: RunFile) -> tuple[Noise, Clock] | None:

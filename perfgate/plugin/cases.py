@@ -207,8 +207,9 @@ class Cases:
 
 def attach(item: pytest.Item, result: "Result") -> None:
     """Keep a result with its item: for JUnit files, for Perfgate's own lines, for pytest-benchmark's table."""
-    for name, value in result.metrics.items():
-        item.user_properties.append((name, value))
+    # Another plugin may have run the item before.
+    others = [found for found in item.user_properties if found[0] not in result.metrics]
+    item.user_properties[:] = [*others, *result.metrics.items()]
     item.stash[RESULT] = {
         "case": result.case,
         "kind": result.outcome.kind,

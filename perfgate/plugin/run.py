@@ -1,19 +1,19 @@
 """One pytest run, in one process or over xdist's workers, from collection to run file and baselines."""
 
-import os
 import secrets
-import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from perfgate.plugin.cases import RESULT, Cases, Process
+from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of, write_reports
+from perfgate.plugin.last_lines import last_lines
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import (
     check_marks,
@@ -26,9 +26,11 @@ from perfgate.plugin.selection import (
 )
 from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
-from perfgate.reports.live import Live
-from perfgate.shared.command import command
+from perfgate.reports.live import SYMBOLS, Live
 from perfgate.shared.errors import UserError
+
+if TYPE_CHECKING:
+    from perfgate.cases.update import Update
 
 
 class Run:
@@ -41,16 +43,16 @@ class Run:
     Attributes:
         target: where the run measures.
         sides: where this code runs, and what it is held against.
-        results: one for each case that ended, as ``attach`` keeps it with the item.
+        ends: how each case ended.
+        update: what was stored; ``None`` where nothing was to be.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
         self.options = options
-        self.results: list[Mapping[str, Any]] = []
-        self.ran = 0
-        self.asked = False
+        self.ends = Ends()
         self.problem = ""
+        self.update: Update | None = None
         self._live: Live | None = None
         worker = getattr(config, "workerinput", None)
         self.worker: str | None = worker["workerid"] if worker else None
@@ -176,28 +178,34 @@ class Run:
         if self._live is None:
             self._live = Live(sys.stdout, len(ids))
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Forget what an item measured when another plugin ran it before."""
+        if RESULT in item.stash:
+            del item.stash[RESULT]
+
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
         """Attach a case's result to its report, with which it travels from a worker to the controller."""
         outcome: Any = yield
         report = outcome.get_result()
-        if call.when == "call" and is_case(item):
+        report.perfgate_case = is_case(item)
+        if report.perfgate_case and (call.when == "call" or (call.when == "setup" and RESULT in item.stash)):
             report.perfgate = item.stash.get(RESULT, {"asked": False})
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Show a finished case."""
+        """Learn how a case ended, and show it when it was measured."""
+        if self.worker or not getattr(report, "perfgate_case", True):
+            return
+        self.ends.add(report)
         result = getattr(report, "perfgate", None)
-        if result is None or self.worker:
+        if result is None or "line" not in result or (report.when == "setup" and report.passed):
             return
-        self.ran += not report.skipped
-        self.asked |= result.get("asked", True)
-        if "line" not in result:
-            return
-        self.results.append(result)
         writer = self.config.pluginmanager.getplugin("terminalreporter")
         live = self._live or Live(sys.stdout, 0)
         live.clear()
-        text = live.finished(result["line"])
+        symbol = SYMBOLS["failed" if report.failed else result["kind"]]
+        text = live.finished(f"{symbol} {result['line']}", len(self.ends.results))
         if writer is not None and writer.verbosity >= 0:
             # Not as a line of its own, or pytest would repeat the file's name before every case.
             writer.write(f"\n{text}", flush=True)
@@ -205,9 +213,11 @@ class Run:
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
         """A case has its own line, so it needs no dot."""
         result = getattr(report, "perfgate", None)
-        if "line" not in (result or {}) or self.worker or report.when != "call":
+        if "line" not in (result or {}) or self.worker or report.when != "call" or hasattr(report, "wasxfail"):
             return None
-        return report.outcome, "", {"passed": "PASSED", "failed": "FAILED"}.get(report.outcome, "SKIPPED")
+        # Plugins that run a case again have outcomes of their own.
+        word = {"passed": "PASSED", "failed": "FAILED", "skipped": "SKIPPED"}.get(report.outcome)
+        return (report.outcome, "", word) if word else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -224,10 +234,10 @@ class Run:
             self._stack.close()
         if self.worker:
             return
-        if not self.problem and (self.ran or self.results):
+        if not self.problem and (self.ends.ran or self.ends.results):
             from perfgate.reports.summary import problem_of
 
-            self.problem = problem_of(self.results, self.ran, self.asked, self.options.update)
+            self.problem = problem_of(self.ends.results, len(self.ends.ran), self.ends.asked, self.options.update)
         if self.problem and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -253,13 +263,17 @@ class Run:
             self.options.to_json() | {"device": self.target.kind, "tier": self.target.tier},
             self.sides.header(),
         )
+        header["failed"] = self.ends.failed_besides()
         runfile.merge(self.path, header, parts)
         options = self.options
         if options.update:
             from perfgate.cases.update import update_baselines
 
             root = self.config.rootpath / options.baselines
-            update_baselines(runfile.read(self.path), root, options.update, options.reason)
+            passed = {end.result["case"] for end in self.ends.of.values() if end.result and end.passed}
+            self.update = update_baselines(
+                runfile.read(self.path), root, options.update, options.reason, passed, self.ends.unfit()
+            )
         write_reports(self.config, options.reports, self.path)
 
     @property
@@ -269,18 +283,11 @@ class Run:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the verdicts, and the commands that act on them."""
-        if self.worker or not (self.results or self.problem):
+        if self.worker or not (self.ends.results or self.problem):
             return
-        from perfgate.reports.summary import summary
-
         terminalreporter.section("perfgate")
-        again = f"{command()} {shlex.join(self.config.invocation_params.args)}".strip()
-        again = (
-            again.replace(f"{command()} {self.options.root}", command()) if "PERFGATE_COMMAND" in os.environ else again
-        )
-        shown = relative(self.path, Path.cwd())
-        storable = None if self.options.reference else again
-        for line in summary(self.results, storable, shown, self.options.update) if self.results else ():
+        arguments = self.config.invocation_params.args
+        for line in last_lines(self.options, arguments, self.ends.results, self.update, self.path):
             terminalreporter.write_line(line)
         if self.sides.reference and self.target.kind != "none" and not self.target.noise.df:
             terminalreporter.write_line(UNCALIBRATED)
@@ -297,8 +304,3 @@ UNCALIBRATED = (
     "How much duets vary on this machine is not known, so what one duet cleared has no interval; learn it with: "
     "perfgate calibrate"
 )
-
-
-def relative(path: Path, folder: Path) -> str:
-    """A path as short as it can be."""
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)

@@ -121,7 +121,7 @@ def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> Non
     """Put parts (lines without a first line) behind one header, sorted by case, and remove them."""
     parts = sorted(parts)
     # What follows the last newline was cut off when its writer died.
-    lines = [line for part in parts for line in part.read_text(encoding="utf-8").split("\n")[:-1]]
+    lines = last_attempts(part.read_text(encoding="utf-8").split("\n")[:-1] for part in parts)
     lines.sort(key=lambda line: json.loads(line).get("case", ""))
     temporary = target.with_suffix(".tmp")
     try:
@@ -131,6 +131,30 @@ def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> Non
         raise UserError(f"{target}: the run file cannot be written: {error.strerror}") from None
     for part in parts:
         part.unlink()
+
+
+def last_attempts(parts: Iterable[Iterable[str]]) -> list[str]:
+    """The lines of all parts; of a case that was run again, as other plugins do, those of the last time alone.
+
+    A case's lines are written together, and its ``case`` line comes last. Lines without one stay where the case has no
+    whole attempt at all.
+    """
+    whole: dict[str, tuple[float, list[str]]] = {}
+    loose: dict[str, list[str]] = {}
+    for part in parts:
+        begun: dict[str, list[str]] = {}
+        for line in part:
+            found = json.loads(line)
+            case, ended = found.get("case", ""), found.get("ended", 0.0)
+            begun.setdefault(case, []).append(line)
+            if found.get("kind") == "case":
+                attempt = begun.pop(case)
+                if case not in whole or ended >= whole[case][0]:
+                    whole[case] = ended, attempt
+        for case, lines in begun.items():
+            loose.setdefault(case, []).extend(lines)
+    kept = {case: lines for case, lines in loose.items() if case not in whole}
+    return [line for lines in (*kept.values(), *(lines for _, lines in whole.values())) for line in lines]
 
 
 def read(path: str | Path) -> RunFile:

@@ -57,9 +57,9 @@ class Live:
             self._stream.flush()
             self._shown = False
 
-    def finished(self, line: str) -> str:
-        """Count a case; returns its line with the count and the time left."""
-        self._done += 1
+    def finished(self, line: str, done: int) -> str:
+        """Learn how many cases are done; returns the line of the last one with the count and the time left."""
+        self._done = done
         count = f"[{self._done}/{self._cases}]" if self._cases else f"[{self._done}]"
         return f"{count} {line}{self.left()}"
 
@@ -80,9 +80,9 @@ def terminal_width() -> int:
 
 
 def one_line(result: "Result") -> str:
-    """A case's result on one line."""
+    """A case's result on one line, behind the symbol of how it ended."""
     shown = "; ".join([*map(one_verdict, together(result.verdicts)), *filter(None, [result.remark])])
-    return f"{SYMBOLS[result.outcome.kind]} {result.case}: {shown}"
+    return f"{result.case}: {shown}"
 
 
 def one_verdict(verdict: Verdict) -> str:

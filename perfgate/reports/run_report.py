@@ -39,10 +39,11 @@ def section_of(run: RunFile, work: str | None) -> Section:
         "work: each operator group's share of FLOPs / of bytes moved": group_table(run),
     }
     tables = technique_tables(run) | {name: frame for name, frame in more.items() if not frame.empty}
+    opening = [subtitle(run), *failed_lines(run)]
     if not run.verdicts:
-        return Section(title(run), [subtitle(run)], tables)
+        return Section(title(run), opening, tables)
     verdicts = {"Verdicts": verdict_table(run.verdicts)}
-    return Section(title(run), [subtitle(run), counts(run.verdicts)], verdicts | tables)
+    return Section(title(run), [*opening, counts(run.verdicts)], verdicts | tables)
 
 
 def rows_of(run: RunFile, work: str | None) -> pd.DataFrame:
@@ -88,6 +89,11 @@ def also_moved(moved: Mapping[str, Sequence[str]]) -> str:
     """Packages that both sides have in different versions, as a clause: the reference's version first."""
     both = [f"{name} {before} -> {now}" for name, (before, now) in moved.items() if before and now]
     return f"; other versions there: {', '.join(both)}" if both else ""
+
+
+def failed_lines(run: RunFile) -> list[str]:
+    """The cases that failed beside their measurement, as by an assert or by a fixture's teardown."""
+    return [f"{case} did not pass: {why}" for case, why in (run.header.get("failed") or {}).items()]
 
 
 def counts(verdicts: Sequence[Verdict]) -> str:

@@ -10,7 +10,9 @@ SHOWN = 10
 UNDECIDED = ("inconclusive", "invalid")
 
 
-def summary(results: Sequence[Mapping[str, Any]], again: str | None, path: str, update: str | None) -> list[str]:
+def summary(
+    results: Sequence[Mapping[str, Any]], again: str | None, path: str, update: str | None, stored: str = ""
+) -> list[str]:
     """Lines for the terminal.
 
     Args:
@@ -18,6 +20,7 @@ def summary(results: Sequence[Mapping[str, Any]], again: str | None, path: str, 
         again: the command of this run, to which update options are added; ``None`` where nothing can be stored.
         path: of the run file.
         update: the update mode of this run, if any.
+        stored: the line on what was stored, if anything was to be.
     """
     verdicts = [Verdict(**verdict) for result in results for verdict in result["verdicts"]]
     counts = ", ".join(f"{count} {name}" for name, count in summarize(verdicts).items())
@@ -32,9 +35,8 @@ def summary(results: Sequence[Mapping[str, Any]], again: str | None, path: str, 
     if again and named.get("new") and not update:
         lines.append(f"Nothing is stored yet for what is new. Store it with: {again} --perf-update new")
     lines.append(f"Run file: {path}. Report: perfgate report {path}")
-    if verdicts:
-        lines.append(decided(verdicts))
-    return lines
+    lines += [stored] if stored else []
+    return [*lines, decided(verdicts)] if verdicts else lines
 
 
 def decided(verdicts: Sequence[Verdict]) -> str:
@@ -73,7 +75,7 @@ def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None
     lines = []
     if young:
         lines.append(f"{len(young)} inconclusive: {young[0].why}.")
-        if again and update != "more":
+        if again and not update:  # a run that stores says itself what is missing
             lines.append(f"Add this machine's next session with: {again} --perf-update more")
     blind = [verdict for verdict in verdicts if verdict not in young and verdict.smallest_detectable is None]
     lines += some(map(sentence, blind))

@@ -1,0 +1,70 @@
+"""The last lines that a run writes to the terminal, with the commands that go on from it."""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfgate.plugin.options import Options
+from perfgate.shared.command import command
+
+if TYPE_CHECKING:
+    from perfgate.cases.update import Update
+
+
+def last_lines(
+    options: Options,
+    arguments: Sequence[str],
+    results: Sequence[Mapping[str, Any]],
+    update: "Update | None",
+    path: Path,
+) -> list[str]:
+    """What was decided and stored, and the commands that help.
+
+    Args:
+        options: of the run.
+        arguments: of pytest.
+        results: of all cases, as ``attach`` keeps them.
+        update: what was stored, if anything was to be.
+        path: of the run file.
+    """
+    from perfgate.reports.summary import summary
+    from perfgate.reports.update import update_line
+
+    again = command_of(arguments, options.root)
+    stored = update_line(update, again) if update else ""
+    if not results:
+        return [stored] if stored else []
+    return summary(results, None if options.reference else again, relative(path, Path.cwd()), options.update, stored)
+
+
+def command_of(arguments: Sequence[str], root: str) -> str:
+    """The command that does a run again, without what it stored.
+
+    Args:
+        arguments: of pytest.
+        root: the folder of the cases, which a wrapper of the command adds by itself.
+    """
+    again = f"{command()} {shlex.join(without_update(arguments))}".strip()
+    return again.replace(f"{command()} {root}", command()) if "PERFGATE_COMMAND" in os.environ else again
+
+
+def without_update(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a run without those that say what it stores."""
+    kept: list[str] = []
+    dropped = False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if name in ("--perf-update", "--perf-reason"):
+            dropped = not equals
+        elif dropped:
+            dropped = False
+        else:
+            kept.append(argument)
+    return kept
+
+
+def relative(path: Path, folder: Path) -> str:
+    """A path as short as it can be."""
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)

@@ -1,0 +1,52 @@
+"""What a run that stores baselines says of it: one line, so that nobody takes what was left out for stored."""
+
+from collections.abc import Mapping, Sequence
+
+from perfgate.cases.update import Update
+from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
+
+NAMED = 3  # cases with one reason that are named; the others are counted
+
+
+def update_line(update: Update, again: str) -> str:
+    """What was stored, what was not and why, and what is missing until times are gated.
+
+    Args:
+        update: what became of the cases.
+        again: the command of this run without its update options.
+    """
+    total = len(update.stored) + len(update.left)
+    stored = f"{len(update.stored)} of {cases(total)}" if update.stored else f"nothing of {cases(total)}"
+    return " ".join(filter(None, [f"Stored: {stored}.", left_out(update.left), missing(update.young, again)]))
+
+
+def left_out(left: Mapping[str, str]) -> str:
+    """The cases of which nothing was stored, by reason."""
+    reasons: dict[str, list[str]] = {}
+    for case, why in left.items():
+        reasons.setdefault(why, []).append(case)
+    told = [f"{named(found)} ({why})" for why, found in reasons.items()]
+    return f"Not stored: {'; '.join(told)}." if told else ""
+
+
+def named(found: Sequence[str]) -> str:
+    """The first cases by name, and the number of the others."""
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return ", ".join(found[:NAMED]) + more
+
+
+def missing(young: Mapping[str, tuple[int, int]], again: str) -> str:
+    """What is missing until the times of all cases are gated, with the command that adds it."""
+    if not young:
+        return ""
+    launches, sessions = min(young.values(), key=lambda each: (each[1], each[0]))
+    have = f"{launches} {'launch' if launches == 1 else 'launches'} from {cases(sessions, 'session')}"
+    return (
+        f"Not gated yet: the times of {cases(len(young))}, which need {MIN_BASELINE_LAUNCHES} launches from "
+        f"{MIN_BASELINE_SESSIONS} sessions and have {have}; add a session later with: {again} --perf-update more"
+    )
+
+
+def cases(count: int, word: str = "case") -> str:
+    """A count with its noun."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
