@@ -1,1 +1,1 @@
-"""What people read: lines while a run goes on, its summary, and reports made from run files."""
+"""Writes everything that people read: progress during a run, its summary, and reports made from run files."""

@@ -1,4 +1,4 @@
-"""What ``perfgate calibrate`` found: a table, and a picture of how often a slowdown is caught, by its size."""
+"""The report of ``perfgate calibrate``: a table, and a picture of how often slowdowns of each size are caught."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,13 +15,13 @@ from perfgate.shared.errors import UserError
 
 
 def calibration_report(found: Calibration, run: Path, picture: Path, noise_file: Path | None) -> Report:
-    """A table of the cases, what it means, and the files that were written.
+    """The report: a table with a row for each case, sentences about it, and the files that were written.
 
     Args:
-        found: what all cases told.
+        found: the results of all cases.
         run: the run file that holds the duets.
-        picture: of detection over slowdown.
-        noise_file: where the noise was stored; ``None`` where it was not.
+        picture: the picture that ``draw`` made.
+        noise_file: the file in which the machine's noise was stored, or ``None``.
     """
     files = [path for path in (run, picture, noise_file) if path]
     lines = [false_alarms(found.results), clock(found), learned(found), f"Files: {', '.join(map(str, files))}"]
@@ -36,14 +36,14 @@ def calibration_report(found: Calibration, run: Path, picture: Path, noise_file:
 
 
 def clock(found: Calibration) -> str:
-    """Which clock the duets were judged on, and which cases had too few."""
+    """A sentence about the clock if it is not wall time, and one about cases with too few usable duets."""
     remark = f"Duets were judged {found.clock.remark}." if found.clock.clock == "processor" else ""
     missing = f"Too few duets could be used of {', '.join(found.left_out)}." if found.left_out else ""
     return " ".join(filter(None, [remark, missing]))
 
 
 def table(results: Sequence[Calibrated]) -> pd.DataFrame:
-    """One row a case: its spread, false alarms, the share of each slowdown that is caught, and what that takes."""
+    """A row for each case: its spread, how often each slowdown is caught, and how many seconds a suspect takes."""
     rows = []
     for result in results:
         row: dict[str, str] = {"case": result.case, "spread of a duet": percent(result.spread, "")}
@@ -60,32 +60,36 @@ def table(results: Sequence[Calibrated]) -> pd.DataFrame:
 
 
 def false_alarms(results: Sequence[Calibrated]) -> str:
-    """How many duets without a slowdown stand behind the share of false alarms."""
+    """A sentence about false alarms: how many duets without a slowdown there were, and what they prove."""
     nulls = [found for result in results for found in result.detections if not found.slowdown]
     count = sum(found.recorded for found in nulls)
     alarmed = sum(found.regressed > 0 for found in nulls)
     bound = upper_bound(0, max(count // FAILING_DUETS, 1))
     told = "in no case" if not alarmed else f"in {alarmed} of {len(nulls)} cases"
     return (
-        f"{count} duets in which nothing was put in raised a false alarm {told}. It takes {FAILING_DUETS} to fail a "
-        f"case, so that many duets support no more than: under {bound:.0%} a case, with 95% confidence."
+        f"{count} duets without a slowdown raised a false alarm {told}. A case fails after {FAILING_DUETS} duets at "
+        f"the earliest, so this many duets prove no more than a rate of false alarms below {bound:.0%} a case, with "
+        "95% confidence."
     )
 
 
 def learned(found: Calibration) -> str:
-    """What is stored of the machine's noise."""
+    """A sentence about the machine's noise as it is stored, or the reason why it is not stored."""
     noise = found.noise
     if not noise.df:
-        return f"The noise of {noise.machine} is not stored: it takes 3 cases that vary, there were {noise.cases}."
+        return (
+            f"The noise of {noise.machine} is not stored, because that takes 3 cases whose duets vary; "
+            f"there were {noise.cases}."
+        )
     on_clock = " on processor time" if found.clock.clock == "processor" else ""
     return (
-        f"Duets on {noise.machine}{on_clock} vary by {percent(noise.spread, '')} (s0), known as from {noise.df:.0f} "
-        f"degrees of freedom (d0), learned from {noise.cases} cases."
+        f"Duets on {noise.machine}{on_clock} vary by {percent(noise.spread, '')} (s0). That was learned from "
+        f"{noise.cases} cases and is as certain as an estimate with {noise.df:.0f} degrees of freedom (d0)."
     )
 
 
 def draw(results: Sequence[Calibrated], path: Path) -> Path:
-    """Detection over slowdown, a line a case, as SVG; returns where it lies.
+    """Draw how often each slowdown is caught, one line for each case, as SVG; returns the file's path.
 
     Raises:
         UserError: the file cannot be written.
@@ -93,7 +97,7 @@ def draw(results: Sequence[Calibrated], path: Path) -> Path:
     import pygal
 
     chart = pygal.XY(
-        title="How often the gate fails a case, by the slowdown that was put in",
+        title="How often the gate fails a case, by the slowdown that was added",
         x_title="slowdown in %",
         y_title="caught, in % of draws",
         range=(0, 100),

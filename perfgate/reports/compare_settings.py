@@ -1,4 +1,4 @@
-"""A model's settings side by side: speed, peak memory, and the Pareto front of the two."""
+"""Compares a model's settings by speed and peak memory, and finds the Pareto front of the two."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,17 +22,17 @@ class Choice:
     """One workload that was measured.
 
     Attributes:
-        kind: ``training`` or ``inference``, the folder of its case.
-        task: of the model.
-        model: its name.
-        setting: its settings that are not at their default, in words.
+        kind: ``training`` or ``inference``: the folder of its case.
+        task: the model's task.
+        model: the model's name.
+        setting: the settings that are not at their default, as text.
         speed: samples a second; for generation, tokens a second.
-        speed_unit: the metric of ``speed``.
+        speed_unit: the name of the metric in ``speed``.
         peak_memory_bytes: the largest amount of memory in use at once.
         vanilla: whether every setting is at its default.
-        front: whether no other is at least as good in both and better in one.
-        speed_to_vanilla: ratio; ``None`` where vanilla was not measured.
-        memory_to_vanilla: the same of memory.
+        front: whether it is on the Pareto front: no other is at least as good in both, and better in one.
+        speed_to_vanilla: ratio to vanilla's speed; ``None`` if vanilla was not measured.
+        memory_to_vanilla: ratio to vanilla's peak memory; ``None`` if vanilla was not measured.
     """
 
     kind: str
@@ -49,20 +49,24 @@ class Choice:
 
 
 def choices(runs: Sequence[RunFile], model: str | None = None) -> dict[str, list[Choice]]:
-    """The settings of each model and kind of work, the fastest first; those alone in their group are left out.
+    """The measured settings of each model and kind of work, the fastest first.
 
-    A workload that several cases measured, as vanilla is, counts once, by the median over its launches.
+    A group with a single setting is left out. If several cases measured the same workload, as happens with vanilla, it
+    counts once, with the median over all its launches.
 
     Args:
-        runs: of one machine.
-        model: leave out all others.
+        runs: run files of one machine.
+        model: the name of the only model to return; ``None`` for all models.
 
     Raises:
-        UserError: the runs are of several machines, hold nothing to compare, or not this model.
+        UserError: the runs are from several machines, contain nothing to compare, or do not contain this model.
     """
     machines = sorted({run.header["machine"]["name"] for run in runs})
     if len(machines) > 1:
-        raise UserError(f"the runs are of {' and '.join(machines)}; timings of different machines do not compare")
+        raise UserError(
+            f"the runs are from {' and '.join(machines)}; times of different machines cannot be compared: "
+            "name run files of one machine"
+        )
     found: dict[str, list[Choice]] = {}
     for choice in measured(runs):
         found.setdefault(f"{choice.model}, {choice.kind} ({choice.task})", []).append(choice)
@@ -80,7 +84,7 @@ def choices(runs: Sequence[RunFile], model: str | None = None) -> dict[str, list
 
 
 def measured(runs: Sequence[RunFile]) -> list[Choice]:
-    """One choice for each workload that has both a time and a peak."""
+    """One choice for each workload that has both a speed and a peak memory."""
     launches: dict[str, list[Launch]] = {}
     heads: dict[str, tuple[str, Mapping[str, object]]] = {}
     for run in runs:
@@ -103,7 +107,7 @@ def measured(runs: Sequence[RunFile]) -> list[Choice]:
 
 
 def placed(group: Sequence[Choice]) -> list[Choice]:
-    """The same, with the front and the ratios, the fastest first."""
+    """The same choices with their ratios and their place on the Pareto front filled in, the fastest first."""
     vanilla = next((choice for choice in group if choice.vanilla), None)
     found = []
     for choice in sorted(group, key=lambda choice: -choice.speed):
@@ -126,7 +130,7 @@ def beats(other: Choice, choice: Choice) -> bool:
 
 
 def table(group: Sequence[Choice]) -> pd.DataFrame:
-    """For people; a star marks the front."""
+    """The choices as a table for people; a star marks the Pareto front."""
     speed = group[0].speed_unit.replace("_per_s", "/s")
     rows = [
         {
@@ -142,18 +146,18 @@ def table(group: Sequence[Choice]) -> pd.DataFrame:
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
 
-LEGEND = "* no other setting is at least as fast with at most as much memory. Ratios are to vanilla."
+LEGEND = "* no other setting is at least as good in both speed and memory (the Pareto front). Ratios are to vanilla."
 
 
 def settings_report(groups: Mapping[str, Sequence[Choice]]) -> Report:
-    """A table for each model and kind of work."""
+    """The report: a table for each model and kind of work."""
     found = {name: [asdict(choice) for choice in group] for name, group in groups.items()}
     section = Section(tables={name: table(group) for name, group in groups.items()}, notes=[LEGEND])
     return Report([section], pd.DataFrame([row for rows in found.values() for row in rows]), found)
 
 
 def draw(groups: Mapping[str, Sequence[Choice]], path: Path) -> None:
-    """Speed over memory as SVG, a dot a setting, the front joined by a line; of the first group.
+    """Draw the first group as SVG: a dot for each setting by its memory and speed, and a line through the front.
 
     Raises:
         UserError: the file cannot be written.
@@ -171,12 +175,12 @@ def draw(groups: Mapping[str, Sequence[Choice]], path: Path) -> None:
         legend_at_bottom=True,
         width=1000,
         print_labels=True,
-        # Names of settings stand to the right of their dots.
+        # Names of settings are written to the right of their dots and need room there.
         xrange=(0, 1.4 * max(choice.peak_memory_bytes for choice in group) / 2**20),
     )
     dots = [dot(choice) for choice in sorted(group, key=lambda choice: choice.peak_memory_bytes) if choice.front]
-    chart.add("no other is better in both", dots)
-    chart.add("another is better", [dot(choice) for choice in group if not choice.front], stroke=False)
+    chart.add("on the Pareto front", dots)
+    chart.add("another setting is better", [dot(choice) for choice in group if not choice.front], stroke=False)
     try:
         path.write_bytes(chart.render())
     except OSError as error:
@@ -184,6 +188,6 @@ def draw(groups: Mapping[str, Sequence[Choice]], path: Path) -> None:
 
 
 def dot(choice: Choice) -> dict[str, object]:
-    """A point of the picture; names beside all of them would cover each other."""
+    """A point of the picture. Only settings on the front have their name beside it, as all names would overlap."""
     name = {"label": choice.setting} if choice.front else {}
     return {"value": (choice.peak_memory_bytes / 2**20, choice.speed), **name}

@@ -1,4 +1,4 @@
-"""What ``perfgate compare`` says: a table of all verdicts, then a sentence for each that got worse or is of no use."""
+"""The report of ``perfgate compare``: a table of all verdicts, and a sentence for each that needs attention."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ def comparison_report(verdicts: Sequence[Verdict], gone: Sequence[str]) -> Repor
     """The report of a comparison.
 
     Args:
-        verdicts: on all cases that both sides have.
-        gone: ids of the cases that only the reference has.
+        verdicts: the verdicts on all cases that both sides have.
+        gone: the ids of cases that only the reference has.
     """
     bad = [sentence(verdict) for verdict in verdicts if verdict.verdict in ("regressed", "stale", "invalid")]
     missing = [f"{case}: only in BASE, not compared" for case in gone]

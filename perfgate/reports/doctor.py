@@ -1,4 +1,4 @@
-"""What ``perfgate doctor`` found, the worst first."""
+"""The report of ``perfgate doctor``: what this machine can measure, and all findings, the worst first."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ HEADINGS: dict[Level, str] = {"problem": "Problems", "note": "Notes", "ok": "In 
 
 
 def doctor_report(diagnosis: Diagnosis) -> Report:
-    """First what can be measured and gated, then every finding; a finding's command stands on a line of its own."""
+    """The report: a table of what can be measured and gated, then every finding with the command that helps."""
     abilities = [
         {"": one.what, "measured": yes(one.measured), "gated": yes(one.gated), "why not": one.why}
         for one in diagnosis.abilities
@@ -27,7 +27,7 @@ def doctor_report(diagnosis: Diagnosis) -> Report:
 
 
 def lines(findings: Sequence[Finding]) -> Iterator[str]:
-    """A sentence for each finding, and the command that helps below it."""
+    """A line for each finding, followed by a line with the command that helps, if there is one."""
     for finding in findings:
         yield f"{finding.topic}: {finding.text}"
         if finding.remedy:

@@ -1,6 +1,7 @@
-"""The formats that every command can write: a new one is one function here, and one line in ``WRITERS``.
+"""The formats in which every command can write its report. A new format is one function and one line in ``WRITERS``.
 
-A format of a user's own is a function ``writer(report: Report) -> str``, named by its import path ``module:function``.
+Users can name a format of their own by the import path ``module:function`` of a function
+``writer(report: Report) -> str``.
 """
 
 import importlib
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Writer = Callable[[Report], str]
-WIDTH = 240  # columns, where no terminal says how wide it is
-RATED = ("verdict", "level")  # columns whose value gives a row its colour
+WIDTH = 240  # columns, if the output is no terminal
+RATED = ("verdict", "level")  # a first column of this name colours its row
 STYLES = {"regressed": "bold red", "stale": "red", "invalid": "magenta", "inconclusive": "yellow", "improved": "green"}
 
 
 def terminal(report: Report, interactive: bool = False) -> str:
-    """Headings, sentences and tables by rich.
+    """Write headings, sentences and tables for a terminal, with rich.
 
     Args:
-        report: what to write.
-        interactive: whether a terminal shows it: then in colour, and as wide as the terminal.
+        report: the report to write.
+        interactive: whether the output is a terminal; it is then in colour, and as wide as the terminal.
     """
     from rich.console import Console
     from rich.markup import escape
@@ -38,7 +39,7 @@ def terminal(report: Report, interactive: bool = False) -> str:
 
     def print_lines(lines: Any) -> None:
         for line in lines:
-            # Unwrapped, so that a command can be copied.
+            # Lines are not wrapped, so that a command can be copied.
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     for section in report.sections:
@@ -52,7 +53,7 @@ def terminal(report: Report, interactive: bool = False) -> str:
 
 
 def rich_table(title: str, frame: "pd.DataFrame") -> Any:
-    """A data frame as a table for the terminal; a row that holds a verdict has its colour."""
+    """Make a table for the terminal from a data frame; a verdict in the first column colours its row."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -67,7 +68,7 @@ def rich_table(title: str, frame: "pd.DataFrame") -> Any:
 
 
 def markdown(report: Report) -> str:
-    """Headings, paragraphs and pipe tables, for a pull request's comment."""
+    """Write headings, paragraphs and tables in markdown, for example for a comment on a pull request."""
     blocks = []
     for section in report.sections:
         blocks += [f"## {section.title}"] if section.title else []
@@ -80,18 +81,18 @@ def markdown(report: Report) -> str:
 
 
 def pipe_table(frame: "pd.DataFrame") -> str:
-    """A data frame as a markdown table; a bar inside a cell is escaped."""
+    """Make a markdown table from a data frame; bars inside cells are escaped."""
     safe = frame.fillna("").astype(str).map(lambda cell: cell.replace("|", "\\|").replace("\n", " "))
     return safe.to_markdown(index=False, disable_numparse=True)
 
 
 def csv(report: Report) -> str:
-    """The table of plain numbers, with a line of column names."""
+    """Write the table of plain numbers, after a line of column names."""
     return report.rows.to_csv(index=False)
 
 
 def as_json(report: Report) -> str:
-    """The document as JSON."""
+    """Write the report's document as JSON."""
     return json.dumps(report.document, indent=1) + "\n"
 
 
@@ -99,7 +100,7 @@ WRITERS: Mapping[str, Writer] = {"terminal": terminal, "markdown": markdown, "cs
 
 
 def find_writer(name: str) -> Writer:
-    """The writer of a format: one of ``WRITERS`` by its name, or one of the user's by ``module:function``.
+    """Find the writer of a format: one of ``WRITERS`` by its name, or a user's own by ``module:function``.
 
     Raises:
         UserError: there is no such format, or its module or function cannot be imported.
@@ -117,13 +118,13 @@ def find_writer(name: str) -> Writer:
 
 
 def checked(name: str, writer: Callable[[Report], object]) -> Writer:
-    """The same writer, which must return text.
+    """Wrap a user's writer so that its result is checked.
 
     Raises:
-        UserError: it is no function, or, when it is called, it returns something else.
+        UserError: the writer is no function, or returns something other than text when it is called.
     """
     if not callable(writer):
-        raise UserError(f"format {name} is no function; it takes a Report and returns text")
+        raise UserError(f"format {name} is not a function; a format is a function that takes a Report and returns text")
 
     def write(report: Report) -> str:
         text = writer(report)

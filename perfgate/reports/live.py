@@ -1,4 +1,4 @@
-"""Progress: a live line on a terminal, plain lines elsewhere."""
+"""Shows progress: a line that is rewritten on a terminal, and plain lines in any other output."""
 
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -15,11 +15,11 @@ SYMBOLS = {"passed": "ok", "warned": "ok?", "skipped": "skipped", "failed": "FAI
 
 
 class Live:
-    """Counts cases and guesses the time left from the mean of those that are done.
+    """Counts finished cases, and estimates the time left from the mean time of a case.
 
     Args:
-        stream: standard output; lines are rewritten only on a terminal.
-        cases: how many will run; 0 where that is not known yet.
+        stream: standard output; lines are rewritten only if it is a terminal.
+        cases: number of cases that will run; 0 if that is not known yet.
     """
 
     def __init__(self, stream: TextIO, cases: int) -> None:
@@ -31,7 +31,10 @@ class Live:
         self._shown = False
 
     def show(self, case: str, what: str) -> None:
-        """Rewrite the live line, with the case last, as it may not fit; does nothing where there is no terminal."""
+        """Rewrite the live line. The case comes last, because the terminal may be too narrow for it.
+
+        Does nothing if the output is no terminal.
+        """
         if self._terminal:
             width = terminal_width()
             line = f"[{self._done + 1}/{self._cases}] {what}{self.left()}  {case}"
@@ -40,8 +43,12 @@ class Live:
             self._shown = True
 
     def note(self, what: str) -> None:
-        """Tell a step of something long before the first case: a line of its own, or where it is indented, as a detail
-        of the step, a live line."""
+        """Show progress of work that precedes the first case, such as building an environment.
+
+        Args:
+            what: a line of text, which is written below the others. If it begins with a space, it is a detail of the
+                line before, and is shown as a live line on a terminal only.
+        """
         if not what.startswith(" "):
             self.clear()
             self._stream.write(f"{what}\n")
@@ -51,20 +58,20 @@ class Live:
         self._stream.flush()
 
     def clear(self) -> None:
-        """Take the live line away, so that others can write."""
+        """Erase the live line, so that something else can be written."""
         if self._shown:
             self._stream.write(CLEAR_LINE)
             self._stream.flush()
             self._shown = False
 
     def finished(self, line: str, done: int) -> str:
-        """Learn how many cases are done; returns the line of the last one with the count and the time left."""
+        """Note how many cases are done, and return a case's line between that count and the time left."""
         self._done = done
         count = f"[{self._done}/{self._cases}]" if self._cases else f"[{self._done}]"
         return f"{count} {line}{self.left()}"
 
     def left(self) -> str:
-        """How long it will go on, as a clause; empty where nothing is known."""
+        """The estimated time left, such as ``", 12 s left"``; empty if there is no estimate."""
         remaining = self._cases - self._done
         if not self._done or remaining <= 0:
             return ""
@@ -73,20 +80,20 @@ class Live:
 
 
 def terminal_width() -> int:
-    """Columns of the terminal."""
+    """The number of columns of the terminal."""
     import shutil
 
     return shutil.get_terminal_size().columns
 
 
 def one_line(result: "Result") -> str:
-    """A case's result on one line, behind the symbol of how it ended."""
+    """The result of a case on one line; the symbol of how the case ended is put before it elsewhere."""
     shown = "; ".join([*map(one_verdict, together(result.verdicts)), *filter(None, [result.remark])])
     return f"{result.case}: {shown}"
 
 
 def one_verdict(verdict: Verdict) -> str:
-    """A metric's result in a few words."""
+    """The verdict on one metric in a few words."""
     what = metric(verdict.metric)
     if verdict.candidate is None:
         return f"{verdict.metric} {verdict.verdict}{f' ({verdict.why})' if verdict.why else ''}"

@@ -1,4 +1,4 @@
-"""Peak memory: predicted by the dry run and measured, by part where a part can be measured."""
+"""Compares peak memory as the dry run predicted it with peak memory as it was measured, in total and by part."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,9 +14,9 @@ from perfgate.shared.metrics import LASTING, PassName, metric
 
 
 def memory_rows(run: RunFile) -> list[dict[str, Any]]:
-    """One mapping for each case that ran dry: predicted and measured peak, and each part, in bytes."""
+    """A mapping for each case that ran dry: the predicted and measured peak and the size of each part, in bytes."""
     here = DEVICE_KINDS.get(run.header["machine"].get("device"), DEVICE_KINDS["cpu"])
-    # A scripted device has no dry run of its own.
+    # The fake device of the tests has no dry run of its own.
     here = here if here.rules else DEVICE_KINDS["cpu"]
     rows = []
     for case, launches in run.by_case().items():
@@ -33,7 +33,7 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
         }
         for part, size in ledger[f"{here.prefix}memory_by_part_bytes"].items():
             row[f"predicted_{part}_bytes"] = size
-        # Only parts that last from step to step can be measured by themselves.
+        # Only parts that last from step to step can be measured separately.
         for part in LASTING:
             if part in measured:
                 row[f"measured_{part}_bytes"] = measured[part]
@@ -47,13 +47,13 @@ def on_gpus() -> list[DeviceKind]:
 
 
 def found(launches: Sequence[Launch], pass_name: PassName) -> Findings:
-    """What the program told in the first valid launch of a pass."""
+    """The findings of the first valid launch of a pass; empty if there is none."""
     valid = (launch for launch in launches if launch.pass_name == pass_name and not launch.invalid)
     return next((launch.details.findings for launch in valid), Findings())
 
 
 def memory_table(run: RunFile) -> pd.DataFrame:
-    """The rows for people; empty where no case ran dry."""
+    """The rows of ``memory_rows`` as a table for people; empty if no case ran dry."""
     table = []
     for row in memory_rows(run):
         predicted, measured = row["predicted_peak_bytes"], row["peak_memory_bytes"]
@@ -71,14 +71,14 @@ def memory_table(run: RunFile) -> pd.DataFrame:
 
 
 def beside(row: Mapping[str, Any], part: str) -> str | None:
-    """The predicted size of a part, and the measured one where it differs."""
+    """The predicted size of a part, followed by the measured size if that differs."""
     predicted, measured = row.get(f"predicted_{part}_bytes"), row.get(f"measured_{part}_bytes")
     shown = size(predicted)
-    # Allocations are rounded up to whole blocks.
+    # Small differences do not count, because allocations are rounded up to whole blocks.
     same = measured is None or predicted is None or abs(measured - predicted) <= max(0.005 * predicted, 4096)
     return shown if same else f"{shown} (measured {size(measured)})"
 
 
 def size(value: float | None) -> str | None:
-    """Bytes with a unit."""
+    """A number of bytes as text with a unit."""
     return None if value is None else metric("peak_memory_bytes").show(value)

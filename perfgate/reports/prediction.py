@@ -1,4 +1,4 @@
-"""What ``perfgate predict`` says: whether a step fits, what takes its memory, and what takes its time."""
+"""The report of ``perfgate predict``: whether a step fits on the GPU, and what takes its memory and its time."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,11 +9,11 @@ from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import share, shown, words
 
 MEMORY, WORK, TIME = "peak_memory_bytes", "flops", "step_time_s"
-CLOSE = 0.9  # of the room that a GPU has
+CLOSE = 0.9  # a step that takes more than this share of the GPU's free memory fits only just
 
 
 def prediction_report(prediction: Prediction) -> Report:
-    """Sentences first, then what takes the memory, what takes the time, and what was tried to make it fit."""
+    """The report: sentences, then tables of the memory's parts, of the work, and of changes that were tried."""
     ledger = prediction.ledger
     tables = {
         "Memory at the peak": parts(MEMORY, "part", ledger.memory_by_part_bytes),
@@ -26,7 +26,7 @@ def prediction_report(prediction: Prediction) -> Report:
 
 
 def rows(prediction: Prediction) -> pd.DataFrame:
-    """One row for each part of the memory, for each group of the work, and for their totals."""
+    """The plain numbers: a row for each part of the memory, each group of the work, and their totals."""
     ledger = prediction.ledger
     found = [
         *(("memory_bytes", part, size) for part, size in ledger.memory_by_part_bytes.items()),
@@ -39,13 +39,13 @@ def rows(prediction: Prediction) -> pd.DataFrame:
 
 
 def title(prediction: Prediction) -> str:
-    """The model, the task and the settings that were asked about."""
+    """The report's title: the model, the task and the settings."""
     setting = {name: value for name, value in prediction.setting.items() if name != "task"}
     return f"{prediction.model}, {prediction.workload['params']['task']}: {words(setting)}"
 
 
 def sentences(prediction: Prediction) -> Iterator[str]:
-    """Whether it fits, how large a batch may be, and how long a step takes at least."""
+    """Sentences: whether the step fits, how large a batch may be, and the least time that a step takes."""
     ledger, gpu, largest = prediction.ledger, prediction.gpu, prediction.largest
     peak = shown(MEMORY, ledger.peak_memory_bytes)
     if gpu is None or largest is None:
@@ -53,23 +53,22 @@ def sentences(prediction: Prediction) -> Iterator[str]:
         return
     yield f"{'Fits' if prediction.fits else 'Does not fit'}: {peak} of {shown(MEMORY, room_bytes(gpu))} on {gpu.name}."
     if prediction.fits and ledger.peak_memory_bytes > CLOSE * room_bytes(gpu):
-        yield "That is close: gaps between tensors, which are not counted, can take the rest."
+        yield "It fits only just: memory lost to gaps between tensors is not counted and can take the rest."
     if not prediction.fits:
         helping = [remedy for remedy in prediction.remedies if remedy.fits]
-        yield (
-            f"It fits with {options(helping[0].setting)}." if helping else "No change that is known here makes it fit."
-        )
+        suggested = f"It fits with {options(helping[0].setting)}." if helping else ""
+        yield suggested or "None of the changes that were tried makes it fit."
     if largest.batch_size == 0:
-        yield "No batch fits, not even of one sample."
+        yield "Not even a batch of one sample fits."
     elif largest.capped:
         yield f"A batch of {largest.batch_size} fits; no larger one was tried."
     else:
         yield f"The largest batch that fits is {largest.batch_size}."
-    yield f"A step takes {shown(TIME, ledger.roofline_s)} at least, at the peak rates of the data sheet."
+    yield f"A step takes at least {shown(TIME, ledger.roofline_s)}, the time at the peak rates of the data sheet."
 
 
 def parts(metric: str, name: str, values: Mapping[str, int]) -> pd.DataFrame:
-    """One row for each part that is there, and their sum."""
+    """A table with a row for each part that is not 0, and a row for their sum."""
     total = sum(values.values())
     rows = [
         {name: part.replace("_", " "), "size": shown(metric, value), "share": share(value / total, "")}
@@ -80,7 +79,7 @@ def parts(metric: str, name: str, values: Mapping[str, int]) -> pd.DataFrame:
 
 
 def remedies(prediction: Prediction) -> pd.DataFrame:
-    """One row for each change, as one would type it."""
+    """A table with a row for each change that was tried, written as options of the command."""
     rows = [
         {"change": options(remedy.setting), "peak": shown(MEMORY, remedy.peak_memory_bytes), "fits": yes(remedy.fits)}
         for remedy in prediction.remedies
@@ -89,7 +88,7 @@ def remedies(prediction: Prediction) -> pd.DataFrame:
 
 
 def options(setting: Mapping[str, object]) -> str:
-    """Settings as options of the command."""
+    """Settings written as options of the command."""
     flags = [f"--{name.replace('_', '-')}" for name in setting]
     return " ".join(f if value is True else f"{f} {value}" for f, value in zip(flags, setting.values(), strict=True))
 

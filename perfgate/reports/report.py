@@ -1,11 +1,11 @@
-"""What a command has to say, before anyone decides how it is written."""
+"""The content of a command's report, independent of the format in which it is written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd  # takes half a second, which a command's --help need not pay
+    import pandas as pd  # the import takes half a second, so --help must not need it
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Section:
     """One part of a report for people.
 
     Attributes:
-        title: its heading; may be empty.
+        title: the heading; may be empty.
         lines: sentences above the tables; a line that begins with four spaces is a command.
         tables: by title; the cells are text with units, and an empty cell is ``None``.
         notes: sentences below the tables.
@@ -27,12 +27,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """The same content three times: for people, for a spreadsheet, and for a program. A format writes one of them.
+    """The same content in three forms, of which each format writes one.
 
     Attributes:
-        sections: for people.
-        rows: one table of plain numbers, in the units that the column names end in.
-        document: the same as nested mappings and lists that JSON can hold.
+        sections: the content for people.
+        rows: one table of plain numbers for a spreadsheet; column names end in their units.
+        document: nested mappings and lists for a program; all of it can be written as JSON.
     """
 
     sections: Sequence[Section]

@@ -1,4 +1,4 @@
-"""What ``perfgate report`` says of run files: verdicts, each technique's settings, memory, work."""
+"""The report of ``perfgate report``: a run's verdicts, each technique's settings, memory and work."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,11 +18,11 @@ def run_report(runs: Sequence[RunFile], work: str | None = None) -> Report:
     """The report of one or more runs.
 
     Args:
-        runs: a section each.
-        work: show the work of the cases whose id holds this text alone, by operator and by module.
+        runs: the runs; each becomes a section.
+        work: if given, the report shows only the work of cases whose id contains this text, by operator and by module.
 
     Raises:
-        UserError: no case whose id holds ``work`` ran dry.
+        UserError: no case whose id contains ``work`` ran dry.
     """
     frames = [rows_of(run, work).assign(run=run.header["run_id"]) for run in runs]
     return Report(
@@ -31,7 +31,7 @@ def run_report(runs: Sequence[RunFile], work: str | None = None) -> Report:
 
 
 def section_of(run: RunFile, work: str | None) -> Section:
-    """A run for people."""
+    """The section of one run."""
     if work is not None:
         return Section(title(run), [subtitle(run)], work_tables(run, work))
     more = {
@@ -52,7 +52,7 @@ def rows_of(run: RunFile, work: str | None) -> pd.DataFrame:
 
 
 def document_of(run: RunFile, work: str | None) -> dict[str, Any]:
-    """Everything that the tables show, in plain numbers."""
+    """The content of all tables as plain numbers."""
     return {
         "run": dict(run.header),
         "summary": summarize(run.verdicts),
@@ -64,12 +64,12 @@ def document_of(run: RunFile, work: str | None) -> dict[str, Any]:
 
 
 def title(run: RunFile) -> str:
-    """The run by its id."""
+    """The title of a run's section: its id."""
     return f"Perfgate run {run.header['run_id']}"
 
 
 def subtitle(run: RunFile) -> str:
-    """Where and with what it ran."""
+    """The machine, libraries, commit and date of a run, and those of its reference if it had one."""
     header = run.header
     this = one_side(header["software"], header.get("commit"), " with changes" if header.get("dirty") else "")
     text = f"Machine {header['machine']['name']}; {this}; {header['created']}"
@@ -80,13 +80,13 @@ def subtitle(run: RunFile) -> str:
 
 
 def one_side(software: Mapping[str, str], commit: str | None, changes: str = "") -> str:
-    """Libraries and commit of one side."""
+    """The libraries and the commit of one side as text."""
     at = [f"commit {commit[:10]}{changes}"] if commit else []
     return ", ".join([*(f"{name} {version}" for name, version in software.items()), *at])
 
 
 def also_moved(moved: Mapping[str, Sequence[str]]) -> str:
-    """Packages that both sides have in different versions, as a clause: the reference's version first."""
+    """A clause about packages whose versions differ between the sides, the reference's version first."""
     both = [f"{name} {before} -> {now}" for name, (before, now) in moved.items() if before and now]
     return f"; other versions there: {', '.join(both)}" if both else ""
 

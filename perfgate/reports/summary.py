@@ -1,4 +1,4 @@
-"""The last lines of a run: the number of verdicts, the worst of them, and the commands that help."""
+"""Writes the last lines of a run: the number of verdicts, the worst of them, and the commands that help."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,9 +16,9 @@ def summary(
     """Lines for the terminal.
 
     Args:
-        results: of all cases: ``case``, ``kind`` and ``verdicts``.
-        again: the command of this run, to which update options are added; ``None`` where nothing can be stored.
-        path: of the run file.
+        results: the results of all cases: ``case``, ``kind`` and ``verdicts``.
+        again: the command of this run, to which update options are added; ``None`` if nothing can be stored.
+        path: the path of the run file.
         update: the update mode of this run, if any.
         stored: the line on what was stored, if anything was to be.
     """
@@ -40,7 +40,7 @@ def summary(
 
 
 def decided(verdicts: Sequence[Verdict]) -> str:
-    """How many verdicts were decided, and how many not, by name."""
+    """A sentence about how many verdicts were decided, and how many of each kind were not."""
     counts = summarize(verdicts)
     left = {name: counts[name] for name in UNDECIDED if name in counts}
     if not left:
@@ -50,13 +50,13 @@ def decided(verdicts: Sequence[Verdict]) -> str:
 
 
 def problem_of(results: Sequence[Mapping[str, Any]], ran: int, asked: bool, update: str | None) -> str:
-    """Why a run must not look like a pass although no case failed; empty where it may.
+    """The reason why a run in which no case failed must not count as passed; empty if it may.
 
     Args:
-        results: of all cases that were measured.
-        ran: how many cases ran.
+        results: the results of all cases that were measured.
+        ran: number of cases that ran.
         asked: whether any of them asked for a measurement.
-        update: the update mode of this run, if any; storing what is undecided is what such a run is for.
+        update: the update mode of this run, if any. A run that stores baselines may leave everything undecided.
     """
     names = [{verdict["verdict"] for verdict in result["verdicts"]} for result in results]
     if ran and not results and not asked:
@@ -70,7 +70,7 @@ def problem_of(results: Sequence[Mapping[str, Any]], ran: int, asked: bool, upda
 
 
 def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None) -> list[str]:
-    """The inconclusive verdicts, grouped by reason."""
+    """Lines about the inconclusive verdicts, grouped by reason."""
     young = [verdict for verdict in verdicts if verdict.why.startswith("baseline too young")]
     lines = []
     if young:
@@ -92,7 +92,7 @@ def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None
 
 
 def some(lines: Iterable[str]) -> list[str]:
-    """The first lines, and how many more there are."""
+    """The first lines, and a last line that says how many more there are."""
     found = list(lines)
     more = len(found) - SHOWN
     return [*found[:SHOWN], *([f"... and {more} more, in the report"] if more > 0 else [])]

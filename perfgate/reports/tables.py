@@ -1,4 +1,4 @@
-"""From run files to tables: verdicts first, then each technique's settings side by side."""
+"""Makes tables from run files: the verdicts, and the settings of each technique."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ ANYWHERE = ""
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """One row a verdict, worst first, formatted for people."""
+    """A row for each verdict, the worst first, formatted for people."""
     rows = [
         {
             "verdict": verdict.verdict,
@@ -36,9 +36,10 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 
 def setting_rows(run: RunFile) -> list[dict[str, Any]]:
-    """One mapping a case: technique, model, setting, its metrics in their units, and ratios to vanilla.
+    """A mapping for each case: technique, model, setting, metrics in their units, and ratios to vanilla.
 
-    Vanilla is the workload with every setting at its default, measured in the same file or else anywhere in the run.
+    Vanilla is the workload with every setting at its default. It is looked for in the same test file first, and then in
+    the whole run.
     """
     found = {case: medians(launches) for case, launches in run.by_case().items()}
     lines = workload_lines(run)
@@ -63,7 +64,7 @@ def setting_rows(run: RunFile) -> list[dict[str, Any]]:
 
 
 def workload_lines(run: RunFile) -> dict[str, Mapping[str, Any]]:
-    """The ``workload`` line of each case, found by its launches where the line itself names no case."""
+    """The ``workload`` line of each case. If a line names no case, the case's launches tell which line is its."""
     lines = {line["case"]: line for line in run.workloads.values() if line.get("case")}
     for launch in run.launches:
         if launch.case not in lines and launch.workload in run.workloads:
@@ -72,7 +73,7 @@ def workload_lines(run: RunFile) -> dict[str, Mapping[str, Any]]:
 
 
 def technique_tables(run: RunFile) -> dict[str, pd.DataFrame]:
-    """For each technique the table of its settings, formatted for people, in the order of the run file."""
+    """A table for each technique, formatted for people, in the order of the run file."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in setting_rows(run):
         groups.setdefault(group_of(row), []).append(row)
@@ -80,13 +81,13 @@ def technique_tables(run: RunFile) -> dict[str, pd.DataFrame]:
 
 
 def group_of(row: Mapping[str, Any]) -> str:
-    """Folder and technique: ``training / batch_size``."""
+    """The folder and the technique of a row: ``training / batch_size``."""
     folder = file_of(str(row["case"])).rpartition("/")[0]
     return f"{folder} / {row['technique']}" if folder else str(row["technique"])
 
 
 def technique_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Time, throughput, memory, and ratios to vanilla."""
+    """A technique's table: time, throughput and memory of each setting, and ratios to vanilla."""
     table = []
     for row in sorted(rows, key=lambda row: str(row["model"])):
         cells = {
@@ -104,7 +105,7 @@ def technique_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def cell(what: Metric, row: Mapping[str, Any]) -> str | None:
-    """A metric in the table of a technique; a rate that has a peak is shown only beside its share of it."""
+    """A metric's cell in a technique's table. A rate that has a peak is shown only if its share of it is known."""
     if what.rate and what.rate.share:
         part = row.get(what.rate.share)
         return None if part is None else f"{what.show(row[what.name])}, {share(part, '')} of peak"
@@ -112,7 +113,7 @@ def cell(what: Metric, row: Mapping[str, Any]) -> str | None:
 
 
 def long_table(run: RunFile) -> pd.DataFrame:
-    """One row for each case and metric, in plain numbers: what ``--format csv`` writes."""
+    """A row for each case and metric in plain numbers, as ``--format csv`` writes it."""
     keys = ("technique", "model", "case", "setting", "vanilla")
     decided = {(verdict.case, verdict.metric): verdict.to_json() for verdict in run.verdicts}
     rows = []
@@ -127,7 +128,7 @@ def long_table(run: RunFile) -> pd.DataFrame:
 
 
 def words(setting: Mapping[str, Any]) -> str:
-    """The settings of a case that are not at their default, in words."""
+    """The settings that are not at their default as text."""
     return ", ".join(f"{name}={value}" for name, value in setting.items()) or "defaults"
 
 
@@ -142,27 +143,27 @@ def test_of(case: str) -> str:
 
 
 def shown(name: str, value: float | None) -> str | None:
-    """A metric for people; ``None`` stays so, that an empty column can be dropped."""
+    """A metric's value as text with its unit. ``None`` stays ``None``, so that empty columns can be dropped."""
     return None if value is None else metric(name).show(value)
 
 
 def number(value: float | None) -> str | None:
-    """Four digits, without an exponent."""
+    """A number as text with four digits and no exponent."""
     return None if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def ratio(value: float | None) -> str | None:
-    """Two decimals."""
+    """A ratio as text with two decimals."""
     return None if value is None else f"{value:.2f}"
 
 
 def share(value: float | None, sign: str = "+") -> str | None:
-    """Percent."""
+    """A share as text in percent."""
     return None if value is None else percent(value, sign)
 
 
 def bounds(verdict: Verdict) -> str | None:
-    """The interval in percent; ``None`` where its ends are equal or unknown."""
+    """A verdict's interval as text in percent; ``None`` if its ends are equal or unknown."""
     if verdict.low is None or verdict.high is None or verdict.low == verdict.high:
         return None
     return f"{percent(verdict.low)} to {percent(verdict.high)}"

@@ -1,4 +1,4 @@
-"""The work of a step, counted by the dry run: by group of operators, and by module."""
+"""Makes tables of a step's work as the dry run counted it, by group of operators and by module."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,9 +17,10 @@ Row = dict[str, Any]
 
 
 def work_rows(run: RunFile) -> list[Row]:
-    """One mapping for each case, module and group: calls, FLOPs and bytes moved.
+    """A mapping for each case, module and group of operators: calls, FLOPs and bytes moved.
 
-    Layers that are alike share a row, ``h.{0-11}.mlp``: its amounts are those of all ``modules`` together.
+    Equal layers share a row such as ``h.{0-11}.mlp``. Its amounts are the sums over all of them, and ``modules`` says
+    how many they are.
     """
     return [
         {"case": case, "module": path, "modules": count, "group": group, **amounts(row, count)}
@@ -31,12 +32,12 @@ def work_rows(run: RunFile) -> list[Row]:
 
 
 def amounts(row: Sequence[int], count: int = 1) -> dict[str, int]:
-    """Calls, FLOPs and bytes by name, of as many modules."""
+    """Calls, FLOPs and bytes of ``count`` equal modules, by name."""
     return {name: count * value for name, value in zip(AMOUNTS, row, strict=True)}
 
 
 def group_table(run: RunFile) -> pd.DataFrame:
-    """One row a case: each group's share of the FLOPs and of the bytes moved; empty where no case ran dry."""
+    """A row for each case with each group's share of FLOPs and of bytes moved; empty if no case ran dry."""
     table = []
     for case, rows in by(work_rows(run), "case"):
         total = summed(rows)
@@ -50,7 +51,7 @@ def group_table(run: RunFile) -> pd.DataFrame:
 
 
 def work_tables(run: RunFile, part: str) -> dict[str, pd.DataFrame]:
-    """Two tables for each case whose id holds ``part``: by group of operators, and by module, most bytes first.
+    """Two tables for each case whose id contains ``part``, by group of operators and by module, most bytes first.
 
     Raises:
         UserError: no such case ran dry.
@@ -61,12 +62,12 @@ def work_tables(run: RunFile, part: str) -> dict[str, pd.DataFrame]:
             tables[f"{case}: by group of operators"] = work_table(rows, ("group",))
             tables[f"{case}: by module"] = work_table(rows, ("module", "group"))
     if not tables:
-        raise UserError(f"run {run.header['run_id']} has no dry run of a case whose id holds {part!r}")
+        raise UserError(f"run {run.header['run_id']} has no dry run of a case whose id contains {part!r}")
     return tables
 
 
 def work_table(rows: Sequence[Row], keys: tuple[str, ...]) -> pd.DataFrame:
-    """One row for each value of the keys, and its shares of the whole."""
+    """A row for each combination of the keys' values, with its shares of the total."""
     total = summed(rows)
     sums: dict[tuple[str, ...], dict[str, int]] = {}
     for row in rows:
@@ -89,16 +90,16 @@ def work_table(rows: Sequence[Row], keys: tuple[str, ...]) -> pd.DataFrame:
 
 
 def by(rows: Sequence[Row], key: str) -> Iterator[tuple[str, list[Row]]]:
-    """The rows of each value of a key, in their order."""
+    """Group rows by the value of a key, in the order of first appearance."""
     for value in dict.fromkeys(row[key] for row in rows):
         yield value, [row for row in rows if row[key] == value]
 
 
 def summed(rows: Sequence[Row]) -> dict[str, int]:
-    """The amounts of all rows together."""
+    """The sums of all rows' amounts, by name."""
     return {name: sum(row[name] for row in rows) for name in AMOUNTS}
 
 
 def intensity(amount: Mapping[str, int]) -> str | None:
-    """FLOPs a byte moved."""
+    """FLOPs for each byte moved, as text; ``None`` if no byte is moved."""
     return f"{amount['flops'] / amount['moved_bytes']:.3g}" if amount["moved_bytes"] else None

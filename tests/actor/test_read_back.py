@@ -2,6 +2,9 @@
 
 import contextlib
 import importlib
+import json
+import subprocess
+import sys
 
 import pytest
 
@@ -13,9 +16,11 @@ from perfgate.measure.validity import other_settings
 from perfgate.shared.settings import KINDS
 from perfgate.workloads.operators import operator
 from perfgate.workloads.tasks import forward, generation, serving, training
+from tests import ROOT
 
 TASKS = ("training", "generation", "serving", "forward")
-# Continuous batching keeps a thread that ends only with its process, so it is read back in its own cases alone.
+# Continuous batching starts a thread that ends only with its process, so its step is taken in a process of its own.
+APART = ("continuous",)
 GPT2, T5 = (models()[name] for name in ("gpt2-quick", "t5-quick"))
 SMALL = {"batch_size": 2, "sequence_length": 16}
 SHORT = {"batch_size": 1, "prompt_length": 8, "new_tokens": 2}
@@ -26,6 +31,7 @@ WORKLOADS = {
     "generation": generation(GPT2, **SHORT),
     "drafts": generation(GPT2, assistant_layers=1, **{**SHORT, "new_tokens": 6}),
     "padded": serving(GPT2, requests=2, **SHORT),
+    "continuous": serving(GPT2, requests=2, batching="continuous", prefix_sharing=True, **SHORT),
     "forward": forward(GPT2, **SMALL),
     **{name: operator(name, **dict.fromkeys(kind.sizes, 8)) for name, kind in KINDS.items() if name not in TASKS},
 }
@@ -47,7 +53,7 @@ class OneStep:
 
 
 def in_force_after_a_step(workload):
-    """What a program was asked for, and what it tells after one step."""
+    """The settings that were asked for, and those that the program reads back after one step."""
     module, _, name = workload.program.partition(":")
     build = getattr(importlib.import_module(module), name)
     program = build(device=open_device({"kind": "cpu"}, "counters", None, 1), **workload.params)
@@ -58,11 +64,24 @@ def in_force_after_a_step(workload):
     return program.effective()
 
 
+def in_force_in_another_process(name):
+    """The same of one of ``WORKLOADS``, in a process that ends without waiting for its threads."""
+    code = (
+        "import json, os\n"
+        f"from {__name__} import WORKLOADS, in_force_after_a_step\n"
+        f"print(json.dumps(in_force_after_a_step(WORKLOADS[{name!r}])), flush=True)\n"
+        "os._exit(0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_a_program_tells_of_every_setting_that_its_declaration_does_not_except(name):
     workload = WORKLOADS[name]
     kind = KINDS[workload.params["operator"] if workload.id == "operator" else workload.id.partition(".")[0]]
-    asked, effective = in_force_after_a_step(workload)
+    asked, effective = in_force_in_another_process(name) if name in APART else in_force_after_a_step(workload)
     assert {setting.name for setting in kind if not setting.unread} <= set(effective)
     assert not {setting.name for setting in kind if setting.unread} & set(effective), "it can be read back after all"
     assert other_settings(asked, effective) == ""

@@ -78,7 +78,7 @@ def test_runs_of_two_machines_are_refused(run: Path, tmp_path: Path, capsys: pyt
     other = write_run(tmp_path / "other.jsonl", [launch_line()], machine={"name": "another"})
 
     assert main(["compare-settings", str(run), str(other)]) == 2
-    assert "of different machines do not compare" in capsys.readouterr().err
+    assert "times of different machines cannot be compared" in capsys.readouterr().err
 
 
 def test_a_run_without_settings_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -239,7 +239,7 @@ def test_a_format_of_ones_own_is_named_by_its_import_path(base: Path, tmp_path: 
         ("nowhere:writer", "format nowhere:writer cannot be imported: No module named 'nowhere'"),
         ("own:missing", "format own:missing cannot be imported: module 'own' has no attribute 'missing'"),
         ("own:nothing", "format own:nothing returned NoneType; it must return text"),
-        ("own:number", "format own:number is no function; it takes a Report and returns text"),
+        ("own:number", "format own:number is not a function; a format is a function that takes a Report"),
         ("own:", "unknown format 'own:'; it may be terminal, markdown, csv, json, or module:function"),
     ],
 )

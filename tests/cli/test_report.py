@@ -216,7 +216,7 @@ def test_the_break_down_adds_up_to_the_whole_in_plain_numbers(counted: Path) -> 
 
 
 def test_the_work_of_a_case_that_did_not_run_dry_is_refused_in_a_sentence(counted: Path) -> None:
-    assert "has no dry run of a case whose id holds 'nowhere'" in refuse("report", counted, "--work", "nowhere")
+    assert "has no dry run of a case whose id contains 'nowhere'" in refuse("report", counted, "--work", "nowhere")
 
 
 def test_every_metric_that_is_known_can_be_reported(base: Path) -> None:

@@ -114,7 +114,7 @@ def test_what_does_not_fit_is_said_to_with_a_change_that_helps(tmp_path: Path) -
     assert (done.returncode, done.stderr) == (0, "")
     assert "wide, causal-lm: batch_size=2, sequence_length=16" in done.stdout
     assert "Does not fit: " in done.stdout
-    assert "No batch fits, not even of one sample." in done.stdout
+    assert "Not even a batch of one sample fits." in done.stdout
     assert "It fits with --optimizer adafactor." in done.stdout
     assert "│ --activation-checkpointing │" in done.stdout
     assert "bf16" not in done.stdout  # which a T4 does not compute in
@@ -393,7 +393,7 @@ def test_the_answer_stands_before_the_tables() -> None:
         "gpt2, causal-lm: batch_size=2",
         "Fits: 1.00 GiB of 14.18 GiB on T4.",
         "The largest batch that fits is 30.",
-        "A step takes 500 ms at least, at the peak rates of the data sheet.",
+        "A step takes at least 500 ms, the time at the peak rates of the data sheet.",
     ]
     assert "│ activations │ 1.00 GiB │ 100.0% │" in lines
     assert "weights" not in text()
@@ -403,9 +403,9 @@ def test_the_answer_stands_before_the_tables() -> None:
     ("changes", "said"),
     [
         ({"largest": Largest(MAX_BATCH, True)}, "A batch of 65536 fits; no larger one was tried."),
-        ({"ledger": ledger(14 * 2**30)}, "That is close: "),
-        ({"ledger": ledger(2**34), "largest": Largest(0)}, "No batch fits, not even of one sample."),
-        ({"ledger": ledger(2**34)}, "No change that is known here makes it fit."),
+        ({"ledger": ledger(14 * 2**30)}, "It fits only just: "),
+        ({"ledger": ledger(2**34), "largest": Largest(0)}, "Not even a batch of one sample fits."),
+        ({"ledger": ledger(2**34)}, "None of the changes that were tried makes it fit."),
         (
             {
                 "ledger": ledger(2**34),

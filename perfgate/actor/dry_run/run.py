@@ -231,7 +231,6 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         "read_bytes": sum(row[2] for row in groups.values()),
         "written_bytes": sum(row[3] for row in groups.values()),
         "flops_by_group": {group: row[1] for group, row in groups.items()},
-        "moved_by_group_bytes": {group: row[2] + row[3] for group, row in groups.items()},
         "peak_memory_bytes": sum(parts.values()),
         "memory_by_part_bytes": parts,
         "highest_by_part_bytes": tracker.storages.highest(tracker.since),
