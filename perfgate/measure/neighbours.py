@@ -1,4 +1,8 @@
-"""Who else is on the actors' core while a launch goes on, by the kernel's account of each process."""
+"""Finds the processes that shared the actors' core during a launch, by the kernel's account of each process.
+
+``/proc`` is read here and not by psutil: one read of one file gives all numbers of a process at the same moment, with
+its session, which psutil does not tell.
+"""
 
 import os
 from collections.abc import Mapping, Set
@@ -9,23 +13,23 @@ from perfgate.records.clocks import CONTENDED
 from perfgate.records.launch import CORE_TAKEN, Launch
 
 PROC = Path("/proc")
-NAMED = 2  # processes that are named; the others are counted
-NOTICED = 0.01  # share of the core from which on it is worth saying who had it
+NAMED = 2  # so many processes are named in a message; it gives only the number of the others
+NOTICED = 0.01  # a larger share of the core is worth naming the processes that took it
 TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process at one moment.
+    """The state of one process at one moment.
 
     Attributes:
-        pid: its number.
-        name: of its program, as the kernel keeps it.
-        session: the process that leads its session.
-        began: when it was started, in the kernel's ticks; tells it from a later process of the same number.
-        computed_s: on the processor so far.
-        children_s: the same of its children that have ended.
-        core: on which it ran last.
+        pid: the process id.
+        name: the name of its program, as the kernel keeps it.
+        session: the id of the process that leads its session.
+        began: when it was started, in the kernel's ticks; a later process with the same id has another value.
+        computed_s: processor time that it has used so far.
+        children_s: processor time that its ended children used.
+        core: the core on which it ran last.
     """
 
     pid: int
@@ -48,24 +52,24 @@ class Process:
 
 
 def processes() -> dict[int, Process]:
-    """All processes that can be seen, by number; none where there is no ``/proc``."""
+    """All visible processes by id; empty on a system without ``/proc``."""
     found = {}
     for entry in PROC.iterdir() if PROC.is_dir() else ():
         if entry.name.isdigit():
             try:
                 process = Process.read((entry / "stat").read_text(errors="replace"))
-            except (OSError, ValueError, IndexError):  # it ended meanwhile
+            except (OSError, ValueError, IndexError):  # the process has ended meanwhile
                 continue
             found[process.pid] = process
     return found
 
 
 class Neighbours:
-    """Looks at all processes before and after the steps of a launch, and says in the end who else had the core.
+    """Looks at all processes before and after the steps of a launch, to find those that shared the actors' core.
 
     Args:
-        core: of the actors; ``None`` where they stay on none.
-        actors: process ids of the stage's own actors, each the leader of its session; more come while it looks.
+        core: the core of the actors; ``None`` if they are not bound to one.
+        actors: process ids of the stage's own actors, each the leader of its session; the stage adds to this set.
     """
 
     def __init__(self, core: int | None, actors: Set[int]) -> None:
@@ -75,7 +79,9 @@ class Neighbours:
         self._last: Mapping[int, Process] = {}
 
     def look(self, begin: bool) -> None:
-        """Look: again and again while actors are made ready, of which the last time counts, and when each one ends.
+        """Look at all processes now.
+
+        Before the first step the last look counts, and after the last step the first one.
 
         Args:
             begin: whether steps are still to come.
@@ -88,7 +94,7 @@ class Neighbours:
             self._last = processes()
 
     def grown(self) -> list[Process]:
-        """What processes computed meanwhile, the busiest first; those that did nothing are left out."""
+        """The processes that used the processor between both looks, with the time that they used; the busiest first."""
         found = []
         for process in self._last.values():
             before = self._first.get(process.pid)
@@ -104,11 +110,11 @@ class Neighbours:
         return sorted(found, key=lambda process: -process.computed_s)
 
     def judge(self, launch: Launch) -> Launch:
-        """The launch with the names of those who had its core; rejected where the clocks cannot tell how it fared.
+        """Name the processes that disturbed a launch, and reject the launch if its times cannot be used.
 
-        The time of a process that has helpers, such as a loader's workers, is not all that its step takes, and the
-        scheduler's account does not tell helpers from others. Its times on the wall are then the only ones, and the
-        launch is as good as the core was free.
+        If an actor has helpers, such as a loader's workers, its own processor time is not all that a step takes, and
+        the scheduler's account does not tell helpers from other processes. Such a launch has only times on the wall,
+        and is rejected if others took too much of the core.
         """
         if launch.pass_name != "time" or launch.invalid or not self._last:
             return launch
@@ -128,12 +134,12 @@ class Neighbours:
 
 
 def named(others: list[Process]) -> str:
-    """The busiest of some processes, as in ``python 1234``."""
+    """The busiest processes as text, such as ``python 1234 and 2 more``."""
     names = [f"{process.name} {process.pid}" for process in others[:NAMED]]
     more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
     return f"{', '.join(names)}{more}"
 
 
 def contended(share: float, by: str = "") -> str:
-    """Why a launch may not be used whose core others had."""
+    """The reason for rejecting a launch while others took this share of the core."""
     return f"{CORE_TAKEN} {share:.0%} of the core{f' ({by})' if by else ''}"

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from perfgate.cases.update import Update
 
 
+UNCALIBRATED = (
+    "How much duets vary on this machine is not known, so a case that its first duet cleared has no interval; learn it "
+    "with: perfgate calibrate"
+)
+
+
 def last_lines(
     options: Options,
     arguments: Sequence[str],

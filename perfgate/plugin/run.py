@@ -13,7 +13,7 @@ import pytest
 from perfgate.plugin.cases import RESULT, Cases, Process
 from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of, write_reports
-from perfgate.plugin.last_lines import last_lines
+from perfgate.plugin.last_lines import UNCALIBRATED, last_lines
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import (
     check_marks,
@@ -147,24 +147,12 @@ class Run:
             return
         try:
             self.sides.check(selection.needs_libraries)
-            self._check()
+            reports_of(self.config, self.options.reports)
+            if self.options.update:
+                self.target.check_writable(self.sides.software)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
         self._live = Live(sys.stdout, selection.cases)
-
-    def _check(self) -> None:
-        """Find out before the first case whether baselines can be written."""
-        from perfgate.records.portable import PortableStore, pair_of
-        from perfgate.records.store import Store
-
-        options = self.options
-        reports_of(self.config, options.reports)
-        if options.update:
-            root = self.config.rootpath / options.baselines
-            if options.device == "none":
-                PortableStore(root, pair_of(self.sides.software)).check_writable()
-            else:
-                Store(root, self.target.device.machine.name).check_writable()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -247,19 +235,15 @@ class Run:
 
     def _finish(self) -> None:
         from perfgate.records import runfile
-        from perfgate.records.portable import pair_of
 
         parts = sorted(self.output.glob(f"{self.run_id}.*.part"))
         if not parts:
             return
-        machine: dict[str, Any] = self.target.device.machine.to_json()
-        if self.options.device == "none":
-            machine = {"name": f"portable/{pair_of(self.sides.software)}", "device": "none"}
         header = runfile.new_header(
             self.run_id,
             self.created,
             self.config.rootpath,
-            machine,
+            self.target.machine(self.sides.software),
             self.options.to_json() | {"device": self.target.kind, "tier": self.target.tier},
             self.sides.header(),
         )
@@ -298,9 +282,3 @@ class Run:
         """Leave no process behind, whatever happened."""
         self._close()
         self._stack.close()
-
-
-UNCALIBRATED = (
-    "How much duets vary on this machine is not known, so what one duet cleared has no interval; learn it with: "
-    "perfgate calibrate"
-)

@@ -1,8 +1,9 @@
-"""Where a run measures: its device, and what follows from it."""
+"""The device that a run measures on, and what depends on it: machine, tier, noise and the store of baselines."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfgate.plugin.options import Options
 from perfgate.shared.device_kinds import DEVICE_KINDS
@@ -14,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class Target:
-    """The device of this process. It is looked for when it is first needed, as a run may only collect.
+    """The device of this process. It is looked for only when it is needed, because a run may only collect tests.
 
     Args:
-        options: of the run.
+        options: the run's options.
         root: the folder that ``--perf-baselines`` is relative to.
-        worker: name of this process among xdist's workers, or ``None``.
+        worker: the name of this process among xdist's workers, or ``None``.
 
     Raises:
-        UserError: a device is named that cannot be used.
+        UserError: the options name a device that cannot be used.
     """
 
     def __init__(self, options: Options, root: Path, worker: str | None) -> None:
@@ -30,14 +31,14 @@ class Target:
         self._root = root
         self._worker = worker
         if options.device not in ("auto", "cpu", "none"):
-            self.device  # noqa: B018  what is named must be there
+            self.device  # noqa: B018  a device that is named must be there
 
     @cached_property
     def device(self) -> "Device":
-        """The device that this process measures on; xdist's workers share out those that the caller sees.
+        """The device that this process measures on; xdist's workers share the visible devices among themselves.
 
         Raises:
-            UserError: none can be used.
+            UserError: no device can be used.
         """
         from perfgate.measure.devices.find import find_device
 
@@ -50,10 +51,10 @@ class Target:
 
     @cached_property
     def default_tier(self) -> str:
-        """The tier of a run that names none: larger shapes where there is a GPU."""
+        """The tier of a run that names none: ``standard`` on a GPU, else the suite's default."""
         try:
             on_gpu = self._options.device != "none" and DEVICE_KINDS[self.device.kind].gpu
-        except UserError:  # said where something is to be measured
+        except UserError:  # raised again when something is to be measured
             on_gpu = False
         return "standard" if on_gpu else self._options.default_tier
 
@@ -64,7 +65,31 @@ class Target:
 
     @cached_property
     def noise(self) -> "Noise":
-        """How much duets vary on this machine, as calibration stored it; here even where baselines are a revision's."""
+        """How much duets vary on this machine, as ``perfgate calibrate`` stored it in the working tree."""
         from perfgate.cases.noise_file import read_noise
 
         return read_noise(self._root / self._options.baselines / self.device.machine.name)
+
+    def machine(self, software: Mapping[str, str]) -> dict[str, Any]:
+        """The machine as the run file names it; a run that only runs dry has the pair of versions in its place."""
+        from perfgate.records.portable import pair_of
+        from perfgate.records.store import PORTABLE
+
+        if self._options.device == "none":
+            return {"name": f"{PORTABLE}/{pair_of(software)}", "device": "none"}
+        return self.device.machine.to_json()
+
+    def check_writable(self, software: Mapping[str, str]) -> None:
+        """Find out before the first case whether the run's baselines can be written.
+
+        Raises:
+            UserError: they cannot.
+        """
+        from perfgate.records.portable import PortableStore, pair_of
+        from perfgate.records.store import Store
+
+        root = self._root / self._options.baselines
+        if self._options.device == "none":
+            PortableStore(root, pair_of(software)).check_writable()
+        else:
+            Store(root, self.device.machine.name).check_writable()
