@@ -1,4 +1,4 @@
-"""Surroundings in which a program can run dry: a temporary folder, no network, no loader workers, fixed seeds."""
+"""Separates a dry run from the outside: a temporary folder, no network, no loader workers, fixed seeds."""
 
 import os
 import random
@@ -21,12 +21,15 @@ SEED = 0
 
 
 class TooLong(BaseException):
-    """The program has computed for too long; no ``except Exception`` of its own stops this."""
+    """The program has computed for too long. It is no ``Exception``, so that the program's own handlers let it pass."""
 
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Let a program read what lies in the run's folder, and write elsewhere: new files go with a temporary folder."""
+    """Run the block in a temporary folder that shows the files of the run's folder.
+
+    New files that the program writes are deleted with the temporary folder.
+    """
     here = Path.cwd()
     path, sys.path[:] = sys.path[:], [entry or str(here) for entry in sys.path]
     environment = dict(os.environ)
@@ -64,7 +67,7 @@ def offline() -> Iterator[None]:
 
 @contextmanager
 def without_workers() -> Iterator[None]:
-    """Let loaders read in this process, where fake tensors are."""
+    """Make loaders read in this process, because worker processes would have no fake tensors."""
     keep = DataLoader.__init__
     none: dict[str, Any] = {
         "num_workers": 0,
@@ -88,7 +91,7 @@ def without_workers() -> Iterator[None]:
 
 @contextmanager
 def seeded() -> Iterator[None]:
-    """The same random numbers in every dry run, whatever the program leaves to chance."""
+    """Fix all seeds within the block, so that every dry run draws the same random numbers."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(SEED)
     np.random.seed(SEED)
@@ -103,10 +106,10 @@ def seeded() -> Iterator[None]:
 
 @contextmanager
 def limited(limit_s: float = LIMIT_S) -> Iterator[None]:
-    """End a program that computes for longer; what others do on this machine does not count.
+    """Limit the processor time of the block. Time that other processes take does not count.
 
     Raises:
-        TooLong: it does.
+        TooLong: the block computed for longer than that.
     """
 
     def end(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Which module is at work: the calls of a model's modules, followed as they begin and end."""
+"""Follows the calls of a model's modules, to know at any moment which module is running."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ from perfgate.actor.dry_run.storages import Frame
 
 
 class Calls:
-    """The calls that are going on, the innermost last.
+    """The module calls that are running, the innermost last.
 
     Args:
-        outside: says which path a module without a name gets that is called outside of any other.
+        outside: returns the path for a module without a name that is called while no other module runs.
     """
 
     def __init__(self, outside: Callable[[], str] = str) -> None:
@@ -23,17 +23,17 @@ class Calls:
         self._outside = outside
 
     def learn(self, model: Any, prefix: str = "") -> None:
-        """Take over the names of a model's modules, below a prefix where there are several models."""
+        """Learn the names of a model's modules. Several models are told apart by a prefix of their names."""
         self._names |= {id(module): path for path, module in model.named_modules(prefix=prefix)}
 
     @property
     def innermost(self) -> Frame | None:
-        """The call at work; ``None`` outside of any."""
+        """The innermost running call; ``None`` if no module runs."""
         return self.frames[-1] if self.frames else None
 
     @contextmanager
     def followed(self) -> Iterator[None]:
-        """Follow calls while this lasts, also those that end in an exception."""
+        """Follow calls within the block, including those that end in an exception."""
         hooks = (
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave, always_call=True),
@@ -55,10 +55,10 @@ class Calls:
 
 
 def networks_of(program: Any) -> dict[str, Any]:
-    """The models of a program by a prefix for the paths of their modules.
+    """The models of a program, each by the prefix of its modules' paths.
 
-    The model that it names has none, nor has an only one that it does not name; each of several others has the name of
-    its attribute.
+    The model in ``program.network`` has the prefix ``""``, and so has the only model of a program that does not set
+    ``network``. Any further model has the name of its attribute as prefix.
     """
     found = {} if program.network is None else {"": program.network}
     inside = {id(module) for network in found.values() for module in network.modules()}

@@ -1,4 +1,4 @@
-"""What a dry program stands on: the fake mode, the tracker, the device's rules, and inputs whose values are known."""
+"""Everything that a dry program needs: the fake mode, the tracker, the device's rules, and known inputs."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ KNOWN_INPUTS = 1 << 24  # elements; a larger input stays unknown
 
 
 class DryContext:
-    """Handed to each dry program.
+    """The first argument of each dry program.
 
     Attributes:
-        fake: the mode in which tensors have no storage.
-        tracker: watches every operator.
-        rules: what the target device does differently.
+        fake: the mode in which tensors have no data.
+        tracker: accounts for every operator.
+        rules: the differences between the target device and a CPU.
     """
 
     def __init__(self, fake: Any, tracker: Tracker, rules: CpuRules) -> None:
@@ -31,7 +31,7 @@ class DryContext:
         self.rules = rules
 
     def adopt(self, real: Any) -> Any:
-        """A fake tensor in place of a real one, whose values are known."""
+        """Make a fake tensor from a real one, whose values the dry run then knows."""
         with exact_modes():
             fake = self.fake.from_tensor(real)
         self.tracker.storages.see(fake, None, "inputs")
@@ -46,7 +46,7 @@ class DryContext:
             self.tracker.storages.name([made], "activations", "inputs")
             return made
         with exact_modes():
-            # Any value within the range will do: what a model looks at is masks.
+            # Any value within the range will do, because models look only at the values of masks.
             real = torch.full(size, bounds[0], dtype=torch.int64)
         return self.adopt(real)
 

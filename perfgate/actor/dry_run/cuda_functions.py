@@ -1,4 +1,4 @@
-"""CUDA's own functions in place of the CPU's, on fake CPU tensors: dropout, attention and mixed precision."""
+"""Replaces functions of the CPU by those of CUDA on fake CPU tensors: dropout, attention and mixed precision."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ FLOAT32_FUNCTIONS = {
 
 
 class CudaFunctions(TorchFunctionMode):
-    """Puts CUDA's choice of operator in place of the CPU's, where Python calls it."""
+    """Intercepts functions that Python calls, and calls the operator that CUDA would choose."""
 
     def __init__(self, capability: tuple[int, int]) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class CudaFunctions(TorchFunctionMode):
 
     @contextmanager
     def mixed(self) -> Iterator[None]:
-        """Within: CUDA's list of functions that autocast runs in float32."""
+        """Within the block, run functions in float32 that CUDA's autocast runs in float32."""
         before, self._mixed = self._mixed, True
         try:
             yield
@@ -45,7 +45,7 @@ class CudaFunctions(TorchFunctionMode):
             self._mixed = before
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Exchange what CUDA does otherwise."""
+        """Call a function, or the one that CUDA runs in its place."""
         kwargs = kwargs or {}
         if func in (functional.dropout, torch.dropout):
             return dropout(*args, **kwargs)
@@ -69,7 +69,7 @@ class CudaFunctions(TorchFunctionMode):
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> Any:
-        """Attention by the kernel that CUDA would choose."""
+        """Compute attention with the kernel that CUDA would choose."""
         if torch.is_autocast_enabled("cpu"):
             dtype = torch.get_autocast_dtype("cpu")
             query, key, value = (part.to(dtype) for part in (query, key, value))
@@ -93,24 +93,24 @@ class CudaFunctions(TorchFunctionMode):
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """CUDA's fused dropout: the result and a mask of one byte an element."""
+    """Apply dropout as CUDA's fused kernel does, which keeps a mask of one byte for each element."""
     del inplace
     return torch.native_dropout(input, p, True)[0] if training and 0 < p < 1 else input
 
 
 def choose_attention(query: Any, key: Any, mask: Any, grouped: bool, flash: bool, only: str = "") -> str:
-    """``flash``, ``efficient`` or ``math``, in the order of preference and by the conditions of sdp_utils.cpp.
+    """Choose ``flash``, ``efficient`` or ``math``, by the conditions in sdp_utils.cpp and in its order of preference.
 
     Args:
-        query: with heads and their width last but two and last.
-        key: the same.
-        mask: if there is one.
-        grouped: whether there may be fewer keys than queries.
-        flash: whether the GPU has it.
-        only: the kernel that is allowed; empty for all.
+        query: a tensor of shape (..., heads, tokens, width).
+        key: a tensor of shape (..., heads, tokens, width).
+        mask: the attention mask, or ``None``.
+        grouped: whether there may be fewer heads of keys than of queries.
+        flash: whether the GPU supports flash attention.
+        only: the only kernel that is allowed, or ``""`` for all.
 
     Raises:
-        NotImplementedError: the only one that is allowed cannot be had.
+        NotImplementedError: the only allowed kernel cannot compute this.
     """
     width = query.shape[-1]
     half = query.dtype in (torch.float16, torch.bfloat16)
@@ -123,17 +123,17 @@ def choose_attention(query: Any, key: Any, mask: Any, grouped: bool, flash: bool
     for kind, is_able in able.items():
         if is_able and only in ("", kind):
             return kind
-    raise NotImplementedError(f"CUDA's {only} attention takes no such heads, mask or precision")
+    raise NotImplementedError(f"CUDA's {only} attention does not support these heads, this mask or this precision")
 
 
 def as_bias(mask: Any, query: Any) -> Any:
-    """A mask as the memory-efficient kernel takes it: added to the scores, in their type."""
+    """Convert a mask to the form of the memory-efficient kernel: numbers that are added to the scores."""
     if mask is None or mask.dtype != torch.bool:
         return mask
     return torch.zeros_like(mask, dtype=query.dtype).masked_fill_(mask.logical_not(), float("-inf"))
 
 
 def in_float32(value: Any) -> Any:
-    """A tensor of 16 bits in float32, anything else as it is."""
+    """Convert a tensor of 16 bits to float32; return anything else unchanged."""
     low = isinstance(value, torch.Tensor) and value.dtype in (torch.float16, torch.bfloat16)
     return value.float() if low else value

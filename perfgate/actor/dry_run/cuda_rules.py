@@ -1,4 +1,4 @@
-"""What CUDA does differently from a CPU, as rules over a dry run on fake CPU tensors.
+"""Rules for the differences between CUDA and a CPU, applied to a dry run on fake CPU tensors.
 
 Fake CUDA tensors abort the process on a build of torch without CUDA, so the dry run stays on the CPU and these rules
 put CUDA's operators in place of the CPU's. ``RULES`` is the table; each has a test on a real GPU (``tests/gpu/``).
@@ -19,7 +19,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Rule:
-    """One difference: what CUDA does, and where that is written down."""
+    """One difference: what CUDA does, and the source of that knowledge."""
 
     name: str
     what: str
@@ -81,18 +81,18 @@ CPU_KERNELS = {"math": SDPBackend.MATH, "flash": SDPBackend.FLASH_ATTENTION}
 
 
 class CpuRules:
-    """The CPU as it is: operators as they are dispatched."""
+    """The rules of a CPU, which change nothing."""
 
     block_bytes = 64
     workspace_bytes = 0
     handle_bytes = 0
-    has_host = False  # whose memory is another
+    has_host = False  # whether the host has other memory than the device
 
     def __init__(self, training: bool = False, capability: tuple[int, int] = (0, 0)) -> None:
         del training, capability
 
     def attending(self, kernel: str) -> AbstractContextManager[Any]:
-        """A context in which only this kernel of attention may run; empty for any.
+        """A context in which only this kernel of attention may run; ``""`` allows any.
 
         Raises:
             NotImplementedError: the device has no such kernel.
@@ -102,7 +102,7 @@ class CpuRules:
         return sdpa_kernel(CPU_KERNELS[kernel]) if kernel else nullcontext()
 
     def functions(self) -> AbstractContextManager[Any]:
-        """A context in which the device's own operators are taken."""
+        """A context in which functions call the operators that the device would run."""
         return nullcontext()
 
     def autocast(self, dtype: torch.dtype) -> Any:
@@ -110,36 +110,36 @@ class CpuRules:
         return torch.autocast("cpu", dtype=dtype)
 
     def optimizer_options(self, make: Any, options: dict[str, Any]) -> dict[str, Any]:
-        """The optimizer's arguments, as the device's defaults fill them in."""
+        """The optimizer's arguments, with the device's defaults filled in."""
         del make
         return options
 
     def stepping(self, optimizer: Any) -> AbstractContextManager[None]:
-        """A context in which an optimizer of the program's own steps as it would on the device."""
+        """A context in which an optimizer that the program itself made steps as it would on the device."""
         del optimizer
         return nullcontext()
 
     def recomputing(self) -> AbstractContextManager[Any]:
-        """A context for what checkpointing computes again, inside the backward pass."""
+        """A context for the computation that checkpointing repeats inside the backward pass."""
         return nullcontext()
 
     def offloading(self, context: Any) -> AbstractContextManager[Any]:
-        """A context in which what autograd saves waits in the host's memory: a CPU has no other."""
+        """A context in which tensors that autograd saves are kept in the host's memory; a CPU has no other memory."""
         del context
         return nullcontext()
 
     def elsewhere(self, state: dict[str, Any], optimizer: Any) -> list[Any]:
-        """The tensors of a parameter's state that lie in other memory."""
+        """The tensors of a parameter's optimizer state that are not in the device's memory."""
         del state, optimizer
         return []
 
 
 class CudaRules(CpuRules):
-    """CUDA, by ``RULES``.
+    """The rules of CUDA, which ``RULES`` lists.
 
     Args:
         training: whether there is a backward pass.
-        capability: compute capability, major and minor; decides the size of workspaces.
+        capability: compute capability, major and minor; it decides the size of workspaces.
     """
 
     block_bytes = 512
@@ -151,7 +151,7 @@ class CudaRules(CpuRules):
         self._functions = CudaFunctions(capability)
 
     def attending(self, kernel: str) -> AbstractContextManager[Any]:
-        """The kernel is told to what chooses it."""
+        """Tell the function that chooses kernels which one is allowed."""
         self._functions.kernel = kernel
         return nullcontext()
 
@@ -160,7 +160,7 @@ class CudaRules(CpuRules):
         return self._functions
 
     def autocast(self, dtype: torch.dtype) -> Any:
-        """The CPU's autocast with CUDA's list of what runs in float32."""
+        """The CPU's autocast with CUDA's list of functions that run in float32."""
         functions = self._functions
 
         @contextmanager
@@ -171,13 +171,13 @@ class CudaRules(CpuRules):
         return both()
 
     def optimizer_options(self, make: Any, options: dict[str, Any]) -> dict[str, Any]:
-        """Work on lists, unless fused; optimizers from elsewhere have no such choice."""
+        """Make torch's optimizers work on lists unless they are fused; other optimizers have no such choice."""
         own = make.__module__.startswith("torch.optim")
         return options | {"foreach": True} if own and not options.get("fused") else options
 
     @contextmanager
     def stepping(self, optimizer: Any) -> Iterator[None]:
-        """On lists, where the program leaves that choice to torch."""
+        """Step on lists, if the program leaves that choice to torch."""
         free = [group for group in optimizer.param_groups if group.get("foreach", 0) is None and not group.get("fused")]
         for group in free:
             group["foreach"] = True
@@ -188,11 +188,11 @@ class CudaRules(CpuRules):
                 group["foreach"] = None
 
     def recomputing(self) -> AbstractContextManager[Any]:
-        """The same functions again: the call of the backward pass turns function modes off."""
+        """CUDA's functions once more, because torch turns function modes off in the backward pass."""
         return self._functions
 
     def offloading(self, context: Any) -> AbstractContextManager[Any]:
-        """A copy to the host when autograd saves a tensor, and one back when the backward pass needs it."""
+        """Copy each tensor that autograd saves to the host, and back when the backward pass needs it."""
 
         def pack(tensor: Any) -> Any:
             copy = tensor.clone()
@@ -202,6 +202,6 @@ class CudaRules(CpuRules):
         return torch.autograd.graph.saved_tensors_hooks(pack, torch.clone)
 
     def elsewhere(self, state: dict[str, Any], optimizer: Any) -> list[Any]:
-        """Step counters lie on the host, unless the optimizer is fused."""
+        """The step counter, which is in the host's memory unless the optimizer is fused."""
         own = type(optimizer).__module__.startswith("torch.optim") and not optimizer.defaults.get("fused")
         return [state["step"]] if own and "step" in state else []

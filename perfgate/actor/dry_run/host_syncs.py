@@ -1,7 +1,8 @@
-"""What makes the host wait for a GPU, counted where it happens, also on a machine that has none.
+"""Counts the places at which a program makes the host wait for a GPU, even on a machine without one.
 
-On a GPU it is plain what lies there. On a CPU a tensor counts as lying on the device if it is a parameter, was moved to
-the device, or is a result of such tensors; a tensor of the program's own bookkeeping does not.
+On a GPU, tensors say themselves whether they are on the device. On a CPU, a tensor counts as being on the device if it
+is a parameter, was moved to the device, or was computed from such tensors. Tensors that a program makes for its own
+bookkeeping do not count.
 """
 
 import weakref
@@ -24,17 +25,17 @@ from perfgate.actor.dry_run.places import place
 # (https://docs.pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution).
 WAITING = {
     **{name: name for name in ("equal", "nonzero", "masked_select", "unique_dim", "unique_consecutive", "bincount")},
-    # What reads one value ends in the first of these; in inference mode the others arrive whole.
+    # Every read of one value ends in the first of these. In inference mode the other two arrive undivided.
     **dict.fromkeys(("_local_scalar_dense", "item", "is_nonzero"), "item"),
     "_unique2": "unique",
 }
-# Indexing waits where a mask tells which elements, for their number.
+# Indexing with a mask waits, because the number of elements must be known.
 MASKED = {"index", "index_put", "index_put_"}
 COPIES = ("copy_", "_to_copy")
 TO_DEVICE, TO_HOST = "copy to the device", "copy to the host"
 
 Tensor = torch.Tensor
-# What Python calls, by the names that it is shown under.
+# Functions that Python calls, by the names that they are shown under.
 READS = {
     **{getattr(Tensor, name): name for name in ("item", "tolist", "numpy", "cpu")},
     **{getattr(Tensor, f"__{name}__"): name for name in ("bool", "float", "int", "index")},
@@ -46,14 +47,14 @@ FROM_VALUES = (torch.tensor, torch.as_tensor, torch.asarray)
 
 
 class Watcher(TorchDispatchMode):
-    """Lets each operator run, then calls back with it, its arguments and what came out."""
+    """Runs each operator, and then calls ``seen`` with the operator, its arguments and its result."""
 
     def __init__(self, seen: Callable[[Any, Any, Any, Any], None]) -> None:
         super().__init__()
         self._seen = seen
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Pass on and see."""
+        """Run an operator and report it."""
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         self._seen(func, args, kwargs, out)
@@ -61,15 +62,15 @@ class Watcher(TorchDispatchMode):
 
 
 class HostSyncs(TorchFunctionMode):
-    """Counts, while it is entered, what Python calls; ``seen`` is told of what is dispatched.
+    """Counts host syncs. Entered as a mode, it sees functions that Python calls; ``seen`` must be told of operators.
 
     Args:
-        path: says which module is at work.
-        emulates: whether there is no GPU, so that what would lie on one has to be followed.
+        path: returns the path of the running module.
+        emulates: whether there is no GPU, so that this object must follow which tensors would be on it.
 
     Attributes:
-        counting: off while the program is set up; then only what lies on the device is learnt.
-        found: how often the host waited, by module path, and operation and line.
+        counting: whether syncs are counted. While the program is set up they are not, but tensors are followed.
+        found: how often the host waited, by module path and by operation and line.
     """
 
     def __init__(self, path: Callable[[], str], emulates: bool = True) -> None:
@@ -82,7 +83,7 @@ class HostSyncs(TorchFunctionMode):
         self.found: Counter[tuple[str, str]] = Counter()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Count a read and a copy; follow what is moved to the device."""
+        """Run a function; count reads and copies, and follow tensors that are moved to the device."""
         kwargs = kwargs or {}
         if func in READS and self.is_on_device(args[0]):
             self._count(READS[func])
@@ -102,13 +103,13 @@ class HostSyncs(TorchFunctionMode):
                 self._count(TO_DEVICE)
             self._mark(found)
         elif not self.counting and any(map(self.is_on_device, tensors_of((args, kwargs)))):
-            # While a program is set up nothing is dispatched to here.
+            # While a program is set up, ``seen`` is not told of operators, so results are followed here.
             for tensor in tensors_of(found):
                 self._mark(tensor)
         return found
 
     def _moved(self, func: Any, args: Any, kwargs: Any, target: Any) -> Any:
-        """A tensor that is sent to the device, or fetched from there."""
+        """Run a call of ``Tensor.to``, and count it if it copies between host and device and makes the host wait."""
         tensor = args[0]
         before = self.is_on_device(tensor)
         with self._silent():
@@ -125,7 +126,7 @@ class HostSyncs(TorchFunctionMode):
         return self._apart(tensor, found, after)
 
     def _apart(self, tensor: Any, found: Any, on_device: bool) -> Any:
-        """A result that lies elsewhere than what it was made of: on a CPU it would be the same tensor."""
+        """Give a result of a copy a storage of its own: on a CPU it would share the storage of the original."""
         if found.device.type != "cpu" or tensor.device.type != "cpu":
             return found
         with self._silent():
@@ -137,7 +138,7 @@ class HostSyncs(TorchFunctionMode):
         return found
 
     def seen(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-        """An operator has run."""
+        """Count an operator that has run, if it makes the host wait, and follow its results."""
         given = list(tensors_of((args, kwargs)))
         on_device = any(map(self.is_on_device, given))
         name = name_of(func)
@@ -158,7 +159,7 @@ class HostSyncs(TorchFunctionMode):
                 self._mark(tensor)
 
     def _arrives(self, source: Any, target: Any, before: bool) -> bool:
-        """Whether a copy lies on the device: with the device's own tensors that shows, else it stays where it was."""
+        """Whether a copy is on the device. Tensors of a real device show that; any other copy stays where it was."""
         return bool(target.device.type != "cpu") if source.device != target.device else before
 
     def is_on_device(self, value: Any) -> bool:
@@ -189,7 +190,7 @@ class HostSyncs(TorchFunctionMode):
 
     @contextmanager
     def _silent(self) -> Iterator[None]:
-        """Within: what one call is made of is not counted beside it."""
+        """Within the block nothing is counted, so that the operators inside one counted call do not count too."""
         before, self._quiet = self._quiet, True
         try:
             yield
@@ -197,7 +198,7 @@ class HostSyncs(TorchFunctionMode):
             self._quiet = before
 
     def table(self) -> dict[str, dict[str, int]]:
-        """How often the host waited, by module path, and operation and line."""
+        """How often the host waited, by module path and by operation and line, sorted."""
         table: dict[str, dict[str, int]] = {}
         for (path, what), count in sorted(self.found.items()):
             table.setdefault(path, {})[what] = count
@@ -205,7 +206,7 @@ class HostSyncs(TorchFunctionMode):
 
 
 def storage_of(tensor: Any) -> int:
-    """The identity of a tensor's storage; 0 where it has none."""
+    """The identity of a tensor's storage; 0 if it has none."""
     try:
         return int(tensor.untyped_storage()._cdata)
     except NotImplementedError:
@@ -213,30 +214,33 @@ def storage_of(tensor: Any) -> int:
 
 
 def target_of(args: Any, kwargs: Any) -> Any:
-    """The device, or the tensor whose device, a call of ``Tensor.to`` names; ``None`` where it names a type alone."""
+    """The device, or the tensor on it, to which a call of ``Tensor.to`` moves; ``None`` if it names only a dtype."""
     target = kwargs.get("device", kwargs.get("other", args[1] if len(args) > 1 else None))
     return target if isinstance(target, str | torch.device | Tensor) else None
 
 
 def names_device(target: Any) -> bool:
-    """Whether the device under test is meant: on a CPU by its own name or as an object, and not as plain ``"cpu"``."""
+    """Whether a call means the device under test.
+
+    On a CPU the plain text ``"cpu"`` means the host, and Perfgate's own name for the device means the device.
+    """
     if isinstance(target, str) and not isinstance(target, DeviceName):
         return not target.startswith("cpu")
     return isinstance(target, str | torch.device)
 
 
 def asked_not_to_wait(kwargs: Any) -> bool:
-    """Whether a call of ``Tensor.to`` lets the host go on."""
+    """Whether a call of ``Tensor.to`` asks not to wait for the copy."""
     return bool(kwargs.get("non_blocking", False))
 
 
 def pins(tensor: Any) -> bool:
-    """Whether a tensor of the host lies in pinned memory."""
+    """Whether a tensor is in the host's pinned memory."""
     return bool(tensor.device.type == "cpu" and not isinstance(tensor, FakeTensor) and tensor.is_pinned())
 
 
 def host_wait(func: Any, args: tuple[Any, ...]) -> str | None:
-    """What the host waits for, if an operator makes it wait for a value that a GPU has yet to compute."""
+    """The name under which an operator that makes the host wait is shown; ``None`` for operators that do not."""
     name = name_of(func)
     if name in MASKED and any(index.dtype in (torch.bool, torch.uint8) for index in tensors_of(args[1])):
         return "masked index"
@@ -247,7 +251,7 @@ def host_wait(func: Any, args: tuple[Any, ...]) -> str | None:
 
 @contextmanager
 def pinning() -> Iterator[None]:
-    """Let batches of a loader that pins its memory count as pinned, which no loader does where there is no GPU."""
+    """Treat batches of a loader with ``pin_memory=True`` as pinned. Without a GPU no loader really pins memory."""
     kind = dataloader._BaseDataLoaderIter
     begin, follow = kind.__init__, kind.__next__
 

@@ -1,4 +1,4 @@
-"""A program that runs dry by itself: set-up and steps of its own class, on fake tensors."""
+"""Runs a program dry without a counterpart: its own class sets up and steps on fake tensors."""
 
 import gc
 import weakref
@@ -27,20 +27,20 @@ Cells = dict[tuple[str, str], int]
 
 
 class DryDevice(Cpu):
-    """Where a program runs dry: tensors say that they lie on a CPU, and no thread is set."""
+    """The device of a program that runs dry. Its tensors claim to be on a CPU, and the number of threads is not set."""
 
     name = "dry"
 
     def __init__(self) -> None:
-        """There is nothing to claim."""
+        """Unlike a real device, set nothing up."""
 
 
 class DryPace:
-    """Lets a program step until its memory repeats itself, and takes the account of the last step.
+    """Lets a program step until two steps in a row have the same memory and work, and keeps the last step's ledger.
 
     Attributes:
-        account: what a step told, as ``ledger`` writes it; ``None`` before the first one.
-        leaked: bytes that the last step added to what lives, by module path and part.
+        account: the last step's ledger; ``None`` before the first step.
+        leaked: bytes that the last step allocated and did not free, by module path and part.
     """
 
     def __init__(self, context: DryContext, write: Callable[[], dict[str, Any]]) -> None:
@@ -55,7 +55,7 @@ class DryPace:
         """Begin a step.
 
         Raises:
-            Done: the last one repeated the one before, or there were enough.
+            Done: the last step repeated the one before it, or ``MAX_STEPS`` were taken.
         """
         if len(self._told) >= MAX_STEPS or (len(self._told) > 1 and self._told[-1] == self._told[-2]):
             raise Done
@@ -67,14 +67,14 @@ class DryPace:
             tracker.syncs.counting = True
 
     def end(self, outcome: Any = None, metrics: Any = None) -> None:
-        """Take the account of the step that ended."""
+        """Write the ledger of the step that ended."""
         del outcome, metrics
         tracker = self._context.tracker
         if tracker.stopped:
             raise tracker.stopped
         if tracker.syncs:
             tracker.syncs.counting = False
-        # What goes on living in cycles alone is not kept by anybody.
+        # Tensors that only reference cycles keep alive are not leaked.
         gc.collect()
         self.account = account = self._write()
         now = cells(tracker.storages.kept(0))
@@ -86,7 +86,7 @@ class DryPace:
 
 
 def cells(living: list[Allocation]) -> Cells:
-    """Bytes by module path and part."""
+    """The bytes of living allocations by module path and part."""
     found: Cells = {}
     for allocation in living:
         key = allocation.path, allocation.what
@@ -97,15 +97,21 @@ def cells(living: list[Allocation]) -> Cells:
 def run_itself(
     program: Any, params: dict[str, Any], context: DryContext, write: Callable[[], dict[str, Any]]
 ) -> tuple[Any, dict[str, Any]]:
-    """Build a program and let it step; returns it, and the account of its last step.
+    """Build a program and let it step; return the program and the ledger of its last step.
+
+    Args:
+        program: the program's class.
+        params: the program's parameters.
+        context: the context of the dry run.
+        write: writes the ledger of the step that has just ended.
 
     Raises:
-        NoDryRun: it takes no step, or computes for too long.
+        NoDryRun: the program takes no step, or computes for too long.
     """
     tracker = context.tracker
     tracker.takes_in = True
     registered: list[Allocation] = []
-    made: list[Any] = []  # references to optimizers, some of which make their state at once
+    made: list[Any] = []  # weak references to optimizers; some create their state when they are built
     pace = DryPace(context, write)
     with ExitStack() as stack:
         for entered in (limited(), optimizing(context, made), clipping(), registering(context, registered)):
@@ -136,7 +142,7 @@ def run_itself(
 
 
 def learn(program: Any, context: DryContext, registered: list[Allocation], made: list[Any]) -> None:
-    """Tell apart what lives after the set-up: weights, gradients to come, and the rest, which is data."""
+    """After the set-up, sort all living allocations into weights, optimizer state and data."""
     tracker = context.tracker
     for prefix, network in networks_of(program).items():
         tracker.watch(network, prefix)
@@ -151,7 +157,7 @@ def learn(program: Any, context: DryContext, registered: list[Allocation], made:
 
 
 def mark_gradients(network: Any, context: DryContext) -> None:
-    """Have gradients known as such from the moment that they are complete."""
+    """Mark each gradient as a gradient as soon as it is complete."""
     tracker = context.tracker
     for parameter in network.parameters():
         if parameter.requires_grad:
@@ -163,7 +169,7 @@ def mark_gradients(network: Any, context: DryContext) -> None:
 
 @contextmanager
 def registering(context: DryContext, registered: list[Allocation]) -> Iterator[None]:
-    """Know parameters of every module, and put fake tensors in place of real ones that came from a file."""
+    """Note the parameters of every module that is built, and replace real tensors read from a file by fake ones."""
     storages = context.tracker.storages
 
     def parameter(_: Any, name: str, given: Any) -> Any:
@@ -199,7 +205,7 @@ def registering(context: DryContext, registered: list[Allocation]) -> Iterator[N
 
 @contextmanager
 def optimizing(context: DryContext, made: list[Any]) -> Iterator[None]:
-    """Know the state of any torch optimizer, and let it work on lists where the device's rules say so."""
+    """Mark the state of every torch optimizer, and let optimizers work on lists if the device's rules say so."""
     tracker, rules = context.tracker, context.rules
     open_sections: list[ExitStack] = []
     keep = torch.optim.Optimizer.__init__
@@ -235,7 +241,7 @@ def optimizing(context: DryContext, made: list[Any]) -> Iterator[None]:
 
 
 def name_state(optimizer: Any, context: DryContext) -> None:
-    """Have what an optimizer keeps from step to step known as such."""
+    """Mark the tensors that an optimizer keeps from step to step as optimizer state."""
     tracker, rules = context.tracker, context.rules
     for parameter, state in optimizer.state.items():
         tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
@@ -247,7 +253,7 @@ def name_state(optimizer: Any, context: DryContext) -> None:
 
 @contextmanager
 def clipping() -> Iterator[None]:
-    """Let gradients be clipped over lists, as real ones are; by itself torch would take fake ones one by one."""
+    """Make torch clip fake gradients on lists, as it does with real ones, and not one by one."""
     keep = clip_grad._has_foreach_support
     clip_grad._has_foreach_support = lambda tensors, device: _device_has_foreach_support(device)
     try:

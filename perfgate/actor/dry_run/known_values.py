@@ -1,8 +1,8 @@
-"""Values that a dry run knows although its tensors are fake: token ids, masks, positions, counters.
+"""Keeps the values of some fake tensors: token ids, masks, positions and counters.
 
-Models look at such values: a mask of ones is dropped, a position decides where a cache grows. A real tensor goes along
-with each fake one that follows from the inputs alone, so that the dry run takes the way that the real one takes. What
-depends on weights is not known, and a model that looks at it cannot run dry.
+Models look at such values: a mask of ones is dropped, and a position decides where a cache grows. Each fake tensor that
+depends on nothing but the inputs therefore carries a real tensor with it, so that the dry run takes the same branches
+as a real run. Values that depend on weights are not known, and a model that looks at them cannot run dry.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-MAX_WHOLE = 1 << 22  # elements; what is larger is masks, at which nobody looks one by one
+MAX_WHOLE = 1 << 22  # elements; larger tensors of whole numbers are masks whose values no model reads one by one
 MAX_REAL = 16
 DRAWN = ("randint", "randint_like", "randperm")
 UNFILLED = ("empty", "new_empty")
@@ -22,26 +22,26 @@ LOOKS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.defaul
 
 
 class KnownValues:
-    """Carries real values along with fake tensors, on the fake tensors themselves."""
+    """Stores real values on fake tensors, as an attribute, and carries them through operators."""
 
     def __init__(self) -> None:
-        # Kept alive, so that their addresses are not taken by others.
+        # Real storages with wrong values. They are kept alive, so that no other storage gets their address.
         self._wrong: dict[int, Any] = {}
 
     def know(self, fake: Any, real: Any) -> Any:
-        """Say what a fake tensor's values are; returns it."""
+        """Set the values of a fake tensor, and return the tensor."""
         fake._known_value = real
         return fake
 
     def of(self, value: Any) -> Any:
-        """The real tensor of a fake one, itself of a real one, ``None`` where nothing is known."""
+        """The known values of a fake tensor, or ``None``; any other object is returned as it is."""
         if not isinstance(value, FakeTensor):
             return value
         real = getattr(value, "_known_value", None)
         return None if real is None or real.untyped_storage()._cdata in self._wrong else real
 
     def look(self, func: Any, args: tuple[Any, ...]) -> Any:
-        """Answer a question about values; ``None`` where they are not known."""
+        """The result of an operator that reads values, such as ``item``; ``None`` if the values are not known."""
         real = [self.of(value) for value in args]
         if func not in LOOKS or any(value is None for value in real):
             return None
@@ -49,9 +49,9 @@ class KnownValues:
             return func(*real)
 
     def follow(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-        """Carry values over an operation whose inputs are all known; forget what it overwrites with unknown ones."""
+        """Compute the values of an operator's results if all its inputs are known; forget values that it overwrites."""
         mutable = func._schema.is_mutable
-        # A view costs nothing, and what is written through it later must reach the tensor that it is a view of.
+        # Views are always followed: they cost nothing, and a later write to a view must reach its base.
         if not mutable and not func.is_view and not any(map(is_small, tensors_of(out))):
             return
         if is_certain(func) and all(self.of(tensor) is not None for tensor in tensors_of((args, kwargs))):
@@ -65,7 +65,7 @@ class KnownValues:
                 self._forget(tensor)
 
     def _forget(self, tensor: Any) -> None:
-        """Values were overwritten by unknown ones, also under the tensor's other views."""
+        """Forget the values of a tensor, and of all other views of the same memory."""
         real = getattr(tensor, "_known_value", None)
         if real is not None:
             storage = real.untyped_storage()
@@ -74,9 +74,10 @@ class KnownValues:
 
 @cache
 def is_certain(func: Any) -> bool:
-    """Whether an operator's result may be carried along: not so random weights, nor room that is not filled.
+    """Whether the values of an operator's result may be kept.
 
-    Random whole numbers are data, tokens and orders of samples: they are drawn.
+    Random real numbers are weights and uninitialized memory has no values, so neither is kept. Random whole numbers are
+    data, such as tokens and orders of samples, and are kept.
     """
     if name_of(func) in DRAWN:
         return True
@@ -84,12 +85,12 @@ def is_certain(func: Any) -> bool:
 
 
 def is_small(tensor: Any) -> bool:
-    """Whether values are worth carrying along: whole numbers decide the way, real ones hardly ever."""
+    """Whether a tensor's values are worth keeping. Branches depend on whole numbers, and hardly ever on real ones."""
     return bool(tensor.numel() <= (MAX_REAL if tensor.dtype.is_floating_point else MAX_WHOLE))
 
 
 def written_by(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]:
-    """The tensors that an in-place operator writes to."""
+    """The arguments of an in-place operator that it writes to."""
     for position, argument in enumerate(func._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
             value = args[position] if position < len(args) else kwargs.get(argument.name)
@@ -98,13 +99,13 @@ def written_by(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
 
 @cache
 def name_of(func: Any) -> str:
-    """The operator's name without namespace and overload."""
+    """An operator's name without namespace and overload."""
     return str(func._schema.name).rpartition("::")[2]
 
 
 @contextmanager
 def exact_modes() -> Iterator[None]:
-    """No fake tensors, no tracking, no gradients."""
+    """Within the block there are no fake tensors, no tracking and no gradients."""
     with _disable_current_modes(), torch.no_grad():
         yield
 
@@ -122,7 +123,7 @@ def tensors_of(value: Any) -> Iterable[Any]:
 
 
 def replaced(values: Any, change: Any) -> Any:
-    """The same nesting with every leaf changed."""
+    """A copy of nested tuples, lists and mappings in which ``change`` was applied to every leaf."""
     if isinstance(values, dict):
         return {name: replaced(part, change) for name, part in values.items()}
     if isinstance(values, list | tuple):

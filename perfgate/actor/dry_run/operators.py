@@ -1,4 +1,4 @@
-"""What an operator does: its group, its floating-point operations, the bytes that it reads and writes.
+"""Classifies operators into groups, and counts their floating-point operations and the bytes they read and write.
 
 Groups follow "Data Movement Is All You Need" (https://arxiv.org/abs/2007.00072): tensor contractions, statistical
 normalizations (and other reductions), element-wise operators; ``other`` moves data without arithmetic.
@@ -15,7 +15,7 @@ from perfgate.actor.dry_run.known_values import name_of, tensors_of, written_by
 aten = torch.ops.aten
 GROUPS = ("contractions", "normalizations", "element-wise", "other")
 
-# Arithmetic per element, counted on the larger of input and output: the passes of the usual algorithms.
+# Floating-point operations for each element of the larger of input and output, by the usual algorithms.
 NORMALIZATIONS = {
     "_softmax": 5,
     "_safe_softmax": 5,
@@ -59,15 +59,15 @@ OTHER = {
     "select_backward", "select_scatter", "slice_backward", "slice_scatter", "stack", "tril", "triu", "unfold_backward",
     "uniform_", "where", "zero_", "zeros", "zeros_like", "_foreach_zero_", "_local_scalar_dense", "is_nonzero", "equal",
 }  # fmt: skip
-# These only make room or another view of it: no kernel runs.
+# These only allocate memory or make another view of it, so no kernel runs.
 FREE = {
     "_reshape_alias", "alias", "detach", "detach_", "empty", "empty_like", "empty_permuted", "empty_strided",
     "lift_fresh", "new_empty", "new_empty_strided", "resize_", "set_", "sym_size", "sym_stride", "sym_numel",
     "_record_function_enter_new", "_record_function_exit",
 }  # fmt: skip
-# Of their first input only the rows that are asked for are read.
+# Of their first input these read only the rows that are asked for.
 GATHERING = {"embedding", "gather", "index", "index_select"}
-# Their first argument is overwritten without being read.
+# These overwrite their first argument without reading it.
 OVERWRITING = {
     "bernoulli_", "copy_", "fill_", "full_like", "normal_", "ones_like", "random_", "uniform_", "zero_", "zeros_like",
     "new_zeros", "new_ones", "new_full", "_foreach_zero_", "_foreach_copy_",
@@ -75,27 +75,30 @@ OVERWRITING = {
 
 
 def attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    """Both products of attention."""
+    """FLOPs of the two matrix products of attention."""
     return sdpa_flop_count(query.shape, key.shape, value.shape)
 
 
 def attention_backward_flops(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    """The five products of attention's backward pass."""
+    """FLOPs of the five matrix products of attention's backward pass."""
     return sdpa_backward_flop_count(grad.shape, query.shape, key.shape, value.shape)
 
 
 def grouped_flops(first: Any, second: Any, *_: Any, **__: Any) -> int:
-    """A product of each group's rows with that group's matrix; or, of two flat matrices, a matrix for each group."""
+    """FLOPs of grouped matrix products, in which each group of rows is multiplied by a matrix of its own.
+
+    With two flat matrices the result is one matrix for each group, and the formula is the same.
+    """
     return 2 * int(first.shape[-2] * first.shape[-1] * second.shape[-1])
 
 
 def addmm_flops(out: Any, left: Any, right: Any, **_: Any) -> int:
-    """The product of two matrices that is added to a third."""
+    """FLOPs of the product of two matrices that is added to a third."""
     del out
     return 2 * left.shape[0] * left.shape[1] * right.shape[1]
 
 
-# The CPU's fused attention, products in place and those of groups are not in torch's own table.
+# torch's own table lacks the CPU's fused attention, in-place products and grouped products.
 CONTRACTIONS: dict[Any, Any] = {
     aten.addmm_: addmm_flops,
     aten._scaled_dot_product_flash_attention_for_cpu: attention_flops,
@@ -107,13 +110,13 @@ if hasattr(aten, "_grouped_mm"):  # since torch 2.8
 
 @cache
 def is_free(func: Any) -> bool:
-    """Whether nothing runs: a view, or room that is not filled."""
+    """Whether an operator runs no kernel, because it only makes a view or allocates memory."""
     return func.is_view or name_of(func) in FREE
 
 
 @cache
 def group_of(func: Any, in_normalization: bool) -> str:
-    """The group; arithmetic inside a normalizing module belongs to its normalization."""
+    """The group of an operator. Element-wise arithmetic inside a normalization module counts as normalization."""
     packet, name = func._overloadpacket, name_of(func)
     if packet in flop_registry or packet in CONTRACTIONS:
         return "contractions"
@@ -135,20 +138,20 @@ def flops_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any,
         return 0
     given = max(map(numbers_in, (*args, *kwargs.values())), default=0)
     if group == "normalizations" and name_of(func) in NORMALIZATIONS:
-        # Several results, as layer norm has, come as a tuple; the results over the members of a list as a list.
+        # Layer norm and others return several results as a tuple. A list holds one result for each tensor of a list.
         produced = max(map(numbers_in, out if isinstance(out, tuple) else (out,)), default=0)
         return NORMALIZATIONS[name_of(func)] * max(produced, given)
-    # In-place updates of lists return nothing.
+    # In-place operators on lists return nothing, so their inputs are counted.
     return numbers_in(out) or given
 
 
 def numbers_in(value: Any) -> int:
-    """Floating-point numbers in a tensor, or in all members of a list."""
+    """The number of floating-point elements in a tensor, or in all tensors of a list."""
     return sum(tensor.numel() for tensor in tensors_of(value) if tensor.dtype.is_floating_point)
 
 
 def traffic_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> tuple[int, int]:
-    """Bytes read and written, each operand once; broadcast ones as they lie in memory."""
+    """The bytes that an operator reads and writes. Each operand counts once, with the size that it has in memory."""
     name = name_of(func)
     inputs, outputs = list(tensors_of((args, kwargs))), list(tensors_of(out))
     if not outputs:
@@ -162,7 +165,7 @@ def traffic_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: An
 
 
 def extent_bytes(tensor: Any) -> int:
-    """Bytes of a tensor's distinct elements: a dimension of stride 0 counts once."""
+    """The bytes of a tensor's distinct elements; elements repeated by a stride of 0 count once."""
     size: int = tensor.element_size()
     for length, stride in zip(tensor.shape, tensor.stride(), strict=True):
         size *= 1 if stride == 0 and length else length

@@ -1,4 +1,4 @@
-"""Where in somebody's code a thing happens: file and line."""
+"""Finds the file and line of the user's or a library's code at which something happens."""
 
 import sys
 import sysconfig
@@ -7,10 +7,10 @@ from types import FrameType, TracebackType
 
 import torch
 
-ROOT = str(Path.cwd())  # the folder of the run; a dry run moves to another
+ROOT = str(Path.cwd())  # the run's folder, kept here because a dry run changes to another one
 PACKAGES = sysconfig.get_paths()["purelib"]
 HERE = Path(__file__).parent
-# Nobody looks for a fault of theirs in here.
+# Code of torch and of Perfgate, in which users do not look for the cause.
 MACHINERY = (
     str(Path(torch.__file__).parent),
     *(str(path) for path in HERE.glob("*.py")),
@@ -22,7 +22,7 @@ MACHINERY = (
 
 
 def place() -> str:
-    """The line at work, as ``file:line``: the innermost one that is neither torch's nor the dry run's own."""
+    """The running line, as ``file:line``: the innermost one that is neither in torch nor in Perfgate's machinery."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and is_machinery(frame.f_code.co_filename):
         frame = frame.f_back
@@ -30,7 +30,7 @@ def place() -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """The line that an error comes from, chosen in the same way; empty where there is none."""
+    """The line that raised an error, chosen as in ``place``; empty if there is none."""
     found = ""
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
@@ -42,12 +42,12 @@ def place_of(error: BaseException) -> str:
 
 
 def is_machinery(name: str) -> bool:
-    """Whether a file belongs to torch or to the dry run, or is none at all."""
+    """Whether a file belongs to torch or to Perfgate's machinery, or is no file at all."""
     return name.startswith(MACHINERY) or name.startswith("<")
 
 
 def short(name: str) -> str:
-    """A file's path below the run's folder or among the installed packages."""
+    """A file's path relative to the run's folder or to the installed packages; any other path is returned whole."""
     for root in (PACKAGES, ROOT):
         if name.startswith(f"{root}/"):
             return name[len(root) + 1 :]

@@ -1,10 +1,10 @@
-"""Why there is no dry run: the exception, and the settings that rule one out."""
+"""The exception that says why there is no dry run, and checks for settings that rule one out."""
 
 from typing import Any
 
 
 class NoDryRun(Exception):  # noqa: N818  an answer, not an error
-    """The workload cannot run on fake tensors, and why."""
+    """The workload cannot run on fake tensors; the message says why."""
 
 
 class NothingToCount(NoDryRun):
@@ -12,20 +12,20 @@ class NothingToCount(NoDryRun):
 
 
 def refuse_compiled(mode: str) -> None:
-    """Say of a compiled program that it cannot run dry.
+    """Refuse a compiled program.
 
     Raises:
         NoDryRun: the mode is not ``off``.
     """
     if mode != "off":
-        raise NoDryRun("what a compiled step does is the compiler's to decide")
+        raise NoDryRun("the step is compiled, and the compiler chooses its operators")
 
 
 def refuse_compiling(chosen: Any) -> None:
-    """The same of settings, any of which may compile the program, its decoding or its attention.
+    """Refuse settings that compile the program, its decoding or its attention.
 
     Raises:
-        NoDryRun: one of them does.
+        NoDryRun: something is compiled.
     """
     decoding = getattr(chosen, "compile_decode", "auto")
     modes = (chosen.compile, "off" if decoding == "auto" else decoding)
@@ -34,15 +34,15 @@ def refuse_compiling(chosen: Any) -> None:
 
 
 def refuse_undry(chosen: Any) -> None:
-    """Say of settings of inference that they cannot run dry.
+    """Refuse settings of inference that cannot run dry.
 
     Raises:
-        NoDryRun: the program is compiled, quantized, has kernels from elsewhere or speculates.
+        NoDryRun: the program is compiled or quantized, has kernels from a folder, or drafts tokens.
     """
     refuse_compiling(chosen)
     if chosen.kernels:
-        raise NoDryRun("what a kernel from elsewhere does is not known")
+        raise NoDryRun("the operators of a kernel from a folder are not known")
     if chosen.quantization != "off":
-        raise NoDryRun("what a quantized layer does is its library's to decide")
+        raise NoDryRun("layers are quantized, and their library chooses the operators")
     if getattr(chosen, "assistant_layers", 0) or getattr(chosen, "prompt_lookup_tokens", 0):
-        raise NoDryRun("how much of a draft is accepted depends on the weights")
+        raise NoDryRun("the number of drafted tokens that are accepted depends on the weights")

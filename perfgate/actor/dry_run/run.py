@@ -1,4 +1,4 @@
-"""Run a workload dry and write its ledger."""
+"""Runs a workload dry, and writes a ledger of one step: its work and its memory."""
 
 import gc
 import importlib
@@ -33,7 +33,7 @@ from perfgate.actor.techniques.attention import kernel_of
 from perfgate.shared.device_kinds import DEVICE_KINDS, load
 from perfgate.shared.metrics import PARTS
 
-ONE, OTHER = 1, 3  # what stands in for unknown values; both are weights, sizes and losses that may be
+ONE, OTHER = 1, 3  # two numbers to use in place of unknown values; both are possible weights, sizes and losses
 VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
 
@@ -62,12 +62,12 @@ def dry_run(
         raise NoDryRun(f"program {program.__name__} says dry_run = None{f': {why}' if why else ''}")
     found, read_at = attempt(program, params, target, capability, speeds)
     if read_at and not same_by(lambda: attempt(program, params, target, capability, speeds, OTHER)[0], found):
-        raise NoDryRun(f"what it does depends on a value that depends on weights, read at {read_at}")
+        raise NoDryRun(f"its work depends on a value that depends on weights, read at {read_at}")
     return found
 
 
 def same_by(again: Callable[[], dict[str, Any]], found: dict[str, Any]) -> bool:
-    """Whether another dry run tells the same."""
+    """Whether another dry run has the same result."""
     try:
         return again() == found
     except Exception:
@@ -122,7 +122,7 @@ def attempt(
 
 
 def metrics_of(found: Mapping[str, Any], target: str) -> dict[str, float]:
-    """The metrics that are not in a ledger by their own names: the registry has a row for each."""
+    """The metrics of a ledger that are not in it under their own names. Each has a row in the registry of metrics."""
     moved_bytes = found["read_bytes"] + found["written_bytes"]
     told = {
         "moved_bytes": moved_bytes,
@@ -133,7 +133,7 @@ def metrics_of(found: Mapping[str, Any], target: str) -> dict[str, float]:
 
 
 def sizes_of(networks: Sequence[Any]) -> dict[str, int]:
-    """How many parameters there are, each counted once, and how many are trained."""
+    """The number of parameters, each counted once, and the number of those that are trained."""
     sizes = {parameter: parameter.numel() for network in networks for parameter in network.parameters()}
     return {
         "parameters": sum(sizes.values()),
@@ -142,8 +142,8 @@ def sizes_of(networks: Sequence[Any]) -> dict[str, int]:
 
 
 def left_behind(tracker: Tracker, dry: Any) -> dict[str, Any]:
-    """What the only step of a dry counterpart made and did not let go."""
-    # What goes on living in cycles alone is not kept by anybody.
+    """The bytes that the step of a dry counterpart allocated and did not free, in total and by module and part."""
+    # Tensors that only reference cycles keep alive are not leaked.
     gc.collect()
     kept, parts = by_part(tracker.storages.kept(tracker.since))
     after: dict[str, Any] = {"leaked_bytes": sum(parts.values()), "kept": dict(sorted(kept.items()))}
@@ -151,14 +151,17 @@ def left_behind(tracker: Tracker, dry: Any) -> dict[str, Any]:
 
 
 def seen_ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
-    """The ledger of a program of one's own, of which it shows while it runs whether it has a backward pass."""
+    """The ledger of a program without a counterpart. Only running it shows whether it has a backward pass."""
     rules.workspace_bytes = rules.handle_bytes * (2 if tracker.went_backward else 1)
     return ledger(tracker, rules, target)
 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Keep the garbage collector out: when it runs depends on what ran before, and so would what lives at the peak."""
+    """Switch garbage collection off within the block.
+
+    The moment of a collection depends on what ran before, and the peak memory would depend on that moment.
+    """
     gc.collect()
     gc.disable()
     try:
@@ -169,7 +172,7 @@ def uncollected() -> Iterator[None]:
 
 @contextmanager
 def believed() -> Iterator[None]:
-    """Let transformers take fake tensors for real ones: it would not look at their values, which are known here."""
+    """Make transformers treat fake tensors as real ones. It would not look at their values, which are known here."""
     ask = getattr(import_utils, "is_fake_tensor", None)
     if ask is None:
         yield
@@ -183,7 +186,7 @@ def believed() -> Iterator[None]:
 
 @contextmanager
 def converted() -> Iterator[None]:
-    """Let ``Module.to`` put new parameters in place of fake ones, which it cannot change where they are."""
+    """Make ``Module.to`` replace fake parameters by new ones, because it cannot change fake ones in place."""
     keep = torch.nn.Module._apply
 
     def apply(module: Any, change: Any, recurse: bool = True) -> Any:
@@ -205,11 +208,11 @@ def converted() -> Iterator[None]:
 
 
 def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
-    """Everything that a dry run tells of a step, as JSON.
+    """The ledger of a step as JSON.
 
-    ``memory_by_part_bytes`` is at the peak, ``highest_by_part_bytes`` for each part at its own.
-    ``work`` is a mapping from module path to group to ``[calls, FLOPs, bytes moved]``; ``memory`` from module path to
-    part to bytes at the peak. Totals are their sums.
+    ``memory_by_part_bytes`` holds each part's bytes at the moment of the peak, and ``highest_by_part_bytes`` its bytes
+    at its own highest moment. ``work`` maps module path and group to ``[calls, FLOPs, bytes moved]``, and ``memory``
+    maps module path and part to bytes at the peak. All totals are sums of these.
     """
     work: dict[str, dict[str, list[int]]] = defaultdict(dict)
     groups = {group: [0, 0, 0, 0] for group in GROUPS}
@@ -242,7 +245,7 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
 
 
 def by_part(living: list[Allocation]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
-    """What lives at the peak by module path and part, and by part alone."""
+    """Sum the bytes of living allocations by module path and part, and by part alone."""
     memory: dict[str, dict[str, int]] = defaultdict(dict)
     parts = dict.fromkeys(PARTS, 0)
     for allocation in living:

@@ -1,8 +1,9 @@
-"""Stand-ins for values that a dry run does not know, for as long as nothing depends on them.
+"""Answers reads of values that a dry run does not know with stand-ins, as long as nothing depends on them.
 
-A loss that is logged or printed needs no value, so that one may stand for it. A decision needs one: a comparison, an
-``if`` or a size that depends on an unknown value ends the dry run, with the line where that happens. What a stand-in
-goes through unseen, ``math.exp`` say, is found by a second run with other stand-ins, which must do the same work.
+A loss that is only logged or printed may have any value, so a stand-in will do. A comparison, an ``if`` or a size that
+depends on an unknown value ends the dry run, and the message names the line. Some functions, such as ``math.exp``, take
+a stand-in without this module noticing. A second dry run with another stand-in finds these: both runs must do the same
+work.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ READS = {
     for name in ("item", "tolist", "numpy", "__array__", "__float__", "__int__", "__format__", "__repr__")
 }
 DECISIONS = {Tensor.__bool__: "bool", Tensor.__index__: "index", Tensor.is_nonzero: "bool", torch.is_nonzero: "bool"}
-# A step whose values are not finite is refused in a real run, so a dry run takes them to be finite.
+# A real run refuses a step whose values are not finite, so a dry run assumes that all values are finite.
 FINITE = {
     **dict.fromkeys((torch.isnan, Tensor.isnan, torch.isinf, Tensor.isinf), False),
     **dict.fromkeys((torch.isfinite, Tensor.isfinite), True),
@@ -36,8 +37,8 @@ class StandIns(TorchFunctionMode):
     """Answers reads of unknown values while it is entered.
 
     Args:
-        tracker: of the dry run; it knows which values are known.
-        number: the stand-in.
+        tracker: the tracker of the dry run, which has the known values.
+        number: the number that stands in for every unknown value.
     """
 
     def __init__(self, tracker: Tracker, number: int) -> None:
@@ -47,7 +48,7 @@ class StandIns(TorchFunctionMode):
         self.used_at = ""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Answer a read, refuse a decision, pass all else on."""
+        """Answer a read, refuse a decision, and run any other function."""
         kwargs = kwargs or {}
         name = READS.get(func) or DECISIONS.get(func)
         if name is None or not isinstance(args[0], FakeTensor):
@@ -74,7 +75,7 @@ class StandIns(TorchFunctionMode):
             return func(value, *args[1:], **kwargs)
 
     def _known(self, name: str, real: Any, func: Any, args: Any, kwargs: Any) -> Any:
-        """What is known is answered by the real tensor; what costs an operator goes through the tracker."""
+        """Read known values from the real tensor; reads that call an operator pass through the tracker."""
         if name in ("tolist", "numpy", "__array__", "__format__", "__repr__"):
             with exact_modes():
                 return func(real, *args[1:], **kwargs)
@@ -86,19 +87,19 @@ class StandIns(TorchFunctionMode):
         return [self._nested(shape[1:], dtype) for _ in range(shape[0])]
 
     def refusal(self, what: str) -> NoDryRun:
-        """That something depends on an unknown value, with the module and the line."""
+        """The exception that ends the dry run because something depends on an unknown value."""
         return self._tracker.stop(f"looks at values that depend on weights ({what} at {place()})")
 
 
 def unknown(value: Any, source: StandIns) -> Any:
-    """A number that says no to whoever decides by it."""
+    """Wrap a number so that any decision that depends on it raises ``NoDryRun``."""
     made = UnknownFloat(value) if isinstance(value, float) else UnknownInt(value)
     made.source = source
     return made
 
 
 class Unknown:
-    """What both kinds of number share: arithmetic goes on, decisions do not."""
+    """The base of both kinds of unknown number: arithmetic works, decisions raise an exception."""
 
     source: StandIns
 
@@ -121,7 +122,7 @@ class UnknownInt(Unknown, int):
 
 
 def spreading(kind: type, name: str) -> Any:
-    """The operation of plain numbers, whose result is unknown too."""
+    """Make an operation of unknown numbers from one of plain numbers; its result is unknown too."""
     plain = getattr(kind, name)
 
     def operate(self: Any, *others: Any) -> Any:
@@ -139,7 +140,7 @@ for number, own in ((UnknownFloat, float), (UnknownInt, int)):
 
 @contextmanager
 def whole_lists() -> Iterator[None]:
-    """Let ``tolist`` of a fake tensor be one read, as it is of a real one, and not one for each element."""
+    """Make ``tolist`` of a fake tensor one read, as it is for a real tensor, and not one read for each element."""
     keep = FakeTensor.tolist
     FakeTensor.tolist = lambda self: Tensor.tolist(self)
     try:

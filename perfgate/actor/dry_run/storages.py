@@ -1,4 +1,4 @@
-"""What lives in memory and when: every storage from its allocation to its release."""
+"""Follows every storage from its allocation to its release, to know what is in memory at any moment."""
 
 import weakref
 from collections.abc import Iterable
@@ -18,16 +18,16 @@ class Frame:
 
 @dataclass(eq=False)
 class Allocation:
-    """One storage.
+    """One storage. Allocations and releases are numbered events.
 
     Attributes:
-        size_bytes: rounded as the allocator does.
-        frame: the module call that it was made in; ``None`` outside of any, as in the backward pass.
-        path: of the module that it is charged to.
-        part: of ``PARTS``, where that is known for sure.
-        born: number of the event.
-        died: number of the event, or ``None``.
-        handed_on: whether it outlived the module call that it was made in.
+        size_bytes: the size, rounded up as the allocator does.
+        frame: the module call that allocated it; ``None`` outside of module calls, as in the backward pass.
+        path: the path of the module that it is charged to.
+        part: one of ``PARTS``, or ``None`` if its part is not known for sure.
+        born: the number of the event that allocated it.
+        died: the number of the event that released it, or ``None``.
+        handed_on: whether it outlived the module call that allocated it.
     """
 
     size_bytes: int
@@ -40,16 +40,20 @@ class Allocation:
 
     @property
     def what(self) -> str:
-        """Its part: what a module leaves behind is an activation, all else that has no name is temporary."""
+        """The part of memory: if it is not known, storages that outlive their module call are activations, and all
+        others temporaries."""
         return self.part or ("activations" if self.handed_on else "temporaries")
 
 
 @dataclass
 class Storages:
-    """Follows storages from birth to death.
+    """All storages and the events of their allocation and release.
 
     Attributes:
-        block_bytes: the allocator hands out whole blocks of this size.
+        block_bytes: the size to whose multiples the allocator rounds up.
+        clock: the number of the last event.
+        everything: the allocations of the current step, and older ones that were alive when it began.
+        living: the allocations that are alive, by the identity of their storage.
     """
 
     block_bytes: int
@@ -58,7 +62,7 @@ class Storages:
     living: dict[int, tuple[Any, Allocation]] = field(default_factory=dict)
 
     def see(self, tensor: Any, frame: Frame | None, path: str) -> Allocation:
-        """Note a tensor's storage, unless it is known already."""
+        """Note the allocation of a tensor's storage, unless it is known already."""
         storage = tensor.untyped_storage()
         key = storage._cdata
         found = self.living.get(key)
@@ -80,7 +84,7 @@ class Storages:
         allocation.handed_on = allocation.frame is not None and allocation.frame.left
 
     def name(self, tensors: Iterable[Any], part: str, path: str | None = None) -> None:
-        """Say to which part the tensors' storages belong; the first name stays."""
+        """Set the part of the tensors' storages; a part that was set before stays."""
         for tensor in tensors:
             if tensor is not None and (found := self.living.get(tensor.untyped_storage()._cdata)):
                 allocation = found[1]
@@ -89,27 +93,27 @@ class Storages:
                     allocation.path = allocation.path if path is None else path
 
     def forget(self, tensor: Any) -> None:
-        """Take a tensor out of the account: it lies elsewhere."""
+        """Remove a tensor's storage, because it is in other memory."""
         if found := self.living.pop(tensor.untyped_storage()._cdata, None):
             self.everything.remove(found[1])
 
     def begin(self) -> int:
-        """Open a step: what died before it is dropped; returns the event from which on it counts."""
+        """Begin a step: drop released allocations, and return the number of the last event before the step."""
         self.everything = [allocation for allocation in self.everything if allocation.died is None]
         return self.clock
 
     def kept(self, since: int) -> list[Allocation]:
-        """What was made after an event and lives now."""
+        """Allocations that were made after an event and are still alive."""
         self._settle()
         return [allocation for _, allocation in self.living.values() if allocation.born > since]
 
     def _settle(self) -> None:
-        """Tell what outlived its module's call so far from what is still inside."""
+        """Update, for all living allocations, whether they have outlived their module call."""
         for _, allocation in self.living.values():
             allocation.handed_on = allocation.frame is not None and allocation.frame.left
 
     def highest(self, since: int) -> dict[str, int]:
-        """The highest level of each part from an event on, each at its own moment."""
+        """The most bytes of each part after an event, each part at its own highest moment."""
         changes = [(a.born, a.what, a.size_bytes) for a in self.everything]
         changes += [(a.died, a.what, -a.size_bytes) for a in self.everything if a.died is not None]
         level, highest = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0)
@@ -121,7 +125,7 @@ class Storages:
         return highest
 
     def at_peak(self, since: int) -> list[Allocation]:
-        """What lived at the highest level from an event on; the first, if it was reached more than once."""
+        """The allocations that were alive at the peak after an event; at the first peak, if several are equal."""
         changes = [(a.born, a.size_bytes) for a in self.everything]
         changes += [(a.died, -a.size_bytes) for a in self.everything if a.died is not None]
         level = highest = 0

@@ -1,4 +1,4 @@
-"""Watches every operator of a step: charges its work to a group and a module, and its results to memory."""
+"""Accounts for every operator of a step: its work by group and module, and the memory of its results."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -19,22 +19,22 @@ from perfgate.actor.dry_run.refusals import NoDryRun
 from perfgate.actor.dry_run.storages import Frame, Storages
 
 NORMALIZING = "norm"
-LIFTING = ("lift_fresh", "lift_fresh_copy", "lift")  # their argument lasts no longer than they do
+LIFTING = ("lift_fresh", "lift_fresh_copy", "lift")  # the argument of these is freed right after the call
 READING = ("_local_scalar_dense", "item")
-# They return their first argument, its shape as it was.
+# These return their first argument with its shape unchanged.
 IN_PLACE = {"add_", "addcdiv_", "addcmul_", "copy_", "div_", "fill_", "lerp_", "mul_", "sqrt_", "sub_", "zero_"}
 
 
 class Tracker(TorchDispatchMode):
-    """Sees operators as they are dispatched, below autograd; works on fake tensors and on real ones.
+    """Sees operators as they are dispatched, below autograd, on fake tensors and on real ones.
 
-    Work in the backward pass is charged to the module whose forward pass recorded it: both carry the same sequence
-    number (as in torch.fx.traceback).
+    Work in the backward pass is charged to the module whose forward pass recorded it. Both have the same sequence
+    number, as in torch.fx.traceback.
 
     Args:
-        block_bytes: of the allocator.
-        speeds: peak FLOP/s by name of a dtype, and ``bytes_per_s``, for a roofline; empty for none.
-        dry: whether tensors are fake, so that values are carried along and what only overwrites them need not run.
+        block_bytes: the size to whose multiples the allocator rounds up.
+        speeds: peak FLOP/s by dtype, and ``bytes_per_s``, for the roofline; ``None`` for no roofline.
+        dry: whether tensors are fake. Known values are then followed, and in-place operators are not run.
     """
 
     def __init__(self, block_bytes: int, speeds: Mapping[str, float] | None = None, dry: bool = True) -> None:
@@ -57,13 +57,13 @@ class Tracker(TorchDispatchMode):
         self.restart()
 
     def restart(self) -> None:
-        """Begin to count anew."""
+        """Set all counts back to zero and begin a step."""
         self.work: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0, 0, 0, 0.0])
         self.operators: Counter[str] = Counter()
         self.since = self.storages.begin()
 
     def watch(self, model: Any, prefix: str = "") -> None:
-        """Learn a model's modules and parameters by name, below a prefix where there are several models."""
+        """Learn the names of a model's modules and parameters. Several models are told apart by a prefix."""
         self.calls.learn(model, prefix)
         for path, module in model.named_modules(prefix=prefix, remove_duplicate=True):
             if NORMALIZING in type(module).__name__.lower():
@@ -75,7 +75,7 @@ class Tracker(TorchDispatchMode):
 
     @contextmanager
     def within(self, section: str) -> Iterator[None]:
-        """Charge what happens outside of modules to a section: ``optimizer``, ``clipping``."""
+        """Within the block, charge work outside of modules to a section such as ``optimizer`` or ``clipping``."""
         before, self.section = self.section, section
         try:
             yield
@@ -84,7 +84,7 @@ class Tracker(TorchDispatchMode):
 
     @contextmanager
     def reading(self, number: int) -> Iterator[None]:
-        """Within: a read of an unknown value is answered with this number."""
+        """Within the block, a read of an unknown value returns this number."""
         self._stand_in = number
         try:
             yield
@@ -92,23 +92,23 @@ class Tracker(TorchDispatchMode):
             self._stand_in = None
 
     def stop(self, why: str) -> NoDryRun:
-        """An exception that ends the dry run, also where the program catches it; names the module at work."""
+        """Make the exception that ends the dry run, even if the program catches it. It names the running module."""
         self.stopped = self.stopped or NoDryRun(f"{self.path() or 'the program'} {why}")
         return self.stopped
 
     @contextmanager
     def hooked(self) -> Iterator["Tracker"]:
-        """Follow the calls of modules while this lasts."""
+        """Follow the calls of modules within the block."""
         with self.calls.followed():
             yield self
 
     @property
     def frames(self) -> list[Frame]:
-        """The calls of modules that are going on."""
+        """The module calls that are running."""
         return self.calls.frames
 
     def path(self) -> str:
-        """The module at work: the innermost one that is called, or the one whose backward pass this is."""
+        """The path of the running module: the innermost one that was called, or the one whose backward pass runs."""
         frame = self.calls.innermost
         return frame.path if frame else self._outside()
 
@@ -123,11 +123,11 @@ class Tracker(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Nothing is compiled here, and guarding against it would cost a tenth of the time."""
+        """Nothing is compiled here, and letting torch check for that would take a tenth of the time."""
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Let the operator run, then account for it."""
+        """Run an operator, then account for it."""
         kwargs = kwargs or {}
         if func.namespace == "prim":
             return func(*args, **kwargs)
@@ -146,7 +146,7 @@ class Tracker(TorchDispatchMode):
             try:
                 out = args[0] if self.dry and name_of(func) in IN_PLACE else self._run(func, args, kwargs)
             except Exception:
-                # The calls that this is inside of are left before anyone can ask.
+                # The path is kept now, because the module calls have ended by the time the error is handled.
                 self.failed_at = self.failed_at or self.path()
                 raise
             if self.dry:
@@ -165,7 +165,7 @@ class Tracker(TorchDispatchMode):
         return out
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Let an operator run; the fake kernel of grouped products refuses float32, which the real one takes."""
+        """Run an operator. The fake kernel of grouped products refuses float32, although the real one accepts it."""
         if self.dry and name_of(func) == "_grouped_mm" and args[0].dtype == args[1].dtype == torch.float32:
             low = [args[0].to(torch.bfloat16), args[1].to(torch.bfloat16)]
             with _disable_current_modes(), args[0].fake_mode:
@@ -174,7 +174,7 @@ class Tracker(TorchDispatchMode):
         try:
             return func(*args, **kwargs)
         except DynamicOutputShapeException:
-            # How large the result is follows from values, which may be known.
+            # The size of the result depends on values, which may be known.
             if not self.dry or any(self.known.of(tensor) is None for tensor in tensors_of((args, kwargs))):
                 raise
             with exact_modes():
@@ -183,7 +183,7 @@ class Tracker(TorchDispatchMode):
                 return self.known.know(fake.from_tensor(real), real)
 
     def _take_in(self, args: Any, kwargs: Any) -> None:
-        """Account for real tensors, which come from elsewhere: from an array, or from a file."""
+        """Account for real tensors, which were made from an array or read from a file."""
         for tensor in tensors_of((args, kwargs)):
             if not isinstance(tensor, FakeTensor):
                 self.storages.see(tensor, None, "inputs")
@@ -214,7 +214,7 @@ class Tracker(TorchDispatchMode):
 
 @cache
 def is_composite(func: Any) -> bool:
-    """Whether an operator is made of others and has no kernel of its own: in inference mode such ones arrive whole."""
+    """Whether an operator consists of others and has no kernel of its own. In inference mode these arrive undivided."""
     composite, kernel = (
         torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key) for key in ("CompositeImplicitAutograd", "CPU")
     )
@@ -222,6 +222,6 @@ def is_composite(func: Any) -> bool:
 
 
 def python_body(func: Any) -> Any:
-    """What a custom operator that is written in Python is made of; ``None`` for all others."""
+    """The Python function that implements a custom operator; ``None`` for all other operators."""
     definition = OPDEFS.get(func.name())
     return None if definition is None else definition._init_fn

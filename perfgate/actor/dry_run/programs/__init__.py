@@ -1,1 +1,1 @@
-"""What stands for each of Perfgate's programs on fake tensors."""
+"""The counterparts of Perfgate's own programs that run in their place on fake tensors."""

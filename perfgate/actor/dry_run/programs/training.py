@@ -42,9 +42,9 @@ def refuse_foreign(chosen: TrainingSettings) -> None:
     if chosen.liger:
         raise NoDryRun("liger=True runs Triton kernels, which fake tensors do not run")
     if chosen.precision == "fp8-amp":
-        raise NoDryRun("which layers compute in 8 bits is torchao's to decide")
+        raise NoDryRun("torchao chooses the layers that compute in 8 bits")
     if chosen.ranks > 1:
-        raise NoDryRun("what ranks hold and send in common is not accounted for")
+        raise NoDryRun("memory and messages that several ranks share are not accounted for")
 
 
 class DryTraining:
