@@ -1,13 +1,13 @@
-"""What pacing costs in a burst: paced bursts against a bare loop over the same steps, in turn in one process.
+"""Measures the overhead of pacing: paced bursts against a bare loop over the same steps, in turn in one process.
 
     python -m benchmarks.bursts [--rounds 100] [--model gpt2-quick]
 
-The device is the CPU, driven in bursts of at least 4 steps and 100 ms as a GPU is. A round is paced, bare, bare, paced,
-or the other way round, so that what drifts cancels. Of each round ratios to the bare loops are printed: of the time
-that is gated (the instruments' own reading), and of all that the bursts took, the turn, its answer and the looking at
-the loss included, on the wall and on the processor. All are to lie within 1%. The two bare loops against each other
-show what the machine alone does; and since a busy machine hides so little, bursts over a step that does nothing tell
-the cost itself.
+The device is the CPU, which takes bursts of at least 4 steps and 100 ms, as a GPU does. The order in a round is paced,
+bare, bare, paced, or the other way round, so that drift of the machine cancels. For each round the script prints ratios
+to the bare loops. One is the ratio of the gated time, which the instruments read. The others are ratios of the whole
+burst, with the turn, its answer and the check of the loss, in wall time and in processor time. All should be within 1%.
+The ratio of the two bare loops shows how much the machine varies by itself. A busy machine hides so small an overhead,
+so bursts of steps that do nothing show it in seconds.
 """
 
 import argparse
@@ -31,14 +31,14 @@ FEW_AND_MANY = 4, 200
 
 
 class Empty(Program):
-    """A step that does nothing."""
+    """A program whose step does nothing."""
 
     def step(self):
         """Do nothing."""
 
 
 class Plain(Program):
-    """A step of plain Python, which varies less than a model's."""
+    """A program whose step runs plain Python, which varies less than a model."""
 
     def step(self):
         """Add up numbers."""
@@ -48,7 +48,7 @@ class Plain(Program):
 
 
 class Paced:
-    """A program that is stepped through a pace of its own, both ends of the channel in this process."""
+    """A program with its own pace. Both ends of the channel are in this process."""
 
     def __init__(self, program, device):
         self.program = program
@@ -61,7 +61,8 @@ class Paced:
         self.pace = Pace(Channel(ends[0][0], ends[1][1]), self.active, device)
 
     def burst(self, steps):
-        """Seconds a step: as the instruments read it, in all, and in all on the processor."""
+        """Take a burst; return seconds per step as the instruments read them, of the whole burst in wall time, and of
+        the whole burst in processor time."""
         begin, cpu = time.perf_counter(), time.process_time()
         self.stage.send({"steps": steps})
         for _ in range(steps):
@@ -72,7 +73,7 @@ class Paced:
         return answer["metrics"]["step_time_s"], whole_s / steps, cpu_s / steps
 
     def bare(self, steps):
-        """Seconds a step of a loop that does nothing else, on the wall and on the processor."""
+        """Take steps in a bare loop; return seconds per step in wall time and in processor time."""
         begin, cpu = time.perf_counter(), time.process_time()
         for _ in range(steps):
             self.program.step()
@@ -119,14 +120,14 @@ def compare(name, paced, rounds):
 
 
 def show(name, shares):
-    """Print one row; the standard error is the median's, from the quartiles' distance."""
+    """Print one row. The standard error is that of the median, estimated from the distance of the quartiles."""
     low, middle, high = statistics.quantiles(shares, n=4)
     error = 1.25 * (high - low) / 1.35 / len(shares) ** 0.5
     print(f"{name:46} {middle:8.2%} {low:8.2%} {high:8.2%} {error:15.2%}")
 
 
 def costs(device, steps):
-    """Seconds of the fastest whole burst over steps that do nothing."""
+    """The seconds of the fastest burst of steps that do nothing."""
     empty = Paced(Empty(), device)
     return min(empty.burst(steps)[1] * steps for _ in range(EMPTY_BURSTS))
 

@@ -1,9 +1,9 @@
-"""What collecting the suite costs beyond bare pytest, and what is imported for it.
+"""Measures how much longer pytest takes to collect the suite than to collect as many empty tests.
 
     python -m benchmarks.collection [--runs 7]
 
-Both collect the same number of empty tests or cases, in processes of their own, in turn. The difference is to be at
-most 1.0 s; torch, pandas, scipy and rich are not to be imported.
+Collections of both kinds take turns, each in a process of its own. The difference should be at most 1.0 s. The script
+also prints which slow libraries were imported; there should be none.
 """
 
 import argparse
@@ -25,7 +25,7 @@ sys.exit(code)
 
 
 def collect(folder, *arguments):
-    """Seconds of one collection, and its output."""
+    """Run one collection; return its seconds and its output."""
     command = [sys.executable, "-c", CODE.format(heavy=HEAVY), "--collect-only", "-q", "-p", "no:cacheprovider"]
     begin = time.perf_counter()
     done = subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, check=True)

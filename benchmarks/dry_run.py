@@ -1,10 +1,10 @@
-"""What a dry run of a training step costs, for models that no machine without a GPU could train.
+"""Measures the time and memory of dry runs of training steps, with models too large to train without a GPU.
 
     python -m benchmarks.dry_run [--repeats 5]
 
-bert-large at 4 x 512 is to take at most 6 s and Llama-3.2-1B at 4 x 512 at most 10 s, beyond the time that importing
-torch and transformers takes, under 2 GB of memory; cost is to grow linearly in layers. Each run is a process of its
-own, forked from one that has imported the libraries.
+bert-large at 4 x 512 should take at most 6 s and Llama-3.2-1B at 4 x 512 at most 10 s, not counting the import of torch
+and transformers, and less than 2 GB of memory. The time should grow linearly with the number of layers. Each dry run
+has a process of its own, forked from one that has imported the libraries.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main():
 
 
 def forked(workload):
-    """Seconds and peak resident bytes of one dry run in a process of its own."""
+    """Take one dry run in a process of its own; return its seconds and peak resident bytes."""
     read, write = os.pipe()
     if not os.fork():
         from perfgate.actor.dry_run.run import dry_run

@@ -1,10 +1,10 @@
-"""A program that does nothing, to measure what is around it."""
+"""A program that does nothing, to measure the time that Perfgate itself takes around a step."""
 
 from perfgate.actor.programs.base import Program
 
 
 class Idle(Program):
-    """A step is nothing."""
+    """A program whose step does nothing."""
 
     def __init__(self, device):
         del device

@@ -1,9 +1,9 @@
-"""What a launch costs beyond the program's own set-up, and how long a turn takes to go and come back.
+"""Measures the overhead of a launch (without the program's own set-up) and of a turn (there and back).
 
     python -m benchmarks.launch [--launches 40] [--turns 5000]
 
-A launch is to cost at most 50 ms once its server is up, with torch and transformers loaded in it; a turn at most
-100 µs. The launch is of the real Trainer; the program of the turns does nothing and carries the clock like any other.
+Once a server with torch and transformers is running, a launch should take at most 50 ms, and a turn at most 100 µs. The
+launches run the real Trainer. The turns go to a program that does nothing, timed by the usual clock.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main():
 
 
 def round_trips(stage, count):
-    """Seconds that each turn took beyond the step that the actor itself measured."""
+    """The seconds that each turn took, without the time of the step as the actor measured it."""
     idle = Workload("benchmarks.idle:Idle", {})
     trips = []
     with stage.actor(stage.pool.next(), idle, "time") as (actor, _ready):

@@ -1,8 +1,9 @@
-"""Predicted against measured peak of tensor bytes, over every training and forward case of the quick tier.
+"""Compares predicted with measured peak memory in every case of the quick tier.
 
     python -m benchmarks.predicted [-k EXPRESSION]
 
-The dry run is to meet the profiler's ``[memory]`` events within 0.5%. No time is taken.
+For training and forward passes the dry run's prediction should be within 0.5% of the peak in the profiler's
+``[memory]`` events. Nothing is timed.
 """
 
 import argparse
@@ -19,7 +20,7 @@ ROWS = []
 
 
 def measure(stage, case, workload, progress):
-    """In place of all passes: the dry run, and one launch of the memory pass."""
+    """Take the dry run and one launch of the memory pass, in place of all passes."""
     del progress
     with dry_launch(stage, case, workload, stage.pool.next(), "candidate") as answer:
         dry, _ = answer()

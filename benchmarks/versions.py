@@ -1,10 +1,11 @@
-"""Which versions of the libraries can be the reference: the smoke tier against each interpreter that is named.
+"""Tries which versions of the libraries can be the reference, by running the smoke tier against interpreters.
 
     python -m benchmarks.versions PYTHON... [--timed] [-k EXPRESSION]
 
-Each interpreter has another torch or transformers, and needs no Perfgate. The tier runs dry, with ``--timed`` also with
-duets. The table, in markdown, has one row an interpreter: how many cases were measured on both sides, how many are new
-as that version lacks a setting, and how many could not be measured; the reasons are listed below it.
+Each interpreter has other versions of torch or transformers, and does not need Perfgate. The tier runs dry and, with
+``--timed``, also with duets. The table, in markdown, has one row for each interpreter. It says how many cases were
+measured on both sides, how many are new because that version lacks a setting, and how many could not be measured. The
+reasons are listed below the table.
 """
 
 import argparse
@@ -24,15 +25,15 @@ LIBRARIES = ("torch", "transformers", "accelerate", "datasets")
 
 @dataclass(frozen=True)
 class Row:
-    """What the tier told of one interpreter.
+    """The result of the tier against one interpreter.
 
     Attributes:
-        versions: of its libraries.
-        both: cases with a verdict on what both sides measured.
-        lacking: cases that are new, as the reference lacks something, by reason.
-        unmeasured: cases that could not be measured, by reason.
-        verdicts: of cases that both sides measured, by name.
-        took_s: the whole run.
+        versions: the versions of the interpreter's libraries.
+        both: number of cases that were measured on both sides.
+        lacking: by reason, number of cases that are new because the reference lacks something.
+        unmeasured: by reason, number of cases that could not be measured.
+        verdicts: by name, number of verdicts on cases that were measured on both sides.
+        took_s: seconds of the whole run.
     """
 
     versions: tuple[str, ...]
@@ -84,13 +85,13 @@ def measured(python: str, timed: bool, expression: str) -> Row:
             sys.exit(f"{python}: no run file\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
         row = row_of(read(files[0]), took_s)
         if not row.both:
-            # Whatever kept all cases from being measured is told with the first one.
+            # A reason that kept all cases from being measured is written with the first case only.
             print(done.stdout[-3000:], file=sys.stderr)
         return row
 
 
 def row_of(run: RunFile, took_s: float) -> Row:
-    """Sort the cases of a run by what became of them."""
+    """Sort the cases of a run into measured on both sides, new, and not measured."""
     software = run.header["reference"]["software"]
     by_case: dict[str, list[tuple[str, str]]] = {}
     for verdict in run.verdicts:

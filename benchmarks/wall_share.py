@@ -1,4 +1,4 @@
-"""Where the time of ci/perf goes, and how large the parent process becomes.
+"""Measures which parts of ``ci/perf`` take its time, and how much memory the parent process takes.
 
     python -m benchmarks.wall_share [pytest arguments]
 

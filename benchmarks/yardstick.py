@@ -1,4 +1,4 @@
-"""Spread between launches of what a baseline stores: in seconds, and in yardsticks.
+"""Measures how much stored values vary from launch to launch, in seconds and as ratios to the yardstick.
 
     python -m benchmarks.yardstick [--launches 20] [--seconds 1.5]
 
@@ -25,7 +25,7 @@ PROGRAMS = [f"perfgate.actor.programs.{name}" for name in ("trainer", "accelerat
 
 
 def workloads():
-    """One of each kind of program."""
+    """One workload of each kind of program."""
     found = models()
     return {
         "train gpt2-quick": tasks.training(found["gpt2-quick"]),
@@ -37,12 +37,12 @@ def workloads():
 
 
 def spread(values):
-    """Standard deviation of the logarithm: 0.03 is 3%."""
+    """The standard deviation of the values' logarithms; 0.03 is 3%."""
     return statistics.stdev(map(math.log, values))
 
 
 def sampling(launches):
-    """Standard deviation of a launch's mean, from the difference between its halves."""
+    """The standard deviation of a launch's mean, estimated from the difference between its two halves."""
     differences = []
     for launch in launches:
         pairs = zip(launch.metrics["step_time_s"], launch.yardstick_s, strict=True)
@@ -74,7 +74,7 @@ def main():
 
 
 def report(launches):
-    """Print a row a case."""
+    """Print a row for each case."""
     columns = ("case", "launches", "step", "steps", "seconds", "yardsticks", "sampling", "share")
     print("{:28} {:>8} {:>9} {:>7} {:>8} {:>10} {:>8} {:>6}".format(*columns))
     shares = []

@@ -1,10 +1,10 @@
-"""What gating costs where nothing got slower: the same cases in a plain run, and against a revision.
+"""Measures the time that gating takes if nothing got slower: the same cases in a plain run and against a revision.
 
     python -m benchmarks.gate.cost [-k "gpt2-quick and test_batch_size"] [--tier smoke]
 
-The reference is this code with one comment less, in a clone of its own. Printed are actors and seconds a case: timed
-ones (duets), and all of them with dry run, counters and memory. At most 5 launches a case beside the reference's are
-allowed on average.
+The reference is this code without one comment, in a clone. The script prints actors and seconds per case, for timed
+actors (duets) and for all actors, which include dry run, counters and memory. On average a case should need at most 5
+launches of the candidate.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def show(name, found):
     count = len(cases)
     timed = sum(launch.pass_name == "time" for launch in found.launches)
     own = sum(launch.side == "candidate" for launch in found.launches)
-    # The yardstick is an actor beside each timed launch that is no half of a duet.
+    # Each timed launch outside of duets has one more actor beside it, for the yardstick.
     rods = sum(launch.pass_name == "time" and launch.pair is None for launch in found.launches)
     took_s = sum(line["took_s"] for line in found.others if line.get("kind") == "case")
     worse = Counter(verdict.verdict for verdict in found.verdicts)["regressed"]

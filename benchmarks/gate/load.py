@@ -1,12 +1,12 @@
-"""What other processes on the machine do to the gate, by clock: launches and duets beside loads of 0, 1, 2 and 4.
+"""Measures how other processes affect the gate on each clock: launches and duets beside loads of 0, 1, 2 and 4.
 
     python -m benchmarks.gate.load [--minutes 15] [--loads 0 1 2 4] [--nices 0 5] [--draws 400]
 
-A load is that many processes on the actors' core which only compute. A duet in which both sides are the same and a solo
-launch beside the yardstick take turns for each load and priority until the time is up. Every duet is put to the rule on
-both clocks, whatever clock the gate would choose, as it was recorded and with 3 and 5% added to its difference. The
-rule may want more duets than there are, so each of its runs draws from them with replacement and either way round: the
-shares are as rough as the duets are few. Solo launches show how much they vary among themselves.
+A load is that many processes on the actors' core that do nothing but compute. For each load and priority, duets of
+equal sides and solo launches beside the yardstick take turns until the time is up. The rule judges every duet on both
+clocks, whichever clock the gate would choose, both as it was recorded and with 3% and 5% added to its difference. The
+rule may need more duets than were recorded, so each judgement draws duets with replacement and with a random sign. The
+shares are therefore only as exact as the number of duets allows. Solo launches show how much launches vary.
 """
 
 import argparse
@@ -52,7 +52,7 @@ while os.getppid() == int(sys.argv[2]):
 
 
 class Load:
-    """Processes on the actors' core that only compute while they are wanted, at the priority that this process had.
+    """Processes on the actors' core that compute when they are asked to, at the priority that this process had.
 
     Each has a session of its own, as Linux shares a core among sessions first.
     """
@@ -68,7 +68,7 @@ class Load:
 
     @contextmanager
     def of(self, count):
-        """So many of them compute within the block."""
+        """Within the block, let this many of the processes compute."""
         for process in self._processes[:count]:
             process.send_signal(signal.SIGCONT)
         try:
@@ -79,7 +79,7 @@ class Load:
 
 
 def record(options, load, end):
-    """Duets and solo launches by load until the time is up, and how many launches were rejected."""
+    """Record duets and solo launches by load until the time is up, and count rejected launches."""
     workload = training(models()["gpt2-quick"], batch_size=1)
     duets, solo, rejected = defaultdict(list), defaultdict(list), defaultdict(int)
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +103,7 @@ def record(options, load, end):
 
 
 def rows(count, nice, duets, solo, rejected, draws):
-    """A line of the table for each clock; none where too little was recorded."""
+    """The lines of the table, one for each clock; none if too little was recorded."""
     if min(len(duets), len(solo)) < 2:
         return
     both = [launch for pair in duets for launch in pair]
@@ -125,8 +125,8 @@ def rows(count, nice, duets, solo, rejected, draws):
 
 
 def told_of(duets, slowdown, draws):
-    """How often the rule fails the case and, in brackets, leaves it undecided."""
-    # Both sides are the same, so each duet might as well have come out the other way round.
+    """How often the rule fails the case and, in brackets, how often it leaves the case undecided."""
+    # Both sides are equal, so the opposite difference is just as likely.
     both_ways = [replace(duet, difference=sign * duet.difference) for duet in duets for sign in (1, -1)]
     slowed = [replace(duet, difference=duet.difference + math.log1p(slowdown)) for duet in both_ways]
     source, share = random.Random(0), AlphaBudget(SUITE).share

@@ -1,9 +1,9 @@
-"""What it does to duets when actors keep the pages that they free: the same step against itself, four ways in turn.
+"""Compares four ways in which actors can treat memory pages that they free, by duets of a step against itself.
 
     python -m benchmarks.gate.pages [--rounds 20]
 
-Prints for each way the spread of the duets' ratio, the correlation of the ratio's two halves (near 0 where the launches
-of a duet differ by chance alone), the spread of paired steps, and the median step.
+For each way the script prints the spread of the duets' ratio, the correlation of the ratio between the two halves of a
+duet (near 0 if the launches of a duet differ only by chance), the spread of paired steps, and the median step.
 """
 
 import argparse
@@ -32,7 +32,7 @@ WAYS = {
 
 
 def main():
-    """Print one row a way."""
+    """Measure, and print one row for each way."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
@@ -51,7 +51,7 @@ def main():
 
 
 def opened(variables, folder):
-    """A stage whose servers were started under these variables."""
+    """A stage whose servers were started with these environment variables."""
     folder.mkdir()
     with patch.object(server, "keeping_pages", lambda: variables):
         stage = Stage(("perfgate.actor.programs.trainer",), folder, MeasurementPlan())
@@ -61,7 +61,7 @@ def opened(variables, folder):
 
 
 def row(pairs):
-    """The figures of one way, in words."""
+    """The figures of one way as text."""
     ratios = [[log(b / a) for a, b in zip(*pair, strict=True)] for pair in pairs]
     halves = [[statistics.median(r[: len(r) // 2]), statistics.median(r[len(r) // 2 :])] for r in ratios]
     return {

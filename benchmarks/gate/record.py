@@ -1,9 +1,9 @@
-"""Record launches for ``benchmarks.gate.table``: duets and solo launches of one training step, with slowdowns put in.
+"""Records duets and solo launches of one training step, with added slowdowns, for ``benchmarks.gate.table``.
 
     python -m benchmarks.gate.record FILE.jsonl [--duets 50] [--solo 60] [--slowdowns 0 0.03 0.05]
 
-Both sides come from separate servers throughout. The slowdowns take turns, duets and solo launches too, so that a
-machine that drifts does it to all of them alike. Solo launches of the two sides are started in turn.
+Both sides always come from separate servers. Slowdowns take turns, and so do duets and solo launches and the two sides
+of solo launches, so that drift of the machine affects all of them alike.
 """
 
 import argparse
@@ -32,7 +32,7 @@ CASE = "training of gpt2-quick"
 
 
 def main():
-    """Record as much as is asked for, and keep what is there when it is interrupted."""
+    """Record as much as the options ask for; if interrupted, keep what was recorded so far."""
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
     parser.add_argument("--duets", type=int, default=50, help="of each slowdown")
@@ -58,7 +58,7 @@ def main():
 
 
 def recorded(stage, workload, options):
-    """All launches, those of a duet together."""
+    """Yield the launches as they are recorded, both launches of a duet together."""
     begin = time.monotonic()
     rounds = max(options.duets, options.solo)
     for number, (place, slowdown) in itertools.product(range(rounds), enumerate(options.slowdowns)):
@@ -78,7 +78,7 @@ def recorded(stage, workload, options):
 
 
 def solo(stage, case, part, number, turn):
-    """One launch of one side by itself."""
+    """Take a solo launch of one side."""
     server = part.pool.at(turn)
     held, launched = stage.held(stage.lock.exclusive()), stage.actor(server, part.workload, "time", part.slowdown)
     with held, on_core(stage.core), launched as (actor, _):
@@ -92,7 +92,7 @@ def solo(stage, case, part, number, turn):
 
 
 def slim(launch):
-    """Times alone, to the microsecond."""
+    """Keep only the times of a launch, rounded to the microsecond."""
     steps = [round(step, 6) for step in launch.metrics["step_time_s"]]
     known = launch.details
     kept = Details(span=Span(took_s=known.span.took_s), turns=Turns(injected=known.turns.injected))

@@ -1,8 +1,8 @@
-"""Rules that decide whether a case got slower: other tools' and Perfgate's, put to the same recorded launches.
+"""Rules of other tools and of Perfgate that decide whether a case got slower, to be compared on the same launches.
 
-Each rule asks a case for the launches it wants and answers with a verdict. The other tools' rules are written down here
-as their documentation or source states them; where benchmatrix and inference-doctor are installed (neither is a
-dependency), ``agreement`` holds what is written here against what they say.
+Each rule asks a case for the launches it needs and returns a verdict. The rules of other tools are written here as
+their documentation or source states them. If benchmatrix and inference-doctor are installed (neither is a dependency),
+``agreement`` compares the rules written here with theirs.
 """
 
 import math
@@ -27,24 +27,24 @@ SOLO_STEPS = 40
 
 
 class Case(Protocol):
-    """A case of which launches can be had, simulated or recorded; each is handed out once."""
+    """A source of launches of one case, simulated or recorded; it returns each launch only once."""
 
     def stored(self, steps: int) -> Sequence[float]:
-        """Step times of a launch of the reference, of an earlier session."""
+        """Step times of one launch of the reference in an earlier session."""
 
     def now(self, steps: int) -> Sequence[float]:
-        """Step times of a launch of the candidate."""
+        """Step times of one launch of the candidate."""
 
     def succession(self, steps: int) -> tuple[Sequence[float], Sequence[float]]:
-        """Step times of a launch of the reference and of one of the candidate right after it."""
+        """Step times of one launch of the reference, and of one launch of the candidate right after it."""
 
     def duet(self) -> Duet:
-        """A duet of the two."""
+        """A duet of reference and candidate."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a rule says of a case.
+    """The verdict of a rule on a case.
 
     Attributes:
         verdict: ``regressed``, ``pass`` or ``inconclusive``; a rule's word for faster counts as ``pass``.
@@ -119,7 +119,7 @@ def benchmatrix(percent: float, pairs: int = 5) -> Rule:
 
 
 def beyond(low: float, high: float, percent: float) -> str:
-    """benchmatrix's classes for an interval of the improvement in percent; below 0 is slower."""
+    """The class that benchmatrix gives to an interval of the improvement in percent; below 0 is slower."""
     if high < -percent:
         return "regressed"
     return "pass" if low >= -percent else "inconclusive"
@@ -214,14 +214,14 @@ def perfgate(noise: Noise = UNKNOWN) -> Rule:
 
 
 def median(values: Sequence[float] | np.ndarray) -> float:
-    """As ``numpy.median``, and ten times as fast on a few dozen values."""
+    """The same result as ``numpy.median``, ten times as fast on a few dozen values."""
     ordered = np.sort(values)
     half = len(ordered) // 2
     return float(ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2)
 
 
 def agreement(draws: int = 50) -> list[str]:
-    """How often what is written here says the same as the tools themselves, on seeded draws; a line a tool."""
+    """One line for each tool: how often its rule here agrees with the tool itself, on seeded random draws."""
     generator = np.random.default_rng(1)
     sides = [np.exp(generator.normal([[0], [effect]], 0.01, (2, 5))) for effect in np.linspace(0, 0.15, draws)]
     lines = []

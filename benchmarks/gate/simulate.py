@@ -1,10 +1,10 @@
-"""What rules make of machines with known noise: false alarms, slowdowns caught, launches spent.
+"""Simulates machines with known noise, and counts each rule's false alarms, caught slowdowns and launches.
 
     python -m benchmarks.gate.simulate [--trials 400] [--seed 1] [--machines noisy shared ...] [--rules Perfgate ...]
 
-A suite has 100 cases with steps of 25 ms. A session's speed is shared by its cases; each launch has its own; the steps
-of a launch vary by 3%. Duets vary by 1.0% on every machine, as they were found to (60 steps, one core). ``noise.json``
-says d0 = 10, s0 = 1.0% on every machine, also where that is wrong.
+A suite has 100 cases with steps of 25 ms. All cases of a session share the session's speed, each launch has a speed of
+its own, and the steps of a launch vary by 3%. Duets vary by 1.0% unless a machine says otherwise, as was measured with
+60 steps on one core. ``noise.json`` says d0 = 10 and s0 = 1.0% on every machine, even on those where that is wrong.
 """
 
 import argparse
@@ -24,17 +24,17 @@ HEAVY_FREEDOM, HEAVY_SCALE = 3, 0.882  # Student's t with the quartiles of a nor
 
 @dataclass(frozen=True)
 class Machine:
-    """How launches vary; standard deviations of logarithms, 0.01 is 1%.
+    """A machine's noise, as standard deviations of logarithms; 0.01 is 1%.
 
     Attributes:
-        launch: from launch to launch in a session.
-        session: from session to session, all cases alike.
-        duet: of a duet's difference.
-        slow_share: chance that a launch is of the slow kind.
-        slow_gap: by how much it is slower.
+        launch: spread from launch to launch within a session.
+        session: spread from session to session, which all cases share.
+        duet: spread of a duet's difference.
+        slow_share: probability that a launch is of the slow kind.
+        slow_gap: by how much launches of the slow kind are slower.
         drift: by how much the machine gets slower or faster in the course of a run.
         heavy: whether launches and duets have heavy tails (Student's t with 3 degrees of freedom, same quartiles).
-        servers: between pairs of servers, of which there are three.
+        servers: spread between the three pairs of servers.
     """
 
     name: str
@@ -76,35 +76,35 @@ class Simulated:
         self.duets = 0
 
     def noise(self, spread):
-        """One deviation."""
+        """Draw a random deviation."""
         if self.machine.heavy:
             return spread * HEAVY_SCALE * self.generator.standard_t(HEAVY_FREEDOM)
         return spread * self.generator.standard_normal()
 
     def kind(self):
-        """What a launch is slower by for being of the slow kind."""
+        """Draw whether a launch is of the slow kind; return by how much that makes it slower."""
         share = self.machine.slow_share
         return self.machine.slow_gap if share and self.generator.random() < share else 0.0
 
     def launch(self, level, steps):
-        """Step times of one launch."""
+        """Draw the step times of one launch."""
         level += self.noise(self.machine.launch) + self.kind()
         return 0.025 * np.exp(level + STEP_SD * self.generator.standard_normal(steps))
 
     def stored(self, steps):
-        """From the earlier session."""
+        """Step times of a launch in the earlier session."""
         return self.launch(self.sessions[0], steps)
 
     def now(self, steps):
-        """From this session."""
+        """Step times of a launch of the candidate in this session."""
         return self.launch(self.sessions[1] + self.effect, steps)
 
     def succession(self, steps):
-        """Both from this session."""
+        """Step times of a launch of each side in this session."""
         return self.launch(self.sessions[1], steps), self.now(steps)
 
     def duet(self):
-        """Session, drift and launch cancel, but for the duet's own spread; the kinds of its two launches do not."""
+        """Draw a duet. Session, drift and launch cancel in it; the kinds of its two launches do not."""
         number = self.duets % 3
         self.duets += 1
         value = self.effect + self.noise(self.machine.duet) + self.kind() - self.kind() + self.server_effects[number]
@@ -112,7 +112,7 @@ class Simulated:
 
 
 def suite(machine, generator, slowed):
-    """The cases of one run, and of the stored one before it: each session has its speed, and drifts its own way."""
+    """The cases of one run and of the stored session before it; each session has its own speed and drift."""
     speeds = generator.normal(0, machine.session, 2)
     drifts = machine.drift * generator.uniform(-1, 1, 2)
     for number in range(suites.CASES):

@@ -1,4 +1,4 @@
-"""Suites of cases put to rules, and the table of what came out."""
+"""Lets rules judge suites of cases, and makes the table of the results."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ STEP_S = 0.025
 
 @dataclass
 class Counts:
-    """What one rule made of many suites.
+    """The results of one rule on many suites.
 
     Attributes:
         trials: suites in which nothing changed.
@@ -36,7 +36,7 @@ class Counts:
 def run(
     rule: Rule, suite: Callable[[dict[int, float]], Iterable[Case]], trials: int, slowdowns: Sequence[float]
 ) -> Counts:
-    """Put suites to a rule.
+    """Let a rule judge suites.
 
     Args:
         rule: which.
@@ -68,7 +68,7 @@ def run(
 
 
 def upper_bound(events: int, trials: int) -> float:
-    """The share that is not exceeded with 95% confidence (Clopper and Pearson 1934)."""
+    """The upper bound of a share with 95% confidence (Clopper and Pearson 1934)."""
     return 1.0 if events == trials else float(stats.beta.ppf(0.95, events + 1, trials - events))
 
 
@@ -81,7 +81,7 @@ def heading(slowdowns: Sequence[float]) -> str:
 
 
 def row(machine: str, rule: Rule, counts: Counts) -> str:
-    """One line. Launches, and seconds of steps, are those of unchanged cases."""
+    """One line of the table. Its launches and seconds of steps are those of unchanged cases."""
     cells = [machine, rule.name]
     cells.append(f"{counts.alarms / counts.trials:.1%} (< {upper_bound(counts.alarms, counts.trials):.1%})")
     for number, caught, undecided in counts.slowed.values():

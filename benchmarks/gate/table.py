@@ -1,4 +1,4 @@
-"""The simulation's table for launches that were really recorded.
+"""Makes the table of ``benchmarks.gate.simulate`` from recorded launches.
 
     python -m benchmarks.gate.table RUNFILE... [--trials 400] [--seed 1] [--noise baselines/MACHINE/noise.json]
 
@@ -7,9 +7,9 @@ Run files (``perfgate.run/1``) hold, for any number of cases:
 - duets: two ``launch`` lines of one ``pair``, sides ``reference`` and ``candidate``;
 - solo launches: ``pair`` is null, both sides, started in turn, so that ``launch`` n of either side was in succession.
 
-A candidate into which a slowdown was injected says so in its ``details``: ``{"injected": 0.05}`` is 5%; without it
-nothing changed. A suite of 100 cases is drawn from them: each case takes whole launches in random order, none twice.
-Suites share the recorded launches, so their number makes the table smooth, not more certain than the launches are.
+If a slowdown was added to a candidate, its ``details`` say so: ``{"injected": 0.05}`` is 5%. Suites of 100 cases are
+drawn from the recorded launches: each case takes whole launches in random order, none of them twice. All suites share
+the same recorded launches, so more suites make the table smoother, but not more certain.
 """
 
 import argparse
@@ -32,7 +32,7 @@ METRIC = "step_time_s"
 
 @dataclass
 class Recording:
-    """What was recorded of one case with one injected slowdown, in the order in which it was."""
+    """The recorded launches of one case with one added slowdown, in the order of recording."""
 
     duets: list = field(default_factory=list)
     reference: list = field(default_factory=list)
@@ -51,7 +51,7 @@ class Recorded:
         }
 
     def take(self, kind):
-        """The next number in this case's order."""
+        """The position of the next launch in this case's random order."""
         number = next(self.orders[kind], None)
         if number is None:
             recorded = len(getattr(self.recording, kind))
@@ -67,7 +67,7 @@ class Recorded:
         return self.recording.candidate[self.take("candidate")][:steps]
 
     def succession(self, steps):
-        """Two solo launches, the one started after the other."""
+        """Two solo launches, one started right after the other."""
         number = self.take("candidate")
         return self.recording.reference[number % len(self.recording.reference)][:steps], (
             self.recording.candidate[number][:steps]
@@ -79,7 +79,7 @@ class Recorded:
 
 
 def read(paths):
-    """Recordings by injected slowdown, each a list of cases."""
+    """The recorded cases by added slowdown."""
     cases = defaultdict(lambda: defaultdict(Recording))
     for path in paths:
         run = runfile.read(path)
@@ -107,7 +107,7 @@ def suite(recordings, generator, slowed):
 
 
 def able(rule, recordings):
-    """Whether what was recorded is what the rule wants."""
+    """Whether the launches that a rule needs were recorded."""
     want = "duets" if rule.budgeted else "candidate"
     return all(getattr(one, want) for group in recordings.values() for one in group)
 

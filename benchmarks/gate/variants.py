@@ -1,11 +1,12 @@
-"""Why the confirmation is as it is: the same duets put to variants of it.
+"""Compares the confirmation rule with variants of it on the same simulated duets.
 
     python -m benchmarks.gate.variants [--cases 100000] [--seed 1]
 
-Each variant differs from the rule in one thing, or as it says. Screened cases with normal duets (1.0%); with launches
-of two speeds (12.5% apart, slow in 3 of 10), where a rule that trusts in normal noise fails; and with servers that
-differ. ``alarms`` is the expected number of false alarms in a suite of 100 unchanged cases; 0.01 is the bar. It is
-vectorised, so written apart from ``perfgate.gate``; what the rule does here must agree with ``simulate``.
+Each variant differs from the rule in one thing, unless its name says more. There are screened cases with normal duets
+(1.0%), with launches of two speeds (12.5% apart, 3 of 10 slow), on which a rule that assumes normal noise fails, and
+with servers that differ. ``alarms`` is the expected number of false alarms in a suite of 100 unchanged cases, and must
+be at most 0.01. The code is vectorised and therefore separate from ``perfgate.gate``; its results must agree with
+``simulate``.
 """
 
 import argparse
@@ -26,7 +27,7 @@ LIMIT, TOLERANCE, SUSPICIOUS = math.log1p(0.01), math.log1p(0.03), math.log1p(0.
 
 @dataclass(frozen=True)
 class Variant:
-    """What a variant does otherwise."""
+    """The ways in which a variant differs from the rule."""
 
     name: str
     df: float = 10.0
@@ -56,7 +57,7 @@ VARIANTS = [
 
 @dataclass(frozen=True)
 class Kind:
-    """How duets vary."""
+    """The noise of duets."""
 
     name: str
     spread: float = 0.01
@@ -64,7 +65,7 @@ class Kind:
     servers: float = 0.0
 
     def draw(self, generator, cases, count, servers):
-        """Differences of unchanged cases, one row a case."""
+        """Draw the differences of unchanged cases, one row for each case."""
         found = generator.normal(0, self.spread, (cases, count))
         if self.slow_share:
             slow = [generator.random((cases, count)) < self.slow_share for _ in range(2)]
@@ -83,7 +84,7 @@ KINDS = [
 
 
 def spread(duets, variant):
-    """Variance of a duet and its degrees of freedom, one a case."""
+    """The variance of a duet and its degrees of freedom, for each case."""
     cases, count = duets.shape
     total, df = duets.var(axis=1, ddof=1), np.full(cases, count - 1.0)
     if count <= variant.servers:
@@ -97,7 +98,7 @@ def spread(duets, variant):
 
 
 def judge(duets, variant):
-    """What becomes of each case, 1 for regressed and 2 for cleared, and how many duets it takes."""
+    """The result of each case (1 for regressed, 2 for cleared), and the number of duets that it takes."""
     state, used = np.zeros(len(duets), int), np.full(len(duets), variant.looks[-1])
     share = ALPHA_A_SUSPECT / (len(variant.looks) - variant.clearing_looks)
     for number, count in enumerate(variant.looks):

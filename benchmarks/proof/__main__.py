@@ -1,6 +1,7 @@
-"""The proof on a real GPU, slice by slice: ci/gpu-proof [--out DIR].
+"""Runs the proof on a real GPU in several parts, called slices: ci/gpu-proof [--out DIR].
 
-Each invocation takes as many slices as fit into its time, leaves what it found in DIR, and says how to go on.
+Each invocation runs as many slices as fit into its time, stores their results in DIR, and prints the command that
+continues.
 """
 
 import argparse
@@ -31,7 +32,7 @@ exit code: 0 nothing refuted, 1 a line of the bar does not hold, 2 wrong usage o
 
 
 def main():
-    """Read the options; download, or go on with the proof."""
+    """Read the options; then download wheels, or begin or continue the proof."""
     parser = argparse.ArgumentParser(
         prog="ci/gpu-proof",
         description="Prove or refute the CUDA path on a machine with one GPU, without network.",
@@ -59,11 +60,11 @@ def main():
 
 
 def prove(options, work):
-    """Take slices until all are done or the time is short; returns the exit code."""
+    """Run slices until all are done or too little time is left; return the exit code."""
     paths = []
     end = time.monotonic() + options.limit
     if options.install:
-        # dill pickles modules by value unless their path says site-packages, and datasets hashes what it is given so.
+        # datasets hashes functions with dill, which pickles modules by value unless their path says site-packages.
         paths = [work / "site-packages"]
         wheels.install(options.install, paths[0])
     wheels.check()
@@ -80,7 +81,7 @@ def prove(options, work):
 
 
 def taken(bench, wanted):
-    """Take slices, the first in any case; returns those that are left."""
+    """Run slices, but always the first one; return those that are left."""
     for number, one in enumerate(wanted):
         if number and bench.left_s < one.expected_s:
             return wanted[number:]
@@ -98,7 +99,7 @@ def taken(bench, wanted):
 
 def show(place):
     """Write the summary; returns it, and the lines of the bar."""
-    # Imported late: its libraries may come from the wheels.
+    # Imported only now, because its libraries may come from the wheels.
     from benchmarks.proof.summary import summary
     from benchmarks.proof.tier import TIERS
 
@@ -108,7 +109,7 @@ def show(place):
 
 
 def again(options):
-    """The command that goes on."""
+    """The command that continues the proof."""
     words = ["ci/gpu-proof", "--out", str(options.out)]
     words += ["--dry"] if options.dry else []
     words += ["--limit", f"{options.limit:g}"] if options.limit != LIMIT_S else []

@@ -1,4 +1,4 @@
-"""The bar: what must hold on a GPU, decided from what the slices left. Pure functions; nothing is measured here."""
+"""Decides from the slices' results whether each requirement of the proof holds; pure functions, nothing is measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ RUN_WORDS = {"again": "one run", "store": f"storing it ({STORED_LAUNCHES} launch
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the bar.
+    """One requirement of the proof, and whether it holds.
 
     Attributes:
-        what: is to hold.
-        bar: how well.
-        found: what was seen.
-        held: ``None`` where it was not measured, or cannot be told here.
+        what: the quantity or event that is checked.
+        bar: the value that it must have.
+        found: the value that was measured; empty if it was not.
+        held: whether the requirement holds; ``None`` if it was not measured or cannot be decided on this machine.
     """
 
     what: str
@@ -44,14 +44,14 @@ def rows(
     wanted: int,
     demoted: Sequence[str] = (),
 ) -> list[Row]:
-    """Every line.
+    """All requirements.
 
     Args:
-        slices: what each slice found, by name.
-        runs: run files by slice.
-        cases: of the run that stored.
-        wanted: how many cases were to be measured.
-        demoted: cases whose peak is known to differ between launches.
+        slices: the result of each slice, by its name.
+        runs: run files, by the name of their slice.
+        cases: the cases of the slice ``store``.
+        wanted: number of cases that should have been measured.
+        demoted: ids of cases whose peak memory is known to differ between launches.
     """
     whole = {name: found for name, found in slices.items() if not found.get("broken")}
     return [
@@ -71,7 +71,7 @@ def rows(
 
 
 def doctor(found):
-    """Whether cases can be measured."""
+    """``perfgate doctor`` must find no problem."""
     if not found:
         return Row("`perfgate doctor`", "no problem", "", None)
     problems = [finding["text"] for finding in found.get("findings") or () if finding["level"] == "problem"]
@@ -79,7 +79,7 @@ def doctor(found):
 
 
 def engine_tests(found):
-    """Passed, and none skipped: a skip on a GPU proves nothing."""
+    """The engine's tests must pass. Skipped ones leave the requirement undecided, because they prove nothing."""
     what, bar = "the engine's tests marked gpu", "all pass"
     if not found:
         return Row(what, bar, "", None)
@@ -90,7 +90,7 @@ def engine_tests(found):
 
 
 def durations(slices):
-    """How long runs and the whole took."""
+    """The runs and the whole proof must not take too long."""
     for name, limit_s in LIMITS_S.items():
         what = f"{RUN_WORDS.get(name, 'the whole proof')} takes"
         took = [found["took_s"] for key, found in slices.items() if name in ("", key)]
@@ -102,14 +102,14 @@ def durations(slices):
 
 
 def all_measured(cases, wanted):
-    """A case without a valid timed launch was not measured."""
+    """All cases must be measured: each needs a valid timed launch."""
     done = [case for case in cases if case.launches]
     found = f"{len(done)} of {wanted}" if cases else ""
     return Row("cases measured", "all", found, len(done) == wanted if cases else None)
 
 
 def settings(cases):
-    """What was asked for was in force, as read back from the libraries."""
+    """All settings must be in force, as read back from the libraries."""
     told = [case for case in cases if case.in_force]
     wrong = [f"{short(case.case)}: {case.wrong}" for case in told if case.wrong]
     found = listed(f"{len(told) - len(wrong)} of {len(told)} cases", wrong) if told else ""
@@ -117,7 +117,7 @@ def settings(cases):
 
 
 def false_regressions(stored, again):
-    """The same code, a second time: as the run judged it, and as ``perfgate compare`` judges its launches."""
+    """A second run of the same code must have no regression, by its own verdicts and by ``perfgate compare``."""
     against = {"": "baselines", ", launch by launch": "the first run's launches"}
     judged = dict.fromkeys(against)
     if again:
@@ -132,12 +132,12 @@ def false_regressions(stored, again):
 
 
 def slowdown(found):
-    """What the rule makes of duets with nothing put in, and with a slowdown of every step."""
+    """The rule must pass duets without a slowdown, and catch duets in which every step was slowed down."""
     cases = (found or {}).get("cases") or []
     told = [detection for case in cases for detection in case["detections"]]
     shares = {put_in: [x["regressed"] for x in told if x["slowdown"] == put_in] for put_in in (0.0, PUT_IN)}
     yield Row(
-        "duets with nothing put in, called slower",
+        "duets without a slowdown, called slower",
         "never",
         f"{max(shares[0.0]):.0%} of draws at most, {len(cases)} cases" if shares[0.0] else "",
         max(shares[0.0]) == 0 if shares[0.0] else None,
@@ -152,7 +152,7 @@ def slowdown(found):
 
 
 def growth(grown, again):
-    """The case that keeps more is blamed for its memory, and was not before."""
+    """The peak memory of the case with the added leak must be a regression, and must have passed before."""
     what, bar = "a growth of memory, called a regression", "caught, and not before"
     if grown is None or again is None:
         return Row(what, bar, "", None)
@@ -165,25 +165,25 @@ def growth(grown, again):
 
 
 def short(case):
-    """A case's id without its file, which the function is named after."""
+    """A case's id without its file, whose name repeats that of the function."""
     folder, _, name = case.partition("/")
     return f"{folder} {name.rpartition('::')[2]}" if name else case
 
 
 def listed(counted, names):
-    """How many, and the first few by name."""
+    """A count, followed by the first few names."""
     more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
     return "; ".join([counted, *names[:SHOWN], *more])
 
 
 def near(case: Measured) -> bool:
-    """Whether a predicted peak is near enough: 5%, or 64 MiB below 1 GiB."""
+    """Whether a predicted peak is close enough: within 5%, or within 64 MiB if the peak is below 1 GiB."""
     allowed = SLACK_BYTES if case.peak_bytes < GIB else NEAR * case.peak_bytes
     return abs(case.predicted_bytes - case.peak_bytes) <= allowed
 
 
 def predicted(cases):
-    """The dry run's peak against the allocator's."""
+    """The peak that the dry run predicts must be close to the allocator's peak."""
     both = [case for case in cases if case.peaks and case.predicted_bytes]
     wide = [case for case in both if not near(case)]
     far = [f"{short(x.case)} {x.predicted_bytes / x.peak_bytes - 1:+.1%} of {size(x.peak_bytes)}" for x in wide]
@@ -193,7 +193,7 @@ def predicted(cases):
 
 
 def launches_agree(cases):
-    """The slowest launch of a case against its fastest, less strictly where the device waits for the host."""
+    """The launches of a case must take about the same time; more may vary if the device waits for the host."""
     timed = [case for case in cases if case.apart is not None]
     far = [f"{short(case.case)} {case.apart:.1%}" for case in timed if case.apart > allowed_apart(case)]
     what, bar = "launches of a case agree in time", "1% where the device is 90% busy, else 3%"
@@ -203,12 +203,12 @@ def launches_agree(cases):
 
 
 def allowed_apart(case):
-    """How far two launches may lie apart."""
+    """The largest difference that launches of a case may have in time, as a share."""
     return BUSY_APART if case.busy is not None and case.busy >= BUSY else IDLE_APART
 
 
 def peaks_repeat(cases, demoted):
-    """To the byte, in all launches."""
+    """All launches of a case must have the same peak memory, to the byte."""
     told = [case for case in cases if case.peaks]
     moved = [case for case in told if len(case.peaks) > 1]
     named = [f"{short(x.case)} {size(x.peak_bytes)}, {x.peaks[-1] - x.peaks[0]:,.0f} bytes apart" for x in moved]
@@ -218,24 +218,24 @@ def peaks_repeat(cases, demoted):
 
 
 def work(run, found):
-    """How much of a run's time the device is set up or works."""
+    """Set-up and steps must take a large enough share of a run's time."""
     what, bar = "time inside set-up and steps", "at least half of a run"
     sheet = timesheet(run)
     if not sheet or not found:
         return Row(what, bar, "", None)
-    total_s = found["took_s"] - sheet["waiting_s"]  # other runs are no part of it
+    total_s = found["took_s"] - sheet["waiting_s"]  # without the time spent waiting for other runs
     shares = {name: seconds / total_s for name, seconds in spent_s(sheet, total_s).items()}
     told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     return Row(what, bar, told, shares["set-up"] + shares["steps"] >= WORK_SHARE)
 
 
 def timesheet(run):
-    """The line of a run file that says where the stage's time went."""
+    """The line of a run file that holds the stage's times by activity; ``None`` if there is none."""
     return next((line for line in run.others if line.get("kind") == "timesheet"), None) if run else None
 
 
 def spent_s(sheet, total_s):
-    """Seconds by what they were spent on; ``rest`` is pytest, forks and decisions."""
+    """Seconds by activity; ``rest`` is pytest, forks and decisions."""
     found = {
         "set-up": sheet["setups_s"],
         "steps": sheet["programs_s"] - sheet["setups_s"] - sheet["dry_s"],

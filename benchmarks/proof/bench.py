@@ -1,4 +1,4 @@
-"""Runs commands for a slice: in the tree's root, in an environment of its own, until its time is over."""
+"""Runs commands for a slice in the root of the tree, with variables of their own and a limit of time."""
 
 import importlib.metadata
 import os
@@ -22,12 +22,12 @@ PLUGIN = "perfgate.plugin.hooks"
 
 @dataclass(frozen=True)
 class Bench:
-    """Where a slice works.
+    """Everything that a slice needs to run commands.
 
     Attributes:
-        place: what was left by the slices before.
-        end: when this invocation is over, by ``time.monotonic``.
-        paths: folders that children find modules in, before all others.
+        place: the folder of results, with those of earlier slices.
+        end: the time at which this invocation must end, by ``time.monotonic``.
+        paths: folders in which child processes look for modules first.
     """
 
     place: Place
@@ -36,16 +36,16 @@ class Bench:
 
     @property
     def tier(self) -> Tier:
-        """What to run on."""
+        """The cases of this proof, and the device that they run on."""
         return TIERS[self.place.mode]
 
     @property
     def left_s(self) -> float:
-        """For commands; some is kept for packing."""
+        """Seconds left for commands; some time is reserved for packing."""
         return max(self.end - RESERVE_S - time.monotonic(), 1.0)
 
     def environment(self, *more):
-        """For children: no network, no pytest-benchmark, and Perfgate's plugin where nobody installed it."""
+        """The variables of child processes: no network, no pytest-benchmark, and Perfgate's plugin if not installed."""
         installed = any(entry.value == PLUGIN for entry in importlib.metadata.entry_points(group="pytest11"))
         path = [*map(str, (*more, *self.paths)), str(ROOT), os.environ.get("PYTHONPATH", "")]
         plugin = {} if installed else {"PYTEST_PLUGINS": PLUGIN}
@@ -58,10 +58,10 @@ class Bench:
         }
 
     def run(self, module, *arguments, more=()):
-        """Run a module; one that takes too long is interrupted, and writes what it has.
+        """Run a module. If it takes too long it is interrupted, so that it can write its results so far.
 
         Returns:
-            Its exit code, and what it printed on standard output.
+            The exit code and the standard output.
         """
         command = [sys.executable, "-m", module, *map(str, arguments)]
         output, errors = self.place.work / "stdout.txt", self.place.work / "stderr.txt"
@@ -80,7 +80,7 @@ class Bench:
         return code, printed
 
     def measure(self, name, *arguments, more=()):
-        """Run cases, and keep the run file under a slice's name; returns the exit code of pytest."""
+        """Run cases, keep the run file under the name of the slice, and return the exit code of pytest."""
         output = self.place.work / "output"
         options = ["--perf-env", "installed", "--perf-device", self.tier.device, "--perf-tier", self.tier.largest]
         options += ["--perf-output", output, "--perf-baselines", self.place.baselines]
@@ -92,7 +92,10 @@ class Bench:
 
 
 def waited(process, timeout_s):
-    """The exit code; a process whose time is over is interrupted, then ended, with those it started."""
+    """Wait for a process and return its exit code.
+
+    After the time limit the process and all that it started are interrupted, and later killed.
+    """
     for number, patience_s in ((signal.SIGINT, timeout_s), (signal.SIGKILL, PATIENCE_S)):
         try:
             return process.wait(patience_s)
@@ -102,7 +105,7 @@ def waited(process, timeout_s):
 
 
 def end(process):
-    """Leave nothing behind, also where the proof itself is ended."""
+    """Kill a process and all that it started, if it still runs because the proof itself is ended."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

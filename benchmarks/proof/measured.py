@@ -1,4 +1,4 @@
-"""What a run file tells of each case, as far as the proof asks for it."""
+"""Reads from a run file the figures of each case that the proof needs."""
 
 import statistics
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from perfgate.reports.memory import memory_rows
 
 @dataclass(frozen=True)
 class Measured:
-    """One case of one run.
+    """The figures of one case in one run.
 
     Attributes:
-        case: its id.
-        step_s: median over its timed launches.
-        launches: valid timed ones.
-        apart: the slowest of these launches over the fastest, less 1; ``None`` where there are not two.
-        busy: share of a step in which the device works; ``None`` where that is not told, as on a CPU.
-        peaks: the different values of the allocated peak that its launches told, in bytes.
-        predicted_bytes: the peak that the dry run foretells for this device; ``None`` without one.
-        flops: of a step, by dry run.
-        moved_bytes: that the step's operators read and write, by dry run; caches spare the memory some of it.
-        in_force: settings that were read back.
-        wrong: why launches were rejected for their settings; empty where those asked for were in force.
+        case: the case's id.
+        step_s: step time, the median over the timed launches.
+        launches: number of valid timed launches.
+        apart: the slowest of these launches divided by the fastest, minus 1; ``None`` with fewer than two launches.
+        busy: share of a step in which the device works; ``None`` if it is not known, as on a CPU.
+        peaks: the different values of the allocated peak among the launches, in bytes.
+        predicted_bytes: the peak that the dry run predicts for this device; ``None`` without a dry run.
+        flops: floating-point operations of a step, from the dry run.
+        moved_bytes: bytes that the step's operators read and write, from the dry run; some of them stay in caches.
+        in_force: the settings that were read back.
+        wrong: the reason why launches were rejected for their settings; empty if all settings were in force.
     """
 
     case: str
@@ -40,18 +40,18 @@ class Measured:
 
     @property
     def peak_bytes(self):
-        """The highest."""
+        """The highest allocated peak of all launches, in bytes."""
         return max(self.peaks, default=None)
 
 
 def measured(run):
-    """All cases of a run, in its order."""
+    """The figures of all cases of a run, in the run's order."""
     predicted = {row["case"]: row["predicted_peak_bytes"] for row in memory_rows(run)}
     return [of_case(case, launches, predicted.get(case)) for case, launches in run.by_case().items()]
 
 
 def of_case(case, launches, predicted_bytes):
-    """What one case's launches tell."""
+    """The figures of one case, from its launches."""
     valid = [launch for launch in launches if not launch.invalid]
     steps = [x.value("step_time_s") for x in valid if x.pass_name == "time"]
     values = medians(valid)

@@ -1,9 +1,9 @@
-"""What the machine can do at most, as far as torch reaches it: FLOP/s of a large product, bytes/s of a large copy.
+"""Measures the highest rates that torch reaches on this machine: FLOP/s of a large product, bytes/s of a large copy.
 
     python -m benchmarks.proof.peaks cuda|cpu
 
-Prints one line of JSON. The median of ten, after three to warm up, on random numbers: zeros are multiplied faster. A
-copy counts what it reads and what it writes.
+Prints one line of JSON. Each rate is the median of ten repeats after three for warming up. The numbers are random,
+because zeros are multiplied faster. The bytes of a copy are those that it reads and those that it writes.
 """
 
 import json
@@ -19,7 +19,7 @@ WARMUP, REPEATS = 3, 10
 
 
 def typical_s(device, work):
-    """Seconds that a piece of work takes."""
+    """The median seconds that ``work()`` takes."""
     took = []
     for _ in range(WARMUP + REPEATS):
         begin = time.perf_counter()
@@ -31,14 +31,14 @@ def typical_s(device, work):
 
 
 def product_flops_per_s(device, dtype):
-    """Of a square product, a multiply-add counted as two."""
+    """The rate of a product of two square matrices; a multiply-add counts as two operations."""
     width = WIDTH[device]
     a, b = (torch.randn(width, width, device=device).to(dtype) for _ in range(2))
     return 2 * width**3 / typical_s(device, lambda: a @ b)
 
 
 def copy_bytes_per_s(device):
-    """Of a copy within the device's memory."""
+    """The rate of a copy within the device's memory."""
     source = torch.randn(COPIED_BYTES[device] // 4, device=device)
     target = torch.empty_like(source)
     return 2 * COPIED_BYTES[device] / typical_s(device, lambda: target.copy_(source))
@@ -46,7 +46,7 @@ def copy_bytes_per_s(device):
 
 def main(device):
     """Measure and print."""
-    torch.set_num_threads(1)  # as the cases compute
+    torch.set_num_threads(1)  # the cases compute with one thread too
     rates = {
         "float32": product_flops_per_s(device, torch.float32),
         "bfloat16": product_flops_per_s(device, torch.bfloat16),

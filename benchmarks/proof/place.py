@@ -1,4 +1,4 @@
-"""The folder that the proof leaves: what is done so far, and what was measured, in few files."""
+"""The folder in which the proof stores its progress and its measurements, in few files."""
 
 import json
 import shutil
@@ -15,11 +15,11 @@ LOG_BYTES = 4 * 2**20
 
 @dataclass(frozen=True)
 class Place:
-    """The folder, and a copy of what is packed in it, laid out to work with.
+    """The folder of results, and a temporary folder with its unpacked contents.
 
     Attributes:
-        out: the folder that stays: at most 8 files.
-        work: a folder for this invocation.
+        out: the folder of results, which holds at most 8 files.
+        work: the temporary folder of this invocation.
         mode: ``cuda`` or ``dry``.
     """
 
@@ -28,10 +28,10 @@ class Place:
     mode: str
 
     def open(self):
-        """Unpack what earlier invocations left.
+        """Unpack the results of earlier invocations.
 
         Raises:
-            UserError: it was left by a proof in the other mode, or by something else.
+            UserError: the folder holds a proof in the other mode, or something else.
         """
         self.out.mkdir(parents=True, exist_ok=True)
         if not self.state_file.exists() and any(self.out.iterdir()):
@@ -47,31 +47,31 @@ class Place:
 
     @property
     def state_file(self):
-        """Where the state lies."""
+        """The path of the file with the proof's progress."""
         return self.out / STATE
 
     @property
     def runs(self):
-        """Run files, one a slice."""
+        """The folder of run files, one for each slice."""
         return self.work / "runs"
 
     @property
     def baselines(self):
-        """What was stored."""
+        """The folder of baselines that the slice ``store`` wrote."""
         return self.work / "baselines"
 
     def archive(self, name):
-        """Where a folder is packed."""
+        """The path of the archive of a folder."""
         return self.out / f"{name}.tar.gz"
 
     def state(self):
-        """What is done: ``mode``, and under ``slices`` what each found."""
+        """The proof's progress: ``mode``, and under ``slices`` the result of each slice."""
         if not self.state_file.exists():
             return {"mode": self.mode, "slices": {}}
         return json.loads(self.state_file.read_text(encoding="utf-8"))
 
     def keep(self, name, found):
-        """Write down what a slice found, and pack what it left; each file is whole or as it was."""
+        """Store the result of a slice and pack its files. Each file is replaced in one piece."""
         for folder in PACKED:
             temporary = self.work / f"{folder}.tar.gz"
             with tarfile.open(temporary, "w:gz") as archive:
@@ -88,7 +88,7 @@ class Place:
         shutil.move(temporary, self.out / name)
 
     def log(self, text):
-        """Add to the log; of a long one the end is kept."""
+        """Append to the log, and drop the beginning of a log that is too long."""
         path = self.out / LOG
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         path.write_text((before + text)[-LOG_BYTES:], encoding="utf-8")

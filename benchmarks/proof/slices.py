@@ -1,4 +1,4 @@
-"""The slices of the proof, in their order. Each takes a few minutes and returns what it found, as JSON."""
+"""The parts of the proof, called slices, in their order. Each takes some minutes and returns its result as JSON."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.proof.bench import ROOT, Bench
 from benchmarks.proof.place import PICTURE
 
-# A screen, and the six of the first look that can fail a case.
+# The duet of the screen, and the six duets after which a case can first fail.
 DUETS, PUT_IN = 7, 0.03
 STORED_LAUNCHES = 5
 DRAWS = 200
@@ -21,10 +21,10 @@ class Slice:
     """One part of the proof.
 
     Attributes:
-        name: as ``--slice`` takes it; the run file that it leaves is named after it.
-        what: for people.
-        expected_s: what it may take; it is not begun where less is left.
-        work: does it.
+        name: the name for ``--slice``, and of the slice's run file.
+        what: a description for people.
+        expected_s: seconds that it may take; it is not started if less time is left.
+        work: the function that runs the slice and returns its result.
     """
 
     name: str
@@ -34,21 +34,21 @@ class Slice:
 
 
 def doctor(bench):
-    """What the machine is, and whether cases can be measured on it."""
+    """Describe the machine, and check whether cases can be measured on it."""
     code, printed = bench.run("perfgate", "doctor", "--json", "--baselines", bench.place.baselines)
     told = json.loads(printed) if printed.startswith("{") else {"fit": False}
     return {"code": code, **{key: told.get(key) for key in ("fit", "machine", "software", "gpus", "findings")}}
 
 
 def engine_tests(bench):
-    """The engine's own tests that need a GPU."""
+    """Run the engine's own tests that need a GPU."""
     report = bench.place.work / "junit.xml"
     code, _ = bench.run("pytest", "tests/gpu", "-m", "gpu", "-q", "-rfEs", f"--junitxml={report}")
     return {"code": code, **counted(report)}
 
 
 def counted(report):
-    """How many tests ended how, out of a JUnit report; with the names of those that did not pass."""
+    """The numbers of passed, skipped and failed tests in a JUnit report, and the names of the failed ones."""
     ends = {"passed": 0, "skipped": 0, "failed": 0}
     names = []
     for case in ElementTree.parse(report).getroot().iter("testcase") if report.exists() else ():
@@ -61,26 +61,26 @@ def counted(report):
 
 
 def peaks(bench):
-    """FLOP/s and bytes/s that torch reaches on this machine."""
+    """Measure the FLOP/s and bytes/s that torch reaches on this machine."""
     code, printed = bench.run("benchmarks.proof.peaks", "cuda" if bench.tier.device == "cuda" else "cpu")
     lines = printed.splitlines()
     return {"code": code, **(json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {})}
 
 
 def store(bench):
-    """All cases, with five launches each, stored as baselines."""
-    shutil.rmtree(bench.place.baselines)  # what is there already would not be replaced
+    """Measure all cases with five launches each, and store them as baselines."""
+    shutil.rmtree(bench.place.baselines)  # baselines that exist already would not be replaced
     options = ["--perf-launches", STORED_LAUNCHES, "--perf-update", "new"]
     return {"code": bench.measure("store", *bench.tier.cases, *options)}
 
 
 def again(bench):
-    """All cases once more, as anyone would run them."""
+    """Measure all cases once more against the baselines, as any user would."""
     return {"code": bench.measure("again", *bench.tier.cases)}
 
 
 def calibrate(bench):
-    """Three cases beside themselves: with nothing put in, and with 3% of each step's time."""
+    """Take duets of three cases with themselves, without a slowdown and with each step slowed down by 3%."""
     picture = bench.place.out / PICTURE
     options = ["--duets", DUETS, "--slowdowns", f"0,{PUT_IN}", "--draws", DRAWS, "--picture", picture, "--json"]
     cases = [*bench.tier.calibrated, "--perf-env", "installed"]
@@ -93,17 +93,17 @@ def calibrate(bench):
 
 
 def growth(bench):
-    """One case that keeps more than it did when its baseline was stored."""
+    """Measure a case that keeps more memory than it did when its baseline was stored."""
     options = ["--perf-launches", 1, "-o", "perf_preload=hungry_forward"]
     return {"code": bench.measure("growth", bench.tier.grown, *options, more=[ROOT / "docs" / "demos"])}
 
 
 SLICES = (
-    Slice("doctor", "what the machine is, and whether cases can be measured on it", 40, doctor),
+    Slice("doctor", "describe the machine, and check whether cases can be measured on it", 40, doctor),
     Slice("tests", "the engine's own tests marked gpu", 150, engine_tests),
     Slice("peaks", "FLOP/s and bytes/s of the machine", 30, peaks),
     Slice("store", "all cases, stored as baselines with 5 launches", 420, store),
-    Slice("again", "all cases once more, held against what was stored", 180, again),
-    Slice("calibrate", "three cases in duets with themselves, and with 3% put in", 300, calibrate),
+    Slice("again", "all cases once more, compared with the stored baselines", 180, again),
+    Slice("calibrate", "three cases in duets with themselves, unchanged and slowed down by 3%", 300, calibrate),
     Slice("growth", "a case that keeps more memory than it did", 30, growth),
 )

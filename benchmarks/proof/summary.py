@@ -1,4 +1,4 @@
-"""The proof on one page of markdown: the bar, then the cases."""
+"""Writes the proof as one page of markdown: the requirements first, then the cases."""
 
 from datetime import date
 
@@ -11,18 +11,19 @@ from perfgate.shared.metrics import metric
 
 WORDS = {True: "held", False: "**not held**", None: "not told"}
 DRY = (
-    "**A dry run on a CPU, with small shapes: it proves nothing of CUDA.** It shows that every line of the proof but "
-    "the calls of CUDA runs. The bar was set for one H100; what is not held here says nothing of a GPU."
+    "**Nothing on this page was run on a GPU.** The cases have small shapes and ran on a CPU. That shows that every "
+    "part of the proof runs, except for the calls of CUDA. The bar was set for one H100; a line that is not held here "
+    "says nothing about a GPU."
 )
 LEGEND = (
-    "Step: median of the launches. Apart: the slowest launch against the fastest. Busy: share of a step in which the "
-    "device works. FLOP/s and bytes/s: of what the machine reaches (float32 product, copy); operators' bytes that "
-    "stay in a cache count too, so bytes/s may exceed 100%."
+    "Step: median of the launches. Apart: how much slower the slowest launch is than the fastest. Busy: share of a "
+    "step in which the device works. FLOP/s and bytes/s: share of the rates that the machine reaches (float32 product, "
+    "copy). Bytes that stay in a cache count too, so bytes/s may exceed 100%."
 )
 
 
 def summary(place, tier):
-    """The page, from what a folder holds so far."""
+    """Write the page from the results in a folder so far; return it and the requirements."""
     slices = place.state()["slices"]
     runs = {path.stem: read(path) for path in sorted(place.runs.glob("*.jsonl"))}
     cases = measured(runs["store"]) if "store" in runs else []
@@ -42,7 +43,7 @@ def summary(place, tier):
 
 
 def about(slices):
-    """Machine, versions and peaks."""
+    """A line about the machine, the versions of libraries, and the measured peak rates."""
     found = slices.get("doctor", {})
     machine, software = found.get("machine") or {}, found.get("software") or {}
     names = ", ".join(
@@ -61,7 +62,7 @@ CASE_HEAD = ("case", "step", "apart", "busy", "FLOP/s", "bytes/s", "peak", "pred
 
 
 def case_row(case, peaks):
-    """One case, with its shares of what the machine can do."""
+    """The table's row for one case, with its shares of the machine's peak rates."""
     rate = peaks.get("flops_per_s", {}).get("float32")
     step = case.step_s
     difference = case.predicted_bytes / case.peak_bytes - 1 if case.predicted_bytes and case.peaks else None
@@ -86,18 +87,18 @@ def case_row(case, peaks):
 
 
 def percent(value, digits=1):
-    """A share for people; empty where there is none."""
+    """A share as text in percent; empty if there is none."""
     return "" if value is None else f"{value:.{digits}%}"
 
 
 def slice_row(one, found):
-    """What a slice does, how long it took, and how it ended."""
+    """The table's row for one slice: its description, its time, and its exit code."""
     if found is None:
         return f"`{one.name}`: {one.what}", "", "not run yet"
     return f"`{one.name}`: {one.what}", f"{found['took_s']:.0f} s", f"exit code {found['code']}"
 
 
 def table(head, body):
-    """A table of markdown."""
+    """Write a table in markdown."""
     lines = [head, ["---"] * len(head), *body]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,4 +1,4 @@
-"""The proof runs on at most a dozen cases of ``perf_tests``, launch-bound and device-bound, and a dry stand-in."""
+"""The cases of ``perf_tests`` that the proof runs: some wait for the host, and some keep the device busy."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,13 @@ class Tier:
     """One choice of cases.
 
     Attributes:
-        device: as ``--perf-device`` takes it.
-        largest: the tier that the cases are within.
-        cases: node ids.
-        calibrated: those that are stepped against themselves.
-        grown: the one that is made hungrier; a GPT-2, whose blocks ``docs/demos/hungry_forward.py`` exchanges.
-        demoted: cases whose peak is known to differ between launches, by name.
+        device: the value of ``--perf-device``.
+        largest: the tier that contains all the cases.
+        cases: the node ids of all cases.
+        calibrated: the cases that are compared with themselves in duets.
+        grown: the case that is made to keep more memory; a GPT-2, whose blocks ``docs/demos/hungry_forward.py``
+            replaces.
+        demoted: ids of cases whose peak memory is known to differ between launches.
     """
 
     device: str
@@ -33,8 +34,8 @@ SMALL = (
     f"{TRAINING}/test_gradient_accumulation.py::test_gradient_accumulation[gpt2-quick-4]",
     f"{INFERENCE}/test_batch_size.py::test_batch_size[gpt2-quick-8]",
 )
-# On a fast GPU the small shapes wait for the host. Those that keep it busy have few weights for the work that they do:
-# weights are drawn anew for each launch, on one core of the host.
+# On a fast GPU the small shapes wait for the host. The shapes that keep the GPU busy were chosen to have few weights,
+# because one core of the host draws all weights anew for each launch.
 CUDA = Tier(
     device="cuda",
     largest="standard",

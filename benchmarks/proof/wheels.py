@@ -1,7 +1,8 @@
-"""What the proof needs beside torch, transformers, accelerate and pytest, and how it gets to a machine offline.
+"""Brings the packages that the proof needs to a machine without a network.
 
-Containers hold most of it already. What they lack is downloaded elsewhere, travels as wheels, and is installed into a
-folder of its own, so that nothing in the container changes.
+GPU containers have torch, transformers, accelerate and pytest, and most other packages too. Missing packages are
+downloaded as wheels on another machine, and installed into a folder of their own, so that nothing in the container
+changes.
 """
 
 import importlib.metadata
@@ -23,14 +24,14 @@ THERE = {"torch": "2.11", "transformers": "5.17", "accelerate": "1.15", "pytest"
 
 @dataclass(frozen=True)
 class Wheel:
-    """One package.
+    """One package that the proof needs.
 
     Attributes:
-        name: of the distribution.
-        version: that is downloaded, as ``ci/constraints.txt`` allows.
-        least: the oldest that serves, where the machine has one.
-        size_bytes: of the wheel for Python 3.12 on x86-64 Linux.
-        large: whether it is downloaded only when named: GPU containers hold it as a rule.
+        name: the name of the distribution.
+        version: the version to download, as ``ci/constraints.txt`` allows.
+        least: the oldest version that is good enough if the machine has the package already.
+        size_bytes: the size of the wheel for Python 3.12 on x86-64 Linux.
+        large: whether it is downloaded only if named, because most GPU containers have it.
     """
 
     name: str
@@ -65,7 +66,7 @@ WHEELS = (
 
 
 def listing():
-    """The wheels with their sizes, for the help."""
+    """A list of the wheels with their sizes, for the help text."""
     lines = [
         f"  {wheel.name:20} {wheel.version:12} {wheel.size_bytes / 1e6:6.2f} MB" for wheel in WHEELS if not wheel.large
     ]
@@ -79,10 +80,13 @@ def listing():
 
 
 def chosen(also):
-    """The wheels to bring.
+    """The wheels to download.
+
+    Args:
+        also: names of large wheels to include.
 
     Raises:
-        UserError: a name is none of the large ones, or they are too large together.
+        UserError: a name is none of the large ones, or all wheels together are too large.
     """
     large = [wheel.name for wheel in WHEELS if wheel.large]
     if unknown := [name for name in also if name not in large]:
@@ -97,10 +101,10 @@ def chosen(also):
 
 
 def download(folder, also):
-    """Fetch the wheels with pip.
+    """Download the wheels with pip.
 
     Raises:
-        UserError: pip could not, or what is wanted is too large.
+        UserError: pip failed, or the wheels are too large together.
     """
     platforms = [word for name in PLATFORMS for word in ("--platform", f"manylinux{'_' * ('_' in name)}{name}_x86_64")]
     names = [f"{wheel.name}=={wheel.version}" for wheel in chosen(also)]
@@ -116,12 +120,12 @@ def lacking():
 
 
 def unfit():
-    """What must be there already and is not, as words; nothing of it is brought."""
+    """Packages that this interpreter must have already and lacks, as text. They are never downloaded."""
     return [f"{name} {least} or newer" for name, least in THERE.items() if older(name, least)]
 
 
 def older(name, least):
-    """Whether a distribution is absent or older."""
+    """Whether a distribution is missing, or older than a version."""
     try:
         return numbers(importlib.metadata.version(name)) < numbers(least)
     except importlib.metadata.PackageNotFoundError:
@@ -134,7 +138,7 @@ def numbers(version):
 
 
 def install(source, target):
-    """Put what is lacking into a folder of its own, and that folder on this process's path.
+    """Install missing packages into a folder of their own, and put that folder on this process's path.
 
     Raises:
         UserError: a wheel is not in ``source``.
@@ -150,10 +154,10 @@ def install(source, target):
 
 
 def check():
-    """Refuse to begin where something is missing.
+    """Check that nothing is missing before the proof begins.
 
     Raises:
-        UserError: naming what is missing and how it is brought.
+        UserError: something is missing; the message names it and the command that helps.
     """
     if absent := unfit():
         raise UserError(f"{sys.executable} lacks {', '.join(absent)}; name another interpreter with PYTHON=...")

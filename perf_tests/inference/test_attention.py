@@ -1,8 +1,8 @@
-"""Attention: the same products by other kernels. Eager attention writes the scores of every pair of tokens to memory;
-scaled dot product attention (SDPA) and flash kernels never hold them all.
+"""Attention: different kernels compute the same products. Eager attention writes the scores of every pair of tokens to
+memory; scaled dot product attention (SDPA) and flash kernels never store all of them.
 
-From https://huggingface.co/docs/transformers/attention_interface. What is saved grows with the square of the prompt; on
-a CPU it is calls of operators and memory, on a GPU time as well. Text stays the same.
+From https://huggingface.co/docs/transformers/attention_interface. The savings grow with the square of the prompt's
+length: operator calls and memory on a CPU, and also time on a GPU. The text stays the same.
 """
 
 import pytest

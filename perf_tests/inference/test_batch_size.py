@@ -1,8 +1,8 @@
 """Batch size of generation: more sequences share each reading of the weights, so tokens a second grow and the time
 for each token hardly does, until the device is busy.
 
-From https://huggingface.co/docs/transformers/llm_optims. Prompts are ragged and padded on the left. A CPU's core is
-busy early, so there the time for each token grows as well, if less than the batch.
+From https://huggingface.co/docs/transformers/llm_optims. Prompts have different lengths and are padded on the left. One
+core of a CPU is busy even with small batches, so the time for each token grows too, though less than the batch.
 """
 
 import pytest

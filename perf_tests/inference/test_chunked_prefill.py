@@ -1,9 +1,9 @@
-"""Chunked prefill: a long prompt is read in pieces, each over the cache of those before it. The peak is that of one
-piece; each piece costs the calls of a forward pass.
+"""Chunked prefill: the model reads a long prompt in pieces, and takes earlier pieces from the cache. The peak memory is
+that of one piece, and each piece needs the operator calls of a whole forward pass.
 
 From https://huggingface.co/docs/transformers/main_classes/text_generation (``prefill_chunk_size``). Memory falls on
-every device alike; on a GPU the time to the first token grows where a piece is too small to keep it busy. Text stays
-the same.
+every device alike. On a GPU the time to the first token grows if a piece is too small to keep the GPU busy. The text
+stays the same.
 """
 
 import pytest

@@ -3,9 +3,9 @@ for Python.
 
 From https://huggingface.co/docs/transformers/llm_optims#static-kv-cache-and-torchcompile and
 https://huggingface.co/docs/transformers/perf_torch_compile. ``compile`` is ``torch.compile(model.forward)``;
-``compile_decode`` hands ``generate`` a ``CompileConfig``, which compiles the steps after the prompt alone, over a
-static cache. ``reduce-overhead`` replays CUDA graphs on a GPU, which gains most with small models. Compile time,
-graphs, breaks and recompiles are metrics of their own.
+``compile_decode`` passes a ``CompileConfig`` to ``generate``, which compiles only the steps after the prompt, with a
+static cache. ``reduce-overhead`` replays CUDA graphs on a GPU, which helps small models most. Compile time, graphs,
+graph breaks and recompilations are metrics of their own.
 """
 
 import pytest

@@ -1,10 +1,11 @@
-"""Continuous batching: requests of different lengths enter and leave a batch from one pass to the next, over keys and
-values in pages. Nothing is padded and nobody waits for the longest of a batch; each pass costs some bookkeeping.
+"""Continuous batching: requests of different lengths enter and leave a batch from one pass to the next; their keys and
+values are stored in pages. Nothing is padded and no request waits for the longest of its batch, but each pass needs
+bookkeeping.
 
-From https://huggingface.co/docs/transformers/continuous_batching. Held against padded batches with the same number of
-requests at once, and the same answers. On a CPU with a small model the bookkeeping takes about what the padding took;
-on a GPU with a larger one tokens a second rise. To prepare a pass while the one before still runs (asynchronous) needs
-a GPU.
+From https://huggingface.co/docs/transformers/continuous_batching. It is compared with padded batches that work on the
+same number of requests at once; the answers are the same. With a small model on a CPU the bookkeeping takes about as
+much time as padding did. With a larger model on a GPU tokens per second rise. ``asynchronous`` prepares a pass while
+the one before it still runs, which needs a GPU.
 """
 
 import pytest

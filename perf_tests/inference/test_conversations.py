@@ -1,7 +1,7 @@
 """Conversations: real weights answer real questions, which the model's own chat template writes into prompts.
 
-From https://huggingface.co/docs/transformers/conversations. Answers have a fixed number of tokens, so that the
-work does not depend on what is said.
+From https://huggingface.co/docs/transformers/conversations. Answers have a fixed number of tokens, so that the work
+does not depend on the text.
 """
 
 import pytest

@@ -1,9 +1,9 @@
 """Encoders: one forward pass over a batch, for masked words, classes, or embeddings of real sentences.
 
 From https://huggingface.co/docs/transformers/model_doc/bert. The embedding model is all-MiniLM-L6-v2 with its real
-weights and tokenizer (https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2). Every token is read at once: work
-grows a little faster than the sequence, as attention does with its square. The head for masked words is a product
-with the whole vocabulary at each token, that for classes one small product a sequence.
+weights and tokenizer (https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2). All tokens are read at once. Work
+grows a little faster than the length of the sequence, because the work of attention grows with its square. The head for
+masked words multiplies each token by the whole vocabulary, and the head for classes takes one small product a sequence.
 """
 
 import pytest

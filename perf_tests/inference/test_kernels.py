@@ -1,9 +1,9 @@
-"""Kernels of the hub: a model's layers get forward passes that were written for the device, here the normalization of
-LigerRMSNorm, one kernel in place of six.
+"""Kernels of the hub: layers of a model get forward passes that were written for the device; here LigerRMSNorm
+normalizes in one kernel in place of six.
 
-From https://huggingface.co/docs/transformers/kernels (``use_kernels``, ``KernelConfig``). They are for GPUs, need the
-package ``kernels`` and come from a local folder, as nothing is downloaded while it is measured; without these the cases
-are skipped with the reason. On a GPU fewer kernels are launched for the same text.
+From https://huggingface.co/docs/transformers/kernels (``use_kernels``, ``KernelConfig``). These kernels need a GPU, the
+package ``kernels``, and a local folder with their files, because nothing is downloaded during measurements. If one of
+them is missing, the cases are skipped with the reason. On a GPU fewer kernels are launched for the same text.
 """
 
 import pytest

@@ -1,10 +1,10 @@
-"""Key-value cache: what attention computed of earlier tokens is kept, in memory, in place of computing it again.
+"""Key-value cache: keys and values of earlier tokens stay in memory, so that they need not be computed again.
 
-From https://huggingface.co/docs/transformers/kv_cache. ``dynamic`` grows with each token, ``static`` has its full
-length from the beginning, so that steps can be compiled (on a GPU ``generate`` does so by itself;
-``compile_decode="off"`` keeps it from that), ``quantized`` holds 8 bits or 4 in place of 32 or 16 a number, and
-``offloaded`` keeps all layers but the one at work on the host, which needs a GPU. Work without a cache grows with the
-length at each token, on every device.
+From https://huggingface.co/docs/transformers/kv_cache. A ``dynamic`` cache grows with each token. A ``static`` one has
+its full length from the beginning, so that steps can be compiled; on a GPU ``generate`` compiles them by itself, unless
+``compile_decode="off"``. A ``quantized`` one stores numbers in 8 or 4 bits in place of 32 or 16. An ``offloaded`` one
+keeps only the layer that is running on the GPU, and all others in the host's memory. Without a cache, the work for each
+token grows with the length of the text, on every device.
 """
 
 import pytest
@@ -79,7 +79,7 @@ def test_quantized_cache_is_smaller(effect, generation):
     effect(
         generation(GPT2, **MANY),
         generation(GPT2, cache="quantized-fp8", **MANY),
-        # What lives from one module to the next: mostly the cache.
+        # Activations are tensors that outlive the call of a module; here that is mostly the cache.
         activations_bytes="< 0.45x",
         predicted_peak_bytes="< 0.97x",
         moved_bytes="> 1.1x",

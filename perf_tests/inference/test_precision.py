@@ -1,8 +1,8 @@
-"""Precision: weights and arithmetic in 16 bits. Weights take half the bytes, at 3 (bfloat16) or 4 (float16) significant
-digits less.
+"""Precision: weights and arithmetic in 16 bits. Weights take half the bytes, with 3 (bfloat16) or 4 (float16)
+significant digits less.
 
-From https://huggingface.co/docs/transformers/llm_optims. On a GPU with tensor cores everything is faster, decoding in
-proportion to the bytes that are read. On a CPU without instructions for 16 bits it may well be slower.
+From https://huggingface.co/docs/transformers/llm_optims. On a GPU with tensor cores everything is faster, and decoding
+in proportion to the bytes that are read. On a CPU without instructions for 16 bits everything may be slower.
 """
 
 import pytest

@@ -1,10 +1,11 @@
-"""Quantization: weights in 8 or 4 bits take a half to an eighth of the memory, for arithmetic that is a little off and,
-where no kernel works on packed weights, for time that goes into unpacking them.
+"""Quantization: weights in 8 or 4 bits take a half to an eighth of the memory. In return results are a little less
+exact, and if no kernel can multiply by packed weights, unpacking them takes time.
 
 From https://huggingface.co/docs/transformers/quantization/overview, with bitsandbytes (LLM.int8 and NF4) and torchao.
-The embedding and the output layer stay as they are, which is two fifths of the small models here and little of a large
-one. On a CPU each token becomes slower; on a GPU, where decoding is bound by reading weights, torchao's becomes faster
-once compiled. Four bits in torchao and activations in float8 need a GPU, MXFP4 and NVFP4 one of the Blackwell kind.
+The embedding and the output layer are not quantized; they are two fifths of the small models here, and little of a
+large one. On a CPU each token becomes slower. On a GPU, where reading weights limits decoding, torchao's models become
+faster once they are compiled. Four bits in torchao and activations in float8 need a GPU, and MXFP4 and NVFP4 a
+Blackwell GPU.
 """
 
 import pytest

@@ -1,11 +1,12 @@
-"""Speculative decoding: something cheap writes a draft, and the model checks all of it in one pass, so that one reading
-of the weights gives several tokens. The text is the same; what is refused of a draft was computed for nothing.
+"""Speculative decoding: a cheap method drafts several tokens, and the model checks all of them in one pass, so that it
+reads its weights once for several tokens. The text stays the same. Work on rejected drafts is lost.
 
-From https://huggingface.co/docs/transformers/assisted_decoding. The assistant is the first layers of the model itself
-with its embedding and output layer, as random weights agree with no others. How much is accepted says nothing of real
-pairs: this model hardly leaves the token that it is at, which its layers agree on, and what look-up finds is the circle
-that its text runs in, not its prompt. On a CPU look-up takes less time, and an assistant of half the layers more. On a
-GPU, drafts pay with models whose weights take longer to read than Python takes a pass.
+From https://huggingface.co/docs/transformers/assisted_decoding. The assistant consists of the model's own embedding,
+first layers and output layer, because a separate model with random weights would never agree. The share of accepted
+drafts does not carry over to real pairs of models: with random weights the model mostly repeats the same token, on
+which its layers agree, and prompt look-up copies from these repetitions and not from the prompt. On a CPU, look-up
+saves time and an assistant of half the layers costs time. On a GPU, drafts save time if reading the model's weights
+takes longer than the Python code of a pass.
 """
 
 import pytest

@@ -1,12 +1,12 @@
-"""Translation: generation is word by word for a transformer and for a recurrent network alike. Beam search follows
-several ways at once for a better translation, and decodes as many sequences: it costs about as much a beam.
+"""Translation: a transformer and a recurrent network both generate one word after the other. Beam search decodes
+several candidate translations (beams) at once and keeps the best, so its cost grows about in proportion to the beams.
 
 From https://huggingface.co/docs/transformers/generation_strategies and
-https://docs.pytorch.org/tutorials/intermediate/seq2seq_translation_tutorial.html. The encoder reads each sentence once,
-whatever the number of beams.
+https://docs.pytorch.org/tutorials/intermediate/seq2seq_translation_tutorial.html. The encoder reads each sentence only
+once, whatever the number of beams.
 
-On a CPU arithmetic grows with the beams, the number of operators does not; on a GPU that small batches leave idle,
-beams cost less than their number.
+On a CPU the arithmetic grows with the number of beams, while the number of operators stays the same. A GPU is not busy
+with small batches, so more beams cost less than in proportion.
 """
 
 import pytest

@@ -1,8 +1,9 @@
-"""Vision and audio: ViT sorts images, Whisper writes down what it hears. Both turn their input into a sequence of fixed
-length, patches or frames of 30 s of sound, and are transformers from there on.
+"""Vision and audio: ViT classifies images, and Whisper transcribes speech. Both turn their input into a sequence of
+fixed length (patches of an image, or frames of 30 s of sound) and process that as transformers.
 
-From https://huggingface.co/docs/transformers/model_doc/vit and https://huggingface.co/docs/transformers/model_doc/whisper.
-Images in a batch cost in proportion, but for the weights, on a GPU less until it is busy. Whisper's encoder runs once,
+From https://huggingface.co/docs/transformers/model_doc/vit and
+https://huggingface.co/docs/transformers/model_doc/whisper. Activations and arithmetic grow in proportion to the images
+in a batch, while weights are shared; on a GPU time grows less until the GPU is busy. Whisper's encoder runs once,
 however long the text is.
 """
 

@@ -1,10 +1,10 @@
-"""Element-wise operators: GELU, dropout, residual, bias. A FLOP or a few for each element that is read and written, so
-what limits them is memory: they hold a few thousandths of a transformer's FLOPs and a good part of its time.
+"""Element-wise operators: GELU, dropout, residual, bias. They compute only a few FLOPs for each element that they read
+and write, so memory bandwidth limits them: a few thousandths of a transformer's FLOPs take a good part of its time.
 
 From "Data Movement Is All You Need" (https://arxiv.org/abs/2007.00072) and
-https://docs.nvidia.com/deeplearning/performance/dl-performance-memory-limited/index.html. One kernel in place of many
-moves fewer bytes, and one that works in place needs no room for its result. On a CPU GELU and dropout take longer for
-their error function and random numbers than for their bytes; on a GPU all four come near the bandwidth.
+https://docs.nvidia.com/deeplearning/performance/dl-performance-memory-limited/index.html. One fused kernel moves fewer
+bytes than several, and an in-place operator needs no memory for its result. On a CPU, the error function of GELU and
+the random numbers of dropout take more time than moving the bytes. On a GPU all four come near the bandwidth.
 """
 
 import pytest

@@ -1,10 +1,11 @@
-"""Fully-connected (linear) layers: three products, of which sizes and their divisibility decide how fast they are.
+"""Fully-connected (linear) layers: three matrix products, whose speed depends on their sizes and on what divides these.
 
-From https://docs.nvidia.com/deeplearning/performance/dl-performance-fully-connected/index.html: forward, activation
-gradient and weight gradient apart; sizes that are multiples of 8 (16 bytes in 16 bits), of 64 and of 128 bytes beside
-such that are not; the Transformer's projection onto a vocabulary of 33,708 and of 33,712; batches that fill whole tiles
-and waves of them, and such that begin another. On a GPU padding to a multiple of 8 is faster although it is more work.
-On a CPU alignment matters little; a small batch is limited by reading the weights, so a larger one is nearly free.
+From https://docs.nvidia.com/deeplearning/performance/dl-performance-fully-connected/index.html. The cases measure the
+forward pass, the activation gradient and the weight gradient separately. They compare sizes that are multiples of 8
+elements (16 bytes in 16 bits), of 64 bytes and of 128 bytes with sizes that are not; the Transformer's projection onto
+a vocabulary of 33,708 with one of 33,712; and batches that fill whole tiles and waves with batches that just begin
+another. On a GPU, padding to a multiple of 8 is faster although it is more work. On a CPU alignment matters little.
+With a small batch, reading the weights takes the time, so a larger batch is nearly free.
 """
 
 import pytest

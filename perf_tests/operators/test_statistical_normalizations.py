@@ -1,10 +1,11 @@
-"""Statistical normalizations: softmax, layer norm, RMS norm. A reduction over each row, then work on every element:
-few FLOPs a byte, so what limits them is memory. One kernel for both saves writing and reading what lies between.
+"""Statistical normalizations: softmax, layer norm, RMS norm. Each reduces a row and then changes every element, with
+few FLOPs for each byte, so memory bandwidth limits them. A fused kernel does not write and read the intermediate
+result.
 
 From "Data Movement Is All You Need" (https://arxiv.org/abs/2007.00072) and
 https://docs.nvidia.com/deeplearning/performance/dl-performance-memory-limited/index.html. On a CPU softmax and layer
-norm are one kernel each, RMS norm is several; on a GPU all three are one. They come near the bandwidth on a GPU; on one
-core of a CPU the exponentials of softmax take longer than its bytes.
+norm are one kernel each, and RMS norm is several; on a GPU each of the three is one kernel. On a GPU they come near the
+bandwidth. On one core of a CPU the exponentials of softmax take more time than moving its bytes.
 """
 
 import pytest

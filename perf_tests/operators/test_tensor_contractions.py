@@ -1,10 +1,10 @@
-"""Tensor contractions: matrix products, stacks of them, attention. Nearly all FLOPs of a transformer are theirs, and
-each byte that they move is used many times, so what limits them is arithmetic.
+"""Tensor contractions: matrix products, batched matrix products, attention. They do nearly all FLOPs of a transformer
+and use each byte that they read many times, so the speed of arithmetic limits them.
 
 From "Data Movement Is All You Need" (https://arxiv.org/abs/2007.00072) and
 https://docs.nvidia.com/deeplearning/performance/dl-performance-matrix-multiplication/index.html. On a CPU a product of
-512 x 512 reaches nearly all of the core's FLOP/s. On a GPU it takes the sizes of tier standard to fill the device, and
-fused attention is FlashAttention or memory-efficient attention there (https://arxiv.org/abs/2205.14135).
+512 x 512 reaches nearly all of the core's FLOP/s. Only the sizes of tier standard fill a GPU. Fused attention on a GPU
+is FlashAttention or memory-efficient attention (https://arxiv.org/abs/2205.14135).
 """
 
 import pytest

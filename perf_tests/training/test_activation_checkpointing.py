@@ -1,9 +1,9 @@
 """Activation checkpointing: layers drop their activations in the forward pass and compute them again in the backward
-pass. Memory falls to little more than what goes in between layers; the step does the forward pass twice.
+pass. Only little more than the inputs of the layers stays in memory, and the step does the forward pass twice.
 
-From https://huggingface.co/docs/transformers/grad_checkpointing. ``every_2_layers`` leaves every other layer as it is;
-``offload`` puts on the host what checkpointing keeps. On a CPU and on a GPU alike activations fall to a fraction and
-FLOPs grow by up to a third; on a GPU the step is about 20% slower. Offloading needs a GPU, as a CPU is the host.
+From https://huggingface.co/docs/transformers/grad_checkpointing. ``every_2_layers`` checkpoints every other layer;
+``offload`` also moves the kept inputs to the host. On a CPU and on a GPU alike activations fall to a fraction and FLOPs
+grow by up to a third; on a GPU the step is about 20% slower. Offloading needs a GPU, because a CPU is the host itself.
 """
 
 import pytest

@@ -2,8 +2,8 @@
 sequence both ways; fused kernels never do, so their activations grow with the sequence and not with its square.
 
 From https://huggingface.co/docs/transformers/attention_interface. ``sdpa-math``, ``sdpa-flash`` and ``sdpa-efficient``
-allow that kernel of torch alone. On a CPU ``sdpa`` is fused where there is no dropout, as in Llama, and the others need
-a GPU; there FlashAttention takes 16 bits alone and is the fastest at long sequences.
+allow only that kernel of torch. On a CPU ``sdpa`` is fused if there is no dropout, as in Llama, and the others need a
+GPU. On a GPU FlashAttention works only in 16 bits, and is the fastest for long sequences.
 """
 
 import pytest

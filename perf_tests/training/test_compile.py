@@ -1,10 +1,10 @@
 """Compilation: time spent once on making kernels out of the model, for less time at every step.
 
-From https://huggingface.co/docs/transformers/torch_compile. Graphs, their breaks, recompilations and the time
-they take are metrics beside the step's. ``reduce-overhead`` records CUDA graphs, ``max-autotune`` tries kernels out,
-``regional`` compiles a layer once in place of all
-(https://huggingface.co/docs/accelerate/usage_guides/compilation). On a CPU the gain is small and most of it lies in
-element-wise operators; on a GPU launches are saved as well, and small models gain the most.
+From https://huggingface.co/docs/transformers/torch_compile. The numbers of graphs, graph breaks and recompilations and
+the time of compilation are metrics of their own. ``reduce-overhead`` records CUDA graphs, ``max-autotune`` tries out
+kernels, and ``regional`` compiles one layer and uses it for all
+(https://huggingface.co/docs/accelerate/usage_guides/compilation). On a CPU the gain is small and comes mostly from
+element-wise operators. On a GPU fewer kernels are launched as well, and small models gain the most.
 """
 
 import pytest

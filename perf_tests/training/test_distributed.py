@@ -1,7 +1,8 @@
-"""Distributed training: several processes (ranks) share a step, each with batches of its own. DDP keeps a copy of all
-in every rank and exchanges gradients; FSDP2 keeps a shard in each, gathers weights layer by layer, and scatters
-gradients: memory for traffic. With offload, shards lie in the host's memory. In tensor parallel, ranks split each layer
-between them and work on one batch; in context parallel they split each sample, and pass keys and values on in a ring.
+"""Distributed training: several processes (ranks) share a step, each with batches of its own. With DDP every rank has a
+copy of the whole model, and ranks exchange gradients. With FSDP2 every rank has a shard of the model; ranks gather
+weights layer by layer and scatter gradients, which saves memory and adds messages. With offload, shards are kept in the
+host's memory. In tensor parallel, ranks split each layer between them and work on one batch; in context parallel they
+split each sample, and pass keys and values on in a ring.
 
 From https://huggingface.co/docs/transformers/perf_train_gpu_many, https://huggingface.co/docs/transformers/fsdp,
 https://huggingface.co/docs/accelerate/concept_guides/fsdp1_vs_fsdp2 and

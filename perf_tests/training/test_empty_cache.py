@@ -2,8 +2,8 @@
 for again.
 
 From https://huggingface.co/docs/transformers/perf_train_gpu_one (``torch_empty_cache_steps``): a GPU reserves less, and
-a step is about 10% slower. A CPU has no such cache: the setting is in force, the step does the same operators and
-comes to the same losses.
+a step is about 10% slower. A CPU has no such cache: with the setting in force, the step calls the same operators and
+has the same losses.
 """
 
 import pytest

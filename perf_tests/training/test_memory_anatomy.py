@@ -1,9 +1,9 @@
-"""The anatomy of a model's memory: weights, gradients, optimizer state, activations, temporaries, and how many bytes a
-parameter each takes.
+"""The anatomy of a model's memory: weights, gradients, optimizer state, activations and temporaries, and the bytes that
+each of them takes per parameter.
 
-From https://huggingface.co/docs/transformers/model_memory_anatomy, with the model used there. The parts come out of a
-dry run, which needs no GPU and none of the 12 GB; one case measures a small model as well. The rules are the same on
-every device; activations are less on a GPU, whose fused attention and dropout keep less.
+From https://huggingface.co/docs/transformers/model_memory_anatomy, with the model used there. The sizes come from a dry
+run, which needs neither a GPU nor the 12 GB; one case also measures a small model. The rules are the same on every
+device. Activations are smaller on a GPU, because its fused attention and dropout keep less.
 """
 
 import pytest

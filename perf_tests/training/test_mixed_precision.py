@@ -1,11 +1,11 @@
 """Mixed precision: arithmetic in 16 (or 8) bits, weights in 32. Activations take half the memory and tensor cores
-compute several times faster; weights and optimizer state stay as large as they are.
+compute several times faster; weights and optimizer state keep their size.
 
 From https://huggingface.co/docs/transformers/perf_train_gpu_one and, for 8 bits,
-https://huggingface.co/docs/accelerate/usage_guides/low_precision_training. ``bf16-amp`` and ``fp16-amp`` cast as they
-go; ``tf32`` multiplies float32 with 10 bits of mantissa; ``bf16`` holds the weights in 16 bits too, which halves all
-parts. A CPU without instructions for fewer bits is slower with them, and has neither tf32, fp16 nor fp8; the memory is
-the same.
+https://huggingface.co/docs/accelerate/usage_guides/low_precision_training. ``bf16-amp`` and ``fp16-amp`` convert
+tensors before each operator; ``tf32`` multiplies float32 with 10 bits of mantissa; ``bf16`` also stores the weights in
+16 bits, which halves all parts. A CPU without instructions for 16 bits is slower with them, and has neither tf32, fp16
+nor fp8; the memory is the same as on a GPU.
 """
 
 import pytest

@@ -1,11 +1,11 @@
-"""Mixture of experts: each token is computed by a few of many experts, and how their products are put together is a
-choice. ``eager`` goes from expert to expert, ``batched_mm`` copies an expert's weights for each token, ``grouped_mm``
-sorts tokens by expert and multiplies them in one kernel.
+"""Mixture of experts: a few of many experts compute each token, and there are several ways to multiply by their
+weights. ``eager`` takes one expert after the other, ``batched_mm`` copies an expert's weights for each token, and
+``grouped_mm`` sorts tokens by expert and multiplies them in one kernel.
 
 From https://huggingface.co/docs/transformers/experts_interface. The result is the same. On a GPU ``grouped_mm`` is the
-fastest but for few tokens, where ``batched_mm`` is; on a CPU it is a little faster than ``eager``, and the copies of
-``batched_mm`` take most of the memory. Weights are held in bfloat16, which ``grouped_mm`` is made for. ``eager`` has no
-dry run: how many operators it takes depends on where tokens go.
+fastest, except for few tokens, for which ``batched_mm`` is. On a CPU ``grouped_mm`` is a little faster than ``eager``,
+and the copies of ``batched_mm`` take most of the memory. Weights are in bfloat16, which ``grouped_mm`` is made for.
+``eager`` has no dry run, because the number of its operators depends on which experts the tokens choose.
 """
 
 import pytest

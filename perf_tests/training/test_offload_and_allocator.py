@@ -1,14 +1,14 @@
-"""Memory of the device against time. Offloading keeps in the host's memory what the device needs later: activations
-until the backward pass, optimizer state for good, at the price of transfers. A chunked cross-entropy never holds all
-logits of a large vocabulary, and computes no more. Expandable segments let the allocator grow what it has, in place of
-asking for pieces that do not fit later.
+"""Offloading and the allocator: less memory of the device, at the price of time. Offloading moves tensors to the host's
+memory, activations until the backward pass and optimizer state for good, and costs transfers. A chunked cross-entropy
+never stores all logits of a large vocabulary, and computes no more. Expandable segments let the allocator enlarge its
+segments, in place of asking for new ones, which later leave gaps.
 
 From https://docs.pytorch.org/docs/stable/autograd.html#saved-tensors-hooks-utilities (save_on_cpu),
 https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear_cross_entropy.html,
 https://github.com/pytorch/ao/tree/main/torchao/optim#optimizer-cpu-offload and
-https://docs.pytorch.org/docs/stable/notes/cuda.html#memory-management. Parameters are offloaded by FSDP. On a CPU,
-device and host are one memory, so there is nothing to offload: what can be predicted of a GPU is, the rest is skipped.
-The chunked loss saves as much on a CPU.
+https://docs.pytorch.org/docs/stable/notes/cuda.html#memory-management. Only FSDP offloads parameters. On a CPU, device
+and host have the same memory, so there is nothing to offload: the dry run predicts the memory of a GPU where it can,
+and other cases are skipped. The chunked loss saves as much on a CPU.
 """
 
 import pytest

@@ -1,11 +1,12 @@
-"""Optimizers: AdamW keeps two numbers of 4 bytes a weight. Others keep one, a factored or quantized or projected form,
-or none, for a step that takes longer or converges otherwise.
+"""Optimizers: AdamW keeps two numbers of 4 bytes for each weight. Others keep one number, a factored, quantized or
+projected form, or nothing; in exchange their step takes longer, or training converges differently.
 
-From https://huggingface.co/docs/transformers/optimizers and https://huggingface.co/docs/transformers/perf_train_gpu_one.
-Bytes of state a weight: AdamW 8 (fused or not), Adafactor about 0, SGD 0, with momentum 4, Muon 4 in hidden matrices,
-8-bit AdamW 2, 8-bit Lion 1; bitsandbytes leaves embeddings in full. GaLore and APOLLO keep theirs at a low rank, LOMO
-keeps neither state nor gradients. They are the same on a CPU and on a GPU; paged state needs a GPU, whose peak falls by
-all of it, as it moves to the host when memory runs out. On a CPU steps of quantized state are slower.
+From https://huggingface.co/docs/transformers/optimizers and
+https://huggingface.co/docs/transformers/perf_train_gpu_one. Bytes of state for each weight: AdamW 8 (fused or not),
+Adafactor about 0, SGD 0, SGD with momentum 4, Muon 4 in hidden matrices, 8-bit AdamW 2, 8-bit Lion 1; bitsandbytes does
+not quantize the state of embeddings. GaLore and APOLLO keep a state of low rank, and LOMO keeps neither state nor
+gradients. These sizes are the same on a CPU and on a GPU. Paged state needs a GPU, whose peak falls by the whole state,
+which moves to the host when memory runs out. On a CPU, steps with quantized state are slower.
 """
 
 import pytest
@@ -21,7 +22,7 @@ RANK = 16
 
 
 def rank(optimizer):
-    """Of the projection, for those that project: their own default is as wide as the small model."""
+    """The rank of a low-rank optimizer's projection. The library's default is as wide as the small model."""
     return {"optimizer_rank": RANK} if optimizer in LOW_RANK else {}
 
 
@@ -61,7 +62,7 @@ def test_less_state(effect, training, optimizer, ratio):
 @pytest.mark.parametrize(
     ("optimizer", "ratio"),
     [
-        # Its library compiles each step, which takes half a minute on a CPU.
+        # The optimizer's library compiles each step, which takes half a minute on a CPU.
         pytest.param("adamw_torch_8bit", "> 0.25x and < 0.3x", marks=pytest.mark.perf(tier="standard")),
         ("adamw_bnb_8bit", "> 0.25x and < 0.5x"),
         ("lion_8bit", "> 0.12x and < 0.3x"),

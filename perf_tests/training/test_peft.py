@@ -1,5 +1,5 @@
 """Adapters (LoRA): the weights are frozen, and small matrices of a low rank beside them are trained. Gradients and
-optimizer state shrink to the adapters' size; the forward pass does a little more work. QLoRA holds the frozen weights
+optimizer state shrink to the adapters' size; the forward pass does a little more work. QLoRA stores the frozen weights
 in 4 bits (nf4), and decodes them each time they are used.
 
 From https://huggingface.co/docs/peft/developer_guides/lora and https://huggingface.co/docs/peft/developer_guides/quantization.

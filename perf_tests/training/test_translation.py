@@ -1,14 +1,15 @@
-"""Translation: a transformer against the recurrent network with attention that came before it. A transformer reads and
-writes all words of a training sample at once, for a loss that it computes on all of them; a recurrent network goes
-through them one after the other. Attention among all words grows with the square of the length in return.
+"""Translation: a transformer compared with its predecessor, a recurrent network with attention. In training a
+transformer processes all words of a sample at once, and a recurrent network one word after the other. In return, the
+transformer's attention among all words grows with the square of the length.
 
 From https://huggingface.co/docs/transformers/tasks/translation (``Seq2SeqTrainer``) and
-https://docs.pytorch.org/tutorials/intermediate/seq2seq_translation_tutorial.html, of equal width and vocabulary here.
-Pairs of English and French are those of an installed language pack; what is to have one length is random.
+https://docs.pytorch.org/tutorials/intermediate/seq2seq_translation_tutorial.html; both models have the same width and
+vocabulary here. The pairs of English and French sentences come from an installed language pack. Samples of equal length
+are random.
 
-On a CPU operators take the time of their arithmetic and of their calls, so long samples show the difference; on a GPU
-small operators leave it idle, and the recurrent network falls behind at once. cuDNN runs a GPU's encoder in few
-calls, but not the decoder.
+On a CPU, time depends on the arithmetic and on the number of operator calls, so only long samples show the difference.
+A GPU is not busy with the small operators of the recurrent network, which is therefore slower at any length. cuDNN runs
+the encoder on a GPU in few calls, but not the decoder.
 """
 
 import pytest

@@ -122,7 +122,7 @@ def test_cuda_runs_the_kernel_that_is_allowed_alone(kernel, operator):
             "cuda",
             "CUDA's efficient attention does not support these heads",
         ),
-        (training(LLAMA, attention="flex_attention", **SMALL), "cpu", "what a compiled step does"),
+        (training(LLAMA, attention="flex_attention", **SMALL), "cpu", "the step is compiled"),
         (training(LLAMA, loop="accelerate", precision="fp8-amp", **SMALL), "cpu", "torchao chooses the layers"),
     ],
     ids=["cpu", "cuda", "flex", "fp8"],

@@ -149,7 +149,7 @@ def test_a_slowdown_must_be_caught_in_every_case_and_nothing_else(rows: Rows) ->
     ]
     alarmed = [{"spread": 0.02, "detections": [{**DETECTIONS[0], "regressed": 0.01}, DETECTIONS[1]]}]
     assert rows({"calibrate": {"cases": missed}})["a slowdown of 3%, called slower"].held is False
-    assert rows({"calibrate": {"cases": alarmed}})["duets with nothing put in, called slower"].held is False
+    assert rows({"calibrate": {"cases": alarmed}})["duets without a slowdown, called slower"].held is False
 
 
 def test_a_growth_must_be_blamed_on_memory_and_not_have_been_before(rows: Rows, tmp_path: Path) -> None:
