@@ -1,7 +1,7 @@
-"""The store of baselines: for each machine and each test file, what its cases measured in earlier sessions.
+"""Baselines and their files: each file holds what the cases of one test file measured on one machine.
 
-A file is JSON whose ``rows`` stand one to a line, and every line names its case: first the case's own row, then one row
-a launch. So a new session shows as added lines in a diff, and a merge that takes the lines of both sides
+A file is JSON with one row a line, and every row names its case: first the case's own row, then one row for each
+launch. A new session therefore appears as added lines in a diff, and a merge that keeps the lines of both sides
 (``merge=union``, set in the folder's ``.gitattributes``) never mixes two cases.
 """
 
@@ -38,15 +38,16 @@ class StoredLaunch:
     """One launch of an earlier session.
 
     Attributes:
-        session: id of the run it came from.
-        metrics: by name, the value in the metric's unit and, where there was a yardstick, in yardsticks.
-        yardstick: version of that yardstick.
-        ledger: exact metrics by module path, where the launch had them.
-        parts: median time of each of the yardstick's components, in seconds; empty where there was none.
-        processor: the same times on the processor's clock, by metric; empty where they are not known.
-        processor_parts: the components' times on that clock.
-        waited: share of the core that other processes took meanwhile; ``None`` where that is not known.
-        idle: share of a step in which it neither computed nor waited for a core.
+        session: the id of the run that measured it.
+        metrics: by name, the value in the metric's unit and its ratio to the yardstick, or ``None`` without a
+            yardstick.
+        yardstick: the version of that yardstick.
+        ledger: exact metrics by module path; empty if the launch had none.
+        parts: the median time of each of the yardstick's components, in seconds; empty without a yardstick.
+        processor: times in processor time, by metric; empty if they are not known.
+        processor_parts: the yardstick's components in processor time.
+        waited: the share of the core that other processes took during the launch; ``None`` if it is not known.
+        idle: the share of a step in which the program neither computed nor waited for a core.
     """
 
     session: str
@@ -64,7 +65,7 @@ class StoredLaunch:
     idle: float = 0.0
 
     def on(self, clock: Clock) -> "StoredLaunch":
-        """The same launch with its times on a clock; without any where that clock is not known."""
+        """The same launch with its times on this clock, or without times if they are not known on it."""
         if clock == "wall":
             return self
         staying = {name: value for name, value in self.metrics.items() if not is_clocked(name)}
@@ -96,16 +97,16 @@ class Baseline:
         return list(dict.fromkeys(name for launch in self.launches for name in launch.metrics))
 
     def values(self, name: str) -> dict[str, list[float]]:
-        """Values by session, in the metric's unit."""
+        """The values of a metric by session, in the metric's unit."""
         return self._by_session(name, 0)
 
     def yardsticks(self, name: str, version: int = YARDSTICK_VERSIONS["cpu"]) -> dict[str, list[float]]:
-        """Values by session, in yardsticks; launches without one, or with one of another version, are left out."""
+        """Ratios to the yardstick by session. Only launches with a yardstick of this version are counted."""
         same = tuple(launch for launch in self.launches if launch.yardstick == version)
         return replace(self, launches=same)._by_session(name, 1)
 
     def parts(self, name: str, version: int) -> dict[str, list[Mapping[str, float]]]:
-        """The yardstick's components in the launches that hold a metric, by session, with those left out as above."""
+        """The times of the yardstick's components by session, in the launches that ``yardsticks`` counts."""
         groups: dict[str, list[Mapping[str, float]]] = {}
         for launch in self.launches:
             if launch.parts and launch.yardstick == version and name in launch.metrics:
@@ -132,26 +133,26 @@ class Baseline:
 
 
 def case_file(case: str) -> str:
-    """Path of the baseline file of a case, below the machine's folder."""
+    """The path of a case's baseline file, relative to the machine's folder."""
     return str(Path(case.partition("::")[0]).with_suffix(".json"))
 
 
 def load_file(path: Path, root: Path) -> dict[str, Baseline]:
-    """Read one baseline file; an absent one is empty.
+    """Read one baseline file; a file that does not exist has no baselines.
 
     Args:
-        path: of the file.
-        root: the folder that it must not leave, by a symbolic link or otherwise.
+        path: the path of the file.
+        root: the folder that must contain the file, even if the path has symbolic links.
 
     Raises:
-        UserError: naming the file, the row and the remedy.
+        UserError: the file is damaged or outside of ``root``; the message has the file, the row and what to do.
     """
     try:
         inside = path.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError):
         raise UserError(f"{path}: is a link that leads to itself; remove it") from None
     if not inside:
-        raise UserError(f"{path}: a link leads out of {root}; replace it by a file of its own")
+        raise UserError(f"{path}: a link leads out of {root}; replace the link by a file")
     if not path.exists():
         return {}
     try:
@@ -187,11 +188,11 @@ def read_rows(path: Path, rows: list[Any]) -> dict[str, Baseline]:
         if is_launch:
             launches.setdefault(row["case"], []).append(read_launch(row, where, path))
         elif row["case"] in cases:
-            raise UserError(f"{where}: case {row['case']!r} stands there twice; remove one of the two and its launches")
+            raise UserError(f"{where}: case {row['case']!r} has two rows; remove one of them and its launches")
         else:
             cases[row["case"]] = Baseline(**{key: row[key] for key in CASE_KEYS}, launches=())
     if lost := sorted(set(launches) - set(cases)):
-        raise UserError(f"{path}: launches of {lost[0]!r} stand there without the case's own row; {restore(path)}")
+        raise UserError(f"{path}: {lost[0]!r} has rows of launches, but no row of its own; {restore(path)}")
     return {case: replace(found, launches=tuple(launches.get(case, ()))) for case, found in cases.items()}
 
 
@@ -214,7 +215,7 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
 
 
 def read_pairs(row: Any, where: str, path: Path) -> dict[str, tuple[float, float | None]]:
-    """Check values, each with its value in yardsticks."""
+    """Check a mapping from metrics to pairs: the value, and its ratio to the yardstick or null."""
     if not isinstance(row, dict):
         raise UserError(f"{where}: values are not an object; {restore(path)}")
     pairs: dict[str, tuple[float, float | None]] = {}
@@ -234,17 +235,17 @@ def read_pairs(row: Any, where: str, path: Path) -> dict[str, tuple[float, float
 
 
 def is_time(value: Any) -> bool:
-    """Whether it is a finite number above 0."""
+    """Whether a value is a finite number above 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
 
 
 def is_share(value: Any) -> bool:
-    """Whether it is a number from 0 to 1."""
+    """Whether a value is a number from 0 to 1."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def restore(path: Path) -> str:
-    """The remedy for a damaged file."""
+    """A clause that says how to repair a damaged file."""
     return (
         f"restore it with git checkout -- {shlex.quote(str(path))}, or remove it and run again with --perf-update new"
     )
@@ -270,6 +271,6 @@ def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Ma
             rows.append({"case": case, **row, **{key: value for key, value in more.items() if value not in (None, {})}})
     head = {"schema": SCHEMA, "machine": dict(machine), "software": dict(software)}
     lines = [f" {json.dumps(key)}: {json.dumps(value, sort_keys=True)}," for key, value in head.items()]
-    # The empty row ends the list, so that no line loses or gains its comma when a neighbour comes or goes.
+    # The list ends with an empty row, so that every other row has a comma and a diff shows only rows that changed.
     body = "".join(f"  {json.dumps(row, allow_nan=False)},\n" for row in rows)
     return "{\n" + "\n".join(lines) + '\n "rows": [\n' + body + "  {}\n ]\n}\n"

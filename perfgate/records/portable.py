@@ -1,4 +1,7 @@
-"""Baselines that hold on every machine: exact metrics, for each pair of torch and transformers minor versions."""
+"""Baselines of exact metrics, which are the same on every machine with the same torch and transformers.
+
+They are stored for each pair of minor versions of these two libraries.
+"""
 
 import re
 from collections.abc import Mapping
@@ -12,18 +15,18 @@ PAIR = re.compile(r"torch-(\d+)\.(\d+)-transformers-(\d+)\.(\d+)")
 
 
 def pair_of(versions: Mapping[str, str]) -> str:
-    """The name of a pair of versions: ``torch-2.13-transformers-5.23``; ``unknown`` where one is not installed."""
+    """The name of a pair of versions, as in ``torch-2.13-transformers-5.23``; ``unknown`` if a library is missing."""
     if not all(name in versions for name in LIBRARIES):
         return "unknown"
     return "-".join(f"{name}-{'.'.join(versions[name].split('.')[:2])}" for name in LIBRARIES)
 
 
 class PortableStore(Store):
-    """Baselines of one pair of versions.
+    """The baselines of one pair of versions.
 
     Args:
-        root: folder of all baselines.
-        pair: as ``pair_of`` names it.
+        root: the folder with all baselines.
+        pair: the name of the pair, from ``pair_of``.
     """
 
     def __init__(self, root: Path, pair: str) -> None:
@@ -52,7 +55,7 @@ class PortableStore(Store):
 
 
 def distance(one: str, other: str) -> tuple[int, ...]:
-    """How far two pairs lie apart: first by major versions, then by minor ones."""
+    """The distance of two pairs: the difference of major versions first, then of minor versions."""
     a, b = numbers(one), numbers(other)
     if not (a and b):
         return (1 << 30,)
@@ -61,6 +64,6 @@ def distance(one: str, other: str) -> tuple[int, ...]:
 
 
 def numbers(name: str) -> list[int]:
-    """Major and minor versions in the order of a pair's name; empty where it is none."""
+    """The major and minor versions in a pair's name, in their order; empty if it is not the name of a pair."""
     found = PAIR.fullmatch(name)
     return [int(part) for part in found.groups()] if found else []

@@ -1,4 +1,4 @@
-"""The run file: everything one run measured and decided, one JSON object a line. The only input of every report."""
+"""The run file: everything that one run measured and decided, one JSON object a line. Reports read nothing else."""
 
 import json
 import shlex
@@ -25,14 +25,14 @@ VERDICT_KEYS = ("case", "metric", "verdict")
 
 @dataclass(frozen=True)
 class RunFile:
-    """A run file, read.
+    """The contents of a run file.
 
     Attributes:
-        header: its first line.
-        workloads: the ``workload`` lines by case; lines without a case by identity.
-        launches: in the file's order.
-        verdicts: in the file's order.
-        others: lines of other kinds, unread.
+        header: the first line.
+        workloads: the ``workload`` lines by case; lines without a case by the workload's hash.
+        launches: all launches, in the file's order.
+        verdicts: all verdicts, in the file's order.
+        others: lines of other kinds, as they are.
     """
 
     header: Mapping[str, Any]
@@ -42,7 +42,7 @@ class RunFile:
     others: tuple[Mapping[str, Any], ...] = ()
 
     def by_case(self, side: str = "candidate") -> dict[str, list[Launch]]:
-        """Launches of one side, grouped by case."""
+        """The launches of one side, grouped by case."""
         groups: dict[str, list[Launch]] = {}
         for launch in self.launches:
             if launch.side == side:
@@ -50,13 +50,13 @@ class RunFile:
         return groups
 
     def tolerances(self) -> dict[str, dict[str, float]]:
-        """Tolerances that cases named for themselves, by case and metric."""
+        """The tolerances that cases set for themselves, by case and metric."""
         lines = [line for line in self.workloads.values() if line.get("case") and line.get("tolerance")]
         return {line["case"]: line["tolerance"] for line in lines}
 
 
 class Writer:
-    """Appends lines; each is whole on disk before the next begins."""
+    """Appends lines to a run file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -118,9 +118,9 @@ def new_header(
 
 
 def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> None:
-    """Put parts (lines without a first line) behind one header, sorted by case, and remove them."""
+    """Write a run file from a header and the lines of several parts, sorted by case, and delete the parts."""
     parts = sorted(parts)
-    # What follows the last newline was cut off when its writer died.
+    # Text after the last newline is an incomplete line, whose writer was killed.
     lines = last_attempts(part.read_text(encoding="utf-8").split("\n")[:-1] for part in parts)
     lines.sort(key=lambda line: json.loads(line).get("case", ""))
     temporary = target.with_suffix(".tmp")
@@ -161,7 +161,7 @@ def read(path: str | Path) -> RunFile:
     """Read and check a run file.
 
     Raises:
-        UserError: naming the file, the line, the key and the remedy.
+        UserError: the file is damaged; the message has the file, the line, the key and what to do.
     """
     path = Path(path)
     try:
@@ -229,7 +229,11 @@ def parse(path: Path, number: int, line: str, last: bool) -> dict[str, Any]:
 
 
 def refuse_constant(path: Path, number: int, name: str) -> None:
-    """NaN and infinity are not JSON, and no measurement."""
+    """Refuse NaN and infinity, which are neither JSON nor measurements.
+
+    Raises:
+        UserError: always.
+    """
     raise UserError(f"{path}: line {number} holds {name}; remove that launch or measure it again")
 
 
@@ -254,7 +258,7 @@ def require(where: str, line: Mapping[str, Any], keys: Iterable[str]) -> None:
 
 
 def check_workload(where: str, line: Mapping[str, Any]) -> None:
-    """Check what the reports read of a workload's line."""
+    """Check the keys of a workload's line that reports read."""
     require(where, line, WORKLOAD_KEYS)
     kinds = {"workload": str, "spec": dict, "setting": dict, "vanilla": str | None}
     for key, kind in {**kinds, "case": str | None, "tolerance": dict | None}.items():
@@ -265,7 +269,7 @@ def check_workload(where: str, line: Mapping[str, Any]) -> None:
 
 
 def check_verdict(where: str, line: Mapping[str, Any]) -> None:
-    """Check what the reports read of a verdict's line."""
+    """Check the keys of a verdict's line that reports read."""
     require(where, line, VERDICT_KEYS)
     for key in ("case", "metric"):
         if not isinstance(line[key], str):
@@ -307,7 +311,7 @@ def check_launch(where: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def check_numbers(where: str, value: Any, positive: bool) -> None:
-    """Refuse what is not a finite number, or not above 0 where it is a time or a size."""
+    """Check that a value, or each value in a list, is a finite number, and above 0 if it is a time or a size."""
     values = value if isinstance(value, list) else [value]
     if not values:
         raise UserError(f"{where} is an empty list")

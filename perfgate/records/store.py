@@ -1,4 +1,4 @@
-"""Where baselines lie: a folder, or the same folder at a git revision; and how they are moved."""
+"""Reads baselines from a folder, or from that folder at a git revision, and updates them."""
 
 import io
 import os
@@ -21,17 +21,17 @@ from perfgate.shared.metrics import metric
 from perfgate.system.git import archive
 
 LOCK_TIMEOUT_S = 60.0
-DIGITS = 4  # of a share: more would only fill the file
+DIGITS = 4  # decimals of stored shares; more would only make the file longer
 MERGE_RULE = "# Each line names its case, so a merge may keep the lines of both sides.\n*.json merge=union\n"
 PORTABLE = "portable"
 MODES = ("new", "improved", "more", "all")
 
 
 class Store:
-    """Baselines of one machine.
+    """The baselines of one machine.
 
     Args:
-        root: folder of all machines' baselines; it need not exist.
+        root: the folder with the baselines of all machines; it need not exist.
         machine: the machine's name.
     """
 
@@ -41,7 +41,7 @@ class Store:
         self._files: dict[str, dict[str, Baseline]] = {}
 
     def get(self, case: str) -> Baseline | None:
-        """What is stored for a case, if anything.
+        """The baseline of a case, or ``None``.
 
         Raises:
             UserError: the case's file is damaged.
@@ -52,10 +52,10 @@ class Store:
         return self._files[name].get(case)
 
     def check_writable(self) -> None:
-        """Find out before an hour of measuring whether its result can be stored.
+        """Check, before anything is measured, that baselines can be written.
 
         Raises:
-            UserError: it cannot.
+            UserError: they cannot.
         """
         with self._writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -63,12 +63,13 @@ class Store:
                 file.write(b"\0" * 4096)
 
     def put(self, moved: Mapping[str, Baseline], machine: Mapping[str, Any], software: Mapping[str, str]) -> None:
-        """Store baselines, each file whole and under a lock; what others stored meanwhile is kept.
+        """Write baselines, each file in one piece and under a lock.
 
-        A case that two runs measured at once keeps the launches of both, unless one of them replaced it.
+        Baselines that other runs stored in the meantime are kept. If two runs measured the same case, it keeps the
+        launches of both, unless one of the runs replaced it.
 
         Raises:
-            UserError: a file cannot be read or written; those before it are stored, and it is as it was.
+            UserError: a file cannot be read or written. Earlier files are stored then, and this file is unchanged.
         """
         names = sorted({case_file(case) for case in moved})
         with self._writing(self.root):
@@ -110,12 +111,18 @@ class Store:
 
 
 def merged(before: Baseline | None, present: Baseline | None, moved: Baseline) -> Baseline:
-    """Put a moved baseline where ``present`` stands, which may have moved since it was read as ``before``."""
+    """Combine a new baseline with changes that another run stored in the meantime.
+
+    Args:
+        before: the baseline as this run read it.
+        present: the baseline as it is stored now.
+        moved: the new baseline that this run made from ``before``.
+    """
     if present is None or present == before or present.workload != moved.workload:
         return moved
     old = {launch.session for launch in before.launches} if before else set()
     if old and not old & {launch.session for launch in present.launches}:
-        # Another run replaced it; what it replaced stays out.
+        # Another run has replaced the baseline, so the replaced launches must not come back.
         return present.with_session(launch for launch in moved.launches if launch.session not in old)
     known = {launch.session for launch in (*moved.launches, *(before.launches if before else ()))}
     others = [launch for launch in present.launches if launch.session not in known]
@@ -123,7 +130,7 @@ def merged(before: Baseline | None, present: Baseline | None, moved: Baseline) -
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write to a file beside it, then rename: a reader sees the old text or the new one, never a part."""
+    """Write a file in one piece: readers see either the old text or the whole new one."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -145,7 +152,7 @@ def moved_baseline(
     before: Baseline | None,
     run: Mapping[str, str],
 ) -> Baseline | None:
-    """What an update mode makes of a case; ``None`` leaves it as it is.
+    """The new baseline of a case in an update mode; ``None`` if the stored one stays.
 
     Args:
         mode: ``new`` stores cases and metrics that have no baseline; ``improved`` also replaces the metrics that got
@@ -162,7 +169,7 @@ def moved_baseline(
     identity = {"workload": workload, "commit": run["commit"], "date": run["date"]}
     lost = {verdict.verdict for verdict in verdicts if verdict.metric == "dry_run"}
     if mode == "all" and lost & {"regressed", "stale"}:
-        # That it has no dry run any more was accepted: the reason stays, the numbers go.
+        # The user accepted that the case has no dry run any more: keep the reason and drop the numbers.
         return Baseline(case, **identity, reason=run["reason"], launches=())
     if not stored or "invalid" in names:
         return None
@@ -184,18 +191,18 @@ def moved_baseline(
 
 
 def only(launches: Iterable[StoredLaunch], names: set[str]) -> list[StoredLaunch]:
-    """The launches with nothing but the named metrics; those without any of them are left out."""
+    """The launches with only the named metrics. Launches that have none of them are left out."""
     found = [replace(x, metrics=chosen(x.metrics, names), processor=chosen(x.processor, names)) for x in launches]
     return [launch for launch in found if launch.metrics]
 
 
 def chosen(values: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
-    """Those of the values that are named."""
+    """The values whose name is in ``names``."""
     return {name: value for name, value in values.items() if name in names}
 
 
 def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Iterator[StoredLaunch]:
-    """The valid launches with their gated metrics, as a baseline keeps them."""
+    """The valid launches with their gated metrics, in the form that a baseline stores."""
     for launch in launches:
         if launch.invalid or not any(metric(name).gated for name in launch.metrics):
             continue
@@ -212,17 +219,21 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Itera
 
 
 def values_of(launch: Launch) -> dict[str, tuple[float, float | None]]:
-    """The gated metrics of a launch, each with its value in yardsticks."""
+    """The gated metrics of a launch: each one's value, and its ratio to the yardstick."""
     names = [name for name in launch.metrics if metric(name).gated]
     return {name: (launch.value(name), launch.in_yardsticks(name)) for name in names}
 
 
 @contextmanager
 def open_root(location: str, rootdir: Path) -> Iterator[Path]:
-    """The folder of baselines: ``DIR``, or ``git:REV`` for ``baselines/`` as it was at a revision.
+    """The folder of baselines.
+
+    Args:
+        location: ``DIR``, or ``git:REV`` for ``baselines/`` at a git revision.
+        rootdir: the folder that ``DIR`` is relative to, in the git repository.
 
     Raises:
-        UserError: the revision or its baselines do not exist.
+        UserError: the revision does not exist or has no baselines.
     """
     if not location.startswith("git:"):
         yield rootdir / location
