@@ -1,7 +1,7 @@
-"""Turn a GGUF file into a folder as ``save_pretrained`` leaves it, which loads a hundred times faster.
+"""Converts a GGUF file into a folder as ``save_pretrained`` writes it, which loads a hundred times faster.
 
-``python -m perfgate.actor.convert_gguf FILE FOLDER``. Weights come in float32, out of the quantized blocks as
-transformers reads them: https://huggingface.co/docs/transformers/gguf.
+``python -m perfgate.actor.convert_gguf FILE FOLDER``. Transformers decodes the quantized blocks into weights in float32
+(https://huggingface.co/docs/transformers/gguf).
 """
 
 import sys
@@ -14,11 +14,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def convert(file: Path, target: Path) -> None:
-    """Write the folder beside its place and rename it, so that it is there whole or not at all."""
+    """Write the folder under another name and then rename it, so that it never exists half-written."""
     options: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
     loaded = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **options)
     config = loaded.config
-    # What came out of a GGUF file counts as quantized, which is neither saved nor trained.
+    # Transformers marks a model from a GGUF file as quantized, and would neither save nor train it.
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)

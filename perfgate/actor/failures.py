@@ -68,12 +68,12 @@ def is_sentence(error: BaseException) -> bool:
 
 
 def in_gib(size_bytes: int) -> str:
-    """For people."""
+    """A number of bytes as text in GiB."""
     return f"{size_bytes / 2**30:.2f} GiB"
 
 
 def free_bytes() -> int:
-    """Memory of the host that could be had (Linux); 0 where that cannot be told."""
+    """The available memory of the host in bytes (Linux); 0 if it cannot be found out."""
     try:
         found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
     except OSError:

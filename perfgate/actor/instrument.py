@@ -6,13 +6,13 @@ from perfgate.actor.devices.base import Device
 
 
 class Instrument:
-    """Reads one family of metrics. The methods are called in the order in which they stand here.
+    """Reads one family of metrics. Its methods are called in the order in which they are defined here.
 
     Attributes:
-        passes: in which it takes part.
-        innermost: whether it begins last and ends first, so that the others' work is not in what it reads.
-        by_itself: what to call steps of its own, after those that are timed, where it takes part in these alone.
-        steps: how many steps lie between ``begin_step`` and ``end_step``: more than one in a burst.
+        passes: the names of the passes in which it takes part.
+        innermost: whether it begins last and ends first, so that it does not measure the work of other instruments.
+        by_itself: the name of separate steps, taken after the timed ones, if it takes part only in these; else ``""``.
+        steps: the number of steps between ``begin_step`` and ``end_step``; more than one in a burst.
     """
 
     passes: frozenset[str] = frozenset()
@@ -33,13 +33,13 @@ class Instrument:
         """Called as the last thing before a step, or before the first one of a burst."""
 
     def end_step(self) -> dict[str, Any]:
-        """Called as the first thing after a step or burst; returns the metrics of a step, the mean one of a burst."""
+        """Called as the first thing after a step or burst; returns the step's metrics, or the means over a burst."""
         return {}
 
     def finish(self) -> dict[str, Any]:
-        """Called after the last step; returns the launch's metrics, or lists with a value a step."""
+        """Called after the last step; returns metrics of the launch, or lists with one value for each step."""
         return {}
 
     def findings(self) -> dict[str, Any]:
-        """Called last; returns what else is worth knowing, as JSON: by module path where that is known."""
+        """Called last; returns further information as JSON, by module path where the module is known."""
         return {}

@@ -1,8 +1,8 @@
-"""A rank that waits on its host to be asked for, started by ``perfgate.hosts``.
+"""A process on another host that provides one rank for each launch; ``perfgate.hosts`` starts it.
 
 ``python -m perfgate.actor.join ADDRESS PORT RANK LOCAL_RANK LOCAL_WORLD_SIZE MODULE...`` imports the modules once, then
-calls at the first host again and again. Where a launch waits there, it forks an actor that goes on speaking over the
-connection; where the run has ended, it ends.
+connects to the first host again and again. If a launch is waiting there, it forks an actor that uses the connection. If
+the run has ended, it ends too.
 """
 
 import gc
@@ -25,11 +25,11 @@ PATIENCE_S = 600.0
 
 
 class Joiner:
-    """Joins launch after launch.
+    """Joins one launch after the other.
 
     Args:
-        address: of the host that runs pytest, and the port on which launches wait.
-        hello: what a launch is told of this rank.
+        address: the host that runs pytest, and the port on which launches wait.
+        hello: the message about this rank to a launch.
     """
 
     def __init__(self, address: tuple[str, int], hello: dict[str, Any]) -> None:
@@ -40,7 +40,7 @@ class Joiner:
         self._launches = 0
 
     def run(self) -> int:
-        """Join until the run ends, or nobody was heard of for long; returns the exit code."""
+        """Join until the run ends or the first host was silent for too long; return the exit code."""
         heard_s = time.monotonic()
         while time.monotonic() < heard_s + PATIENCE_S:
             self._look_after()
@@ -60,7 +60,7 @@ class Joiner:
         return 1
 
     def _greet(self, connection: socket.socket) -> dict[str, Any]:
-        """Say who this is; returns the answer, of which nothing but its line may be read here."""
+        """Send the message about this rank and return the answer. Nothing behind the answer's line may be read here."""
         connection.settimeout(None)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.sendall(self._hello)
@@ -74,7 +74,7 @@ class Joiner:
         return answer
 
     def _fork(self, connection: socket.socket) -> None:
-        """An actor at the other end of the connection."""
+        """Fork an actor that uses the connection."""
         self._launches += 1
         output = self._folder / f"{self._launches}.txt"
         parent = os.getpid()
@@ -84,7 +84,7 @@ class Joiner:
         self._actors[pid] = connection, output
 
     def _look_after(self) -> None:
-        """Collect actors that ended, and end those whose launch did."""
+        """Collect actors that have ended, and end actors whose launch has ended."""
         for pid, (connection, output) in list(self._actors.items()):
             left = select.poll()
             left.register(connection, select.POLLRDHUP)
@@ -100,7 +100,7 @@ class Joiner:
 
 
 def main() -> int:
-    """Import, then join; returns the exit code."""
+    """Import the modules, then join launches; return the exit code."""
     address, port, *numbers = sys.argv[1:6]
     rank, local_rank, local_size = map(int, numbers)
     preload(sys.argv[6:])

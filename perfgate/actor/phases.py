@@ -1,4 +1,4 @@
-"""What a step consists of: a program says when a phase begins and ends, and in steps of its own that is timed."""
+"""Times the phases of a step, such as the forward pass: the program says when each of them begins and ends."""
 
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
@@ -11,18 +11,18 @@ UNTIMED: AbstractContextManager[None] = nullcontext()
 
 
 class Phases:
-    """Times phases by the device's marks, and waiting for data by the host's clock; else does nothing."""
+    """Times phases between ``begin`` and ``end``: by the device's marks, and waiting for data by the host's clock."""
 
     def __init__(self) -> None:
         self._device: Device | None = None
         self._spans: list[tuple[str, Any, Any]] = []
 
     def begin(self, device: Device) -> None:
-        """Time what comes."""
+        """Time phases from now on."""
         self._device = device
 
     def end(self) -> dict[str, float]:
-        """Stop, and return the seconds of each phase; the device must be done."""
+        """Stop, and return the seconds of each phase. The device must have finished its work."""
         device, self._device = self._device, None
         spans, self._spans = self._spans, []
         found: dict[str, float] = {}
@@ -33,7 +33,7 @@ class Phases:
         return found
 
     def span(self, name: str) -> AbstractContextManager[None]:
-        """Around a phase: ``data_wait``, ``forward``, ``backward`` or ``optimizer``."""
+        """A context around a phase, which is ``data_wait``, ``forward``, ``backward`` or ``optimizer``."""
         if self._device is None:
             return UNTIMED
         return Span(self._spans, name, self._device.now_s if name in HOST_PHASES else self._device.mark)

@@ -1,7 +1,7 @@
-"""The ranks of one launch: forked by its actor, which passes each turn on to all of them and answers for them.
+"""The ranks of one launch. The launch's actor forks them, gives each turn to all of them, and merges their answers.
 
-The stage sees one actor and one answer. Each rank is an actor of its own, on a core or GPU of its own; it finds its
-place in the variables that ``torchrun`` sets (https://docs.pytorch.org/docs/stable/elastic/run.html).
+The stage sees only this one actor and one answer. Each rank is an actor with a core or GPU of its own. It learns its
+rank from the variables that ``torchrun`` sets (https://docs.pytorch.org/docs/stable/elastic/run.html).
 """
 
 import os
@@ -33,11 +33,11 @@ class Rank:
     """One process of the launch.
 
     Attributes:
-        number: from 0.
-        channel: to it.
-        place: the part of its order that says where it goes, and how it finds the others.
-        pid: its process; ``None`` on another host.
-        output: the file that it prints to; ``None`` on another host.
+        number: the rank, from 0.
+        channel: the channel to the process.
+        place: the part of its order with its core or GPU, and with the variables by which it finds the other ranks.
+        pid: the process id; ``None`` on another host.
+        output: the file that the process prints to; ``None`` on another host.
     """
 
     number: int
@@ -49,12 +49,12 @@ class Rank:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a rank ended that gave no good answer.
+    """The end of a rank that failed.
 
     Attributes:
-        rank: which.
-        reason: in the stage's words, such as ``crash`` or ``hang``.
-        message: what it said last, or how its process ended.
+        rank: the number of the rank.
+        reason: the reason in the stage's words, such as ``crash`` or ``hang``.
+        message: the rank's last message, or a description of how its process ended.
     """
 
     rank: Rank
@@ -63,20 +63,21 @@ class Ending:
 
     @property
     def lost_another(self) -> bool:
-        """Whether it only tells that it lost another rank, as ``torch.distributed`` words it."""
+        """Whether the message only says that another rank was lost, in the words of ``torch.distributed``."""
         return any(phrase in self.message.lower() for phrase in LOST)
 
 
 def lead(channel: Channel, order: dict[str, Any], output: str, become: Become) -> int:
-    """Fork the ranks, and stand between them and the stage until it wants no more; returns the exit code.
+    """Fork the ranks, and pass messages between them and the stage until the stage is done; return the exit code.
 
-    The ranks are of this process's group, with which they are killed, and the kernel ends them when it ends.
+    The ranks belong to the process group of this process and are killed with it. The kernel ends them when this process
+    ends.
 
     Args:
-        channel: to the stage.
-        order: the stage's, with a place for each rank.
+        channel: the channel to the stage.
+        order: the stage's order, with a place for each rank.
         output: the file that this process prints to.
-        become: makes an actor of a forked child, and never returns.
+        become: turns a forked child into an actor, and never returns.
     """
     limit_s = ANSWER_SHARE * order["timeout_s"]
     ranks = assembled(order, output, become)
@@ -84,7 +85,7 @@ def lead(channel: Channel, order: dict[str, Any], output: str, become: Become) -
     messages = [{**common, **rank.place} for rank in ranks]
     while messages:
         for rank, message in zip(ranks, messages, strict=True):
-            with suppress(ConnectionError):  # it may have left an error to be read
+            with suppress(ConnectionError):  # the rank may have ended, and its error must still be read
                 rank.channel.send(message)
         answers, endings = gathered(ranks, limit_s)
         if endings or len(answers) < len(ranks):
@@ -100,15 +101,14 @@ def lead(channel: Channel, order: dict[str, Any], output: str, become: Become) -
 
 
 def assembled(order: dict[str, Any], output: str, become: Become) -> list[Rank]:
-    """All ranks of the launch: forked here, or, where torchrun started several, the first one here and each other one
-    from where it was started."""
+    """All ranks of the launch. They are forked here; under torchrun only the first is, and the others join it."""
     places, count, hosts = order["places"], order["ranks"], order.get("hosts")
     if hosts:
         address = hosts["address"]
         rendezvous = f"tcp://{address}:{free_port()}"
     else:
         address = "127.0.0.1"
-        # All ranks are on this machine, whatever its name is resolved to.
+        # All ranks are on this machine, so they must not depend on what its host name resolves to.
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"
         rendezvous = f"file://{output}.rendezvous"
     common = {
@@ -132,12 +132,12 @@ def assembled(order: dict[str, Any], output: str, become: Become) -> list[Rank]:
 
 
 def variables(rank: int, local_rank: int, local_ranks: int) -> dict[str, str]:
-    """The variables by which a process knows its place among others."""
+    """The environment variables that tell a process its rank and the number of ranks."""
     return {"RANK": str(rank), "LOCAL_RANK": str(local_rank), "LOCAL_WORLD_SIZE": str(local_ranks)}
 
 
 def forked(number: int, place: dict[str, Any], output: str, become: Become) -> Rank:
-    """A rank on this host, which waits for its order."""
+    """Fork a rank on this host, which then waits for its order."""
     their_read, our_write = os.pipe()
     our_read, their_write = os.pipe()
     own_output = f"{output}.rank{number}"
@@ -152,10 +152,10 @@ def forked(number: int, place: dict[str, Any], output: str, become: Become) -> R
 
 
 def joined(port: int, ranks: int, limit_s: float) -> dict[int, tuple[Channel, dict[str, Any]]]:
-    """Let in ranks from where torchrun started them, all but the first; returns what they told of themselves.
+    """Wait for all ranks but the first to connect from where torchrun started them; return their first messages.
 
     Raises:
-        TimeoutError: one did not come.
+        TimeoutError: a rank did not connect in time.
     """
     found: dict[int, tuple[Channel, dict[str, Any]]] = {}
     deadline_s = time.monotonic() + ANSWER_SHARE * limit_s
@@ -180,16 +180,16 @@ def joined(port: int, ranks: int, limit_s: float) -> dict[int, tuple[Channel, di
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port on which no process listens."""
     with socket.create_server(("", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def gathered(ranks: Sequence[Rank], limit_s: float) -> tuple[Answers, list[Ending]]:
-    """Wait for the answers of all ranks, or until one is known to be to blame that there are none.
+    """Wait for the answers of all ranks, or until it is known which rank failed.
 
     Returns:
-        Answers by number, and how ranks ended, the first one first.
+        The answers by rank, and the ranks that ended, in the order in which they ended.
     """
     answers: Answers = {}
     endings: list[Ending] = []
@@ -220,7 +220,7 @@ def gathered(ranks: Sequence[Rank], limit_s: float) -> tuple[Answers, list[Endin
 
 
 def ended(rank: Rank, answer: dict[str, Any] | None) -> Ending | None:
-    """How a rank ended, if its answer says so or there is none."""
+    """The end of a rank, if its answer reports one or if there is no answer; else ``None``."""
     if answer is None and rank.pid is None:
         return Ending(rank, "crash", "its process ended on its host")
     if answer is None:
@@ -243,10 +243,11 @@ def blamed(ranks: Sequence[Rank], answers: Answers, endings: Sequence[Ending], l
 
 
 def merged(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One answer for all ranks.
+    """Merge the answers of all ranks into one.
 
-    The registry says of each metric which value counts: a step is over when its last rank is done, bytes are those of
-    the rank that holds most. Losses are the mean over the ranks' shares of the batch; all else is as rank 0 has it.
+    The registry of metrics says which value counts for each metric: a step ends when its last rank ends, and bytes are
+    those of the rank with the most. A loss is the mean over the ranks, each of which has a share of the batch. All
+    other values are those of rank 0.
     """
     first = answers[0]
     if ready := first.get("ready"):
@@ -256,7 +257,7 @@ def merged(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if metric(name).told_by_ranks == "largest"
         else value
         for name, value in first["metrics"].items()
-        # What one rank computes does not tell how long it waits for others.
+        # The processor time of one rank does not show how long it waits for others.
         if metric(name).told_by_ranks != "nothing" and not name.startswith("process_")
     }
     if "findings" not in first:
@@ -270,7 +271,7 @@ def merged(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def largest(values: Sequence[Any]) -> Any:
-    """The largest number; of lists, step by step."""
+    """The largest of some numbers; for lists, the largest at each position."""
     if isinstance(values[0], list):
         return [max(step) for step in zip(*values, strict=True)]
     return max(values)

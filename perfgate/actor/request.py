@@ -1,4 +1,4 @@
-"""What a program is asked to run: the parameters of a workload, sorted into a model, its settings and its text."""
+"""Sorts the parameters of a workload into a model, settings and text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

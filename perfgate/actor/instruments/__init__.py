@@ -1,7 +1,7 @@
-"""Instruments read metrics from a running program: one file a family, found by being here.
+"""Instruments read metrics from a running program. Each module in this folder has one, and is found by being here.
 
-A module in this folder defines ``INSTRUMENT``, a subclass of ``Instrument``. Its ``passes`` say in which passes it
-takes part; an instrument that slows the program down belongs to a pass of its own. Users add theirs by the hook
+A module defines ``INSTRUMENT``, a subclass of ``Instrument``, whose ``passes`` say in which passes it takes part. An
+instrument that slows the program down belongs to a separate pass. Users add their own instruments with the hook
 ``pytest_perfgate_instruments``.
 """
 
@@ -17,9 +17,9 @@ def for_pass(name: str, device: Device, added: Sequence[str] = ()) -> list[Instr
     """Build the instruments of one pass, in alphabetical order of their modules, the innermost ones last.
 
     Args:
-        name: of the pass.
-        device: that the program runs on.
-        added: import paths ``module:Class`` of instruments that users added.
+        name: the name of the pass.
+        device: the device that the program runs on.
+        added: the import paths ``module:Class`` of instruments that users added.
 
     Raises:
         ImportError: an added instrument cannot be imported.
@@ -32,7 +32,7 @@ def for_pass(name: str, device: Device, added: Sequence[str] = ()) -> list[Instr
 
 
 def imported(path: str) -> type[Instrument]:
-    """The instrument that a user named by its import path."""
+    """The class of a user's instrument, from its import path."""
     module, _, name = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)

@@ -9,7 +9,7 @@ LARGEST = 10
 
 
 class Allocator(Instrument):
-    """Finding ``allocator``; nothing on a device without a caching allocator."""
+    """Reads the finding ``allocator``; there is none on a device without a caching allocator."""
 
     passes = frozenset({"memory"})
 
@@ -20,7 +20,7 @@ class Allocator(Instrument):
 
 
 def summary(segments: list[dict[str, Any]]) -> dict[str, Any]:
-    """A snapshot in a few numbers.
+    """Sum up a snapshot of the allocator.
 
     Args:
         segments: as ``torch.cuda.memory_snapshot()`` lists them

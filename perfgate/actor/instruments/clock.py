@@ -1,4 +1,4 @@
-"""Time of a step: on the wall, on the processor, and in the scheduler's queue."""
+"""Measures the time of a step: wall time, processor time, and time in the scheduler's queue."""
 
 import os
 from pathlib import Path
@@ -12,16 +12,16 @@ TASKS = Path("/proc/self/task")
 
 
 class Clock(Instrument):
-    """``step_time_s`` is wall time; of a burst it is the whole time, the wait at its end included, over its steps.
+    """Reads ``step_time_s``, which is wall time. For a burst, it is the time of the whole burst divided by its steps.
 
-    Where this process computes the step itself, three more tell where the time went:
+    If this process itself computes the step, three more metrics say where the time went:
 
-    - ``process_time_s``: what all of its threads computed;
+    - ``process_time_s``: processor time of all its threads;
     - ``queue_time_s``: how long its threads were ready to run while others had the core, by the scheduler's account;
     - ``idle_time_s``: how long the thread that takes the step neither computed nor waited for a core: it slept, did
       input or output, or waited for a lock or for other threads.
 
-    The latter two need Linux's ``/proc/PID/task/TID/schedstat`` and are left out elsewhere.
+    The last two need Linux's ``/proc/PID/task/TID/schedstat`` and are left out on other systems.
     """
 
     passes = frozenset({"time", "yardstick"})
@@ -38,7 +38,7 @@ class Clock(Instrument):
         """Read all clocks, the wall's last."""
         computed_s = self.device.processor_s()
         if computed_s is not None:
-            # In the thread that takes the step, which is known now.
+            # Only now is it known which thread takes the steps: it is this one.
             self._queue = self._queue or Queue.of_this_thread()
             self._queued = self._queue.waited_s() if self._queue else (0.0, 0.0)
             self._own, self._cpu = thread_time(), self.device.processor_s() or 0.0
@@ -60,10 +60,10 @@ class Clock(Instrument):
 
 
 class Queue:
-    """How long this process's threads have waited for a core, by the scheduler's own account.
+    """Reads how long this process's threads have waited for a core, by the scheduler's own account.
 
     Args:
-        thread: which of them takes the steps.
+        thread: the id of the thread that takes the steps.
     """
 
     def __init__(self, thread: int) -> None:
@@ -72,7 +72,7 @@ class Queue:
 
     @classmethod
     def of_this_thread(cls) -> "Queue | None":
-        """Of the thread that calls; ``None`` where the kernel keeps no account."""
+        """The queue in which the calling thread takes the steps; ``None`` if the kernel keeps no account."""
         try:
             queue = cls(get_native_id())
             queue.waited_s()
@@ -81,7 +81,7 @@ class Queue:
         return queue
 
     def waited_s(self) -> tuple[float, float]:
-        """Seconds so far: of the thread that takes the steps, and of all threads together."""
+        """Seconds waited so far, by the thread that takes the steps and by all threads together."""
         own_s = queued_s(os.pread(self._file, 100, 0))
         others_s = 0.0
         for thread in TASKS.iterdir():

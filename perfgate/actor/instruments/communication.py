@@ -1,4 +1,4 @@
-"""The time that a rank spends on collectives, read in steps that are not timed."""
+"""Measures the time that a rank spends on collective communication, in steps that are not timed."""
 
 import sys
 from typing import Any
@@ -9,10 +9,10 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 
 
 class Communication(Instrument):
-    """``communication_s``, ``communication_share`` and ``collectives`` of a step of several ranks.
+    """Reads ``communication_s``, ``communication_share`` and ``collectives`` of a step of several ranks.
 
-    The profiler's events tell, and the profiler slows a step down, so these are steps of their own. Communication that
-    overlaps with computing counts, and so does waiting for a rank that is late.
+    They come from the profiler, which slows a step down, so they are read in separate steps. Communication that
+    overlaps with computation counts, and so does waiting for a late rank.
     """
 
     passes = frozenset({"time"})
@@ -24,7 +24,7 @@ class Communication(Instrument):
         self._profile: Any = None
 
     def begin_step(self) -> None:
-        """Let the profiler watch."""
+        """Start the profiler."""
         if not self._talks:
             return
         from torch.profiler import ProfilerActivity, profile  # not needed by one process alone
@@ -35,7 +35,7 @@ class Communication(Instrument):
         self._begin_s = self.device.now_s()
 
     def end_step(self) -> dict[str, Any]:
-        """Add up the time of collectives; where several overlap, their time counts once."""
+        """Add up the time of collectives; time in which several overlap counts once."""
         if self._profile is None:
             return {}
         took_s = self.device.now_s() - self._begin_s

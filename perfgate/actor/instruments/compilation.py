@@ -1,4 +1,4 @@
-"""Counts of ``torch.compile``: graphs, graph breaks and where they are, recompilations."""
+"""Counts the graphs, graph breaks (with their places) and recompilations of ``torch.compile``."""
 
 import sys
 from collections import Counter
@@ -8,7 +8,7 @@ from perfgate.actor.instrument import Instrument
 
 
 class Compilation(Instrument):
-    """``graphs``, ``graph_breaks``, ``recompiles`` and ``compile_time_s`` of a launch that compiles anything.
+    """Reads ``graphs``, ``graph_breaks``, ``recompiles`` and ``compile_time_s`` of a launch that compiles something.
 
     Read from Dynamo's own counters (https://docs.pytorch.org/docs/stable/torch.compiler_troubleshooting.html).
     """
@@ -16,15 +16,15 @@ class Compilation(Instrument):
     passes = frozenset({"counters"})
 
     def built(self, program: Any) -> None:
-        """Keep the model, to name its modules."""
+        """Keep the model, whose modules name the places of graph breaks."""
         self._network = program.network
         self._breaks: dict[str, dict[str, int]] = {}
 
     def finish(self) -> dict[str, Any]:
-        """Read the counters; nothing where nothing was compiled."""
+        """Read the counters; return nothing if nothing was compiled."""
         if "torch._dynamo" not in sys.modules:
             return {}
-        from torch._dynamo import utils  # slow to import, and there only where something was compiled
+        from torch._dynamo import utils  # slow to import, and already imported if something was compiled
 
         done = utils.get_compilation_metrics()
         if not done:
@@ -44,7 +44,7 @@ class Compilation(Instrument):
         }
 
     def _place(self, stack: Any) -> str:
-        """The path of the module in whose ``forward`` the graph broke; empty where no module's is on the stack."""
+        """The path of the module in whose ``forward`` the graph broke; empty if the stack contains no module's."""
         for frame in reversed(list(stack or ())):
             paths = [name for name, module in self._modules() if holds(type(module).forward, frame)]
             if paths:
@@ -60,7 +60,7 @@ class Compilation(Instrument):
 
 
 def holds(function: Any, frame: Any) -> bool:
-    """Whether a frame of a stack lies in a function, be it decorated or not."""
+    """Whether a frame of a stack belongs to a function, even if the function is decorated."""
     function = getattr(function, "__wrapped__", function)
     code = getattr(function, "__code__", None)
     if code is None or code.co_filename != frame.filename:
@@ -70,7 +70,7 @@ def holds(function: Any, frame: Any) -> bool:
 
 
 def first_line(text: str) -> str:
-    """The first line of a reason; its explanation follows in further lines."""
+    """The first line of a reason, without its explanation in the lines below."""
     return text.strip().splitlines()[0] if text.strip() else "unknown"
 
 

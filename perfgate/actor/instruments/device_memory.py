@@ -1,4 +1,4 @@
-"""Peak memory as the device's allocator counts it."""
+"""Reads peak memory from the device's allocator."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from perfgate.actor.instrument import Instrument
 
 
 class DeviceMemory(Instrument):
-    """``peak_memory_bytes`` and related metrics of each step; nothing on a CPU, whose allocator does not count."""
+    """Reads ``peak_memory_bytes`` and related metrics of each step; none on a CPU, whose allocator keeps no count."""
 
     passes = frozenset({"memory"})
 

@@ -1,4 +1,4 @@
-"""The device's rates of arithmetic and of memory traffic at this moment, to compare an operator's rates with."""
+"""Measures the device's current rates of arithmetic and of memory traffic, to compare an operator's rates with."""
 
 import itertools
 from typing import Any
@@ -7,17 +7,18 @@ from perfgate.actor.devices.base import Device
 from perfgate.actor.instrument import Instrument
 
 MIB = 1 << 20
-# Side of a square matrix product, bytes of each of two tensors that no cache holds, how often each is measured.
+# Side of the square matrices, bytes of each of two tensors that fit in no cache, and number of measurements.
 ON_CPU, ON_GPU = (512, 64 * MIB, 1), (8192, 512 * MIB, 4)
 WARMUPS = 3
 
 
 class Rates(Instrument):
-    """``peak_flops_per_s`` of a large product and ``peak_bytes_per_s`` of a large sum, for programs that set
+    """Measures ``peak_flops_per_s`` of a large product and ``peak_bytes_per_s`` of a large sum, if a program sets
     ``rates_of``.
 
-    The sum is added in place: a result elsewhere would first be read into the cache, and no count of bytes shows that.
-    Both are measured right after each step or burst, outside of its time, so a machine that slows down slows them too.
+    The sum is added in place, because a separate result would first be read into the cache, which no count of bytes
+    includes. Both are measured right after each step or burst, outside of its time, so a machine that slows down slows
+    them too.
     """
 
     passes = frozenset({"time"})
@@ -27,7 +28,7 @@ class Rates(Instrument):
         self._wanted = False
 
     def built(self, program: Any) -> None:
-        """Make the tensors; those of the product have the program's type of numbers."""
+        """Make the tensors. Those of the product have the program's number type."""
         dtype = program.rates_of
         self._wanted = dtype is not None
         if not self._wanted:
@@ -64,7 +65,7 @@ class Rates(Instrument):
             spans_s["process_"] = [after - before for before, after in itertools.pairwise(marks)]
         found = {}
         for clock, (multiplied_s, added_s) in spans_s.items():
-            # A multiply-add is two operations; of a sum in place two tensors are read and one is written.
+            # A multiply-add is two operations. A sum in place reads two tensors and writes one.
             found[f"{clock}peak_flops_per_s"] = self._times * 2 * self._side**3 / multiplied_s
             found[f"{clock}peak_bytes_per_s"] = self._times * 3 * self._added_bytes / added_s
         return found

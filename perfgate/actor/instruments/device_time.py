@@ -1,4 +1,4 @@
-"""A step's time on the device's own clock."""
+"""Measures a step's time on the device's own clock."""
 
 import statistics
 from typing import Any
@@ -7,9 +7,10 @@ from perfgate.actor.instrument import Instrument
 
 
 class DeviceTime(Instrument):
-    """``device_time_s`` of a step, and ``device_spans_s``, that of each step of the burst; nothing on a CPU.
+    """Reads ``device_time_s`` of a step, and ``device_spans_s``, a list with each step of a burst; nothing on a CPU.
 
-    The time from event to event includes waiting for the host; ``device_busy_s`` of the counters pass does not.
+    These times run from event to event and include waiting for the host; ``device_busy_s`` of the counters pass does
+    not.
     """
 
     passes = frozenset({"time"})

@@ -1,4 +1,4 @@
-"""Kernels and copies that a step hands to a GPU, counted by the profiler, and how long they keep it busy."""
+"""Counts the kernels and copies that a step starts on a GPU, with the profiler, and how long they keep it busy."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,19 +10,19 @@ COPIES = ("memcpy", "memset")
 
 
 class Kernels(Instrument):
-    """``kernel_launches``, ``copies`` and ``device_busy_s`` of each step; nothing on a CPU, which has neither.
+    """Reads ``kernel_launches``, ``copies`` and ``device_busy_s`` of each step; nothing on a CPU.
 
-    The profiler slows the host, but not what runs on the device.
+    The profiler slows down the host, but not the kernels on the device.
     """
 
     passes = frozenset({"counters"})
 
     def start(self) -> None:
-        """Look up what the profiler calls the device."""
+        """Look up the profiler's name of the device."""
         self._kind = DEVICE_KINDS[self.device.name]
 
     def begin_step(self) -> None:
-        """Let the profiler watch this step alone."""
+        """Start the profiler for this step."""
         self._profile: Any = None
         if not self._kind.gpu:
             return
@@ -32,7 +32,7 @@ class Kernels(Instrument):
         self._profile.start()
 
     def end_step(self) -> dict[str, float]:
-        """Count what ran on the device (https://docs.pytorch.org/docs/stable/profiler.html)."""
+        """Count the events on the device (https://docs.pytorch.org/docs/stable/profiler.html)."""
         if self._profile is None:
             return {}
         self.device.synchronize()
@@ -46,7 +46,7 @@ class Kernels(Instrument):
 
 
 def covered(spans: Iterable[tuple[int, int]]) -> int:
-    """Length of the union of spans, which may overlap as streams work at the same time."""
+    """The length of the union of spans. Spans can overlap, because streams work at the same time."""
     total = reached = 0
     for begin, end in sorted(spans):
         begin = max(begin, reached)

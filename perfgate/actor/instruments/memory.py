@@ -1,4 +1,4 @@
-"""Peak bytes of tensors on the CPU, from the profiler's record of every allocation.
+"""Measures the peak bytes of tensors on the CPU, from the profiler's record of every allocation.
 
 The CPU allocator keeps no count of its own. The profiler watches from before the model is built, so the running sum of
 its ``[memory]`` events is the memory in use, and the highest sum within a step's time is that step's peak. The profiler
@@ -16,7 +16,7 @@ from perfgate.actor.tensors import inner_tensors
 
 
 class TensorMemory(Instrument):
-    """``peak_memory_bytes`` of each step on the CPU; on any device ``measured_weights_bytes`` and its like."""
+    """Reads ``peak_memory_bytes`` of each step on the CPU, and the measured bytes of each part on any device."""
 
     passes = frozenset({"memory"})
 
@@ -27,7 +27,7 @@ class TensorMemory(Instrument):
         self._windows: list[tuple[int, int]] = []
 
     def start(self) -> None:
-        """Begin to watch; a program that has not imported torch has no tensors."""
+        """Start the profiler, unless torch was not imported: such a program has no tensors."""
         if "torch" not in sys.modules or self.device.name != "cpu":
             return
         from torch.profiler import ProfilerActivity, profile  # not needed by passes that take no memory
@@ -36,7 +36,7 @@ class TensorMemory(Instrument):
         self._profile.start()
 
     def built(self, program: Any) -> None:
-        """Keep the program, to ask it at the end for its parts."""
+        """Keep the program, whose parts are measured at the end."""
         self._program = program
         if program.threaded and self._profile is not None:
             # The profiler sees the allocations of this thread only.
@@ -44,16 +44,16 @@ class TensorMemory(Instrument):
             self._profile = None
 
     def begin_step(self) -> None:
-        """Open the step's window; the profiler stamps its events in nanoseconds since the epoch."""
+        """Note the beginning of the step, in nanoseconds since the epoch as in the profiler's events."""
         self._begin_ns = time.time_ns()
 
     def end_step(self) -> dict[str, float]:
-        """Close the step's window."""
+        """Note the end of the step."""
         self._windows.append((self._begin_ns, time.time_ns()))
         return {}
 
     def finish(self) -> dict[str, Any]:
-        """Replay the allocations and take the highest level within each step; no peak where no tensor lived."""
+        """Replay the allocations and take the highest level within each step; no peak if there were no tensors."""
         parts = {f"measured_{part}_bytes": size for part, size in self._by_part.items()}
         if self._profile is None:
             return parts
@@ -67,29 +67,29 @@ class TensorMemory(Instrument):
 
     @cached_property
     def _by_part(self) -> dict[str, int]:
-        """Bytes of each part that the program names; a storage that several tensors share counts once."""
+        """The bytes of each part that the program names; a storage that several tensors share counts once."""
         return {part: stored_bytes(tensors) for part, tensors in self._program.parts().items()}
 
 
 def stored_bytes(tensors: list[Any]) -> int:
-    """Bytes of all storages behind tensors; a tensor that is sharded between ranks counts with this rank's shard."""
+    """The bytes of all storages of some tensors; of a tensor that is sharded between ranks, only this rank's shard."""
     own = [inner for tensor in tensors for inner in inner_tensors(tensor)]
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in own}
     return sum(storages.values())
 
 
 def allocations(profiler: Any) -> list[tuple[int, int]]:
-    """Time in ns and change in bytes of every allocation (positive) and release (negative) on the CPU."""
+    """All allocations (positive) and releases (negative) on the CPU, each with its time in ns and its bytes."""
     events = profiler.profiler.kineto_results.events()
     return sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
 
 
 def peaks(changes: list[tuple[int, int]], windows: list[tuple[int, int]]) -> list[int]:
-    """Highest level of bytes inside each window, of which the level at its start is one.
+    """The highest number of bytes in use within each window, including its beginning.
 
     Args:
         changes: time and change in bytes, sorted by time.
-        windows: begin and end, in order, not overlapping.
+        windows: beginning and end, in order and not overlapping.
     """
     result = []
     level = position = 0

@@ -1,4 +1,4 @@
-"""The phases of a step, of programs that tell them, read in steps that are not timed."""
+"""Measures the phases of a step, in steps that are not timed, if the program marks its phases."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from perfgate.actor.instrument import Instrument
 
 
 class StepPhases(Instrument):
-    """``forward_s``, ``backward_s``, ``optimizer_s``, ``data_wait_s`` and ``data_wait_share`` of a step.
+    """Reads ``forward_s``, ``backward_s``, ``optimizer_s``, ``data_wait_s`` and ``data_wait_share`` of a step.
 
-    Reading clocks within a step costs time, so these steps come after those that are timed and gated.
+    Reading clocks within a step takes time, so this is done in separate steps after the timed ones.
     """
 
     passes = frozenset({"time"})
@@ -25,7 +25,7 @@ class StepPhases(Instrument):
             self._phases.begin(self.device)
 
     def end_step(self) -> dict[str, Any]:
-        """Seconds of each phase."""
+        """Read the seconds of each phase."""
         took_s = self.device.now_s() - self._begin_s
         found = self._phases.end() if self._phases is not None else {}
         shares = {"data_wait_share": found["data_wait"] / took_s} if "data_wait" in found else {}

@@ -1,4 +1,4 @@
-"""The settings that were asked for, and those that were in force when the last step was done."""
+"""Reads the settings that were asked for, and those that were in force after the last step."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from perfgate.actor.instrument import Instrument
 
 
 class Settings(Instrument):
-    """Findings ``asked`` and ``effective``: values by name of the setting."""
+    """Reads the findings ``asked`` and ``effective``: values by the setting's name."""
 
     passes = frozenset({"counters"})
 

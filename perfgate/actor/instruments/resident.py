@@ -1,4 +1,4 @@
-"""Peak resident memory of the process, as the kernel counts it."""
+"""Reads the peak resident memory of the process, as the kernel counts it."""
 
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ STATUS = Path("/proc/self/status")
 
 
 class Resident(Instrument):
-    """``peak_rss_bytes`` since the launch began; pages of libraries that processes share are included.
+    """Reads ``peak_rss_bytes`` since the launch began, including pages of libraries that processes share.
 
-    Writing 5 to ``clear_refs`` resets the peak to the present size (proc(5)); without it a forked process would start
-    from its parent's peak.
+    Writing 5 to ``clear_refs`` resets the peak to the current size (proc(5)). Without that, a forked process would
+    begin with its parent's peak.
     """
 
     passes = frozenset({"time"})
@@ -24,7 +24,7 @@ class Resident(Instrument):
             CLEAR_REFS.write_text("5")
 
     def finish(self) -> dict[str, Any]:
-        """Read the peak, where the kernel tells it (Linux)."""
+        """Read the peak, on Linux."""
         if not STATUS.exists():
             return {}
         for line in STATUS.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""What makes the host wait: in a step each such place lets a GPU finish all that it was handed, and then stand idle."""
+"""Counts the host syncs of a step. At each of them the host waits until a GPU has done all its work and is idle."""
 
 import sys
 from collections import Counter
@@ -9,15 +9,15 @@ from perfgate.actor.instrument import Instrument
 
 
 class Syncs(Instrument):
-    """``host_syncs`` of each step, and by module path, operation and line.
+    """Reads ``host_syncs`` of each step, and the finding of the same name by module path, operation and line.
 
-    Compiled programs and optimizers cannot be watched, so they have none.
+    Compiled programs and compiled optimizers cannot be watched, so the metric is missing for them.
     """
 
     passes = frozenset({"counters"})
 
     def start(self) -> None:
-        """Learn from here on which tensors are moved to the device, if the program's imports brought torch at all."""
+        """Follow from now on which tensors are moved to the device, if the program has imported torch at all."""
         self._syncs: Any = None
         self._setup = ExitStack()
         self._following = ExitStack()
@@ -51,7 +51,7 @@ class Syncs(Instrument):
         self._following.enter_context(self._calls.followed())
 
     def begin_step(self) -> None:
-        """Watch from here on."""
+        """Count from now on."""
         if self._syncs:
             from perfgate.actor.dry_run.host_syncs import Watcher
 

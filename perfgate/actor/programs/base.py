@@ -7,28 +7,28 @@ from perfgate.actor.phases import Phases
 from perfgate.actor.tensors import stored_tensors
 
 ITSELF = "itself"
-OUTCOME_VALUES = 1024  # of a large outcome
-OUTCOME_STEPS = 3  # whose outcome is kept: those of the pass that asks for it
+OUTCOME_VALUES = 1024  # so many values of a large outcome are kept
+OUTCOME_STEPS = 3  # the outcome of so many steps is kept
 
 
 class Program:
     """A workload built inside a process.
 
     A subclass takes ``device`` and the workload's parameters as keyword arguments, does all set-up in ``__init__``, and
-    defines ``step``; one that hands its loop to a library overrides ``drive`` instead.
+    defines ``step``. If a library owns its loop, it overrides ``drive`` instead.
 
     Attributes:
-        dry_run: how it runs on fake tensors: ``itself``, by set-up and steps of this very class; the import path
-            ``module:Class`` of another class that stands for it; or ``None`` where its effects must not happen dry.
+        dry_run: how it runs on fake tensors: ``itself``, with the set-up and the steps of this class; the import path
+            ``module:Class`` of a class that runs dry in its place; or ``None`` if it must not run dry.
         why_not_dry: the reason for ``dry_run = None``, as a clause for people.
-        keeps_outcome: whether ``outcome`` will be asked for; else nothing of it is kept, as that takes memory.
-        network: the model that it runs, if it runs one.
-        rates_of: type of numbers in which the device's peak rates are measured beside each step; ``None`` for none.
-        threaded: whether a thread of its own does the work, whose allocations the CPU's profiler does not see.
-        phases: where it tells when it waits for data and when it works forward, backward and on the weights.
-        samples: how many samples a step handles.
-        tokens: how many real (unpadded) tokens a step handles; 0 where there are none.
-        ranks: how many processes share a step; samples and tokens are those of all of them.
+        keeps_outcome: whether ``outcome`` will be called. If not, outcomes need not be kept, which saves memory.
+        network: the model that it runs, or ``None``.
+        rates_of: the number type in which the device's peak rates are measured after each step; ``None`` for no rates.
+        threaded: whether a thread of its own does the work; the CPU's profiler does not see that thread's allocations.
+        phases: marks waiting for data, forward pass, backward pass and optimizer within a step; ``None`` for no phases.
+        samples: the number of samples in a step.
+        tokens: the number of real (unpadded) tokens in a step; 0 if there are none.
+        ranks: the number of processes that share a step; samples and tokens are those of all ranks together.
     """
 
     dry_run: str | None = ITSELF
@@ -43,9 +43,9 @@ class Program:
     threaded: bool = False
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The settings that were asked for, and those in force, by the same names; called after the last step.
+        """The settings that were asked for and those that are in force, by the same names; called after the last step.
 
-        A launch is rejected where one that was asked for is missing among those in force, or differs.
+        A launch is rejected if a setting that was asked for is missing among those in force, or has another value.
         """
         return {}, {}
 
@@ -54,17 +54,17 @@ class Program:
         return {}
 
     def parts(self) -> dict[str, Any]:
-        """The tensors that last from step to step, by the part of memory that they are: ``weights``, ..."""
+        """The tensors that last from step to step, by their part of memory, such as ``weights``."""
         if self.network is None:
             return {}
         return {"weights": stored_tensors(self.network), "buffers": list(self.network.buffers())}
 
     def step(self) -> Any:
-        """Do the unit of work that is timed; returns tensors that must be finite, or ``None``."""
+        """Do the unit of work that is timed; return tensors whose values must be finite, or ``None``."""
         raise TypeError(f"{type(self).__name__} defines neither step() nor drive()")
 
     def drive(self, pace: Pace) -> None:
-        """Take a step each turn until the stage wants no more."""
+        """Take a step on each turn until the stage is done."""
         while True:
             pace.begin()
             pace.end(self.step())

@@ -1,4 +1,4 @@
-"""One operator by itself, forward or backward, on tensors that stay where they are."""
+"""Runs one operator by itself, forward or backward, on the same tensors again and again."""
 
 import math
 from collections.abc import Callable
@@ -19,11 +19,11 @@ RMS_EPSILON = 1e-6
 
 
 class Single:
-    """An operator as a module, its inputs, and what a step does with them; on real tensors or fake ones.
+    """An operator as a module, with its inputs, on real or fake tensors.
 
     Attributes:
-        network: holds the operator under its name, so that its work is told by it.
-        result: of the last step: what came out, or the gradients.
+        network: contains the operator under its name, so that reports name its work.
+        result: the result of the last step: outputs or gradients.
     """
 
     def __init__(self, operator: str, sizes: dict[str, int], chosen: OperatorSettings, seed: int, place: str) -> None:
@@ -41,7 +41,7 @@ class Single:
         self.result: list[Any] = []
 
     def prepare(self) -> None:
-        """Where gradients are wanted, go forward once: the backward pass is then taken again and again."""
+        """If the step computes gradients, run the forward pass once; each step then repeats the backward pass."""
         if self.wanted:
             self.output = self.call(*self.inputs)
             self.gradient = torch.randn_like(self.output)
@@ -56,7 +56,7 @@ class Single:
         return self.result
 
     def in_force(self) -> dict[str, Any]:
-        """The settings, as far as the operator and its last result show them; nothing before the first step."""
+        """The settings that the operator and its last result show; empty before the first step."""
         if not self.result:
             return {}
         result = self.result[0]
@@ -68,7 +68,7 @@ class Single:
 
 
 class Operator(Program):
-    """A step is one call of the operator, or of its gradients; the device's rates are measured beside it."""
+    """A step is one call of the operator, or one computation of its gradients; the device's rates are measured too."""
 
     dry_run = "perfgate.actor.dry_run.programs.operators:DryOperator"
 
@@ -81,11 +81,11 @@ class Operator(Program):
         self.rates_of = DTYPES[self.chosen.precision]
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the operator and its result."""
+        """Read the settings back from the operator and its result."""
         return asked(self.chosen), self.single.in_force()
 
     def outcome(self) -> dict[str, list[float]]:
-        """The beginning of what came out."""
+        """The first values of the result."""
         return {"logits": self.single.result[0].detach().flatten()[:OUTCOME_VALUES].float().tolist()}
 
     def step(self) -> list[Any]:
@@ -169,11 +169,11 @@ class Bias(nn.Module):
 
 
 class WrittenOut:
-    """An operator in elementary operators, each of which reads and writes the whole tensor."""
+    """An operator written out in elementary operators, each of which reads and writes the whole tensor."""
 
 
 class WrittenAttention(WrittenOut, nn.Module):
-    """Attention that holds all weights at once."""
+    """Attention that stores all attention weights at once."""
 
     def forward(self, query: Any, key: Any, value: Any) -> Any:
         """Weighted values."""
@@ -212,5 +212,5 @@ class WrittenGelu(WrittenOut, nn.Module):
     """The exact GELU (https://arxiv.org/abs/1606.08415)."""
 
     def forward(self, values: Any) -> Any:
-        """Each value times the chance that a normal one is below it."""
+        """Each value times the probability that a standard normal variable is below it."""
         return 0.5 * values * (1 + torch.erf(values / math.sqrt(2)))

@@ -1,4 +1,4 @@
-"""Serving: requests of different lengths that come together, in padded batches or by continuous batching."""
+"""Serves requests of different lengths that arrive together, in padded batches or by continuous batching."""
 
 import itertools
 from contextlib import nullcontext
@@ -22,7 +22,7 @@ Batch = list[tuple[list[int], int]]
 
 
 class Serving(Program):
-    """A step is the answers to all requests; its tokens are the new ones."""
+    """A step answers all requests. Its token count is the number of generated tokens."""
 
     dry_run = None
     why_not_dry = "how requests are batched depends on when each one ends, and continuous batching has its own thread"
@@ -43,14 +43,14 @@ class Serving(Program):
         self.network.register_forward_hook(self.ran, with_kwargs=True)
 
     def ran(self, _: Any, arguments: Any, keywords: dict[str, Any], output: Any) -> None:
-        """The model has run over some tokens, padded ones among them."""
+        """Count a forward pass and its tokens, including padding."""
         ids = keywords["input_ids"] if "input_ids" in keywords else arguments[0]
         self.forward_calls += 1
         self.processed_tokens += ids.numel()
         self.logits = output.logits
 
     def drive(self, pace: Pace) -> None:
-        """On each turn answer all requests."""
+        """On each turn, answer all requests."""
         while True:
             batch = self.requests.draw()
             pace.begin()
@@ -61,18 +61,18 @@ class Serving(Program):
             pace.end(logits, counts)
 
     def outcome(self) -> dict[str, list[float]]:
-        """All new tokens of the last step."""
+        """All generated tokens of the last step."""
         return {"tokens": list(itertools.chain.from_iterable(self.answers))}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the model, and from what serves it."""
+        """Read the settings back from the model and from the server."""
         asked, found = asked_and_in_force(self.chosen, self.network, self.network)
         found["attention"] = found["attention"].removeprefix("paged|")
         return asked, found | self.server.in_force()
 
 
 class PaddedBatches:
-    """Requests in the order in which they came, so many at a time: a batch lasts as long as its longest."""
+    """Serves requests in their order, in batches of fixed size. A batch takes as long as its longest answer."""
 
     def __init__(self, network: Any, chosen: ServingSettings) -> None:
         self._network = network
@@ -93,15 +93,15 @@ class PaddedBatches:
         return [row[:count] for row, (_, count) in zip(rows, batch, strict=True)]
 
     def in_force(self) -> dict[str, Any]:
-        """Nothing is shared and nothing overlaps."""
+        """The settings in force: padded batches share and overlap nothing."""
         return {"batching": "padded", "prefix_sharing": False, "asynchronous": False}
 
 
 class ContinuousBatches:
-    """Requests enter and leave from pass to pass; keys and values lie in pages.
+    """Serves requests by continuous batching: they enter and leave from pass to pass; keys and values are in pages.
 
-    The manager runs on between steps, as in a server, and holds a cache of a pinned size: left to itself it takes most
-    of the free memory. Neither kernels nor graphs are switched on behind the back of the settings.
+    The manager keeps running between steps, as in a server. Its cache has a fixed size, because by default it would
+    take most of the free memory. Kernels and graphs that the manager would switch on by itself are switched off.
     """
 
     def __init__(self, network: Any, chosen: ServingSettings) -> None:
@@ -109,7 +109,7 @@ class ContinuousBatches:
         pages = -(-(chosen.prompt_length + chosen.new_tokens) // PAGE_TOKENS) + 1
         settings = make(
             page_size=PAGE_TOKENS,
-            num_blocks=2 * chosen.batch_size * pages,  # a fifth stays free, and prefixes are kept
+            num_blocks=2 * chosen.batch_size * pages,  # the manager keeps a fifth free, and stores prefixes
             max_batch_tokens=2 * chosen.prompt_length,
             max_requests_per_batch=chosen.batch_size,
             allow_block_sharing=chosen.prefix_sharing,
@@ -119,7 +119,7 @@ class ContinuousBatches:
         )
         greedy = GenerationConfig(max_new_tokens=chosen.new_tokens, do_sample=False, pad_token_id=0, eos_token_id=-1)
         self._manager = network.init_continuous_batching(greedy, settings)
-        self._manager.warmup()  # which makes the cache
+        self._manager.warmup()  # makes the cache
         self._manager.start()
 
     def answer(self, batch: Batch) -> list[list[int]]:
@@ -129,7 +129,7 @@ class ContinuousBatches:
             RuntimeError: a request failed, or the thread that serves them ended.
         """
         manager = self._manager
-        # All are there when the first pass is put together, so that every step consists of the same passes.
+        # All requests are there before the first pass begins, so that every step consists of the same passes.
         with getattr(manager, "pause", nullcontext)():
             names = [manager.add_request(ids, max_new_tokens=count) for ids, count in batch]
         found: dict[str, list[int]] = {}
@@ -144,7 +144,7 @@ class ContinuousBatches:
         return [found[name] for name in names]
 
     def in_force(self) -> dict[str, Any]:
-        """Read from what the manager built."""
+        """The settings in force, read from the objects that the manager built."""
         processor = self._manager.batch_processor
         return {
             "batching": "continuous" if self._manager.is_running() else "off",
