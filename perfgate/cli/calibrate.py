@@ -1,4 +1,4 @@
-"""``perfgate calibrate``: records duets in a pytest run of its own, puts them to the rule, and stores the noise."""
+"""``perfgate calibrate``: records duets in a separate pytest run, applies the gate's rule, and stores the noise."""
 
 import argparse
 import subprocess
@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
-    """Record, put to the rule, store the machine's noise."""
+    """Record duets, apply the gate's rule to them, and store the machine's noise."""
     from perfgate.cases.calibration import analyse, unusable
     from perfgate.cases.noise_file import write_noise
     from perfgate.reports.calibration import calibration_report, draw

@@ -1,4 +1,4 @@
-"""What the commands share: how they are declared, in which format they write, and where to."""
+"""The part that all commands share: declaring a command and its options, and writing its report."""
 
 import argparse
 import os
@@ -17,10 +17,10 @@ Command = Callable[[argparse.Namespace], tuple[int, Report]]
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the whole usage."""
+    """A parser that reports mistakes in one line, without the whole usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Print and exit as bad usage."""
+        """Print the message, and exit with the code for bad usage."""
         self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
@@ -51,7 +51,7 @@ def add_command(commands: Any, name: str, run: Command, help: str, **more: Any) 
 
 
 def format_name(value: str) -> str:
-    """Check the name of a format; one of the user's own is looked for when the report is there."""
+    """Check the name of a format. A format of the user's own is imported only when the report is written."""
     if value not in WRITERS and ":" not in value:
         known = ", ".join(WRITERS)
         raise argparse.ArgumentTypeError(f"unknown format {value!r}, it may be {known}, or module:function")
@@ -59,7 +59,7 @@ def format_name(value: str) -> str:
 
 
 def write(report: Report, options: argparse.Namespace) -> bool:
-    """Write a report as the options say; returns whether its readers got it.
+    """Write a report as the options say, and return whether that worked.
 
     Raises:
         UserError: the format cannot be imported, or the file cannot be written.
@@ -80,7 +80,7 @@ def write(report: Report, options: argparse.Namespace) -> bool:
 
 
 def to_standard_output(text: str) -> bool:
-    """Print; returns whether that went well, or its reader (``head``, ``less``) has seen enough."""
+    """Print a text, and return whether that worked. A reader that closes the pipe early (``head``) is no failure."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
-    """Hold the candidate launches of HEAD against those of BASE, or the two sides of one file."""
+    """Compare the candidate launches of HEAD with those of BASE, or the two sides of one file."""
     base = read(options.base)
     head = read(options.head) if options.head else base
     check_comparable(base, head, options)

@@ -1,4 +1,4 @@
-"""``perfgate compare-settings``: one model's settings side by side."""
+"""``perfgate compare-settings``: compares the settings of one model."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
-    """One table for each model and kind of work."""
+    """Make a table for each model and kind of work."""
     runs = [read(path) for path in options.runs]
     from perfgate.reports.compare_settings import choices, draw, settings_report
 

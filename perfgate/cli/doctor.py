@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
-    """Look at the machine."""
+    """Examine the machine."""
     from perfgate.doctor.diagnosis import diagnose
     from perfgate.reports.doctor import doctor_report
 
@@ -28,6 +28,6 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def show_progress(what: str) -> None:
-    """Rewrite one line of a terminal; say nothing where there is none."""
+    """Rewrite one line of a terminal; do nothing if standard error is no terminal."""
     if sys.stderr.isatty():
         print(f"\r\x1b[2K{what}", end="", file=sys.stderr, flush=True)

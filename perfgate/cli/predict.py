@@ -1,4 +1,4 @@
-"""``perfgate predict``: memory, work and time of a step on a GPU that need not be there."""
+"""``perfgate predict``: predicts memory, work and time of a step on a GPU; this machine does not need one."""
 
 import argparse
 from typing import Any
@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
-    """Run the step dry, and hold its memory and work against the GPU's data sheet."""
+    """Run the step dry, and compare its memory and work with the GPU's data sheet."""
     settings = {name: getattr(options, name) for name in OPTIONS}
     question = Question.of_options(find_shape(options.model, options.task), options.task, options.mode, settings)
     prediction = predict(question, None if options.gpu is None else find_gpu(options.gpu))

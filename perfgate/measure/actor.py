@@ -14,10 +14,10 @@ class LaunchFailed(Exception):  # noqa: N818  a result of the launch, not an err
     """An actor died, ran out of memory, hung, or computed something that is not finite.
 
     Attributes:
-        reason: one line for the run file.
-        fault: whether the program is to blame, and not the machine.
+        reason: a line for the run file.
+        fault: whether the program caused it, and not the machine.
         output: the file with the actor's output.
-        final: whether another launch would end the same way.
+        final: whether another launch would end in the same way.
     """
 
     def __init__(self, reason: str, output: Path, fault: bool = True, final: bool = False) -> None:
@@ -49,7 +49,7 @@ class Actor:
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send a message without waiting for its answer."""
-        with suppress(BrokenPipeError):  # it may have left an error to be read
+        with suppress(BrokenPipeError):  # the actor may have ended, and its error must still be read
             self._channel.send(message)
 
     def answer(self, timeout_s: float) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Actor:
         return answer
 
     def close(self, kill: bool = False) -> int:
-        """End the actor, at once or by closing its pipes; returns its exit code."""
+        """End the actor, by killing it or by closing its pipes; return its exit code."""
         if not self._alive:
             return 0
         self._alive = False

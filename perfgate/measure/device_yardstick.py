@@ -14,14 +14,14 @@ STEPS = 4
 
 
 class DeviceYardstick:
-    """The actor of the yardstick. Where it fails the case goes on without it, and ``why_not`` says why.
+    """The actor of the yardstick. If it fails, the case continues without it, and ``why_not`` has the reason.
 
-    It is launched after the case has warmed up and taken its memory, so that it finds the memory it needs.
+    It is launched after the case has warmed up and allocated its memory, so that it can only take what is left.
 
     Args:
-        stage: with the device.
-        server: that the actor is forked from.
-        stack: ends the actor when it closes.
+        stage: the stage with the device.
+        server: the server that the actor is forked from.
+        stack: ends the actor when it is closed.
     """
 
     def __init__(self, stage: Stage, server: Server, stack: ExitStack) -> None:
@@ -40,7 +40,7 @@ class DeviceYardstick:
         self._rows.clear()
 
     def step(self) -> None:
-        """Take some steps; their mean time stands beside one burst."""
+        """Take some steps, and keep their mean time as the one beside a burst."""
         if self._actor is None:
             return
         try:
@@ -55,12 +55,12 @@ class DeviceYardstick:
 
     @property
     def yardstick_s(self) -> list[float] | None:
-        """Its time beside each burst; ``None`` where it failed."""
+        """The yardstick's time beside each burst; ``None`` if it failed."""
         return [row["step_time_s"] for row in self._rows] or None
 
     @property
     def details(self) -> Yardstick:
-        """The yardstick as a launch keeps it."""
+        """The facts about the yardstick for the launch's details."""
         if not self._rows:
             return Yardstick(self._kind, missing=self.why_not)
         parts = [name for name in self._rows[0] if name.removesuffix("_time_s") == name and not name.startswith(PREFIX)]

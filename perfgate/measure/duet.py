@@ -30,10 +30,10 @@ class DuetSide:
     Attributes:
         side: ``reference`` or ``candidate``.
         pool: the servers that its actors are forked from.
-        workload: what it runs.
-        slowdown: share of each step's time to spend on top of it, to see whether the gate finds it; 0.03 is 3%.
-        filled_s: seconds to fill with steps of both sides, within the bounds on their number; the same for both sides.
-        min_steps: the lower of these bounds.
+        workload: the workload that it runs.
+        slowdown: slowdown to add to each step, to see whether the gate finds it; 0.03 is 3%.
+        filled_s: seconds to fill with steps of both sides, within bounds on their number; the same for both sides.
+        min_steps: the lower bound on the number of steps.
     """
 
     side: Side
@@ -45,17 +45,17 @@ class DuetSide:
 
 
 def duet(stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], first_number: int = 0) -> list[Launch]:
-    """The two launches of one duet, repeated while the machine disturbs it, at most twice.
+    """Take one duet. If the machine disturbs it, it is repeated at most twice.
 
     Args:
-        stage: with the device.
-        case: its id.
-        pair: number of the duet within the case; decides the servers, and who begins.
+        stage: the stage with the device.
+        case: the case's id.
+        pair: the number of the duet within the case; it decides which servers are used and which side begins.
         parts: reference and candidate.
-        first_number: number of the first attempt, from which launches are counted.
+        first_number: the number of the first attempt's launches.
 
     Returns:
-        All attempts, two launches each; only the last may be valid.
+        The two launches of each attempt; only those of the last attempt can be valid.
     """
     launches: list[Launch] = []
     for attempt in range(1 + RELAUNCHES):
@@ -68,7 +68,7 @@ def duet(stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], first_nu
 
 
 def attempted(stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], number: int) -> list[Launch]:
-    """One attempt at a duet; where both sides do not fit beside each other, one after the other."""
+    """Take one attempt at a duet. If both sides do not fit into memory together, they run one after the other."""
     servers = pair_of_servers(parts, pair)
     found = together(stage, case, pair, parts, servers, number)
     if any(launch.out_of_memory for launch in found):
@@ -77,7 +77,7 @@ def attempted(stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], num
 
 
 def pair_of_servers(parts: Sequence[DuetSide], pair: int) -> list[Server]:
-    """Two different servers for both sides; over several duets all pairs of servers get their turn."""
+    """Two different servers for the two sides. Over several duets, all pairs of servers are used."""
     reference, candidate = parts
     if reference.pool is candidate.pool:
         return [reference.pool.at(pair), candidate.pool.at(pair + 1)]
@@ -87,7 +87,7 @@ def pair_of_servers(parts: Sequence[DuetSide], pair: int) -> list[Server]:
 def together(
     stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int
 ) -> list[Launch]:
-    """Step both actors in turn; which begins alternates between duets."""
+    """Step both actors in turn. The side that begins alternates from duet to duet."""
     starts = begun(case, pair, parts, servers, number, "in turn")
     order = (0, 1) if pair % 2 == 0 else (1, 0)
     rows: list[list[dict[str, float]]] = [[], []]
@@ -122,7 +122,7 @@ def together(
 def apart(
     stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int
 ) -> list[Launch]:
-    """Run one side after the other, where both do not fit into memory: A B in one duet, B A in the next."""
+    """Run one side after the other, because both do not fit into memory. The order alternates from duet to duet."""
     starts = begun(case, pair, parts, servers, number, "one after the other")
     launches = list(starts)
     for index in (0, 1) if pair % 2 == 0 else (1, 0):
@@ -145,19 +145,19 @@ def apart(
 
 
 def steps_of_turn(stage: Stage, step_s: float) -> int:
-    """How many steps a turn has: a burst on a GPU, else one."""
+    """The number of steps in a turn: those of a burst on a GPU, else one."""
     return burst_steps(step_s) if stage.device.bursts else 1
 
 
 def taken(stage: Stage, actor: Actor, steps: int) -> dict[str, float]:
-    """Take one turn; returns a number for each metric."""
+    """Take one turn, and return a number for each metric."""
     return {name: value for name, value in stage.step(actor, steps).items() if not isinstance(value, list)}
 
 
 def begun(
     case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int, stepped: str
 ) -> list[Launch]:
-    """Both launches as they are known before they begin."""
+    """Both launches with everything that is known before they begin."""
     first = parts[pair % 2].side
     return [
         Launch(
@@ -176,11 +176,11 @@ def begun(
 
 
 def count_steps(pair_s: float, part: DuetSide) -> int:
-    """The number of turns a side.
+    """The number of turns of each side.
 
     Args:
-        pair_s: seconds that one turn of each side takes.
-        part: with the time to fill and the least number.
+        pair_s: seconds that one turn of both sides takes together.
+        part: a side, which has the time to fill and the smallest number of steps.
     """
     return min(max(math.ceil(part.filled_s / max(pair_s, 1e-6)), part.min_steps), MAX_STEPS)
 
@@ -201,9 +201,9 @@ def undisturbed(launches: list[Launch]) -> list[Launch]:
 
 
 def capped_unlike(launches: Sequence[Launch]) -> bool:
-    """Whether one side's clocks were held down to keep to the power limit, and the other's were not.
+    """Whether the GPU's clocks were held down by the power limit for one side only.
 
-    Such capping is normal on an H100, and does no harm where both sides are stepped in turn.
+    Such capping is normal on an H100, and does no harm if both sides are stepped in turn.
     """
     capped = [bool(launch.details.seen.slowdown_s.get("sw_power_cap")) for launch in launches]
     return capped[0] != capped[1]

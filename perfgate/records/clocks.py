@@ -1,6 +1,6 @@
-"""The two clocks on which the times of a launch are known: the wall's, and the processor's.
+"""The two clocks for the times of a launch: wall time and processor time.
 
-Waiting for a core that another process has is in a time on the wall and not in one on the processor.
+Wall time includes waiting for a core that another process has; processor time does not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ Clock = Literal["wall", "processor"]
 Value = float | list[float]
 PREFIX = "process_"
 STEP = "step_time_s"
-WAITED = 0.03  # share of the core that others may take while times on the wall are still the better ones
-CONTENDED = 1 / 3  # share from which on times on the wall say nothing
+WAITED = 0.03  # as long as other processes take at most this share of the core, wall time is the better clock
+CONTENDED = 1 / 3  # if other processes take more than this share of the core, wall time is useless
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Times:
     """The times of a launch on one clock.
 
     Attributes:
-        metrics: by name, in seconds; rates of the device beside the steps are among them.
-        yardstick_s: the yardstick's time beside each step; ``None`` where none ran.
-        parts_s: that of each of its components.
+        metrics: metrics by name, in seconds, including rates of the device that were measured beside the steps.
+        yardstick_s: the yardstick's time beside each step; ``None`` if no yardstick ran.
+        parts_s: the times of each of the yardstick's components.
     """
 
     metrics: Mapping[str, Value]
@@ -32,7 +32,7 @@ class Times:
     parts_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As a launch's line in the run file holds it."""
+        """The object in a launch's line of the run file."""
         parts = {part: list(spans) for part, spans in self.parts_s.items()}
         return {"metrics": dict(self.metrics), "yardstick_s": self.yardstick_s, "yardstick_parts_s": parts}
 
@@ -43,15 +43,16 @@ class Times:
 
 
 def is_clocked(name: str) -> bool:
-    """Whether a metric is a time that can fail a case, so that it matters which clock it was read from."""
+    """Whether a metric is a time that can fail a case, so that its clock matters."""
     found = metric(name)
     return found.kind == "noisy" and found.unit == "s"
 
 
 def by_clock(metrics: Mapping[str, Value]) -> tuple[dict[str, Value], dict[str, Value]]:
-    """Split what an actor told into what it read on the wall and, under the same names, on the processor.
+    """Split an actor's metrics into those in wall time and those in processor time, both by the same names.
 
-    An actor puts ``process_`` before the name of a time on the processor; a step's is ``process_time_s``.
+    An actor puts ``process_`` before the name of a metric in processor time; for the step time it is
+    ``process_time_s``.
     """
     told = {twin_of(name): value for name, value in metrics.items() if name.startswith(PREFIX)}
     processor = {name: value for name, value in told.items() if name in metrics and is_positive(value)}
@@ -60,10 +61,10 @@ def by_clock(metrics: Mapping[str, Value]) -> tuple[dict[str, Value], dict[str, 
 
 
 def twin_of(name: str) -> str:
-    """The name on the wall of a time on the processor."""
+    """The name in wall time of a metric in processor time."""
     return STEP if name == f"{PREFIX}time_s" else name.removeprefix(PREFIX)
 
 
 def is_positive(value: Value) -> bool:
-    """Whether all of it is above 0, as a time is."""
+    """Whether a value, or each value of a list, is above 0."""
     return min(value) > 0 if isinstance(value, list) else value > 0

@@ -1,4 +1,4 @@
-"""What a launch knows beside its metrics, in typed groups. A run file holds all groups as one flat object."""
+"""Further facts about a launch beside its metrics, in typed groups. A run file holds them all as one flat object."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -12,7 +12,7 @@ class Group:
     """Facts that belong together.
 
     Attributes:
-        prefix: what the names of the facts begin with in a run file.
+        prefix: the beginning of the facts' names in a run file.
     """
 
     prefix: ClassVar[str] = ""
@@ -33,11 +33,11 @@ class Span(Group):
 
 @dataclass(frozen=True)
 class Start(Group):
-    """How the actor came to be.
+    """How the actor was started.
 
     Attributes:
-        launched: forked from its server, or spawned as a fresh interpreter.
-        why_spawned: why a fork would not have reached the device.
+        launched: whether it was forked from its server, or spawned as a fresh interpreter.
+        why_spawned: the reason why a fork would not have reached the device.
     """
 
     launched: Literal["forked", "spawned"] | None = None
@@ -49,10 +49,10 @@ class Turns(Group):
     """How a timed launch took its steps.
 
     Attributes:
-        first: which began: ``case`` or ``yardstick``; in a duet ``reference`` or ``candidate``.
-        stepped: how the sides of a duet were stepped: ``in turn``, or ``one after the other``.
-        injected: share of a step's time that was spent on top of it on purpose; 0.03 is 3%.
-        burst_steps: steps of one turn, where a turn is a burst.
+        first: the actor that took the first step: ``case`` or ``yardstick``; in a duet ``reference`` or ``candidate``.
+        stepped: how the sides of a duet took their steps: ``in turn``, or ``one after the other``.
+        injected: slowdown that was added on purpose, as a share of a step's time; 0.03 is 3%.
+        burst_steps: the number of steps in a turn, if turns are bursts.
     """
 
     first: str | None = None
@@ -66,11 +66,11 @@ class Yardstick(Group):
     """The yardstick beside the steps.
 
     Attributes:
-        kind: of the device that it was made for.
-        version: numbers in units of another version are not compared; ``None`` where no yardstick ran.
-        steps: how many it took beside each step or burst.
-        parts_s: for each component its time beside each step or burst.
-        missing: why none ran; empty where one did, or none was to.
+        kind: the kind of device that it was made for.
+        version: its version; ratios to different versions are not compared. ``None`` if no yardstick ran.
+        steps: the number of its steps beside each step or burst of the case.
+        parts_s: by component, the time beside each step or burst of the case.
+        missing: the reason why no yardstick ran; empty if one ran, or none was wanted.
     """
 
     prefix: ClassVar[str] = "yardstick_"
@@ -84,12 +84,12 @@ class Yardstick(Group):
 
 @dataclass(frozen=True)
 class DeviceSeen(Group):
-    """What the driver of the device told from before the launch until after it.
+    """Reports of the device's driver between the beginning and the end of the launch.
 
     Attributes:
-        device: UUID.
-        others: processes on it that belong to nobody here; ``None`` where there is no driver to ask.
-        slowdown_s: how long its clocks were held down, by reason; ``None`` for a reason that was seen and not counted.
+        device: the UUID of the device.
+        others: foreign processes on the device; ``None`` if there is no driver to ask.
+        slowdown_s: by reason, how long the device's clocks were held down; ``None`` if the driver gave no duration.
     """
 
     device: str | None = None
@@ -99,13 +99,13 @@ class DeviceSeen(Group):
 
 @dataclass(frozen=True)
 class Findings(Group):
-    """What the program told of itself.
+    """Information that the actor found out about its program.
 
     Attributes:
         effective: the settings that are in force, by name.
-        outcome: what it computed: ``tokens``, ``losses``, ``logits``.
-        ledger: what is known by module path: of a dry run its work and memory, of the counters what they saw.
-        measured_by_part_bytes: memory of weights, buffers and optimizer state.
+        outcome: the results of the program: ``tokens``, ``losses``, ``logits``.
+        ledger: information by module path: work and memory from a dry run, host syncs and graph breaks from counters.
+        measured_by_part_bytes: measured bytes of weights, buffers and optimizer state.
         allocator: a summary of CUDA's caching allocator.
     """
 
@@ -126,8 +126,8 @@ class Details:
     """All groups of one launch.
 
     Attributes:
-        output: the last lines that the actor printed, where it failed.
-        more: what a run file holds that this Perfgate does not know.
+        output: the last lines that the actor printed, if it failed.
+        more: facts in a run file that this version of Perfgate does not know.
     """
 
     span: Span = field(default_factory=Span)
@@ -140,7 +140,7 @@ class Details:
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The flat object of a run file; facts that have their default are left out."""
+        """The flat object for a run file, without facts at their default."""
         found = dict(self.more)
         for name in GROUPS:
             group: Group = getattr(self, name)

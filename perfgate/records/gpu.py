@@ -15,13 +15,13 @@ class GpuIdentity:
     """A GPU, or a slice (MIG) of one.
 
     Attributes:
-        uuid: which one it is; no part of the identity of timings.
-        index: its ordinal in the order of the PCI bus, which slices of one GPU share.
-        name: with the variant: an H100 NVL is not an H100 PCIe.
-        memory_bytes: in all.
-        power_limit_w: enforced; ``None`` where it is not told.
-        mig_profile: of a slice, like ``1g.10gb``.
-        ecc: whether memory is protected; ``None`` where it is not told.
+        uuid: the UUID of this very GPU; times of GPUs with different UUIDs can be compared.
+        index: its number in the order of the PCI bus, which all slices of one GPU share.
+        name: the driver's name with the variant: an H100 NVL is not an H100 PCIe.
+        memory_bytes: total memory.
+        power_limit_w: the enforced power limit in W; ``None`` if the driver does not report it.
+        mig_profile: the profile of a slice, such as ``1g.10gb``; empty for a whole GPU.
+        ecc: whether the memory has error correction; ``None`` if the driver does not report it.
     """
 
     uuid: str
@@ -33,10 +33,10 @@ class GpuIdentity:
     ecc: bool | None = None
 
     def machine(self, kind: str) -> Machine:
-        """The identity under which timings on it may be compared: the driver's name for it, and what changes its speed.
+        """The machine whose times can be compared with those of this GPU: its name, and everything that affects speed.
 
         Args:
-            kind: of device.
+            kind: the kind of device.
         """
         host = this_machine()
         parts = [self.name, f"{round(self.memory_bytes / 2**30)}gib"]
@@ -51,7 +51,7 @@ class GpuIdentity:
 
 
 def gpu_from(facts: Mapping[str, Any]) -> GpuIdentity:
-    """A GPU from what its driver tells; ``power_limit_w``, ``mig_profile`` and ``ecc`` may be missing."""
+    """Make the identity of a GPU from facts of its driver; power limit, MIG profile and ECC may be missing."""
     profile = facts.get("mig_profile") or next(iter(MIG_PROFILE.findall(facts["name"])), None)
     power = facts.get("power_limit_w")
     return GpuIdentity(

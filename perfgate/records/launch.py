@@ -1,4 +1,4 @@
-"""One launch: what one actor measured in its life."""
+"""One launch: everything that one actor measured, from its start to its end."""
 
 import math
 import statistics
@@ -29,30 +29,30 @@ KEYS = frozenset({"kind", *NEEDED, "fault", "final", "server", "pass", "samples"
 
 @dataclass(frozen=True)
 class Launch:
-    """What one actor measured in its life (JMH: a fork).
+    """Everything that one actor measured (JMH: a fork).
 
     Statistics count launches, not steps: the steps of one process are correlated.
 
     Attributes:
         case: the case's id.
-        workload: identity of the workload, SHA-256.
-        launch: number within the case and the side, from 0.
-        metrics: by name a number, or a list with one value a step or burst.
-        side: ``candidate`` is what is under test.
-        pair: number of the duet that this launch is half of.
+        workload: the identity of the workload, SHA-256.
+        launch: the number of the launch within the case and the side, from 0.
+        metrics: by name, a number or a list with one value for each step or burst.
+        side: ``candidate`` for the code under test, or ``reference``.
+        pair: the number of the duet to which this launch belongs; ``None`` for a solo launch.
         yardstick_s: the yardstick's time beside each step or burst.
-        invalid: why this launch may not be used.
-        fault: whether ``invalid`` is the program's doing, and not the machine's.
-        final: whether another launch would end the same way.
-        server: name of the fork server that it came from.
-        pass_name: which instruments it carried.
-        samples: handled by a step.
-        tokens: real tokens handled by a step, without padding.
-        details: what else is known of it.
-        clock: of the times in ``metrics`` and ``yardstick_s``: wall time until the gate has chosen.
-        other: the same times on the other clock; ``None`` where they are known on one alone.
-        disturbed_by: the processes that had the core meanwhile, as in ``python 1234``; empty where none is known.
-        unknown: keys of its line in a run file that this Perfgate does not know.
+        invalid: the reason why this launch must not be used, or ``None``.
+        fault: whether the program caused ``invalid``, and not the machine.
+        final: whether another launch would end in the same way.
+        server: the name of the fork server that it was forked from.
+        pass_name: the pass, which decides what was measured.
+        samples: number of samples in a step.
+        tokens: number of real tokens in a step, without padding.
+        details: further facts about the launch.
+        clock: the clock of the times in ``metrics`` and ``yardstick_s``; wall time until the gate chooses a clock.
+        other: the same times on the other clock; ``None`` if they are known on one clock only.
+        disturbed_by: the processes that took the core during the launch, such as ``python 1234``; empty if unknown.
+        unknown: keys of its line in a run file that this version of Perfgate does not know.
     """
 
     case: str
@@ -76,9 +76,9 @@ class Launch:
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def on(self, clock: Clock) -> "Launch":
-        """The same launch with its times on a clock; as it is where that clock is not known.
+        """The same launch with its times on this clock, or unchanged if they are not known on it.
 
-        A time that the program told on one clock alone is left out on the other.
+        A time that is known on the other clock only is left out.
         """
         if clock == self.clock or self.other is None:
             return self
@@ -98,7 +98,7 @@ class Launch:
     def waited(self) -> float | None:
         """The share of the core that other processes took while this one was ready to run; 0.34 is 34%.
 
-        ``None`` where the scheduler keeps no account.
+        ``None`` if the scheduler keeps no account.
         """
         if "queue_time_s" not in self.metrics or self.other is None:
             return None
@@ -116,24 +116,24 @@ class Launch:
 
     @property
     def ledger(self) -> Mapping[str, Any]:
-        """What is known by module path: of a dry run its work and memory, of the counters what they saw."""
+        """Information by module path: work and memory from a dry run, host syncs and graph breaks from counters."""
         return self.details.findings.ledger
 
     def value(self, name: str) -> float:
-        """Median over the steps, in the metric's own unit."""
+        """The median of a metric over the steps, in the metric's unit."""
         found = self.metrics[name]
         return float(statistics.median(found)) if isinstance(found, list) else float(found)
 
     def steps(self, name: str) -> list[float]:
-        """One value a step, or a burst."""
+        """The values of a metric, one for each step or burst."""
         found = self.metrics[name]
         return found if isinstance(found, list) else [found]
 
     def in_yardsticks(self, name: str) -> float | None:
-        """Ratio to the yardstick beside each step; ``None`` where none ran.
+        """The mean ratio of a time to the yardstick beside each step; ``None`` if no yardstick ran.
 
-        The geometric mean over the steps without the outer tenth on either side: where a machine jumps between two
-        speeds, it repeats itself better than the median (``benchmarks/yardstick.py``).
+        It is the geometric mean over the steps without the outer tenth on either side. On a machine that jumps between
+        two speeds, that varies less than the median (``benchmarks/yardstick.py``).
         """
         if not self.yardstick_s:
             return None
@@ -145,7 +145,7 @@ class Launch:
 
     @property
     def rate_amounts(self) -> dict[str, int]:
-        """What a step handles, by the metric that tells how much of it is handled in a second."""
+        """The amounts in a step, such as samples, by the metric that counts them per second."""
         amounts = {"samples": self.samples, "tokens": self.tokens}
         rates = {name: amounts.get(row.rate.of) for name, row in METRICS.items() if row.rate}
         return {name: amount for name, amount in rates.items() if amount}
@@ -163,34 +163,34 @@ class Launch:
 
     @property
     def parts(self) -> dict[str, float]:
-        """Median time of each of the yardstick's components, in seconds; empty where none ran."""
+        """The median time of each of the yardstick's components, in seconds; empty if no yardstick ran."""
         return {part: statistics.median(spans) for part, spans in self.details.yardstick.parts_s.items() if spans}
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether it ended because it did not fit into memory."""
+        """Whether the launch ended because memory ran out."""
         return (self.invalid or "").startswith("out of memory")
 
     def detailed(self, **groups: Any) -> "Launch":
-        """The same launch with these groups of details in place of its own."""
+        """The same launch with these groups of details replaced."""
         return replace(self, details=replace(self.details, **groups))
 
     @property
     def unsupported(self) -> bool:
-        """Whether the device or a library cannot do what was asked."""
+        """Whether the device or a library does not support the workload."""
         return (self.invalid or "").startswith(UNSUPPORTED)
 
     @property
     def without_program(self) -> bool:
-        """Whether its interpreter has no such program."""
+        """Whether the interpreter of the launch lacks the program."""
         return (self.invalid or "").startswith(NO_PROGRAM)
 
     def rejected(self, reason: str, fault: bool = False, final: bool = False) -> "Launch":
-        """The same launch, marked as not to be used."""
+        """The same launch, marked as invalid."""
         return replace(self, invalid=reason, fault=fault, final=final)
 
     def to_json(self) -> dict[str, Any]:
-        """The line of a run file."""
+        """The launch's line in a run file."""
         line: dict[str, Any] = {
             "kind": "launch",
             "case": self.case,
@@ -243,13 +243,13 @@ class Launch:
 
 
 def trimmed_mean(values: Sequence[float], share: float) -> float:
-    """Mean without the given share of the values on either side."""
+    """The mean of values without the given share of them at either end."""
     cut = int(len(values) * share)
     return statistics.fmean(sorted(values)[cut : len(values) - cut])
 
 
 def medians(launches: Sequence[Launch]) -> dict[str, float]:
-    """Median over the valid launches, for each metric."""
+    """The median of each metric over the valid launches."""
     valid = [launch for launch in launches if not launch.invalid]
     names = dict.fromkeys(name for launch in valid for name in launch.metrics)
     return {name: statistics.median(x.value(name) for x in valid if name in x.metrics) for name in names}

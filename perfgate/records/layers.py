@@ -1,4 +1,4 @@
-"""Module paths written short: layers that are alike stand on one line, ``h.{0-11}.mlp``, and come apart again."""
+"""Writes rows of equal layers as one row with a path such as ``h.{0-11}.mlp``, and separates them again."""
 
 import json
 import re
@@ -11,7 +11,7 @@ MANY = re.compile(r"\{([\d,-]+)\}")
 
 
 def collapsed(rows: Mapping[str, Value]) -> dict[str, Value]:
-    """Put paths together that differ in their first number only and have the same value.
+    """Merge rows with equal values whose paths differ only in the first number.
 
     Args:
         rows: JSON values by module path.

@@ -1,4 +1,4 @@
-"""The identity under which timings may be compared."""
+"""The identity of a machine: only times of the same machine are compared."""
 
 import os
 import platform
@@ -18,12 +18,12 @@ class Machine:
     """A CPU machine: model, number of usable processors, memory; or a GPU in it.
 
     Attributes:
-        name: slug of all the others, and the name of the folder that holds the machine's baselines.
+        name: made from the other attributes; also the name of the folder with the machine's baselines.
         device: ``cpu`` or ``cuda``.
-        cpu: model as the kernel names it, with family and model number, since some hypervisors hide the name.
-        cpus: processors that this process may use.
-        memory_gib: whole GiB.
-        gpu: what identifies the GPU; its host is then no part of the name.
+        cpu: the model as the kernel names it, with family and model number, because some hypervisors hide the name.
+        cpus: number of processors that this process may use.
+        memory_gib: memory in whole GiB.
+        gpu: the identity of the GPU, if there is one; the name then does not depend on the host.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Machine:
     gpu: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As the run file's first line and the baseline files hold it."""
+        """The object in the first line of run files and in baseline files."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @cache
 def this_machine() -> Machine:
-    """Identify the machine that this runs on."""
+    """The machine that this process runs on."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory_gib = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
     cpu = cpu_model()
@@ -62,5 +62,5 @@ def cpu_model() -> str:
 
 
 def slug(text: str) -> str:
-    """Lower case, with dashes for all that is not a letter or a digit."""
+    """A text in lower case, with dashes in place of everything but letters and digits."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

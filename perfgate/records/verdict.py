@@ -1,4 +1,4 @@
-"""What was decided about one metric of one case."""
+"""The verdict: the decision about one metric of one case."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,21 +9,21 @@ Name = Literal["pass", "regressed", "improved", "inconclusive", "invalid", "new"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided about one metric of one case.
+    """The decision about one metric of one case.
 
     Attributes:
-        change: relative, above 0 is worse; 0.05 is 5%. ``None`` where there was nothing to compare.
-        low: lower bound of the change; a case regressed only where it is above the change that must be excluded.
-        high: upper bound of the change; a case passes only where it is below the tolerance.
-        smallest_detectable: the smallest change that could have been shown.
-        reference: value held against, in the metric's unit.
-        candidate: value measured now.
-        launches: how many launches of the candidate the verdict rests on.
-        tolerance: largest acceptable change.
-        why: what else one should know, as a clause.
-        expected: of an effect, as ``< 0.7x``; empty where a case is held against what it was.
-        against: what the reference is, in a word.
-        unknown: keys of its line in a run file that this Perfgate does not know.
+        change: the relative change; above 0 is worse, 0.05 is 5%. ``None`` if there was nothing to compare with.
+        low: lower bound of the change. A case regressed only if this is above the change that must be excluded.
+        high: upper bound of the change. A case passes only if this is below the tolerance.
+        smallest_detectable: the smallest change that this measurement could have shown.
+        reference: the value compared with, in the metric's unit.
+        candidate: the value measured now.
+        launches: number of the candidate's launches that the verdict is based on.
+        tolerance: the largest acceptable change.
+        why: a further explanation, as a clause.
+        expected: the promise of an effect, such as ``< 0.7x``; empty for a case.
+        against: a word for the reference.
+        unknown: keys of its line in a run file that this version of Perfgate does not know.
     """
 
     case: str
@@ -43,7 +43,7 @@ class Verdict:
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The object that ``compare --json`` and the run file hold."""
+        """The object in ``compare --json`` and in run files."""
         found = asdict(self)
         return {**found.pop("unknown"), **found}
 

@@ -1,8 +1,8 @@
-"""The kinds of device: all that differs between them and is not code, one row each.
+"""The kinds of device, with one row for each kind.
 
-The code of a kind lies in four modules, which its row names: how the parent sees it (``measure/devices/``), how a
-program runs on it (``actor/devices/``), what a dry run does otherwise for it (``actor/dry_run/``), and its yardstick
-(``actor/yardsticks/``).
+A row holds every difference between kinds that is not code, and names the four modules with the kind's code: the
+parent's handle (``measure/devices/``), the actor's device (``actor/devices/``), the rules of its dry run
+(``actor/dry_run/``), and its yardstick (``actor/yardsticks/``).
 """
 
 import importlib
@@ -15,24 +15,24 @@ class DeviceKind:
     """One kind of device.
 
     Attributes:
-        name: as ``--perf-device`` and run files name it.
-        title: as reports name it.
-        actor: the class of ``actor/devices/`` that programs run on.
-        yardstick: the program of ``actor/yardsticks/`` that is stepped beside a case.
-        yardstick_version: of the unit that its times are; numbers in units of another version are not compared.
-        handles: the function of ``measure/devices/`` that finds the devices of this kind which the caller sees. It
-            takes whether one must be there, and what ``--perf-device`` says after the kind's name and a colon. Empty
-            for the CPU, which is always there.
-        torch_name: what torch calls it.
-        build: how the local version of a torch that is built for this kind begins, as ``rocm`` in ``2.13.0+rocm7.1``;
-            empty for the kind that builds without a mark of their own are for.
-        visible: the environment variable that names the devices which a process sees; empty where there is none.
-        backend: of ``torch.distributed``, for tensors on the device and on the host.
-        collectives: how the profiler's names of collectives begin.
-        activity: the member of ``torch.profiler.ProfilerActivity`` that tells what runs on it.
-        bursts: whether a call hands work over that is done later, so that a turn buys several steps.
-        rules: the class of ``actor/dry_run/`` that holds what a dry run does for it; empty where there is no such run.
-        scripted: whether it is made up for tests, and nobody finds it by itself.
+        name: the name in ``--perf-device`` and in run files.
+        title: the name in reports.
+        actor: the class in ``actor/devices/`` that programs run on.
+        yardstick: the program in ``actor/yardsticks/`` that runs beside a case.
+        yardstick_version: the version of the yardstick; ratios to different versions are not compared.
+        handles: the function in ``measure/devices/`` that finds the visible devices of this kind. Its arguments say
+            whether there must be one, and what follows the kind's name and a colon in ``--perf-device``. Empty for the
+            CPU, which is always there.
+        torch_name: the name of the device in torch.
+        build: the beginning of the local version of a torch built for this kind, such as ``rocm`` in
+            ``2.13.0+rocm7.1``; empty for the kind that builds without a local version are for.
+        visible: the environment variable that lists the devices visible to a process; empty if there is none.
+        backend: the backend of ``torch.distributed``, for tensors on the device and on the host.
+        collectives: the beginning of collectives' names in the profiler.
+        activity: the member of ``torch.profiler.ProfilerActivity`` for work on the device.
+        bursts: whether calls return before the work is done, so that a turn consists of several steps.
+        rules: the class in ``actor/dry_run/`` with the rules of a dry run; empty if there is no dry run for this kind.
+        scripted: whether it is a fake device for tests, which is never found automatically.
     """
 
     name: str
@@ -53,17 +53,17 @@ class DeviceKind:
 
     @property
     def gpu(self) -> bool:
-        """Whether it is a device besides the CPU, with memory of its own."""
+        """Whether the device is no CPU, and has its own memory."""
         return self.torch_name != "cpu"
 
     @property
     def predicted_peak(self) -> str:
-        """The metric that holds the peak memory which a dry run predicts for this kind."""
+        """The name of the metric with the peak memory that a dry run predicts for this kind."""
         return f"predicted_{self.prefix}peak_bytes"
 
     @property
     def prefix(self) -> str:
-        """What the names of a dry run's memory begin with: nothing for the CPU, ``cuda_`` for CUDA."""
+        """The beginning of the names of a dry run's memory: ``""`` for the CPU, ``cuda_`` for CUDA."""
         return f"{self.name}_" if self.gpu else ""
 
 
@@ -86,7 +86,7 @@ KINDS = (
         handles="perfgate.measure.devices.cuda:cuda_devices",
         torch_name="cuda",
         visible="CUDA_VISIBLE_DEVICES",
-        # An offloaded rank adds up its gradients' norm on the host.
+        # A rank with offloading adds up the norm of its gradients on the host.
         backend="cuda:nccl,cpu:gloo",
         collectives=("gloo:", "nccl:", "ncclDevKernel", "ncclKernel"),
         activity="CUDA",
@@ -105,14 +105,14 @@ KINDS = (
     ),
 )
 DEVICE_KINDS = {kind.name: kind for kind in KINDS}
-# Those that a dry run tells of, the CPU first, which counts the work.
+# The kinds with a dry run. The CPU comes first, because its dry run counts the work.
 DRY_TARGETS = tuple(kind.name for kind in KINDS if kind.rules)
-# No device for libraries that are imported ahead of knowing which one an actor takes.
+# The variables that hide all devices from libraries that are imported before an actor's device is known.
 HIDDEN = {kind.visible: "" for kind in KINDS if kind.visible}
 
 
 def built_for(torch_version: str) -> DeviceKind:
-    """The kind that a build of torch is for, by its version, as ``2.13.0+cpu``."""
+    """The kind of device that a version of torch, such as ``2.13.0+cpu``, was built for."""
     local = torch_version.partition("+")[2]
     marked = (kind for kind in KINDS if kind.build and local.startswith(kind.build))
     unmarked = (kind for kind in KINDS if not kind.build and not kind.scripted)
@@ -120,6 +120,6 @@ def built_for(torch_version: str) -> DeviceKind:
 
 
 def load(place: str) -> Any:
-    """What ``module:name`` stands for; the module is imported now."""
+    """Import ``module:name`` and return it."""
     module, _, name = place.partition(":")
     return getattr(importlib.import_module(module), name)
