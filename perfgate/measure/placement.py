@@ -1,4 +1,4 @@
-"""The place of each rank of a launch: a core or a GPU of its own."""
+"""Gives each rank of a launch a core or a GPU of its own."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from perfgate.system.locks import DeviceLock
 
 
 def ranks_of(workload: Workload) -> int:
-    """How many processes a launch has."""
+    """The number of processes of a launch of this workload."""
     return int(workload.params.get("ranks", 1))
 
 
@@ -23,27 +23,27 @@ def alike(device: Device) -> list[Device]:
 
 
 def room(device: Device) -> int:
-    """How many ranks can have a device, or a core, of their own."""
+    """The number of ranks that can each have a device of their own, or on a CPU a core of their own."""
     if hosts := find_hosts():
         return hosts.ranks
     return len(cores()) if device.kind == "cpu" else len(alike(device))
 
 
 def cores() -> list[int]:
-    """The processors that this process may use. The last comes first, as launches of one process stay on it."""
+    """The processors that this process may use. The last one comes first, because single-process launches use it."""
     known = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     return sorted(known, reverse=True)
 
 
 def placed(device: Device, workload: Workload, pinned: bool) -> dict[str, Any]:
-    """The part of an actor's order with its device and cores, and those of each rank where there are several.
+    """The part of an actor's order with its device and cores and, with several ranks, with those of each rank.
 
-    Ranks on other hosts got their place when they were started there.
+    Ranks on other hosts got their device when they were started there.
 
     Args:
-        device: of launches of one process.
-        workload: to be run.
-        pinned: whether actors stay on the device's cores.
+        device: the device of launches of a single process.
+        workload: the workload to run.
+        pinned: whether actors are bound to the device's cores.
     """
     alone = {"device": device.order, "cores": device.cores if pinned else None}
     if (ranks := ranks_of(workload)) == 1:
@@ -56,9 +56,9 @@ def placed(device: Device, workload: Workload, pinned: bool) -> dict[str, Any]:
 
 
 def places(device: Device, ranks: int) -> list[dict[str, Any]]:
-    """Device and cores of each rank; ranks share devices where there are too few.
+    """The device and the cores of each rank. Ranks share devices if there are too few.
 
-    All GPUs of a launch are visible to each rank, which takes its own by its position among them.
+    Each rank sees all GPUs of the launch and uses the one at its own position among them.
     """
     if device.kind == "cpu":
         own = cores()
@@ -73,12 +73,12 @@ def places(device: Device, ranks: int) -> list[dict[str, Any]]:
 
 @contextmanager
 def exclusive(own: DeviceLock, device: Device, workloads: Sequence[Workload]) -> Iterator[None]:
-    """Lock the devices of all ranks. Everybody locks them in the same order, so that nobody waits forever.
+    """Lock the devices of all ranks. All processes lock devices in the same order, so that none waits forever.
 
     Args:
         own: the lock of ``device``.
-        device: of launches of one process.
-        workloads: to be run.
+        device: the device of launches of a single process.
+        workloads: the workloads to run.
     """
     ranks = max(map(ranks_of, workloads), default=1)
     names = sorted({peer.uuid for peer in alike(device)[:ranks]})

@@ -1,4 +1,4 @@
-"""The plan of a measurement."""
+"""The plan of a measurement: how many launches and steps a case gets."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ class MeasurementPlan:
     """How much is measured of a case.
 
     Attributes:
-        launches: timed launches a case.
-        memory_launches: launches of the memory pass, which must agree.
-        steps_s: seconds to fill with timed steps, within the two bounds on their number.
-        min_steps: the lower bound.
-        max_steps: the upper bound.
-        timeout_s: the longest that set-up or one step may take, in seconds.
-        threads: how many threads an actor may compute with.
+        launches: number of timed launches of a case.
+        memory_launches: number of launches of the memory pass, whose results must agree.
+        steps_s: seconds to fill with timed steps, within the bounds on their number.
+        min_steps: the lower bound on the number of timed steps.
+        max_steps: the upper bound on the number of timed steps.
+        timeout_s: the longest time that set-up or one step may take.
+        threads: number of threads that an actor may compute with.
         instruments: import paths of the instruments that users added.
-        device: the kind of the stage's device, or ``none`` for the dry run alone.
+        device: the kind of the stage's device, or ``none`` if there are only dry runs.
     """
 
     launches: int = 3

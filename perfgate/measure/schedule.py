@@ -1,4 +1,4 @@
-"""The schedule of a case: which passes run, in which order, and when a launch is repeated."""
+"""Runs the passes of a case in their order, and repeats launches that were disturbed."""
 
 import time
 from collections.abc import Callable, Container, Sequence
@@ -26,9 +26,9 @@ class Pass:
     """One kind of launch.
 
     Attributes:
-        name: as launches name it.
-        word: for people.
-        run: takes stage, case, workload, server and the launch's number.
+        name: the name of the pass in launches.
+        word: the name of the pass for people.
+        run: takes a launch; its arguments are stage, case, workload, server and the number of the launch.
     """
 
     name: PassName
@@ -53,10 +53,10 @@ def measure(stage: Stage, case: str, workload: Workload, progress: Progress) -> 
     """Run all passes of a case: dry, counters, memory, then time.
 
     Args:
-        stage: with the device.
-        case: its id.
-        workload: what to run.
-        progress: told in words which launch begins.
+        stage: the stage with the device.
+        case: the case's id.
+        workload: the workload to run.
+        progress: called with a few words when a launch begins.
     """
     launches = untimed(stage, case, workload, progress)
     if stage.plan.device == "none" or spoilt(launches):
@@ -75,20 +75,20 @@ def untimed(
     passes: Container[str] = UNTIMED,
     agreeing: int = 0,
 ) -> list[Launch]:
-    """Run the passes that take no time, of one side: dry, counters, memory.
+    """Run the passes of one side that are not timed: dry, counters, memory.
 
-    A dry run that is not possible is a launch marked invalid with the reason. It is left out where nobody would expect
-    one, as of a program that has no dry counterpart.
+    If a dry run is not possible, its launch is marked invalid with the reason. There is no such launch if users would
+    not expect a dry run of this program, for example because it does not use torch.
 
     Args:
-        stage: with the device.
-        case: its id.
-        workload: what to run.
-        progress: told in words which launch begins.
-        side: of which the launches are.
-        pool: the servers they come from; the side's own, unless another pool is named.
+        stage: the stage with the device.
+        case: the case's id.
+        workload: the workload to run.
+        progress: called with a few words when a launch begins.
+        side: the side of the launches.
+        pool: the servers to fork from; by default those of the side.
         passes: names of the passes to run.
-        agreeing: launches of the memory pass; as many as the plan says, unless it is named.
+        agreeing: number of launches of the memory pass; by default that of the plan.
     """
     pool = pool or (stage.reference if side == "reference" and stage.reference else stage.pool)
     launched = [(COUNTERS, 1), (MEMORY, agreeing or stage.plan.memory_launches)]
@@ -107,9 +107,9 @@ def untimed(
     with dry_launch(stage, case, workload, pool.next(), side) as finished:
         beside = [] if stage.device.bursts else real()
         dry, expected = finished()
-    # A pass on a GPU waits until nobody else is on the device, a dry run among them.
+    # A pass on a GPU waits until no other process uses the device, not even for a dry run.
     found = real() if stage.device.bursts else beside
-    # Where other settings are in force than were asked for, the prediction does not hold either.
+    # If other settings are in force than were asked for, the dry run's prediction does not apply either.
     if wrong := next((launch for launch in found if launch.final), None):
         dry = dry.rejected(wrong.invalid or "")
     return ([dry] if expected or stage.plan.device == "none" else []) + found
@@ -127,7 +127,8 @@ def repeated(
 ) -> list[Launch]:
     """Launch until enough launches are valid.
 
-    A disturbed launch is repeated at most twice, a faulty one once, one that would end the same way never.
+    A disturbed launch is repeated at most twice, and a faulty one once. A launch is not repeated if another one would
+    end in the same way.
     """
     launches: list[Launch] = []
     while True:

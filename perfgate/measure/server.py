@@ -27,11 +27,11 @@ class Server:
     """An interpreter that has imported what the programs need and forks an actor per launch.
 
     Args:
-        name: under which the run file names it.
+        name: the name of the server in run files.
         preload: modules to import before the first fork.
-        folder: where the outputs of the server and of its actors go.
-        python: the interpreter.
-        path: folders to put first on its import path, where it runs other code than this process.
+        folder: the folder for the outputs of the server and of its actors.
+        python: the path of the interpreter.
+        path: folders to put first on its import path, if it runs other code than this process.
         after: folders to put last on its import path.
 
     Raises:
@@ -90,11 +90,11 @@ class Server:
             )
 
     def unreached(self, device: Mapping[str, Any], compiled: bool) -> str:
-        """Say why a fork of this server does not reach the device; empty where it does. Tried once, in a child.
+        """The reason why a fork of this server cannot use the device; empty if it can. It is tried once, in a child.
 
         Args:
-            device: the part of an actor's order that names it.
-            compiled: also try a program made by ``torch.compile``, whose compiler has a driver of its own.
+            device: the part of an actor's order that names the device.
+            compiled: whether to try a compiled program too, because its compiler calls the driver by itself.
         """
         if compiled not in self._unreached:
             request = {"op": "prove", "device": dict(device), "compiled": compiled}
@@ -103,7 +103,7 @@ class Server:
         return self._unreached[compiled]
 
     def launch(self, spawn: bool = False) -> Actor:
-        """Fork an actor, which then waits for its order; or spawn one in a fresh interpreter, which imports anew."""
+        """Fork an actor, which then waits for its order; or spawn one in a fresh interpreter with its own imports."""
         self._launches += 1
         output = self.folder / f"{self.name}-actor-{self._launches}.txt"
         their_read, our_write = os.pipe()
@@ -122,19 +122,19 @@ class Server:
         return Actor(answer["pid"], Channel(our_read, our_write), output, self.reap)
 
     def reap(self, pid: int) -> int:
-        """Collect an actor that ended, or end it; returns its exit code, negative for a signal."""
+        """Collect an actor that has ended, or kill it; return its exit code, which is negative for a signal."""
         answer = self._ask({"op": "reap", "pid": pid}, ANSWER_TIMEOUT_S)
         return int(answer["exit_code"]) if answer else -signal.SIGKILL
 
     def _ask(self, request: dict[str, Any], timeout_s: float, fds: Sequence[int] = ()) -> dict[str, Any] | None:
-        """Send a request, with descriptors to hand over; returns the answer, ``None`` where the server has ended."""
+        """Send a request, perhaps with file descriptors; return the answer, or ``None`` if the server has ended."""
         try:
             data = json.dumps(request).encode()
             if fds:
                 socket.send_fds(self._control, [data], fds)
             else:
                 self._control.sendall(data)
-        except OSError:  # its end is closed
+        except OSError:  # the server's end is closed
             return None
         return self._receive(timeout_s)
 
@@ -165,7 +165,7 @@ class Server:
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of an output file; empty where there is none."""
+    """The last lines of an output file; empty if the file does not exist."""
     try:
         text = path.read_text(errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""The stage: what passes use to start actors, give them turns, hold the device and account for time."""
+"""The stage, with which passes start actors, give them turns, lock the device, and account for time."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -27,15 +27,15 @@ TIMED = ("time", "yardstick")
 
 
 class Stage:
-    """One device, the servers that actors for it come from, and its lock.
+    """One device, its lock, and the servers that actors are forked from.
 
     Args:
         preload: modules that the servers import.
-        folder: for the outputs of servers and actors.
+        folder: the folder for the outputs of servers and actors.
         plan: how much to measure.
-        servers: size of the pool.
-        reference: other code or libraries to hold this code against.
-        device: to measure on.
+        servers: number of servers in the pool.
+        reference: the interpreter or revision to compare with, if any.
+        device: the device to measure on.
         candidate: the interpreter of the code under test, if it is not this one.
     """
 
@@ -81,17 +81,17 @@ class Stage:
                 pool.close()
 
     def dated(self, launch: Launch, begin: float) -> Launch:
-        """A launch that just ended, with its duration and when it began, in seconds since the stage was made."""
+        """A launch that has just ended, with its duration and its beginning, in seconds since the stage was made."""
         return launch.detailed(span=Span(round(begin - self.began, 4), round(time.perf_counter() - begin, 4)))
 
     def judged(self, launch: Launch) -> Launch:
-        """A launch that just ended, with what was seen of its device and core; rejected if something disturbed it."""
+        """A launch that has just ended, with reports about its device and core; rejected if it was disturbed."""
         return self._neighbours.judge(self._monitor.judge(launch))
 
     def step(self, actor: Actor, steps: int = 1, **more: Any) -> dict[str, Any]:
-        """Give the case's actor a turn of one step, or of a burst; returns what it measured.
+        """Give the case's actor a turn of one step or of a burst, and return its metrics.
 
-        A burst has one step more, the first, which pays for the switch between actors and is left out.
+        A burst has one more step at its beginning, which is left out because the switch between actors slows it down.
         """
         burst = {"discard": 1} if steps > 1 else {}
         metrics: dict[str, Any] = self.ask(actor, {"steps": steps, **burst, **more})["metrics"]
@@ -99,7 +99,7 @@ class Stage:
         return metrics
 
     def step_yardstick(self, actor: Actor, steps: int = 1) -> dict[str, float]:
-        """Give the yardstick's actor a turn, as ``step`` does; returns what one of its steps took."""
+        """Give the yardstick's actor a turn, as ``step`` does, and return the times of one of its steps."""
         burst = {"discard": 1} if steps > 1 else {}
         metrics: dict[str, float] = actor.ask({"steps": steps, **burst}, self.plan.timeout_s)["metrics"]
         self.timesheet.yardstick_s += steps * metrics["step_time_s"]
@@ -121,13 +121,13 @@ class Stage:
     def actor(
         self, server: Server, workload: Workload, pass_name: str, slowdown: float = 0.0
     ) -> Iterator[tuple[Actor, dict[str, Any]]]:
-        """Launch an actor and let it build its program; yields the actor and its answer.
+        """Launch an actor and let it build its program; yield the actor and its answer.
 
         Args:
-            server: that the actor is forked from.
-            workload: what it runs.
-            pass_name: decides which instruments it carries.
-            slowdown: share of each step's time to spend on top of it; 0.03 is 3%.
+            server: the server that the actor is forked from.
+            workload: the workload that it runs.
+            pass_name: the pass, which decides on the actor's instruments.
+            slowdown: slowdown to add to each step; 0.03 is 3%.
 
         Raises:
             LaunchFailed: the program could not be built.
@@ -162,7 +162,7 @@ class Stage:
             actor.close(kill=True)
 
     def unreached(self, server: Server, workload: Workload) -> str:
-        """Say why an actor needs a fresh interpreter, as a fork does not reach the device; empty where it does."""
+        """The reason why an actor needs a fresh interpreter: a fork cannot use the device. Empty if it can."""
         if not self.device.bursts:
             return ""
         if package := sees_device_at_import(workload):
@@ -172,11 +172,11 @@ class Stage:
         return server.unreached(self.device.order, compiled)
 
     def timed(self, *workloads: Workload) -> AbstractContextManager[None]:
-        """The lock for a timed pass: nobody else is on any of its devices."""
+        """The lock for a timed pass, which keeps all other processes off the pass's devices."""
         return exclusive(self.lock, self.device, workloads)
 
     def untimed(self, workload: Workload) -> AbstractContextManager[None]:
-        """The lock for a pass that takes no time: on a GPU nobody else may take its memory meanwhile."""
+        """The lock for a pass that is not timed; on a GPU it keeps other processes from taking memory."""
         return self.timed(workload) if self.device.bursts else self.lock.shared()
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Steps and what becomes of them: warming a program up, counting its turns, and making a launch of what it measured."""
+"""Helpers of the passes: warming a program up, counting its turns, and making a launch from its answers."""
 
 import math
 import os
@@ -30,9 +30,9 @@ class Warmth:
     """How long the first steps of a program took.
 
     Attributes:
-        first_s: the first step.
-        step_s: the shortest step.
-        beside_s: what the shortest turn took beyond its step: some programs measure the machine beside themselves.
+        first_s: time of the first step.
+        step_s: time of the shortest step.
+        beside_s: time of the shortest turn without its step; some programs also measure the machine in each turn.
     """
 
     first_s: float
@@ -40,7 +40,7 @@ class Warmth:
     beside_s: float
 
     def turn_s(self, steps: int = 1) -> float:
-        """How long a turn of so many steps takes."""
+        """The time that a turn of this many steps takes."""
         return steps * self.step_s + self.beside_s
 
 
@@ -60,13 +60,13 @@ def burst_steps(step_s: float, least_s: float = BURST_S) -> int:
 
 
 def steps_by_themselves(stage: Stage, actor: Actor, ready: Mapping[str, Any]) -> dict[str, Value]:
-    """Take the few steps that a program wants for measurements which would slow down timed steps.
+    """Take a few more steps for measurements that would slow down timed steps.
 
-    Such measurements are the times of a step's phases, and what ranks send each other.
+    Such measurements are the times of a step's phases, and the communication between ranks.
 
     Args:
-        stage: with the device.
-        actor: after its timed steps.
+        stage: the stage with the device.
+        actor: the actor, after its timed steps.
         ready: the actor's answer when its program was built; ``by_itself`` lists the measurements.
     """
     found: dict[str, Value] = {}
@@ -83,15 +83,15 @@ def untimed_launch(
     server: Server,
     finish: Callable[[Launch, Row, Sequence[Row], Row], Launch],
 ) -> Launch:
-    """Launch a program for a few steps of which no time is taken.
+    """Launch a program for a few steps that are not timed.
 
     Args:
-        stage: with the device.
-        start: the launch as it is known before it begins; it names the pass.
-        workload: what to run.
-        server: that the actor is forked from.
-        finish: makes the launch of four things: ``start``; the actor's answer when its program was built; one row a
-            step without the first one, in which gradients and optimizer state come into being; its last answer.
+        stage: the stage with the device.
+        start: the launch with everything that is known before it begins, such as its pass.
+        workload: the workload to run.
+        server: the server that the actor is forked from.
+        finish: makes the launch from four arguments: ``start``; the actor's answer when its program was built; a row
+            for each step except the first, in which gradients and optimizer state are created; the actor's last answer.
     """
     try:
         with (
@@ -107,10 +107,10 @@ def untimed_launch(
 
 @contextmanager
 def on_core(core: int | None) -> Iterator[None]:
-    """Stay on the actors' core while they take turns.
+    """Move this process to the actors' core while they take turns.
 
-    A turn then wakes nobody on another core, which took 10 to 20 times as long in a virtual machine
-    (``benchmarks/launch.py``). The stage sleeps while a step goes on.
+    A turn then does not have to wake a process on another core, which took 10 to 20 times as long in a virtual machine
+    (``benchmarks/launch.py``). This process sleeps during a step.
     """
     if core is None:
         yield
@@ -124,20 +124,20 @@ def on_core(core: int | None) -> Iterator[None]:
 
 
 def completed(start: Launch, metrics: Mapping[str, Value], ready: Mapping[str, Any]) -> Launch:
-    """The launch that went through, with its wall times and, beside them, its processor times."""
+    """A launch that ended well, with its metrics in wall time and in processor time."""
     wall, processor = by_clock(metrics)
     other = Times(processor) if STEP in processor else None
     return replace(start, metrics=wall, other=other, samples=ready["samples"], tokens=ready["tokens"])
 
 
 def failed(start: Launch, failure: LaunchFailed) -> Launch:
-    """The launch that ended early, with the reason and the last lines that it printed."""
+    """A launch that failed, with the reason and the last lines that it printed."""
     rejected = start.rejected(failure.reason, failure.fault, failure.final)
     return rejected.detailed(output=tail(failure.output))
 
 
 def columns(steps: Sequence[Mapping[str, Any]]) -> dict[str, Value]:
-    """From one mapping a step to one list a metric."""
+    """Turn mappings, one for each step, into lists, one for each metric."""
     return {name: [step[name] for step in steps] for name in steps[0]}
 
 
@@ -147,7 +147,7 @@ def mean_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def percentiles(spans_s: Sequence[float]) -> dict[str, Value]:
-    """Median of single steps, and 95th percentile where there are at least 20; nothing of no steps."""
+    """The median of single steps and, of at least 20 steps, the 95th percentile; empty without steps."""
     if not spans_s:
         return {}
     found: dict[str, Value] = {"step_time_p50_s": statistics.median(spans_s)}
@@ -157,12 +157,12 @@ def percentiles(spans_s: Sequence[float]) -> dict[str, Value]:
 
 
 def energy(before: Status | None, after: Status | None, steps: int) -> dict[str, Value]:
-    """Energy of a step in joules, and power and clock at the end, as far as the driver tells.
+    """The energy of a step in joules, and power and clock after the steps, as far as the driver reports them.
 
     Args:
         before: the device's status before the steps.
-        after: its status after them.
-        steps: how many were taken in between.
+        after: the device's status after the steps.
+        steps: the number of steps in between.
     """
     if before is None or after is None:
         return {}

@@ -13,7 +13,7 @@ from perfgate.records.launch import Launch
 
 UNSTEADY = 1.5
 YARDSTICK_PARTS = ("matmul_s", "python_s", "copy_s")
-# Reasons for which a GPU's clocks may not be held down during a launch. Keeping to the power limit is normal.
+# A launch is invalid if a GPU's clocks were held down for one of these reasons. The power limit is no such reason.
 SLOWDOWNS = {
     "hw_thermal_slowdown": "it was too hot",
     "sw_thermal_slowdown": "it was too hot",
@@ -23,7 +23,7 @@ SLOWDOWNS = {
 
 
 def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> str:
-    """Name the settings that were asked for and are not in force, or may not be; empty where all are."""
+    """A clause about settings that were asked for and are not in force, or may not be; empty if all are in force."""
     wrong = [
         f"asked for {name}={value}, in force is {effective[name]}"
         if name in effective
@@ -35,14 +35,14 @@ def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> st
 
 
 def judge(launch: Launch, yardstick: Mapping[str, Value]) -> Launch:
-    """Attach the yardstick on both clocks, and reject a launch that cannot be judged on either.
+    """Attach the yardstick on both clocks, and reject a launch that cannot be judged on either clock.
 
-    Where the scheduler keeps no account of who waited for the core, the yardstick tells: it only computes, so something
-    else had the core where its wall time is far above its processor time.
+    If the scheduler keeps no account of waiting for the core, the yardstick shows it. The yardstick does nothing but
+    compute, so another process had the core if the yardstick's wall time is far above its processor time.
 
     Args:
-        launch: with the case's steps.
-        yardstick: what its actor told of the steps beside them, a list for each metric.
+        launch: the launch with the case's steps.
+        yardstick: the metrics of the yardstick's steps beside them, a list for each metric.
     """
     wall, processor = by_clock(yardstick)
     parts_s = {part: spans(wall[part]) for part in YARDSTICK_PARTS}
@@ -59,29 +59,29 @@ def judge(launch: Launch, yardstick: Mapping[str, Value]) -> Launch:
 
 
 def undelayed(launch: Launch) -> Launch:
-    """The launch on the clock that tells whether its steps have settled: not the wall's, where they waited."""
+    """The launch on the clock that shows whether its steps have settled: processor time if steps had to wait."""
     return launch.on("processor") if (launch.waited or 0.0) > WAITED else launch
 
 
 def contended_by_clock(wall_s: Value, computed_s: Value) -> str:
-    """Say so where much more time went by than a process that only computes has computed for."""
+    """The reason for rejecting a launch if a process that only computes had much less processor time than wall time."""
     share = 1 - statistics.median(spans(computed_s)) / statistics.median(spans(wall_s))
     return contended(share) if share > CONTENDED else ""
 
 
 def spans(value: Value) -> list[float]:
-    """One number a step."""
+    """The value as a list with one number for each step."""
     return value if isinstance(value, list) else [value]
 
 
 def drift(values: Sequence[float]) -> float:
-    """Median of the last third over that of the first; 1 where there are too few values."""
+    """The median of the last third of some values divided by that of the first third; 1 if there are too few values."""
     third = len(values) // 3
     return statistics.median(values[-third:]) / statistics.median(values[:third]) if third > 1 else 1.0
 
 
 def settled(values: Sequence[float]) -> bool:
-    """Whether the last third is close to the first."""
+    """Whether the last third of some values is close to the first third."""
     return 1 / UNSTEADY < drift(values) < UNSTEADY
 
 
@@ -93,15 +93,15 @@ def steady(launch: Launch, steps: Sequence[float]) -> Launch:
 
 
 def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], others: Sequence[int] | None) -> Launch:
-    """Attach what the driver told of the device, and reject a launch that something else disturbed.
+    """Attach the driver's reports about the device, and reject a launch that was disturbed.
 
-    Clocks that are held down disturb timings alone. Other processes disturb memory too, if it runs out.
+    Clocks that are held down disturb only times. Other processes also disturb memory, if it runs out.
 
     Args:
-        launch: as it ended.
-        uuid: of the device.
-        seen: what the driver told from before the launch until after it.
-        others: processes on the device that are none of the stage's actors; ``None`` where that cannot be told.
+        launch: the launch after its end.
+        uuid: the UUID of the device.
+        seen: the driver's reports from before the launch until after it.
+        others: processes on the device that are no actors of the stage; ``None`` if that is not known.
     """
     slowdown_s = held_down_s(seen)
     told = DeviceSeen(uuid, "cannot tell" if others is None else list(others), slowdown_s)
@@ -120,10 +120,9 @@ def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], others: Seque
 
 
 def held_down_s(seen: Sequence[Status]) -> dict[str, float | None]:
-    """How long clocks were held down between the first and the last of what was seen, by reason.
+    """By reason, how long clocks were held down between the first and the last report.
 
-    ``None`` in place of the seconds where the driver does not count them, but was seen to hold clocks down after the
-    launch had begun.
+    The value is ``None`` if the driver does not count seconds, but a report after the beginning gave that reason.
     """
     first, last = seen[0].slowdown_ns, seen[-1].slowdown_ns
     grown = {name: (last[name] - first.get(name, 0)) / 1e9 for name in last}

@@ -1,1 +1,1 @@
-"""Devices as the parent sees them."""
+"""The main process's handles on devices, which never use torch."""

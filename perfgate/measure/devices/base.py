@@ -12,15 +12,15 @@ from perfgate.system.hosts import find_hosts
 
 @dataclass(frozen=True)
 class Status:
-    """What a device's driver tells at one moment; fields that it does not tell keep their defaults.
+    """One report of a device's driver; fields that the driver does not report keep their defaults.
 
     Attributes:
-        slowdown_ns: how long clocks were held down since the driver was loaded, in nanoseconds by reason.
-        reasons: why they are held down at this moment.
+        slowdown_ns: by reason, nanoseconds for which clocks were held down since the driver was loaded.
+        reasons: the reasons for which clocks are held down now.
         energy_j: joules used since the driver was loaded.
-        power_w: at this moment.
-        clock_mhz: of the multiprocessors, at this moment.
-        pids: processes that hold the device; ``None`` where the driver does not tell.
+        power_w: power now.
+        clock_mhz: clock of the multiprocessors now.
+        pids: processes that use the device; ``None`` if the driver does not report them.
     """
 
     slowdown_ns: Mapping[str, int] = field(default_factory=dict)
@@ -36,13 +36,13 @@ class Device(Protocol):
 
     Attributes:
         kind: ``cpu``, ``cuda`` or ``fake``.
-        uuid: names its lock, and stands with each launch.
-        machine: the identity under which its timings are compared.
-        bursts: whether calls return before their work is done, so that a turn has several steps.
-        cores: the processors that actors stay on; ``None`` for any.
-        order: the part of an actor's order that names it.
-        look_s: the shortest time between two looks at its status, so that they do not disturb a launch.
-        peers: devices of the same kind that further ranks of a launch may take.
+        uuid: the UUID, which names the device's lock and is stored with each launch.
+        machine: the machine under whose name its times are stored.
+        bursts: whether calls return before the work is done, so that a turn consists of several steps.
+        cores: the processors that actors are bound to; ``None`` for any.
+        order: the part of an actor's order that names the device.
+        look_s: the shortest time between two questions to the driver, so that they do not disturb a launch.
+        peers: devices of the same kind that further ranks of a launch may use.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class Device(Protocol):
     peers: Sequence["Device"]
 
     def status(self) -> Status | None:
-        """Ask its driver; ``None`` where there is none."""
+        """Ask the driver; ``None`` if there is no driver."""
 
 
 class Cpu:
@@ -73,10 +73,10 @@ class Cpu:
         self.cores: Sequence[int] | None = [max(os.sched_getaffinity(0))] if hasattr(os, "sched_getaffinity") else None
 
     def status(self) -> None:
-        """None: whether a core was disturbed is seen by the yardstick."""
+        """A CPU has no driver to ask; the scheduler's account and the yardstick show disturbances."""
 
 
 def of_hosts(machine: Machine) -> Machine:
-    """The machine, named with the number of hosts in a run over several: their network is part of the timings."""
+    """The machine, with the number of hosts in its name if there are several, because times include their network."""
     hosts = find_hosts()
     return replace(machine, name=f"{machine.name}-{hosts.count}-hosts") if hosts else machine

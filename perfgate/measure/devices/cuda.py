@@ -1,4 +1,4 @@
-"""NVIDIA's GPUs, through the driver's management library (NVML); this process never touches the GPU itself."""
+"""Finds NVIDIA's GPUs and asks for their status through the driver's management library (NVML), without using CUDA."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ class Reader(Protocol):
     """A way to ask the driver.
 
     Attributes:
-        look_s: how long to wait between two questions, as asking takes time.
+        look_s: seconds to wait between two questions, because asking takes time.
     """
 
     look_s: float
@@ -28,7 +28,7 @@ class Reader(Protocol):
         """All GPUs and slices, in the order of the PCI bus."""
 
     def status(self, uuid: str) -> Status:
-        """What the driver tells of one now."""
+        """The driver's report about a GPU now."""
 
 
 class CudaHandle:
@@ -53,15 +53,15 @@ class CudaHandle:
         self._reader = reader
 
     def status(self) -> Status:
-        """What the driver tells now."""
+        """The driver's report about this GPU now."""
         return self._reader.status(self.uuid)
 
 
 def cuda_devices(required: bool, argument: str = "") -> list[CudaHandle]:
-    """The GPUs that the caller sees.
+    """The GPUs that are visible to this process.
 
     Args:
-        required: raise where the driver cannot be asked.
+        required: whether to raise an exception if the driver cannot be asked.
 
     Raises:
         UserError: ``CUDA_VISIBLE_DEVICES`` is ambiguous; or a GPU is required, and the driver does not answer.
@@ -87,7 +87,7 @@ def cuda_devices(required: bool, argument: str = "") -> list[CudaHandle]:
 
 @cache
 def find_reader() -> Reader | None:
-    """NVML through its Python binding, else through ``nvidia-smi``; ``None`` where there is no driver."""
+    """The Python binding of NVML, or else ``nvidia-smi``; ``None`` if there is no driver."""
     try:
         from perfgate.measure.devices.nvml import Nvml
 

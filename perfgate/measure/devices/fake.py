@@ -17,7 +17,7 @@ MEMORY_BYTES = 1 << 30
 
 
 class Fake:
-    """One of a script's devices; its state lies in a file beside the script."""
+    """One of a script's devices. Its state is in a file beside the script."""
 
     kind = KIND.name
     bursts = KIND.bursts
@@ -33,7 +33,7 @@ class Fake:
         self._pids_visible = pids_visible
 
     def status(self) -> Status:
-        """What the device last wrote to its state file; foreign processes count only while an actor lives."""
+        """The state that the device last wrote to its file. Foreign processes count only while an actor is alive."""
         state = json.loads(self._state.read_text()) if self._state.exists() else {}
         actors = {pid for pid in state.get("pids", ()) if Path(f"/proc/{pid}").exists()}
         pids = actors | set(state.get("foreign", ())) if actors else actors
@@ -45,11 +45,11 @@ class Fake:
 
 
 def fake_devices(required: bool, path: str) -> list[Fake]:
-    """The devices of a script that the caller sees.
+    """The devices of a script that are visible to this process.
 
     Args:
-        required: always, as nobody finds such a device by itself.
-        path: of the script.
+        required: not used; such a device is never found automatically, so it is always required.
+        path: the path of the script.
 
     Raises:
         UserError: the script cannot be read.

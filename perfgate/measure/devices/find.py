@@ -13,9 +13,9 @@ def find_device(wanted: str, worker: int = 0) -> Device:
     """The device that a process is to measure on.
 
     Args:
-        wanted: a kind of device, ``none``, or ``auto``: a device of the kind that torch is built for where its driver
-            shows one, else the CPU. ``fake:`` and a script is a scripted device.
-        worker: number of this process among xdist's workers; they share out the devices that the caller sees.
+        wanted: a kind of device, ``none``, or ``auto``. ``auto`` is a device of the kind that torch was built for if
+            its driver finds one, else the CPU. ``fake:`` followed by the path of a script is a fake device for tests.
+        worker: number of this process among xdist's workers, which share the visible devices among themselves.
 
     Raises:
         UserError: a GPU is asked for and none can be used.
@@ -30,7 +30,7 @@ def find_device(wanted: str, worker: int = 0) -> Device:
         if required:
             raise UserError(f"--perf-device {wanted}: no GPU is visible{hint(kind)}; use --perf-device cpu")
         return Cpu()
-    # The timings of one run are stored under one machine's name, so all its devices must be alike.
+    # The times of a run are stored under the name of one machine, so all devices of the run must be equal.
     alike = [device for device in found if device.machine.name == found[0].machine.name]
     first = worker % len(alike)
     chosen = alike[first]
@@ -39,8 +39,8 @@ def find_device(wanted: str, worker: int = 0) -> Device:
 
 
 def hint(kind: DeviceKind) -> str:
-    """The variable that hides devices, where it is set."""
-    # A scripted device heeds CUDA's.
+    """A clause about the variable that hides devices, if it is set."""
+    # Fake devices use the variable of CUDA.
     variable = kind.visible or DEVICE_KINDS["cuda"].visible
     named = os.environ.get(variable)
     return "" if named is None else f" ({variable} is {named!r})"

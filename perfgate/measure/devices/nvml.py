@@ -44,14 +44,14 @@ class Nvml:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
             raise RuntimeError(str(error)) from None
-        # By UUID: the handle of the device, and that of the whole GPU where the device is a slice.
+        # By UUID: the handle of the device and, if the device is a slice, that of the whole GPU.
         self._handles: dict[str, tuple[Any, Any]] = {}
 
     def gpus(self) -> list[GpuIdentity]:
-        """All GPUs; a GPU that is cut into slices (MIG) is left out, and its slices are in.
+        """All GPUs. A GPU that is divided into slices (MIG) is replaced by its slices.
 
         Raises:
-            RuntimeError: the driver has lost one.
+            RuntimeError: the driver has lost a GPU.
         """
         try:
             return self._found()
@@ -69,7 +69,7 @@ class Nvml:
         return found
 
     def status(self, uuid: str) -> Status:
-        """Processes are those of the slice; power, clocks and slowdowns are those of the whole GPU."""
+        """The driver's report. If the device is a slice, only the processes are its own, and all else is of the GPU."""
         handle, whole = self._handles[uuid]
         energy_mj = told(pynvml.nvmlDeviceGetTotalEnergyConsumption, whole)
         power_mw = told(pynvml.nvmlDeviceGetPowerUsage, whole)
@@ -93,7 +93,7 @@ def told(ask: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def slices(whole: Any) -> list[Any]:
-    """Handles of the slices of a GPU in MIG mode; none of another GPU."""
+    """Handles of the slices of a GPU in MIG mode; empty for any other GPU."""
     mode = told(pynvml.nvmlDeviceGetMigMode, whole)
     if not mode or not mode[0]:
         return []
@@ -121,7 +121,7 @@ def identify(handle: Any, whole: Any, index: int) -> GpuIdentity:
 
 
 def text(value: Any) -> str:
-    """A string, also where an older binding returned bytes."""
+    """A string, even if an older version of the binding returned bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
@@ -141,7 +141,7 @@ def counters(whole: Any) -> dict[str, int]:
 
 
 def processes(handle: Any) -> frozenset[int] | None:
-    """Processes with a context on the device; ``None`` where the driver does not tell."""
+    """Processes with a context on the device; ``None`` if the driver does not report them."""
     lists = list(_running(handle))
     if not lists:
         return None

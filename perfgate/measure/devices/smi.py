@@ -1,4 +1,4 @@
-"""Reads the GPUs through ``nvidia-smi``, where NVML's Python binding is not installed.
+"""Reads the GPUs through ``nvidia-smi``, if NVML's Python binding is not installed.
 
 Fields: ``nvidia-smi --help-query-gpu`` (https://docs.nvidia.com/deploy/nvidia-smi/).
 """
@@ -15,15 +15,15 @@ TIMEOUT_S = 30
 IDENTITY = ("index", "uuid", "name", "memory.total", "power.limit", "mig.mode.current", "ecc.mode.current")
 COUNTERS = ("sw_power_cap", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown")
 STATES = (*COUNTERS, "hw_slowdown")
-# Renamed with driver 535; either has the other's name as an alias for a while.
+# Driver 535 renamed these fields. For a while, drivers accept both names.
 PREFIXES = ("clocks_event_reasons", "clocks_throttle_reasons")
 
 
 class Smi:
-    """Runs the command, which takes some tenths of a second and is therefore run seldom.
+    """Runs ``nvidia-smi``, which takes some tenths of a second and is therefore run seldom.
 
     Raises:
-        RuntimeError: it does not answer.
+        RuntimeError: ``nvidia-smi`` does not answer.
     """
 
     look_s = 5.0
@@ -41,7 +41,7 @@ class Smi:
         """All GPUs.
 
         Raises:
-            UserError: one is cut into slices, which this command does not tell apart.
+            UserError: a GPU is divided into slices, which this command does not distinguish.
         """
         found = []
         for row in query(IDENTITY):
@@ -54,7 +54,7 @@ class Smi:
         return found
 
     def status(self, uuid: str) -> Status:
-        """A GPU's row and the list of its processes; an empty status where the command fails."""
+        """The status of a GPU and its processes; an empty status if the command fails."""
         try:
             (row,) = query(tuple(self._fields.values()), uuid)
             apps = table("--query-compute-apps=pid", f"--id={uuid}")
@@ -72,7 +72,7 @@ class Smi:
 
 
 def wanted() -> dict[str, list[str]]:
-    """The command's fields by our names, the preferred one first."""
+    """The fields of the command for each of Perfgate's names, the preferred field first."""
     states = {name: [f"{prefix}.{name}" for prefix in PREFIXES] for name in STATES}
     counters = {f"{name} us": [f"{PREFIXES[0]}_counters.{name}"] for name in COUNTERS}
     return states | counters | {"power": ["power.draw"], "clock": ["clocks.sm", "clocks.current.sm"]}
@@ -90,7 +90,7 @@ def table(*arguments: str) -> list[list[str]]:
 
 
 def ask(*arguments: str) -> str:
-    """Run the command; returns what it prints."""
+    """Run the command, and return its output."""
     try:
         done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     except (OSError, subprocess.SubprocessError) as error:

@@ -12,17 +12,18 @@ MIN_CORES = 4
 
 
 def visible(gpus: Sequence[GpuIdentity], environment: Mapping[str, str]) -> list[GpuIdentity]:
-    """The GPUs that ``CUDA_VISIBLE_DEVICES`` names, in its order; all where it is not set.
+    """The GPUs that ``CUDA_VISIBLE_DEVICES`` names, in its order; all GPUs if it is not set.
 
     The variable is read as the driver reads it (https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-variables.html):
     it has ordinals or beginnings of UUIDs, and ends at the first entry that names nothing.
 
     Args:
-        gpus: in the order of the PCI bus; slices (MIG) stand in place of their GPU.
-        environment: of this process.
+        gpus: all GPUs, in the order of the PCI bus; a divided GPU (MIG) is replaced by its slices.
+        environment: the environment variables of this process.
 
     Raises:
-        UserError: it has ordinals, and their order is unknown, as the driver counts the fastest GPU first.
+        UserError: the variable has ordinals and their order is unknown, because the driver counts the fastest GPU
+            first.
     """
     named = environment.get(VISIBLE)
     if named is None:
@@ -54,8 +55,8 @@ def cores_of(position: int, count: int) -> list[int] | None:
     """The processors for one of several GPUs: an equal share, but at least four if the machine has four.
 
     Args:
-        position: of the GPU among those that are visible.
-        count: how many are visible.
+        position: the position of the GPU among the visible ones.
+        count: the number of visible GPUs.
     """
     if not hasattr(os, "sched_getaffinity"):
         return None

@@ -1,1 +1,1 @@
-"""The passes of a case, one file each. A pass is a kind of launch, with instruments of its own."""
+"""The passes of a case, one file for each. A pass is a kind of launch, with its own instruments."""

@@ -18,7 +18,7 @@ from perfgate.shared.device_kinds import DEVICE_KINDS, DRY_TARGETS
 from perfgate.shared.metrics import METRICS
 from perfgate.shared.workload import Workload
 
-# Of a ledger, besides metrics and tables.
+# The entries of a ledger that are neither metrics nor tables.
 FACTS = ("parameters", "trainable_parameters", "flops_by_group", "highest_by_part_bytes")
 
 
@@ -26,14 +26,14 @@ FACTS = ("parameters", "trainable_parameters", "flops_by_group", "highest_by_par
 def dry_launch(
     stage: Stage, case: str, workload: Workload, server: Server, side: Side
 ) -> Iterator[Callable[[], tuple[Launch, bool]]]:
-    """Begin a dry run, which goes on while the caller does something else.
+    """Begin a dry run, which continues while the caller does something else.
 
-    Yields a function that waits for the launch. Beside the launch it returns whether a dry run was to be expected of
-    this program.
+    Yields a function that waits for the end and returns the launch, and whether users would expect this program to have
+    a dry run.
     """
     start = Launch(case, workload.sha256, 0, {}, side=side, server=server.name, pass_name="dry")
     begin = time.perf_counter()
-    # Where nothing is timed by anyone, nobody can be disturbed.
+    # If no process on this machine takes times, a dry run disturbs nothing.
     alone = stage.plan.device == "none"
     with nullcontext() if alone else stage.held(stage.lock.shared()):
         actor = server.launch()
@@ -45,7 +45,7 @@ def dry_launch(
 
 
 def finished(stage: Stage, actor: Actor, start: Launch, begin: float) -> tuple[Launch, bool]:
-    """Wait for a dry run that has begun; returns its launch, and whether one was to be expected of its program."""
+    """Wait for a dry run; return its launch, and whether users would expect its program to have a dry run."""
     waited = time.perf_counter()
     try:
         answer = actor.answer(stage.plan.timeout_s)
@@ -61,16 +61,16 @@ def finished(stage: Stage, actor: Actor, start: Launch, begin: float) -> tuple[L
 
 
 def with_ledgers(start: Launch, answer: dict[str, Any]) -> Launch:
-    """The launch of a dry run that went through: its metrics, and what it knows by module.
+    """The launch of a dry run that ended well, with its metrics and its tables by module.
 
     Args:
-        start: the launch as it is known before it begins.
-        answer: of the actor, with one ledger for each of ``DRY_TARGETS``.
+        start: the launch with everything that is known before it begins.
+        answer: the actor's answer, with a ledger for each of ``DRY_TARGETS``.
     """
     ledgers = answer["ledgers"]
     host = ledgers[DRY_TARGETS[0]]
     rows = [row for row in METRICS.values() if row.brought_by == "dry"]
-    # Of a metric that several targets tell, the CPU's value counts; the others add their predicted peak.
+    # If several targets have the same metric, the CPU's value counts; the others add their predicted peak.
     told = {name: value for target in reversed(DRY_TARGETS) for name, value in ledgers[target].items()}
     metrics: dict[str, Value] = {row.name: told[row.name] for row in rows if row.name in told}
     ledger = {name: host[name] for name in FACTS}

@@ -1,4 +1,4 @@
-"""The memory pass: few steps with the memory profiler on."""
+"""The memory pass: a few steps with the memory profiler on."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from perfgate.shared.workload import Workload
 
 
 def memory_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
-    """Measure peak memory. No time is taken, so a CPU may be shared meanwhile."""
+    """Measure peak memory. Nothing is timed, so other processes may use the CPU."""
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="memory")
     return untimed_launch(stage, start, workload, server, finished)
 
@@ -27,5 +27,5 @@ def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> La
 
 
 def without_first(value: Value) -> Value:
-    """Without the first step, in which gradients and optimizer state come into being."""
+    """The values without that of the first step, which creates gradients and optimizer state."""
     return value[1:] if isinstance(value, list) else value

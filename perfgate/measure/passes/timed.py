@@ -19,7 +19,7 @@ YARDSTICK_SHARE = 0.6
 
 
 def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
-    """Step the case and the yardstick in turn on one core; which begins alternates between launches."""
+    """Step the case and the yardstick in turn on one core. Launches alternate in which of them begins."""
     first = "case" if number % 2 == 0 else "yardstick"
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="time")
     with stage.held(stage.timed(workload)), on_core(stage.core), ExitStack() as stack:
@@ -48,15 +48,15 @@ def in_turn(
     """Take turns: a step of the case, then some of the yardstick, or the other way round.
 
     Args:
-        stage: with the device.
-        actor: of the case.
-        yardstick: its actor.
-        count: steps of the case.
-        beside: steps of the yardstick beside each; their mean is kept.
-        first: ``case`` or ``yardstick``.
+        stage: the stage with the device.
+        actor: the case's actor.
+        yardstick: the yardstick's actor.
+        count: number of steps of the case.
+        beside: number of steps of the yardstick for each step of the case; their mean is kept.
+        first: the actor that begins: ``case`` or ``yardstick``.
 
     Returns:
-        One row a step of the case, and one of the yardstick beside it.
+        A row for each step of the case, and a row for the yardstick beside each of them.
     """
     steps: list[Mapping[str, float]] = []
     yardsticks: list[Mapping[str, float]] = []

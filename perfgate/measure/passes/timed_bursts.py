@@ -1,4 +1,4 @@
-"""The timed pass on a device that does its work later, as a GPU does: bursts of steps, with no wait inside of one."""
+"""The timed pass on a device whose calls return before the work is done, such as a GPU: bursts of steps."""
 
 import math
 from contextlib import ExitStack
@@ -32,8 +32,8 @@ ENERGY_S = 0.5
 def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
     """Step the case in bursts, in turn with the yardstick; the first burst warms clocks and caches and is left out.
 
-    Energy is read over one longer burst at the end. Drivers add to their counter only now and then, so over shorter
-    bursts the case's energy could not be told apart from the yardstick's.
+    Energy is read over one longer burst at the end. Drivers update their counter of energy seldom, so that over shorter
+    bursts the energy of the case could not be separated from that of the yardstick.
     """
     first = "case" if number % 2 == 0 else "yardstick"
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="time")
@@ -52,7 +52,7 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
             metrics: dict[str, Value] = stage.ask(actor, {"finish": True})["metrics"]
         except LaunchFailed as failure:
             return failed(start, failure)
-    # Within a burst only the device's own clock tells single steps apart.
+    # Within a burst, only the device's own clock can time single steps.
     spans_s = [span for row in rows for span in row.pop("device_spans_s", ())]
     metrics |= columns(rows) | by_themselves | percentiles(spans_s) | energy(before, after, longer + 1)
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warm.first_s}
@@ -65,7 +65,7 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
 def in_turn(
     stage: Stage, actor: Actor, yardstick: DeviceYardstick, steps: int, count: int, first: str
 ) -> list[dict[str, Any]]:
-    """Take bursts of the case, each with the yardstick's steps before or after it; returns one row a burst."""
+    """Take bursts of the case, each with steps of the yardstick before or after it; return a row for each burst."""
     rows = []
     for _ in range(count):
         if first != "case":
