@@ -1,4 +1,4 @@
-"""Where the code under test runs, and whether that is where it would run once it is merged."""
+"""Finds the environment of the code under test, and checks that it is the one that its lock file names."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,19 +23,19 @@ def candidate_of(
     programs: Sequence[str],
     progress: Progress = lambda _: None,
 ) -> Interpreter:
-    """Where the code under test runs: this interpreter, or the environment that its lock file names.
+    """The interpreter of the code under test: this one, or that of the environment that its lock file names.
 
     Args:
-        how: ``check`` refuses an environment that is not the one that the lock file names, ``lock`` builds that one,
-            ``installed`` takes what is installed.
+        how: ``check`` refuses an environment other than the one that the lock file names, ``lock`` builds that one, and
+            ``installed`` accepts the installed libraries.
         root: the folder of the run.
         locks: the files that pin its libraries.
         install: arguments of ``pip install``; see ``built_for``.
-        programs: folders in which programs of the user's own lie.
-        progress: told in words what is built.
+        programs: folders with programs of the user's own.
+        progress: called with a few words when something is built.
 
     Raises:
-        UserError: refused, with the commands that help; or the environment cannot be built.
+        UserError: the environment is refused, with the commands that help; or it cannot be built.
     """
     here = software()
     if how != "lock":
@@ -61,7 +61,7 @@ def candidate_of(
 
 
 def install_arguments(root: Path, locks: Sequence[str], install: Sequence[str]) -> list[str]:
-    """What to tell pip, as well as it can be told."""
+    """The arguments of ``pip install`` for a message: the given ones, or as good a guess as possible."""
     try:
         return list(install) or requirements(root, locks, "--perf-env")
     except UserError:
@@ -69,10 +69,10 @@ def install_arguments(root: Path, locks: Sequence[str], install: Sequence[str]) 
 
 
 def check_versions(found: Mapping[str, str], python: str) -> None:
-    """Refuse libraries that are too old to be under test; those that are absent are no matter here.
+    """Check that no library is too old to be tested. Missing libraries are not checked here.
 
     Raises:
-        UserError: naming the library, both versions and the remedy.
+        UserError: a library is too old; the message has both versions and what to do.
     """
     for name, oldest in OLDEST.items():
         version = found.get(name, "").partition("@")[0]

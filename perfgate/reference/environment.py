@@ -1,4 +1,4 @@
-"""Environments with other libraries than those at hand: each is built once, and kept."""
+"""Builds environments with other libraries than the installed ones. Each is built once and kept."""
 
 import hashlib
 import shutil
@@ -26,18 +26,18 @@ def built_for(
     option: str = "--perf-ref",
     progress: Progress = lambda _: None,
 ) -> str:
-    """An interpreter with the libraries that a checkout pins; from the cache where it was built before.
+    """An interpreter with the libraries that a checkout pins. It is built only if the cache does not have it.
 
     Args:
-        folder: where the checkout lies.
+        folder: the folder of the checkout.
         locks: the files that pin its libraries.
-        install: arguments of ``pip install``, run in the folder; where there are none, a requirements file among the
-            locks is installed.
-        option: that asked for it, for messages.
-        progress: told each step in words.
+        install: arguments of ``pip install``, which runs in the folder; if there are none, a requirements file among
+            the locks is installed.
+        option: the option that asked for the environment, for messages.
+        progress: called with a few words at each step.
 
     Raises:
-        UserError: it cannot be built.
+        UserError: the environment cannot be built.
     """
     arguments = list(install) or requirements(folder, locks, option)
     digest = hashlib.sha256("\0".join([sys.version, *arguments]).encode())
@@ -61,10 +61,10 @@ def built_for(
 
 
 def requirements(folder: Path, locks: Sequence[str], option: str) -> list[str]:
-    """The arguments that install what a requirements file pins.
+    """The arguments of ``pip install`` for the requirements file among some files.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no requirements file.
     """
     found = [name for name in locks if name.endswith((".txt", ".lock")) and name.startswith("requirements")]
     present = [name for name in found if (folder / name).exists()]
@@ -79,10 +79,10 @@ def requirements(folder: Path, locks: Sequence[str], option: str) -> list[str]:
 
 
 def run(command: Sequence[str], folder: Path, option: str, progress: Progress) -> None:
-    """Run one step of a build, and pass on each line that it prints.
+    """Run one step of a build, and show each line that it prints.
 
     Raises:
-        UserError: it failed, with the end of what it printed.
+        UserError: the step failed; the details have the end of its output.
     """
     said: list[str] = []
     try:

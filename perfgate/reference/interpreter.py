@@ -1,4 +1,4 @@
-"""A Python interpreter that actors run in: how it is found, and where it finds code."""
+"""Finds a Python interpreter for actors, and the folders in which it finds code."""
 
 import os
 import shutil
@@ -15,14 +15,14 @@ from perfgate.system.provenance import installed_in
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
-    """Where the actors of one side run.
+    """The interpreter of one side's actors.
 
     Attributes:
-        python: its path.
-        path: folders with the code under test, before everything that is installed.
-        after: folders with programs of the user's own, behind everything that is installed: where the environment
-            brings a package, the package of that environment is what is measured.
-        software: versions of its libraries, by name.
+        python: the path of the interpreter.
+        path: folders with the code under test, which come before all installed packages.
+        after: folders with programs of the user's own. They come after all installed packages, because the packages of
+            the environment are what is measured.
+        software: the versions of the interpreter's libraries, by name.
     """
 
     python: str = sys.executable
@@ -36,7 +36,7 @@ class Interpreter:
         return self.python == sys.executable and not self.path
 
     def to_json(self) -> dict[str, Any]:
-        """For the run file, and for workers."""
+        """The object for the run file and for xdist's workers."""
         return asdict(self)
 
     @classmethod
@@ -46,7 +46,7 @@ class Interpreter:
 
 
 def find_interpreter(name: str) -> str | None:
-    """The path of an interpreter; ``None`` where there is none of that name.
+    """The path of an interpreter; ``None`` if there is no such interpreter.
 
     Args:
         name: a path, the folder of an environment, or a command that the shell would find.
@@ -62,14 +62,14 @@ def find_interpreter(name: str) -> str | None:
 
 
 def packages_of(python: str, option: str) -> dict[str, str]:
-    """Every package that an interpreter has, with its version.
+    """All packages of an interpreter, with their versions.
 
     Args:
-        python: its path.
-        option: that named it, for the message.
+        python: the path of the interpreter.
+        option: the option that named it, for the message.
 
     Raises:
-        UserError: it cannot be asked.
+        UserError: the interpreter does not answer.
     """
     try:
         return installed_in(python)
@@ -78,17 +78,17 @@ def packages_of(python: str, option: str) -> dict[str, str]:
 
 
 def program_folders(root: Path, pythonpath: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
-    """Folders in which programs of the user's own lie: where the run was started, its root, and pytest's pythonpath."""
+    """Folders with programs of the user's own: the current folder, the run's root, and pytest's ``pythonpath``."""
     return tuple(dict.fromkeys(map(str, (Path.cwd(), root, *pythonpath))))
 
 
 def code_folders(folder: Path, root: Path, programs: Sequence[str]) -> tuple[str, ...]:
-    """Folders of one checkout to find code in.
+    """Folders of a checkout in which to look for code.
 
     Args:
-        folder: of the checkout, which stands for ``root``.
+        folder: the folder of the checkout that corresponds to ``root``.
         root: the folder of the run.
-        programs: folders as ``program_folders`` returns them; those below ``root`` have a counterpart.
+        programs: the folders from ``program_folders``; those below ``root`` have a counterpart in the checkout.
     """
     inside = [Path(place) for place in programs if Path(place).is_relative_to(root)]
     wanted = [folder, folder / "src", *(folder / place.relative_to(root) for place in inside)]

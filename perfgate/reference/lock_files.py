@@ -1,4 +1,4 @@
-"""The files that pin libraries: whether they moved, and whether what is installed is what they name."""
+"""Compares lock files of two checkouts with each other, and a lock file with the installed libraries."""
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,17 +14,17 @@ from perfgate.system.provenance import normalized
 
 LOCKS = ("requirements.txt", "requirements.lock", "pylock.toml", "uv.lock", "poetry.lock", "constraints.txt")
 INCLUDES = ("-r ", "--requirement ", "-c ", "--constraint ")
-ELSEWHERE = ("editable", "virtual", "directory", "path")  # sources of a package that no index has
+ELSEWHERE = ("editable", "virtual", "directory", "path")  # sources of packages that are in no package index
 
 
 @dataclass(frozen=True)
 class Pin:
-    """One library that a file pins.
+    """A library that a file pins.
 
     Attributes:
-        name: normalized.
-        allowed: versions that the file accepts.
-        file: as the ini value ``perf_lock`` names it.
+        name: the normalized name of the library.
+        allowed: the versions that the file accepts.
+        file: the file, as the ini value ``perf_lock`` names it.
     """
 
     name: str
@@ -33,22 +33,24 @@ class Pin:
 
 
 def moved_locks(there: Path, here: Path, locks: Sequence[str]) -> list[str]:
-    """The files that pin libraries and are not the same on both sides."""
+    """The lock files that differ between two checkouts."""
     return [name for name in locks if content(there / name) != content(here / name)]
 
 
 def content(path: Path) -> bytes:
-    """What a file holds; nothing where there is none."""
+    """The contents of a file; empty if there is no such file."""
     return path.read_bytes() if path.is_file() else b""
 
 
 def disagreements(root: Path, locks: Sequence[str], installed: Callable[[str], str | None]) -> list[str]:
-    """Where an environment is not the one that the files name, a clause each; a library that is absent is no matter.
+    """One clause for each installed library whose version is not the one that the files name.
+
+    Libraries that are not installed do not count.
 
     Args:
-        root: the folder in which the files lie.
-        locks: their names; those that are not there name nothing.
-        installed: gives a package's version by its normalized name; nothing where it is absent.
+        root: the folder with the files.
+        locks: the names of the files; files that do not exist name no library.
+        installed: returns the version of a package by its normalized name, or ``None`` if it is not installed.
 
     Raises:
         UserError: a file cannot be read.
@@ -60,7 +62,7 @@ def disagreements(root: Path, locks: Sequence[str], installed: Callable[[str], s
     found = []
     for (file, name), accepted in named.items():
         version = (installed(name) or "").partition("@")[0]
-        # A lock file names a library once for each platform on which its version is another.
+        # A lock file can name a library several times, with the versions for different platforms.
         if version and not any(allowed.contains(version, prereleases=True) for allowed in accepted):
             text = " or ".join(str(allowed) for allowed in accepted)
             found.append(f"{file} names {name}{text}, and {version} is installed")
@@ -68,10 +70,10 @@ def disagreements(root: Path, locks: Sequence[str], installed: Callable[[str], s
 
 
 def pins_of(path: Path, name: str) -> Iterator[Pin]:
-    """The libraries that one file pins; none where it is not there.
+    """The libraries that a file pins; none if the file does not exist.
 
     Raises:
-        UserError: it is not what its name says.
+        UserError: the file does not have the format that its name says.
     """
     if not path.is_file():
         return
@@ -86,7 +88,7 @@ def pins_of(path: Path, name: str) -> Iterator[Pin]:
 
 
 def locked(document: Mapping[str, Any], name: str) -> Iterator[Pin]:
-    """The packages of a lock file of uv, Poetry, or of PEP 751."""
+    """The packages in a lock file of uv, of Poetry, or of PEP 751."""
     for package in [*document.get("package", ()), *document.get("packages", ())]:
         source = package.get("source") or {}
         if "version" in package and not any(kind in source or kind in package for kind in ELSEWHERE):
@@ -94,7 +96,7 @@ def locked(document: Mapping[str, Any], name: str) -> Iterator[Pin]:
 
 
 def required(path: Path, text: str, name: str) -> Iterator[Pin]:
-    """The requirements of a file of pip's, those of files that it includes among them."""
+    """The requirements in a requirements file of pip, including those of files that it includes."""
     for line in text.replace("\\\n", " ").splitlines():
         line = line.partition(" #")[0].partition(" --hash")[0].strip()
         if line.startswith(INCLUDES):

@@ -1,4 +1,4 @@
-"""What a run is held against in place of stored numbers: another interpreter, or the code of a git revision."""
+"""Opens the reference of a run: another interpreter, or the code of a git revision."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,10 +26,10 @@ class Reference(Interpreter):
     """The other side of every duet.
 
     Attributes:
-        name: as it was asked for.
-        commit: of a revision; empty for an interpreter.
-        moved: every package whose version differs, by name: the reference's version and the candidate's, empty where
-            a side lacks it.
+        name: the name that the user gave.
+        commit: the commit of a revision; empty for an interpreter.
+        moved: by name, every package whose version differs: the reference's version and the candidate's, which is empty
+            if a side lacks the package.
     """
 
     name: str
@@ -49,27 +49,28 @@ def opened(
     candidate: Interpreter | None = None,
     progress: Progress = lambda _: None,
 ) -> Iterator[Reference]:
-    """Make a reference ready, and clear it away afterwards.
+    """Prepare a reference, and clean up when the block ends.
 
     Args:
         name: an interpreter, the folder of its environment, or a git revision.
-        root: the folder of the run, inside the repository that the revision is of.
-        python: the interpreter that a revision runs under; where none is named, the candidate's, or one that is built
-            where the revision pins other libraries.
+        root: the folder of the run, inside the repository of the revision.
+        python: the interpreter for a revision. By default it is the candidate's, or a new one if the revision pins
+            other libraries.
         locks: the files that pin libraries.
         install: arguments of ``pip install`` for a revision that needs an environment of its own.
-        without: folders of the repository in which a difference is none of the code's.
-        programs: folders in which programs of the user's own lie.
-        candidate: the other side.
-        progress: told in words what is built.
+        without: folders of the repository in which differences do not count as differences of the code.
+        programs: folders with programs of the user's own.
+        candidate: the interpreter of the other side.
+        progress: called with a few words when something is built.
 
     Raises:
-        UserError: it is neither, it cannot serve, or nothing differs between the two sides.
+        UserError: the name is neither an interpreter nor a revision, the reference cannot be used, or both sides are
+            equal.
     """
     candidate = candidate or Interpreter()
     here = installed() if candidate.python == sys.executable else packages_of(candidate.python, "--perf-env")
     commit = commit_of(root, name)
-    # A program may be called as a revision is: libwww-perl has one by the name of HEAD.
+    # A program can have the name of a revision: libwww-perl installs one that is called HEAD.
     alone = Path(name).name == name and not Path(name).is_dir()
     if not (commit and alone) and (found := find_interpreter(name)):
         there = packages_of(found, "--perf-ref")
@@ -114,10 +115,10 @@ def interpreter_of(
     candidate: Interpreter,
     progress: Progress,
 ) -> str:
-    """The interpreter for a revision: the named one, the candidate's, or one that is built.
+    """The interpreter for a revision: the named one, the candidate's, or one in a new environment.
 
     Raises:
-        UserError: the named one is none, or it cannot be built.
+        UserError: there is no interpreter of that name, or the environment cannot be built.
     """
     if python:
         found = find_interpreter(python)
@@ -130,16 +131,16 @@ def interpreter_of(
 
 
 def differences(there: Mapping[str, str], here: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Packages whose versions differ: the reference's version and this side's; a reference needs no Perfgate."""
+    """Packages whose versions differ, with the reference's version and this side's. Perfgate itself is left out."""
     names = sorted({*there, *here} - {"perfgate"})
     return {name: (there.get(name, ""), here.get(name, "")) for name in names if there.get(name) != here.get(name)}
 
 
 def check_versions(there: Mapping[str, str], python: str) -> None:
-    """Refuse a reference that is older than the actor can run.
+    """Check that the reference's libraries are not too old for the actor.
 
     Raises:
-        UserError: naming the library and both versions.
+        UserError: a library is too old; the message has both versions.
     """
     for name, oldest in OLDEST.items():
         if name in there and Version(there[name].partition("@")[0]) < Version(oldest):
@@ -150,10 +151,10 @@ def check_versions(there: Mapping[str, str], python: str) -> None:
 
 
 def check_libraries(reference: Reference) -> None:
-    """Refuse a reference without the libraries that Perfgate's own programs run on.
+    """Check that the reference has the libraries that Perfgate's own programs need.
 
     Raises:
-        UserError: naming what is missing, and the command that installs it.
+        UserError: a library is missing; the message has the command that installs it.
     """
     if missing := [name for name in OLDEST if name not in reference.software]:
         install = f"{reference.python} -m pip install {' '.join(missing)}"

@@ -1,4 +1,4 @@
-"""A git revision, checked out in a temporary folder that is removed when the run ends, also when it is killed."""
+"""Checks out a git revision in a temporary folder, which is removed when the run ends, even if the run is killed."""
 
 import subprocess
 import sys
@@ -10,8 +10,8 @@ from perfgate.system.git import git
 
 GONE_S = 60
 
-# Runs beside the run and waits for the end of its standard input, which comes when the run closes it or dies. Then it
-# removes the worktree.
+# This script runs beside the run. It waits until its standard input is closed, which happens when the run ends or dies,
+# and then removes the worktree.
 KEEPER = """
 import shutil, subprocess, sys
 repository, parent, folder = sys.argv[1:]
@@ -28,10 +28,10 @@ class Worktree:
 
     Args:
         repository: any folder of the repository.
-        commit: full hash.
+        commit: the full hash of the commit.
 
     Attributes:
-        folder: the counterpart of ``repository`` in the checkout.
+        folder: the folder of the checkout that corresponds to ``repository``.
 
     Raises:
         UserError: git cannot check the revision out.
@@ -42,7 +42,7 @@ class Worktree:
         parent = Path(tempfile.mkdtemp(prefix="perfgate-worktree-"))
         tree = parent / commit[:12]
         command = [sys.executable, "-c", KEEPER, str(top), str(parent), str(tree)]
-        # In a session of its own, so that what is typed to end the run does not end it before it has cleaned up.
+        # It has a session of its own, so that Ctrl-C, which ends the run, does not end it before it has cleaned up.
         self._keeper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         try:
             git(top, "worktree", "add", "--detach", str(tree), commit)
