@@ -1,4 +1,4 @@
-"""Draw a run's report as the picture that the README shows: python docs/picture.py RUN OUT.svg"""
+"""Draws the report of a run as the picture in the README: ``python docs/picture.py RUN OUT.svg``."""
 
 import io
 import sys
@@ -15,7 +15,7 @@ WORST = 8
 
 
 def main(run_path: str, target: str) -> None:
-    """Verdicts first (the worst of them), then each technique."""
+    """Draw the worst verdicts and then the table of each technique."""
     run = read(run_path)
     console = Console(record=True, width=168, file=io.StringIO())
     console.print(f"[bold]{title(run)}[/bold]\n{subtitle(run)}\n{counts(run.verdicts)}")

@@ -1,4 +1,4 @@
-"""Makes GPT-2 hungrier from outside: every block keeps copies of what its feed-forward part was given and gave.
+"""Makes GPT-2 take more memory from outside: every block keeps copies of the input and output of its feed-forward part.
 
 Loaded with ``-o perf_preload=hungry_forward`` and this folder on ``PYTHONPATH``.
 """

@@ -1,4 +1,4 @@
-"""Makes GPT-2 slower from outside: every block computes its feed-forward part six times more, for nothing.
+"""Makes GPT-2 slower from outside: every block computes its feed-forward part six more times and drops the results.
 
 Loaded with ``-o perf_preload=slow_forward`` and this folder on ``PYTHONPATH``.
 """

@@ -1,12 +1,12 @@
-"""What the weights of a network really are: the tensors that hold them, and how they are quantized.
+"""Finds the plain tensors that hold a network's weights, and how the weights are quantized.
 
-Torch is not imported here, as programs without it tell their parts too.
+Torch is not imported here, because programs without torch use this module too.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-# Classes of torchao's tensors, and whether activations are quantized too, by the setting that brings them.
+# By the setting's value, the class of torchao's tensors, and whether activations are quantized too.
 TORCHAO_TENSORS = {
     ("Int8Tensor", False): "torchao-int8",
     ("Int8Tensor", True): "torchao-int8-dynamic",
@@ -19,9 +19,9 @@ TORCHAO_TENSORS = {
 
 
 def stored_tensors(network: Any) -> list[Any]:
-    """The tensors behind a network's parameters, with the statistics that quantized ones need.
+    """The plain tensors of a network's parameters, including the scales of quantized parameters.
 
-    A tensor of torchao has no storage of its own but wraps others, and bitsandbytes keeps scales beside its parameters:
+    A tensor of torchao has no storage but wraps other tensors, and bitsandbytes stores scales beside its parameters.
     ``model.get_memory_footprint()`` counts neither.
     """
     parameters = list(network.parameters())
@@ -30,10 +30,10 @@ def stored_tensors(network: Any) -> list[Any]:
 
 
 def inner_tensors(tensor: Any) -> Iterator[Any]:
-    """A plain tensor itself; else those that it is made of."""
+    """A plain tensor itself, or the plain tensors that another tensor consists of."""
     if hasattr(tensor, "__tensor_flatten__"):
         held = [getattr(tensor, name) for name in tensor.__tensor_flatten__()[0]]
-        # A shard names its mesh of devices among them.
+        # A shard lists its mesh of devices among them.
         for value in held:
             if hasattr(value, "untyped_storage"):
                 yield from inner_tensors(value)
@@ -41,21 +41,21 @@ def inner_tensors(tensor: Any) -> Iterator[Any]:
     yield tensor
     held = [getattr(tensor, "SCB", None)]
     if state := getattr(tensor, "quant_state", None):
-        nested = getattr(state, "state2", None)  # of scales that are quantized themselves
+        nested = getattr(state, "state2", None)  # the state of scales that are quantized themselves
         held += [state.absmax, state.code, getattr(state, "offset", None)]
         held += [nested.absmax, nested.code] if nested is not None else []
     yield from (value for value in held if hasattr(value, "untyped_storage"))
 
 
 def states_of(modules: Iterable[Any]) -> Iterator[Any]:
-    """What 8-bit layers of bitsandbytes hold beside their weights from the first step on."""
+    """The tensors that 8-bit layers of bitsandbytes keep beside their weights after the first step."""
     return (module.state for module in modules if type(module).__name__ == "Linear8bitLt")
 
 
 def quantization_of(network: Any) -> str:
-    """The quantization that is in force: ``off``, a name of the setting, or ``mixed``.
+    """The value of the setting ``quantization`` that is in force, or ``mixed`` if layers differ.
 
-    The output layer is left out, as libraries leave it in full, and so are adapters, which are trained.
+    The output layer does not count, because libraries do not quantize it, nor do adapters, which are trained.
     """
     output = getattr(network, "get_output_embeddings", lambda: None)()
     weights = [module.weight for module in network.modules() if is_linear(module) and module is not output]
@@ -64,7 +64,7 @@ def quantization_of(network: Any) -> str:
 
 
 def is_linear(module: Any) -> bool:
-    """Whether a module is a linear layer, or one of a library that took its place."""
+    """Whether a module is a linear layer, or a library's replacement of one."""
     return any(base.__name__ == "Linear" and base.__module__.startswith("torch.nn") for base in type(module).__mro__)
 
 
@@ -76,5 +76,5 @@ def kind_of(weight: Any) -> str:
     if name == "Int8Params":
         return "llm-int8"
     dynamic = getattr(weight, "act_quant_kwargs", None) is not None
-    plain = type(weight).__module__.partition(".")[0] == "torch"  # a parameter, or one that is spread over devices
+    plain = type(weight).__module__.partition(".")[0] == "torch"  # a parameter, perhaps sharded between devices
     return TORCHAO_TENSORS.get((name, dynamic), "off" if plain else name)

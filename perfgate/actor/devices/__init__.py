@@ -1,4 +1,4 @@
-"""Where a program runs: opens the device of a kind. One module a kind."""
+"""Opens the device that a program runs on. Each kind of device has a module here."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from perfgate.shared.device_kinds import DEVICE_KINDS, DeviceKind, load
 
 
 def open_device(device: Mapping[str, Any], pass_name: str, cores: Sequence[int] | None, threads: int) -> Device:
-    """Claim the device for this process.
+    """Set up the device for this process.
 
     Args:
-        device: ``kind``, and what the kind needs: ``uuid`` of a GPU (for a rank among others those of all, and the
-            ``position`` of its own), ``script`` and ``uuid`` of a fake one.
-        pass_name: of the launch.
-        cores: the processors to stay on, or ``None`` for any.
-        threads: how many threads may compute.
+        device: ``kind``, and further keys of the kind. For a GPU: ``uuid``; for one of several ranks, the UUIDs of all
+            ranks' GPUs and the ``position`` of its own. For a fake device: ``script`` and ``uuid``.
+        pass_name: the pass of the launch.
+        cores: the processors that this process is bound to, or ``None`` for any.
+        threads: the number of threads that may compute.
 
     Raises:
         ValueError: there is no such kind.
@@ -29,19 +29,19 @@ def open_device(device: Mapping[str, Any], pass_name: str, cores: Sequence[int] 
     if kind.gpu and pass_name == "yardstick":
         # It reaches the driver by itself and waits for its own work; nothing of torch shall be in its time.
         return Cpu(threads)
-    # The module of a GPU imports torch, which not every program needs.
+    # The module of a GPU is imported only here, because it imports torch, which not every program needs.
     opened: Device = load(kind.actor).opened(device, pass_name, threads)
     return opened
 
 
 def show_device(device: Mapping[str, Any]) -> None:
-    """Make the device visible to this process, and no other; the driver looks when it is first touched."""
+    """Make only this device visible to this process. The driver reads the variable at its first call."""
     if variable := kind_of(device).visible:
         os.environ[variable] = device["uuid"]
 
 
 def kind_of(device: Mapping[str, Any]) -> DeviceKind:
-    """The row of a device that an order names.
+    """The kind of the device that an order names.
 
     Raises:
         ValueError: there is no such kind.

@@ -1,51 +1,51 @@
-"""What a device does for a program. Each kind of device has a module of its own."""
+"""The interface of a device for programs, the pace and instruments. Each kind of device has a module of its own."""
 
 from typing import Any, Protocol
 
 
 class Device(Protocol):
-    """What programs, the pace and instruments ask of a device.
+    """The device that a program runs on.
 
     Attributes:
-        name: of its kind, as ``perfgate.shared.device_kinds`` lists them.
-        torch_device: what torch calls it.
+        name: the name of its kind in ``perfgate.shared.device_kinds``.
+        torch_device: the device's name in torch.
     """
 
     name: str
     torch_device: str
 
     def now_s(self) -> float:
-        """Seconds on the clock that steps are timed by."""
+        """Seconds on the clock with which steps are timed."""
 
     def processor_s(self) -> float | None:
-        """Seconds that this process has computed so far; ``None`` where another device does a step's work."""
+        """Processor time of this process so far, in seconds; ``None`` if another device does the work of a step."""
 
     def synchronize(self) -> None:
-        """Wait until all work handed to the device is done."""
+        """Wait until all work that was given to the device is done."""
 
     def begin_burst(self) -> None:
         """Called as the last thing before the first step of a burst, with nothing pending."""
 
     def stepped(self) -> None:
-        """Called when all work of a step was handed over, done or not."""
+        """Called when all work of a step was given to the device, whether it is done or not."""
 
     def spans_s(self) -> list[float]:
-        """The device's own time of each step of the burst that is done; empty where it keeps none."""
+        """The time of each step of the last burst on the device's own clock; empty if the device has no clock."""
 
     def mark(self) -> Any:
-        """A point in the work handed over so far; does not wait."""
+        """Mark the current point in the device's work, without waiting for it."""
 
     def between_s(self, begin: Any, end: Any) -> float:
-        """Seconds from one mark to another; both must have been reached."""
+        """Seconds from one mark to another; the device must have reached both."""
 
     def reset_peaks(self) -> None:
-        """Forget the highest levels of memory."""
+        """Begin to record the highest levels of memory anew."""
 
     def peaks(self) -> dict[str, float]:
-        """Highest levels of memory since then, by metric; empty where the device keeps no count."""
+        """The highest levels of memory since the last reset, by metric; empty if the device keeps no count."""
 
     def segments(self) -> list[dict[str, Any]]:
-        """Memory that the caching allocator holds, as ``torch.cuda.memory_snapshot()`` lists it; empty without one."""
+        """The caching allocator's memory, as ``torch.cuda.memory_snapshot()`` lists it; empty if there is none."""
 
     def prove(self, compiled: bool) -> None:
-        """Do a little work, or raise; with ``compiled`` also through ``torch.compile``."""
+        """Do a little work on the device, with ``compiled`` also through ``torch.compile``; raise if that fails."""

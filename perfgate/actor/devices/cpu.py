@@ -7,16 +7,16 @@ from typing import Any
 
 
 class DeviceName(str):
-    """The device under test by torch's name for it: not the same as ``"cpu"`` in somebody's code, which means the host.
+    """The name in torch of the device under test. In a program's code, a plain ``"cpu"`` means the host instead.
 
-    On a CPU both name the same memory, and only so can it be told what would lie on a GPU.
+    On a CPU both names mean the same memory. Only the type of the name shows which tensors would be on a GPU.
     """
 
     __slots__ = ()
 
 
 class Cpu:
-    """Work is done when a call returns, so there is nothing to wait for, and a mark is a time."""
+    """The CPU as a device. Work is done when a call returns, so there is nothing to wait for, and a mark is a time."""
 
     name = "cpu"
     torch_device: str = DeviceName("cpu")
@@ -30,21 +30,21 @@ class Cpu:
 
     @classmethod
     def opened(cls, device: Mapping[str, Any], pass_name: str, threads: int) -> "Cpu":
-        """The CPU, for a process whose order names it."""
+        """The CPU, for a process whose order says so."""
         del device, pass_name
         return cls(threads)
 
     def synchronize(self) -> None:
-        """Nothing is ever pending."""
+        """Return at once, because no work is ever pending."""
 
     def begin_burst(self) -> None:
-        """Nothing is kept of a burst."""
+        """Do nothing: a CPU takes single steps."""
 
     def stepped(self) -> None:
-        """Nothing is kept of a step."""
+        """Do nothing: a CPU takes single steps."""
 
     def spans_s(self) -> list[float]:
-        """The step's time on the wall is the device's time."""
+        """Empty: the time of the device is the step's wall time."""
         return []
 
     def between_s(self, begin: float, end: float) -> float:
@@ -59,8 +59,8 @@ class Cpu:
         return {}
 
     def segments(self) -> list[dict[str, Any]]:
-        """The CPU allocator tells nothing."""
+        """Empty: the CPU allocator does not list its memory."""
         return []
 
     def prove(self, compiled: bool) -> None:
-        """Every process reaches the CPU."""
+        """Do nothing: every process can use the CPU."""

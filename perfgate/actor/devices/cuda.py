@@ -1,4 +1,4 @@
-"""A CUDA device: work is handed over and done later, so time is taken over bursts and by events."""
+"""A CUDA device. Calls return before the work is done, so times are taken of whole bursts and with events."""
 
 import contextlib
 import itertools
@@ -20,14 +20,14 @@ NO_POOL = (0, 0)
 
 
 class Cuda:
-    """The only device that this process sees, or the one that it takes of those that all ranks see.
+    """The only device that is visible to this process or, with several ranks, this rank's one of the visible devices.
 
     Args:
-        threads: how many threads may compute on the host.
-        position: of its own device among those that this process sees.
+        threads: the number of threads that may compute on the host.
+        position: the position of this rank's device among the visible ones.
 
     Raises:
-        RuntimeError: this process cannot reach it.
+        RuntimeError: this process cannot use the device.
     """
 
     name = "cuda"
@@ -42,11 +42,11 @@ class Cuda:
         self._events: list[Any] = []
 
     def processor_s(self) -> None:
-        """The GPU does the work of a step, so the host's time says little of it."""
+        """``None``: the GPU does the work of a step, so the host's processor time says little about it."""
 
     @classmethod
     def opened(cls, device: Mapping[str, Any], pass_name: str, threads: int) -> "Cuda":
-        """The device of a process whose order names it, and which sees it."""
+        """The CUDA device, for a process whose order says so."""
         del pass_name
         return cls(threads, device.get("position", 0))
 
@@ -55,15 +55,15 @@ class Cuda:
         torch.cuda.synchronize()
 
     def begin_burst(self) -> None:
-        """Note where the burst begins."""
+        """Record an event at the beginning of the burst."""
         self._events = [self.mark()]
 
     def stepped(self) -> None:
-        """Note where the step ends; an event costs the device nothing and the host some microseconds."""
+        """Record an event at the end of a step. That takes no time of the device, and some microseconds of the host."""
         self._events.append(self.mark())
 
     def spans_s(self) -> list[float]:
-        """From event to event; what the device waited for the host is in it."""
+        """The times from event to event, including time in which the device waits for the host."""
         events, self._events = self._events, []
         return [self.between_s(begin, end) for begin, end in itertools.pairwise(events)]
 
@@ -74,20 +74,20 @@ class Cuda:
         return event
 
     def between_s(self, begin: Any, end: Any) -> float:
-        """Seconds between two events, with a resolution of half a microsecond; the driver tells milliseconds."""
+        """Seconds between two events, with a resolution of half a microsecond."""
         return float(begin.elapsed_time(end)) / 1e3
 
     def reset_peaks(self) -> None:
-        """Forget the allocator's highest levels, the pinned host memory's among them where torch keeps one."""
+        """Reset the allocator's highest levels, including that of pinned host memory if this torch has one."""
         torch.cuda.reset_peak_memory_stats()
         with contextlib.suppress(AttributeError):
             torch.cuda.reset_peak_host_memory_stats()
 
     def peaks(self) -> dict[str, float]:
-        """What the allocator counts (https://docs.pytorch.org/docs/stable/generated/torch.cuda.memory.memory_stats.html).
+        """The allocator's counts (https://docs.pytorch.org/docs/stable/generated/torch.cuda.memory.memory_stats.html).
 
-        ``peak_memory_bytes`` is what tensors took, in blocks of 512 bytes. A CUDA graph keeps its pool for its next
-        replay while no tensor holds it, so the whole pool counts.
+        ``peak_memory_bytes`` is the memory of tensors, in blocks of 512 bytes. A CUDA graph keeps its memory pool for
+        the next replay even if no tensor uses it, so the whole pool counts.
         """
         stats = torch.cuda.memory_stats()
         free, total = torch.cuda.mem_get_info()
@@ -118,10 +118,10 @@ class Cuda:
 
 
 def graph_bytes(segments: list[dict[str, Any]]) -> Iterator[int]:
-    """Bytes of each segment of a CUDA graph's own pool that no tensor takes at the moment.
+    """For each segment in the memory pool of a CUDA graph, the bytes that no tensor uses now.
 
     Args:
-        segments: as ``torch.cuda.memory_snapshot()`` lists them.
+        segments: the segments, as ``torch.cuda.memory_snapshot()`` lists them.
     """
     for segment in segments:
         if tuple(segment.get("segment_pool_id", NO_POOL)) != NO_POOL:
@@ -129,7 +129,7 @@ def graph_bytes(segments: list[dict[str, Any]]) -> Iterator[int]:
 
 
 def pinned_bytes() -> int:
-    """Highest level of pinned host memory; 0 where this torch does not tell."""
+    """The highest level of pinned host memory in bytes; 0 if this torch does not report it."""
     try:
         return int(torch.cuda.host_memory_stats().get("allocated_bytes.peak", 0))
     except AttributeError:
@@ -137,13 +137,14 @@ def pinned_bytes() -> int:
 
 
 def forget_devices() -> None:
-    """Make the libraries look for devices again: they looked while none was visible.
+    """Make libraries look for devices again, because none was visible when they were imported.
 
-    transformers caches ``is_torch_cuda_available()`` and its like, accelerate keeps the device in ``PartialState``.
+    transformers caches ``is_torch_cuda_available()`` and similar functions, and accelerate keeps the device in
+    ``PartialState``.
     """
     for name in CACHES:
         for value in list(vars(sys.modules.get(name, object)).values()):
-            # Asked of the type: some modules' attributes come into being when they are looked at.
+            # The type is asked, because some modules import an attribute when it is first looked at.
             if clear := getattr(type(value), "cache_clear", None):
                 clear(value)
     if state := sys.modules.get("accelerate.state"):

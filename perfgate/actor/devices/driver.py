@@ -1,13 +1,13 @@
-"""What the yardstick needs of the CUDA driver, and no more: https://docs.nvidia.com/cuda/cuda-driver-api/"""
+"""Calls of the CUDA driver that the yardstick needs (https://docs.nvidia.com/cuda/cuda-driver-api/)."""
 
 import ctypes
 from collections.abc import Sequence
 from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_size_t, c_uint, c_uint64, c_void_p
 from typing import Any
 
-MULTIPROCESSOR_COUNT = 16  # of CUdevice_attribute
-STREAM = None  # the context's default one
-# Names with their version are those that the library exports, and that cuda.h stands for by the name without.
+MULTIPROCESSOR_COUNT = 16  # a member of CUdevice_attribute
+STREAM = None  # the default stream of the context
+# The library exports some functions under a name with a version, which cuda.h hides behind the name without it.
 SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuInit": (c_uint,),
     "cuDeviceGetCount": (POINTER(c_int),),
@@ -36,7 +36,7 @@ class DriverError(RuntimeError):
 
 
 class Driver:
-    """The only device that this process sees, in its primary context.
+    """The only device that is visible to this process, in its primary context.
 
     Args:
         library: the driver's shared library.
@@ -91,18 +91,18 @@ class Driver:
         return function
 
     def memory(self, size: int) -> int:
-        """Address of so many bytes of device memory, which are held until the process ends."""
+        """Allocate device memory until the process ends, and return its address."""
         address = c_uint64()
         self._call("cuMemAlloc_v2", byref(address), size)
         return address.value
 
     def launch(self, function: c_void_p, blocks: int, threads: int, arguments: Sequence[Any] = ()) -> None:
-        """Hand a kernel over, with arguments as values of ctypes; does not wait."""
+        """Launch a kernel with arguments that are values of ctypes, without waiting for it."""
         pointers = (c_void_p * len(arguments))(*[ctypes.cast(byref(value), c_void_p) for value in arguments])
         self._call("cuLaunchKernel", function, blocks, 1, 1, threads, 1, 1, 0, STREAM, pointers, None)
 
     def copy(self, target: int, source: int, size: int) -> None:
-        """Hand over a copy within device memory; does not wait."""
+        """Start a copy within device memory, without waiting for it."""
         self._call("cuMemcpyDtoDAsync_v2", target, source, size, STREAM)
 
     def read(self, target: Any, source: int) -> None:
@@ -110,21 +110,21 @@ class Driver:
         self._call("cuMemcpyDtoH_v2", target, source, ctypes.sizeof(target))
 
     def event(self) -> c_void_p:
-        """An event that keeps its time."""
+        """Make an event that records its time."""
         event = c_void_p()
         self._call("cuEventCreate", byref(event), 0)
         return event
 
     def record(self, event: c_void_p) -> None:
-        """Let an event come when all work handed over so far is done."""
+        """Record an event when all work that was given to the device so far is done."""
         self._call("cuEventRecord", event, STREAM)
 
     def wait(self, event: c_void_p) -> None:
-        """Wait until an event has come."""
+        """Wait until an event was recorded."""
         self._call("cuEventSynchronize", event)
 
     def between_s(self, begin: c_void_p, end: c_void_p) -> float:
-        """Seconds from one event to another; the driver tells milliseconds."""
+        """Seconds from one event to another."""
         span_ms = c_float()
         self._call("cuEventElapsedTime", byref(span_ms), begin, end)
         return span_ms.value / 1e3

@@ -1,4 +1,4 @@
-"""A scripted device with a clock of its own, through which tests drive the whole path without a GPU.
+"""A fake device that follows a script and has its own clock, so that tests can run everything without a GPU.
 
 The script is a JSON file::
 
@@ -38,9 +38,9 @@ class Fake:
     """One of a script's devices.
 
     Args:
-        script: path of the script.
-        uuid: of the device.
-        pass_name: of the launch.
+        script: the path of the script.
+        uuid: the UUID of the device in the script.
+        pass_name: the pass of the launch.
     """
 
     name = "fake"

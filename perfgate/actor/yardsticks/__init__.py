@@ -1,1 +1,1 @@
-"""Fixed reference programs that contain nothing of what is under test."""
+"""Yardsticks: fixed programs that contain none of the code under test."""

@@ -1,4 +1,4 @@
-"""A small program that needs no torch, to learn from how much launches vary on a machine."""
+"""A small program without torch that ``perfgate doctor`` measures, to find out how much launches vary."""
 
 import numpy as np
 
@@ -7,9 +7,10 @@ from perfgate.actor.programs.base import Program
 
 
 class Calibration(Program):
-    """A step of some 10 ms of what the yardstick does not do: sorting, a Fourier transform, a loop over Python objects.
+    """A step takes about 10 ms for other work than the yardstick's: sorting, a Fourier transform, and a Python loop.
 
-    Were it the yardstick itself, the ratio of the two would hide what slows one kind of work more than another.
+    If it did the same work as the yardstick, their ratio would hide influences that slow down one kind of work more
+    than another.
     """
 
     def __init__(self, device: Device) -> None:

@@ -1,4 +1,4 @@
-"""The CPU's yardstick: fixed work on NumPy alone, whose time tells how fast the machine is at this moment."""
+"""The CPU's yardstick: fixed work with NumPy only, whose time shows how fast the machine is at the moment."""
 
 import itertools
 import time
@@ -16,11 +16,11 @@ PARTS = ("matmul", "python", "copy")
 
 
 class Yardstick(Program):
-    """A step is matrix products over weights that do not fit the core's own caches, calls of small array functions from
-    a Python loop, and a copy of memory, each timed apart: what a model's step is made of.
+    """A step consists of three parts that a model's step has too, each timed separately: matrix products with weights
+    that do not fit into the core's own caches, calls of small array functions from a Python loop, and a copy of memory.
 
-    Their sizes are the unit in which baselines are stored, so a change of any of them needs a new version in
-    ``perfgate.shared.device_kinds``: numbers in units of another version are not compared.
+    Baselines store ratios to the time of this step. If one of its sizes changes, the yardstick needs a new version in
+    ``perfgate.shared.device_kinds``, because ratios to different versions are not compared.
     """
 
     def __init__(self, device: Device, version: int) -> None:
@@ -35,7 +35,7 @@ class Yardstick(Program):
         self.target = np.empty_like(self.source)
 
     def drive(self, pace: Pace) -> None:
-        """On each turn take one step, and report its parts: on the wall, and on the processor."""
+        """On each turn take one step, and report the times of its parts in wall time and in processor time."""
         while True:
             pace.begin()
             wall, computed = [time.perf_counter()], [time.process_time()]

@@ -1,4 +1,4 @@
-"""The yardstick of a CUDA device: kernels of its own through the driver, so that nothing of torch is in it."""
+"""The yardstick of a CUDA device: its own kernels, launched through the driver, so that it does not depend on torch."""
 
 import ctypes
 import time
@@ -11,7 +11,7 @@ from perfgate.actor.programs.base import Program
 from perfgate.shared.device_kinds import DEVICE_KINDS
 
 VERSION = DEVICE_KINDS["cuda"].yardstick_version
-BLOCKS, THREADS = 4, 256  # of a multiprocessor, and of a block: as many threads as the smallest ones hold
+BLOCKS, THREADS = 4, 256  # blocks on a multiprocessor and threads in a block; even the smallest GPUs can hold these
 ROUNDS = 1 << 15
 COPIES, COPY_BYTES = 8, 1 << 27
 LAUNCHES = 512
@@ -84,11 +84,10 @@ again:
 class GpuYardstick(Program):
     """A step is multiply-adds on all multiprocessors, a copy of device memory, and launches of an empty kernel.
 
-    The device's events time the first two. The launches cost the host's time, so the host's clock times them, until
-    the last one is done. The amount of work depends on the number of multiprocessors alone.
+    The device's events time the first two. Launches take time of the host, so the host's clock times them, until the
+    last one is done. The amount of work depends only on the number of multiprocessors.
 
-    Its sizes are a unit like those of the CPU's yardstick, so a change needs a new version in
-    ``perfgate.shared.device_kinds``.
+    As with the CPU's yardstick, a change of its sizes needs a new version in ``perfgate.shared.device_kinds``.
 
     Raises:
         DriverError: the driver cannot be loaded, or refuses.
@@ -117,7 +116,7 @@ class GpuYardstick(Program):
             pace.end(None, self.work())
 
     def work(self) -> dict[str, float]:
-        """Do all three, and wait for each; returns seconds."""
+        """Do the three parts, waiting for each, and return the seconds of each."""
         driver, (begin, between, end) = self.driver, self.marks
         driver.record(begin)
         arguments = ctypes.c_uint64(self.sums), ctypes.c_uint32(ROUNDS), ctypes.c_float(FACTOR), ctypes.c_float(TERM)

@@ -1,4 +1,4 @@
-"""The yardstick of a scripted device, which tests move as they need it."""
+"""The yardstick of the fake device, whose times a test's script sets."""
 
 from perfgate.actor.devices.base import Device
 from perfgate.actor.devices.fake import Fake
