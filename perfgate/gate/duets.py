@@ -1,4 +1,4 @@
-"""Duets: a reference and a candidate stepped in turn, and how much their differences vary."""
+"""Duets as the gate sees them: the differences between reference and candidate, and how much these vary."""
 
 import math
 import statistics
@@ -17,9 +17,9 @@ class Duet:
     """One metric of one duet.
 
     Attributes:
-        difference: median over the steps of log(candidate / reference), a pair of steps each; above 0 is slower.
-        servers: which pair of servers the two actors came from.
-        steps: number of pairs of steps.
+        difference: the median of log(candidate / reference) over pairs of steps; above 0 is slower.
+        servers: the pair of servers that the two actors were forked from.
+        steps: the number of pairs of steps.
     """
 
     difference: float
@@ -28,9 +28,10 @@ class Duet:
 
 
 def of_launches(reference: Iterable[Launch], candidate: Iterable[Launch], name: str) -> list[Duet]:
-    """The duets among recorded launches that measured a metric: two lines of one ``pair``.
+    """The duets among recorded launches: two launches with the same ``pair`` that measured a metric.
 
-    Lists hold one value a step and pair by position. A launch without its partner is left out.
+    Their lists have one value for each step, and values at the same position form a pair. A launch without its partner
+    is left out.
     """
     partners = {launch.pair: launch for launch in reference if launch.pair is not None and launch.side == "reference"}
     found = []
@@ -53,10 +54,10 @@ def of_pair(reference: Launch, candidate: Launch, name: str) -> Duet:
 def spread(duets: Sequence[Duet]) -> Spread:
     """Estimate the variance of one duet from the duets at hand.
 
-    Launches of one server share its memory layout. Where the means of the pairs of servers differ by more than their
-    duets explain (F test, 1%), the duets of one pair are not independent: then the spread is that between the pairs,
-    with one degree of freedom less than there are pairs. Otherwise all duets count. Always taking the spread between
-    few pairs would leave nothing decided: with two pairs Student's t has one degree of freedom.
+    Launches of one server share its memory layout. If the means of pairs of servers differ by more than the spread of
+    their duets explains (F test, 1%), the duets of one pair are not independent. The spread is then that between the
+    pairs, with one degree of freedom less than there are pairs. Otherwise all duets count. If the spread between pairs
+    were always taken, nothing could be decided: with two pairs Student's t has one degree of freedom.
     """
     values = [duet.difference for duet in duets]
     df = len(values) - 1
@@ -81,11 +82,11 @@ def difference(duets: Sequence[Duet], noise: Noise = UNKNOWN) -> Difference | No
     """Estimate the change from duets, with its uncertainty.
 
     Args:
-        duets: fresh ones; the screen's duet is not among those that confirm.
-        noise: what is known of this machine.
+        duets: fresh duets, without the screen's.
+        noise: the noise of this machine.
 
     Returns:
-        ``None`` where nothing is known of the spread: a single duet on a machine without ``noise.json``.
+        The estimate; ``None`` if the spread is not known, as for a single duet on a machine without ``noise.json``.
     """
     known = noise.moderate(spread(duets))
     if not duets or known.df == 0:

@@ -1,4 +1,4 @@
-"""Effects: an expected ratio of setting over vanilla, as ``"< 0.7x"``, decided by duets of the two."""
+"""Effects: an expected ratio of setting to vanilla, such as ``"< 0.7x"``, and its decision by duets of the two."""
 
 import math
 import re
@@ -19,10 +19,10 @@ EXAMPLE = "'< 0.7x' (at most 0.7 times what it is without the setting), '> 1.2x'
 
 @dataclass(frozen=True)
 class Expectation:
-    """A bound that the ratio of a metric, setting over vanilla, must lie below or above.
+    """A bound that the ratio of a metric, setting to vanilla, must be below or above.
 
     Attributes:
-        metric: its name.
+        metric: the metric's name.
         sign: ``<`` or ``>``.
         ratio: the bound, above 0; 0.7 is 30% less.
     """
@@ -43,7 +43,7 @@ def parse(metric: str, text: object) -> Expectation:
     """Read an expectation.
 
     Raises:
-        UserError: naming the metric, the text and an example.
+        UserError: the text is no expectation; the message has the metric, the text and an example.
     """
     found = FORM.fullmatch(text) if isinstance(text, str) else None
     if not found or not 0 < float(found[2]) < math.inf:
@@ -65,7 +65,7 @@ def parse_all(expectations: Mapping[str, object]) -> list[Expectation]:
 
 
 def exact(expectation: Expectation, vanilla: float, setting: float) -> Look:
-    """Decide for a metric that repeats itself: the two numbers are enough.
+    """Decide on a metric that is the same in every run; two numbers are enough.
 
     If vanilla's value is 0, any positive value counts as an infinite ratio.
     """
@@ -76,16 +76,16 @@ def exact(expectation: Expectation, vanilla: float, setting: float) -> Look:
 
 
 def noisy(expectation: Expectation, duets: Sequence[Duet], noise: Noise = UNKNOWN, final: bool = False) -> Look:
-    """Decide for a time, at the looks of a confirmation, as soon as it can be told.
+    """Decide on a time, at the looks of a confirmation, as soon as possible.
 
-    ``< x`` fails where the lower 99.5% bound of the ratio is above x, and passes where the upper 95% bound is below it;
-    ``> x`` is the mirror image. Effects spend nothing of the suite's budget against false alarms.
+    ``< x`` fails if the lower 99.5% bound of the ratio is above x, and passes if the upper 95% bound is below x; ``>
+    x`` is the mirror image. Effects spend nothing of the suite's alpha budget.
 
     Args:
-        expectation: what must hold.
-        duets: vanilla as the reference and the setting as the candidate.
-        noise: what is known of this machine.
-        final: whether no more duets can be had.
+        expectation: the expectation.
+        duets: duets with vanilla as the reference and the setting as the candidate.
+        noise: the noise of this machine.
+        final: whether there will be no more duets.
 
     Returns:
         A look with ``pass``, ``regressed`` (the expectation fails), ``inconclusive`` or ``continue``; its bounds are

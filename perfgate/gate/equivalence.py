@@ -12,11 +12,11 @@ OUTCOMES = ("tokens", "losses", "logits")
 
 @dataclass(frozen=True)
 class Equivalence:
-    """An expectation: an outcome of the setting equals vanilla's, or lies near it.
+    """The expectation that a result of the setting is equal or close to vanilla's.
 
     Attributes:
         metric: ``tokens``, ``losses`` or ``logits``.
-        bound: the largest distance, as a share of vanilla's length (Euclidean norm); 0 where it must be the same.
+        bound: the largest distance, as a share of the Euclidean norm of vanilla's result; 0 if both must be equal.
     """
 
     metric: str
@@ -27,10 +27,10 @@ class Equivalence:
 
 
 def parse_likenesses(same: object, near: object) -> list[Equivalence]:
-    """Read what ``effect(..., same="tokens", near={"losses": 0.01})`` expects.
+    """Read the arguments ``same`` and ``near`` of ``effect(..., same="tokens", near={"losses": 0.01})``.
 
     Raises:
-        UserError: a name or a bound that cannot be.
+        UserError: a name is unknown, or a bound is not possible.
     """
     names = [same] if isinstance(same, str) else list(same) if isinstance(same, list | tuple) else None
     if names is None or not isinstance(near, Mapping):
@@ -46,9 +46,9 @@ def parse_likenesses(same: object, near: object) -> list[Equivalence]:
 
 
 def distance(vanilla: Sequence[float], setting: Sequence[float]) -> float:
-    """Distance of the setting's outcome from vanilla's, as a share of vanilla's length (Euclidean norm).
+    """The distance of the setting's result from vanilla's, as a share of the Euclidean norm of vanilla's result.
 
-    It is infinite where the two have different numbers of values, or a value is not finite.
+    It is infinite if the numbers of values differ, or a value is not finite.
     """
     if len(vanilla) != len(setting):
         return math.inf
@@ -58,7 +58,7 @@ def distance(vanilla: Sequence[float], setting: Sequence[float]) -> float:
 
 
 def alike(case: str, item: Equivalence, vanilla: Sequence[float], setting: Sequence[float]) -> Verdict:
-    """Decide whether an outcome is as expected."""
+    """Decide whether a result is as expected."""
     found = distance(vanilla, setting)
     unequal = sum(a != b for a, b in zip(vanilla, setting, strict=False))
     if len(vanilla) != len(setting):

@@ -30,10 +30,11 @@ class Move:
     change: float
 
     def explains(self, difference: float) -> bool:
-        """Whether the move could cause a difference of a case's time, given as the logarithm of a ratio.
+        """Whether the move could be the cause of a case's difference in time, given as the logarithm of a ratio.
 
-        A case may use one component more than the yardstick does, so twice the move is allowed for. A larger difference
-        belongs to the case: the time of a component depends a little on the steps before and after it.
+        A case may use one component more than the yardstick does, so the move explains differences up to twice its
+        size. A larger difference comes from the case itself, because a component's time depends a little on the steps
+        around it.
         """
         return abs(difference) <= ALLOWANCE * math.log1p(self.change)
 
@@ -44,15 +45,15 @@ class Move:
 
 
 def moved(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts]) -> Move | None:
-    """The two components whose ratio moved most, by at least 10% and by more than sessions are seen to differ.
+    """The two components whose ratio changed most, by at least 10% and by more than sessions differ by chance.
 
-    A machine on which all components slow down alike is a slower one of the same kind, and is not meant: ratios stay.
-    Each pair is tested both ways at 0.1%, as times are (``against_sessions``); few sessions stand for little, so
-    fewer than three decide nothing.
+    If all components slow down alike, their ratios stay the same: such a machine is slower, but of the same kind. Each
+    pair is tested in both directions at 0.1%, as times are (``against_sessions``). Fewer than three sessions decide
+    nothing.
 
     Args:
-        stored: the components' times in seconds in each launch, by session.
-        now: those of the launches now.
+        stored: the components' times in seconds in each stored launch, by session.
+        now: the components' times in the launches of this run.
     """
     if len(stored) < MIN_BASELINE_SESSIONS or not now:
         return None
@@ -64,19 +65,19 @@ def moved(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts]) -> Move |
 
 
 def ratio_of(part: str, other: str) -> Callable[[Parts], float]:
-    """A function that takes the ratio of two components of a launch."""
+    """A function that returns the ratio of two components of a launch."""
     return lambda parts: parts[part] / parts[other]
 
 
 def drifted(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts]) -> float | None:
-    """Share by which the whole yardstick got slower, by the rule of ``moved``; ``None`` where it did not."""
+    """The share by which the whole yardstick got slower, by the rule of ``moved``; ``None`` if it did not."""
     if len(stored) < MIN_BASELINE_SESSIONS or not now:
         return None
     return grown(stored, now, lambda parts: sum(parts.values()))
 
 
 def grown(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts], of: Callable[[Parts], float]) -> float | None:
-    """Share by which a function of the components grew; ``None`` unless it surely grew, and by at least 10%."""
+    """The share by which a function of the components grew; ``None`` unless it grew for certain and by at least 10%."""
     before = {session: [math.log(of(parts)) for parts in group] for session, group in stored.items()}
     found = against_sessions(before, [math.log(of(parts)) for parts in now])
     if found is None or found.estimate < math.log1p(LEAST) or found.lower(LEVEL) <= 0:
@@ -88,8 +89,8 @@ def ratios_repeat_better(seconds: Mapping[str, Sequence[float]], ratios: Mapping
     """Whether ratios to the yardstick varied less from session to session than seconds did.
 
     Args:
-        seconds: values by session, at least three of them, or it is not known.
-        ratios: the same launches' ratios.
+        seconds: values in seconds by session; with fewer than three sessions the answer is ``False``.
+        ratios: ratios of the same launches to the yardstick, by session.
     """
     if min(len(seconds), len(ratios)) < MIN_BASELINE_SESSIONS:
         return False
@@ -97,5 +98,5 @@ def ratios_repeat_better(seconds: Mapping[str, Sequence[float]], ratios: Mapping
 
 
 def spread(values: Mapping[str, Sequence[float]]) -> float:
-    """Variance between sessions of the mean logarithm."""
+    """The variance between sessions of the mean logarithm of their values."""
     return statistics.variance(statistics.fmean(group) for group in logarithms(values).values())

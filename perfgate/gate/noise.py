@@ -1,7 +1,7 @@
 """The spread of duets on a machine, learned from many cases and shared by all of them (``noise.json``).
 
-Three duets say little of their own spread. The spreads of many cases are taken to lie around a common one, and each
-case's own is drawn towards it (moderated variances: G. K. Smyth 2004, doi:10.2202/1544-6115.1027).
+Three duets say little about their spread. The rule assumes that the spreads of all cases lie around a common one, and
+moves each case's own spread towards it (moderated variances: G. K. Smyth 2004, doi:10.2202/1544-6115.1027).
 """
 
 import math
@@ -16,13 +16,13 @@ from perfgate.shared.errors import UserError
 
 SCHEMA = "perfgate.noise/1"
 MIN_CASES = 3
-FLOOR = 1e-5  # of the median variance: the logarithm of a variance of zero is no number
+FLOOR = 1e-5  # smallest variance, as a share of the median one, because a variance of zero has no logarithm
 OUT_OF_KEEPING = 0.01
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Variance of the logarithm of one duet, and on how many degrees of freedom it rests; 0 is nothing known."""
+    """The variance of the logarithm of one duet, and its degrees of freedom, which are 0 if nothing is known."""
 
     variance: float
     df: float
@@ -33,14 +33,14 @@ class Noise:
     """The spread that is common to the cases of a machine.
 
     Attributes:
-        machine: its name.
-        df: d0, how many degrees of freedom the common spread is worth beside a case's own; infinite where all
-            cases vary alike, 0 where nothing is known.
-        spread: s0, standard deviation of one duet; 0.01 is 1%.
-        cases: how many it was learned from.
-        date: when, ISO 8601.
-        processor: the same of duets that were judged on processor time, beside other processes; ``None`` where nothing
-            is known of them.
+        machine: the machine's name.
+        df: d0, the weight of the common spread beside a case's own, in degrees of freedom; infinite if all cases vary
+            alike, 0 if nothing is known.
+        spread: s0, the standard deviation of one duet; 0.01 is 1%.
+        cases: the number of cases that it was learned from.
+        date: the date on which it was learned, ISO 8601.
+        processor: the noise of duets that were judged on processor time, beside other processes; ``None`` if it is not
+            known.
     """
 
     machine: str = ""
@@ -51,11 +51,11 @@ class Noise:
     processor: "Noise | None" = None
 
     def on(self, clock: Clock) -> "Noise":
-        """What is known of duets that are judged on a clock; their spread on the other one says nothing of it."""
+        """The noise of duets that are judged on this clock; the spread on one clock says nothing about the other."""
         return self if clock == "wall" else self.processor or UNKNOWN
 
     def learned(self, found: "Noise", clock: Clock) -> "Noise":
-        """This noise with what was learned of one clock in the place of what was known of it."""
+        """This noise, with the part for one clock replaced by newly learned noise."""
         if clock == "processor":
             return replace(self, machine=found.machine, processor=found)
         return replace(found, processor=self.processor)
@@ -67,11 +67,11 @@ class Noise:
         return f_tail(own.variance, own.df, self.spread**2, self.df) >= OUT_OF_KEEPING
 
     def moderate(self, own: Spread) -> Spread:
-        """The case's own spread, drawn towards the common one: (d0 s0² + d s²) / (d0 + d).
+        """The case's own spread, moved towards the common one: (d0 s0² + d s²) / (d0 + d).
 
-        A case that varies more than it could by chance (1%) is of another kind, such as one with two speeds, and
-        stands on its own: the common spread would make its chance differences look proven (compare the robust
-        variant of B. Phipson et al. 2016, doi:10.1214/16-AOAS920).
+        If a case varies more than chance allows (1%), it is of another kind, such as one with two speeds, and only its
+        own spread counts. The common spread would make chance differences look proven (compare the robust variant of
+        B. Phipson et al. 2016, doi:10.1214/16-AOAS920).
         """
         if not self.df or not self.fits(own):
             return own
@@ -128,16 +128,16 @@ UNKNOWN = Noise()
 def fit(spreads: Sequence[Spread], machine: str, date: str) -> Noise:
     """Learn the common spread from cases in which nothing changed (Smyth 2004, section 6.2: moments of log variances).
 
-    d0 is at most the degrees of freedom that all cases have together: s0 is not known any better than that. A variance
-    of zero counts as a small share of the median.
+    d0 is at most the sum of all cases' degrees of freedom, because s0 is not known any better than that. A variance of
+    zero counts as a small share of the median.
 
     Args:
-        spreads: one a case; those without a degree of freedom are left out.
-        machine: its name.
+        spreads: the spread of each case; those without a degree of freedom are left out.
+        machine: the machine's name.
         date: today, ISO 8601.
 
     Returns:
-        A noise with 0 degrees of freedom, where fewer than three cases were measured or none varied.
+        The noise; it has 0 degrees of freedom if fewer than three cases were measured or none varied.
     """
     used = [spread for spread in spreads if spread.df > 0]
     middle = statistics.median(spread.variance for spread in used) if used else 0.0
