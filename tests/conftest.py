@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import SUPPORT
+from tests import ROOT, SUPPORT
 
 pytest_plugins = ["pytester"]
 
@@ -50,11 +50,12 @@ def work(name="Spin", **params):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs a suite, unless it says that it takes no timing."""
+    """Mark what runs a suite as measuring, unless it says that it may share the machine."""
     for item in items:
-        runs = {"suite", "run"} & set(getattr(item, "fixturenames", ()))
-        if runs and item.get_closest_marker("untimed") is None:
+        if "suite" in getattr(item, "fixturenames", ()) and item.get_closest_marker("untimed") is None:
             item.add_marker("measures")
+        if item.path.is_relative_to(ROOT / "tests" / "actor") and item.get_closest_marker("measures"):
+            raise pytest.UsageError(f"{item.nodeid} measures; ci/test looks for such tests outside of tests/actor")
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def test_collecting_the_suite_imports_nothing_heavy():
     assert done.stdout.splitlines()[-1] == "imported: []"
 
 
+@pytest.mark.untimed
 def test_a_whole_run_never_imports_torch_in_the_parent(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     (suite.path / "conftest.py").write_text(

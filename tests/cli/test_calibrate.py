@@ -18,15 +18,14 @@ def test_it(perf, rounds):
 
 def test_a_machine_is_held_against_itself_and_against_slowdowns_that_were_put_in(suite):
     suite.write(CASES)
-    done = perfgate("calibrate", "--duets", "5", "--draws", "50", "--json", "--", "perf_tests", cwd=suite.path)
+    asked = ("--duets", "4", "--slowdowns", "0,0.03,0.1", "--draws", "50")
+    done = perfgate("calibrate", *asked, "--json", "--", "perf_tests", cwd=suite.path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert [[seen["slowdown"] for seen in case["detections"]] for case in found["cases"]] == [
-        [0.0, 0.01, 0.02, 0.03, 0.05, 0.1]
-    ] * 3
+    assert [[seen["slowdown"] for seen in case["detections"]] for case in found["cases"]] == [[0.0, 0.03, 0.1]] * 3
     run = read(found["run"] if found["run"].startswith("/") else suite.path / found["run"])
     halves = [launch for launch in run.launches if not launch.invalid]
-    assert len(halves) >= 2 * 3 * 6 * 4
+    assert len(halves) >= 2 * 3 * 3 * 4
     (sheet,) = (line for line in run.others if line["kind"] == "timesheet")
     assert sheet["programs_s"] > sheet["setups_s"] > 0
     by_pair = {}

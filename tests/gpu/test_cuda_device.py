@@ -165,6 +165,7 @@ def launches(run, case, pass_name):
     return found
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize(
     "case", ["test_training[trainer]", "test_training[accelerate]", "test_mixed", "test_generation"]
 )
@@ -180,12 +181,14 @@ def test_programs_run_on_the_device_in_bursts(run, case, gpu):
     assert counted.value("device_busy_s") > 0
 
 
+@pytest.mark.measures
 def test_training_tells_its_phases_by_events(run):
     for launch in launches(run, "test_training[trainer]", "time"):
         assert launch.value("backward_s") > 0
         assert launch.value("optimizer_s") > 0
 
 
+@pytest.mark.measures
 def test_peak_memory_repeats_to_the_byte(run):
     for case in ("test_training[trainer]", "test_training[accelerate]", "test_generation"):
         assert len({v for x in launches(run, case, "memory") for v in x.metrics["peak_memory_bytes"]}) == 1
@@ -193,5 +196,6 @@ def test_peak_memory_repeats_to_the_byte(run):
     assert peak == (1 << 20) + (1 << 21) + (1 << 22) + 512
 
 
+@pytest.mark.measures
 def test_too_much_is_out_of_memory_and_the_run_goes_on(run):
     assert all(x.invalid.startswith("out of memory") for x in launches(run, "test_too_large", "counters"))

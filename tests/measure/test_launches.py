@@ -14,6 +14,8 @@ import pytest
 from perfgate.actor.failures import message_of
 from perfgate.records.runfile import read
 
+pytestmark = pytest.mark.untimed
+
 
 def test_a_crash_fails_its_case_with_the_reason_and_the_output_and_the_run_goes_on(suite):
     suite.write(

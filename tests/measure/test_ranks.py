@@ -21,6 +21,8 @@ from perfgate.workloads.tasks import training
 from tests.measure.test_launches import alive
 from tests.support.runs import ROOT
 
+pytestmark = pytest.mark.untimed
+
 ENDS = {
     "crash": "crash: rank 1: ValueError: this shard is upside down",
     "killed": "crash: rank 1: the process was ended by SIGKILL*",

@@ -92,6 +92,7 @@ def test_the_suites_own_model_is_pinned_and_gets_real_text() -> None:
     assert {prompt[-1]["role"] for prompt in asked} == {"user"}
 
 
+@pytest.mark.untimed
 def test_a_case_is_skipped_with_the_command_that_installs_its_package(suite) -> None:
     suite.write(
         "from perfgate.models.model import Model\n\n"

@@ -8,6 +8,8 @@ import pytest
 
 from perfgate.records.runfile import read
 
+pytestmark = pytest.mark.untimed
+
 CASES = """
 @pytest.mark.parametrize("rounds", [20, 90])
 def test_case(perf, rounds):

@@ -1,11 +1,14 @@
 """The pytest side: baselines are stored and held against, and what got worse fails its own case."""
 
 import json
+import shutil
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
 from perfgate.records.runfile import read
+
+pytestmark = pytest.mark.untimed
 
 SLOWER = """
 def test_it(perf):
@@ -13,11 +16,22 @@ def test_it(perf):
 """
 
 
-def sessions(suite, count):
-    """Store a baseline, and add sessions to it."""
-    suite.run("--perf-update", "new")
-    for _ in range(count - 1):
-        suite.run("--perf-update", "more")
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A folder for what the tests of this file share."""
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture
+def stored(suite, kept):
+    """A suite with a baseline of three sessions, which the first test that asks for it makes for all."""
+    suite.write(SLOWER)
+    if not list(kept.iterdir()):
+        for update in ("new", "more", "more"):
+            suite.run("--perf-update", update)
+        shutil.copytree(suite.path / "baselines", kept / "baselines")
+    shutil.copytree(kept / "baselines", suite.path / "baselines", dirs_exist_ok=True)
+    return suite
 
 
 def test_a_first_run_passes_lists_what_is_new_and_names_the_command_that_stores_it(suite):
@@ -48,11 +62,10 @@ def test_a_young_baseline_warns_and_strict_fails(suite):
     suite.run("--perf-strict").assert_outcomes(failed=1)
 
 
-def test_a_slowdown_fails_its_case_with_one_sentence_and_accepting_it_passes(suite):
-    suite.write(SLOWER)
-    sessions(suite, 3)
-    (suite.path / "factor").write_text("20")
-    result = suite.run("--junitxml=report.xml")
+@pytest.mark.measures
+def test_a_slowdown_fails_its_case_with_one_sentence_and_accepting_it_passes(stored):
+    (stored.path / "factor").write_text("20")
+    result = stored.run("--junitxml=report.xml")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
@@ -61,11 +74,11 @@ def test_a_slowdown_fails_its_case_with_one_sentence_and_accepting_it_passes(sui
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
-    (case,) = ElementTree.parse(suite.path / "report.xml").iter("testcase")
+    (case,) = ElementTree.parse(stored.path / "report.xml").iter("testcase")
     assert "step_time_s got worse" in case.find("failure").get("message")
-    accepted = suite.run("--perf-update", "all", "--perf-reason", "a deeper model")
+    accepted = stored.run("--perf-update", "all", "--perf-reason", "a deeper model")
     accepted.assert_outcomes(passed=1)
-    assert json.loads(suite.baselines[0].read_text())["rows"][0]["reason"] == "a deeper model"
+    assert json.loads(stored.baselines[0].read_text())["rows"][0]["reason"] == "a deeper model"
 
 
 def undecided(suite):
@@ -73,30 +86,28 @@ def undecided(suite):
     return {verdict.verdict for verdict in read(suite.run_files[-1]).verdicts} <= {"inconclusive", "invalid"}
 
 
-def test_an_unchanged_case_is_not_flagged_and_more_adds_a_session(suite):
-    suite.write(SLOWER)
-    sessions(suite, 4)
-    result = suite.run()
+@pytest.mark.measures
+def test_an_unchanged_case_is_not_flagged_and_more_adds_a_session(stored):
+    assert stored.run("--perf-update", "more").parseoutcomes()["passed"] == 1
+    result = stored.run()
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*got worse*")
     # Where the machine varies too much, nothing is decided, and the run says so by its exit code.
-    assert result.ret == int(undecided(suite))
-    rows = [row for row in json.loads(suite.baselines[0].read_text())["rows"] if "session" in row]
+    assert result.ret == int(undecided(stored))
+    rows = [row for row in json.loads(stored.baselines[0].read_text())["rows"] if "session" in row]
     assert len({row["session"] for row in rows}) == 4
 
 
-def test_an_improvement_passes_and_is_kept_when_asked(suite):
-    suite.write(SLOWER)
-    (suite.path / "factor").write_text("20")
-    sessions(suite, 3)
-    (suite.path / "factor").write_text("1")
-    result = suite.run()
+@pytest.mark.measures
+def test_an_improvement_passes_and_is_kept_when_asked(stored):
+    (stored.path / "factor").write_text("0.05")
+    result = stored.run()
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         ["*step_time_s got better, -*", "To keep what improved: pytest * perf_tests --perf-update improved"]
     )
-    suite.run("--perf-update", "improved").assert_outcomes(passed=1)
-    rows = json.loads(suite.baselines[0].read_text())["rows"]
+    stored.run("--perf-update", "improved").assert_outcomes(passed=1)
+    rows = json.loads(stored.baselines[0].read_text())["rows"]
     assert rows[0]["reason"] == "improved"
     assert len({row["session"] for row in rows if "session" in row}) == 1
 
@@ -239,7 +250,6 @@ def test_a_terminal_shows_the_launch_and_the_time_left_on_a_line_that_is_rewritt
     child.expect("2 passed")
 
 
-@pytest.mark.untimed
 def test_one_more_noisy_metric_of_generation_takes_its_part_of_the_chance_of_a_false_alarm(suite, monkeypatch):
     suite.write(
         "def test_it(perf, generation):\n    perf(generation(None))\n\n\ndef test_own(perf):\n    perf(work())\n"

@@ -10,6 +10,8 @@ import pytest
 from perfgate.records.runfile import read
 from tests.support.environments import bare, newest_python, pretend_installed, version_of, write_wheel
 
+pytestmark = pytest.mark.untimed
+
 CASE = """
 def test_it(perf):
     perf(work(rounds=20), tolerance=5)
@@ -120,7 +122,6 @@ def test_a_reference_that_cannot_start_says_why_once_in_full_and_for_every_case(
     )
 
 
-@pytest.mark.untimed
 def test_a_reference_needs_the_libraries_of_the_programs_and_none_that_is_too_old(suite):
     python = bare(suite.path / "other")
     suite.write("def test_it(perf, forward):\n    perf(work())")
@@ -132,7 +133,6 @@ def test_a_reference_needs_the_libraries_of_the_programs_and_none_that_is_too_ol
     result.stderr.fnmatch_lines(["ERROR: --perf-ref * has transformers 4.30.0, and the oldest * is 4.37.2; *"])
 
 
-@pytest.mark.untimed
 def test_a_candidate_that_is_too_old_is_one_sentence_before_anything_starts(suite):
     suite.write(CASE)
     pretend_installed(suite.path, "transformers", "4.46.3")
@@ -181,7 +181,6 @@ def pinned(suite, monkeypatch):
     return suite
 
 
-@pytest.mark.untimed
 def test_an_environment_that_the_lock_file_does_not_name_is_refused(pinned):
     result = pinned.run()
     result.stderr.fnmatch_lines(

@@ -10,6 +10,8 @@ import pytest
 from perfgate.records.runfile import read
 from tests import ROOT
 
+pytestmark = pytest.mark.untimed
+
 EXAMPLE = ROOT / "docs" / "examples" / "extensions"
 PAGE = ROOT / "docs" / "extending.md"
 
@@ -74,7 +76,6 @@ def test_an_instrument_that_is_none_fails_the_case_and_is_named(suite, returned,
     done.stdout.fnmatch_lines([f"*could not be measured: *{message}*"])
 
 
-@pytest.mark.untimed
 @pytest.mark.parametrize(
     ("conftest", "option", "message"),
     [

@@ -6,7 +6,6 @@ import re
 import pytest
 
 from perfgate.records.runfile import read
-from tests import SUPPORT
 from tests.support.load import busy
 from tests.support.runs import perfgate
 
@@ -99,9 +98,8 @@ def test_a_step_with_helpers_is_not_judged_on_the_time_of_one_process(suite, bes
 
 
 def test_where_no_clock_serves_the_other_verdicts_stand_and_the_process_is_named(suite):
-    (suite.path / "torch_programs.py").write_text((SUPPORT / "torch_programs.py").read_text())
-    suite.write("def test_it(perf):\n    perf(Workload('torch_programs:AllocateHelped', {}))")
-    options = ("-o", "perf_preload=torch_programs", "--perf-launches", "1")
+    suite.write("def test_it(perf):\n    perf(work('Weighed'))")
+    options = ("--perf-launches", "1")
     suite.run(*options, "--perf-update", "new").assert_outcomes(passed=1)
     (suite.path / "helped").write_text("")
     with busy(3) as pids:

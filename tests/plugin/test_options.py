@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+pytestmark = pytest.mark.untimed
+
 CASE = "def test_it(perf):\n    perf(work())"
 
 

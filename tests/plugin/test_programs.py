@@ -10,6 +10,8 @@ import pytest
 from perfgate.records.runfile import RunFile, read
 from tests import SUPPORT
 
+pytestmark = pytest.mark.untimed
+
 PINNED = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SUITE = """
 import math
@@ -226,18 +228,19 @@ def test_memory_growth_is_caught_at_half_a_percent(suite):
     undried = "\n\nclass AllocateForReal(Allocate):\n    dry_run = None\n"
     path.write_text((SUPPORT / "torch_programs.py").read_text() + undried)
     suite.write(
-        "def test_it(perf):\n    params = {'kept': 1_000_000, 'sizes': [], 'extra_file': 'extra'}\n"
+        "@pytest.mark.parametrize('extra', ['within', 'beyond'])\ndef test_it(perf, extra):\n"
+        "    params = {'kept': 1_000_000, 'sizes': [], 'extra_file': extra}\n"
         "    perf(Workload('torch_programs:AllocateForReal', params))"
     )
 
-    def run_with(extra, *arguments):
-        (suite.path / "extra").write_text(str(extra))
-        return suite.run("-o", "perf_preload=torch_programs", *arguments)
+    def run_with(within, beyond, *arguments):
+        (suite.path / "within").write_text(str(within))
+        (suite.path / "beyond").write_text(str(beyond))
+        return suite.run("-o", "perf_preload=torch_programs", "--perf-launches", "1", *arguments)
 
-    run_with(1_000_000, "--perf-update", "new").assert_outcomes(passed=1)
-    run_with(1_010_000).assert_outcomes(passed=1, warnings=1)
-    grown = run_with(1_010_100)
-    grown.assert_outcomes(failed=1)
+    run_with(1_000_000, 1_000_000, "--perf-update", "new").assert_outcomes(passed=2)
+    grown = run_with(1_010_000, 1_010_100)
+    grown.assert_outcomes(passed=1, failed=1, warnings=1)
     grown.stdout.fnmatch_lines(
-        ["*::test_it: peak_memory_bytes got worse by +0.50% (1.92 MiB, baseline 1.91 MiB; tolerance 0.5%)"]
+        ["*::test_it[[]beyond]: peak_memory_bytes got worse by +0.50% (1.92 MiB, baseline 1.91 MiB; tolerance 0.5%)"]
     )

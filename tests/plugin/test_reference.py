@@ -11,6 +11,8 @@ import pytest
 
 from perfgate.records.runfile import read
 
+pytestmark = pytest.mark.untimed
+
 CASES = """
 @pytest.mark.parametrize("rounds", [20, 30])
 def test_it(perf, rounds):
@@ -107,7 +109,6 @@ def test_the_references_own_perfgate_is_not_used_and_a_case_that_it_lacks_is_new
     result.stdout.fnmatch_lines(["*test_new: step_time_s new (the reference cannot run it: no program: *Fresh*"])
 
 
-@pytest.mark.untimed
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -24,17 +24,6 @@ class Allocate(Program):
         return torch.ones(1)
 
 
-class AllocateHelped(Allocate):
-    """The same, with a child that computes as well once the file ``helped`` is there."""
-
-    def __init__(self, device):
-        super().__init__(device, kept=1_000_000, sizes=[])
-        if Path("helped").exists():
-            from programs import start_helper  # which lies beside it in a suite alone
-
-            start_helper()
-
-
 def faulty():
     """Whether the faults that programs were asked for are in force: the file ``faulty`` says so by being there."""
     return Path("faulty").exists()

@@ -53,6 +53,7 @@ def test_what_quantization_needs_is_said(quantization: str, message: str, monkey
         check_needs(generation(GPT2, quantization=quantization), "cpu")
 
 
+@pytest.mark.untimed
 def test_what_a_device_cannot_do_skips_its_case_after_one_launch(suite: Any) -> None:
     suite.write("def test_it(perf):\n    perf(work('Beyond'))")
     result = suite.run("-rs")

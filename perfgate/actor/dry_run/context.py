@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from perfgate.actor.data.inputs import ragged_prompts
 from perfgate.actor.dry_run.cuda_rules import CpuRules
 from perfgate.actor.dry_run.known_values import exact_modes
 from perfgate.actor.dry_run.refusals import NoDryRun, refuse_compiled, refuse_compiling, refuse_undry
@@ -52,6 +51,8 @@ class DryContext:
 
     def prompts(self, vocabulary: int, batch_size: int, length: int, seed: int) -> dict[str, Any]:
         """The prompts of generation, ragged as they are there."""
+        from perfgate.actor.data.inputs import ragged_prompts  # imports datasets, which a user's program may not need
+
         with exact_modes():
             real, _ = ragged_prompts(vocabulary, batch_size, length, seed)
         return {name: self.adopt(values) for name, values in real.items()}
