@@ -121,7 +121,9 @@ def in_a_sentence(item: pytest.Item) -> Iterator[None]:
 def conclude(item: pytest.Item, result: "Result") -> "Result":
     """Tell pytest how a case ended."""
     __tracebackhide__ = True
-    message = result.outcome.message
+    message, details = result.outcome.message, result.outcome.details
+    if details:
+        item.add_report_section("call", "perfgate", details)
     if result.outcome.kind == "failed":
         pytest.fail(message, pytrace=False)
     if result.outcome.kind == "skipped":
