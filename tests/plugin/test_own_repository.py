@@ -34,7 +34,7 @@ def own(suite):
     return suite
 
 
-def saved(own, **how):
+def saved(own):
     """Save two models of the own architecture: one as it is, one with its code."""
     script = (
         "from tinylm import TinyConfig, TinyForCausalLM\n"
@@ -60,6 +60,7 @@ def test_not_allowed(perf, training):
 """
 
 
+@pytest.mark.slice
 def test_a_custom_architecture_runs_where_its_code_is_named_and_the_message_says_how(own):
     saved(own)
     own.write(CUSTOM)
@@ -89,7 +90,7 @@ def test_a_custom_architecture_runs_where_its_code_is_named_and_the_message_says
     assert (done.returncode, "--preload MODULE" in done.stderr) == (2, True)
     assert predict("--model", "perf_tests/registered", "--preload", "tinylm").returncode == 0
     with (own.path / "tox.ini").open("a") as ini:
-        ini.write("perf_preload = tinylm\n")
+        ini.write("\nperf_preload = tinylm\n")
     assert predict("--model", "perf_tests/with_code").returncode == 0, "by the ini file"
 
 
@@ -224,6 +225,7 @@ def test_what_a_failed_launch_printed_is_apart_from_the_sentence(suite):
     result.stdout.fnmatch_lines(["FAILED *test_it - Failed: one sentence"])
 
 
+@pytest.mark.slice
 @pytest.mark.skipif(os.environ.get("COVERAGE_PROCESS_CONFIG") is not None, reason="is being covered itself")
 @pytest.mark.parametrize("follows", [True, False])
 def test_coverage_follows_into_the_actors_or_a_line_says_that_it_does_not(suite, follows):
