@@ -75,6 +75,7 @@ def test_pytest_lists_every_fixture_with_what_it_is_for(tmp_path):
     lines = done.stdout.splitlines()
     told = {lines[n].split()[0]: lines[n + 1].strip() for n in range(len(lines)) if "perfgate/plugin/" in lines[n]}
 
+    assert told.pop("perfgate_perf") == told["perf"]
     assert set(told) == {"perf", "effect", "training", "generation", "serving", "forward", "operator"}
     builders = {name: text for name, text in told.items() if name not in ("perf", "effect")}
     assert all(text.startswith("Build a workload that ") for text in builders.values())

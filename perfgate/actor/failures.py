@@ -27,17 +27,21 @@ class WrongProgram(Exception):  # noqa: N818  as above
     """A program sets what it must not; the message is a clause that names program and attribute."""
 
 
+class WrongModel(Exception):  # noqa: N818  as above
+    """A model cannot be built from what was named; the message is a clause that says what helps."""
+
+
 # What needs no traceback, as its message says it all.
 SENTENCES: dict[type[BaseException], str] = {
     Unsupported: UNSUPPORTED,
     NoProgram: NO_PROGRAM,
     WrongProgram: "wrong program",
+    WrongModel: "wrong model",
 }
 
 
 def reason_of(error: BaseException) -> str:
-    """The kind of end: ``not finite``, ``unsupported``, ``no program``, ``wrong program``, ``out of memory`` or
-    ``crash``."""
+    """The kind of end: ``not finite``, one of those in ``SENTENCES``, ``out of memory`` or ``crash``."""
     if isinstance(error, NotFinite):
         return "not finite"
     for kind, reason in SENTENCES.items():

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from perfgate.actor import coverage_data
 from perfgate.actor.devices.base import Device
 from perfgate.actor.failures import NotFinite
 from perfgate.actor.instrument import Instrument
@@ -49,6 +50,7 @@ class Pace:
             for instrument in reversed(self._instruments):
                 metrics |= instrument.finish()
                 findings |= instrument.findings()
+            coverage_data.save()
             self._channel.send({"metrics": metrics, "findings": findings})
             raise Done
         self._steps = self._left = message.get("steps", 1)

@@ -12,8 +12,8 @@ import time
 import traceback
 from typing import Any, NoReturn
 
-from perfgate.actor import devices, instruments, ranks
-from perfgate.actor.failures import Unsupported, first_line, is_sentence, message_of, reason_of
+from perfgate.actor import coverage_data, devices, instruments, ranks
+from perfgate.actor.failures import first_line, is_sentence, message_of, reason_of
 from perfgate.actor.pace import Done, Pace
 from perfgate.actor.programs.check import check_program, find_program
 from perfgate.shared.wire import Channel
@@ -114,6 +114,7 @@ def perform(channel: Channel, output: str) -> int:
     if order is None:
         return 0
     os.environ.update(order.get("environment", {}))
+    coverage_data.trace_only_untimed(order["pass"])
     try:
         if "places" in order:
             return ranks.lead(channel, order, output, main)
@@ -124,7 +125,9 @@ def perform(channel: Channel, output: str) -> int:
         path = order["workload"]["program"]
         build = find_program(path)
         if order["pass"] == "dry":
-            channel.send(dry_answer(build, order))
+            answer = dry_answer(build, order)
+            coverage_data.save()
+            channel.send(answer)
             return 0
         device = devices.open_device(order["device"], order["pass"], order["cores"], order["threads"])
         active = instruments.for_pass(order["pass"], device, order.get("instruments", ()))
@@ -146,6 +149,7 @@ def perform(channel: Channel, output: str) -> int:
         if not is_sentence(error):
             traceback.print_exc()
             sys.stderr.flush()
+        coverage_data.save()
         channel.send({"error": {"reason": reason_of(error), "message": message_of(error)}})
         return 1
     return 0
@@ -175,9 +179,9 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
         return {"no_dry_run": str(reason), "silent": True}
     except NoDryRun as reason:
         return {"no_dry_run": str(reason)}
-    except Unsupported:
-        raise  # not only the dry run of it is impossible
     except Exception as error:
+        if is_sentence(error):
+            raise  # not only the dry run of it is impossible
         traceback.print_exc()
         return {"no_dry_run": first_line(error)}
 

@@ -115,11 +115,26 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+class NotImported(Exception):  # noqa: N818  an answer, not an error
+    """A module cannot be imported; its cause is the reason."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(module)
+        self.module = module
+
+
 def preload(modules: list[str]) -> None:
-    """Import the modules."""
+    """Import the modules.
+
+    Raises:
+        NotImported: naming the one that failed.
+    """
     with hidden(DEVICE_BOUND):
         for name in modules:
-            importlib.import_module(name)
+            try:
+                importlib.import_module(name)
+            except Exception as error:
+                raise NotImported(name) from error
 
 
 @contextlib.contextmanager
@@ -150,6 +165,11 @@ def main() -> None:
     server = Server(control)
     try:
         preload(sys.argv[2:])
+    except NotImported as error:
+        cause = error.__cause__
+        traceback.print_exception(cause)
+        server.answer({"error": f"{type(cause).__name__}: {cause}", "module": error.module})
+        return
     except BaseException as error:
         traceback.print_exc()
         server.answer({"error": f"{type(error).__name__}: {error}"})

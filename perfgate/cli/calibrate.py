@@ -1,6 +1,7 @@
 """``perfgate calibrate``: records duets in a separate pytest run, applies the gate's rule, and stores the noise."""
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.cli.common import OK, add_command
+from perfgate.cli.ini import Ini, add_preload, read_ini, with_preload
 from perfgate.records.runfile import read
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import read_shares
 
-OUTPUT = Path("perf_output")
 SLOWDOWNS = "0,0.01,0.02,0.03,0.05,0.1"
 FEWEST_DUETS = 4  # one for the screen and three for the first look
 EPILOG = "Six duets of about 3 s a round: three cases and ten rounds take some ten minutes."
@@ -32,8 +33,11 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--from", dest="recorded", metavar="RUN", help="a run file of a calibration; measures nothing")
     parser.add_argument(
-        "--baselines", metavar="DIR", default="baselines", help="where noise.json goes; default: baselines"
+        "--baselines",
+        metavar="DIR",
+        help="where noise.json goes; default: perf_baselines of the ini file",
     )
+    add_preload(parser)
     parser.add_argument("--picture", metavar="FILE", help="SVG; default: beside the run file")
     parser.add_argument(
         "pytest", nargs="*", metavar="PYTEST-ARGUMENT", help="which cases, after --: -- perf_tests -k gpt2"
@@ -46,26 +50,30 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     from perfgate.cases.noise_file import write_noise
     from perfgate.reports.calibration import calibration_report, draw
 
+    ini = read_ini()
     asked = (options.pytest, options.duets, options.slowdowns)
-    path = Path(options.recorded) if options.recorded else record(*asked)
+    path = Path(options.recorded) if options.recorded else record(*asked, ini, with_preload(ini, options.preload))
     recorded = read(path)
     machine = recorded.header["machine"]["name"]
     found = analyse(recorded.launches, machine, recorded.header["created"], options.draws)
     if not found.results:
         raise UserError(f"{path} holds too few duets that can be used: {unusable(recorded.launches)}")
-    folder, clock = Path(options.baselines) / machine, found.clock.clock or "wall"
+    folder = Path(options.baselines or os.path.relpath(ini.root / ini.baselines)) / machine
+    clock = found.clock.clock or "wall"
     stored = write_noise(folder, found.noise, clock) if found.noise.df else None
     picture = draw(found.results, Path(options.picture) if options.picture else path.with_suffix(".svg"))
     return OK, calibration_report(found, path, picture, stored)
 
 
-def record(arguments: Sequence[str], duets: int, slowdowns: str) -> Path:
+def record(arguments: Sequence[str], duets: int, slowdowns: str, ini: Ini, preload: Sequence[str]) -> Path:
     """Run the cases; returns the run file. The output of pytest goes to standard error.
 
     Args:
-        arguments: of pytest; all of ``perf_tests`` where there are none.
+        arguments: of pytest; the whole suite where there are none.
         duets: of each case and slowdown.
         slowdowns: shares of a step's time, between commas.
+        ini: where the suite and its run files are.
+        preload: modules that the fork servers import ahead.
 
     Raises:
         UserError: too few duets, slowdowns that are none, or pytest ended without a run file.
@@ -73,13 +81,14 @@ def record(arguments: Sequence[str], duets: int, slowdowns: str) -> Path:
     if duets < FEWEST_DUETS:
         raise UserError(f"--duets is {duets}; a screen and a first look take {FEWEST_DUETS}")
     read_shares("--slowdowns", slowdowns)
-    before = set(OUTPUT.glob("*.jsonl"))
-    cases = list(arguments) or ["perf_tests"]
-    options = ["--perf-calibrate", str(duets), "--perf-slowdowns", slowdowns]
-    options += ["--perf-output", str(OUTPUT), "-p", "no:benchmark"]
+    output = Path(os.path.relpath(ini.root / ini.output))
+    before = set(output.glob("*.jsonl"))
+    cases = list(arguments) or [os.path.relpath(ini.root / ini.suite)]
+    options = ["--perf-calibrate", str(duets), "--perf-slowdowns", slowdowns, "-p", "no:benchmark"]
+    options += ["-o", f"perf_preload={' '.join(preload)}"] if preload else []
     command = [sys.executable, "-m", "pytest", *cases, *options]
     code = subprocess.run(command, stdout=sys.stderr, check=False).returncode
-    made = sorted(set(OUTPUT.glob("*.jsonl")) - before, key=lambda path: path.stat().st_mtime_ns)
+    made = sorted(set(output.glob("*.jsonl")) - before, key=lambda path: path.stat().st_mtime_ns)
     if not made:
         raise UserError(f"pytest {' '.join(cases)} ended with exit code {code} and measured nothing")
     return made[-1]

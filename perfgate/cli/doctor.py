@@ -2,10 +2,10 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from perfgate.cli.common import OK, WORSE, add_command
+from perfgate.cli.ini import add_preload, read_ini, with_preload
 from perfgate.reports.report import Report
 
 
@@ -14,7 +14,8 @@ def add(commands: Any) -> None:
     help = "what this machine can measure and gate, and which commands help; exits with 1 where it can measure nothing"
     parser = add_command(commands, "doctor", run, help)
     parser.add_argument("--quick", action="store_true", help="leave out the calibration of its noise, about 20 s")
-    parser.add_argument("--baselines", metavar="DIR", default="baselines", help="default: baselines")
+    parser.add_argument("--baselines", metavar="DIR", help="default: perf_baselines of the ini file, or baselines")
+    add_preload(parser)
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
@@ -22,7 +23,9 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     from perfgate.doctor.diagnosis import diagnose
     from perfgate.reports.doctor import doctor_report
 
-    diagnosis = diagnose(Path.cwd(), options.baselines, options.quick, show_progress)
+    ini = read_ini()
+    preload = with_preload(ini, options.preload), ini.programs
+    diagnosis = diagnose(ini.root, options.baselines or ini.baselines, options.quick, show_progress, *preload)
     show_progress("")
     return OK if diagnosis.fit else WORSE, doctor_report(diagnosis)
 

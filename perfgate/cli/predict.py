@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from perfgate.cli.common import OK, add_command
+from perfgate.cli.ini import add_preload, read_ini, with_preload
 from perfgate.models.shapes import find_shape
 from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.options import MODES, OPTIONS, add_settings
@@ -20,14 +21,21 @@ def add(commands: Any) -> None:
     parser.add_argument("--task", help="default: the model's first")
     parser.add_argument("--mode", choices=MODES, default="train", help="train, forward or generate; default: train")
     parser.add_argument("--gpu", metavar="NAME", help="like H200 or a100-sxm-80gb; without one only sizes are told")
+    add_preload(parser)
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="run the Python code that comes with the model"
+    )
     add_settings(parser.add_argument_group("settings"))
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
     """Run the step dry, and compare its memory and work with the GPU's data sheet."""
     settings = {name: getattr(options, name) for name in OPTIONS}
-    question = Question.of_options(find_shape(options.model, options.task), options.task, options.mode, settings)
-    prediction = predict(question, None if options.gpu is None else find_gpu(options.gpu))
+    model = find_shape(options.model, options.task, trust_remote_code=options.trust_remote_code)
+    question = Question.of_options(model, options.task, options.mode, settings)
+    gpu = None if options.gpu is None else find_gpu(options.gpu)
+    ini = read_ini()
+    prediction = predict(question, gpu, with_preload(ini, options.preload), ini.programs)
     from perfgate.reports.prediction import prediction_report  # imports pandas, which a refusal need not pay
 
     return OK, prediction_report(prediction)

@@ -1,6 +1,6 @@
 """The diagnosis: all findings about a machine, and which kinds of numbers can be measured and gated on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -88,14 +88,23 @@ class Diagnosis:
         }
 
 
-def diagnose(folder: Path, baselines: str, quick: bool, progress: Callable[[str], None]) -> Diagnosis:
+def diagnose(
+    folder: Path,
+    baselines: str,
+    quick: bool,
+    progress: Callable[[str], None],
+    preload: Sequence[str] = (),
+    programs: Sequence[str] = (),
+) -> Diagnosis:
     """Examine the machine, its libraries and its baselines.
 
     Args:
-        folder: the folder of the suite, usually the current one.
+        folder: the root of the suite.
         baselines: the folder of the baselines, relative to ``folder`` or absolute.
         quick: leave out the calibration, which starts launches.
         progress: called with a few words before each part that takes time.
+        preload: the user's own modules that runs import ahead.
+        programs: folders in which they lie.
     """
     machine, versions = this_machine(), software.versions()
     cards, about_gpus = gpus.look(versions)
@@ -106,7 +115,7 @@ def diagnose(folder: Path, baselines: str, quick: bool, progress: Callable[[str]
     measured = None
     if not quick and not any(finding.level == "problem" for finding in found):
         try:
-            measured = noise.calibrate(progress=progress)
+            measured = noise.calibrate(progress=progress, preload=preload, programs=programs)
             found += noise.findings(measured)
         except UserError as error:
             found.append(Finding("noise", "problem", f"{error}."))

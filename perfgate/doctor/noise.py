@@ -16,6 +16,7 @@ from perfgate.measure.passes.timed import timed_launch
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
+from perfgate.reference.interpreter import Interpreter
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import TOLERANCES
 from perfgate.workloads.programs import modules_of, workload_of
@@ -56,12 +57,19 @@ class LaunchSpread:
         return asdict(self)
 
 
-def calibrate(launches: int = LAUNCHES, progress: Callable[[str], None] = lambda what: None) -> LaunchSpread:
+def calibrate(
+    launches: int = LAUNCHES,
+    progress: Callable[[str], None] = lambda what: None,
+    preload: Sequence[str] = (),
+    programs: Sequence[str] = (),
+) -> LaunchSpread:
     """Time a small program like a case, stepped in turn with the yardstick; each launch takes about 1.3 s.
 
     Args:
         launches: how many launches to take.
         progress: called with a few words before each launch.
+        preload: the user's own modules that runs import ahead, which must be importable here too.
+        programs: folders in which they lie.
 
     Raises:
         UserError: no fork server starts, or fewer than two launches could be used.
@@ -69,7 +77,8 @@ def calibrate(launches: int = LAUNCHES, progress: Callable[[str], None] = lambda
     workload = workload_of("calibration", {})
     done: list[Launch] = []
     with tempfile.TemporaryDirectory(prefix="perfgate-doctor-") as folder:
-        stage = Stage(MODULES, Path(folder), MeasurementPlan())
+        candidate = Interpreter(after=tuple(programs))
+        stage = Stage((*MODULES, *preload), Path(folder), MeasurementPlan(), candidate=candidate)
         try:
             for number in range(launches):
                 progress(f"calibration, launch {number + 1} of {launches}")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from perfgate.records.verdict import Verdict
-from perfgate.shared.errors import UserError
+from perfgate.shared.errors import UserError, nearest
 
 OUTCOMES = ("tokens", "losses", "logits")
 
@@ -41,7 +41,7 @@ def parse_likenesses(same: object, near: object) -> list[Equivalence]:
             raise UserError(f"effect(): near={{{name!r}: {bound!r}}} needs a share above 0, such as 0.01")
         found.append(Equivalence(str(name), float(bound)))
     if unknown := [item.metric for item in found if item.metric not in OUTCOMES]:
-        raise UserError(f"effect(): unknown outcome {unknown[0]!r}; it may be {', '.join(OUTCOMES)}")
+        raise UserError(f"effect(): unknown outcome {unknown[0]!r}{nearest(unknown[0], OUTCOMES)}")
     return found
 
 

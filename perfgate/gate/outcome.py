@@ -17,10 +17,12 @@ class Outcome:
     Attributes:
         kind: ``warned`` is passed, with something to know.
         message: one sentence first; empty where there is nothing to say.
+        details: the last lines that a failed launch printed; shown apart from the message.
     """
 
     kind: Literal["passed", "warned", "skipped", "failed"]
     message: str = ""
+    details: str = ""
 
 
 def decide(
@@ -53,10 +55,10 @@ def decide(
     if stale := having("stale"):
         return Outcome("failed", f"{stale[0].case}: {stale[0].why}.{remedy}")
     if invalid := having("invalid"):
-        told = "\n".join(filter(None, [f"{invalid[0].case} could not be measured: {invalid[0].why}", output]))
+        told = f"{invalid[0].case} could not be measured: {invalid[0].why}"
         if not fault and not strict and only_disturbed(verdicts):
-            return Outcome("warned", f"{told}; what could be measured {WORDS['pass']} or better")
-        return Outcome("failed" if fault or strict else "skipped", told)
+            return Outcome("warned", f"{told}; what could be measured {WORDS['pass']} or better", output)
+        return Outcome("failed" if fault or strict else "skipped", told, output)
     if strict and (new := having("new")):
         return Outcome("failed", without_baseline(new, accept))
     if unsure := having("inconclusive"):

@@ -55,6 +55,7 @@ class Server:
         # A reference needs no Perfgate, a copy of the actor's side goes on its path.
         self._apart = bool(path)
         self._wanted = "torch transformers accelerate datasets" if path else "'perfgate[hf]'"
+        self._after = tuple(after)
         self._unreached: dict[bool, str] = {}
         self._control, theirs = socket.socketpair()
         with theirs, self.output.open("ab") as output:
@@ -81,6 +82,13 @@ class Server:
         answer = self._receive(START_TIMEOUT_S)
         if answer is None or "error" in answer:
             reason = (answer or {}).get("error", "it ended while starting")
+            module = (answer or {}).get("module", "perfgate")
+            if module.partition(".")[0] != "perfgate":
+                raise UserError(
+                    f"perf_preload names {module}, which {self.python} cannot import: {reason}; it finds modules in "
+                    f"{', '.join(self._after) or 'no folder of yours'}, and among its own packages",
+                    "" if f"No module named {module!r}" in reason else tail(self.output),
+                )
             absent = NO_MODULE.search(reason)
             wanted = absent[1] if absent and self._apart else self._wanted
             raise UserError(

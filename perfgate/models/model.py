@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from perfgate.models import hub_ids
+from perfgate.models.folders import Places, check_folder
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json
 
@@ -36,12 +37,14 @@ class Model:
             them can allow Python code that comes with the model with ``trust_remote_code``.
         classes: class name in transformers for each task; the first task is the default.
         tier: the smallest tier that runs the model.
+        place: where its folder lies on this machine, once it was found; not part of what identifies the model.
     """
 
     name: str
     source: Mapping[str, Json]
     classes: Mapping[str, str]
     tier: str = "quick"
+    place: str = field(default="", compare=False)
 
     def class_for(self, task: str | None, accepted: tuple[str, ...]) -> tuple[str, str]:
         """Return a task and its class: the named task, or the model's first task that is accepted.
@@ -86,20 +89,16 @@ class Model:
         return cls(name, source, dict(shape["classes"]), shape.get("tier", "quick"))
 
     @classmethod
-    def from_folder(cls, folder: str | Path) -> "Model":
-        """A folder that ``save_pretrained`` wrote.
+    def from_folder(cls, folder: str | Path, *, trust_remote_code: bool = False) -> "Model":
+        """A folder that ``save_pretrained`` wrote; it is looked for when a case names it.
 
-        Raises:
-            UserError: the folder, its ``config.json`` or its safetensors weights are missing.
+        Args:
+            folder: absolute, or relative to the test file's folder, pytest's rootdir or the current folder.
+            trust_remote_code: whether to run Python code from the folder, which its ``auto_map`` names.
         """
-        path = Path(folder)
-        if not path.is_dir():
-            raise UserError(f"model folder {path} does not exist")
-        if not (path / "config.json").is_file():
-            raise UserError(f"model folder {path} lacks config.json; save the model there with save_pretrained()")
-        if not any(path.glob("*.safetensors")):
-            raise UserError(f"model folder {path} has no .safetensors weights; other formats are not loaded")
-        return cls(path.name, {"folder": str(folder)}, AUTO_CLASSES)
+        source: dict[str, Json] = {"folder": str(folder)}
+        source |= {"trust_remote_code": True} if trust_remote_code else {}
+        return cls(Path(folder).name, source, AUTO_CLASSES)
 
     @classmethod
     def from_hub(cls, pin: str, *, gguf: str | None = None, trust_remote_code: bool = False) -> "Model":
@@ -141,14 +140,35 @@ def check_source(source: Mapping[str, Json], where: str) -> None:
         raise UserError(f"{where}: 'trust_remote_code' must be true or false")
 
 
-def resolve(model: "Model | str | Path") -> Model:
+def resolve(model: "Model | str | Path", places: Places | None = None) -> Model:
     """The model that a case names: a ``Model``, the path of a local folder, or an id of the hub with its commit.
 
+    Args:
+        model: as the case names it.
+        places: where folders are looked for; by default the current folder.
+
     Raises:
-        UserError: the folder has no model, or the id has no commit.
+        UserError: the folder does not exist or has no model, or the id has no commit.
     """
-    if isinstance(model, Model):
-        return model
-    if isinstance(model, str) and hub_ids.is_id(model) and not Path(model).is_dir():
-        return Model.from_hub(model)
-    return Model.from_folder(model)
+    places = places or Places.here()
+    if isinstance(model, str) and hub_ids.is_id(model) and places.find(model) is None:
+        try:
+            return Model.from_hub(model)
+        except UserError as error:
+            raise UserError(f"{error}{'' if '@' in model else places.told(model)}") from None
+    found = model if isinstance(model, Model) else Model.from_folder(model)
+    return found if found.place or "folder" not in found.source else located(found, places)
+
+
+def located(model: Model, places: Places) -> Model:
+    """A model in a folder, once its folder was found.
+
+    Raises:
+        UserError: the folder does not exist or has no model.
+    """
+    written = model.source["folder"]
+    path = places.find(written)
+    if path is None:
+        raise UserError(f"model folder {written} does not exist{places.told(written)}")
+    check_folder(path)
+    return replace(model, source={**model.source, "folder": places.name(path, written)}, place=str(path))

@@ -28,12 +28,13 @@ def read_shapes(path: Path = SHAPES) -> dict[str, Model]:
     return {name: Model.from_shape(name, shape, str(path)) for name, shape in shapes.items()}
 
 
-def find_shape(name: str, task: str | None = None) -> Model:
+def find_shape(name: str, task: str | None = None, *, trust_remote_code: bool = False) -> Model:
     """Find a model by name, by folder, or by id of the hub; no weights are needed.
 
     Args:
         name: name of a model that Perfgate brings, or a folder, or an id of the hub with its commit.
         task: the task of the model; by default the one that its class was made for.
+        trust_remote_code: whether to run Python code that comes with a folder or a repository.
 
     Raises:
         UserError: there is no such model, the task is unknown, or the configuration does not say the task.
@@ -45,19 +46,21 @@ def find_shape(name: str, task: str | None = None) -> Model:
         return shapes[name]
     folder = Path(name)
     if folder.is_dir():
-        return folder_shape(folder, task)
+        return folder_shape(folder, task, trust_remote_code)
     if hub_ids.is_id(name):
-        return hub_shape(Model.from_hub(name), task)
+        return hub_shape(Model.from_hub(name, trust_remote_code=trust_remote_code), task)
     raise UserError(f"unknown model {name!r}{nearest(name, shapes)}; or give a folder that holds its config.json")
 
 
-def folder_shape(folder: Path, task: str | None) -> Model:
+def folder_shape(folder: Path, task: str | None, trust_remote_code: bool = False) -> Model:
     """The model that a folder's ``config.json`` describes.
 
     Raises:
         UserError: the file is missing or cannot be read, or it does not say the task and none is named.
     """
-    return Model(folder.resolve().name, {"folder": str(folder)}, own_classes(folder / "config.json", task))
+    model = Model.from_folder(folder, trust_remote_code=trust_remote_code)
+    classes = own_classes(folder / "config.json", task)
+    return replace(model, name=folder.resolve().name, classes=classes, place=str(folder.absolute()))
 
 
 def hub_shape(model: Model, task: str | None) -> Model:

@@ -70,7 +70,7 @@ class Bridge:
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Give a finished case to pytest-benchmark, on the controller, unless it is to report nothing."""
         found = getattr(report, "perfgate", None)
-        if not (found and found["steps_s"] and self.controls) or self.lost:
+        if not (found and found.get("steps_s") and self.controls) or self.lost:
             return
         if not self.config.getoption("benchmark_disable") or self.config.getoption("benchmark_enable"):
             source = Source(fullname=report.nodeid, **found["benchmark"])

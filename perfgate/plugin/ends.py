@@ -36,11 +36,13 @@ class Ends:
         of: how each case ended.
         ran: node ids of those that were not skipped.
         asked: whether any of them asked for a measurement.
+        unasked: node ids of those that passed without asking for one.
     """
 
     of: dict[str, End] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
     asked: bool = False
+    unasked: set[str] = field(default_factory=set)
 
     @property
     def results(self) -> list[Mapping[str, Any]]:
@@ -51,6 +53,7 @@ class Ends:
         """Take one report of a case: of its set-up, its test or its teardown."""
         if report.when == "setup":
             self.of[report.nodeid] = End()
+            self.unasked.discard(report.nodeid)
         end = self.of.setdefault(report.nodeid, End())
         if not report.passed and not end.why:
             end.why = reason(report)
@@ -59,6 +62,8 @@ class Ends:
         if found is None:
             return
         self.asked |= found.get("asked", True)
+        if report.passed and not found.get("asked", True):
+            self.unasked.add(report.nodeid)
         if not report.skipped:
             self.ran.add(report.nodeid)
         if "line" in found:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfgate import __version__
+from perfgate.models.folders import Places
+from perfgate.models.model import resolve
 from perfgate.plugin import hookspecs
 from perfgate.plugin.benchmark_bridge import connect
+from perfgate.plugin.namesakes import ALIAS, PerfgateWarning
 from perfgate.plugin.options import add_options, read_options, read_tolerance
 from perfgate.plugin.run import Run
 from perfgate.plugin.selection import marks_of
@@ -52,12 +55,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"perfgate {__version__}: {config.stash[RUN].headline()}"
 
 
-class PerfgateWarning(pytest.PytestWarning):
-    """A case passed, but it could not be decided whether it got worse."""
-
-
-@pytest.fixture
-def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
+def of_case(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
     """Measure a workload and compare it with its baseline: ``perf(training(model, batch_size=8))``.
 
     Args of the function: the workload, and ``tolerance``, a share for all times or a mapping by metric.
@@ -77,6 +75,10 @@ def perf(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
         return conclude(request.node, result)
 
     return measure
+
+
+perf = pytest.fixture(of_case, name="perf")
+perfgate_perf = pytest.fixture(of_case, name=ALIAS)  # for suites in which another plugin's fixture is called perf
 
 
 @pytest.fixture
@@ -119,7 +121,9 @@ def in_a_sentence(item: pytest.Item) -> Iterator[None]:
 def conclude(item: pytest.Item, result: "Result") -> "Result":
     """Tell pytest how a case ended."""
     __tracebackhide__ = True
-    message = result.outcome.message
+    message, details = result.outcome.message, result.outcome.details
+    if details:
+        item.add_report_section("call", "perfgate", details)
     if result.outcome.kind == "failed":
         pytest.fail(message, pytrace=False)
     if result.outcome.kind == "skipped":
@@ -132,22 +136,38 @@ def conclude(item: pytest.Item, result: "Result") -> "Result":
 def builder(name: str, build: Callable[..., Workload]) -> Any:
     """Make a fixture that builds workloads; a user's mistake in its arguments fails the case in one sentence."""
 
-    def safe(*arguments: Any, **settings: Any) -> Workload:
-        __tracebackhide__ = True
-        try:
-            return build(*arguments, **settings)
-        except UserError as error:
-            raise pytest.fail.Exception(str(error), pytrace=False) from None
+    def fixture(request: pytest.FixtureRequest) -> Callable[..., Workload]:
+        def safe(*arguments: Any, **settings: Any) -> Workload:
+            __tracebackhide__ = True
+            with in_a_sentence(request.node):
+                return build(*arguments, **settings)
 
-    def fixture() -> Iterator[Callable[..., Workload]]:
-        yield safe
+        return safe
 
     fixture.__doc__ = build.__doc__
     return pytest.fixture(fixture, name=name)
 
 
-training = builder("training", tasks.training)
-generation = builder("generation", tasks.generation)
-serving = builder("serving", tasks.serving)
-forward = builder("forward", tasks.forward)
+def of_model(name: str, build: Callable[..., Workload]) -> Any:
+    """Make a fixture that builds workloads of a model; a folder is looked for from the test's own file on."""
+
+    def fixture(request: pytest.FixtureRequest) -> Callable[..., Workload]:
+        config = request.config
+        places = Places((request.path.parent, config.rootpath, config.invocation_params.dir), config.rootpath)
+
+        def safe(model: Any, **settings: Any) -> Workload:
+            __tracebackhide__ = True
+            with in_a_sentence(request.node):
+                return build(resolve(model, places), **settings)
+
+        return safe
+
+    fixture.__doc__ = build.__doc__
+    return pytest.fixture(fixture, name=name)
+
+
+training = of_model("training", tasks.training)
+generation = of_model("generation", tasks.generation)
+serving = of_model("serving", tasks.serving)
+forward = of_model("forward", tasks.forward)
 operator = builder("operator", operators.operator)

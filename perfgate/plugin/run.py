@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfgate.plugin.cases import RESULT, Cases, Process
+from perfgate.plugin.coverage import UNSEEN, is_without_actors
 from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of, write_reports
 from perfgate.plugin.last_lines import UNCALIBRATED, last_lines
+from perfgate.plugin.namesakes import PerfgateWarning, namesakes
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import (
     check_marks,
@@ -117,6 +119,8 @@ class Run:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Deselect cases beyond the tier or in another shard, before -k and --lf look at them."""
+        for item, sentence in namesakes(items):
+            item.warn(PerfgateWarning(sentence))
         cases = [item for item in items if is_case(item)]
         try:
             check_marks(cases)
@@ -172,6 +176,14 @@ class Run:
         if RESULT in item.stash:
             del item.stash[RESULT]
 
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtestloop(self) -> Iterator[None]:
+        """End the processes with the last case, before pytest-cov collects what they covered."""
+        try:
+            return (yield)
+        finally:
+            self._close()
+
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
         """Attach a case's result to its report, with which it travels from a worker to the controller."""
@@ -180,6 +192,17 @@ class Run:
         report.perfgate_case = is_case(item)
         if report.perfgate_case and (call.when == "call" or (call.when == "setup" and RESULT in item.stash)):
             report.perfgate = item.stash.get(RESULT, {"asked": False})
+            if report.passed and RESULT not in item.stash:
+                self._warn_unasked(item, report)
+
+    def _warn_unasked(self, item: pytest.Item, report: Any) -> None:
+        """Let nobody take a test for a case that passed; under strict it fails."""
+        name = "effect" if "effect" in fixtures_of(item) else "perf"
+        sentence = f"{item.nodeid} asks for {name} and never called {name}(), so nothing was measured there"
+        if self.options.strict:
+            report.outcome, report.longrepr = "failed", sentence
+        else:
+            item.warn(PerfgateWarning(sentence))
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Learn how a case ended, and show it when it was measured."""
@@ -275,6 +298,11 @@ class Run:
             terminalreporter.write_line(line)
         if self.sides.reference and self.target.kind != "none" and not self.target.noise.df:
             terminalreporter.write_line(UNCALIBRATED)
+        if self.ends.unasked:
+            named = ", ".join(sorted(self.ends.unasked))
+            terminalreporter.write_line(f"Not measured, as no workload was given to perf() or effect(): {named}")
+        if is_without_actors(self.config):
+            terminalreporter.write_line(UNSEEN)
         if self.problem:
             terminalreporter.write_line(f"ERROR: {self.problem}", red=True)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from perfgate.models.model import TIERS
+from perfgate.plugin.namesakes import names_of
 from perfgate.plugin.options import Options, check_marker
 from perfgate.workloads.programs import DRY_RUN, OF_FIXTURE, modules_of, noisy_metrics
 
@@ -81,8 +82,8 @@ def is_case(item: pytest.Item) -> bool:
 
 
 def fixtures_of(item: pytest.Item) -> list[str]:
-    """Names of all fixtures that an item uses."""
-    return list(getattr(item, "fixturenames", []))
+    """Names of all fixtures that an item uses; one of another that is called ``perf`` or ``effect`` is left out."""
+    return names_of(item)
 
 
 def tier_of(item: pytest.Item) -> str:

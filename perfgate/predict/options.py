@@ -54,18 +54,33 @@ def add_settings(parser: Any) -> None:
             more = {"nargs": "?", "const": True, "type": reader(setting), "metavar": "NAME"}
         elif isinstance(setting.default, str):
             more = {"type": reader(setting), "metavar": "NAME"}
-        parser.add_argument(flag(option), help=described(setting), required=option == "batch_size", **more)
+        parser.add_argument(flag(option), help=described(option), required=option == "batch_size", **more)
 
 
-def described(setting: Setting) -> str:
-    """The help text of an option: what its setting does, which values can be predicted, and the default."""
-    values = [str(value) for value in setting.values if value not in setting.unpredicted and value != setting.default]
-    told = [", ".join(values)] if values else []
+def described(option: str) -> str:
+    """The help text of an option: what it does, which values can be predicted in which modes, and the default."""
+    having = {name: mode.settings[option] for name, mode in MODES.items() if option in mode.settings}
+    setting = OPTIONS[option]
+    values: dict[str, list[str]] = {}
+    for name, own in having.items():
+        if listed := ", ".join(map(str, predicted(own))):
+            values.setdefault(listed, []).append(name)
+    told = [f"{' and '.join(names)}: {listed}" if len(values) > 1 else listed for listed, names in values.items()]
     if setting.left_open:
         told.append("default: the library's choice")
-    elif setting.default is not False and setting.option not in ASKED_FOR:
+    elif setting.default is not False and option not in ASKED_FOR:
         told.append(f"default: {setting.default}")
-    return setting.doc.replace("`", "").replace("%", "%%") + (f" ({'; '.join(told)})" if told else "")
+    if len(having) < len(MODES):
+        told.append(f"with --mode {' or '.join(having)} only")
+    doc = setting.doc
+    for value in setting.unpredicted:
+        doc = doc.replace(f", `{value}`", "")
+    return doc.replace("`", "").replace("%", "%%") + (f" ({'; '.join(told)})" if told else "")
+
+
+def predicted(setting: Setting) -> list[Json]:
+    """The values of a setting, besides its default, for which there is an answer."""
+    return [value for value in setting.values if value not in setting.unpredicted and value != setting.default]
 
 
 def reader(setting: Setting) -> Callable[[str], Json]:

@@ -1,7 +1,7 @@
 """Predicts by dry runs how much memory and time a step of a model will take on a GPU."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from perfgate.predict.memory_fit import (
 )
 from perfgate.predict.options import MODES, flag
 from perfgate.predict.suggestions import decides_resident, remedies, resident_bytes
+from perfgate.reference.interpreter import Interpreter
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json, Workload
 from perfgate.workloads.programs import DRY_RUN
@@ -140,8 +141,7 @@ class DryRuns:
         try:
             answer = actor.ask(order, TIMEOUT_S)
         except LaunchFailed as failure:
-            last = tail(failure.output, 1)
-            raise NoDryRun(f"no dry run: {failure.reason}{f' ({last})' if last else ''}") from None
+            raise NoDryRun(f"no dry run: {failure.reason}", tail(failure.output)) from None
         finally:
             actor.close(kill=True)
         if reason := answer.get("no_dry_run"):
@@ -149,8 +149,16 @@ class DryRuns:
         return StepCost.from_json(answer["ledgers"]["cuda"])
 
 
-def predict(question: Question, gpu: GpuSpec | None = None) -> Prediction:
+def predict(
+    question: Question, gpu: GpuSpec | None = None, preload: Sequence[str] = (), programs: Sequence[str] = ()
+) -> Prediction:
     """Predict the cost of a step. Importing the libraries takes seconds, and so does each dry run.
+
+    Args:
+        question: what is asked.
+        gpu: where the step would run; without one, only sizes are told.
+        preload: modules to import ahead, such as one that registers an architecture.
+        programs: folders in which they lie, behind all installed packages.
 
     Raises:
         NoDryRun: the step cannot run on fake tensors.
@@ -159,8 +167,9 @@ def predict(question: Question, gpu: GpuSpec | None = None) -> Prediction:
     workload = question.workload
     if workload.params["batch_size"] > question.max_batch:
         raise UserError(f"no dry run: it takes batches of at most {question.max_batch} such samples")
-    modules = [workload.program.partition(":")[0], DRY_RUN]
-    with TemporaryDirectory() as folder, closing(Pool(modules, Path(folder), size=1)) as pool, telling():
+    modules = [workload.program.partition(":")[0], DRY_RUN, *preload]
+    where = Interpreter(after=tuple(programs))
+    with TemporaryDirectory() as folder, closing(Pool(modules, Path(folder), 1, where)) as pool, telling():
         tell("importing torch and transformers")
         dry = DryRuns(pool, gpu)
         prediction = Prediction(workload.spec, question.model.name, workload.setting, dry.of(question))

@@ -55,13 +55,20 @@ class RunFile:
         return {line["case"]: line["tolerance"] for line in lines}
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for run files, which git leaves alone; one that is there already stays as it is."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".gitignore").write_text("# What runs of Perfgate wrote.\n*\n", encoding="utf-8")
+
+
 class Writer:
     """Appends lines to a run file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise UserError(f"{self.path}: the run file cannot be written: {error.strerror}") from None

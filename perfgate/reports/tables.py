@@ -28,7 +28,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             "expected": verdict.expected or None,
             "interval": bounds(verdict),
             "could see": share(verdict.smallest_detectable, ""),
-            "why": verdict.why,
+            "why": verdict.why or None,
         }
         for verdict in sorted(together(verdicts), key=lambda verdict: ORDER.index(verdict.verdict))
     ]
@@ -53,7 +53,8 @@ def setting_rows(run: RunFile) -> list[dict[str, Any]]:
         values = found.get(case, {})
         identity = line["vanilla"] or ""
         vanilla = measured.get((file_of(case), identity)) or measured.get((ANYWHERE, identity), {})
-        row = {"technique": line["technique"], "model": line["model"], "case": case, "setting": words(line["setting"])}
+        about = {"technique": line["technique"], "model": line["model"]}
+        row = {**about, "case": case, "setting": words(shown_setting(line))}
         ratios = {
             f"{name}_to_vanilla": values[name] / vanilla[name]
             for name in ("step_time_s", "samples_per_s", "peak_memory_bytes")
@@ -125,6 +126,13 @@ def long_table(run: RunFile) -> pd.DataFrame:
                 head = {key: row[key] for key in keys[:-1]}
                 rows.append({**head, "metric": name, "unit": metric(name).unit, "value": row[name], **more})
     return pd.DataFrame(rows)
+
+
+def shown_setting(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of a case; of a user's own program, which has none, its parameters."""
+    spec = line["spec"]
+    found: Mapping[str, Any] = line["setting"] or (spec["params"] if ":" in spec["program"] else {})
+    return found
 
 
 def words(setting: Mapping[str, Any]) -> str:

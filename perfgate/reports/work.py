@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from perfgate.gate.attribution import place
 from perfgate.records.layers import expanded
 from perfgate.records.runfile import RunFile
 from perfgate.reports.memory import found
@@ -71,13 +72,13 @@ def work_table(rows: Sequence[Row], keys: tuple[str, ...]) -> pd.DataFrame:
     total = summed(rows)
     sums: dict[tuple[str, ...], dict[str, int]] = {}
     for row in rows:
-        place = sums.setdefault(tuple(row[key] for key in keys), dict.fromkeys(AMOUNTS, 0))
+        amounts = sums.setdefault(tuple(row[key] for key in keys), dict.fromkeys(AMOUNTS, 0))
         for name in AMOUNTS:
-            place[name] += row[name]
+            amounts[name] += row[name]
     ordered = sorted(sums.items(), key=lambda item: -item[1]["moved_bytes"])
     return pd.DataFrame(
         {
-            **{key: name or "(outside of modules)" for key, name in zip(keys, names, strict=True)},
+            **{key: name if key != "module" else place(name) for key, name in zip(keys, names, strict=True)},
             "calls": mine["calls"],
             "FLOPs": shown("flops", mine["flops"]),
             "of all FLOPs": share(mine["flops"] / total["flops"], "") if total["flops"] else None,

@@ -26,6 +26,7 @@ class Workload:
         setting: the settings that the case named, for reports; not part of the identity.
         vanilla: identity of the same workload in its default configuration; ``None`` if there is none.
         id: the program's stable name; empty for a program that is identified by its import path.
+        place: where the folder of its model lies on this machine, if it has one; not part of the identity.
     """
 
     program: str
@@ -34,6 +35,7 @@ class Workload:
     setting: Mapping[str, Json] = field(default_factory=dict, compare=False)
     vanilla: str | None = field(default=None, compare=False)
     id: str = field(default="", kw_only=True)
+    place: str = field(default="", compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         module, _, name = self.program.partition(":")
@@ -51,8 +53,11 @@ class Workload:
 
     @property
     def order(self) -> dict[str, Json]:
-        """The message to an actor: the program's import path, and the parameters."""
-        return {"program": self.program, "params": dict(self.params)}
+        """The message to an actor: the program's import path, and the parameters, with the folder's path here."""
+        params = dict(self.params)
+        if self.place:
+            params["model"] = {**params["model"], "folder": self.place}
+        return {"program": self.program, "params": params}
 
     @cached_property
     def canonical(self) -> str:

@@ -18,7 +18,8 @@ def git_state(folder: Path) -> tuple[str, bool]:
         return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
 
     try:
-        return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain", "--untracked-files=no"))
+        commit = ask("rev-parse", "--verify", "--quiet", "HEAD")  # nothing where nothing was committed yet
+        return commit, bool(ask("status", "--porcelain", "--untracked-files=no"))
     except FileNotFoundError:
         return "", False
 

@@ -37,9 +37,9 @@ def workload_of(program: str, params: Mapping[str, Json], **about: Any) -> Workl
     """Make a workload of one of Perfgate's own programs.
 
     Args:
-        program: the program's id.
+            program: the program's id.
         params: the program's keyword arguments.
-        about: the workload's ``model``, ``setting`` and ``vanilla``.
+        about: the workload's ``model``, ``setting``, ``vanilla`` and ``place``.
     """
     return Workload(PROGRAMS[program], params, id=program, **about)
 

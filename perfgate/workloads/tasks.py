@@ -159,8 +159,9 @@ def _workload(
     chosen, class_name = model.class_for(task, accepted)
     kind.check_together(settings, loop=loop, task=chosen, config=model.source.get("config", {}))
     fixed = {"model": {"class": class_name, **model.source}, "task": chosen, "seed": seed, **(extra or {})}
-    vanilla = workload_of(program, {**fixed, **kind.sizes})
+    vanilla = workload_of(program, {**fixed, **kind.sizes}, place=model.place)
     named = {"task": task} if task else {}
     setting = {**named, **settings}
     params = {**fixed, **kind.params(settings)}
-    return workload_of(program, params, model=model.name, setting=setting, vanilla=vanilla.sha256)
+    about = {"model": model.name, "setting": setting, "vanilla": vanilla.sha256, "place": model.place}
+    return workload_of(program, params, **about)

@@ -204,7 +204,7 @@ def test_the_work_of_a_case_can_be_broken_down_by_operator_group_and_module(coun
     rows = [cells(line) for line in done.stdout.splitlines() if line.startswith("|")]
     assert ["h.{0-2}.mlp", "contractions", "6", "300 FLOP", "75.0%", "1.46 KiB", "25.0%", "0.2"] in rows
     assert ["contractions", "6", "300 FLOP", "75.0%", "1.46 KiB", "25.0%", "0.2"] in rows
-    assert [row[0] for row in rows if row[1] == "other"] == ["(outside of modules)"]
+    assert [row[0] for row in rows if row[1] == "other"] == ["the model itself, or outside of it"]
 
 
 def test_the_break_down_adds_up_to_the_whole_in_plain_numbers(counted: Path) -> None:

@@ -394,7 +394,8 @@ def test_a_launch_that_the_program_itself_spoiled_fails_with_what_it_printed() -
     found = decide(verdicts, fault=True, strict=False, update=None, accept=ACCEPT, output="ValueError: no such layer")
 
     assert found.kind == "failed"
-    assert found.message == f"{CASE} could not be measured: the actor died\nValueError: no such layer"
+    assert found.message == f"{CASE} could not be measured: the actor died"
+    assert found.details == "ValueError: no such layer"
 
 
 def test_a_metric_that_got_worse_fails_the_case_even_where_another_could_not_be_measured() -> None:

@@ -11,7 +11,7 @@ from perfgate.shared.errors import UserError
 
 
 def test_a_pool_that_cannot_start_says_the_same_again_in_one_sentence(tmp_path):
-    pool = Pool(["no_such_module_of_an_old_transformers"], tmp_path, 2)
+    pool = Pool(["perfgate.actor.no_such_module"], tmp_path, 2)
     with pytest.raises(UserError, match="cannot be imported") as first:
         pool.start()
     with pytest.raises(UserError, match="cannot be imported") as second:

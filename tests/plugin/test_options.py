@@ -82,9 +82,12 @@ def test_a_wrong_call_is_one_sentence(suite, body, message):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("training('no/such/folder')", "model folder no/such/folder does not exist"),
-        ("training('empty')", "model folder empty lacks config.json; save the model there with save_pretrained()"),
-        ("generation('pickled')", "model folder pickled has no .safetensors weights; other formats are not loaded"),
+        (
+            "training('no/such/folder')",
+            "model folder no/such/folder does not exist; the folder was looked for in */perf_tests, *",
+        ),
+        ("training('empty')", "model folder */empty lacks config.json; save the model there with save_pretrained()"),
+        ("generation('pickled')", "model folder */pickled has no .safetensors weights; other formats are not loaded"),
         (
             "training('whole', batch_sise=2)",
             "unknown setting 'batch_sise'; it may be batch_size, *did you mean batch_size?)",
@@ -148,5 +151,5 @@ def test_programs_that_cannot_be_imported_are_named_with_the_remedy(suite):
     result = suite.run("-o", "perf_preload=no_such_module")
     assert result.ret == 1
     result.stdout.fnmatch_lines(
-        ["the programs cannot be imported by *: ModuleNotFoundError: No module named 'no_such_module'*"]
+        ["perf_preload names no_such_module, which * cannot import: ModuleNotFoundError: No module named*"]
     )

@@ -286,7 +286,7 @@ def test_a_folder_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None
 
     for path in (tmp_path / "none", tmp_path / "file"):
         with pytest.raises(UserError, match=f"model folder {path} does not exist"):
-            Model.from_folder(path)
+            resolve(path)
 
 
 SHAPE = {"classes": {"causal-lm": "GPT2LMHeadModel"}, "config": {"model_type": "gpt2"}}

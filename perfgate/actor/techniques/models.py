@@ -15,6 +15,7 @@ from perfgate.actor import versions
 from perfgate.actor.failures import Unsupported
 from perfgate.actor.local_models import locate, trusted
 from perfgate.actor.request import Request
+from perfgate.actor.techniques.architectures import check_architecture, class_of
 from perfgate.actor.techniques.attention import allow_kernel, implementation_of, kernel_of
 from perfgate.actor.techniques.quantization import quantized
 
@@ -81,9 +82,12 @@ def build_model(
     Raises:
         ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
         Unsupported: the installed version of transformers does not know a setting.
+        WrongModel: transformers does not know the architecture or the class, and nobody registered them.
     """
     torch.manual_seed(seed)
-    model_class = getattr(transformers, spec["class"])
+    folder = None if "config" in spec else locate(spec)
+    check_architecture(spec, folder)
+    model_class = class_of(spec, folder)
     options: dict[str, Any] = {versions.dtype_option(): DTYPES.get(precision, torch.float32)}
     if attention != "default":
         options["attn_implementation"] = implementation_of(attention)
@@ -95,7 +99,7 @@ def build_model(
         allow_kernel(kernel_of(attention))
     if "config" in spec or not load:
         build = getattr(model_class, "_from_config", None) or model_class.from_config
-        if not load and trusted(spec):
+        if not load and trusted(spec) and not issubclass(model_class, PreTrainedModel):
             options["trust_remote_code"] = True  # only automatic classes know this option
         with nullcontext() if load else versions.find("no_init_weights")():
             model = build(build_config(spec), **options)
@@ -103,7 +107,7 @@ def build_model(
             model.tie_weights()
     else:
         model = model_class.from_pretrained(
-            locate(spec), local_files_only=True, use_safetensors=True, trust_remote_code=trusted(spec), **options
+            folder, local_files_only=True, use_safetensors=True, trust_remote_code=trusted(spec), **options
         )
         own_weights(model)
     if quantization != "off":

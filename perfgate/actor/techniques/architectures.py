@@ -1,0 +1,106 @@
+"""Find the class of a model, among those of transformers and those that a user's own code registers."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from perfgate.actor import versions
+from perfgate.actor.failures import WrongModel
+
+CONFIG = "config.json"
+
+
+def check_architecture(spec: Mapping[str, Any], folder: Path | None) -> None:
+    """Refuse an architecture that nothing here knows, in place of what transformers advises about its own hub.
+
+    Args:
+        spec: where the model comes from.
+        folder: with its ``config.json``; ``None`` for a shape.
+
+    Raises:
+        WrongModel: naming the architecture and the remedy.
+    """
+    config = read_config(spec, folder)
+    kind = config.get("model_type", "")
+    if kind in transformers.CONFIG_MAPPING:
+        return
+    remedy = (
+        "where importing a module of yours registers it, name that module: perf_preload = MODULE in the ini file, or "
+        "--preload MODULE of a command"
+    )
+    if brings_code(config):
+        if spec.get("trust_remote_code"):
+            return
+        # Nothing may run only because it lies in a folder.
+        way = "Model.from_hub(ID" if "hub" in spec else "Model.from_folder(FOLDER"
+        remedy = (
+            f"its own code lies beside its weights and runs where it is allowed to: {way}, trust_remote_code=True), or "
+            f"--trust-remote-code of a command; {remedy}"
+        )
+    known = versions.installed("transformers")
+    raise WrongModel(f"{known} does not know the architecture {kind!r} of {where(spec, folder)}; {remedy}")
+
+
+def class_of(spec: Mapping[str, Any], folder: Path | None) -> Any:
+    """The class of a model: of transformers, or one that was registered with it or comes with the model.
+
+    Args:
+        spec: ``class`` is its name.
+        folder: with its ``config.json``; ``None`` for a shape.
+
+    Raises:
+        WrongModel: there is none of that name.
+    """
+    name = spec["class"]
+    if found := getattr(transformers, name, None):
+        return found
+    config = read_config(spec, folder)
+    for automatic, path in config.get("auto_map", {}).items():
+        if str(path).endswith(f".{name}") and spec.get("trust_remote_code"):
+            return getattr(transformers, automatic)
+    return registered(name, config.get("model_type", "")) or absent(name)
+
+
+def registered(name: str, kind: str) -> Any:
+    """A class that a user's own code registered for an architecture; ``None`` if there is none."""
+    if kind not in transformers.CONFIG_MAPPING:
+        return None
+    config = transformers.CONFIG_MAPPING[kind]
+    for automatic in filter(lambda text: text.startswith("AutoModel"), dir(transformers)):
+        mapping = getattr(getattr(transformers, automatic), "_model_mapping", None)
+        if mapping is not None and config in mapping:
+            found = mapping[config]
+            for one in found if isinstance(found, tuple) else (found,):
+                if one.__name__ == name:
+                    return one
+    return None
+
+
+def absent(name: str) -> Any:
+    """Say that there is no such class."""
+    known = versions.installed("transformers")
+    raise WrongModel(
+        f"{known} has no class {name}, and no module that is named by perf_preload (--preload of a command) registers "
+        "one for this architecture"
+    )
+
+
+def brings_code(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration names code that lies beside it."""
+    return bool(config.get("auto_map"))
+
+
+def read_config(spec: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
+    """The configuration of a shape, or the one in a model's folder."""
+    if folder is None:
+        return dict(spec["config"])
+    found: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    return found
+
+
+def where(spec: Mapping[str, Any], folder: Path | None) -> str:
+    """What a model is called in a sentence."""
+    return "the shape" if folder is None else str(spec.get("hub") or spec.get("package") or folder)

@@ -1,0 +1,89 @@
+"""The ini values of pytest, read as a run in the current folder would read them."""
+
+import contextlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perfgate.reference.interpreter import program_folders
+from perfgate.shared.errors import UserError
+
+
+@dataclass(frozen=True)
+class Ini:
+    """What the commands use of them.
+
+    Attributes:
+        root: pytest's rootdir.
+        preload: modules that fork servers import ahead.
+        baselines: the folder of the baselines.
+        output: the folder of the run files.
+        suite: the folder of the cases.
+        programs: folders with programs of the user's own.
+    """
+
+    root: Path
+    preload: tuple[str, ...]
+    baselines: str
+    output: str
+    suite: str
+    programs: tuple[str, ...]
+
+
+class Reader:
+    """A plugin that keeps pytest's configuration, and ends pytest before it collects or configures anything."""
+
+    def __init__(self) -> None:
+        self.ini: Ini | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> int:
+        """Read, and end."""
+        get: Any = config.getini
+        self.ini = Ini(
+            config.rootpath,
+            tuple(get("perf_preload")),
+            get("perf_baselines"),
+            get("perf_output"),
+            get("perf_root"),
+            program_folders(config.rootpath, get("pythonpath")),
+        )
+        return 0
+
+
+def read_ini() -> Ini:
+    """Read the ini values that hold in the current folder.
+
+    Raises:
+        UserError: pytest cannot read its ini file, or a run there would not load Perfgate.
+    """
+    reader, said = Reader(), io.StringIO()
+    # Neither conftest.py nor what addopts asks for may run here.
+    arguments = ["--noconftest", "-p", "no:cacheprovider", "-o", "addopts="]
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            pytest.main(arguments, plugins=[reader])
+        except ValueError as error:  # an ini value that nobody declared
+            said.write(str(error))
+    if reader.ini is None:
+        lines = said.getvalue().strip().splitlines()
+        raise UserError(f"pytest cannot read its ini file in {Path.cwd()}", "\n".join(lines))
+    return reader.ini
+
+
+def with_preload(ini: Ini, named: list[str] | None) -> tuple[str, ...]:
+    """The modules to import ahead: those of the ini file, then those that ``--preload`` names."""
+    return tuple(dict.fromkeys([*ini.preload, *(named or ())]))
+
+
+def add_preload(parser: Any) -> None:
+    """Declare ``--preload``."""
+    parser.add_argument(
+        "--preload",
+        action="append",
+        metavar="MODULE",
+        help="import it first, as it registers an architecture; may be repeated; adds to perf_preload of the ini file",
+    )
