@@ -16,13 +16,15 @@ class Verdict:
         low: lower bound of the change; a case regressed only where it is above the change that must be excluded.
         high: upper bound of the change; a case passes only where it is below the tolerance.
         smallest_detectable: the smallest change that could have been shown.
-        reference: value held against, in the metric's unit.
+        reference: value held against, in the metric's unit; where the change was estimated from pairs of steps or in
+            yardsticks, what the reference takes beside this candidate.
         candidate: value measured now.
         launches: how many launches of the candidate the verdict rests on.
         tolerance: largest acceptable change.
         why: what else one should know, as a clause.
         expected: of an effect, as ``< 0.7x``; empty where a case is held against what it was.
         against: what the reference is, in a word.
+        accepted: of a regression that was accepted beforehand: up to what, by whom and why, as a clause.
         unknown: keys of its line in a run file that this Perfgate does not know.
     """
 
@@ -40,6 +42,7 @@ class Verdict:
     why: str = ""
     expected: str = ""
     against: Literal["baseline", "reference", "vanilla"] = "baseline"
+    accepted: str = ""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 Writer = Callable[[Report], str]
 WIDTH = 240  # columns, where no terminal says how wide it is
 RATED = ("verdict", "level")  # columns whose value gives a row its colour
-STYLES = {"regressed": "bold red", "stale": "red", "invalid": "magenta", "inconclusive": "yellow", "improved": "green"}
+STYLES = {
+    "regressed": "bold red",
+    "accepted": "bold yellow",
+    "stale": "red",
+    "invalid": "magenta",
+    "inconclusive": "yellow",
+    "improved": "green",
+}
 
 
 def terminal(report: Report, interactive: bool = False) -> str:
