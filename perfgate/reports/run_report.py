@@ -42,11 +42,11 @@ def section_of(run: RunFile, work: str | None) -> Section:
         "work: each operator group's share of FLOPs / of bytes moved": group_table(run),
     }
     tables = technique_tables(run) | {name: frame for name, frame in more.items() if not frame.empty}
-    opening = [subtitle(run), *accepted(run), *failed_lines(run), *without_exact(run)]
+    opening = [subtitle(run), *accepted(run), *failed_lines(run)]
     if not run.verdicts:
-        return Section(title(run), opening, tables)
+        return Section(title(run), opening, tables, without_exact(run))
     verdicts = {"Verdicts": verdict_table(run.verdicts)}
-    return Section(title(run), [*opening, counts(run.verdicts)], verdicts | tables)
+    return Section(title(run), [*opening, counts(run.verdicts)], verdicts | tables, without_exact(run))
 
 
 def rows_of(run: RunFile, work: str | None) -> pd.DataFrame:
