@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from perfgate.cases.deadline import Deadline
 from perfgate.gate import effects
+from perfgate.gate.acceptance import Acceptance
 from perfgate.gate.alpha_budget import AlphaBudget
 from perfgate.gate.clocks import ClockChoice, choose, on
 from perfgate.gate.confirmation import LOOKS, Confirmation, Look
 from perfgate.gate.duets import Duet, of_pair
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
+from perfgate.gate.improvement import Improvement, promising
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import Screen, screen, suspects
 from perfgate.gate.verdicts import Comparison
@@ -39,6 +41,7 @@ class Policy:
         noise: how much duets vary on this machine.
         strict: an inconclusive verdict fails its case.
         update: mode of ``--perf-update``, if any.
+        accepted: what may get worse against the reference.
     """
 
     alpha_budget: AlphaBudget
@@ -46,6 +49,7 @@ class Policy:
     noise: Noise = UNKNOWN
     strict: bool = False
     update: str | None = None
+    accepted: tuple[Acceptance, ...] = ()
 
 
 @dataclass
@@ -149,7 +153,7 @@ def against_reference(
     noise: Noise = UNKNOWN,
     screened: Callable[[], None] = lambda: None,
 ) -> tuple[list[Verdict], AlphaBudget]:
-    """Screen a case with one duet, and decide its suspect metrics with fresh ones.
+    """Screen a case with one duet, and decide with fresh ones what looks worse, and what looks much better.
 
     Args:
         series: of the case; its parts are reference and candidate.
@@ -173,14 +177,18 @@ def against_reference(
         shares[name] = alpha_budget.share
         alpha_budget = alpha_budget.spent()
     confirmation = Confirmation(shares, {name: limits[name] for name in suspected}, noise)
-    while wanted := confirmation.wanted(len(series.pairs) - 1):
-        complete = series.take(wanted, f"suspect ({', '.join(confirmation.undecided)}): duet")
-        fresh = {name: series.duets(name, 1) for name in suspected}
-        confirmation = replace(confirmation, noise=noise.on(series.clock.clock or "wall"))
-        confirmation = confirmation.seen(fresh, final=not complete)
-    return [
-        verdict_of(series, name, limits[name], screens[name], confirmation.looks.get(name)) for name in limits
-    ], alpha_budget
+    faster = Improvement({name: limits[name] for name in promising(screens, limits)})
+    while wanted := confirmation.wanted(fresh := len(series.pairs) - 1) or faster.wanted(fresh):
+        what = f"suspect ({', '.join(confirmation.undecided)})" if confirmation.undecided else "faster"
+        complete = series.take(wanted, f"{what}: duet")
+        found = {name: series.duets(name, 1) for name in limits}
+        known = noise.on(series.clock.clock or "wall")
+        confirmation = replace(confirmation, noise=known).seen(found, final=not complete)
+        faster = faster.seen(found, known, final=not complete)
+    # Without a single fresh duet, what looked faster has passed by its screen.
+    told = {name: look for name, look in faster.looks.items() if look.change is not None}
+    looks = {**told, **confirmation.looks}
+    return [verdict_of(series, name, limits[name], screens[name], looks.get(name)) for name in limits], alpha_budget
 
 
 def verdict_of(series: DuetSeries, name: str, tolerance: float, screened: Screen, looked: Look | None) -> Verdict:

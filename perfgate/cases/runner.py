@@ -11,6 +11,7 @@ from perfgate.cases.calibration import record
 from perfgate.cases.derived import with_derived, with_host_share, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
+from perfgate.gate.acceptance import accept
 from perfgate.gate.against_baseline import against_baseline, beside_nearest
 from perfgate.gate.against_run import compare
 from perfgate.gate.clocks import choose_against, on
@@ -158,6 +159,7 @@ class CaseRunner:
         faulty = [launch for launch in launches if launch.fault and launch.side == "candidate"]
         # A case that never fitted into memory is skipped; one that used to fit, by its baseline, fails.
         unfit = all(launch.out_of_memory for launch in faulty) and not any(held) and not self.stage.reference
+        verdicts = [accept(verdict, self._policy.accepted) for verdict in verdicts]
         outcome = decide(
             verdicts,
             fault=bool(faulty) and not unfit,

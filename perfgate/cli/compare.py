@@ -2,9 +2,11 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from perfgate.cli.common import OK, UNSURE, WORSE, add_command
+from perfgate.gate.acceptance import accept, from_json
 from perfgate.gate.against_run import compare
 from perfgate.records.runfile import RunFile, read
 from perfgate.records.verdict import Verdict
@@ -29,6 +31,9 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     candidate = head.by_case()
     check_sides(reference, candidate, options)
     verdicts = compare(reference, candidate, head.tolerances())
+    if not options.head:  # what was accepted, was accepted against this reference
+        said = from_json(base.header.get("accepted"))
+        verdicts = [accept(replace(verdict, against="reference"), said) for verdict in verdicts]
     from perfgate.reports.comparison import comparison_report  # imports pandas, which a refusal need not pay
 
     report = comparison_report(verdicts, sorted(set(reference) - set(candidate)))
@@ -60,7 +65,7 @@ def check_sides(reference: dict[str, Any], candidate: dict[str, Any], options: a
 
 def exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
     """0 nothing got worse, 1 something did, 3 something could not be decided and ``--strict`` was asked for."""
-    names = {verdict.verdict for verdict in verdicts}
+    names = {verdict.verdict for verdict in verdicts if not verdict.accepted}
     if names & {"regressed", "stale"}:
         return WORSE
     return UNSURE if strict and names & {"inconclusive", "invalid", "new"} else OK

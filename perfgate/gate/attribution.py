@@ -31,8 +31,12 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
     rows.sort(key=lambda row: (-row[0], row[1], row[2]))
     what = metric(name)
     shown = [f"{place(path)} ({kind}) {sign}{what.show(value)}{each(path)}" for value, path, kind in rows[:SHOWN]]
-    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    return f"{word}: {', '.join(shown)}{more}" if shown else ""
+    rest = sum(value * len(expanded({path: None})) for value, path, _ in rows[SHOWN:])
+    more = f" and {len(rows) - SHOWN} more {sign}{what.show(rest)}" if rest else ""
+    # What became less elsewhere is said as well, so that the parts add up to the change of the whole.
+    less = sum(max(old[key] - new.get(key, 0), 0) for key in old)
+    elsewhere = f"; elsewhere {'-' if sign == '+' else '+'}{what.show(less)}" if less else ""
+    return f"{word}: {', '.join(shown)}{more}{elsewhere}" if shown else ""
 
 
 def moved_lines(old: Cells, new: Cells) -> Cells:

@@ -16,7 +16,8 @@ from perfgate.gate.verdicts import DELTA_MIN_SHARE, TOO_FEW, Comparison, name_of
 from perfgate.records.verdict import Name, Verdict
 
 LOOKS = (3, 6, 10, 15, 24)
-CLEARING_LOOKS = 1  # the first looks that can clear a case and not fail it
+CLEARING_LOOKS = 1  # the first looks that can clear a case, and fail it only by a huge effect
+HUGE = 1.0  # a change that must be excluded for that: twice the time, which no difference between launches explains
 FAILING_DUETS = 1 + LOOKS[CLEARING_LOOKS]  # with the screen's: the fewest that can fail a case
 
 
@@ -62,8 +63,9 @@ def threshold_of(tolerance: float) -> float:
 def look(duets: Sequence[Duet], tolerance: float, share: float, noise: Noise = UNKNOWN, final: bool = False) -> Look:
     """Judge one metric by the duets so far.
 
-    Nothing is decided between looks. The first look may clear a case and not fail it: all of three duets may well be
-    slow by chance where launches have two speeds, and their spread does not show it.
+    Nothing is decided between looks. The first look may clear a case, and fail it only where the lower bound is above
+    twice the time: all of three duets may well be slow by chance where launches have two speeds, and their spread does
+    not show it, but two such speeds are not that far apart.
 
     Args:
         duets: of the confirmation, without the screen's.
@@ -81,7 +83,7 @@ def look(duets: Sequence[Duet], tolerance: float, share: float, noise: Noise = U
     name: Name = "inconclusive"
     if count in LOOKS or count >= LOOKS[-1]:
         name = name_of(found, share, threshold, tolerance)
-        if name == "regressed" and count in LOOKS[:CLEARING_LOOKS]:
+        if name == "regressed" and count in LOOKS[:CLEARING_LOOKS] and found.lower(share) <= math.log1p(HUGE):
             name = "inconclusive"
     return Look(
         "continue" if name == "inconclusive" and not last else name,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from perfgate.gate import acceptance
 from perfgate.gate.wording import WORDS, sentence
 from perfgate.records.launch import CORE_TAKEN
 from perfgate.records.verdict import Name, Verdict
@@ -47,11 +48,12 @@ def decide(
     """
 
     def having(name: Name) -> list[Verdict]:
-        return [verdict for verdict in verdicts if verdict.verdict == name and name not in accepted_by(update)]
+        standing = [verdict for verdict in verdicts if not verdict.accepted]
+        return [verdict for verdict in standing if verdict.verdict == name and name not in accepted_by(update)]
 
     remedy = f"\nAccept it with: {accept} --perf-update all --perf-reason {shlex.quote('WHY')}" if accept else ""
     if worse := having("regressed"):
-        return Outcome("failed", "\n".join(map(sentence, worse)) + remedy)
+        return Outcome("failed", "\n".join(map(sentence, worse)) + (remedy or acceptance.remedy(worse)))
     if stale := having("stale"):
         return Outcome("failed", f"{stale[0].case}: {stale[0].why}.{remedy}")
     if invalid := having("invalid"):

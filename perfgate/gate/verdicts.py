@@ -35,7 +35,16 @@ class Comparison:
         high: float | None = None,
         smallest_detectable: float | None = None,
     ) -> Verdict:
-        """Make the verdict on these values."""
+        """Make the verdict on these values.
+
+        A change that was estimated otherwise than from the two values, as from pairs of steps or in yardsticks, is the
+        better one: then the reference's value is given as what it takes beside this candidate, so that all numbers of
+        the verdict agree.
+        """
+        beside = self.reference
+        if change is not None and change > -1 and beside > 0:
+            apart = abs(self.candidate - (1 + change) * beside)
+            beside = self.candidate / (1 + change) if apart > ROUNDING * self.candidate else beside
         return Verdict(
             self.case,
             self.metric,
@@ -44,7 +53,7 @@ class Comparison:
             low,
             high,
             smallest_detectable,
-            self.reference,
+            beside,
             self.candidate,
             self.launches,
             self.tolerance,

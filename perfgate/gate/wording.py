@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from perfgate.records.verdict import Name, Verdict
+from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
 WORDS = {
@@ -26,7 +26,8 @@ def sentence(verdict: Verdict) -> str:
     if verdict.reference == 0 and verdict.verdict == "regressed":
         word = word.removesuffix(" by")
     text = " ".join(filter(None, [f"{verdict.case}: {verdict.metric} {word}", moved(verdict)]))
-    details = "; ".join(filter(None, [both_values(verdict), interval(verdict), verdict.why]))
+    accepted = f"accepted {verdict.accepted}" if verdict.accepted else ""
+    details = "; ".join(filter(None, [both_values(verdict), interval(verdict), verdict.why, accepted]))
     return f"{text} ({details})" if details else text
 
 
@@ -59,10 +60,11 @@ def both_values(verdict: Verdict) -> str:
 
 
 def moved(verdict: Verdict) -> str:
-    """The change in percent; empty where there is none, or the reference is 0."""
+    """The change in percent or as a factor; empty where there is none, or the reference is 0."""
     if verdict.change is None or verdict.reference == 0:
         return ""
-    return percent(verdict.change)
+    found = percent(verdict.change)
+    return f"to {found}" if found.startswith("1/") else found
 
 
 def interval(verdict: Verdict) -> str:
@@ -71,31 +73,46 @@ def interval(verdict: Verdict) -> str:
         return ""
     if verdict.low is None or verdict.high is None or verdict.low == verdict.high:
         return f"tolerance {verdict.tolerance:.1%}"
-    return f"interval {percent(verdict.low)} to {percent(verdict.high)}; {sight(verdict)}"
+    return "; ".join(filter(None, [f"interval {percent(verdict.low)} to {percent(verdict.high)}", sight(verdict)]))
 
 
 def sight(verdict: Verdict) -> str:
-    """Say which change this measurement could detect, and whether that is within the tolerance."""
-    if verdict.smallest_detectable is None or verdict.tolerance is None:
+    """Say which change this measurement could detect, unless the change itself was seen."""
+    if verdict.smallest_detectable is None or verdict.tolerance is None or verdict.verdict in ("regressed", "improved"):
         return ""
+    seen = can_see(verdict.smallest_detectable)
     if verdict.smallest_detectable > verdict.tolerance:
-        return (
-            f"this gate cannot see {verdict.tolerance:.1%} here; it can see {percent(verdict.smallest_detectable, '')}"
-        )
-    return f"this gate can see {percent(verdict.smallest_detectable, '')}"
+        return f"this gate cannot see {verdict.tolerance:.1%} here; it can see {seen}"
+    return f"this gate can see {seen}"
+
+
+def can_see(smallest: float) -> str:
+    """The smallest change that could have been shown; one of 100% or more is no ability of a gate."""
+    return percent(smallest, "") if smallest < BLIND else "next to nothing"
+
+
+BLIND = 1.0
+TEN_FOLD = 9.995
 
 
 def percent(change: float, sign: str = "+") -> str:
-    """A relative change, with enough digits and no more."""
-    if change > 9.995:
+    """A relative change, with enough digits and no more: tenfold and more, or a tenth and less, as a factor."""
+    if change > TEN_FOLD:
         return f"{change + 1:.0f}-fold" if change < 1e6 else "beyond measure"
+    if -1 < change < 1 / (1 + TEN_FOLD) - 1:
+        return f"1/{1 / (1 + change):.0f}"
     return f"{change:{sign}.1%}" if abs(change) >= 0.0095 else f"{change:{sign}.2%}"
+
+
+def counted_as(verdict: Verdict) -> str:
+    """The word under which a verdict is counted and shown."""
+    return "accepted" if verdict.accepted else verdict.verdict
 
 
 def summarize(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """How many verdicts of each name, worst first; names that do not occur are left out."""
-    order: tuple[Name, ...] = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
-    counts = {name: sum(verdict.verdict == name for verdict in verdicts) for name in order}
+    order = ("regressed", "accepted", "stale", "invalid", "inconclusive", "new", "improved", "pass")
+    counts = {name: sum(counted_as(verdict) == name for verdict in verdicts) for name in order}
     return {name: count for name, count in counts.items() if count}
 
 

@@ -19,6 +19,7 @@ from perfgate.records.launch import Launch, Side
 from perfgate.shared.workload import Workload
 
 MIN_STEPS, MAX_STEPS = 20, 60
+FAR, FAR_STEPS = 2.0, 6  # sides of which one takes twice the time of the other need few steps to show it
 FILLED_S = 3.0
 RELAUNCHES = 2
 
@@ -106,7 +107,8 @@ def together(
             for at_work in order:
                 warm.append(warmed_up(stage, actors[at_work]))
             steps = steps_of_turn(stage, max(each.step_s for each in warm))
-            for _ in range(count_steps(sum(each.turn_s(steps) for each in warm), parts[0])):
+            turns_s = [each.turn_s(steps) for each in warm]
+            for _ in range(count_steps(sum(turns_s), parts[0], far=max(turns_s) > FAR * min(turns_s))):
                 for at_work in order:
                     rows[at_work].append(taken(stage, actors[at_work], steps))
         except LaunchFailed as failure:
@@ -175,14 +177,16 @@ def begun(
     ]
 
 
-def count_steps(pair_s: float, part: DuetSide) -> int:
+def count_steps(pair_s: float, part: DuetSide, far: bool = False) -> int:
     """The number of turns of each side.
 
     Args:
         pair_s: seconds that one turn of both sides takes together.
         part: a side, which has the time to fill and the smallest number of steps.
+        far: whether one side takes so much longer that fewer steps than the smallest number show it.
     """
-    return min(max(math.ceil(part.filled_s / max(pair_s, 1e-6)), part.min_steps), MAX_STEPS)
+    least = min(part.min_steps, FAR_STEPS) if far else part.min_steps
+    return min(max(math.ceil(part.filled_s / max(pair_s, 1e-6)), least), MAX_STEPS)
 
 
 def undisturbed(launches: list[Launch]) -> list[Launch]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perfgate.gate.acceptance import Acceptance, accepted_lines, unused_lines
 from perfgate.plugin.options import Options
+from perfgate.plugin.sides import Sides
 from perfgate.shared.command import command
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ def last_lines(
     options: Options,
     arguments: Sequence[str],
     results: Sequence[Mapping[str, Any]],
+    sides: Sides,
     update: "Update | None",
     path: Path,
 ) -> list[str]:
@@ -32,6 +35,7 @@ def last_lines(
         options: of the run.
         arguments: of pytest.
         results: of all cases, as ``attach`` keeps them.
+        sides: with what may get worse.
         update: what was stored, if anything was to be.
         path: of the run file.
     """
@@ -39,10 +43,19 @@ def last_lines(
     from perfgate.reports.update import update_line
 
     again = command_of(arguments, options.root)
-    stored = update_line(update, again) if update else ""
+    stored = [update_line(update, again)] if update else []
     if not results:
-        return [stored] if stored else []
-    return summary(results, None if options.reference else again, relative(path, Path.cwd()), options.update, stored)
+        return stored
+    more = [*acceptance_lines(sides.accepted, results), *sides.misread, *stored]
+    return summary(results, None if options.reference else again, relative(path, Path.cwd()), options.update, more)
+
+
+def acceptance_lines(accepted: Sequence[Acceptance], results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What was accepted, and which acceptances were of no use."""
+    from perfgate.records.verdict import Verdict
+
+    verdicts = [Verdict(**verdict) for result in results for verdict in result["verdicts"]]
+    return [*accepted_lines(verdicts), *unused_lines(accepted, verdicts)]
 
 
 def command_of(arguments: Sequence[str], root: str) -> str:

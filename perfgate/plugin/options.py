@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from perfgate.gate.acceptance import of_option
 from perfgate.models.model import TIERS
 from perfgate.records.store import MODES
 from perfgate.reference.lock_files import LOCKS
@@ -94,6 +95,7 @@ class Options:
     preload: tuple[str, ...]
     default_tier: str
     reports: tuple[str, ...]
+    accepted: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The object that the run file's first line holds."""
@@ -109,7 +111,12 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--perf-report", action="append", metavar="FORMAT=FILE", help="write a report at the end, as markdown=report.md"
     )
-    # What `perfgate calibrate` asks of the run that it starts.
+    group.addoption(
+        "--perf-accept",
+        action="append",
+        metavar="CASE:METRIC:+12%",
+        help="let a metric get worse against --perf-ref, by so much at most; CASE:dry_run accepts a lost dry run",
+    )
     # Set by `perfgate calibrate` for the run that it starts.
     group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
     group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
@@ -150,6 +157,13 @@ def read_options(config: pytest.Config) -> Options:
         raise UserError("--perf-ref holds two sides against each other and stores nothing; leave out --perf-update")
     if values["ref-python"] and not values["ref"]:
         raise UserError("--perf-ref-python goes with --perf-ref REV")
+    accepted = tuple(config.getoption("--perf-accept") or ())
+    if accepted and not values["ref"]:
+        raise UserError(
+            "--perf-accept goes with --perf-ref; what is stored moves with --perf-update all --perf-reason 'WHY'"
+        )
+    for text in accepted:
+        of_option(text)
     unnamed = "quick" if values["device"] == "none" else str(config.getini("perf_tier"))
     strict = config.getoption("--perf-strict")
     return Options(
@@ -175,6 +189,7 @@ def read_options(config: pytest.Config) -> Options:
         preload=tuple(config.getini("perf_preload")),
         default_tier=unnamed,
         reports=tuple(config.getoption("--perf-report") or ()),
+        accepted=accepted,
     )
 
 

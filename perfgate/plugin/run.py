@@ -294,7 +294,7 @@ class Run:
             return
         terminalreporter.section("perfgate")
         arguments = self.config.invocation_params.args
-        for line in last_lines(self.options, arguments, self.ends.results, self.update, self.path):
+        for line in last_lines(self.options, arguments, self.ends.results, self.sides, self.update, self.path):
             terminalreporter.write_line(line)
         if self.sides.reference and self.target.kind != "none" and not self.target.noise.df:
             terminalreporter.write_line(UNCALIBRATED)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perfgate.gate.acceptance import TRAILER, Acceptance, from_json, of_option, of_trailer, to_json
 from perfgate.plugin.options import Options
-from perfgate.system.git import git_state
+from perfgate.shared.errors import UserError
+from perfgate.system.git import git_state, trailers
 from perfgate.system.provenance import software
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ class Sides:
 
     Attributes:
         reference: what this code is held against, if anything but baselines.
+        accepted: what may get worse against the reference.
+        misread: what was to be accepted and cannot be read, a sentence each.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -34,6 +38,8 @@ class Sides:
         self._root: Path = config.rootpath
         self._pythonpath = config.getini("pythonpath")
         self.reference: Reference | None = None
+        self.accepted: tuple[Acceptance, ...] = ()
+        self.misread: list[str] = []
         self._candidate: Interpreter | None = None
 
     @property
@@ -71,6 +77,9 @@ class Sides:
             written = [root / options.output, root / options.baselines]
             how = (options.reference_python, options.locks, options.install, written, candidate.after)
             self.reference = stack.enter_context(opened(options.reference, root, *how, candidate, progress))
+            said = [of_option(text, options.root) for text in options.accepted]
+            committed, self.misread = read_trailers(root, self.reference.commit, options.root)
+            self.accepted = (*said, *committed)
 
     def check(self, needs_libraries: bool) -> None:
         """Refuse sides that cannot run the selected cases.
@@ -90,7 +99,8 @@ class Sides:
     def to_json(self) -> dict[str, Any]:
         """For workers of xdist."""
         both = {"candidate": self._candidate, "reference": self.reference}
-        return {name: found.to_json() for name, found in both.items() if found}
+        sides: dict[str, Any] = {name: found.to_json() for name, found in both.items() if found}
+        return sides | {"accepted": to_json(self.accepted)}
 
     def receive(self, told: Mapping[str, Any]) -> None:
         """Take over what the controller found, in a worker of xdist."""
@@ -101,6 +111,7 @@ class Sides:
             self._candidate = Interpreter.from_json(told["candidate"])
         if "reference" in told:
             self.reference = Reference.from_json(told["reference"])
+        self.accepted = tuple(from_json(told["accepted"]))
 
     @property
     def software(self) -> dict[str, str]:
@@ -114,6 +125,8 @@ class Sides:
             found["candidate"] = self._candidate.to_json()
         if self.reference:
             found["reference"] = self.reference.to_json()
+        if self.accepted or self.misread:
+            found |= {"accepted": to_json(self.accepted), "misread": self.misread}
         return found
 
     def headline(self) -> str:
@@ -124,6 +137,30 @@ class Sides:
         this = in_words(self.software, f"{commit[:12]}{' with changes' if dirty else ''}" if commit else "")
         there = in_words(self.reference.software, self.reference.commit[:12])
         return f"against {self.reference.name} ({there}), candidate {this}"
+
+
+def read_trailers(root: Path, commit: str, cases: str) -> tuple[list[Acceptance], list[str]]:
+    """What the commits since a reference accept, and a sentence for each of their lines that cannot be read.
+
+    Args:
+        root: the folder of the run.
+        commit: of the reference; empty for an interpreter, since which there are no commits.
+        cases: the folder that ids of cases are relative to.
+    """
+    found: list[Acceptance] = []
+    misread: list[str] = []
+    for trailer in trailers(root, TRAILER, commit) if commit else ():
+        if not trailer.last:
+            misread.append(
+                f"commit {trailer.commit[:10]}: {TRAILER}: {trailer.value} is not among the last lines of its message, "
+                "so it accepts nothing"
+            )
+            continue
+        try:
+            found.append(of_trailer(trailer.value, trailer.commit, cases))
+        except UserError as error:
+            misread.append(str(error))
+    return found, misread
 
 
 def in_words(libraries: Mapping[str, str], commit: str) -> str:

@@ -16,13 +16,15 @@ class Verdict:
         low: lower bound of the change. A case regressed only if this is above the change that must be excluded.
         high: upper bound of the change. A case passes only if this is below the tolerance.
         smallest_detectable: the smallest change that this measurement could have shown.
-        reference: the value compared with, in the metric's unit.
+        reference: the value compared with, in the metric's unit. Where the change was estimated from pairs of steps or
+            in yardsticks, it is the value of the reference beside this candidate.
         candidate: the value measured now.
         launches: number of the candidate's launches that the verdict is based on.
         tolerance: the largest acceptable change.
         why: a further explanation, as a clause.
         expected: the promise of an effect, such as ``< 0.7x``; empty for a case.
         against: a word for the reference.
+        accepted: for a regression that was accepted beforehand: its limit, by whom and why, as a clause.
         unknown: keys of its line in a run file that this version of Perfgate does not know.
     """
 
@@ -40,6 +42,7 @@ class Verdict:
     why: str = ""
     expected: str = ""
     against: Literal["baseline", "reference", "vanilla"] = "baseline"
+    accepted: str = ""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

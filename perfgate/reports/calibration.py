@@ -9,7 +9,7 @@ import pandas as pd
 from perfgate.cases.calibration import Calibrated, Calibration, to_json
 from perfgate.gate.confirmation import FAILING_DUETS
 from perfgate.gate.power import upper_bound
-from perfgate.gate.wording import percent
+from perfgate.gate.wording import can_see, percent
 from perfgate.reports.report import Report, Section
 from perfgate.shared.errors import UserError
 
@@ -54,7 +54,7 @@ def table(results: Sequence[Calibrated]) -> pd.DataFrame:
         suspects = [found.suspect_duets for found in result.detections if found.suspect_duets]
         row["s for a suspect"] = f"{result.duet_s * max(suspects, default=0.0):.0f}"
         seen = [found.smallest_detectable for found in result.detections if found.smallest_detectable is not None]
-        row["can see"] = percent(min(seen), "") if seen else ""
+        row["can see"] = can_see(min(seen)) if seen else ""
         rows.append(row)
     return pd.DataFrame(rows)
 

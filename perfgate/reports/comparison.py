@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from perfgate.gate.wording import sentence, summarize
+from perfgate.gate.acceptance import accepted_lines
+from perfgate.gate.wording import counted_as, sentence, summarize
 from perfgate.records.verdict import Verdict
 from perfgate.reports.report import Report, Section
 from perfgate.reports.run_report import counts
@@ -18,8 +19,12 @@ def comparison_report(verdicts: Sequence[Verdict], gone: Sequence[str]) -> Repor
         verdicts: the verdicts on all cases that both sides have.
         gone: the ids of cases that only the reference has.
     """
-    bad = [sentence(verdict) for verdict in verdicts if verdict.verdict in ("regressed", "stale", "invalid")]
+    bad = [sentence(verdict) for verdict in verdicts if counted_as(verdict) in ("regressed", "stale", "invalid")]
     missing = [f"{case}: only in BASE, not compared" for case in gone]
     rows = [verdict.to_json() for verdict in verdicts]
-    section = Section(tables={"Verdicts": verdict_table(verdicts)}, notes=[*bad, *missing, counts(verdicts)])
+    section = Section(
+        lines=accepted_lines(verdicts),
+        tables={"Verdicts": verdict_table(verdicts)},
+        notes=[*bad, *missing, counts(verdicts)],
+    )
     return Report([section], pd.DataFrame(rows), {"verdicts": rows, "summary": summarize(verdicts)})

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 Writer = Callable[[Report], str]
 WIDTH = 240  # columns, if the output is no terminal
 RATED = ("verdict", "level")  # a first column of this name colours its row
-STYLES = {"regressed": "bold red", "stale": "red", "invalid": "magenta", "inconclusive": "yellow", "improved": "green"}
+STYLES = {
+    "regressed": "bold red",
+    "accepted": "bold yellow",
+    "stale": "red",
+    "invalid": "magenta",
+    "inconclusive": "yellow",
+    "improved": "green",
+}
 
 
 def terminal(report: Report, interactive: bool = False) -> str:

@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from perfgate.gate.wording import moved, percent, together
+from perfgate.gate.wording import can_see, counted_as, moved, percent, together
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
@@ -96,13 +96,13 @@ def one_verdict(verdict: Verdict) -> str:
     """The verdict on one metric in a few words."""
     what = metric(verdict.metric)
     if verdict.candidate is None:
-        return f"{verdict.metric} {verdict.verdict}{f' ({verdict.why})' if verdict.why else ''}"
+        return f"{verdict.metric} {counted_as(verdict)}{f' ({verdict.why})' if verdict.why else ''}"
     value = f"{verdict.metric} {what.show(verdict.candidate)}"
     seen = []
     if verdict.low is not None and verdict.high is not None and verdict.low != verdict.high:
         seen.append(f"{percent(verdict.low)} to {percent(verdict.high)}")
-    if seen and verdict.smallest_detectable is not None:
-        seen.append(f"can see {percent(verdict.smallest_detectable, '')}")
+    if seen and verdict.smallest_detectable is not None and verdict.verdict not in ("regressed", "improved"):
+        seen.append(f"can see {can_see(verdict.smallest_detectable)}")
     why = f" ({verdict.why})" if verdict.why and verdict.verdict == "new" else ""
     shown = f"({'; '.join(seen)})" if seen else ""
-    return " ".join(filter(None, [value, moved(verdict), shown, f"{verdict.verdict}{why}"]))
+    return " ".join(filter(None, [value, moved(verdict), shown, f"{counted_as(verdict)}{why}"]))

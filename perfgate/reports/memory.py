@@ -10,7 +10,7 @@ from perfgate.records.details import Findings
 from perfgate.records.launch import Launch, medians
 from perfgate.records.runfile import RunFile
 from perfgate.shared.device_kinds import DEVICE_KINDS, DRY_TARGETS, DeviceKind
-from perfgate.shared.metrics import LASTING, PassName, metric
+from perfgate.shared.metrics import LASTING, PARTS, PassName, metric
 
 
 def memory_rows(run: RunFile) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def memory_table(run: RunFile) -> pd.DataFrame:
             "predicted": size(predicted),
             "difference": None if not measured else percent(predicted / measured - 1),
         }
-        for part in ("weights", "gradients", "optimizer_state", "activations", "temporaries"):
+        for part in PARTS:
             cells[part.replace("_", " ")] = beside(row, part)
         cells |= {f"on {kind.title}": size(row.get(kind.predicted_peak)) for kind in on_gpus()}
         table.append(cells)

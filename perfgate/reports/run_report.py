@@ -5,12 +5,15 @@ from typing import Any
 
 import pandas as pd
 
+from perfgate.gate import acceptance
+from perfgate.gate.dry_run import has_dry_run, why_not
 from perfgate.gate.wording import summarize
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.memory import memory_rows, memory_table
 from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import long_table, setting_rows, technique_tables, verdict_table
+from perfgate.reports.update import named
 from perfgate.reports.work import group_table, work_rows, work_tables
 
 
@@ -39,11 +42,11 @@ def section_of(run: RunFile, work: str | None) -> Section:
         "work: each operator group's share of FLOPs / of bytes moved": group_table(run),
     }
     tables = technique_tables(run) | {name: frame for name, frame in more.items() if not frame.empty}
-    opening = [subtitle(run), *failed_lines(run)]
+    opening = [subtitle(run), *accepted(run), *failed_lines(run)]
     if not run.verdicts:
-        return Section(title(run), opening, tables)
+        return Section(title(run), opening, tables, without_exact(run))
     verdicts = {"Verdicts": verdict_table(run.verdicts)}
-    return Section(title(run), [*opening, counts(run.verdicts)], verdicts | tables)
+    return Section(title(run), [*opening, counts(run.verdicts)], verdicts | tables, without_exact(run))
 
 
 def rows_of(run: RunFile, work: str | None) -> pd.DataFrame:
@@ -91,9 +94,25 @@ def also_moved(moved: Mapping[str, Sequence[str]]) -> str:
     return f"; other versions there: {', '.join(both)}" if both else ""
 
 
+def accepted(run: RunFile) -> list[str]:
+    """What got worse and was accepted, and what was accepted and did not get worse."""
+    said = acceptance.from_json(run.header.get("accepted"))
+    used = [*acceptance.accepted_lines(run.verdicts), *acceptance.unused_lines(said, run.verdicts)]
+    return used + [str(line) for line in run.header.get("misread") or ()]
+
+
 def failed_lines(run: RunFile) -> list[str]:
     """The cases that failed beside their measurement, as by an assert or by a fixture's teardown."""
     return [f"{case} did not pass: {why}" for case, why in (run.header.get("failed") or {}).items()]
+
+
+def without_exact(run: RunFile) -> list[str]:
+    """The cases without a dry run, of which nothing exact is known, by reason."""
+    reasons: dict[str, list[str]] = {}
+    for case, launches in run.by_case().items():
+        if launches and not has_dry_run(launches):
+            reasons.setdefault(why_not(launches) or "nothing in it can run dry", []).append(case)
+    return [f"Exact metrics are missing of {named(cases)}: {why}" for why, cases in reasons.items()]
 
 
 def counts(verdicts: Sequence[Verdict]) -> str:

@@ -1,17 +1,20 @@
 """Writes the last lines of a run: the number of verdicts, the worst of them, and the commands that help."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from perfgate.gate.wording import percent, sentence, summarize
+from perfgate.gate.wording import can_see, counted_as, moved, sentence, summarize
 from perfgate.records.verdict import Verdict
 
 SHOWN = 10
+FEW = 3
+LEAST = -1 + 1e-9  # the change of what became nothing, as far as a logarithm can tell
 UNDECIDED = ("inconclusive", "invalid")
 
 
 def summary(
-    results: Sequence[Mapping[str, Any]], again: str | None, path: str, update: str | None, stored: str = ""
+    results: Sequence[Mapping[str, Any]], again: str | None, path: str, update: str | None, more: Sequence[str] = ()
 ) -> list[str]:
     """Lines for the terminal.
 
@@ -20,23 +23,24 @@ def summary(
         again: the command of this run, to which update options are added; ``None`` if nothing can be stored.
         path: the path of the run file.
         update: the update mode of this run, if any.
-        stored: the line on what was stored, if anything was to be.
+        more: further lines, on what was accepted and what was stored.
     """
     verdicts = [Verdict(**verdict) for result in results for verdict in result["verdicts"]]
     counts = ", ".join(f"{count} {name}" for name, count in summarize(verdicts).items())
     cases = f"{len(results)} {'case' if len(results) == 1 else 'cases'}"
     lines = [f"{cases} measured{f', by metric: {counts}' if counts else ''}."]
-    named = {name: [verdict for verdict in verdicts if verdict.verdict == name] for name in summarize(verdicts)}
-    lines += some(sentence(verdict) for verdict in (*named.get("regressed", ()), *named.get("improved", ())))
+    named = {name: [verdict for verdict in verdicts if counted_as(verdict) == name] for name in summarize(verdicts)}
+    lines += some(map(sentence, named.get("regressed", ())))
+    lines += some(map(sentence, named.get("improved", ())))
     if unsure := named.get("inconclusive"):
         lines += undecided(unsure, again, update)
+    lines += unshown(verdicts)
     if again and named.get("improved") and update not in ("improved", "all"):
         lines.append(f"To keep what improved: {again} --perf-update improved")
     if again and named.get("new") and not update:
         lines.append(f"Nothing is stored yet for what is new. Store it with: {again} --perf-update new")
     lines.append(f"Run file: {path}. Report: perfgate report {path}")
-    lines += [stored] if stored else []
-    return [*lines, decided(verdicts)] if verdicts else lines
+    return [*lines, *more, decided(verdicts)] if verdicts else [*lines, *more]
 
 
 def decided(verdicts: Sequence[Verdict]) -> str:
@@ -79,16 +83,40 @@ def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None
             lines.append(f"Add this machine's next session with: {again} --perf-update more")
     blind = [verdict for verdict in verdicts if verdict not in young and verdict.smallest_detectable is None]
     lines += some(map(sentence, blind))
-    seen = [verdict.smallest_detectable for verdict in verdicts if verdict.smallest_detectable is not None]
+    seen = sorted(verdict.smallest_detectable for verdict in verdicts if verdict.smallest_detectable is not None)
     if seen:
-        low, middle, high = (percent(value, "") for value in (min(seen), sorted(seen)[len(seen) // 2], max(seen)))
-        could = (
-            f"a change of {low}"
-            if len(seen) == 1
-            else f"changes of {low} to {high}, by case, half of them of {middle},"
-        )
-        lines.append(f"{len(seen)} inconclusive: launches vary too much here to tell; {could} would have been seen.")
+        lines.append(f"{len(seen)} inconclusive: launches vary too much here to tell; {could_see(seen)}.")
     return lines
+
+
+def could_see(smallest: Sequence[float]) -> str:
+    """What undecided verdicts could have seen, as a clause; the smallest change of each, in rising order."""
+    if len(smallest) == 1:
+        return f"the smallest change that would have been seen: {can_see(smallest[0])}"
+    low, middle, high = map(can_see, (smallest[0], smallest[len(smallest) // 2], smallest[-1]))
+    return f"the smallest change that would have been seen: {low} to {high}, by case, half of them {middle} or less"
+
+
+def unshown(verdicts: Sequence[Verdict]) -> list[str]:
+    """The largest changes that were measured and that no verdict tells, as they could not be shown beyond doubt."""
+    quiet = [verdict for verdict in verdicts if verdict.verdict in ("pass", "inconclusive") and not verdict.expected]
+    large = [verdict for verdict in quiet if verdict.change is not None and far(verdict.change, verdict.tolerance)]
+    better = sorted((v for v in large if (v.change or 0) < 0), key=lambda v: v.change or 0)
+    worse = sorted((v for v in large if (v.change or 0) > 0), key=lambda v: -(v.change or 0))
+    return [
+        f"Looks {word}, not shown: {most(found)}." for word, found in (("better", better), ("worse", worse)) if found
+    ]
+
+
+def far(change: float, tolerance: float | None) -> bool:
+    """Whether a change is larger than what is tolerated, in either direction."""
+    return tolerance is not None and abs(math.log1p(max(change, LEAST))) > math.log1p(tolerance)
+
+
+def most(verdicts: Sequence[Verdict]) -> str:
+    """The first few by case, metric and change, and how many more there are."""
+    told = [f"{verdict.case}: {verdict.metric} {moved(verdict)}" for verdict in verdicts[:FEW]]
+    return ", ".join(told) + (f" and {len(verdicts) - FEW} more" if len(verdicts) > FEW else "")
 
 
 def some(lines: Iterable[str]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from perfgate.gate.wording import moved, percent, together
+from perfgate.gate.wording import can_see, counted_as, moved, percent, together
 from perfgate.records.launch import medians
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
@@ -13,13 +13,14 @@ from perfgate.shared.metrics import METRICS, Metric, metric
 
 ORDER = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
 ANYWHERE = ""
+SHOWN = ("verdict", "change", "low", "high", "smallest_detectable", "accepted")
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """A row for each verdict, the worst first, formatted for people."""
     rows = [
         {
-            "verdict": verdict.verdict,
+            "verdict": counted_as(verdict),
             "case": verdict.case,
             "metric": verdict.metric,
             "now": shown(verdict.metric, verdict.candidate),
@@ -27,8 +28,9 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             "change": moved(verdict) or None,
             "expected": verdict.expected or None,
             "interval": bounds(verdict),
-            "could see": share(verdict.smallest_detectable, ""),
+            "could see": None if verdict.smallest_detectable is None else can_see(verdict.smallest_detectable),
             "why": verdict.why or None,
+            "accepted": verdict.accepted or None,
         }
         for verdict in sorted(together(verdicts), key=lambda verdict: ORDER.index(verdict.verdict))
     ]
@@ -122,7 +124,7 @@ def long_table(run: RunFile) -> pd.DataFrame:
         for name in row:
             if name not in keys:
                 verdict = decided.get((row["case"], name), {})
-                more = {key: verdict.get(key) for key in ("verdict", "change", "low", "high", "smallest_detectable")}
+                more = {key: verdict.get(key) for key in SHOWN}
                 head = {key: row[key] for key in keys[:-1]}
                 rows.append({**head, "metric": name, "unit": metric(name).unit, "value": row[name], **more})
     return pd.DataFrame(rows)

@@ -1,7 +1,9 @@
 """Questions to git: commits, changed files, archives."""
 
+import re
 import subprocess
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from perfgate.shared.errors import UserError
@@ -66,6 +68,42 @@ def differing(folder: Path, commit: str, without: Collection[Path] = ()) -> list
     changed += git(top, "ls-files", "--others", "--exclude-standard").splitlines()
     paths = [top / name for name in changed if CACHE not in Path(name).parts]
     return [str(path) for path in paths if not any(path.is_relative_to(place.resolve()) for place in without)]
+
+
+@dataclass(frozen=True)
+class Trailer:
+    """A line ``KEY: value`` of a commit's message.
+
+    Attributes:
+        commit: full hash.
+        value: without the key, on one line.
+        last: whether it stands in the last paragraph, so that git takes it for a trailer.
+    """
+
+    commit: str
+    value: str
+    last: bool = True
+
+
+def trailers(folder: Path, key: str, since: str) -> list[Trailer]:
+    """The trailers with a key in the commits that HEAD has and a revision has not, the newest first.
+
+    Lines that look like one and stand elsewhere in a message are returned as well.
+
+    Raises:
+        UserError: git fails.
+    """
+    form = f"%x01%H%x02%(trailers:key={key},valueonly,unfold,separator=%x03)%x02%B"
+    found = []
+    for record in git(folder, "log", f"--format={form}", f"{since}..HEAD").split("\1")[1:]:
+        commit, values, message = record.split("\2", 2)
+        written = [value.strip() for value in values.split("\3") if value.strip()]
+        found += [Trailer(commit, value) for value in written]
+        lines = re.findall(rf"^{re.escape(key)}:(.*)$", message, re.MULTILINE | re.IGNORECASE)
+        # The first line of a folded trailer is only its beginning.
+        stray = [line.strip() for line in lines if not any(value.startswith(line.strip()) for value in written)]
+        found += [Trailer(commit, line, last=False) for line in stray]
+    return found
 
 
 def archive(folder: Path, revision: str, path: str) -> bytes:

@@ -928,8 +928,15 @@ def test_growth_of_memory_names_the_part():
 def test_growth_shows_the_most_and_counts_the_rest():
     grown = {name: {"other": [size, 0, 0]} for name, size in (("a", 1), ("b", 5), ("c", 3), ("d", 2), ("e", 4))}
     assert growth("operator_calls", BEFORE, changed("work", **grown)) == (
-        "grown: b (other) +5, e (other) +4, c (other) +3 and 2 more"
+        "grown: b (other) +5, e (other) +4, c (other) +3 and 2 more +3"
     )
+
+
+def test_the_parts_of_a_growth_add_up_to_it():
+    now = changed("work", h__0={"other": [0, 0, 0]}, fresh={"other": [9, 0, 0]})
+    before = changed("work", h__0={"other": [4, 0, 0]})
+    assert growth("operator_calls", before, now) == "grown: fresh (other) +9; elsewhere -4"
+    assert growth("operator_calls", now, before, "shrunk", "-") == "shrunk: h.0 (other) -4; elsewhere +9"
 
 
 def test_what_shrank_or_stayed_is_not_grown():

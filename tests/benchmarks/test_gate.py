@@ -71,12 +71,12 @@ def test_without_unchanged_launches_there_is_no_table(tmp_path: Path) -> None:
 def test_the_vectorised_rule_is_the_rule() -> None:
     generator = np.random.default_rng(2)
     for noise, variant in ((UNKNOWN, variants.Variant("", df=0.0)), (Noise("m", 10, 0.01), variants.THE_RULE)):
-        values = generator.normal(generator.choice([0, 0.02, 0.04, 0.2], (150, 1)), 0.012, (150, LOOKS[-1]))
+        values = generator.normal(generator.choice([0, 0.02, 0.04, 0.2, 3.0], (150, 1)), 0.012, (150, LOOKS[-1]))
         values += variants.KINDS[2].draw(generator, 150, LOOKS[-1], 3) * (np.arange(150) < 50)[:, None]
         state, used = variants.judge(values, variant)
         for row, code, count in zip(values, state, used, strict=True):
             found = [Duet(float(value), str(number % 3)) for number, value in enumerate(row)]
-            case = Confirmation({"t": variants.ALPHA_A_SUSPECT / 4}, {"t": 0.03}, noise)
+            case = Confirmation({"t": variants.ALPHA_A_SUSPECT / len(LOOKS)}, {"t": 0.03}, noise)
             seen = 0
             while more := case.wanted(seen):
                 seen += more

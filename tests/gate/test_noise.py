@@ -185,10 +185,10 @@ def test_the_first_suspects_are_served_best(pairs: int) -> None:
 
 def test_in_a_suite_of_a_hundred_the_first_third_shares_nine_tenths() -> None:
     assert AlphaBudget(100).early == 34
-    assert AlphaBudget(100).share == pytest.approx(0.009 / 34 / 4)
-    assert AlphaBudget(100).spent(33).share == pytest.approx(0.009 / 34 / 4)
-    assert AlphaBudget(100).spent(34).share == pytest.approx(0.001 / 66 / 4)
+    assert AlphaBudget(100).share == pytest.approx(0.009 / 34 / 5)
+    assert AlphaBudget(100).spent(33).share == pytest.approx(0.009 / 34 / 5)
+    assert AlphaBudget(100).spent(34).share == pytest.approx(0.001 / 66 / 5)
 
 
 def test_a_single_case_has_it_all() -> None:
-    assert AlphaBudget(1).share == pytest.approx(0.01 / 4)
+    assert AlphaBudget(1).share == pytest.approx(0.01 / 5)

@@ -15,6 +15,7 @@ from perfgate.gate.against_run import compare
 from perfgate.gate.alpha_budget import FAILING_LOOKS, AlphaBudget
 from perfgate.gate.confirmation import LOOKS, Confirmation, Look, look
 from perfgate.gate.duets import Duet, difference, of_launches, spread
+from perfgate.gate.improvement import Improvement, promising
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import screen, suspects
 from perfgate.gate.statistics import Difference
@@ -133,12 +134,48 @@ def test_nothing_is_decided_between_looks(count: int, noise: Noise) -> None:
 
 
 @pytest.mark.parametrize("noise", [UNKNOWN, NOISE, CALM])
-def test_the_first_look_can_clear_a_case_and_not_fail_it(noise: Noise) -> None:
+def test_the_first_look_can_clear_a_case_and_fails_it_by_a_huge_effect_alone(noise: Noise) -> None:
     slow = duets([0.5, 0.5, 0.5])
 
     assert look(slow, TOLERANCE, SHARE, noise).verdict == "continue"
     assert look(duets([0.0, 0.0, 0.0]), TOLERANCE, SHARE, noise).verdict == "pass"
     assert look(slow * 2, TOLERANCE, SHARE, noise).verdict == "regressed"
+
+
+@pytest.mark.parametrize("noise", [UNKNOWN, NOISE, CALM])
+def test_a_huge_effect_is_decided_at_the_first_look(noise: Noise) -> None:
+    assert decided([math.log(2856) + x for x in (0.0, 0.02, -0.01)], noise).duets == LOOKS[0]
+    assert decided([math.log(2856) + x for x in (0.0, 0.02, -0.01)], noise).verdict == "regressed"
+    # Twice the time must be excluded, not only measured.
+    assert look(duets([0.72, 0.68, 0.70]), TOLERANCE, SHARE, noise).verdict == "continue"
+
+
+@pytest.mark.parametrize("noise", [UNKNOWN, NOISE])
+def test_three_launches_that_are_slow_by_chance_raise_no_alarm_at_the_first_look(noise: Noise) -> None:
+    generator = np.random.default_rng(6)
+    slow = [generator.random((5000, LOOKS[-1])) < 0.3 for _ in range(2)]
+    values = generator.normal(0, 0.01, slow[0].shape) + math.log(1.6) * (slow[0].astype(float) - slow[1])
+    early = [look(duets(row[: LOOKS[0]]), TOLERANCE, SHARE, noise).verdict for row in values]
+
+    assert "regressed" not in early
+
+
+def test_what_looks_much_better_is_measured_again_and_fails_nothing() -> None:
+    screens = {
+        name: screen(Duet(value), TOLERANCE, SHARE)
+        for name, value in (("much", -8.0), ("some", -0.27), ("little", -0.02), ("none", 0.02))
+    }
+    names = promising(screens, dict.fromkeys(screens, TOLERANCE))
+    assert names == ["much", "some"]
+
+    state = Improvement(dict.fromkeys(names, TOLERANCE))
+    assert state.wanted(0) == 3
+    state = state.seen({"much": duets([-8.0, -8.1, -7.9]), "some": duets([-0.1, -0.4, -0.3])})
+    assert (state.looks["much"].verdict, state.undecided, state.wanted(3)) == ("improved", ["some"], 3)
+    state = state.seen({"some": duets([-0.1, -0.4, -0.3, 0.2, 0.3, 0.1])})
+    assert (state.looks["some"].verdict, state.wanted(6)) == ("inconclusive", 0)
+    slower = Improvement({"some": TOLERANCE}).seen({"some": duets([0.5] * 6)})
+    assert slower.looks["some"].verdict == "inconclusive"
 
 
 def test_duets_without_any_spread_are_judged_by_their_mean_and_the_bound_itself_is_neither() -> None:

@@ -8,10 +8,12 @@ import pytest
 from perfgate.gate.against_baseline import against_baseline
 from perfgate.gate.against_run import compare
 from perfgate.gate.outcome import Outcome, decide
+from perfgate.gate.verdicts import Comparison
 from perfgate.gate.wording import interval, percent, sentence, summarize
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Name, Verdict
+from perfgate.reports.summary import unshown
 from tests.support.runs import CASE, OTHER_CASE, WORKLOAD, baseline, launches, timed_baseline
 
 MEMORY = "peak_memory_bytes"
@@ -148,7 +150,8 @@ def test_a_time_that_varies_too_much_to_tell_is_inconclusive_and_says_what_could
     assert found.verdict == "inconclusive"
     assert found.smallest_detectable is not None
     assert found.smallest_detectable > 0.03
-    assert f"this gate cannot see 3.0% here; it can see {percent(found.smallest_detectable, '')}" in sentence(found)
+    assert found.smallest_detectable > 1
+    assert "this gate cannot see 3.0% here; it can see next to nothing" in sentence(found)
 
 
 def test_what_could_be_seen_is_said_where_it_is_within_the_tolerance_too() -> None:
@@ -461,10 +464,46 @@ def test_a_new_case_is_told_how_to_store_it_under_strict() -> None:
         (9.0, "+900.0%"),
         (10.0, "11-fold"),
         (1e9, "beyond measure"),
+        (-0.89, "-89.0%"),
+        (1 / 2857 - 1, "1/2857"),
+        (-1.0, "-100.0%"),
     ],
 )
 def test_changes_are_written_with_enough_digits_and_no_more(change: float, text: str) -> None:
     assert percent(change) == text
+
+
+@pytest.mark.parametrize("change", [0.053, -0.24, 2855.0])
+def test_the_numbers_of_a_line_agree_though_the_change_is_not_that_of_the_pooled_medians(change: float) -> None:
+    found = Comparison(CASE, TIME, 0.0314, 0.0314, 3, 0.03).verdict("inconclusive", "", change)
+
+    assert found.candidate is not None
+    assert found.reference is not None
+    assert found.candidate == 0.0314
+    assert found.candidate / found.reference - 1 == pytest.approx(change)
+
+
+def test_what_was_seen_does_not_ask_what_could_be_seen() -> None:
+    held = Comparison(CASE, TIME, 0.001, 2.856, 3, 0.03)
+
+    seen = sentence(held.verdict("regressed", "", 2855, 1900, 4200, 238.0))
+    unseen = sentence(held.verdict("inconclusive", "", 0.02, -0.9, 50, 238.0))
+
+    assert seen.endswith("step_time_s got worse by 2856-fold (2.86 s, baseline 1 ms; interval 1901-fold to 4201-fold)")
+    assert unseen.endswith("this gate cannot see 3.0% here; it can see next to nothing)")
+
+
+def test_large_changes_that_are_not_shown_are_named_all_the_same() -> None:
+    found = [Comparison(f"case {number}", TIME, 1, 1, 3, 0.03) for number in range(6)]
+    names: list[Name] = ["pass", "inconclusive", "inconclusive", "pass", "improved", "inconclusive"]
+    changes = [-0.24, 0.4, -0.999, 0.01, -0.5, None]
+
+    lines = unshown([held.verdict(name, "", x) for held, name, x in zip(found, names, changes, strict=True)])
+
+    assert lines == [
+        "Looks better, not shown: case 2: step_time_s to 1/1000, case 0: step_time_s -24.0%.",
+        "Looks worse, not shown: case 1: step_time_s +40.0%.",
+    ]
 
 
 def test_a_verdict_without_an_interval_is_told_without_one() -> None:

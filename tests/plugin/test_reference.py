@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perfgate.records.runfile import read
+from tests.support.repository import begin, commit, git
 
 pytestmark = pytest.mark.untimed
 
@@ -26,23 +27,8 @@ SLOW = "total += number; total -= 1; total += 1"
 def repository(suite):
     """A suite under git, with one commit."""
     suite.write(CASES)
-    (suite.path / ".gitignore").write_text("__pycache__/\n.pytest_cache/\nstdout\nstderr\nrunpytest-*\n")
-    git(suite.path, "init", "-q")
-    commit(suite.path)
+    begin(suite.path)
     return suite
-
-
-def git(folder, *arguments):
-    """Run git as somebody."""
-    who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
-    done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def commit(folder):
-    """Commit everything."""
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "a step")
 
 
 def change(folder, old="total += number", new=SLOW):
@@ -73,6 +59,24 @@ def test_a_slowdown_since_a_revision_fails_its_case_and_nothing_is_left(reposito
     assert all(launch.pair is not None and len(launch.metrics["step_time_s"]) >= 20 for launch in duets)
     assert len({launch.server for launch in duets}) == 4
     assert run.header["reference"]["commit"] == git(repository.path, "rev-parse", "HEAD")
+
+
+def test_a_huge_slowdown_and_its_fix_are_decided_after_the_first_duets_and_the_numbers_of_a_line_agree(repository):
+    change(
+        repository.path,
+        "self.rounds = int(rounds * 1000 * factor)",
+        "self.rounds = int(rounds * 1000 * (40 if rounds == 20 else 1 / 30))",
+    )
+    result = repository.run("--perf-ref", "HEAD")
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(
+        ["*test_it[[]20]: step_time_s got worse by *-fold (*", "*[[]30]: step_time_s got better, *"]
+    )
+    result.stdout.no_fnmatch_line("*can see*")
+    run = read(repository.run_files[0])
+    for verdict in run.verdicts:
+        assert verdict.launches == 3
+        assert verdict.candidate / verdict.reference - 1 == pytest.approx(verdict.change)
 
 
 def test_what_did_not_change_is_refused_and_what_changed_for_nothing_passes(repository):
