@@ -60,7 +60,7 @@ def test_a_fault_in_the_forward_pass_fails_its_case_and_is_named_by_module(exact
         ["*6 exact metrics new*", "*Store it with: pytest * perf_tests --perf-device none --perf-update new"]
     )
     exact.run(*NONE, "--perf-update", "new").assert_outcomes(passed=4)
-    (path,) = exact.baselines
+    (path,) = exact.portable
     assert path.relative_to(exact.path / "baselines").parts == ("portable", pair_of(software()), "test_case.json")
     exact.run(*NONE, "-n", "2").assert_outcomes(passed=4)
     switch(exact)
@@ -119,7 +119,7 @@ def test_under_another_pair_of_versions_a_case_is_new_with_the_difference_to_the
 def test_a_damaged_portable_baseline_is_one_sentence_with_the_file(exact):
     exact.write(STACK + "def test_it(perf):\n    perf(stack())")
     exact.run(*NONE, "--perf-update", "new").assert_outcomes(passed=1)
-    (path,) = exact.baselines
+    (path,) = exact.portable
     path.write_text("{")
     result = exact.run(*NONE)
     result.assert_outcomes(failed=1)
