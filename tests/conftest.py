@@ -39,8 +39,13 @@ class Suite:
 
     @property
     def baselines(self) -> list[Path]:
-        """All baseline files."""
-        return sorted((self.path / "baselines").rglob("*.json"))
+        """All baseline files of machines."""
+        return [path for path in sorted((self.path / "baselines").rglob("*.json")) if path not in self.portable]
+
+    @property
+    def portable(self) -> list[Path]:
+        """All baseline files that hold on every machine."""
+        return sorted((self.path / "baselines" / "portable").rglob("*.json"))
 
 
 HELPER = """

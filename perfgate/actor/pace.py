@@ -42,16 +42,10 @@ class Pace:
         if self._left:
             return
         message = self._channel.receive()
+        while message and message.get("finish"):
+            self._finish(message.get("but", ""))
+            message = self._channel.receive() if self._instruments else None
         if message is None:
-            raise Done
-        if message.get("finish"):
-            metrics: dict[str, Any] = {}
-            findings: dict[str, Any] = {}
-            for instrument in reversed(self._instruments):
-                metrics |= instrument.finish()
-                findings |= instrument.findings()
-            coverage_data.save()
-            self._channel.send({"metrics": metrics, "findings": findings})
             raise Done
         self._steps = self._left = message.get("steps", 1)
         self._discard = message.get("discard", 0)
@@ -59,6 +53,19 @@ class Pace:
         self._active = [instrument for instrument in self._instruments if instrument.by_itself == by_itself]
         if not self._discard:
             self._start()
+
+    def _finish(self, but: str) -> None:
+        """Let the instruments finish; those that take steps of their own by the name ``but`` stay for these."""
+        staying = [instrument for instrument in self._instruments if but and instrument.by_itself == but]
+        metrics: dict[str, Any] = {}
+        findings: dict[str, Any] = {}
+        for instrument in reversed(self._instruments):
+            if instrument not in staying:
+                metrics |= instrument.finish()
+                findings |= instrument.findings()
+        self._instruments = staying
+        coverage_data.save()
+        self._channel.send({"metrics": metrics, "findings": findings})
 
     def _start(self) -> None:
         self._device.synchronize()

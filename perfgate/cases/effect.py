@@ -49,7 +49,7 @@ def tried(
     times = [item for item in expectations if metric(item.metric).stepped_in_turn]
     exact = [item for item in expectations if item not in times]
     if stage.plan.device == "none":
-        exact, times = [item for item in exact if metric(item.metric).portable], []
+        exact, times = [item for item in exact if metric(item.metric).dry], []
         if not exact:
             return [], [nothing(case, item, "invalid", UNTOLD) for item in asked]
         likenesses = []

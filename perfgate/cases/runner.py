@@ -19,15 +19,16 @@ from perfgate.gate.dry_run import NOTHING_TO_COUNT, against_stored, has_dry_run,
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide
+from perfgate.gate.python_calls import beside_others, under
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.placement import room
 from perfgate.measure.schedule import MEMORY, measure, spoilt, untimed
 from perfgate.measure.stage import Stage
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch, medians
-from perfgate.records.portable import PortableStore
+from perfgate.records.portable import PortableStore, split
 from perfgate.records.runfile import Writer
-from perfgate.records.store import Store
+from perfgate.records.store import PORTABLE, Store
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Workload
@@ -245,22 +246,28 @@ class CaseRunner:
         stored: Baseline | None,
     ) -> tuple[list[Verdict], str]:
         """Verdicts on the measured metrics and on those of the dry run; and why there was no dry run."""
-        pairs = self._policy.alpha_budget.pairs
-        dry = [launch for launch in launches if launch.pass_name == "dry"]
-        failed = why_not(dry) or (NOTHING_TO_COUNT if not dry and stored and stored.metrics else "")
-        verdicts = []
-        if not self._alone:
-            measured = [launch for launch in launches if launch.pass_name != "dry"]
-            verdicts = against_baseline(case.id, workload.sha256, measured, baseline, case.tolerances, pairs)
+        here, everywhere = split(launches)
+        dry, counted = ([x for x in everywhere if (x.pass_name == "dry") == is_dry] for is_dry in (True, False))
+        exact = stored and stored.under(PORTABLE)
+        nearest = None if stored else self._portable.nearest(case.id, workload.sha256)
+        failed = why_not(dry) or (NOTHING_TO_COUNT if not dry and exact and exact.metrics else "")
+
+        def held(of: Sequence[Launch], baseline: Baseline | None) -> list[Verdict]:
+            pairs = self._policy.alpha_budget.pairs
+            return against_baseline(case.id, workload.sha256, of, baseline, case.tolerances, pairs)
+
+        verdicts = [] if self._alone else held(here, baseline)
+        if counted:
+            python = under(counted)
+            calls = beside_others(held(counted, stored and stored.under(python)), stored)
+            verdicts += beside_nearest(calls, nearest[0], nearest[1].under(python)) if nearest else calls
         if failed:
             if any(launch.final for launch in launches):
                 return verdicts, ""
-            lost = against_stored(case.id, workload.sha256, failed, stored, self._alone)
+            lost = against_stored(case.id, workload.sha256, failed, exact, self._alone)
             return verdicts + lost, "" if lost else failed
-        exact = against_baseline(case.id, workload.sha256, dry, stored, case.tolerances, pairs)
-        if stored is None and (nearest := self._portable.nearest(case.id, workload.sha256)):
-            exact = beside_nearest(exact, *nearest)
-        return verdicts + exact, ""
+        found = held(dry, exact)
+        return verdicts + (beside_nearest(found, nearest[0], nearest[1].under(PORTABLE)) if nearest else found), ""
 
     def close(self) -> None:
         """End all processes, write the timesheet, and close the part."""

@@ -11,7 +11,7 @@ from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
 from perfgate.records.baselines import Baseline
 from perfgate.records.clocks import Clock
 from perfgate.records.launch import Launch
-from perfgate.records.portable import PortableStore, pair_of
+from perfgate.records.portable import PortableStore, pair_of, split
 from perfgate.records.runfile import RunFile
 from perfgate.records.store import Store, moved_baseline
 from perfgate.records.verdict import Verdict
@@ -68,7 +68,7 @@ def update_baselines(
             if case not in passed:
                 left[case] = unfit.get(case, "it did not pass, or measured nothing the last time that it ran")
                 continue
-            chosen = [launch for launch in launches if (launch.pass_name == "dry") == exact]
+            chosen = split(launches)[exact]
             verdicts = [v for v in run.verdicts if v.case == case and metric(v.metric).portable == exact]
             baseline = moved_baseline(modes[exact], case, chosen, verdicts, where.get(case), about)
             if baseline is not None:

@@ -17,6 +17,7 @@ from perfgate.gate.launches import (
     ratios_to_yardstick,
 )
 from perfgate.gate.machine_drift import Move, drifted, moved, ratios_repeat_better
+from perfgate.gate.python_calls import uncounted
 from perfgate.gate.statistics import against_sessions
 from perfgate.gate.verdicts import (
     MIN_BASELINE_LAUNCHES,
@@ -58,7 +59,7 @@ def against_baseline(
     choice = choose_against(launches, baseline)
     launches = on(choice, launches)
     baseline = baseline and baseline.on(choice.clock or "wall")
-    verdicts = invalid_verdicts(case, launches)
+    verdicts = invalid_verdicts(case, launches) + uncounted(case, launches)
     known = {verdict.metric for verdict in verdicts}
     measured = gated_values(launches)
     for name, values in measured.items():

@@ -18,6 +18,7 @@ from perfgate.gate.launches import (
     prior_note,
     ratios_to_yardstick,
 )
+from perfgate.gate.python_calls import uncounted, unlike
 from perfgate.gate.statistics import against_sessions
 from perfgate.gate.verdicts import DELTA_MIN_SHARE, Comparison, logarithms, noisy_verdict, share_of_alpha
 from perfgate.records.launch import Launch
@@ -78,15 +79,20 @@ def compare_case(
         if verdict.metric != DRY_RUN
     ]
     verdicts = invalid_against(case, before, now) or list(broken)
+    varied = [replace(verdict, why=f"in the reference, {verdict.why}") for verdict in uncounted(case, before)]
+    verdicts += uncounted(case, now) or varied
     for name, values in gated_values(now).items():
-        if earlier := having(before, name):
+        earlier = having(before, name)
+        if earlier and (verdict := unlike(case, name, earlier, having(now, name))):
+            verdicts.append(verdict)
+        elif earlier:
             tolerance = tolerances.get(name, metric(name).tolerance)
             verdicts.append(compare_metric(case, metric(name), earlier, having(now, name), tolerance, alpha))
-        elif not broken:
+        elif not broken and not (varied and metric(name).of_python):
             verdicts.append(new_verdict(case, name, values))
     judged = {verdict.metric for verdict in verdicts}
     for name, values in gated_values(before).items():
-        if name not in judged and not (DRY_RUN in judged and metric(name).portable):
+        if name not in judged and not (DRY_RUN in judged and metric(name).dry):
             held = statistics.median(values)
             verdicts.append(Verdict(case, name, "inconclusive", reference=held, why=NOT_MEASURED))
     return verdicts

@@ -30,7 +30,11 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
     rows = [(value, path, kind) for kind, paths in by_kind.items() for path, value in collapsed(paths).items()]
     rows.sort(key=lambda row: (-row[0], row[1], row[2]))
     what = metric(name)
-    shown = [f"{place(path)} ({kind}) {sign}{what.show(value)}{each(path)}" for value, path, kind in rows[:SHOWN]]
+    told = what.cells.shown if what.cells else ""
+    shown = [
+        f"{told.format(path=place(path), what=kind)} {sign}{what.show(value)}{each(path)}"
+        for value, path, kind in rows[:SHOWN]
+    ]
     rest = sum(value * len(expanded({path: None})) for value, path, _ in rows[SHOWN:])
     more = f" and {len(rows) - SHOWN} more {sign}{what.show(rest)}" if rest else ""
     # What became less elsewhere is said as well, so that the parts add up to the change of the whole.

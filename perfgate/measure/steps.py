@@ -76,12 +76,18 @@ def steps_by_themselves(stage: Stage, actor: Actor, ready: Mapping[str, Any]) ->
     return found
 
 
+def last_answer(stage: Stage, actor: Actor) -> Row:
+    """Let all instruments finish."""
+    return stage.ask(actor, {"finish": True})
+
+
 def untimed_launch(
     stage: Stage,
     start: Launch,
     workload: Workload,
     server: Server,
     finish: Callable[[Launch, Row, Sequence[Row], Row], Launch],
+    answered: Callable[[Stage, Actor], Row] = last_answer,
 ) -> Launch:
     """Launch a program for a few steps that are not timed.
 
@@ -92,6 +98,7 @@ def untimed_launch(
         server: the server that the actor is forked from.
         finish: makes the launch from four arguments: ``start``; the actor's answer when its program was built; a row
             for each step except the first, in which gradients and optimizer state are created; the actor's last answer.
+        answered: gets the actor's last answer.
     """
     try:
         with (
@@ -99,7 +106,7 @@ def untimed_launch(
             stage.actor(server, workload, start.pass_name or "") as (actor, ready),
         ):
             steps = [stage.step(actor) for _ in range(1 + FEW_STEPS)]
-            answer = stage.ask(actor, {"finish": True})
+            answer = answered(stage, actor)
     except LaunchFailed as failure:
         return failed(start, failure)
     return finish(start, ready, steps[1:], answer)

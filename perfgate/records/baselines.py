@@ -64,6 +64,11 @@ class StoredLaunch:
     waited: float | None = None
     idle: float = 0.0
 
+    @property
+    def of_python(self) -> bool:
+        """Whether its numbers hold for one version of Python and one kind of device, which ``device`` names."""
+        return any(metric(name).of_python for name in self.metrics)
+
     def on(self, clock: Clock) -> "StoredLaunch":
         """The same launch with its times on this clock, or without times if they are not known on it."""
         if clock == "wall":
@@ -112,6 +117,10 @@ class Baseline:
             if launch.parts and launch.yardstick == version and name in launch.metrics:
                 groups.setdefault(launch.session, []).append(launch.parts)
         return groups
+
+    def under(self, device: str) -> "Baseline":
+        """The same baseline with the launches on one device alone, such as those that hold on every machine."""
+        return replace(self, launches=tuple(launch for launch in self.launches if launch.device == device))
 
     def on(self, clock: Clock) -> "Baseline":
         """The same baseline with its times on a clock."""

@@ -107,6 +107,8 @@ class Findings(Group):
         ledger: information by module path: work and memory from a dry run, host syncs and graph breaks from counters.
         measured_by_part_bytes: measured bytes of weights, buffers and optimizer state.
         allocator: a summary of CUDA's caching allocator.
+        counted_under: what a count of Python's calls holds for: ``Python 3.11 on cpu``.
+        uncounted: why there is no such count, as a clause; empty where there is one, or none was to be.
     """
 
     effective: Mapping[str, Any] = field(default_factory=dict)
@@ -114,6 +116,8 @@ class Findings(Group):
     ledger: Mapping[str, Any] = field(default_factory=dict)
     measured_by_part_bytes: Mapping[str, int] = field(default_factory=dict)
     allocator: Mapping[str, Any] = field(default_factory=dict)
+    counted_under: str = ""
+    uncounted: str = ""
 
 
 GROUPS: Mapping[str, type[Group]] = {

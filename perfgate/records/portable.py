@@ -1,14 +1,19 @@
 """Baselines of exact metrics, which are the same on every machine with the same torch and transformers.
 
-They are stored for each pair of minor versions of these two libraries.
+They are stored for each pair of minor versions of these two libraries. Launches of dry runs have ``portable`` for their
+device. Python's calls also depend on the version of Python and on the kind of device, so their launches have both for
+their device: ``Python 3.11 on cpu``.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from perfgate.records.baselines import Baseline
+from perfgate.records.launch import Launch
 from perfgate.records.store import PORTABLE, Store
+from perfgate.shared.metrics import METRICS, metric
 
 LIBRARIES = ("torch", "transformers")
 PAIR = re.compile(r"torch-(\d+)\.(\d+)-transformers-(\d+)\.(\d+)")
@@ -19,6 +24,32 @@ def pair_of(versions: Mapping[str, str]) -> str:
     if not all(name in versions for name in LIBRARIES):
         return "unknown"
     return "-".join(f"{name}-{'.'.join(versions[name].split('.')[:2])}" for name in LIBRARIES)
+
+
+def split(launches: Sequence[Launch]) -> tuple[list[Launch], list[Launch]]:
+    """What launches tell that holds on this machine alone, and what holds on every machine.
+
+    Those of the counters tell both, so they are in both lists, each time with their share.
+    """
+    here = [share(launch, portable=False) for launch in launches if launch.pass_name != "dry"]
+    everywhere = [
+        launch if launch.pass_name == "dry" else share(launch, portable=True)
+        for launch in launches
+        if launch.pass_name == "dry" or (launch.details.findings.counted_under and not launch.invalid)
+    ]
+    return here, everywhere
+
+
+def share(launch: Launch, portable: bool) -> Launch:
+    """A launch with those of its metrics and tables that hold on every machine, or with the others."""
+    findings = launch.details.findings
+    tables = {row.cells.table for row in METRICS.values() if row.cells and row.portable and not row.dry}
+    ledger = {name: table for name, table in findings.ledger.items() if (name in tables) == portable}
+    told = replace(findings, ledger=ledger)
+    if not portable:
+        told = replace(told, counted_under="", uncounted="")
+    metrics = {name: value for name, value in launch.metrics.items() if metric(name).portable == portable}
+    return replace(launch, metrics=metrics).detailed(findings=told)
 
 
 class PortableStore(Store):

@@ -170,24 +170,32 @@ def moved_baseline(
     lost = {verdict.verdict for verdict in verdicts if verdict.metric == "dry_run"}
     if mode == "all" and lost & {"regressed", "stale"}:
         # The user accepted that the case has no dry run any more: keep the reason and drop the numbers.
-        return Baseline(case, **identity, reason=run["reason"], launches=())
+        return Baseline(case, **identity, reason=run["reason"], launches=stored)
     if not stored or "invalid" in names:
         return None
     if before is None:
         return Baseline(case, **identity, reason=run["reason"] or "first measured", launches=stored)
+    others = of_other_pythons(before.launches, stored) if before.workload == workload else []
     if mode == "all":
-        return Baseline(case, **identity, reason=run["reason"], launches=stored)
+        return Baseline(case, **identity, reason=run["reason"], launches=(*others, *stored))
     if {"stale", "regressed"} & names:
         return None
     better = {verdict.metric for verdict in verdicts if verdict.verdict == "improved"}
     if mode == "improved" and better:
-        kept = only(before.launches, set(before.metrics) - better)
-        moved = replace(before, commit=run["commit"], date=run["date"], reason="improved", launches=tuple(kept))
+        here = [launch for launch in before.launches if launch not in others]
+        kept = (*others, *only(here, set(before.metrics) - better))
+        moved = replace(before, commit=run["commit"], date=run["date"], reason="improved", launches=kept)
         return moved.with_session(only(stored, better))
     if mode == "more" and not better:
         return before.with_session(stored)
     fresh = {verdict.metric for verdict in verdicts if verdict.verdict == "new"}
     return before.with_session(only(stored, fresh)) if mode in ("new", "improved") and fresh else None
+
+
+def of_other_pythons(before: Iterable[StoredLaunch], now: Iterable[StoredLaunch]) -> list[StoredLaunch]:
+    """The stored counts of Python's calls that a run under another Python, or on another device, says nothing of."""
+    measured = {launch.device for launch in now}
+    return [launch for launch in before if launch.of_python and launch.device not in measured]
 
 
 def only(launches: Iterable[StoredLaunch], names: set[str]) -> list[StoredLaunch]:
@@ -207,8 +215,7 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Itera
         if launch.invalid or not any(metric(name).gated for name in launch.metrics):
             continue
         wall, processor = launch.on("wall"), launch.on("processor")
-        device = PORTABLE if launch.pass_name == "dry" else launch.details.seen.device or "cpu"
-        about = (run["session"], launch.server or "", device, run["commit"], run["date"])
+        about = (run["session"], launch.server or "", device_of(launch), run["commit"], run["date"])
         found = StoredLaunch(*about, values_of(wall), launch.yardstick, launch.ledger, wall.parts)
         if processor.clock == "processor":
             times = {name: pair for name, pair in values_of(processor).items() if is_clocked(name)}
@@ -216,6 +223,13 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Itera
             found = replace(found, processor=times, processor_parts=processor.parts, waited=waited)
             found = replace(found, idle=round(launch.idle, DIGITS))
         yield found
+
+
+def device_of(launch: Launch) -> str:
+    """The device that a stored launch's numbers hold for."""
+    if any(metric(name).of_python for name in launch.metrics):
+        return launch.details.findings.counted_under
+    return PORTABLE if launch.pass_name == "dry" else launch.details.seen.device or "cpu"
 
 
 def values_of(launch: Launch) -> dict[str, tuple[float, float | None]]:

@@ -12,6 +12,7 @@ Kind = Literal["exact", "bytes", "noisy", "reported"]
 PassName = Literal["dry", "counters", "memory", "time"]
 OverRanks = Literal["first", "largest", "nothing"]
 TOLERANCES: dict[Kind, float] = {"exact": 0.0, "bytes": 0.005, "noisy": 0.03, "reported": 0.0}
+PYTHON_CALLS = "python_calls"
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
 LASTING = ("weights", "buffers", "optimizer_state")  # what a program names in a real run
 BYTES: tuple[tuple[int, str], ...] = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
@@ -27,10 +28,12 @@ class Cells:
     Attributes:
         table: name of the ledger's table, which maps a module path to what is told of it by group, part or reason.
         column: of the row that stands there; ``None`` where it is a single number.
+        shown: how people see a path and what is told of it.
     """
 
     table: str
     column: int | None = None
+    shown: str = "{path} ({what})"
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Metric:
             ``reported`` is shown and never gated.
         brought_by: the pass that brings it; ``None`` where that is not known, as of a metric without a row.
         portable: whether it is the same on every machine, given the versions of torch and transformers.
+        of_python: whether it also depends on the version of Python and on the kind of device.
         from_zero: whether 0 is a value like any other, although it is a time or a size.
         higher_is_better: the direction. The gate takes an increase for worse, so a gated metric cannot have it.
         fixtures: those whose workloads have it, by name (``generation``); empty for all workloads.
@@ -82,6 +86,7 @@ class Metric:
     kind: Kind
     brought_by: PassName | None = None
     portable: bool = False
+    of_python: bool = False
     from_zero: bool = False
     higher_is_better: bool = False
     fixtures: tuple[str, ...] = ()
@@ -96,6 +101,11 @@ class Metric:
                 f"metric {self.name!r} is {self.kind} and better when it is higher, but the gate takes an increase for "
                 "worse: make it 'reported', or gate its inverse, as seconds a token in place of tokens a second"
             )
+
+    @property
+    def dry(self) -> bool:
+        """Whether a dry run tells it, so that no device is needed."""
+        return self.brought_by == "dry"
 
     @property
     def gated(self) -> bool:
@@ -217,6 +227,14 @@ METRICS = {
         _dry("padded_tokens", "", "exact"),
         _dry("predicted_host_syncs", "", "exact", cells=Cells("host_syncs")),
         _counted("host_syncs", "", "exact", cells=Cells("host_syncs")),
+        _counted(
+            PYTHON_CALLS,
+            "",
+            "exact",
+            portable=True,
+            of_python=True,
+            cells=Cells("python_calls", shown="{path}:{what}"),
+        ),
         # By the programs that put sequences of different lengths together: every token that the model ran over.
         _counted("processed_tokens", "", "exact"),
         *(

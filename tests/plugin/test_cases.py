@@ -39,7 +39,7 @@ def test_a_first_run_passes_lists_what_is_new_and_names_the_command_that_stores_
     result = suite.run()
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["1 case measured, by metric: 1 new.", "*Store it with: pytest * perf_tests --perf-update new"]
+        ["1 case measured, by metric: 2 new.", "*Store it with: pytest * perf_tests --perf-update new"]
     )
     assert not suite.baselines
 
@@ -126,7 +126,7 @@ def test_strict_fails_what_is_new(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     result = suite.run("--perf-strict")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*has no baseline for step_time_s. Store it with: *--perf-update new"])
+    result.stdout.fnmatch_lines(["*has no baseline for step_time_s, python_calls. Store it with: *--perf-update new"])
 
 
 def test_a_filtered_run_deletes_nothing(suite):

@@ -81,7 +81,7 @@ def test_what_is_not_stored_yet_is_new_in_every_worker_and_the_command_that_stor
 
 
 def test_a_fault_in_the_forward_pass_fails_its_case_and_is_named_by_module(stored):
-    (path,) = stored.baselines
+    (path,) = stored.portable
     assert path.relative_to(stored.path / "baselines").parts == ("portable", pair_of(software()), "test_case.json")
     switch(stored)
     result = stored.run(*NONE, "-k", "fault")
@@ -127,7 +127,7 @@ def test_under_another_pair_of_versions_a_case_is_new_with_the_difference_to_the
 
 
 def test_a_damaged_portable_baseline_is_one_sentence_with_the_file(stored):
-    (path,) = stored.baselines
+    (path,) = stored.portable
     path.write_text("{")
     result = stored.run(*NONE, "-k", "none")
     result.assert_outcomes(failed=1)

@@ -30,7 +30,7 @@ def newest_python() -> str:
     return max((place for place in map(str, places) if version_of(place) >= (3, 11)), key=version_of)
 
 
-def version_of(python: str) -> tuple[int, ...]:
+def version_of(python: str = sys.executable) -> tuple[int, ...]:
     """Major and minor version; (0,) of what is no Python that runs."""
     code = "import sys, venv; print(*sys.version_info[:2])"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)

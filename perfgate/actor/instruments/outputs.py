@@ -17,6 +17,7 @@ class Outcome(Instrument):
 
     def findings(self) -> dict[str, Any]:
         """Ask the program."""
+        self._program.keeps_outcome = False
         return {"outcome": self._program.outcome()}
 
 

@@ -37,6 +37,8 @@ class Shares(Instrument):
 
     def finish(self) -> dict[str, Any]:
         """Count the bytes of the program's parts."""
+        if self._hook is not None:
+            self._hook.remove()
         parts = self._program.parts() if self._program.ranks > 1 else {}
         if "weights" not in parts:
             return {}

@@ -1,7 +1,13 @@
-"""The counters pass: few steps with every operator watched, and the settings that are really in force."""
+"""The counters pass: few steps with every operator watched, the settings that are really in force, and then few steps
+in which nothing but Python's calls is counted.
+
+These come last, in the same launch: the program is warm, all other instruments have finished and taken their hooks
+away, and no time is taken in this pass. So a case pays for two or three more steps, and not for another launch.
+"""
 
 from collections.abc import Sequence
 
+from perfgate.measure.actor import Actor
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import Row, columns, completed, untimed_launch
@@ -9,8 +15,10 @@ from perfgate.measure.validity import other_settings
 from perfgate.records.details import Findings
 from perfgate.records.launch import Launch
 from perfgate.records.layers import collapsed
-from perfgate.shared.metrics import metric
+from perfgate.shared.metrics import PYTHON_CALLS, metric
 from perfgate.shared.workload import Workload
+
+MAX_STEPS = 8  # until Python's calls repeat themselves
 
 
 def counters_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
@@ -19,7 +27,30 @@ def counters_launch(stage: Stage, case: str, workload: Workload, server: Server,
     A launch whose settings are not those asked for may not be used.
     """
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="counters")
-    return untimed_launch(stage, start, workload, server, finished)
+    return untimed_launch(stage, start, workload, server, finished, answered)
+
+
+def answered(stage: Stage, actor: Actor) -> Row:
+    """Let the other instruments finish, and count Python's calls until two steps in succession have the same number."""
+    answer = stage.ask(actor, {"finish": True, "but": PYTHON_CALLS})
+    counts: list[int] = []
+    while len(counts) < MAX_STEPS and (len(counts) < 2 or counts[-1] != counts[-2]):
+        row = stage.step(actor, by_itself=PYTHON_CALLS)
+        if PYTHON_CALLS not in row:
+            break
+        counts.append(row[PYTHON_CALLS])
+    findings = stage.ask(actor, {"finish": True})["findings"]
+    if counts and counts[-1] in counts[-2:-1]:
+        answer["metrics"][PYTHON_CALLS] = counts[-1]
+    else:
+        findings.pop(PYTHON_CALLS)
+        findings["uncounted"] = findings["uncounted"] or varied(counts)
+    return {**answer, "findings": answer["findings"] | findings}
+
+
+def varied(counts: Sequence[int]) -> str:
+    """Say that a count does not repeat itself, as a clause."""
+    return f"it differs from step to step: {', '.join(f'{count:,}' for count in counts)}"
 
 
 def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> Launch:
@@ -27,7 +58,8 @@ def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> La
     findings = answer["findings"]
     asked = findings.pop("asked", {})
     effective, outcome = findings.pop("effective", {}), findings.pop("outcome", {})
-    told = Findings(effective, outcome, {name: collapsed(table) for name, table in findings.items()})
+    python = {name: findings.pop(name) for name in ("counted_under", "uncounted") if name in findings}
+    told = Findings(effective, outcome, {name: collapsed(table) for name, table in findings.items()}, **python)
     counted = {name: values for name, values in columns(steps).items() if metric(name).brought_in("counters")}
     launch = completed(start, {**answer["metrics"], **counted}, ready).detailed(findings=told)
     wrong = other_settings(asked, effective)

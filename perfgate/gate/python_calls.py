@@ -1,0 +1,42 @@
+"""Python's calls: a count that holds for one version of Python and one kind of device, and may not repeat itself."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from perfgate.records.baselines import Baseline
+from perfgate.records.launch import Launch
+from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import PYTHON_CALLS, metric
+
+
+def uncounted(case: str, launches: Sequence[Launch]) -> list[Verdict]:
+    """The verdict on a count that was taken and cannot be used; none where there is one, or none was taken."""
+    for launch in launches:
+        if not launch.invalid and (why := launch.details.findings.uncounted):
+            return [Verdict(case, PYTHON_CALLS, "inconclusive", launches=1, why=why)]
+    return []
+
+
+def unlike(case: str, name: str, before: Sequence[Launch], now: Sequence[Launch]) -> Verdict | None:
+    """The verdict on a metric that two sides took under different Pythons; ``None`` where they can be compared."""
+    old, new = under(before), under(now)
+    if not metric(name).of_python or old == new:
+        return None
+    value, reference = (side[-1].value(name) for side in (now, before))
+    why = f"counted under {new}, and in the reference under {old}, which runs other code of its own"
+    return Verdict(case, name, "inconclusive", reference=reference, candidate=value, launches=len(now), why=why)
+
+
+def under(launches: Sequence[Launch]) -> str:
+    """What the counts of launches hold for; empty where nothing was counted."""
+    return next((found for launch in launches if (found := launch.details.findings.counted_under)), "")
+
+
+def beside_others(verdicts: Sequence[Verdict], stored: Baseline | None) -> list[Verdict]:
+    """The same verdicts; a new count says for which other Pythons one is stored."""
+    others = {launch.device for launch in stored.launches if PYTHON_CALLS in launch.metrics} if stored else set()
+    why = f"stored for {', '.join(sorted(others))} alone" if others else ""
+    return [
+        replace(verdict, why=why) if metric(verdict.metric).of_python and verdict.verdict == "new" else verdict
+        for verdict in verdicts
+    ]
