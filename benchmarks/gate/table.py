@@ -126,6 +126,7 @@ def main():
         if options.noise:
             found = json.loads(options.noise.read_text(encoding="utf-8"))
             chosen.append(rules.perfgate(noise.Noise.from_json(found, str(options.noise))))
+        chosen += rules.STORED
         if 0.0 not in recordings:
             raise UserError("nothing was recorded in which nothing changed; record a candidate without 'injected'")
         slowdowns = sorted(slowdown for slowdown in recordings if slowdown > 0)

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from perfgate.cases.deadline import Deadline
@@ -39,6 +39,7 @@ class Policy:
         noise: how much duets vary on this machine.
         strict: an inconclusive verdict fails its case.
         update: mode of ``--perf-update``, if any.
+        stored_share: of alpha, for verdicts on stored times alone; the budget has the rest.
     """
 
     alpha_budget: AlphaBudget
@@ -46,6 +47,12 @@ class Policy:
     noise: Noise = UNKNOWN
     strict: bool = False
     update: str | None = None
+    stored_share: float = 1.0
+
+    @property
+    def stored_pairs(self) -> int:
+        """The number by which alpha is divided for each verdict on a stored time."""
+        return round(max(self.alpha_budget.pairs, 1) / self.stored_share)
 
 
 @dataclass
@@ -148,6 +155,7 @@ def against_reference(
     alpha_budget: AlphaBudget,
     noise: Noise = UNKNOWN,
     screened: Callable[[], None] = lambda: None,
+    names: Container[str] = METRICS,
 ) -> tuple[list[Verdict], AlphaBudget]:
     """Screen a case with one duet, and decide its suspect metrics with fresh ones.
 
@@ -157,6 +165,7 @@ def against_reference(
         alpha_budget: what the cases before left.
         noise: how much duets vary on this machine.
         screened: called when the screen is over.
+        names: metrics to decide; the others among the gated times are left out.
 
     Returns:
         A verdict for each gated time, and the budget that is left.
@@ -164,7 +173,7 @@ def against_reference(
     if not series.take(1, "screen duet"):
         return [Verdict(series.case, "step_time_s", "invalid", launches=0, why=series.invalid)], alpha_budget
     screened()
-    limits = {name: tolerances.get(name, metric(name).tolerance) for name in series.names()}
+    limits = {name: tolerances.get(name, metric(name).tolerance) for name in series.names() if name in names}
     known = noise.on(series.clock.clock or "wall")
     screens = {name: screen(series.duets(name)[0], limits[name], alpha_budget.share, known) for name in limits}
     suspected = suspects(screens)

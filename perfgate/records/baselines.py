@@ -47,6 +47,7 @@ class StoredLaunch:
         processor_parts: the components' times on that clock.
         waited: share of the core that other processes took meanwhile; ``None`` where that is not known.
         idle: share of a step in which it neither computed nor waited for a core.
+        surroundings: a digest of each kind of thing that it depends on besides the code; empty where it is not known.
     """
 
     session: str
@@ -62,6 +63,7 @@ class StoredLaunch:
     processor_parts: Mapping[str, float] = field(default_factory=dict)
     waited: float | None = None
     idle: float = 0.0
+    surroundings: Mapping[str, str] = field(default_factory=dict)
 
     def on(self, clock: Clock) -> "StoredLaunch":
         """The same launch with its times on a clock; without any where that clock is not known."""
@@ -208,8 +210,10 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
     for key in ("waited", "idle"):
         if key in row and not is_share(row[key]):
             raise UserError(f"{where}: key {key!r} is {row[key]!r}, not a share from 0 to 1; {restore(path)}")
+    if not isinstance(row.get("surroundings", {}), dict):
+        raise UserError(f"{where}: key 'surroundings' is not an object; {restore(path)}")
     keys = {key: row[key] for key in LAUNCH_KEYS if key not in ("case", "metrics")}
-    more = {key: row[key] for key in ("parts", "processor_parts", "waited", "idle") if key in row}
+    more = {key: row[key] for key in ("parts", "processor_parts", "waited", "idle", "surroundings") if key in row}
     return StoredLaunch(**keys, metrics=metrics, ledger=ledger, processor=processor, **more)
 
 
@@ -265,6 +269,7 @@ def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Ma
                 "processor_parts": dict(launch.processor_parts),
                 "waited": launch.waited,
                 "idle": launch.idle or None,
+                "surroundings": dict(launch.surroundings),
                 "ledger": dict(launch.ledger) or None,
             }
             rows.append({"case": case, **row, **{key: value for key, value in more.items() if value not in (None, {})}})

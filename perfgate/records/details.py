@@ -53,12 +53,14 @@ class Turns(Group):
         stepped: how the sides of a duet were stepped: ``in turn``, or ``one after the other``.
         injected: share of a step's time that was spent on top of it on purpose; 0.03 is 3%.
         burst_steps: steps of one turn, where a turn is a burst.
+        confirms: of a duet that confirms a stored time: the commit of the baseline's state, which is the reference.
     """
 
     first: str | None = None
     stepped: str | None = None
     injected: float = 0.0
     burst_steps: int | None = None
+    confirms: str = ""
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,11 @@ class RunFile:
     others: tuple[Mapping[str, Any], ...] = ()
 
     def by_case(self, side: str = "candidate") -> dict[str, list[Launch]]:
-        """Launches of one side, grouped by case."""
+        """Launches of one side, grouped by case; duets that confirmed a stored time are not among them, as their times
+        do not mix with those of launches by themselves."""
         groups: dict[str, list[Launch]] = {}
         for launch in self.launches:
-            if launch.side == side:
+            if launch.side == side and not launch.details.turns.confirms:
                 groups.setdefault(launch.case, []).append(launch)
         return groups
 

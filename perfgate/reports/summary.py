@@ -1,8 +1,10 @@
 """The last lines of a run: the number of verdicts, the worst of them, and the commands that help."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from perfgate.gate.confirmed import MACHINE, UNCONFIRMED
 from perfgate.gate.wording import percent, sentence, summarize
 from perfgate.records.verdict import Verdict
 
@@ -28,6 +30,7 @@ def summary(
     lines = [f"{cases} measured{f', by metric: {counts}' if counts else ''}."]
     named = {name: [verdict for verdict in verdicts if verdict.verdict == name] for name in summarize(verdicts)}
     lines += some(sentence(verdict) for verdict in (*named.get("regressed", ()), *named.get("improved", ())))
+    lines += some(machine_sentence(verdict) for verdict in verdicts if verdict.why.startswith(MACHINE))
     if unsure := named.get("inconclusive"):
         lines += undecided(unsure, again, update)
     if again and named.get("improved") and update not in ("improved", "all"):
@@ -37,6 +40,11 @@ def summary(
     lines.append(f"Run file: {path}. Report: perfgate report {path}")
     lines += [stored] if stored else []
     return [*lines, decided(verdicts)] if verdicts else lines
+
+
+def machine_sentence(verdict: Verdict) -> str:
+    """What is slower than stored while nothing but the machine changed."""
+    return f"{verdict.case}: {verdict.metric}: {verdict.why}"
 
 
 def decided(verdicts: Sequence[Verdict]) -> str:
@@ -71,10 +79,11 @@ def problem_of(results: Sequence[Mapping[str, Any]], ran: int, asked: bool, upda
 
 def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None) -> list[str]:
     """The inconclusive verdicts, grouped by reason."""
+    missed = Counter(verdict.why.partition(UNCONFIRMED)[2] for verdict in verdicts)
+    lines = [f"{count} {UNCONFIRMED}{reason}" for reason, count in missed.items() if reason]
     young = [verdict for verdict in verdicts if verdict.why.startswith("baseline too young")]
-    lines = []
     if young:
-        lines.append(f"{len(young)} inconclusive: {young[0].why}.")
+        lines.append(f"{len(young)} inconclusive: {young[0].why.partition(f'; {UNCONFIRMED}')[0]}.")
         if again and not update:  # a run that stores says itself what is missing
             lines.append(f"Add this machine's next session with: {again} --perf-update more")
     blind = [verdict for verdict in verdicts if verdict not in young and verdict.smallest_detectable is None]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perfgate.records.runfile import read
+from tests.support.repositories import begin, change, commit, git, worktrees
 
 CASES = """
 @pytest.mark.parametrize("rounds", [20, 30])
@@ -17,45 +18,14 @@ def test_it(perf, rounds):
     # Half a millisecond of a Python loop is faster in one process than in another by some percent.
     perf(work(rounds=rounds), tolerance=0.2)
 """
-SLOW = "total += number; total -= 1; total += 1"
 
 
 @pytest.fixture
 def repository(suite):
     """A suite under git, with one commit."""
     suite.write(CASES)
-    (suite.path / ".gitignore").write_text("__pycache__/\n.pytest_cache/\nstdout\nstderr\nrunpytest-*\n")
-    git(suite.path, "init", "-q")
-    commit(suite.path)
+    begin(suite.path)
     return suite
-
-
-def git(folder, *arguments):
-    """Run git as somebody."""
-    who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
-    done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def commit(folder):
-    """Commit everything."""
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "a step")
-
-
-def change(folder, old="total += number", new=SLOW):
-    """Change the program under test."""
-    path = folder / "programs.py"
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-
-
-def worktrees(folder):
-    """Folders that git knows as checkouts of the repository."""
-    return [
-        line for line in git(folder, "worktree", "list", "--porcelain").splitlines() if line.startswith("worktree ")
-    ]
 
 
 def test_a_slowdown_since_a_revision_fails_its_case_and_nothing_is_left(repository):
