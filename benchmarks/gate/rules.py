@@ -305,4 +305,4 @@ TOOLS = (
     inference_doctor(10),
     inference_doctor(1),
 )
-STORED = tuple(stored(confirms, slower) for slower in (0.0, 0.5) for confirms in (False, True))
+STORED = tuple(stored(confirms, slower) for slower in (0.0, 0.2, 0.5) for confirms in (False, True))

@@ -1,6 +1,7 @@
 """The simulation's table for launches that were really recorded.
 
     python -m benchmarks.gate.table RUNFILE... [--trials 400] [--seed 1] [--noise baselines/MACHINE/noise.json]
+                                    [--rules Perfgate ...]
 
 Run files (``perfgate.run/1``) hold, for any number of cases:
 
@@ -118,6 +119,7 @@ def main():
     parser.add_argument("runfiles", nargs="+", type=Path)
     parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rules", nargs="*", default=[""], help="only rules whose names begin so")
     parser.add_argument("--noise", type=Path, help="the machine's noise.json")
     options = parser.parse_args()
     chosen = [*rules.TOOLS, rules.perfgate()]
@@ -132,7 +134,7 @@ def main():
         slowdowns = sorted(slowdown for slowdown in recordings if slowdown > 0)
         print(suites.heading(slowdowns))
         for number, rule in enumerate(chosen):
-            if not able(rule, recordings):
+            if not able(rule, recordings) or not rule.name.startswith(tuple(options.rules)):
                 continue
             generator = np.random.default_rng([options.seed, number])
             counts = suites.run(rule, partial(suite, recordings, generator), options.trials, slowdowns)

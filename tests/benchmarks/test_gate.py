@@ -50,7 +50,7 @@ def test_recorded_launches_are_put_to_every_rule(tmp_path: Path) -> None:
     rows = {
         line.split(" | ")[1]: line.split(" | ")[2:] for line in done.stdout.splitlines() if line.startswith("| rec")
     }
-    assert len(rows) == 12
+    assert len(rows) == 14
     assert rows["pytest-benchmark, `median:5%`"][0].startswith("100.0%")
     assert rows["Perfgate, with noise.json"][0] == "0.0% (< 52.7%)"
     assert rows["Perfgate, with noise.json"][1] == "100% (0%)"
