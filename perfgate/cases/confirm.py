@@ -24,6 +24,7 @@ from perfgate.system.surroundings import changed
 from perfgate.workloads.programs import modules_of
 
 SAME_CODE = "code and libraries are the baseline's, so that there is nothing to step beside each other, but "
+OTHER_FILES = "the files that it reads are not those of the baseline, and both sides of a duet read the same"
 Remark = Callable[[Verdict], Verdict]
 
 
@@ -43,6 +44,7 @@ class Confirmer:
     policy: Policy
     alpha_budget: AlphaBudget
     _pool: Pool | None = field(default=None, init=False)
+    _started_s: float = field(default=0.0, init=False)
 
     @cached_property
     def _gpu(self) -> bool:
@@ -77,9 +79,11 @@ class Confirmer:
             return [], list(verdicts)
         try:
             state = self.states.find(case.id)
+            before, now = kept_of(baseline), surroundings()
+            if before and before.get("files") != now["files"]:
+                return [], changed_by(verdicts, names, lambda stored: confirmed.alone(stored, OTHER_FILES))
             if not self.states.differing(state) and not self.states.moved(state):
-                same = self._same(state, baseline, surroundings())
-                return [], changed_by(verdicts, names, same)
+                return [], changed_by(verdicts, names, same_code(state, before, now))
             if not self.policy.deadline.allows(took_s + self._start_s(state)):
                 return [], changed_by(verdicts, names, lambda stored: confirmed.alone(stored, OUT_OF_TIME))
             reference = self.states.open(state, progress)
@@ -91,20 +95,9 @@ class Confirmer:
             why = str(error)
             return [], changed_by(verdicts, names, lambda stored: confirmed.alone(stored, why))
 
-    def _same(self, state: BaselineState, baseline: Baseline, now: Mapping[str, str]) -> Remark:
-        """What to make of a verdict where the code is the baseline's."""
-        before = baseline.launches[-1].surroundings if baseline.launches else {}
-        if not before:
-            other = "it is not stored under which environment variables and with which files it was measured"
-        elif moved := changed(before, now):
-            other = f"{' and '.join(moved)} are not as they were"
-        else:
-            return lambda stored: confirmed.unchanged(stored, state.commit)
-        return lambda stored: confirmed.undecided(stored, SAME_CODE + other)
-
     def _start_s(self, state: BaselineState) -> float:
-        """How long the servers of a state take to start, judged by those of the candidate."""
-        return 0.0 if self.states.is_open(state) else self.stage.timesheet.servers_s
+        """How long the servers of a state take to start: as long as those of the last state, or of the candidate."""
+        return 0.0 if self.states.is_open(state) else self._started_s or self.stage.timesheet.servers_s
 
     def _servers(self, reference: Reference) -> Pool:
         """The servers of a state; those of the one before are ended."""
@@ -114,7 +107,8 @@ class Confirmer:
             self._pool = self.stage.pool.beside(reference, reference.name, modules_of(["yardstick.cpu"]))
         begin = time.perf_counter()
         if self._pool.start():
-            self.stage.timesheet.servers_s += time.perf_counter() - begin
+            self._started_s = time.perf_counter() - begin
+            self.stage.timesheet.servers_s += self._started_s
         return self._pool
 
     def _duets(
@@ -155,6 +149,28 @@ class Confirmer:
         """End the servers, and remove the checkout."""
         self._end_servers()
         self.states.close()
+
+
+def kept_of(baseline: Baseline) -> Mapping[str, str]:
+    """The surroundings of the newest stored launch; empty where they are not known."""
+    return baseline.launches[-1].surroundings if baseline.launches else {}
+
+
+def same_code(state: BaselineState, before: Mapping[str, str], now: Mapping[str, str]) -> Remark:
+    """What to make of a verdict where code and libraries are the baseline's.
+
+    Args:
+        state: of the baseline.
+        before: its surroundings.
+        now: those of this run.
+    """
+    if not before:
+        other = "it is not stored under which environment variables and with which files it was measured"
+    elif moved := changed(before, now):
+        other = f"{' and '.join(moved)} are not as they were"
+    else:
+        return lambda stored: confirmed.unchanged(stored, state.commit)
+    return lambda stored: confirmed.undecided(stored, SAME_CODE + other)
 
 
 def changed_by(verdicts: Sequence[Verdict], names: Sequence[str], remark: Remark) -> list[Verdict]:

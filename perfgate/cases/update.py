@@ -70,7 +70,7 @@ def update_baselines(
                 left[case] = unfit.get(case, "it did not pass, or measured nothing the last time that it ran")
                 continue
             chosen = [launch for launch in launches if (launch.pass_name == "dry") == exact]
-            about["surroundings"] = {} if exact else run.workloads[case].get("surroundings", {})
+            about["surroundings"] = {} if exact else run.workloads.get(case, {}).get("surroundings", {})
             verdicts = [v for v in run.verdicts if v.case == case and metric(v.metric).portable == exact]
             baseline = moved_baseline(modes[exact], case, chosen, verdicts, where.get(case), about)
             if baseline is not None:

@@ -82,6 +82,7 @@ class BaselineStates:
         self._install = install
         self._candidate = candidate
         self._found: dict[str, BaselineState] = {}
+        self._failures: dict[str, str] = {}
         self._differing: dict[str, list[str]] = {}
         self._open: tuple[BaselineState, Worktree, Reference] | None = None
 
@@ -157,13 +158,17 @@ class BaselineStates:
         """
         if self._open is not None and self.is_open(state):
             return self._open[2]
+        if state.commit in self._failures:
+            raise UserError(self._failures[state.commit])
         self.close()
         progress(f"checks out {state.commit[:12]}, which last changed the baseline")
         worktree = Worktree(self._root, state.commit)
         try:
             python = self._interpreter(worktree.folder, state, progress)
-        except BaseException:
+        except BaseException as error:
             worktree.close()
+            if isinstance(error, UserError):  # an environment that does not build is not tried for every case
+                self._failures[state.commit] = str(error)
             raise
         programs = self._candidate.after
         reference = Reference(

@@ -98,6 +98,13 @@ def test_what_has_no_state_says_why(place, tmp_path):
     with pytest.raises(NoStateError, match=r"is not committed, .*: git add .*test_a\.json && git commit") as raised:
         states(place).find(MINE)
     assert raised.value.remedy
+    (place / ".git" / "info" / "exclude").write_text("elsewhere\n")
+    ignored = place / "elsewhere" / "box" / "test_a.json"
+    ignored.parent.mkdir(parents=True)
+    ignored.write_text((place / FILE).read_text())
+    with pytest.raises(NoStateError, match="git ignores") as raised:
+        states(place, "elsewhere").find(MINE)
+    assert not raised.value.remedy
     away = tmp_path / "away"
     away.mkdir()
     with pytest.raises(NoStateError, match="is in no git repository") as raised:
