@@ -33,8 +33,8 @@ SESSIONS, LAUNCHES = 3, 3  # of a stored baseline, and launches of each session
 class Case(Protocol):
     """A case of which launches can be had, simulated or recorded; each is handed out once."""
 
-    def stored(self, steps: int) -> Sequence[float]:
-        """Step times of a launch of the reference, of an earlier session."""
+    def stored(self, steps: int, session: int = 0) -> Sequence[float]:
+        """Step times of a launch of the reference, of an earlier session, of which there are some."""
 
     def now(self, steps: int) -> Sequence[float]:
         """Step times of a launch of the candidate."""
@@ -233,8 +233,10 @@ class Stored:
 
     def __call__(self, case: Case) -> Outcome:
         """Judge one case as a run does."""
-        logs = [math.log(median(case.stored(SOLO_STEPS))) for _ in range(SESSIONS * LAUNCHES)]
-        sessions = {str(number): logs[number::SESSIONS] for number in range(SESSIONS)}
+        sessions = {
+            str(session): [math.log(median(case.stored(SOLO_STEPS, session))) for _ in range(LAUNCHES)]
+            for session in range(SESSIONS)
+        }
         now = [math.log(median(case.now(SOLO_STEPS))) + math.log1p(self.slower) for _ in range(LAUNCHES)]
         found = against_sessions(sessions, now)
         assert found is not None

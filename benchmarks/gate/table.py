@@ -59,8 +59,8 @@ class Recorded:
             raise UserError(f"a rule wants more {kind} launches of one case than the {recorded} that were recorded")
         return number
 
-    def stored(self, steps):
-        """A solo launch of the reference."""
+    def stored(self, steps, session=0):
+        """A solo launch of the reference; all were recorded in one session."""
         return self.recording.reference[self.take("reference")][:steps]
 
     def now(self, steps):
