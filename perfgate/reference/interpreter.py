@@ -78,8 +78,10 @@ def packages_of(python: str, option: str) -> dict[str, str]:
 
 
 def program_folders(root: Path, pythonpath: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
-    """Folders in which programs of the user's own lie: where the run was started, its root, and pytest's pythonpath."""
-    return tuple(dict.fromkeys(map(str, (Path.cwd(), root, *pythonpath))))
+    """Folders in which programs of the user's own lie: where the run was started, its root, pytest's pythonpath, and
+    what ``PYTHONPATH`` names."""
+    named = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return tuple(dict.fromkeys(map(os.path.abspath, (Path.cwd(), root, *pythonpath, *named))))
 
 
 def code_folders(folder: Path, root: Path, programs: Sequence[str]) -> tuple[str, ...]:

@@ -69,12 +69,12 @@ def test_the_references_own_perfgate_is_not_used_and_a_case_that_it_lacks_is_new
     (stray / "__init__.py").write_text("raise RuntimeError('an older one')\n")
     commit(repository.path)
     git(repository.path, "rm", "-q", "-r", "perfgate")
-    with (repository.path / "programs.py").open("a") as programs:
-        programs.write("\n\nclass Fresh(Spin):\n    pass\n")
-    repository.write("def test_new(perf):\n    perf(work('Fresh'))", "test_more.py")
+    # pytester names the folder in PYTHONPATH, where the revision must not find what it does not have.
+    (repository.path / "fresh.py").write_text("from programs import Spin\n\n\nclass Fresh(Spin):\n    pass\n")
+    repository.write("def test_new(perf):\n    perf(Workload('fresh:Fresh', {}))", "test_more.py")
     result = repository.run("--perf-ref", "HEAD", "-k", "20 or new")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*test_new: step_time_s new (the reference cannot run it: no program: *Fresh*"])
+    result.stdout.fnmatch_lines(["*test_new: step_time_s new (the reference cannot run it: no program: fresh:Fresh*"])
 
 
 @pytest.mark.untimed
