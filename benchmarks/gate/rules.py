@@ -16,21 +16,25 @@ import numpy as np
 from scipy import stats
 from scipy.special import ndtr, ndtri, stdtrit
 
+from perfgate.gate import confirmed
 from perfgate.gate.alpha_budget import AlphaBudget
 from perfgate.gate.confirmation import Confirmation
 from perfgate.gate.duets import Duet
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import STEPS, screen
+from perfgate.gate.statistics import against_sessions
+from perfgate.gate.verdicts import name_of, share_of_alpha
 
 TOLERANCE = 0.03
 SOLO_STEPS = 40
+SESSIONS, LAUNCHES = 3, 3  # of a stored baseline, and launches of each session
 
 
 class Case(Protocol):
     """A source of launches of one case, simulated or recorded; it returns each launch only once."""
 
-    def stored(self, steps: int) -> Sequence[float]:
-        """Step times of one launch of the reference in an earlier session."""
+    def stored(self, steps: int, session: int = 0) -> Sequence[float]:
+        """Step times of one launch of the reference in one of the earlier sessions."""
 
     def now(self, steps: int) -> Sequence[float]:
         """Step times of one launch of the candidate."""
@@ -213,6 +217,49 @@ def perfgate(noise: Noise = UNKNOWN) -> Rule:
     return Rule(name, lambda cases: Perfgate(AlphaBudget(cases), noise), paired=True, budgeted=True)
 
 
+@dataclass
+class Stored:
+    """Perfgate on a stored baseline: launches of now against those of earlier sessions.
+
+    Attributes:
+        pairs: of the suite.
+        duets: which decide what the stored times do not; ``None`` where these decide alone.
+        slower: by how much the machine is slower than it was when the baseline was stored, 0.2 is 20%.
+    """
+
+    pairs: int
+    duets: Perfgate | None = None
+    slower: float = 0.0
+
+    def __call__(self, case: Case) -> Outcome:
+        """Judge one case as a run does."""
+        sessions = {
+            str(session): [math.log(median(case.stored(SOLO_STEPS, session))) for _ in range(LAUNCHES)]
+            for session in range(SESSIONS)
+        }
+        now = [math.log(median(case.now(SOLO_STEPS))) + math.log1p(self.slower) for _ in range(LAUNCHES)]
+        found = against_sessions(sessions, now)
+        assert found is not None
+        share = share_of_alpha(self.pairs) * (confirmed.STORED_SHARE if self.duets else 1)
+        verdict: str = name_of(found, share, TOLERANCE, TOLERANCE)
+        own = Outcome("pass" if verdict == "improved" else verdict, LAUNCHES, LAUNCHES * SOLO_STEPS)
+        if self.duets is None or own.verdict == "pass":
+            return own
+        beside = self.duets(case)
+        return Outcome(beside.verdict, own.launches + beside.launches, own.steps + beside.steps)
+
+
+def stored(confirms: bool, slower: float = 0.0) -> Rule:
+    """Perfgate on a stored baseline of nine launches from three sessions, on the same machine or on a slower one."""
+
+    def start(cases: int) -> Stored:
+        budget = confirmed.shared(AlphaBudget(cases))
+        return Stored(cases, Perfgate(budget, UNKNOWN) if confirms else None, slower)
+
+    name = f"Perfgate, stored times {'and duets' if confirms else 'alone'}"
+    return Rule(name + (f", machine {slower:.0%} slower" if slower else ""), start, budgeted=confirms)
+
+
 def median(values: Sequence[float] | np.ndarray) -> float:
     """The same result as ``numpy.median``, ten times as fast on a few dozen values."""
     ordered = np.sort(values)
@@ -260,3 +307,4 @@ TOOLS = (
     inference_doctor(10),
     inference_doctor(1),
 )
+STORED = tuple(stored(confirms, slower) for slower in (0.0, 0.2, 0.5) for confirms in (False, True))

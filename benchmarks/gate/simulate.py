@@ -63,14 +63,17 @@ RULES = [
     *rules.TOOLS,
     rules.perfgate(),
     rules.perfgate(Noise("simulated", 10, 0.01, 30)),
+    rules.stored(confirms=False),
+    rules.stored(confirms=True),
 ]
 
 
 class Simulated:
     """One case of one run."""
 
-    def __init__(self, machine, generator, sessions, slowdown):
+    def __init__(self, machine, generator, sessions, earlier, slowdown):
         self.machine, self.generator = machine, generator
+        self.earlier = [sessions[0], *earlier]
         self.sessions, self.effect = sessions, math.log1p(slowdown)
         self.server_effects = generator.normal(0, machine.servers, 3) if machine.servers else np.zeros(3)
         self.duets = 0
@@ -91,9 +94,9 @@ class Simulated:
         level += self.noise(self.machine.launch) + self.kind()
         return 0.025 * np.exp(level + STEP_SD * self.generator.standard_normal(steps))
 
-    def stored(self, steps):
-        """Step times of a launch in the earlier session."""
-        return self.launch(self.sessions[0], steps)
+    def stored(self, steps, session=0):
+        """Step times of a launch in one of the earlier sessions."""
+        return self.launch(self.earlier[session], steps)
 
     def now(self, steps):
         """Step times of a launch of the candidate in this session."""
@@ -114,9 +117,12 @@ class Simulated:
 def suite(machine, generator, slowed):
     """The cases of one run and of the stored session before it; each session has its own speed and drift."""
     speeds = generator.normal(0, machine.session, 2)
+    (apart,) = generator.spawn(1)  # so that rules which look at one earlier session alone see the same draws as ever
+    earlier = apart.normal(0, machine.session, rules.SESSIONS - 1)
     drifts = machine.drift * generator.uniform(-1, 1, 2)
     for number in range(suites.CASES):
-        yield Simulated(machine, generator, speeds + drifts * number / suites.CASES, slowed.get(number, 0.0))
+        now = speeds + drifts * number / suites.CASES
+        yield Simulated(machine, generator, now, earlier, slowed.get(number, 0.0))
 
 
 def main():

@@ -1,6 +1,7 @@
 """Makes the table of ``benchmarks.gate.simulate`` from recorded launches.
 
     python -m benchmarks.gate.table RUNFILE... [--trials 400] [--seed 1] [--noise baselines/MACHINE/noise.json]
+                                    [--rules Perfgate ...]
 
 Run files (``perfgate.run/1``) hold, for any number of cases:
 
@@ -58,8 +59,8 @@ class Recorded:
             raise UserError(f"a rule wants more {kind} launches of one case than the {recorded} that were recorded")
         return number
 
-    def stored(self, steps):
-        """A solo launch of the reference."""
+    def stored(self, steps, session=0):
+        """A solo launch of the reference; all were recorded in one session."""
         return self.recording.reference[self.take("reference")][:steps]
 
     def now(self, steps):
@@ -118,6 +119,7 @@ def main():
     parser.add_argument("runfiles", nargs="+", type=Path)
     parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rules", nargs="*", default=[""], help="only rules whose names begin so")
     parser.add_argument("--noise", type=Path, help="the machine's noise.json")
     options = parser.parse_args()
     chosen = [*rules.TOOLS, rules.perfgate()]
@@ -126,12 +128,13 @@ def main():
         if options.noise:
             found = json.loads(options.noise.read_text(encoding="utf-8"))
             chosen.append(rules.perfgate(noise.Noise.from_json(found, str(options.noise))))
+        chosen += rules.STORED
         if 0.0 not in recordings:
             raise UserError("nothing was recorded in which nothing changed; record a candidate without 'injected'")
         slowdowns = sorted(slowdown for slowdown in recordings if slowdown > 0)
         print(suites.heading(slowdowns))
         for number, rule in enumerate(chosen):
-            if not able(rule, recordings):
+            if not able(rule, recordings) or not rule.name.startswith(tuple(options.rules)):
                 continue
             generator = np.random.default_rng([options.seed, number])
             counts = suites.run(rule, partial(suite, recordings, generator), options.trials, slowdowns)

@@ -188,7 +188,9 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
 
 def look_there_too() -> None:
     """Put the folders with programs of the user's own behind all others, so that they hide no installed package."""
-    sys.path += [folder for folder in os.environ.get(AFTER_PATH, "").split(os.pathsep) if folder not in sys.path]
+    # An empty name would be the working directory, which is not the reference's.
+    folders = filter(None, os.environ.get(AFTER_PATH, "").split(os.pathsep))
+    sys.path += [folder for folder in folders if folder not in sys.path]
 
 
 if __name__ == "__main__":

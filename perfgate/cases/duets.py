@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from perfgate.cases.deadline import Deadline
@@ -42,6 +42,7 @@ class Policy:
         strict: an inconclusive verdict fails its case.
         update: mode of ``--perf-update``, if any.
         accepted: what may get worse against the reference.
+        stored_share: of alpha, for verdicts on stored times alone; the budget has the rest.
     """
 
     alpha_budget: AlphaBudget
@@ -50,6 +51,12 @@ class Policy:
     strict: bool = False
     update: str | None = None
     accepted: tuple[Acceptance, ...] = ()
+    stored_share: float = 1.0
+
+    @property
+    def stored_pairs(self) -> int:
+        """The number by which alpha is divided for each verdict on a stored time."""
+        return round(max(self.alpha_budget.pairs, 1) / self.stored_share)
 
 
 @dataclass
@@ -152,6 +159,7 @@ def against_reference(
     alpha_budget: AlphaBudget,
     noise: Noise = UNKNOWN,
     screened: Callable[[], None] = lambda: None,
+    names: Container[str] = METRICS,
 ) -> tuple[list[Verdict], AlphaBudget]:
     """Screen a case with one duet, and decide with fresh ones what looks worse, and what looks much better.
 
@@ -161,6 +169,7 @@ def against_reference(
         alpha_budget: what the cases before left.
         noise: how much duets vary on this machine.
         screened: called when the screen is over.
+        names: metrics to decide; the others among the gated times are left out.
 
     Returns:
         A verdict for each gated time, and the budget that is left.
@@ -168,7 +177,7 @@ def against_reference(
     if not series.take(1, "screen duet"):
         return [Verdict(series.case, "step_time_s", "invalid", launches=0, why=series.invalid)], alpha_budget
     screened()
-    limits = {name: tolerances.get(name, metric(name).tolerance) for name in series.names()}
+    limits = {name: tolerances.get(name, metric(name).tolerance) for name in series.names() if name in names}
     known = noise.on(series.clock.clock or "wall")
     screens = {name: screen(series.duets(name)[0], limits[name], alpha_budget.share, known) for name in limits}
     suspected = suspects(screens)

@@ -37,12 +37,14 @@ def lines(
     verdicts: Sequence[Verdict],
     outcome: Outcome,
     took_s: float,
+    surroundings: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """The lines of a run file about one case. Its own workload comes before the one it is compared with."""
+    known = {"surroundings": dict(surroundings)} if surroundings else {}
     heads = [
         {
             "kind": "workload",
-            **({} if number else {"case": case.id, "tolerance": dict(case.tolerances)}),
+            **({} if number else {"case": case.id, "tolerance": dict(case.tolerances), **known}),
             "workload": workload.sha256,
             "spec": workload.spec,
             "technique": case.technique,

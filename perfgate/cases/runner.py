@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from perfgate.cases import effect
 from perfgate.cases.calibration import record
+from perfgate.cases.confirm import Confirmer
 from perfgate.cases.derived import with_derived, with_host_share, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
@@ -32,6 +34,7 @@ from perfgate.records.store import PORTABLE, Store
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Workload
+from perfgate.system.surroundings import surroundings
 from perfgate.workloads.provide import provide
 
 Found = tuple[list[Launch], list[Verdict], str]
@@ -68,9 +71,20 @@ class CaseRunner:
         part: the file that this process's lines go to; it is merged into the run file.
         stage: for the launches; it is closed with the runner.
         policy: how the run judges.
+        confirmer: decides what stored times leave open; ``None`` where they decide alone.
+        packages: tells the version of every package that the code under test runs with.
     """
 
-    def __init__(self, store: Store, portable: PortableStore, part: Path, stage: Stage, policy: Policy) -> None:
+    def __init__(
+        self,
+        store: Store,
+        portable: PortableStore,
+        part: Path,
+        stage: Stage,
+        policy: Policy,
+        confirmer: Confirmer | None = None,
+        packages: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         self._store = store
         self._portable = portable
         self._writer = Writer(part)
@@ -78,6 +92,8 @@ class CaseRunner:
         self._policy = policy
         self._alpha_budget = policy.alpha_budget
         self._deadline = policy.deadline
+        self._confirmer = confirmer
+        self._packages = packages
 
     def run_case(self, case: Case, workload: Workload, progress: Progress) -> Result:
         """Measure a case, compare it with its reference or its baseline, and write it to the run file.
@@ -98,7 +114,13 @@ class CaseRunner:
             launches = on(choose_against(launches, baseline), launches)
             return launches, *self._judge(case, workload, launches, baseline, stored)
 
-        return self._conclude(case, [workload], progress, held, [baseline, stored])
+        def confirmed(verdicts: Sequence[Verdict], took_s: float) -> tuple[list[Launch], list[Verdict]]:
+            if not self._confirmer or not baseline or self._policy.update == "all":
+                return [], list(verdicts)
+            about = partial(self._surroundings, workload)
+            return self._confirmer.confirm(case, workload, verdicts, baseline, about, took_s, progress)
+
+        return self._conclude(case, [workload], progress, held, [baseline, stored], confirmed)
 
     def run_effect(
         self,
@@ -146,6 +168,7 @@ class CaseRunner:
         progress: Progress,
         find: Callable[[], Found],
         held: Sequence[Baseline | None] = (),
+        confirmed: Callable[[Sequence[Verdict], float], tuple[list[Launch], list[Verdict]]] | None = None,
     ) -> Result:
         """Measure a case, decide how it ends, and write it to the run file."""
         for workload in workloads:
@@ -156,6 +179,9 @@ class CaseRunner:
         took_s = time.perf_counter() - begin
         if not self.stage.reference:
             self._deadline.plain(took_s)
+        if confirmed:
+            duets, verdicts = confirmed(verdicts, took_s)
+            found, took_s = found + duets, time.perf_counter() - begin
         launches = with_work([with_derived(launch) for launch in found])
         faulty = [launch for launch in launches if launch.fault and launch.side == "candidate"]
         # A case that never fitted into memory is skipped; one that used to fit, by its baseline, fails.
@@ -169,18 +195,24 @@ class CaseRunner:
             accept=case.accept,
             output=faulty[-1].details.output if faulty else "",
         )
-        self._writer.write(lines(case, workloads, launches, held, verdicts, outcome, took_s))
-        candidates = [launch for launch in launches if launch.side == "candidate"]
+        stored = confirmed is not None and bool(self._policy.update)
+        about = self._surroundings(workloads[0]) if stored else {}
+        self._writer.write(lines(case, workloads, launches, held, verdicts, outcome, took_s, about))
+        candidates = [x for x in launches if x.side == "candidate" and not x.details.turns.confirms]
         ledger = next((launch.ledger for launch in candidates if launch.pass_name == "dry"), {})
         steps_s = tuple(x.value("step_time_s") for x in candidates if "step_time_s" in x.metrics and not x.invalid)
         return Result(case.id, medians(candidates), tuple(verdicts), outcome, remark, ledger, steps_s)
+
+    def _surroundings(self, workload: Workload) -> Mapping[str, str]:
+        """What a measurement of a workload depends on besides the code."""
+        return surroundings(self._packages(), workload.params)
 
     def _left_out(self, case: Case, workload: Workload) -> Result:
         """List a case for which no time is left."""
         why = "not measured: the run's time was spent before it began"
         verdict = Verdict(case.id, "step_time_s", "inconclusive", why=why)
         outcome = Outcome("failed" if self._policy.strict else "skipped", f"{case.id} was {why}; raise --perf-budget")
-        self._writer.write(lines(case, [workload], [], [], [verdict], outcome, 0.0))
+        self._writer.write(lines(case, [workload], [], [], [verdict], outcome, 0.0, {}))
         return Result(case.id, {}, (verdict,), outcome)
 
     @property
@@ -253,7 +285,7 @@ class CaseRunner:
         failed = why_not(dry) or (NOTHING_TO_COUNT if not dry and exact and exact.metrics else "")
 
         def held(of: Sequence[Launch], baseline: Baseline | None) -> list[Verdict]:
-            pairs = self._policy.alpha_budget.pairs
+            pairs = self._policy.stored_pairs
             return against_baseline(case.id, workload.sha256, of, baseline, case.tolerances, pairs)
 
         verdicts = [] if self._alone else held(here, baseline)
@@ -271,6 +303,8 @@ class CaseRunner:
 
     def close(self) -> None:
         """End all processes, write the timesheet, and close the part."""
+        if self._confirmer:
+            self._confirmer.close()
         self.stage.close()
         self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}])
         self._writer.close()

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from perfgate.cases.calibration import by_case, pooled
 from perfgate.cases.noise_file import read_noise, write_noise
@@ -51,7 +52,7 @@ def update_baselines(
     """
     header = run.header
     stores = stores_of(run, root)
-    about = {
+    about: dict[str, Any] = {
         "session": header["run_id"],
         "commit": header.get("commit") or "",
         "date": header["created"],
@@ -69,6 +70,7 @@ def update_baselines(
                 left[case] = unfit.get(case, "it did not pass, or measured nothing the last time that it ran")
                 continue
             chosen = split(launches)[exact]
+            about["surroundings"] = {} if exact else run.workloads.get(case, {}).get("surroundings", {})
             verdicts = [v for v in run.verdicts if v.case == case and metric(v.metric).portable == exact]
             baseline = moved_baseline(modes[exact], case, chosen, verdicts, where.get(case), about)
             if baseline is not None:
@@ -134,7 +136,8 @@ def learned(run: RunFile) -> tuple[Noise, Clock] | None:
 
     Vanilla and setting differ, but by the same in each duet, so the spread around their mean is the machine's.
     """
-    found = by_case(run.launches)
+    effects = {verdict.case for verdict in run.verdicts if verdict.expected}
+    found = by_case(launch for launch in run.launches if launch.case in effects)
     spreads = [pooled(levels.values()) for levels in found.duets.values()]
     noise = fit(spreads, run.header["machine"]["name"], run.header["created"])
     return (noise, found.clock.clock or "wall") if noise.df else None

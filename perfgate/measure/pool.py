@@ -4,7 +4,7 @@ Launches take its servers in rotation, as those of one server share hash seed an
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import perfgate
@@ -74,6 +74,17 @@ class Pool:
             self.close()
             raise
         return True
+
+    def beside(self, interpreter: Interpreter, name: str, without: Container[str]) -> "Pool":
+        """As many servers of another interpreter; whoever asks for them closes them.
+
+        Args:
+            interpreter: to run.
+            name: what the servers' names begin with.
+            without: modules that these do not import ahead.
+        """
+        preload = [module for module in self._preload if module not in without]
+        return Pool(preload, self._folder, self.size, interpreter, name)
 
     def next(self) -> Server:
         """The server whose turn it is."""

@@ -23,9 +23,11 @@ from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
 
 if TYPE_CHECKING:
+    from perfgate.cases.confirm import Confirmer
     from perfgate.cases.duets import Policy
     from perfgate.cases.lines import Case
     from perfgate.cases.runner import CaseRunner, Result
+    from perfgate.measure.stage import Stage
 
 RESULT = pytest.StashKey[dict[str, Any]]()
 
@@ -184,18 +186,39 @@ class Cases:
             stage = Stage(preload, Path(folder), plan, servers, reference, target.device, candidate)
             store = Store(root, target.device.machine.name)
             portable = PortableStore(root, pair_of(self._sides.software))
-            self._runner = CaseRunner(store, portable, self._process.part, stage, self._policy())
+            policy = self._policy()
+            confirmer = self._confirmer(stage, policy)
+            part = self._process.part
+            self._runner = CaseRunner(store, portable, part, stage, policy, confirmer, self._sides.packages)
         return self._runner
+
+    @property
+    def _confirms(self) -> bool:
+        """Whether duets may decide what stored times leave open."""
+        return self._options.confirm == "auto" and not self._options.reference and self._target.kind != "none"
+
+    def _confirmer(self, stage: "Stage", policy: "Policy") -> "Confirmer | None":
+        from perfgate.cases.confirm import Confirmer
+
+        if not self._confirms:
+            return None
+        states = self._sides.baseline_states(self._target.device.machine.name)
+        return Confirmer(stage, states, policy, policy.alpha_budget)
 
     def _policy(self) -> "Policy":
         from perfgate.cases.deadline import Deadline
         from perfgate.cases.duets import Policy
+        from perfgate.gate import confirmed
         from perfgate.gate.alpha_budget import AlphaBudget
 
         options, workers = self._options, self._process.workers
-        alpha_budget = AlphaBudget(self._selection.pairs, parts=workers * options.shard[1])
+        parts = workers * options.shard[1]
+        alpha_budget, stored_share = AlphaBudget(self._selection.pairs, parts=parts), 1.0
+        if self._confirms:
+            alpha_budget, stored_share = confirmed.shared(alpha_budget), confirmed.STORED_SHARE
         deadline = Deadline(options.budget_s, -(-self._selection.cases // workers))
-        return Policy(alpha_budget, deadline, self._target.noise, options.strict, options.update, self._sides.accepted)
+        told, accepted = (options.strict, options.update), self._sides.accepted
+        return Policy(alpha_budget, deadline, self._target.noise, *told, accepted, stored_share)
 
     def close(self) -> None:
         """End all processes, and clear away what the runner needed."""

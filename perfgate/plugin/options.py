@@ -44,6 +44,11 @@ ENV_HELP = (
     "where this code runs: check refuses an environment that is not the one that perf_lock names, lock builds that "
     "one, installed takes what is installed"
 )
+CONFIRMATIONS = ("auto", "never")
+CONFIRM_HELP = (
+    "auto decides a case that its stored times do not pass by duets against the commit and the libraries that its "
+    "baseline comes from, never leaves it to stored times alone"
+)
 DEVICES = ("auto", *(name for name, kind in DEVICE_KINDS.items() if not kind.scripted), "none")
 OPTIONS = (
     Option(
@@ -56,6 +61,7 @@ OPTIONS = (
     Option("ref", "", "REV|PYTHON", "git revision or interpreter to hold this code against, in place of baselines"),
     Option("ref-python", "", "PYTHON", "interpreter that the revision runs under"),
     Option("env", "check", "HOW", ENV_HELP, ENVIRONMENTS),
+    Option("confirm", "auto", "HOW", CONFIRM_HELP, CONFIRMATIONS),
     Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
     Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
     Option("reason", "", "TEXT", "why baselines move; needed by --perf-update all, and stored with them"),
@@ -87,6 +93,7 @@ class Options:
     reference: str
     reference_python: str
     environment: str
+    confirm: str
     locks: tuple[str, ...]
     install: tuple[str, ...]
     budget_s: float | None
@@ -181,6 +188,7 @@ def read_options(config: pytest.Config) -> Options:
         reference=values["ref"],
         reference_python=values["ref-python"],
         environment=values["env"],
+        confirm=values["confirm"],
         locks=tuple(config.getini("perf_lock")),
         install=tuple(config.getini("perf_ref_install")),
         calibrate=config.getoption("--perf-calibrate"),

@@ -1,5 +1,6 @@
 """The two sides of a run: where the code under test runs, and what it is held against."""
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,9 +12,10 @@ from perfgate.gate.acceptance import TRAILER, Acceptance, from_json, of_option, 
 from perfgate.plugin.options import Options
 from perfgate.shared.errors import UserError
 from perfgate.system.git import git_state, trailers
-from perfgate.system.provenance import software
+from perfgate.system.provenance import installed, software
 
 if TYPE_CHECKING:
+    from perfgate.reference.baseline_state import BaselineStates
     from perfgate.reference.interpreter import Interpreter
     from perfgate.reference.reference import Reference
 
@@ -41,6 +43,7 @@ class Sides:
         self.accepted: tuple[Acceptance, ...] = ()
         self.misread: list[str] = []
         self._candidate: Interpreter | None = None
+        self._packages: Mapping[str, str] = {}
 
     @property
     def wanted_first(self) -> bool:
@@ -62,6 +65,24 @@ class Sides:
             how = (options.environment, root, options.locks, options.install, programs)
             self._candidate = candidate_of(*how, progress)
         return self._candidate
+
+    def packages(self) -> Mapping[str, str]:
+        """The version of every package that this code runs with; found out once."""
+        if not self._packages:
+            from perfgate.reference.interpreter import packages_of
+
+            python = self.candidate().python
+            self._packages = installed() if python == sys.executable else packages_of(python, "--perf-env")
+        return self._packages
+
+    def baseline_states(self, machine: str) -> "BaselineStates":
+        """The states that the baselines of a machine come from."""
+        from perfgate.reference.baseline_state import BaselineStates
+
+        options = self._options
+        written = [self._root / options.output]
+        how = (written, options.locks, options.install, self.candidate())
+        return BaselineStates(self._root, options.baselines, machine, *how)
 
     def open(self, stack: ExitStack, progress: Progress) -> None:
         """Make both sides ready, until the stack is closed.

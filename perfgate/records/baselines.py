@@ -48,6 +48,7 @@ class StoredLaunch:
         processor_parts: the yardstick's components in processor time.
         waited: the share of the core that other processes took during the launch; ``None`` if it is not known.
         idle: the share of a step in which the program neither computed nor waited for a core.
+        surroundings: a digest of each kind of thing that it depends on besides the code; empty if it is not known.
     """
 
     session: str
@@ -63,6 +64,7 @@ class StoredLaunch:
     processor_parts: Mapping[str, float] = field(default_factory=dict)
     waited: float | None = None
     idle: float = 0.0
+    surroundings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def of_python(self) -> bool:
@@ -218,8 +220,10 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
     for key in ("waited", "idle"):
         if key in row and not is_share(row[key]):
             raise UserError(f"{where}: key {key!r} is {row[key]!r}, not a share from 0 to 1; {restore(path)}")
+    if not isinstance(row.get("surroundings", {}), dict):
+        raise UserError(f"{where}: key 'surroundings' is not an object; {restore(path)}")
     keys = {key: row[key] for key in LAUNCH_KEYS if key not in ("case", "metrics")}
-    more = {key: row[key] for key in ("parts", "processor_parts", "waited", "idle") if key in row}
+    more = {key: row[key] for key in ("parts", "processor_parts", "waited", "idle", "surroundings") if key in row}
     return StoredLaunch(**keys, metrics=metrics, ledger=ledger, processor=processor, **more)
 
 
@@ -275,6 +279,7 @@ def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Ma
                 "processor_parts": dict(launch.processor_parts),
                 "waited": launch.waited,
                 "idle": launch.idle or None,
+                "surroundings": dict(launch.surroundings),
                 "ledger": dict(launch.ledger) or None,
             }
             rows.append({"case": case, **row, **{key: value for key, value in more.items() if value not in (None, {})}})

@@ -53,12 +53,14 @@ class Turns(Group):
         stepped: how the sides of a duet took their steps: ``in turn``, or ``one after the other``.
         injected: slowdown that was added on purpose, as a share of a step's time; 0.03 is 3%.
         burst_steps: the number of steps in a turn, if turns are bursts.
+        confirms: of a duet that confirms a stored time: the commit of the baseline's state, which is the reference.
     """
 
     first: str | None = None
     stepped: str | None = None
     injected: float = 0.0
     burst_steps: int | None = None
+    confirms: str = ""
 
 
 @dataclass(frozen=True)

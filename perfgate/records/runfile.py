@@ -42,10 +42,13 @@ class RunFile:
     others: tuple[Mapping[str, Any], ...] = ()
 
     def by_case(self, side: str = "candidate") -> dict[str, list[Launch]]:
-        """The launches of one side, grouped by case."""
+        """The launches of one side, grouped by case.
+
+        Duets that confirmed a stored time are left out: their times do not mix with those of launches by themselves.
+        """
         groups: dict[str, list[Launch]] = {}
         for launch in self.launches:
-            if launch.side == side:
+            if launch.side == side and not launch.details.turns.confirms:
                 groups.setdefault(launch.case, []).append(launch)
         return groups
 

@@ -150,7 +150,7 @@ def moved_baseline(
     launches: Sequence[Launch],
     verdicts: Sequence[Verdict],
     before: Baseline | None,
-    run: Mapping[str, str],
+    run: Mapping[str, Any],
 ) -> Baseline | None:
     """The new baseline of a case in an update mode; ``None`` if the stored one stays.
 
@@ -161,7 +161,7 @@ def moved_baseline(
         launches: of the case in this run.
         verdicts: on its metrics.
         before: what is stored.
-        run: ``session``, ``commit``, ``date`` and ``reason`` of this run.
+        run: ``session``, ``commit``, ``date`` and ``reason`` of this run; perhaps ``surroundings`` of the case.
     """
     stored = tuple(stored_launches(launches, run))
     names = {verdict.verdict for verdict in verdicts}
@@ -209,7 +209,7 @@ def chosen(values: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in names}
 
 
-def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Iterator[StoredLaunch]:
+def stored_launches(launches: Sequence[Launch], run: Mapping[str, Any]) -> Iterator[StoredLaunch]:
     """The valid launches with their gated metrics, in the form that a baseline stores."""
     for launch in launches:
         if launch.invalid or not any(metric(name).gated for name in launch.metrics):
@@ -217,6 +217,7 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Itera
         wall, processor = launch.on("wall"), launch.on("processor")
         about = (run["session"], launch.server or "", device_of(launch), run["commit"], run["date"])
         found = StoredLaunch(*about, values_of(wall), launch.yardstick, launch.ledger, wall.parts)
+        found = replace(found, surroundings=run.get("surroundings", {}))
         if processor.clock == "processor":
             times = {name: pair for name, pair in values_of(processor).items() if is_clocked(name)}
             waited = None if launch.waited is None else round(launch.waited, DIGITS)

@@ -78,8 +78,10 @@ def packages_of(python: str, option: str) -> dict[str, str]:
 
 
 def program_folders(root: Path, pythonpath: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
-    """Folders with programs of the user's own: the current folder, the run's root, and pytest's ``pythonpath``."""
-    return tuple(dict.fromkeys(map(str, (Path.cwd(), root, *pythonpath))))
+    """Folders with programs of the user's own: the current folder, the run's root, pytest's ``pythonpath``, and those
+    of ``PYTHONPATH``."""
+    named = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return tuple(dict.fromkeys(map(os.path.abspath, (Path.cwd(), root, *pythonpath, *named))))
 
 
 def code_folders(folder: Path, root: Path, programs: Sequence[str]) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
 """Writes the last lines of a run: the number of verdicts, the worst of them, and the commands that help."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from perfgate.gate.confirmed import MACHINE, UNCONFIRMED
 from perfgate.gate.wording import can_see, counted_as, moved, sentence, summarize
 from perfgate.records.verdict import Verdict
 
@@ -32,6 +34,7 @@ def summary(
     named = {name: [verdict for verdict in verdicts if counted_as(verdict) == name] for name in summarize(verdicts)}
     lines += some(map(sentence, named.get("regressed", ())))
     lines += some(map(sentence, named.get("improved", ())))
+    lines += some(machine_sentence(verdict) for verdict in verdicts if verdict.why.startswith(MACHINE))
     if unsure := named.get("inconclusive"):
         lines += undecided(unsure, again, update)
     lines += unshown(verdicts)
@@ -41,6 +44,11 @@ def summary(
         lines.append(f"Nothing is stored yet for what is new. Store it with: {again} --perf-update new")
     lines.append(f"Run file: {path}. Report: perfgate report {path}")
     return [*lines, *more, decided(verdicts)] if verdicts else [*lines, *more]
+
+
+def machine_sentence(verdict: Verdict) -> str:
+    """What is slower than stored while nothing but the machine changed."""
+    return f"{verdict.case}: {verdict.metric}: {verdict.why}"
 
 
 def decided(verdicts: Sequence[Verdict]) -> str:
@@ -75,10 +83,11 @@ def problem_of(results: Sequence[Mapping[str, Any]], ran: int, asked: bool, upda
 
 def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None) -> list[str]:
     """Lines about the inconclusive verdicts, grouped by reason."""
+    missed = Counter(verdict.why.partition(UNCONFIRMED)[2] for verdict in verdicts)
+    lines = [f"{count} {UNCONFIRMED}{reason}" for reason, count in missed.items() if reason]
     young = [verdict for verdict in verdicts if verdict.why.startswith("baseline too young")]
-    lines = []
     if young:
-        lines.append(f"{len(young)} inconclusive: {young[0].why}.")
+        lines.append(f"{len(young)} inconclusive: {young[0].why.partition(f'; {UNCONFIRMED}')[0]}.")
         if again and not update:  # a run that stores says itself what is missing
             lines.append(f"Add this machine's next session with: {again} --perf-update more")
     blind = [verdict for verdict in verdicts if verdict not in young and verdict.smallest_detectable is None]

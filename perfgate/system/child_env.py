@@ -39,15 +39,14 @@ def on_path(path: Sequence[str], after: Sequence[str] = ()) -> dict[str, str]:
 
     Args:
         path: folders before all others, the working directory among them; none where Python is this one, which looks
-            where it always does. What the caller's ``PYTHONPATH`` names is meant for this Python, so that another one
-            finds its own packages first.
+            where it always does. The caller's ``PYTHONPATH`` is meant for this Python alone: another one finds its own
+            packages first, and a revision its own files.
         after: folders behind all others, which the actor's side reads (``perfgate.actor.process``).
     """
     if not path:
         return {"PERFGATE_PATH": os.pathsep.join(after)}
-    behind = filter(None, [*after, os.environ.get("PYTHONPATH", "")])
     return {
         "PYTHONPATH": os.pathsep.join(path),
         "PYTHONSAFEPATH": "1",
-        "PERFGATE_PATH": os.pathsep.join(behind),
+        "PERFGATE_PATH": os.pathsep.join(after),
     }

@@ -66,7 +66,18 @@ def differing(folder: Path, commit: str, without: Collection[Path] = ()) -> list
     top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()
     changed = git(top, "diff", "--name-only", commit).splitlines()
     changed += git(top, "ls-files", "--others", "--exclude-standard").splitlines()
-    paths = [top / name for name in changed if CACHE not in Path(name).parts]
+    return outside(top, changed, without)
+
+
+def between(folder: Path, before: str, after: str, without: Collection[Path] = ()) -> list[str]:
+    """Files of the repository that differ between two commits; ``without`` as above."""
+    top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()
+    return outside(top, git(top, "diff", "--name-only", before, after).splitlines(), without)
+
+
+def outside(top: Path, names: Collection[str], without: Collection[Path]) -> list[str]:
+    """The paths of files, those in some folders left out."""
+    paths = [top / name for name in names if CACHE not in Path(name).parts]
     return [str(path) for path in paths if not any(path.is_relative_to(place.resolve()) for place in without)]
 
 
@@ -119,3 +130,39 @@ def archive(folder: Path, revision: str, path: str) -> bytes:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise UserError(said[-1] if said else "no reason given")
     return done.stdout
+
+
+def blob(folder: Path, revision: str, path: str) -> str:
+    """What a file of the repository held at a revision; nothing where it was not there.
+
+    Args:
+        folder: any folder of the repository.
+        revision: of the file.
+        path: from the top of the repository.
+    """
+    try:
+        return git(folder, "cat-file", "blob", f"{revision}:{path}")
+    except UserError:
+        return ""
+
+
+def boundary(folder: Path) -> set[str]:
+    """The commits at which a shallow clone ends: what they changed is not known; none in a whole clone."""
+    path = folder / git(folder, "rev-parse", "--git-path", "shallow")
+    return set(path.read_text().split()) if path.exists() else set()
+
+
+def last_commit(folder: Path, revision: str, path: str, pattern: str) -> tuple[str, list[str]] | None:
+    """The newest commit up to a revision that added or removed a line in a file, and its parents.
+
+    Args:
+        folder: the top of the repository.
+        revision: the newest one to look at.
+        path: of the file, from the top.
+        pattern: extended regular expression that the line matches.
+    """
+    found = git(folder, "log", "-1", "-m", "--format=%H %P", "--no-patch", f"-G{pattern}", revision, "--", path)
+    if not found:
+        return None
+    commit, *parents = found.splitlines()[0].split()
+    return commit, parents

@@ -50,10 +50,14 @@ def test_recorded_launches_are_put_to_every_rule(tmp_path: Path) -> None:
     rows = {
         line.split(" | ")[1]: line.split(" | ")[2:] for line in done.stdout.splitlines() if line.startswith("| rec")
     }
-    assert len(rows) == 8
+    assert len(rows) == 14
     assert rows["pytest-benchmark, `median:5%`"][0].startswith("100.0%")
     assert rows["Perfgate, with noise.json"][0] == "0.0% (< 52.7%)"
     assert rows["Perfgate, with noise.json"][1] == "100% (0%)"
+    assert rows["Perfgate, stored times alone, machine 50% slower"][0].startswith("100.0%")
+    assert rows["Perfgate, stored times and duets, machine 50% slower"][:2] == ["0.0% (< 52.7%)", "100% (0%)"]
+    assert rows["Perfgate, stored times alone"][1] == "0% (100%)"
+    assert rows["Perfgate, stored times and duets"][:2] == ["0.0% (< 52.7%)", "100% (0%)"]
     assert "0% slower: 1 cases, 90 duets, 90 solo launches a side." in done.stdout
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from perfgate.records.runfile import read
 from tests import SUPPORT
-from tests.support.repository import begin, commit, git
+from tests.support.repositories import begin, commit, git
 from tests.support.runs import perfgate
 
 CASES = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from perfgate.records.runfile import read
-from tests.support.repository import begin, commit, git
+from tests.support.repositories import begin, change, commit, git, worktrees
 
 pytestmark = pytest.mark.untimed
 
@@ -20,7 +20,6 @@ def test_it(perf, rounds):
     # Half a millisecond of a Python loop is faster in one process than in another by some percent.
     perf(work(rounds=rounds), tolerance=0.2)
 """
-SLOW = "total += number; total -= 1; total += 1"
 
 
 @pytest.fixture
@@ -29,21 +28,6 @@ def repository(suite):
     suite.write(CASES)
     begin(suite.path)
     return suite
-
-
-def change(folder, old="total += number", new=SLOW):
-    """Change the program under test."""
-    path = folder / "programs.py"
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-
-
-def worktrees(folder):
-    """Folders that git knows as checkouts of the repository."""
-    return [
-        line for line in git(folder, "worktree", "list", "--porcelain").splitlines() if line.startswith("worktree ")
-    ]
 
 
 def test_a_slowdown_since_a_revision_fails_its_case_and_nothing_is_left(repository):
@@ -105,12 +89,12 @@ def test_the_references_own_perfgate_is_not_used_and_a_case_that_it_lacks_is_new
     (stray / "__init__.py").write_text("raise RuntimeError('an older one')\n")
     commit(repository.path)
     git(repository.path, "rm", "-q", "-r", "perfgate")
-    with (repository.path / "programs.py").open("a") as programs:
-        programs.write("\n\nclass Fresh(Spin):\n    pass\n")
-    repository.write("def test_new(perf):\n    perf(work('Fresh'))", "test_more.py")
+    # pytester names the folder in PYTHONPATH, where the revision must not find what it does not have.
+    (repository.path / "fresh.py").write_text("from programs import Spin\n\n\nclass Fresh(Spin):\n    pass\n")
+    repository.write("def test_new(perf):\n    perf(Workload('fresh:Fresh', {}))", "test_more.py")
     result = repository.run("--perf-ref", "HEAD", "-k", "20 or new")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*test_new: step_time_s new (the reference cannot run it: no program: *Fresh*"])
+    result.stdout.fnmatch_lines(["*test_new: step_time_s new (the reference cannot run it: no program: fresh:Fresh*"])
 
 
 @pytest.mark.parametrize(

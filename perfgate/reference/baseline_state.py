@@ -1,0 +1,260 @@
+"""The state that a stored baseline stands for: the commit that last changed it, with the libraries of that time.
+
+A file of baselines that is committed together with the code that it was measured on knows its state by itself.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perfgate.records.baselines import case_file
+from perfgate.reference.environment import Progress, built_for, requirements
+from perfgate.reference.interpreter import Interpreter, code_folders, packages_of
+from perfgate.reference.lock_files import moved_locks
+from perfgate.reference.reference import Reference
+from perfgate.reference.worktree import Worktree
+from perfgate.shared.errors import UserError
+from perfgate.system.git import between, blob, boundary, commit_of, differing, git, last_commit
+
+OPTION = "--perf-confirm"
+SPECIAL = re.compile(r"([][\\.*^$+?(){}|])")  # characters with a meaning in an extended regular expression
+
+
+class NoStateError(Exception):
+    """The state cannot be had; the message is a clause that says why.
+
+    Args:
+        why: as a clause.
+        remedy: the command that brings it; empty where none does.
+    """
+
+    def __init__(self, why: str, remedy: str = "") -> None:
+        super().__init__(f"{why}: {remedy}" if remedy else why)
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class BaselineState:
+    """Where a baseline comes from.
+
+    Attributes:
+        commit: full hash.
+        software: versions of Python and of the libraries under test, as the file of that commit names them.
+    """
+
+    commit: str
+    software: Mapping[str, str]
+
+
+class BaselineStates:
+    """Finds the states of baselines, and makes one at a time ready to run.
+
+    Args:
+        root: the folder of the run.
+        location: of the baselines, as ``--perf-baselines`` names it.
+        machine: the folder in it.
+        written: further folders in which a difference is none of the code's.
+        locks: the files that pin libraries.
+        install: arguments of ``pip install`` for a state that needs an environment of its own.
+        candidate: where the code under test runs.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        location: str,
+        machine: str,
+        written: Sequence[Path],
+        locks: Sequence[str],
+        install: Sequence[str],
+        candidate: Interpreter,
+    ) -> None:
+        self._root = root
+        self._revision = location.removeprefix("git:") if location.startswith("git:") else ""
+        self._folder = root / ("baselines" if self._revision else location)
+        self._machine = machine
+        self._written = [self._folder, *written]
+        self._locks = locks
+        self._install = install
+        self._candidate = candidate
+        self._found: dict[str, BaselineState] = {}
+        self._failures: dict[str, str] = {}
+        self._differing: dict[str, list[str]] = {}
+        self._open: tuple[BaselineState, Worktree, Reference] | None = None
+
+    def find(self, case: str) -> BaselineState:
+        """The state of a case's baseline.
+
+        Raises:
+            NoStateError: it is not known, or not here.
+        """
+        if case not in self._found:
+            try:
+                self._found[case] = self._search(case)
+            except UserError as error:
+                raise NoStateError(str(error)) from None
+        return self._found[case]
+
+    def _search(self, case: str) -> BaselineState:
+        try:
+            top = Path(git(self._root, "rev-parse", "--show-toplevel")).resolve()
+        except UserError:
+            raise NoStateError(f"{self._root} is in no git repository") from None
+        file = self._folder / self._machine / case_file(case)
+        if not file.resolve().is_relative_to(top):
+            raise NoStateError(f"{file} is outside of the repository in {top}")
+        path = str(file.resolve().relative_to(top))
+        revision = commit_of(top, self._revision or "HEAD")
+        rows = rows_of(blob(top, revision, path), case) if revision else []
+        if not self._revision and rows_of(file.read_text(encoding="utf-8"), case) != rows:
+            if not rows and git(top, "ls-files", "--others", "--ignored", "--exclude-standard", "--", path):
+                raise NoStateError(f"git ignores {file}")
+            store = f"git add {shlex.quote(str(file))} && git commit"
+            raise NoStateError(
+                "its baseline is not committed, so the code that it belongs to is not known; commit it", store
+            )
+        commit = last_change(top, revision or "", path, case, rows)
+        if commit in boundary(top):
+            raise NoStateError(
+                "the commit that last changed its baseline is not in this shallow clone; fetch it",
+                "git fetch --unshallow",
+            )
+        software = document_of(blob(top, commit, path)).get("software", {})
+        return BaselineState(commit, {name: str(version) for name, version in software.items()})
+
+    def differing(self, state: BaselineState) -> list[str]:
+        """Files that are not as they were in that state, uncommitted ones among them; baselines do not count."""
+        if state.commit not in self._differing:
+            self._differing[state.commit] = differing(self._root, state.commit, self._written)
+        return self._differing[state.commit]
+
+    def moved(self, state: BaselineState) -> dict[str, tuple[str, str]]:
+        """Python and libraries under test whose versions differ: the state's version, and the candidate's.
+
+        Of Python the minor version counts, as in 3.12: a patch changes no library.
+        """
+        before, now = (
+            {name: compared(name, version) for name, version in software.items() if name != "perfgate"}
+            for software in (state.software, self._candidate.software)
+        )
+        return {name: (version, now.get(name, "")) for name, version in before.items() if now.get(name) != version}
+
+    def is_open(self, state: BaselineState) -> bool:
+        """Whether that state, or another one with the same code and libraries, is ready to run."""
+        if self._open is None or self._open[0].software != state.software:
+            return False
+        before = self._open[0].commit
+        return before == state.commit or not between(self._root, before, state.commit, self._written)
+
+    def open(self, state: BaselineState, progress: Progress) -> Reference:
+        """Check a state out, with an environment that has its libraries; the one that was open before is closed.
+
+        Raises:
+            UserError: it cannot be checked out, or its libraries cannot be had.
+        """
+        if self._open is not None and self.is_open(state):
+            return self._open[2]
+        if state.commit in self._failures:
+            raise UserError(self._failures[state.commit])
+        self.close()
+        progress(f"checks out {state.commit[:12]}, which last changed the baseline")
+        worktree = Worktree(self._root, state.commit)
+        try:
+            python = self._interpreter(worktree.folder, state, progress)
+        except BaseException as error:
+            worktree.close()
+            if isinstance(error, UserError):  # an environment that does not build is not tried for every case
+                self._failures[state.commit] = str(error)
+            raise
+        programs = self._candidate.after
+        reference = Reference(
+            name=f"baseline-{state.commit[:12]}",
+            python=python,
+            path=code_folders(worktree.folder, self._root, programs),
+            after=tuple(place for place in programs if not Path(place).is_relative_to(self._root)),
+            software=state.software,
+            commit=state.commit,
+            moved=self.moved(state),
+        )
+        self._open = state, worktree, reference
+        return reference
+
+    def _interpreter(self, folder: Path, state: BaselineState, progress: Progress) -> str:
+        """The candidate's interpreter, or one that is built: as the state's lock files say, else by its versions."""
+        moved = self.moved(state)
+        if "python" in moved:
+            before, now = moved["python"]
+            raise UserError(f"the baseline was measured under Python {before}, and this is Python {now}")
+        libraries = {name: version for name, (version, _) in moved.items()}
+        if moved_locks(folder, self._root, self._locks):
+            return self._as_recorded(built_for(folder, self._locks, self._install, OPTION, progress), libraries)
+        if not libraries:
+            return self._candidate.python
+        pins = [f"{name}=={version}" for name, version in state.software.items() if name not in ("python", "perfgate")]
+        try:
+            others = list(self._install) or requirements(folder, self._locks, OPTION)
+        except UserError:  # nothing is pinned, so that the versions are all that is known
+            others = []
+        return built_for(folder, self._locks, [*others, *pins], OPTION, progress)
+
+    def _as_recorded(self, python: str, libraries: Mapping[str, str]) -> str:
+        """An interpreter that was built by lock files, once its libraries are those that the baseline names."""
+        found = packages_of(python, OPTION)
+        for name, version in libraries.items():
+            if compared(name, found.get(name, "")) != version:
+                raise UserError(
+                    f"the baseline was measured with {name} {version}, and its lock files give "
+                    f"{found.get(name) or 'none'}"
+                )
+        return python
+
+    def close(self) -> None:
+        """Remove the checkout."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+
+def last_change(top: Path, revision: str, path: str, case: str, rows: Sequence[Any]) -> str:
+    """The commit that last changed a case's rows in a file of baselines.
+
+    Where a merge only took the rows over from one of its parents, it is the commit on that side.
+
+    Args:
+        top: of the repository.
+        revision: a commit in which the rows stand.
+        path: of the file, from the top.
+        case: whose rows they are.
+        rows: the rows.
+    """
+    pattern = SPECIAL.sub(r"\\\1", f'"case": {json.dumps(case)}')
+    while found := last_commit(top, revision, path, pattern):
+        commit, parents = found
+        taken = next((parent for parent in parents if rows_of(blob(top, parent, path), case) == rows), None)
+        if taken is None:
+            return commit
+        revision = taken
+    return revision
+
+
+def rows_of(text: str, case: str) -> list[Any]:
+    """The rows of a case in a file of baselines; none where it has none, or the file cannot be read."""
+    return [row for row in document_of(text).get("rows", ()) if isinstance(row, dict) and row.get("case") == case]
+
+
+def document_of(text: str) -> dict[str, Any]:
+    """What a file of baselines holds; nothing where it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def compared(name: str, version: str) -> str:
+    """The part of a version that counts: without the commit that a package was installed from."""
+    return ".".join(version.split(".")[:2]) if name == "python" else version.partition("@")[0]
