@@ -3,7 +3,8 @@
 From https://huggingface.co/docs/transformers/model_doc/bert. The embedding model is all-MiniLM-L6-v2 with its real
 weights and tokenizer (https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2). Every token is read at once: work
 grows a little faster than the sequence, as attention does with its square. The head for masked words is a product
-with the whole vocabulary at each token, that for classes one small product a sequence.
+with the whole vocabulary at each token, that for classes one small product a sequence. A batch of texts of different
+lengths is padded: padding is computed on like text, and a mask that hides it costs more operators than one of ones.
 """
 
 import pytest
@@ -19,6 +20,12 @@ EMBEDDERS = [model for model in models().values() if "embedding" in model.classe
 @pytest.mark.parametrize("model", ENCODERS, ids=lambda model: model.name)
 def test_encoders(perf, forward, model, task):
     perf(forward(model, task=task))
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("inputs", [{"padded": 0.25}, {"mask": "none"}], ids=["padded", "unmasked"])
+def test_encoders_by_mask(perf, forward, inputs):
+    perf(forward(BERT, **inputs))
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
@@ -41,3 +48,8 @@ def test_work_grows_a_little_faster_than_the_sequence(effect, forward):
 @pytest.mark.perf(tier="quick")
 def test_masked_words_cost_a_product_with_the_vocabulary(effect, forward):
     effect(forward(BERT, task="sequence-classification"), forward(BERT, task="masked-lm"), flops="> 1.2x and < 1.6x")
+
+
+@pytest.mark.perf(tier="quick")
+def test_padding_is_computed_on_like_text(effect, forward):
+    effect(forward(BERT), forward(BERT, padded=0.25), flops="> 0.999x and < 1.001x", operator_calls="> 1.1x and < 1.5x")

@@ -57,7 +57,7 @@ RENAMED = {
 }
 REPLACED = {("train_sampling_strategy", "group_by_length"): ("group_by_length", True)}
 # What a version does that does not know an argument, where that is not simply nothing.
-WITHOUT = {"train_sampling_strategy": "random", "disable_compile": True}
+WITHOUT = {"train_sampling_strategy": "random", "disable_compile": True, "use_cache": True}
 FIRST_CACHES = ("static", "offloaded", "offloaded_static", "quantized")  # before versions list them
 
 
@@ -152,6 +152,13 @@ def last_logits(network: Any) -> dict[str, int]:
     """The argument by which a model is told to compute the last token's logits alone, as ``generate`` finds it."""
     known = inspect.signature(network.forward).parameters
     return {name: 1 for name in ("logits_to_keep", "num_logits_to_keep") if name in known}
+
+
+def trainer_decides_on_cache() -> bool:
+    """Whether the Trainer turns a model's cache off unless it is asked for one, as since transformers 5."""
+    from transformers import TrainingArguments  # which many a program does without
+
+    return "use_cache" in {field.name for field in fields(TrainingArguments)}
 
 
 def trainers_optimizer(trainer: Any, arguments: Any, network: Any) -> Any:

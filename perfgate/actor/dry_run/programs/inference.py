@@ -5,13 +5,13 @@ from typing import Any
 import torch
 
 from perfgate.actor import versions
-from perfgate.actor.data.inputs import image_shape, sentence_batch, sound_shape
+from perfgate.actor.data.inputs import generation_inputs, image_shape, sound_shape
 from perfgate.actor.data.sentence_pairs import pair_prompts
 from perfgate.actor.data.text import prompt_batch
 from perfgate.actor.dry_run.context import DryContext, NoDryRun, refuse_undry
 from perfgate.actor.dry_run.known_values import exact_modes
 from perfgate.actor.local_models import build_tokenizer
-from perfgate.actor.programs.forward import embed
+from perfgate.actor.programs.forward import embed, forward_batch
 from perfgate.actor.request import ForwardSettings, GenerationSettings, Request
 from perfgate.actor.techniques.models import build_model
 
@@ -27,26 +27,19 @@ class DryForward:
         self.network = build_model(request.model, request.seed, chosen.precision, chosen.attention, load=False).eval()
         context.tracker.watch(self.network)
         config = self.network.config
-        batch_size, sequence_length = chosen.batch_size, chosen.sequence_length
-        if request.text:
-            with exact_modes():
-                batch = sentence_batch(build_tokenizer(request.model), request.text, batch_size, sequence_length)
-            self.batch = {name: context.adopt(values) for name, values in batch.items()}
-        elif request.task == "image-classification":
-            self.batch = {"pixel_values": context.input(batch_size, image_shape(config), None).to(self.network.dtype)}
+        if request.task == "image-classification":
+            pixels = context.input(chosen.batch_size, image_shape(config), None)
+            self.batch = {"pixel_values": pixels.to(self.network.dtype)}
         else:
-            tokens = ((sequence_length,), (1, config.vocab_size))
-            ones = ((sequence_length,), (1, 2))
-            self.batch = {
-                "input_ids": context.input(batch_size, *tokens),
-                "attention_mask": context.input(batch_size, *ones),
-            }
+            with exact_modes():
+                batch = forward_batch(request, config)
+            self.batch = context.adopt_all(batch)
 
     def step(self) -> Any:
         """Return logits, or sentence embeddings."""
         with torch.no_grad():
             output = self.network(**self.batch)
-            return embed(output.last_hidden_state, self.batch["attention_mask"]) if self.embeds else output.logits
+            return embed(output.last_hidden_state, self.batch.get("attention_mask")) if self.embeds else output.logits
 
 
 class DryGeneration:
@@ -67,15 +60,18 @@ class DryGeneration:
         if hasattr(config, "num_mel_bins"):
             sound = context.input(batch_size, sound_shape(config), None).to(self.network.dtype)
             self.inputs = {"input_features": sound}
-        elif prompts:
+        else:
             with exact_modes():
                 if isinstance(prompts, dict):
                     batch = pair_prompts(prompts, config.vocab_size, batch_size, prompt_length)
-                else:
+                elif prompts:
                     batch = prompt_batch(build_tokenizer(request.model), prompts, batch_size, prompt_length)
-            self.inputs = {name: context.adopt(values) for name, values in batch.items()}
-        else:
-            self.inputs = context.prompts(config.vocab_size, batch_size, prompt_length, request.seed)
+                else:
+                    batch = generation_inputs(config, chosen, request.seed)
+                if not config.is_encoder_decoder:
+                    # generate() makes one itself.
+                    batch.setdefault("attention_mask", torch.ones_like(batch["input_ids"]))
+            self.inputs = context.adopt_all(batch)
         self.start = getattr(config, "decoder_start_token_id", None)
 
     def step(self) -> None:
