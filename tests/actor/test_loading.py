@@ -14,7 +14,7 @@ from perfgate.actor.data.sentence_pairs import END, FIRST_WORD, UNKNOWN, numbere
 from perfgate.actor.devices import open_device
 from perfgate.actor.programs.trainer import TrainerLoop
 from perfgate.actor.request import GenerationSettings, Request, TrainingSettings
-from perfgate.actor.local_models import build_config
+from perfgate.actor.techniques.models import build_config
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.model_files import origin_of
 from perfgate.workloads.provide import provide
