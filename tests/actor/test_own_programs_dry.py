@@ -165,6 +165,19 @@ def counted(program):
     return pace.counts, instrument.findings()["host_syncs"]
 
 
+def mapped(self, loss):
+    """What transformers before 5 makes its masks with: tensors without a storage of their own."""
+    self.kept = torch.vmap(lambda row: row.to("cpu").sum())(self.mask[None] * loss)
+
+
+def test_a_mapped_function_is_counted_like_any_other():
+    assert counted(doing(mapped))[0] == [1, 1, 1]
+
+
+def test_a_tensor_without_elements_is_not_waited_for():
+    assert counted(doing(lambda self, loss: torch.tensor([], device=self.place)))[0] == [0, 0, 0]
+
+
 def test_host_syncs_in_a_loop_are_counted_dry_as_in_a_real_step_by_file_and_line():
     program = doing(reads)
     counts, table = counted(program)

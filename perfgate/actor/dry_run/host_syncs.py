@@ -98,7 +98,7 @@ class HostSyncs(TorchFunctionMode):
             and isinstance(found, Tensor)
             and not self.is_on_device(found)
         ):
-            if func in FROM_VALUES:
+            if func in FROM_VALUES and found.numel():
                 self._count(TO_DEVICE)
             self._mark(found)
         elif not self.counting and any(map(self.is_on_device, tensors_of((args, kwargs)))):
@@ -131,7 +131,7 @@ class HostSyncs(TorchFunctionMode):
         with self._silent():
             if isinstance(found, FakeTensor):
                 found = torch.ops.aten.alias(found) if found is tensor else found
-            elif found.untyped_storage()._cdata == tensor.untyped_storage()._cdata:
+            elif storage_of(found) and storage_of(found) == storage_of(tensor):
                 found = found.clone()
         self._mark(found, on_device)
         return found

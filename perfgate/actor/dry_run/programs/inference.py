@@ -84,11 +84,12 @@ class DryGeneration:
 
     def continue_prompt(self) -> None:
         """Prefill with the prompt, then feed back one token at a time, or without a cache everything again."""
+        self.read = 0  # tokens so far
         ids, mask = (self.each_beam(self.inputs[name]) for name in ("input_ids", "attention_mask"))
         positions = mask.long().cumsum(-1) - 1
         positions = positions.masked_fill(mask == 0, 0)
         # As generate() does, which calls a mask of ones no mask.
-        mask = None if bool((mask == 1).all()) else mask
+        mask = None if versions.generation_drops_full_masks() and bool((mask == 1).all()) else mask
         output = self.prefill(ids, mask, positions)
         for _ in range(self.new_tokens - 1):
             ids, token = self.append(ids, output.logits, output.past_key_values)
@@ -102,9 +103,9 @@ class DryGeneration:
     def prefill(self, ids: Any, mask: Any, positions: Any) -> Any:
         """Read the prompt, at once or in chunks; returns what the last call returned."""
         length = ids.shape[1]
-        cache = empty_cache(self.network, self.chosen.cache, length + self.new_tokens - 1)
+        cache = empty_cache(self.network, self.chosen.cache, ids.shape[0], length + self.new_tokens - 1)
         size = self.chosen.prefill_chunk_size or length
-        if is_static(cache) and size < length:
+        if is_static(cache) and size < length and hasattr(self.network, "_get_static_cache_init_shape"):
             # Its room is made ahead where chunks might be compiled.
             heads, width = self.network._get_static_cache_init_shape()
             kind = {"dtype": self.network.dtype, "device": self.network.device}
@@ -119,10 +120,15 @@ class DryGeneration:
     def call(self, ids: Any, mask: Any, positions: Any, cache: Any) -> Any:
         """Run the model as ``generate`` does."""
         inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "past_key_values": cache}
+        if versions.generation_tells_places(self.network):
+            with exact_modes():
+                places = torch.arange(self.read, self.read + ids.shape[1])
+            inputs["cache_position"] = self.context.adopt(places)
         if is_static(cache):
             # The mask over all of the cache's length is made before the call, which might be compiled.
             del inputs["input_ids"]
             inputs = self.network.prepare_inputs_for_generation(ids, **inputs)
+        self.read += ids.shape[1]
         return self.network(**inputs, use_cache=self.cached, **versions.last_logits(self.network))
 
     def translate(self) -> None:
@@ -173,7 +179,7 @@ class DryGeneration:
         return torch.cat([ids[rows], chosen], dim=-1), chosen
 
 
-CACHES_SINCE = 5, 0  # that are made from a configuration and a length
+STATIC_SINCE, QUANTIZED_SINCE = (4, 53), (5, 0)  # as they are made here
 
 
 def is_static(cache: Any) -> bool:
@@ -182,12 +188,13 @@ def is_static(cache: Any) -> bool:
     return kind is not None and isinstance(cache, kind)
 
 
-def empty_cache(network: Any, kind: str, length: int) -> Any:
+def empty_cache(network: Any, kind: str, batch_size: int, length: int) -> Any:
     """A cache as ``generate`` makes it before it calls a model; ``None`` where the model makes the same, or has none.
 
     Args:
         network: whose cache it is.
         kind: as the setting ``cache`` names it.
+        batch_size: sequences that it must hold.
         length: tokens that it must hold.
 
     Raises:
@@ -195,11 +202,12 @@ def empty_cache(network: Any, kind: str, length: int) -> Any:
     """
     if kind in ("default", "dynamic", "none"):
         return None
-    if not versions.at_least("transformers", *CACHES_SINCE):
+    since = {"static": STATIC_SINCE, "quantized-fp8": QUANTIZED_SINCE}.get(kind)
+    if since and not versions.at_least("transformers", *since):
         raise NoDryRun(f"cache={kind!r} is made in another way by {versions.installed('transformers')}")
-    config = network.config.get_text_config(decoder=True)
     if kind == "static":
-        return versions.find("StaticCache")(config=config, max_cache_len=length)
+        return versions.static_cache(network, batch_size, length)
     if kind == "quantized-fp8":
+        config = network.config.get_text_config(decoder=True)
         return versions.find("QuantizedCache")(backend="fp8", config=config)
     raise NoDryRun(f"what cache={kind!r} moves and keeps shows on real tensors alone")
