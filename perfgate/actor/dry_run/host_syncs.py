@@ -171,6 +171,8 @@ class HostSyncs(TorchFunctionMode):
             return isinstance(value, torch.nn.Parameter) or getattr(value, "_on_device", False)
         if isinstance(value, torch.nn.Parameter):
             return True
+        while torch._C._functorch.is_functorch_wrapped_tensor(value):  # within torch.vmap
+            value = torch._C._functorch.get_unwrapped(value)
         found = self._storages.get(storage_of(value))
         return found is not None and found() is not None
 
