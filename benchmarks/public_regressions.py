@@ -99,7 +99,7 @@ REPORTED = (
     Reported("transformers-4.53.0", "transformers-4.53.1", f"{UNSEEN}[neox]", "operator_calls", "gpt_neox"),
     Reported("transformers-4.53.1", "transformers-4.56.2", "test_static_cache", "operator_calls", "transformer"),
     Reported("transformers-4.37.2", "transformers-4.38.1", "test_generation", "predicted_peak_bytes", "model"),
-    Reported("peft-0.11.1", "peft-0.12.0", "test_lora_in_16_bits", "predicted_peak_bytes", "lora_"),
+    Reported("peft-0.11.1", "peft-0.12.0", "test_lora_in_16_bits", "predicted_peak_bytes", "mlp"),
     Reported(FOUR, HERE, "test_generation", "host_syncs", "", "improved"),
 )
 Launches = Mapping[str, Sequence[Launch]]
@@ -114,7 +114,7 @@ def main() -> None:
     pythons = dict(entry.split("=", 1) for entry in options.python)
     chosen = [row for row in REPORTED if options.k in " ".join((row.before, row.after, row.case, row.metric))]
     found = measured(chosen, pythons)
-    print("| from | to | case | metric | before | after | module | caught |\n|---|---|---|---|---|---|---|---|")
+    print("| from | to | case | metric | before | after | grown the most | caught |\n|---|---|---|---|---|---|---|---|")
     for row in chosen:
         print(shown(row, judged(row, found)), flush=True)
 
@@ -166,8 +166,9 @@ def shown(row: Reported, verdict: Verdict | None) -> str:
     if verdict is None or verdict.reference is None or verdict.candidate is None:
         return f"| {' | '.join(cells)} | - | - | {verdict.why if verdict else 'not measured'} | no |"
     values = [metric(row.metric).show(value) for value in (verdict.reference, verdict.candidate)]
+    most = verdict.why.removeprefix("grown: ").partition(", ")[0]
     answer = (row.verdict if row.verdict == "improved" else "yes") if caught(row, verdict) else f"no: {verdict.verdict}"
-    return f"| {' | '.join([*cells, *values, verdict.why, answer])} |"
+    return f"| {' | '.join([*cells, *values, most, answer])} |"
 
 
 if __name__ == "__main__":
