@@ -14,7 +14,7 @@ whose settings are not those that were asked for.
 `python docs/settings.py` writes this page from the declarations in `perfgate/shared/settings/`.
 """
 HEAD = "| setting | values | what it does | needs |\n|---|---|---|---|\n"
-FORMS = {"size": "a positive number", "count": "a number, 0 for off", "text": "a text"}
+FORMS = {"size": "a positive number", "count": "a number, 0 for off", "share": "a share below 0.5", "text": "a text"}
 
 
 def page() -> str:
@@ -41,7 +41,7 @@ def row(setting: Setting, kind: Kind) -> str:
     if setting.values:
         values = f"**`{setting.default}`**" + "".join(f", `{value}`" for value in setting.values[1:])
     else:
-        values = FORMS[setting.form] + (f"; **`{setting.default}`**" if setting.form == "size" else "")
+        values = FORMS[setting.form] + (f"; **`{setting.default}`**" if setting.form in ("size", "share") else "")
     return f"| `{setting.name}` | {values} | {setting.doc} | {needs(setting, kind)} |\n"
 
 

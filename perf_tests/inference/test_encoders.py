@@ -4,6 +4,8 @@ From https://huggingface.co/docs/transformers/model_doc/bert. The embedding mode
 weights and tokenizer (https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2). All tokens are read at once. Work
 grows a little faster than the length of the sequence, because the work of attention grows with its square. The head for
 masked words multiplies each token by the whole vocabulary, and the head for classes takes one small product a sequence.
+A batch of texts of different lengths is padded: padding costs as much as text, and a mask that hides it costs more
+operators than one of ones.
 """
 
 import pytest
@@ -19,6 +21,12 @@ EMBEDDERS = [model for model in models().values() if "embedding" in model.classe
 @pytest.mark.parametrize("model", ENCODERS, ids=lambda model: model.name)
 def test_encoders(perf, forward, model, task):
     perf(forward(model, task=task))
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("inputs", [{"padded": 0.25}, {"mask": "none"}], ids=["padded", "unmasked"])
+def test_encoders_by_mask(perf, forward, inputs):
+    perf(forward(BERT, **inputs))
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
@@ -41,3 +49,8 @@ def test_work_grows_a_little_faster_than_the_sequence(effect, forward):
 @pytest.mark.perf(tier="quick")
 def test_masked_words_cost_a_product_with_the_vocabulary(effect, forward):
     effect(forward(BERT, task="sequence-classification"), forward(BERT, task="masked-lm"), flops="> 1.2x and < 1.6x")
+
+
+@pytest.mark.perf(tier="quick")
+def test_padding_is_computed_on_like_text(effect, forward):
+    effect(forward(BERT), forward(BERT, padded=0.25), flops="> 0.999x and < 1.001x", operator_calls="> 1.1x and < 1.5x")

@@ -27,6 +27,12 @@ def test_long_prompt(perf, generation, model, prompt_length):
 
 
 @pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("inputs", [{"padded": 0.0}, {"mask": "none", "padded": 0.0}], ids=["equal", "unmasked"])
+def test_prompts_without_padding(perf, generation, inputs):
+    perf(generation(LLAMA, batch_size=4, **inputs))
+
+
+@pytest.mark.perf(tier="quick")
 def test_prefill_grows_with_the_prompt_and_decode_hardly(effect, generation):
     effect(
         generation(LLAMA, prompt_length=128),

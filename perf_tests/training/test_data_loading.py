@@ -5,7 +5,9 @@ From https://huggingface.co/docs/transformers/main_classes/trainer (``train_samp
 https://huggingface.co/docs/transformers/main_classes/data_collator (``DataCollatorWithFlattening``) and
 https://huggingface.co/docs/transformers/perf_train_gpu_one. Lengths are log-normal: the median is a quarter of the
 longest, 0.75 the standard deviation of their logarithm. Each step reads the whole data set in micro-batches, so all
-steps have the same tokens, and differ in padding alone.
+steps have the same tokens, and differ in padding alone. With ``padded`` each sample is padded to ``sequence_length``
+before training begins, as a tokenizer does with ``padding="max_length"``; with ``mask="none"`` a model is told of no
+padding, and so may choose a faster attention.
 
 On a CPU time follows the tokens that are computed on. On a GPU it does so where these keep it busy; packing pays off
 fully with FlashAttention, which skips what the mask of other kernels hides, and workers and pinned memory hide the
@@ -17,6 +19,7 @@ import pytest
 from fixtures.models import models
 
 LLAMA = models()["llama-quick"]  # without dropout, so that losses can be held against each other
+GPT2, BERT, T5 = (models()[name] for name in ("gpt2-quick", "bert-quick", "t5-quick"))
 RAGGED = {"lengths": "log-normal", "batch_size": 4, "gradient_accumulation": 4, "sequence_length": 128}
 STANDARD = pytest.mark.perf(tier="standard")
 
@@ -30,6 +33,18 @@ def test_sampling(perf, training, sampling):
 @pytest.mark.perf(tier="quick")
 def test_packing(perf, training):
     perf(training(LLAMA, packing=True, **RAGGED))
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("model", [BERT, T5], ids=lambda model: model.name)
+def test_padded(perf, training, model):
+    perf(training(model, padded=0.25))
+
+
+@pytest.mark.perf(tier="quick")
+@pytest.mark.parametrize("model", [GPT2, LLAMA], ids=lambda model: model.name)
+def test_without_mask_or_cache(perf, training, model):
+    perf(training(model, loop="accelerate", mask="none", use_cache=False))
 
 
 @pytest.mark.perf(tier="standard")

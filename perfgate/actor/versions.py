@@ -57,7 +57,7 @@ RENAMED = {
 }
 REPLACED = {("train_sampling_strategy", "group_by_length"): ("group_by_length", True)}
 # What a version does that does not know an argument, where that is not simply nothing.
-WITHOUT = {"train_sampling_strategy": "random", "disable_compile": True}
+WITHOUT = {"train_sampling_strategy": "random", "disable_compile": True, "use_cache": True}
 FIRST_CACHES = ("static", "offloaded", "offloaded_static", "quantized")  # before versions list them
 
 
@@ -152,6 +152,39 @@ def last_logits(network: Any) -> dict[str, int]:
     """The argument by which a model is told to compute the last token's logits alone, as ``generate`` finds it."""
     known = inspect.signature(network.forward).parameters
     return {name: 1 for name in ("logits_to_keep", "num_logits_to_keep") if name in known}
+
+
+def static_cache(network: Any, batch_size: int, length: int) -> Any:
+    """A static cache; in versions that use it for the next call again, its room is there before the first one."""
+    kind, config = find("StaticCache"), network.config.get_text_config(decoder=True)
+    options: dict[str, Any] = {"config": config, "max_cache_len": length}
+    where = {"device": network.device, "dtype": network.dtype}
+    if "max_batch_size" in inspect.signature(kind.__init__).parameters:  # before transformers 4.56
+        return kind(**options, max_batch_size=batch_size, **where)
+    made = kind(**options)
+    if not at_least("transformers", 5, 10):
+        heads = config.num_attention_heads
+        width = getattr(config, "head_dim", None) or config.hidden_size // heads
+        made.early_initialization(batch_size, getattr(config, "num_key_value_heads", None) or heads, width, **where)
+    return made
+
+
+def generation_tells_places(network: Any) -> bool:
+    """Whether ``generate`` tells a model where in the cache its tokens go, as before transformers 5.9."""
+    functions = network.prepare_inputs_for_generation, network.forward
+    return all("cache_position" in inspect.signature(function).parameters for function in functions)
+
+
+def generation_drops_full_masks() -> bool:
+    """Whether ``generate`` hands no mask on that is all ones."""
+    return at_least("transformers", 5, 18)
+
+
+def trainer_decides_on_cache() -> bool:
+    """Whether the Trainer turns a model's cache off unless it is asked for one, as since transformers 5."""
+    from transformers import TrainingArguments  # which many a program does without
+
+    return "use_cache" in {field.name for field in fields(TrainingArguments)}
 
 
 def trainers_optimizer(trainer: Any, arguments: Any, network: Any) -> Any:

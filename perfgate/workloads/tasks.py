@@ -157,7 +157,8 @@ def _workload(
 ) -> Workload:
     kind.check(settings)
     chosen, class_name = model.class_for(task, accepted)
-    kind.check_together(settings, loop=loop, task=chosen, config=model.source.get("config", {}))
+    config = model.source.get("config", {})
+    kind.check_together(settings, loop=loop, task=chosen, config=config, text=bool(extra))
     fixed = {"model": {"class": class_name, **model.source}, "task": chosen, "seed": seed, **(extra or {})}
     vanilla = workload_of(program, {**fixed, **kind.sizes}, place=model.place)
     named = {"task": task} if task else {}

@@ -142,6 +142,12 @@ TRAINER |= {
     "llama-quick-muon": training(with_layers(LLAMA, 1), optimizer="muon", **SMALL),
     "llama-quick-momentum": training(with_layers(LLAMA, 1), optimizer="sgd_momentum", **SMALL),
 }
+PADDED = {"batch_size": 4, "sequence_length": 16, "padded": 0.25}
+UNSEEN = {"mask": "none", "use_cache": False}
+TRAINER |= {
+    "llama-quick-unmasked": training(FLAT_LLAMA, **SMALL, mask="none"),
+    "llama-quick-cached": training(FLAT_LLAMA, **SMALL, use_cache=True),
+}
 LOOP = {
     f"{name}-{setting}": chosen(name, setting, loop="accelerate")
     for name, settings in {
@@ -152,7 +158,14 @@ LOOP = {
     }.items()
     for setting in settings
 }
+LOOP |= {
+    "llama-quick-uncached": training(FLAT_LLAMA, loop="accelerate", use_cache=False, **SMALL),
+    "gpt2-quick-unseen": training(FLAT, loop="accelerate", **SMALL, **UNSEEN),
+}
 PASSES = {
+    "bert-padded": forward(MODELS["bert-quick"], **PADDED),
+    "llama-padded": forward(FLAT_LLAMA, **PADDED),
+    "bert-unmasked": forward(MODELS["bert-quick"], mask="none", **SMALL),
     "gpt2-default": forward(MODELS["gpt2-quick"], **SMALL),
     "bert-eager": forward(MODELS["bert-quick"], attention="eager", **SMALL),
     "bert-masked": forward(MODELS["bert-quick"], task="masked-lm", **SMALL),
@@ -161,6 +174,12 @@ PASSES = {
     "minilm-sentences": forward(MODELS["all-MiniLM-L6-v2"], sentences=sentences(), batch_size=3, sequence_length=32),
 }
 GENERATED = {
+    **{
+        f"{name}-unmasked": generation(MODELS[name], mask="none", padded=0, **SHORT)
+        for name in ("gpt2-quick", "t5-quick")
+    },
+    "gpt2-more-padding": generation(GPT2, padded=0.4, **SHORT),
+    "gpt2-equal": generation(GPT2, padded=0, **SHORT),
     "gpt2-ragged": generation(MODELS["gpt2-quick"], **SHORT),
     "gpt2-alone": generation(MODELS["gpt2-quick"], **SHORT | {"batch_size": 1}),
     "llama-eager": generation(MODELS["llama-quick"], attention="eager", **SHORT),
@@ -177,6 +196,8 @@ RAGGED = {"lengths": "log-normal", "sequence_length": 32, "batch_size": 3}
 COLLATED = {
     "packed": training(with_layers(LLAMA, 1), packing=True, **RAGGED),
     "grouped": training(with_layers(LLAMA, 1), sampling="group_by_length", gradient_accumulation=2, **RAGGED),
+    **{f"{name}-padded": training(with_layers(MODELS[name], 1), **PADDED) for name in ("bert-quick", "t5-quick")},
+    "llama-quick-padded": training(FLAT_LLAMA, loop="accelerate", **PADDED),
     "recurrent": recurrent_training(batch_size=2, sequence_length=4),
 }
 
@@ -188,14 +209,15 @@ def cases(workloads):
 
 # The profiler's marks around the loader's and the optimizer's calls run nothing.
 MARKS = {"_record_function_enter_new", "_record_function_exit"}
-COLUMNS = 3
+COLUMNS = 3  # of a row; 2 without a mask
 
 
 def collating(workload):
     """What making the batches costs, which the dry run is given: each column of a row becomes a tensor, and each column
     of a micro-batch is stacked. All rows of a column are one slice of the data set's table.
     """
-    each = COLUMNS * workload.params["gradient_accumulation"]
+    columns = COLUMNS - (workload.params.get("mask") == "none")
+    each = columns * workload.params["gradient_accumulation"]
     return Counter({"_to_copy": each, "stack": each})
 
 

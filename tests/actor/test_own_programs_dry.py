@@ -165,6 +165,20 @@ def counted(program):
     return pace.counts, instrument.findings()["host_syncs"]
 
 
+@pytest.mark.parametrize(("place", "waits"), [(torch.device("cpu"), 0), ("cpu", 1)], ids=["stays", "to the host"])
+def test_a_tensor_in_a_mapped_function_lies_where_its_rows_lie(place, waits):
+    """So transformers made its masks before version 5; a tensor of ``vmap`` has no storage of its own."""
+
+    def mapped(self, loss):
+        self.kept = torch.vmap(lambda row: row.to(place).sum())(self.mask[None] * loss)
+
+    assert counted(doing(mapped))[0] == [waits] * 3
+
+
+def test_a_tensor_without_elements_is_not_waited_for():
+    assert counted(doing(lambda self, loss: torch.tensor([], device=self.place)))[0] == [0, 0, 0]
+
+
 def test_host_syncs_in_a_loop_are_counted_dry_as_in_a_real_step_by_file_and_line():
     program = doing(reads)
     counts, table = counted(program)

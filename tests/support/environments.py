@@ -3,18 +3,12 @@
 import os
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
-from filelock import FileLock
-from platformdirs import user_cache_path
+from benchmarks.environments import kept
 
 OLDER = ("transformers==4.57.6", "datasets==4.3.0", "psutil")
-
-# What goes with a newer transformers alone, and is looked for by an older one as soon as it is there.
-NEWER = ("peft", "bitsandbytes", "torchao")
-CACHE = user_cache_path("perfgate") / "test-environments"  # found out before a test moves the home folder
 
 
 def bare(folder: Path, python: str = sys.executable) -> str:
@@ -56,25 +50,4 @@ def write_wheel(folder: Path, name: str, version: str) -> None:
 
 def older_transformers() -> str:
     """An interpreter with transformers 4.57.6 beside this environment's torch; built once, and kept in the cache."""
-    place = CACHE / f"transformers-4.57.6-python-3.{sys.version_info[1]}"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    python = place / "bin" / "python"
-    libraries = Path(sysconfig.get_path("purelib"))
-    installed = place / libraries.relative_to(sys.prefix)
-    with FileLock(f"{place}.lock"):
-        if not (place / "ready").exists():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", str(place)], check=True)
-            install = [str(python), "-m", "pip", "install", "--quiet"]
-            # It requires torch, which is linked.
-            subprocess.run([*install, "--no-deps", "accelerate==1.11.0"], check=True, stdout=subprocess.DEVNULL)
-            subprocess.run([*install, *OLDER], check=True, stdout=subprocess.DEVNULL)
-            (place / "ready").touch()
-        # Whoever uses it next may be another environment.
-        for link in (path for path in installed.iterdir() if path.is_symlink()):
-            link.unlink()
-        own = {path.name.partition("-")[0] for path in installed.iterdir()}
-        for path in libraries.iterdir():
-            name = path.name.partition("-")[0]
-            if name not in own and not name.startswith(NEWER) and path.suffix != ".pth":
-                (installed / path.name).symlink_to(path)
-    return str(python)
+    return kept("transformers-4.57.6", OLDER, ("accelerate==1.11.0",))

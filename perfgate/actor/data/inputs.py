@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from perfgate.actor.request import ServingSettings
+from perfgate.actor.request import ForwardSettings, GenerationSettings, ServingSettings
 
 DATASET_STEPS = 16
+IGNORED = -100  # a label that the loss leaves out
 
 
 def training_layout(config: Any, task: str, length: int) -> dict[str, tuple[tuple[int, ...], Any]]:
@@ -73,31 +74,67 @@ class Samples(torch.utils.data.Dataset[Any]):
         return {name: values[position] for name, values in self._columns.items()}
 
 
-def training_rows(config: Any, task: str, rows: int, length: int, seed: int) -> Any:
+def training_rows(
+    config: Any, task: str, rows: int, length: int, seed: int, padded: float = 0.0, masked: bool = True
+) -> Any:
     """Random samples with the labels of the task, for ``Trainer`` or a ``DataLoader``.
 
     Args:
         config: the model's configuration.
         task: as for ``training_layout``.
         rows: number of samples.
-        length: tokens in each sample.
+        length: tokens in each sample, with its padding, as a tokenizer writes them with ``padding="max_length"``.
         seed: the seed of all values.
+        padded: the share of all tokens that is padding, behind the real ones.
+        masked: whether there is a mask.
     """
     columns = training_columns(config, task, rows, length, seed)
     if "input_ids" not in columns:
         return Samples(columns)
+    if padded:
+        mask = padding_mask(spread(length, rows, padded), length)
+        columns |= {"attention_mask": mask, "input_ids": pad(columns["input_ids"], mask, config)}
+        if columns["labels"].shape == mask.shape:
+            columns["labels"] = np.where(mask, columns["labels"], IGNORED)
+    if not masked:
+        del columns["attention_mask"]
     return Dataset.from_dict(columns).with_format("torch")
 
 
-def ragged_prompts(vocabulary: int, batch_size: int, length: int, seed: int) -> tuple[dict[str, Any], int]:
-    """Prompts padded on the left, as batched generation wants them, and how many tokens are real.
+def spread(length: int, count: int, padded: float) -> Any:
+    """Lengths of samples: the first has the full one, and the others come down evenly to leave a share for padding."""
+    return np.linspace(length, length * (1 - 2 * padded), count).round().astype(int).clip(1)
 
-    The first prompt has the full length; the others' lengths are spread evenly between half of it and all of it.
+
+def padding_mask(lengths: Any, length: int, left: bool = False) -> Any:
+    """1 for what is real and 0 for padding, for samples of some lengths, a row each."""
+    places = np.arange(length)
+    real = places >= length - lengths[:, None] if left else places < lengths[:, None]
+    return real.astype(np.int64)
+
+
+def pad(tokens: Any, mask: Any, config: Any) -> Any:
+    """Tokens with the model's own token for padding where a mask is 0, or 0 where it has none."""
+    return np.where(mask, tokens, getattr(config, "pad_token_id", None) or 0)
+
+
+def ragged_prompts(
+    vocabulary: int, batch_size: int, length: int, seed: int, padded: float = 0.25, left: bool = True
+) -> tuple[dict[str, Any], int]:
+    """Prompts of different lengths, padded with token 0, and how many tokens are real.
+
+    Args:
+        vocabulary: tokens are drawn from 1 up to it.
+        batch_size: how many prompts.
+        length: tokens of the first prompt, which is the longest; the others' lengths come down evenly from it.
+        seed: of the tokens.
+        padded: share of all tokens that is padding.
+        left: whether it stands before the prompts, as whoever continues them wants it, or behind them.
     """
     source = np.random.default_rng(seed)
-    lengths = np.linspace(length, length / 2, batch_size).round().astype(int)
+    lengths = spread(length, batch_size, padded)
     tokens = torch.from_numpy(source.integers(1, vocabulary, (batch_size, length)))
-    mask = torch.from_numpy((np.arange(length) >= length - lengths[:, None]).astype(np.int64))
+    mask = torch.from_numpy(padding_mask(lengths, length, left))
     return {"input_ids": tokens * mask, "attention_mask": mask}, int(lengths.sum())
 
 
@@ -139,21 +176,36 @@ def padded(prompts: list[list[int]]) -> dict[str, Any]:
     return {"input_ids": tokens, "attention_mask": mask}
 
 
-def generation_inputs(config: Any, batch_size: int, length: int, seed: int) -> dict[str, Any]:
-    """The inputs of ``generate``: prompts, or sound for a speech model."""
+def generation_inputs(config: Any, chosen: GenerationSettings, seed: int) -> dict[str, Any]:
+    """The inputs of ``generate``: prompts, or sound for a speech model. An encoder's prompts end with padding."""
+    batch_size, left = chosen.batch_size, not config.is_encoder_decoder
     if hasattr(config, "num_mel_bins"):
         return {"input_features": noise(batch_size, *sound_shape(config), seed=seed)}
-    return ragged_prompts(config.vocab_size, batch_size, length, seed)[0]
+    found, _ = ragged_prompts(config.vocab_size, batch_size, chosen.prompt_length, seed, chosen.padded, left)
+    return found if chosen.mask == "given" else without_mask(found)
 
 
-def random_batch(config: Any, task: str, batch_size: int, length: int, seed: int) -> dict[str, Any]:
+def random_batch(config: Any, task: str, chosen: ForwardSettings, seed: int) -> dict[str, Any]:
     """A batch of random images, or of random tokens that are read from a ``Dataset`` as a user would do."""
+    batch_size, length = chosen.batch_size, chosen.sequence_length
     if task == "image-classification":
         return {"pixel_values": noise(batch_size, *image_shape(config), seed=seed)}
     source = np.random.default_rng(seed)
-    tokens = source.integers(1, config.vocab_size, (batch_size, length))
-    rows = Dataset.from_dict({"input_ids": tokens, "attention_mask": np.ones_like(tokens)}).with_format("torch")
-    return dict(rows[:batch_size])
+    mask = padding_mask(spread(length, batch_size, chosen.padded), length)
+    tokens = pad(source.integers(1, config.vocab_size, (batch_size, length)), mask, config)
+    rows = Dataset.from_dict({"input_ids": tokens, "attention_mask": mask}).with_format("torch")
+    found = dict(rows[:batch_size])
+    return found if chosen.mask == "given" else without_mask(found)
+
+
+def without_mask(batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch as a model gets it that is to see every token."""
+    return {name: values for name, values in batch.items() if name != "attention_mask"}
+
+
+def mask_of(batch: Any) -> str:
+    """Whether a batch has a mask, as the setting ``mask`` names it."""
+    return "given" if "attention_mask" in batch else "none"
 
 
 def noise(*shape: int, seed: int) -> Any:

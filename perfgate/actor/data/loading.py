@@ -10,7 +10,7 @@ from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerFast
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from perfgate.actor import versions
-from perfgate.actor.data.inputs import DATASET_STEPS, training_rows
+from perfgate.actor.data.inputs import DATASET_STEPS, spread, training_rows
 from perfgate.actor.data.sentence_pairs import pair_rows
 from perfgate.actor.data.text import text_rows
 from perfgate.actor.local_models import build_tokenizer
@@ -63,12 +63,13 @@ def training_source(request: Request, config: Any) -> Source:
     """
     chosen, text, length = request.chosen, request.text, request.chosen.sequence_length
     if not is_collated(request):
-        count = chosen.samples * DATASET_STEPS
+        count = chosen.samples if chosen.padded else chosen.samples * DATASET_STEPS
         if text:
             rows = text_rows(build_tokenizer(request.model), text, count, length)
         else:
-            rows = training_rows(config, request.task, count, length, request.seed)
-        return Source(rows, None, chosen.samples * length)
+            options = {"padded": chosen.padded, "masked": chosen.mask == "given"}
+            rows = training_rows(config, request.task, count, length, request.seed, **options)
+        return Source(rows, None, int(spread(length, chosen.samples, chosen.padded).sum()))
     if text:
         rows = pair_rows(text, config.vocab_size, chosen.samples, length, request.seed)
     else:
@@ -116,10 +117,13 @@ def padding_tokenizer() -> Any:
 
 
 def step_batches(chosen: TrainingSettings, source: Source) -> list[dict[str, Any]]:
-    """The micro-batches of one step, as the Trainer's sampler and the collator make them.
+    """The micro-batches of one step that reads the whole data set, as the Trainer's sampler and the collator make them.
 
     Where the sampler would draw a random order, the samples keep the order in which they were drawn at random.
     """
+    if source.collator is None:
+        size = chosen.batch_size
+        return [dict(source.rows[begin : begin + size]) for begin in range(0, chosen.samples, size)]
     rows = source.rows.remove_columns("length")
     order = step_order(chosen, source.rows["length"])
     return [dict(source.collator([rows[position] for position in batch])) for batch in order]

@@ -37,6 +37,10 @@ class DryContext:
         self.tracker.storages.name([fake], "activations")
         return self.tracker.known.know(fake, real)
 
+    def adopt_all(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """A fake batch in place of a real one, whose values are known."""
+        return {name: self.adopt(values) for name, values in batch.items()}
+
     def input(self, batch_size: int, shape: tuple[int, ...], bounds: tuple[int, int] | None) -> Any:
         """A batch of one column: whole numbers from a range, which are known, or real numbers, which are not."""
         size = (batch_size, *shape)
@@ -48,11 +52,3 @@ class DryContext:
             # Any value within the range will do, because models look only at the values of masks.
             real = torch.full(size, bounds[0], dtype=torch.int64)
         return self.adopt(real)
-
-    def prompts(self, vocabulary: int, batch_size: int, length: int, seed: int) -> dict[str, Any]:
-        """The prompts of generation, ragged as they are there."""
-        from perfgate.actor.data.inputs import ragged_prompts  # imports datasets, which a user's program may not need
-
-        with exact_modes():
-            real, _ = ragged_prompts(vocabulary, batch_size, length, seed)
-        return {name: self.adopt(values) for name, values in real.items()}

@@ -99,7 +99,7 @@ class HostSyncs(TorchFunctionMode):
             and isinstance(found, Tensor)
             and not self.is_on_device(found)
         ):
-            if func in FROM_VALUES:
+            if func in FROM_VALUES and found.numel():
                 self._count(TO_DEVICE)
             self._mark(found)
         elif not self.counting and any(map(self.is_on_device, tensors_of((args, kwargs)))):
@@ -132,7 +132,7 @@ class HostSyncs(TorchFunctionMode):
         with self._silent():
             if isinstance(found, FakeTensor):
                 found = torch.ops.aten.alias(found) if found is tensor else found
-            elif found.untyped_storage()._cdata == tensor.untyped_storage()._cdata:
+            elif storage_of(found) and storage_of(found) == storage_of(tensor):
                 found = found.clone()
         self._mark(found, on_device)
         return found
@@ -172,6 +172,8 @@ class HostSyncs(TorchFunctionMode):
             return isinstance(value, torch.nn.Parameter) or getattr(value, "_on_device", False)
         if isinstance(value, torch.nn.Parameter):
             return True
+        while torch._C._functorch.is_functorch_wrapped_tensor(value):  # within torch.vmap
+            value = torch._C._functorch.get_unwrapped(value)
         found = self._storages.get(storage_of(value))
         return found is not None and found() is not None
 

@@ -58,6 +58,7 @@ class AcceleratedLoop(Program):
         # An optimizer that steps within the backward pass needs the rate there.
         self.fused = {"learning_rate": found[1]["lr"]} if chosen.optimizer == "lomo" else {}
         self.batches = endless(self.loader)
+        self.mask = ""
         self.steps: deque[list[Any]] = deque(maxlen=OUTCOME_STEPS)
 
     def parts(self) -> dict[str, Any]:
@@ -72,7 +73,7 @@ class AcceleratedLoop(Program):
         """Read from what ``accelerate`` prepared."""
         asked, found = asked_and_in_force(self.chosen, self.network, self.wrapped, self.optimizer, self.accelerator)
         # Nobody empties the allocator's cache in a plain loop.
-        return asked, found | loading_in_force(self.loader) | {"empty_cache_steps": 0}
+        return asked, found | loading_in_force(self.loader) | {"empty_cache_steps": 0, "mask": self.mask}
 
     def step(self) -> list[Any]:
         """Train on the micro-batches of one update; returns their losses."""
@@ -81,6 +82,7 @@ class AcceleratedLoop(Program):
         for _ in range(self.chosen.gradient_accumulation):
             with span("data_wait"):
                 batch = next(self.batches)
+            self.mask = "given" if "attention_mask" in batch else "none"
             with self.accelerator.accumulate(self.wrapped):
                 with span("forward"):
                     loss = self.wrapped(**batch).loss

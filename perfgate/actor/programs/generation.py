@@ -6,7 +6,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from perfgate.actor import versions
-from perfgate.actor.data.inputs import generation_inputs
+from perfgate.actor.data.inputs import generation_inputs, mask_of
 from perfgate.actor.data.sentence_pairs import pair_prompts
 from perfgate.actor.data.text import prompt_batch
 from perfgate.actor.devices.base import Device
@@ -41,7 +41,7 @@ class Generation(Program):
         elif text:
             inputs = prompt_batch(build_tokenizer(request.model), text, *size)
         else:
-            inputs = generation_inputs(config, *size, request.seed)
+            inputs = generation_inputs(config, chosen, request.seed)
         # Floating-point inputs, as of sound, get the precision of the weights; tokens stay whole numbers.
         self.inputs = {
             name: values.to(device.torch_device, self.network.dtype if values.is_floating_point() else None)
@@ -88,7 +88,7 @@ class Generation(Program):
         asked, found = asked_and_in_force(self.chosen, self.network, self.network)
         found |= self.prefill.in_force(self.prompt_length)
         found |= {"beams": (self.speculation or self.arrivals).rows // self.samples}
-        found |= {"kernels": kernel_in_force(self.network, self.chosen.kernels)}
+        found |= {"kernels": kernel_in_force(self.network, self.chosen.kernels), "mask": mask_of(self.inputs)}
         return asked, found | drafts_in_force(self.speculation, self.prompt_length)
 
     def drive(self, pace: Pace) -> None:

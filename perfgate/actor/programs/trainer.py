@@ -32,6 +32,7 @@ class TrainerLoop(Program):
         parts = TrainingParts.build(request, device)
         self.chosen = chosen = parts.chosen
         self.network, self.source = parts.network, parts.source
+        self.is_padded = bool(parts.source.collator or chosen.padded)
         self.ranks, self.samples, self.tokens = chosen.ranks, chosen.samples, self.source.tokens
         trainer_class, arguments_class = self.classes()
         arguments = training_arguments(
@@ -65,9 +66,7 @@ class TrainerLoop(Program):
     def drive(self, pace: Pace) -> None:
         """Hand the loop to the Trainer."""
         self.trainer.steps = deque(maxlen=OUTCOME_STEPS if self.keeps_outcome else 0)
-        self.trainer.add_callback(
-            PaceCallback(pace, self.phases, self.trainer, self.tokens if self.source.collator else 0)
-        )
+        self.trainer.add_callback(PaceCallback(pace, self.phases, self.trainer, self.tokens if self.is_padded else 0))
         self.trainer.train()
 
     def parts(self) -> dict[str, Any]:
@@ -85,6 +84,7 @@ class TrainerLoop(Program):
             self.chosen, self.network, trainer.model_wrapped, trainer.optimizer, trainer.accelerator
         )
         found["empty_cache_steps"] = getattr(trainer.args, "torch_empty_cache_steps", None) or 0
+        found["mask"] = trainer.mask
         loader = trainer.callback_handler.train_dataloader  # from the first step on
         return asked, found | (loading_in_force(loader) if loader else {})
 
@@ -104,12 +104,14 @@ class LossKeeper(Trainer):
         losses: of the step at work, one a micro-batch.
         steps: losses of the last steps, where they are asked for.
         places: for tokens in the batches of the step at work, padded ones among them.
+        mask: whether the latest batch had one.
     """
 
     def __init__(self, phases: Phases, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.losses: list[Any] = []
         self.places = 0
+        self.mask = ""
         self.steps: deque[list[Any]] = deque(maxlen=0)
         self._phases = phases
         self._backward = self.accelerator.backward
@@ -133,6 +135,7 @@ class LossKeeper(Trainer):
     def training_step(self, model: Any, inputs: Any, *arguments: Any, **keywords: Any) -> Any:
         """Train on one micro-batch."""
         self.places += inputs["input_ids"].numel() if "input_ids" in inputs else 0
+        self.mask = "given" if "attention_mask" in inputs else "none"
         loss = super().training_step(model, inputs, *arguments, **keywords)
         self.losses.append(loss)
         return loss

@@ -60,6 +60,7 @@ def in_force(
         found["optimizer_rank"] = optimizer_rank(optimizer)
         found["activation_checkpointing"] = checkpointing(network)
         found["experts"] = experts(network)
+        found["use_cache"] = bool(getattr(network.config, "use_cache", False))
         ranks = [adapter.r for adapter in getattr(network, "peft_config", {}).values()]
         found["lora_rank"] = ranks[0] if ranks else 0
         found |= savings(network)

@@ -50,6 +50,8 @@ def network_to_train(request: Request, load: bool = True, offloading: Any = None
     """
     chosen = request.chosen
     network = split(build_training(request, load), chosen)
+    if chosen.use_cache != "default":
+        network.config.use_cache = chosen.use_cache
     save_memory(network, chosen.chunked_loss, chosen.activation_offload, offloading)
     return network
 

@@ -42,6 +42,8 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
         **sharding_arguments(chosen),
         activation_checkpointing=bool(chosen.activation_checkpointing),
         activation_checkpointing_kwargs=layers or None,
+        # Left open, it turns the cache off.
+        use_cache=chosen.use_cache is True,
         **more,
     )
     arguments: TrainingArguments = kind(**versions.training_arguments_for(kind, asked))

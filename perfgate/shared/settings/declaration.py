@@ -57,8 +57,8 @@ class Setting:
         doc: what it does, as one sentence without a full stop.
         default: its value where nobody chose one.
         values: that it may take, the default first; empty for sizes, counts and texts.
-        form: ``choice`` (one of ``values``), ``size`` (a positive whole number), ``count`` (a whole number, 0 for off)
-            or ``text``.
+        form: ``choice`` (one of ``values``), ``size`` (a positive whole number), ``count`` (a whole number, 0 for off),
+            ``share`` (a number from 0 up to a half) or ``text``.
         needs: what the machine must have for some of the values.
         conflicts: checks of this setting against others.
         left_open: whether the default leaves the choice to the library, so that anything may be in force.
@@ -72,7 +72,7 @@ class Setting:
     doc: str
     default: Json
     values: tuple[Json, ...] = ()
-    form: Literal["choice", "size", "count", "text"] = "choice"
+    form: Literal["choice", "size", "count", "share", "text"] = "choice"
     needs: tuple[Need, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     left_open: bool = False
@@ -92,6 +92,9 @@ class Setting:
         elif self.form == "text":
             if not isinstance(value, str):
                 raise UserError(f"setting {self.name!r} must be a text, not {value!r}")
+        elif self.form == "share":
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 0.5:
+                raise UserError(f"setting {self.name!r} must be a share from 0 up to a half, not {value!r}")
         elif not isinstance(value, int) or isinstance(value, bool) or value < (self.form == "size"):
             what = "positive whole number" if self.form == "size" else "whole number, 0 for off"
             raise UserError(f"setting {self.name!r} must be a {what}, not {value!r}")
@@ -119,6 +122,11 @@ def size(name: str, default: int, doc: str, **more: Any) -> Setting:
 def count(name: str, doc: str, **more: Any) -> Setting:
     """A whole number that is 0, or off, by default."""
     return Setting(name, doc, 0, form="count", **more)
+
+
+def share(name: str, doc: str, **more: Any) -> Setting:
+    """A part of the whole, from 0 up to a half, that is 0 by default."""
+    return Setting(name, doc, 0.0, form="share", **more)
 
 
 def text(name: str, doc: str, **more: Any) -> Setting:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from perfgate.shared.settings.common import ATTENTION, COMPILE, COMPILE_MODES, PRECISION, PROMPT_LENGTH, QUANTIZATION
 from perfgate.shared.settings.declaration import Kind, Need, Settings, choice, count, size, text
+from perfgate.shared.settings.padding import IN_PROMPTS, MASK, PADDED
 from perfgate.shared.workload import Json
 
 OWN_CACHES = ("minimax", "reformer", "rwkv", "xlnet", "xlstm")
@@ -144,6 +145,11 @@ GENERATION = Kind(
             "longest draft that is copied from the text so far; 0 for no drafts",
             conflicts=(speculation_for_several, speculation_and_other_loops),
         ),
+        PADDED.but(
+            default=IN_PROMPTS,
+            doc="share of a batch's prompts that is padding, before shorter prompts, or behind what an encoder reads",
+        ),
+        MASK,
     ),
 )  # fmt: skip
 FORWARD = Kind(
@@ -156,5 +162,7 @@ FORWARD = Kind(
         QUANTIZATION,
         COMPILE,
         KERNELS,
+        PADDED,
+        MASK,
     ),
 )

@@ -3,6 +3,7 @@
 from perfgate.shared.settings.common import ATTENTION, COMPILE, COMPILE_MODES, PRECISION, QUANTIZATION
 from perfgate.shared.settings.declaration import Kind, Need, Settings, choice, chosen_of, count, size
 from perfgate.shared.settings.loading import SETTINGS as LOADING
+from perfgate.shared.settings.padding import MASK, PADDED, padding_twice
 
 LOW_RANK = ("galore_adamw", "apollo_adamw")
 # They step in kernels or decompositions of their own, which fake tensors do not run.
@@ -48,6 +49,13 @@ def accumulation_without_gradients(settings: Settings) -> str:
     return ""
 
 
+def cache_of_recomputed_layers(settings: Settings) -> str:
+    """Layers that are computed again would add to a cache twice, so transformers turns it off."""
+    if settings.get("use_cache") is True and settings.get("activation_checkpointing"):
+        return "activation_checkpointing turns the cache off; leave use_cache=True out"
+    return ""
+
+
 def two_losses(settings: Settings) -> str:
     """Each of the two replaces the model's loss."""
     if settings.get("liger") and settings.get("chunked_loss"):
@@ -76,7 +84,7 @@ def samples_in_parts(settings: Settings) -> str:
     length, ranks = settings.get("sequence_length"), settings.get("ranks")
     if attention != "default" and not str(attention).startswith("sdpa"):
         return f"strategy='cp' passes keys and values on in SDPA alone; leave out attention={attention!r}"
-    named = f"task={task!r}" if task != "causal-lm" else chosen_of(settings, ("lengths", "packing"))
+    named = f"task={task!r}" if task != "causal-lm" else chosen_of(settings, ("lengths", "packing", "padded"))
     if named:
         return f"strategy='cp' has no mask but the causal one; leave out {named}"
     if isinstance(length, int) and isinstance(ranks, int) and length % (2 * ranks):
@@ -198,6 +206,16 @@ TRAINING = Kind(
             conflicts=(ranks_and_strategy, samples_in_parts),
         ),
         choice("ranks", (1, 2, 4, 8, 16), "number of processes that share a step"),
+        choice(
+            "use_cache",
+            ("default", False, True),
+            "whether a forward pass keeps keys and values, of which training has no use; `default` leaves it to the "
+            "Trainer, or to the model's configuration",
+            conflicts=(cache_of_recomputed_layers,),
+            left_open=True,
+        ),
+        PADDED.but(conflicts=(*PADDED.conflicts, padding_twice)),
+        MASK,
         *LOADING,
     ),
 )  # fmt: skip

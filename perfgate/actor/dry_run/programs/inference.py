@@ -5,13 +5,13 @@ from typing import Any
 import torch
 
 from perfgate.actor import versions
-from perfgate.actor.data.inputs import image_shape, sentence_batch, sound_shape
+from perfgate.actor.data.inputs import generation_inputs, image_shape, sound_shape
 from perfgate.actor.data.sentence_pairs import pair_prompts
 from perfgate.actor.data.text import prompt_batch
 from perfgate.actor.dry_run.context import DryContext, NoDryRun, refuse_undry
 from perfgate.actor.dry_run.known_values import exact_modes
 from perfgate.actor.local_models import build_tokenizer
-from perfgate.actor.programs.forward import embed
+from perfgate.actor.programs.forward import embed, forward_batch
 from perfgate.actor.request import ForwardSettings, GenerationSettings, Request
 from perfgate.actor.techniques.models import build_model
 
@@ -27,26 +27,19 @@ class DryForward:
         self.network = build_model(request.model, request.seed, chosen.precision, chosen.attention, load=False).eval()
         context.tracker.watch(self.network)
         config = self.network.config
-        batch_size, sequence_length = chosen.batch_size, chosen.sequence_length
-        if request.text:
-            with exact_modes():
-                batch = sentence_batch(build_tokenizer(request.model), request.text, batch_size, sequence_length)
-            self.batch = {name: context.adopt(values) for name, values in batch.items()}
-        elif request.task == "image-classification":
-            self.batch = {"pixel_values": context.input(batch_size, image_shape(config), None).to(self.network.dtype)}
+        if request.task == "image-classification":
+            pixels = context.input(chosen.batch_size, image_shape(config), None)
+            self.batch = {"pixel_values": pixels.to(self.network.dtype)}
         else:
-            tokens = ((sequence_length,), (1, config.vocab_size))
-            ones = ((sequence_length,), (1, 2))
-            self.batch = {
-                "input_ids": context.input(batch_size, *tokens),
-                "attention_mask": context.input(batch_size, *ones),
-            }
+            with exact_modes():
+                batch = forward_batch(request, config)
+            self.batch = context.adopt_all(batch)
 
     def step(self) -> Any:
         """Return logits, or sentence embeddings."""
         with torch.no_grad():
             output = self.network(**self.batch)
-            return embed(output.last_hidden_state, self.batch["attention_mask"]) if self.embeds else output.logits
+            return embed(output.last_hidden_state, self.batch.get("attention_mask")) if self.embeds else output.logits
 
 
 class DryGeneration:
@@ -67,15 +60,18 @@ class DryGeneration:
         if hasattr(config, "num_mel_bins"):
             sound = context.input(batch_size, sound_shape(config), None).to(self.network.dtype)
             self.inputs = {"input_features": sound}
-        elif prompts:
+        else:
             with exact_modes():
                 if isinstance(prompts, dict):
                     batch = pair_prompts(prompts, config.vocab_size, batch_size, prompt_length)
-                else:
+                elif prompts:
                     batch = prompt_batch(build_tokenizer(request.model), prompts, batch_size, prompt_length)
-            self.inputs = {name: context.adopt(values) for name, values in batch.items()}
-        else:
-            self.inputs = context.prompts(config.vocab_size, batch_size, prompt_length, request.seed)
+                else:
+                    batch = generation_inputs(config, chosen, request.seed)
+                if not config.is_encoder_decoder:
+                    # generate() makes one itself.
+                    batch.setdefault("attention_mask", torch.ones_like(batch["input_ids"]))
+            self.inputs = context.adopt_all(batch)
         self.start = getattr(config, "decoder_start_token_id", None)
 
     def step(self) -> None:
@@ -88,11 +84,12 @@ class DryGeneration:
 
     def continue_prompt(self) -> None:
         """Prefill with the prompt, then feed back one token at a time, or without a cache everything again."""
+        self.read = 0  # tokens so far
         ids, mask = (self.each_beam(self.inputs[name]) for name in ("input_ids", "attention_mask"))
         positions = mask.long().cumsum(-1) - 1
         positions = positions.masked_fill(mask == 0, 0)
         # As generate() does, which calls a mask of ones no mask.
-        mask = None if bool((mask == 1).all()) else mask
+        mask = None if versions.generation_drops_full_masks() and bool((mask == 1).all()) else mask
         output = self.prefill(ids, mask, positions)
         for _ in range(self.new_tokens - 1):
             ids, token = self.append(ids, output.logits, output.past_key_values)
@@ -106,9 +103,9 @@ class DryGeneration:
     def prefill(self, ids: Any, mask: Any, positions: Any) -> Any:
         """Read the prompt, at once or in chunks; returns what the last call returned."""
         length = ids.shape[1]
-        cache = empty_cache(self.network, self.chosen.cache, length + self.new_tokens - 1)
+        cache = empty_cache(self.network, self.chosen.cache, ids.shape[0], length + self.new_tokens - 1)
         size = self.chosen.prefill_chunk_size or length
-        if is_static(cache) and size < length:
+        if is_static(cache) and size < length and hasattr(self.network, "_get_static_cache_init_shape"):
             # Its room is made ahead where chunks might be compiled.
             heads, width = self.network._get_static_cache_init_shape()
             kind = {"dtype": self.network.dtype, "device": self.network.device}
@@ -123,10 +120,15 @@ class DryGeneration:
     def call(self, ids: Any, mask: Any, positions: Any, cache: Any) -> Any:
         """Run the model as ``generate`` does."""
         inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "past_key_values": cache}
+        if versions.generation_tells_places(self.network):
+            with exact_modes():
+                places = torch.arange(self.read, self.read + ids.shape[1])
+            inputs["cache_position"] = self.context.adopt(places)
         if is_static(cache):
             # The mask over all of the cache's length is made before the call, which might be compiled.
             del inputs["input_ids"]
             inputs = self.network.prepare_inputs_for_generation(ids, **inputs)
+        self.read += ids.shape[1]
         return self.network(**inputs, use_cache=self.cached, **versions.last_logits(self.network))
 
     def translate(self) -> None:
@@ -177,7 +179,7 @@ class DryGeneration:
         return torch.cat([ids[rows], chosen], dim=-1), chosen
 
 
-CACHES_SINCE = 5, 0  # that are made from a configuration and a length
+STATIC_SINCE, QUANTIZED_SINCE = (4, 53), (5, 0)  # as they are made here
 
 
 def is_static(cache: Any) -> bool:
@@ -186,12 +188,13 @@ def is_static(cache: Any) -> bool:
     return kind is not None and isinstance(cache, kind)
 
 
-def empty_cache(network: Any, kind: str, length: int) -> Any:
+def empty_cache(network: Any, kind: str, batch_size: int, length: int) -> Any:
     """A cache as ``generate`` makes it before it calls a model; ``None`` where the model makes the same, or has none.
 
     Args:
         network: whose cache it is.
         kind: as the setting ``cache`` names it.
+        batch_size: sequences that it must hold.
         length: tokens that it must hold.
 
     Raises:
@@ -199,11 +202,12 @@ def empty_cache(network: Any, kind: str, length: int) -> Any:
     """
     if kind in ("default", "dynamic", "none"):
         return None
-    if not versions.at_least("transformers", *CACHES_SINCE):
+    since = {"static": STATIC_SINCE, "quantized-fp8": QUANTIZED_SINCE}.get(kind)
+    if since and not versions.at_least("transformers", *since):
         raise NoDryRun(f"cache={kind!r} is made in another way by {versions.installed('transformers')}")
-    config = network.config.get_text_config(decoder=True)
     if kind == "static":
-        return versions.find("StaticCache")(config=config, max_cache_len=length)
+        return versions.static_cache(network, batch_size, length)
     if kind == "quantized-fp8":
+        config = network.config.get_text_config(decoder=True)
         return versions.find("QuantizedCache")(backend="fp8", config=config)
     raise NoDryRun(f"what cache={kind!r} moves and keeps shows on real tensors alone")

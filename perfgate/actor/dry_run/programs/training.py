@@ -77,15 +77,17 @@ class DryTraining:
     def make_batches(self, request: Request) -> list[dict[str, Any]]:
         """The micro-batches of a step; where the loader holds the next one meanwhile, it is held here too."""
         context, chosen = self.context, request.chosen
-        if is_collated(request):
+        if is_collated(request) or chosen.padded:
             with exact_modes():
                 source = training_source(request, self.core.config)
                 real = step_batches(chosen, source)
             self.padded_tokens = sum(batch["input_ids"].numel() for batch in real) - source.tokens
             # The step reads the whole data set, so there is no next batch to hold.
-            return [{name: context.adopt(column) for name, column in batch.items()} for batch in real]
+            return [context.adopt_all(batch) for batch in real]
         # Rows of text have the layout of random ones.
         layout = training_layout(self.core.config, request.task, chosen.sequence_length)
+        if chosen.mask == "none":
+            layout.pop("attention_mask", None)
         self.held = [
             {name: context.input(chosen.batch_size, *column) for name, column in layout.items()}
             for _ in range(self.fetched(chosen.gradient_accumulation) + PREFETCHED)
@@ -118,8 +120,9 @@ class DryTraining:
         return call
 
     def prepare(self) -> None:
-        """The Trainer keeps no cache of keys and values."""
-        self.core.config.use_cache = False
+        """The Trainer keeps no cache of keys and values, since it can be asked to."""
+        if versions.trainer_decides_on_cache() and self.chosen.use_cache == "default":
+            self.core.config.use_cache = False
 
     def fetched(self, accumulation: int) -> int:
         """The Trainer fetches all micro-batches of a step before the first one."""

@@ -1,0 +1,45 @@
+"""Environments with other libraries beside this environment's torch, built once and kept in the cache."""
+
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+# What goes with a newer transformers alone, and is looked for by an older one as soon as it is there.
+NEWER = ("peft", "bitsandbytes", "torchao")
+CACHE = user_cache_path("perfgate") / "test-environments"  # found out before a test moves the home folder
+
+
+def kept(name: str, packages: Sequence[str], alone: Sequence[str]) -> str:
+    """An interpreter with some packages, and with whatever else this one has but what needs newer ones.
+
+    Args:
+        name: of its folder in the cache.
+        packages: that pip installs with what they require.
+        alone: packages that require torch, which is linked, so that they are installed by themselves.
+    """
+    place = CACHE / f"{name}-python-3.{sys.version_info[1]}"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    python = place / "bin" / "python"
+    libraries = Path(sysconfig.get_path("purelib"))
+    installed = place / libraries.relative_to(sys.prefix)
+    with FileLock(f"{place}.lock"):
+        if not (place / "ready").exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(place)], check=True)
+            install = [str(python), "-m", "pip", "install", "--quiet"]
+            subprocess.run([*install, "--no-deps", *alone], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([*install, *packages], check=True, stdout=subprocess.DEVNULL)
+            (place / "ready").touch()
+        # Whoever uses it next may be another environment.
+        for link in (path for path in installed.iterdir() if path.is_symlink()):
+            link.unlink()
+        own = {path.name.partition("-")[0] for path in installed.iterdir()}
+        for path in libraries.iterdir():
+            name = path.name.partition("-")[0]
+            if name not in own and not name.startswith(NEWER) and path.suffix != ".pth":
+                (installed / path.name).symlink_to(path)
+    return str(python)
