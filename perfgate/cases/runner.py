@@ -11,13 +11,14 @@ from perfgate.cases.calibration import record
 from perfgate.cases.derived import with_derived, with_host_share, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
-from perfgate.gate.against_baseline import against_baseline, beside_nearest
+from perfgate.gate.against_baseline import against_baseline
 from perfgate.gate.against_run import compare
 from perfgate.gate.clocks import choose_against, on
 from perfgate.gate.dry_run import NOTHING_TO_COUNT, against_stored, has_dry_run, why_not
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide
+from perfgate.gate.versions import Upgrade, differing
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.placement import room
 from perfgate.measure.schedule import MEMORY, measure, spoilt, untimed
@@ -28,6 +29,7 @@ from perfgate.records.portable import PortableStore
 from perfgate.records.runfile import Writer
 from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
+from perfgate.reference.reference import Reference
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Workload
 from perfgate.workloads.provide import provide
@@ -89,12 +91,12 @@ class CaseRunner:
         if self.stage.reference:
             return self._conclude(case, [workload], progress, lambda: self._against_reference(case, workload, progress))
         baseline = None if self._alone else self._store.get(case.id)
-        stored = self._portable.get(case.id)
+        stored, since = self._portable.held(case.id, workload.sha256)
 
         def held() -> Found:
             launches = with_host_share(measure(self.stage, case.id, workload, progress))
             launches = on(choose_against(launches, baseline), launches)
-            return launches, *self._judge(case, workload, launches, baseline, stored)
+            return launches, *self._judge(case, workload, launches, baseline, stored, since)
 
         return self._conclude(case, [workload], progress, held, [baseline, stored])
 
@@ -202,7 +204,8 @@ class CaseRunner:
             exact = compare({}, {case.id: now}, {})
             return launches, [Verdict(case.id, "step_time_s", "new", why=why), *exact], ""
         remark = "" if has_dry_run(before) else why_not(now)
-        compared = compare({case.id: before}, {case.id: now}, {case.id: case.tolerances})
+        upgrade = self._upgrade
+        compared = compare({case.id: before}, {case.id: now}, {case.id: case.tolerances}, upgrade)
         verdicts = [replace(verdict, against="reference") for verdict in compared]
         if self._alone or spoilt(now) or spoilt(before) or not self.stage.reference:
             return launches, verdicts, remark
@@ -218,7 +221,15 @@ class CaseRunner:
             self._policy.noise,
             screened=lambda: self._deadline.plain(time.perf_counter() - begin),
         )
-        return launches + series.judged(), timed + verdicts, remark
+        return launches + series.judged(), [*map(upgrade.told, timed), *verdicts], remark
+
+    @property
+    def _upgrade(self) -> Upgrade:
+        """The way from the reference's versions to these."""
+        where = self.stage.reference.interpreter if self.stage.reference else None
+        moved = where.moved if isinstance(where, Reference) else {}
+        before, now = ({name: versions[side] for name, versions in moved.items()} for side in (0, 1))
+        return Upgrade(differing(before, now), self._policy.version_tolerance)
 
     def _without_program(self, case: Case, before: Sequence[Launch], now: Sequence[Launch]) -> str:
         """The sentence for an interpreter that lacks a program which the candidate has; empty where it does not.
@@ -241,23 +252,28 @@ class CaseRunner:
         launches: Sequence[Launch],
         baseline: Baseline | None,
         stored: Baseline | None,
+        since: str,
     ) -> tuple[list[Verdict], str]:
-        """Verdicts on the measured metrics and on those of the dry run; and why there was no dry run."""
-        pairs = self._policy.alpha_budget.pairs
+        """Verdicts on the measured metrics and on those of the dry run; and why there was no dry run.
+
+        ``since`` names the versions that ``stored`` is of, where they are others.
+        """
+        pairs, tolerance = self._policy.alpha_budget.pairs, self._policy.version_tolerance
         dry = [launch for launch in launches if launch.pass_name == "dry"]
         failed = why_not(dry) or (NOTHING_TO_COUNT if not dry and stored and stored.metrics else "")
         verdicts = []
         if not self._alone:
             measured = [launch for launch in launches if launch.pass_name != "dry"]
-            verdicts = against_baseline(case.id, workload.sha256, measured, baseline, case.tolerances, pairs)
+            before = differing(baseline.software, self.stage.pool.interpreter.software) if baseline else ""
+            upgrade = Upgrade(before, tolerance)
+            verdicts = against_baseline(case.id, workload.sha256, measured, baseline, case.tolerances, pairs, upgrade)
         if failed:
             if any(launch.final for launch in launches):
                 return verdicts, ""
-            lost = against_stored(case.id, workload.sha256, failed, stored, self._alone)
+            lost = against_stored(case.id, workload.sha256, failed, stored, self._alone, since)
             return verdicts + lost, "" if lost else failed
-        exact = against_baseline(case.id, workload.sha256, dry, stored, case.tolerances, pairs)
-        if stored is None and (nearest := self._portable.nearest(case.id, workload.sha256)):
-            exact = beside_nearest(exact, *nearest)
+        upgrade = Upgrade(since, tolerance)
+        exact = against_baseline(case.id, workload.sha256, dry, stored, case.tolerances, pairs, upgrade)
         return verdicts + exact, ""
 
     def close(self) -> None:

@@ -195,7 +195,8 @@ class Cases:
         options, workers = self._options, self._process.workers
         alpha_budget = AlphaBudget(self._selection.pairs, parts=workers * options.shard[1])
         deadline = Deadline(options.budget_s, -(-self._selection.cases // workers))
-        return Policy(alpha_budget, deadline, self._target.noise, options.strict, options.update)
+        judging = options.strict, options.version_tolerance, options.update
+        return Policy(alpha_budget, deadline, self._target.noise, *judging)
 
     def close(self) -> None:
         """End all processes, and clear away what the runner needed."""

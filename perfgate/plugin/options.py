@@ -12,7 +12,7 @@ from perfgate.reference.lock_files import LOCKS
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metrics import METRICS, check_gated
-from perfgate.shared.parsing import positive, read_duration, read_shares
+from perfgate.shared.parsing import positive, read_duration, read_share, read_shares
 
 MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
 
@@ -43,6 +43,7 @@ ENV_HELP = (
     "where this code runs: check refuses an environment that is not the one that perf_lock names, lock builds that "
     "one, installed takes what is installed"
 )
+VERSION_HELP = "largest growth of what is counted, where the other side has other versions of the libraries"
 DEVICES = ("auto", *(name for name, kind in DEVICE_KINDS.items() if not kind.scripted), "none")
 OPTIONS = (
     Option(
@@ -54,6 +55,7 @@ OPTIONS = (
     ),
     Option("ref", "", "REV|PYTHON", "git revision or interpreter to hold this code against, in place of baselines"),
     Option("ref-python", "", "PYTHON", "interpreter that the revision runs under"),
+    Option("version-tolerance", "1%", "SHARE", VERSION_HELP),
     Option("env", "check", "HOW", ENV_HELP, ENVIRONMENTS),
     Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
     Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
@@ -85,6 +87,7 @@ class Options:
     strict: bool
     reference: str
     reference_python: str
+    version_tolerance: float
     environment: str
     locks: tuple[str, ...]
     install: tuple[str, ...]
@@ -166,6 +169,7 @@ def read_options(config: pytest.Config) -> Options:
         strict=bool(config.getini("perf_strict") if strict is None else strict),
         reference=values["ref"],
         reference_python=values["ref-python"],
+        version_tolerance=read_share("--perf-version-tolerance", values["version-tolerance"]),
         environment=values["env"],
         locks=tuple(config.getini("perf_lock")),
         install=tuple(config.getini("perf_ref_install")),

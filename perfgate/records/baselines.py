@@ -47,6 +47,7 @@ class StoredLaunch:
         processor_parts: the components' times on that clock.
         waited: share of the core that other processes took meanwhile; ``None`` where that is not known.
         idle: share of a step in which it neither computed nor waited for a core.
+        software: versions of the libraries that it ran on; empty where they are not known.
     """
 
     session: str
@@ -62,6 +63,7 @@ class StoredLaunch:
     processor_parts: Mapping[str, float] = field(default_factory=dict)
     waited: float | None = None
     idle: float = 0.0
+    software: Mapping[str, str] = field(default_factory=dict)
 
     def on(self, clock: Clock) -> "StoredLaunch":
         """The same launch with its times on a clock; without any where that clock is not known."""
@@ -94,6 +96,11 @@ class Baseline:
     def metrics(self) -> list[str]:
         """Names of all metrics that are stored."""
         return list(dict.fromkeys(name for launch in self.launches for name in launch.metrics))
+
+    @property
+    def software(self) -> Mapping[str, str]:
+        """Versions of the libraries under which its newest launch was measured; empty where they are not known."""
+        return self.launches[-1].software if self.launches else {}
 
     def values(self, name: str) -> dict[str, list[float]]:
         """Values by session, in the metric's unit."""
@@ -198,6 +205,9 @@ def read_rows(path: Path, rows: list[Any]) -> dict[str, Baseline]:
 def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
     """Check one launch's numbers."""
     metrics, processor = (read_pairs(row.get(key, {}), where, path) for key in ("metrics", "processor"))
+    software = row.get("software", {})
+    if not isinstance(software, dict) or not all(isinstance(version, str) for version in software.values()):
+        raise UserError(f"{where}: key 'software' is not an object of texts; {restore(path)}")
     ledger = row.get("ledger", {})
     if not isinstance(ledger, dict):
         raise UserError(f"{where}: key 'ledger' is not an object; {restore(path)}")
@@ -210,7 +220,7 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
             raise UserError(f"{where}: key {key!r} is {row[key]!r}, not a share from 0 to 1; {restore(path)}")
     keys = {key: row[key] for key in LAUNCH_KEYS if key not in ("case", "metrics")}
     more = {key: row[key] for key in ("parts", "processor_parts", "waited", "idle") if key in row}
-    return StoredLaunch(**keys, metrics=metrics, ledger=ledger, processor=processor, **more)
+    return StoredLaunch(**keys, metrics=metrics, ledger=ledger, processor=processor, software=software, **more)
 
 
 def read_pairs(row: Any, where: str, path: Path) -> dict[str, tuple[float, float | None]]:
@@ -265,6 +275,7 @@ def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Ma
                 "processor_parts": dict(launch.processor_parts),
                 "waited": launch.waited,
                 "idle": launch.idle or None,
+                "software": dict(launch.software),
                 "ledger": dict(launch.ledger) or None,
             }
             rows.append({"case": case, **row, **{key: value for key, value in more.items() if value not in (None, {})}})

@@ -143,7 +143,7 @@ def moved_baseline(
     launches: Sequence[Launch],
     verdicts: Sequence[Verdict],
     before: Baseline | None,
-    run: Mapping[str, str],
+    run: Mapping[str, Any],
 ) -> Baseline | None:
     """What an update mode makes of a case; ``None`` leaves it as it is.
 
@@ -154,7 +154,7 @@ def moved_baseline(
         launches: of the case in this run.
         verdicts: on its metrics.
         before: what is stored.
-        run: ``session``, ``commit``, ``date`` and ``reason`` of this run.
+        run: ``session``, ``commit``, ``date``, ``reason`` and ``software`` of this run.
     """
     stored = tuple(stored_launches(launches, run))
     names = {verdict.verdict for verdict in verdicts}
@@ -166,6 +166,8 @@ def moved_baseline(
         return Baseline(case, **identity, reason=run["reason"], launches=())
     if not stored or "invalid" in names:
         return None
+    if before is None and mode != "all" and {"stale", "regressed"} & names:
+        return None  # held against another pair of versions
     if before is None:
         return Baseline(case, **identity, reason=run["reason"] or "first measured", launches=stored)
     if mode == "all":
@@ -194,7 +196,7 @@ def chosen(values: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in names}
 
 
-def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Iterator[StoredLaunch]:
+def stored_launches(launches: Sequence[Launch], run: Mapping[str, Any]) -> Iterator[StoredLaunch]:
     """The valid launches with their gated metrics, as a baseline keeps them."""
     for launch in launches:
         if launch.invalid or not any(metric(name).gated for name in launch.metrics):
@@ -203,6 +205,8 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, str]) -> Itera
         device = PORTABLE if launch.pass_name == "dry" else launch.details.seen.device or "cpu"
         about = (run["session"], launch.server or "", device, run["commit"], run["date"])
         found = StoredLaunch(*about, values_of(wall), launch.yardstick, launch.ledger, wall.parts)
+        if device != PORTABLE:
+            found = replace(found, software=run.get("software", {}))
         if processor.clock == "processor":
             times = {name: pair for name, pair in values_of(processor).items() if is_clocked(name)}
             waited = None if launch.waited is None else round(launch.waited, DIGITS)

@@ -23,6 +23,7 @@ class Verdict:
         why: what else one should know, as a clause.
         expected: of an effect, as ``< 0.7x``; empty where a case is held against what it was.
         against: what the reference is, in a word.
+        since: the versions that the reference is of, where the libraries are others now: ``transformers 5.23``.
         unknown: keys of its line in a run file that this Perfgate does not know.
     """
 
@@ -40,6 +41,7 @@ class Verdict:
     why: str = ""
     expected: str = ""
     against: Literal["baseline", "reference", "vanilla"] = "baseline"
+    since: str = ""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

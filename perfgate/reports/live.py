@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from perfgate.gate.wording import moved, percent, together
+from perfgate.gate.wording import moved, percent, since, together
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
@@ -89,7 +89,8 @@ def one_verdict(verdict: Verdict) -> str:
     """A metric's result in a few words."""
     what = metric(verdict.metric)
     if verdict.candidate is None:
-        return f"{verdict.metric} {verdict.verdict}{f' ({verdict.why})' if verdict.why else ''}"
+        why = f"({verdict.why})" if verdict.why else ""
+        return " ".join(filter(None, [verdict.metric, verdict.verdict, since(verdict), why]))
     value = f"{verdict.metric} {what.show(verdict.candidate)}"
     seen = []
     if verdict.low is not None and verdict.high is not None and verdict.low != verdict.high:
@@ -98,4 +99,4 @@ def one_verdict(verdict: Verdict) -> str:
         seen.append(f"can see {percent(verdict.smallest_detectable, '')}")
     why = f" ({verdict.why})" if verdict.why and verdict.verdict == "new" else ""
     shown = f"({'; '.join(seen)})" if seen else ""
-    return " ".join(filter(None, [value, moved(verdict), shown, f"{verdict.verdict}{why}"]))
+    return " ".join(filter(None, [value, moved(verdict), since(verdict), shown, f"{verdict.verdict}{why}"]))

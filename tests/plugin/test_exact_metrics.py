@@ -7,7 +7,6 @@ import pytest
 from perfgate.records.portable import pair_of
 from perfgate.records.runfile import read
 from perfgate.system.provenance import software
-from tests import SUPPORT
 
 NONE = ("--perf-device", "none")
 FAULTS = """
@@ -28,27 +27,10 @@ def stack(**params):
 """
 
 
-@pytest.fixture
-def exact(suite):
-    """A suite whose programs run dry."""
-    programs = SUPPORT / "torch_programs.py"
-    (suite.path / "torch_programs.py").write_text(programs.read_text())
-    with (suite.path / "tox.ini").open("a") as ini:
-        ini.write("\nperf_preload = torch_programs perfgate.actor.dry_run.run\n")
-    return suite
-
-
 def switch(suite, on=True):
     """Put the faults that programs were asked for into force."""
     marker = suite.path / "faulty"
     marker.write_text("") if on else marker.unlink()
-
-
-def move_to(suite, transformers):
-    """Let what is stored be of another version of transformers."""
-    (path,) = (suite.path / "baselines" / "portable").iterdir()
-    torch_part, _, _ = path.name.partition("-transformers-")
-    path.rename(path.parent / f"{torch_part}-transformers-{transformers}")
 
 
 @pytest.mark.untimed
@@ -102,17 +84,6 @@ def test_a_change_that_stops_the_dry_run_fails_until_it_is_accepted(exact):
     alone = exact.run(*NONE, "-k", "looks")
     alone.stdout.fnmatch_lines(["ERROR: no case could be measured; see the reasons above"])
     assert alone.ret == 1
-
-
-@pytest.mark.untimed
-def test_under_another_pair_of_versions_a_case_is_new_with_the_difference_to_the_nearest(exact):
-    exact.write(STACK + "def test_it(perf):\n    perf(stack(fault='call'))")
-    exact.run(*NONE, "--perf-update", "new").assert_outcomes(passed=1)
-    move_to(exact, "5.20")
-    switch(exact)
-    result = exact.run(*NONE)
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*flops * new (+* against torch-*-transformers-5.20, the nearest that is stored)*"])
 
 
 @pytest.mark.untimed
