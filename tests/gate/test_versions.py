@@ -54,7 +54,7 @@ def test_a_time_keeps_its_rule_and_says_since_when() -> None:
 
     assert (same.verdict, other.verdict) == ("regressed", "regressed")
     assert (same.change, same.tolerance) == (other.change, other.tolerance)
-    assert sentence(other).startswith(f"{CASE}: step_time_s got worse by +101.1% since transformers 4.57 (")
+    assert sentence(other).startswith(f"{CASE}: step_time_s got worse by +101.7% since transformers 4.57 (")
 
 
 def test_a_metric_that_nothing_is_stored_of_is_new_and_of_no_versions() -> None:
