@@ -18,7 +18,7 @@ from perfgate.gate.dry_run import NOTHING_TO_COUNT, against_stored, has_dry_run,
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide
-from perfgate.gate.versions import Upgrade, differing
+from perfgate.gate.versions import DECIDING, Upgrade, differing
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.placement import room
 from perfgate.measure.schedule import MEMORY, measure, spoilt, untimed
@@ -227,9 +227,12 @@ class CaseRunner:
     def _upgrade(self) -> Upgrade:
         """The way from the reference's versions to these."""
         where = self.stage.reference.interpreter if self.stage.reference else None
-        moved = where.moved if isinstance(where, Reference) else {}
-        before, now = ({name: versions[side] for name, versions in moved.items()} for side in (0, 1))
-        return Upgrade(differing(before, now), self._policy.version_tolerance)
+        if not isinstance(where, Reference):
+            return Upgrade()
+        before, now = ({name: versions[side] for name, versions in where.moved.items()} for side in (0, 1))
+        # Between two interpreters nothing but packages differs, so each of them counts.
+        names = DECIDING if where.commit else tuple(where.moved)
+        return Upgrade(differing(before, now, names), self._policy.version_tolerance)
 
     def _without_program(self, case: Case, before: Sequence[Launch], now: Sequence[Launch]) -> str:
         """The sentence for an interpreter that lacks a program which the candidate has; empty where it does not.

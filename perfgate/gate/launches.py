@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from perfgate.gate.attribution import growth
+from perfgate.gate.attribution import growth, new_tensor
 from perfgate.gate.statistics import Difference
 from perfgate.gate.verdicts import Comparison, agree, exact_verdict
 from perfgate.records.baselines import StoredLaunch
@@ -83,7 +83,9 @@ def grown(held: Comparison, before: Mapping[str, Any], now: Mapping[str, Any]) -
     """The modules in which a metric of the dry run or of the counters grew, or shrank, as a clause."""
     if held.candidate < held.reference:
         return growth(held.metric, now, before, "shrunk", "-")
-    return growth(held.metric, before, now) if held.candidate > held.reference else ""
+    if held.candidate <= held.reference:
+        return ""
+    return "; ".join(filter(None, [growth(held.metric, before, now), new_tensor(held.metric, before, now)]))
 
 
 def ledger_of(launches: Sequence[Launch | StoredLaunch]) -> Mapping[str, Any]:

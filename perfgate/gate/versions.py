@@ -1,12 +1,13 @@
 """Numbers that were made by other versions of the libraries: how far they may differ, and since when they do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import Metric
 
 TOLERANCE = 0.01
+SHOWN = 2
 # Whose versions decide what a step does; any other package that moved is taken for a part of the change.
 DECIDING = ("torch", "transformers", "accelerate", "peft", "bitsandbytes", "torchao")
 
@@ -39,10 +40,17 @@ class Upgrade:
 SAME = Upgrade()
 
 
-def differing(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """The deciding libraries whose version before is another, in words; empty where all are the same.
+def differing(before: Mapping[str, str], now: Mapping[str, str], names: Sequence[str] = DECIDING) -> str:
+    """The libraries whose version before is another, in words; empty where all are the same.
 
-    A library that either side lacks, or of which nothing is known, is left out.
+    A deciding library comes first, and stands for all others. One that either side lacks, or of which nothing is
+    known, is left out.
+
+    Args:
+        before: versions by name.
+        now: versions by name.
+        names: the libraries that count.
     """
-    both = [name for name in DECIDING if before.get(name) and now.get(name)]
-    return ", ".join(f"{name} {before[name].partition('+')[0]}" for name in both if before[name] != now[name])
+    moved = [name for name in names if before.get(name) and now.get(name) and before[name] != now[name]]
+    told = [name for name in DECIDING if name in moved] or moved[:SHOWN]
+    return ", ".join(f"{name} {before[name].partition('+')[0]}" for name in told)

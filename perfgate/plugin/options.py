@@ -88,6 +88,7 @@ class Options:
     reference: str
     reference_python: str
     version_tolerance: float
+    candidate: str
     environment: str
     locks: tuple[str, ...]
     install: tuple[str, ...]
@@ -112,7 +113,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--perf-report", action="append", metavar="FORMAT=FILE", help="write a report at the end, as markdown=report.md"
     )
-    # What `perfgate calibrate` asks of the run that it starts.
+    # Set by `perfgate upgrade` for the runs that it starts: the interpreter that takes this one's part.
+    group.addoption("--perf-candidate", default="", help=argparse.SUPPRESS)
     # Set by `perfgate calibrate` for the run that it starts.
     group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
     group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
@@ -170,6 +172,7 @@ def read_options(config: pytest.Config) -> Options:
         reference=values["ref"],
         reference_python=values["ref-python"],
         version_tolerance=read_share("--perf-version-tolerance", values["version-tolerance"]),
+        candidate=config.getoption("--perf-candidate"),
         environment=values["env"],
         locks=tuple(config.getini("perf_lock")),
         install=tuple(config.getini("perf_ref_install")),

@@ -33,6 +33,7 @@ from perfgate.actor.techniques.attention import kernel_of
 from perfgate.shared.device_kinds import DEVICE_KINDS, load
 from perfgate.shared.metrics import PARTS
 
+LARGEST = 3  # tensors that are named
 ONE, OTHER = 1, 3  # what stands in for unknown values; both are weights, sizes and losses that may be
 VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
@@ -239,7 +240,14 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         "operators": dict(sorted(tracker.operators.items())),
         "work": dict(sorted(work.items())),
         "memory": dict(sorted(memory.items())),
+        "largest": largest(living),
     }
+
+
+def largest(living: list[Allocation]) -> list[dict[str, Any]]:
+    """The largest tensors that live at the peak, and of equal ones the first."""
+    ranked = sorted(living, key=lambda allocation: -allocation.size_bytes)[:LARGEST]
+    return [{"bytes": a.size_bytes, "path": a.path, "part": a.what, "tensor": a.tensor} for a in ranked]
 
 
 def by_part(living: list[Allocation]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:

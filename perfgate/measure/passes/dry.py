@@ -19,7 +19,7 @@ from perfgate.shared.metrics import METRICS
 from perfgate.shared.workload import Workload
 
 # Of a ledger, besides metrics and tables.
-FACTS = ("parameters", "trainable_parameters", "flops_by_group", "highest_by_part_bytes")
+FACTS = ("parameters", "trainable_parameters", "flops_by_group", "highest_by_part_bytes", "largest")
 
 
 @contextmanager
