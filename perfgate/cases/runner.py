@@ -31,6 +31,7 @@ from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
 from perfgate.reference.reference import Reference
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import METRICS
 from perfgate.shared.workload import Workload
 from perfgate.workloads.provide import provide
 
@@ -214,9 +215,10 @@ class CaseRunner:
             DuetSide("candidate", self.stage.pool, workload),
         ]
         series = DuetSeries(self.stage, case.id, parts, self._deadline, progress)
+        noisy = {name: upgrade.limit(row, case.tolerances.get(name, row.tolerance)) for name, row in METRICS.items()}
         timed, self._alpha_budget = against_reference(
             series,
-            case.tolerances,
+            noisy,
             self._alpha_budget,
             self._policy.noise,
             screened=lambda: self._deadline.plain(time.perf_counter() - begin),

@@ -3,9 +3,11 @@
 import argparse
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from xml.etree import ElementTree
 
 from perfgate.cli.common import OK, UNSURE, WORSE, add_command
 from perfgate.records.runfile import RunFile, read
@@ -16,6 +18,7 @@ from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import read_share
 
 OUTPUT = Path("perf_output")
+ENDING_S = 60
 EPILOG = (
     "Example: perfgate upgrade transformers==5.23.0 accelerate==1.15.0 --from requirements.txt -- perf_tests -k llama. "
     "Environments are built once and kept; exact metrics come first, then times, each case beside its old version."
@@ -62,39 +65,75 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
         both += ["--perf-version-tolerance", options.tolerance]
         cases = options.pytest or ["perf_tests"]
         live.note("Exact metrics of both sides:")
-        exact = measured(cases, [*both, "--perf-device", "none"])
+        exact, ended = measured(cases, [*both, "--perf-device", "none"])
         timed = None
         if not options.exact:
             live.note("Times and peaks, each case beside its old version:")
-            timed = measured(cases, both)
+            timed, more = measured(cases, both)
+            ended |= more
     except KeyboardInterrupt:
         raise UserError("stopped; what was built is kept, and nothing that was not finished counts as built") from None
     from perfgate.reports.upgrade import UpgradeRuns, upgrade_report  # imports pandas, which a refusal need not pay
 
-    runs = UpgradeRuns(sides.moved, sides.asked, sides.software[0], tolerance, exact, timed, (sides.before, sides.now))
-    return exit_code(runs.verdicts, options.strict), upgrade_report(runs)
+    known = {short(verdict.case) for file in (exact, timed) if file for verdict in file.verdicts}
+    unmeasured = {name: end for name, end in ended.items() if name not in known}
+    runs = UpgradeRuns(sides.moved, sides.asked, sides.software[0], tolerance, exact, timed, unmeasured)
+    return exit_code(runs.verdicts, {how for how, _ in unmeasured.values()}, options.strict), upgrade_report(runs)
 
 
-def measured(cases: Sequence[str], options: Sequence[str]) -> RunFile:
-    """Run pytest, whose output goes to standard error; returns what it wrote.
+def measured(cases: Sequence[str], options: Sequence[str]) -> tuple[RunFile, dict[str, tuple[str, str]]]:
+    """Run pytest, whose output goes to standard error.
+
+    Returns:
+        What it wrote, and the tests that failed or were skipped, as ``endings`` tells them.
 
     Raises:
         UserError: it ended without a run file.
     """
     before = set(OUTPUT.glob("*.jsonl"))
-    command = [sys.executable, "-m", "pytest", *cases, *options, "--perf-output", str(OUTPUT), "-p", "no:benchmark"]
-    code = subprocess.run(command, stdout=sys.stderr, check=False).returncode
+    with TemporaryDirectory(prefix="perfgate-upgrade-") as folder:
+        results = Path(folder) / "results.xml"
+        command = [sys.executable, "-m", "pytest", *cases, *options, "--perf-output", str(OUTPUT), "-p", "no:benchmark"]
+        with subprocess.Popen([*command, f"--junitxml={results}"], stdout=sys.stderr) as process:
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:
+                process.wait(ENDING_S)  # what is typed reaches pytest too, which ends its processes itself
+                raise
+        ended = endings(results)
     made = sorted(set(OUTPUT.glob("*.jsonl")) - before, key=lambda path: path.stat().st_mtime_ns)
     if not made:
         raise UserError(f"pytest {' '.join(cases)} ended with exit code {code} and measured nothing")
     if code == 2:  # interrupted: what was not reached must not look like a pass
         raise UserError(f"pytest {' '.join(cases)} was stopped before it had measured everything; see {made[-1]}")
-    return read(made[-1])
+    return read(made[-1]), ended
 
 
-def exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
-    """0 nothing got worse, 1 something did or nothing was decided, 3 not all was decided and ``--strict`` was given."""
+def endings(results: Path) -> dict[str, tuple[str, str]]:
+    """The tests that failed or were skipped, with how and with the first line of why; none where pytest wrote nothing.
+
+    By module or class and name, as in ``test_models::test_training[llama]``.
+    """
+    if not results.exists():
+        return {}
+    found = {}
+    for case in ElementTree.parse(results).iter("testcase"):
+        name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name', '')}"
+        for how, tags in (("skipped", ["skipped"]), ("failed", ["failure", "error"])):
+            for end in (end for tag in tags for end in case.findall(tag)):
+                found[name] = how, (end.get("message") or end.text or how).strip().partition("\n")[0]
+    return found
+
+
+def short(case: str) -> str:
+    """A case by module or class and name."""
+    *_, place, name = ["", *case.split("::")]
+    return f"{Path(place).name.removesuffix('.py')}::{name}"
+
+
+def exit_code(verdicts: Sequence[Verdict], unmeasured: Set[str], strict: bool) -> int:
+    """0 nothing got worse, 1 something did or failed, or nothing was decided, 3 under ``--strict`` if not all was."""
     names = {verdict.verdict for verdict in verdicts}
-    if names & {"regressed", "stale"} or not names - {"inconclusive", "invalid"}:
+    if "failed" in unmeasured or names & {"regressed", "stale"} or not names - {"inconclusive", "invalid"}:
         return WORSE
-    return UNSURE if strict and names & {"inconclusive", "invalid", "new"} else OK
+    return UNSURE if strict and (unmeasured or names & {"inconclusive", "invalid", "new"}) else OK

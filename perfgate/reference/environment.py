@@ -20,6 +20,7 @@ from perfgate.system.provenance import installed_in
 
 READY = ".perfgate-ready"
 FOLDERS = "import json, site; print(json.dumps([*site.getsitepackages(), site.getusersitepackages()]))"
+BROUGHT = ("pip", "setuptools")
 BUILD_TIMEOUT_S = 3600
 Progress = Callable[[str], None]
 
@@ -53,6 +54,11 @@ class Recipe:
         for name in self.files:
             digest.update(content(self.folder / name))
         return digest.hexdigest()[:16]
+
+    @property
+    def unasked(self) -> list[str]:
+        """What every new environment has, and no step installs."""
+        return [name for name in BROUGHT if not any(word.startswith(name) for step in self.steps for word in step)]
 
     @cached_property
     def beneath(self) -> Mapping[str, str]:
@@ -114,6 +120,9 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None) -> s
                 progress(f"{option}: pip install {' '.join(step)}")
                 install = [python, "-m", "pip", "install", "--progress-bar", "off", "--disable-pip-version-check"]
                 run([*install, *step], recipe.folder, option, progress)
+            if recipe.over and recipe.unasked:
+                # What a new environment comes with would hide the versions beneath.
+                run([python, "-m", "pip", "uninstall", "--yes", *recipe.unasked], recipe.folder, option, progress)
             (place / READY).touch()
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)

@@ -33,7 +33,7 @@ class UpgradeRuns:
         tolerance: beyond which a case failed.
         exact: the run of exact metrics.
         timed: the run of times and measured memory, if there was one.
-        where: the interpreters of both sides.
+        unmeasured: tests that failed or were skipped before anything was measured: how and why, by name.
     """
 
     moved: Mapping[str, Sequence[str]]
@@ -42,7 +42,7 @@ class UpgradeRuns:
     tolerance: float
     exact: RunFile
     timed: RunFile | None = None
-    where: Sequence[str] = field(default=())
+    unmeasured: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -54,22 +54,30 @@ class UpgradeRuns:
 def upgrade_report(runs: UpgradeRuns) -> Report:
     """The report of an upgrade."""
     verdicts = runs.verdicts
-    worse, better = (causes(moved_in(runs, name)) for name in ("regressed", "improved"))
+    worse, all_better = (moved_in(runs, name) for name in ("regressed", "improved"))
+    better = [found for found in all_better if matters(found.verdict, runs.tolerance)]
+    by_cause, gains = causes(worse), causes(better)
     tables = {
-        "Got worse, the worst first": cause_table(worse),
-        "Got better, the best first": cause_table(better),
-        "Not known": open_table(verdicts),
+        "Got worse, the worst first": cause_table(by_cause),
+        "Got better, the best first": cause_table(gains),
+        "Not known": open_table(verdicts, runs.unmeasured),
     }
-    lines = [*heading(runs), counted(runs, verdicts, worse)]
-    notes = [detail(cause) for cause in worse] + [commands(runs)]
-    section = Section(title(runs), lines, {name: frame for name, frame in tables.items() if not frame.empty}, notes)
+    lines = [*heading(runs), counted(runs, verdicts), little(runs, verdicts)]
+    notes = [detail(cause) for cause in by_cause] + [commands(runs)]
+    section = Section(
+        title(runs),
+        list(filter(None, lines)),
+        {name: frame for name, frame in tables.items() if not frame.empty},
+        notes,
+    )
     rows = [verdict.to_json() for verdict in verdicts]
     document = {
         "moved": {name: list(pair) for name, pair in runs.moved.items()},
         "tolerance": runs.tolerance,
         "summary": summarize(verdicts),
-        "worse": [as_json(cause) for cause in worse],
-        "better": [as_json(cause) for cause in better],
+        "worse": [as_json(cause) for cause in by_cause],
+        "better": [as_json(cause) for cause in gains],
+        "unmeasured": dict(runs.unmeasured),
         "verdicts": rows,
         "runs": [run.header["run_id"] for run in (runs.exact, runs.timed) if run],
     }
@@ -99,17 +107,28 @@ def arrow(name: str, pair: Sequence[str]) -> str:
     return f"{name} {before or '(absent)'} -> {now or '(absent)'}"
 
 
-def counted(runs: UpgradeRuns, verdicts: Sequence[Verdict], worse: Sequence[Cause]) -> str:
+def counted(runs: UpgradeRuns, verdicts: Sequence[Verdict]) -> str:
     """How many cases and verdicts there are, and what makes one fail."""
     cases = len({verdict.case for verdict in verdicts})
     counts = ", ".join(f"{count} {name}" for name, count in summarize(verdicts).items())
-    within = sum(verdict.verdict == "pass" and bool(verdict.change and verdict.change > 0) for verdict in verdicts)
-    small = f" {within} of those that pass grew by no more than that." if within else ""
     measured = "exact metrics and times" if runs.timed else "exact metrics alone, no times"
-    return (
-        f"{cases} {'case' if cases == 1 else 'cases'}, {measured}; by metric: {counts}. What grew by more than "
-        f"{percent(runs.tolerance, '')} got worse, and any new host sync.{small}"
-    )
+    failing = f"More than {percent(runs.tolerance, '')} of growth fails, and any new host sync"
+    return f"{cases} {'case' if cases == 1 else 'cases'}, {measured}; by metric: {counts}. {failing}."
+
+
+def little(runs: UpgradeRuns, verdicts: Sequence[Verdict]) -> str:
+    """How much moved by less than what fails; empty where nothing did."""
+    small = [verdict.change for verdict in verdicts if verdict.verdict in ("pass", "improved") and verdict.change]
+    within = [change for change in small if abs(change) <= runs.tolerance]
+    grew = sum(change > 0 for change in within)
+    if not within:
+        return ""
+    return f"Within that, {grew} metrics of single cases grew and {len(within) - grew} fell (perfgate report has them)."
+
+
+def matters(verdict: Verdict, tolerance: float) -> bool:
+    """Whether an improvement is as large as a regression that fails."""
+    return metric(verdict.metric).each_counts or verdict.change is None or abs(verdict.change) > tolerance
 
 
 def moved_in(runs: UpgradeRuns, name: str) -> list[Moved]:
@@ -183,12 +202,20 @@ def detail(cause: Cause) -> str:
     return f"{cause.architecture}, {verdict.case}: {told(verdict)}{f'; {verdict.why}' if verdict.why else ''}"
 
 
-def open_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+def open_table(verdicts: Sequence[Verdict], unmeasured: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """What is not known of the upgrade, by reason."""
     groups: dict[tuple[str, str], list[Verdict]] = {}
-    for verdict in sorted(verdicts, key=lambda found: OPEN.index(found.verdict) if found.verdict in OPEN else 0):
-        if verdict.verdict in OPEN:
-            groups.setdefault((verdict.verdict, verdict.why), []).append(verdict)
+    for name in OPEN:
+        for verdict in verdicts:
+            if verdict.verdict == name:
+                groups.setdefault((name, verdict.why), []).append(verdict)
+    ends: dict[tuple[str, str], list[str]] = {}
+    for case, end in sorted(unmeasured.items(), key=lambda item: item[1]):
+        ends.setdefault(end, []).append(case)
+    failed = [
+        {"verdict": how, "metrics": "all", "cases": f"{len(cases)}", "one of them": cases[0], "why": why}
+        for (how, why), cases in ends.items()
+    ]
     rows = [
         {
             "verdict": name,
@@ -199,7 +226,7 @@ def open_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
         }
         for (name, why), group in groups.items()
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([*failed, *rows])
 
 
 def commands(runs: UpgradeRuns) -> str:

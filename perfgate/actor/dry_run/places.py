@@ -1,5 +1,6 @@
 """Where in somebody's code a thing happens: file and line."""
 
+import re
 import sys
 import sysconfig
 from pathlib import Path
@@ -8,7 +9,8 @@ from types import FrameType, TracebackType
 import torch
 
 ROOT = str(Path.cwd())  # the folder of the run; a dry run moves to another
-PACKAGES = sysconfig.get_paths()["purelib"]
+# An environment that lies over another one has packages in several folders.
+PACKAGES = tuple(dict.fromkeys([sysconfig.get_paths()["purelib"], *filter(re.compile("-packages$").search, sys.path)]))
 HERE = Path(__file__).parent
 # Nobody looks for a fault of theirs in here.
 MACHINERY = (
@@ -48,7 +50,7 @@ def is_machinery(name: str) -> bool:
 
 def short(name: str) -> str:
     """A file's path below the run's folder or among the installed packages."""
-    for root in (PACKAGES, ROOT):
+    for root in (*PACKAGES, ROOT):
         if name.startswith(f"{root}/"):
             return name[len(root) + 1 :]
     return name
