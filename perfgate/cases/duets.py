@@ -18,6 +18,7 @@ from perfgate.gate.improvement import Improvement, promising
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import Screen, screen, suspects
 from perfgate.gate.verdicts import Comparison
+from perfgate.gate.versions import TOLERANCE
 from perfgate.measure.duet import DuetSide, duet, valid_pair
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
@@ -40,6 +41,7 @@ class Policy:
         deadline: of the run.
         noise: how much duets vary on this machine.
         strict: an inconclusive verdict fails its case.
+        version_tolerance: largest acceptable change of what is counted, where the reference has other versions.
         update: mode of ``--perf-update``, if any.
         accepted: what may get worse against the reference.
         stored_share: of alpha, for verdicts on stored times alone; the budget has the rest.
@@ -49,6 +51,7 @@ class Policy:
     deadline: Deadline
     noise: Noise = UNKNOWN
     strict: bool = False
+    version_tolerance: float = TOLERANCE
     update: str | None = None
     accepted: tuple[Acceptance, ...] = ()
     stored_share: float = 1.0

@@ -14,7 +14,7 @@ from perfgate.cases.derived import with_derived, with_host_share, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
 from perfgate.gate.acceptance import accept
-from perfgate.gate.against_baseline import against_baseline, beside_nearest
+from perfgate.gate.against_baseline import against_baseline
 from perfgate.gate.against_run import compare
 from perfgate.gate.clocks import choose_against, on
 from perfgate.gate.dry_run import NOTHING_TO_COUNT, against_stored, has_dry_run, why_not
@@ -22,6 +22,7 @@ from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide
 from perfgate.gate.python_calls import beside_others, under
+from perfgate.gate.versions import DECIDING, Upgrade, differing
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.placement import room
 from perfgate.measure.schedule import MEMORY, measure, spoilt, untimed
@@ -32,7 +33,9 @@ from perfgate.records.portable import PortableStore, split
 from perfgate.records.runfile import Writer
 from perfgate.records.store import PORTABLE, Store
 from perfgate.records.verdict import Verdict
+from perfgate.reference.reference import Reference
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import METRICS
 from perfgate.shared.workload import Workload
 from perfgate.system.surroundings import surroundings
 from perfgate.workloads.provide import provide
@@ -107,12 +110,12 @@ class CaseRunner:
         if self.stage.reference:
             return self._conclude(case, [workload], progress, lambda: self._against_reference(case, workload, progress))
         baseline = None if self._alone else self._store.get(case.id)
-        stored = self._portable.get(case.id)
+        stored, since = self._portable.held(case.id, workload.sha256)
 
         def held() -> Found:
             launches = with_host_share(measure(self.stage, case.id, workload, progress))
             launches = on(choose_against(launches, baseline), launches)
-            return launches, *self._judge(case, workload, launches, baseline, stored)
+            return launches, *self._judge(case, workload, launches, baseline, stored, since)
 
         def confirmed(verdicts: Sequence[Verdict], took_s: float) -> tuple[list[Launch], list[Verdict]]:
             if not self._confirmer or not baseline or self._policy.update == "all":
@@ -237,7 +240,8 @@ class CaseRunner:
             exact = compare({}, {case.id: now}, {})
             return launches, [Verdict(case.id, "step_time_s", "new", why=why), *exact], ""
         remark = "" if has_dry_run(before) else why_not(now)
-        compared = compare({case.id: before}, {case.id: now}, {case.id: case.tolerances})
+        upgrade = self._upgrade
+        compared = compare({case.id: before}, {case.id: now}, {case.id: case.tolerances}, upgrade)
         verdicts = [replace(verdict, against="reference") for verdict in compared]
         if self._alone or spoilt(now) or spoilt(before) or not self.stage.reference:
             return launches, verdicts, remark
@@ -246,14 +250,26 @@ class CaseRunner:
             DuetSide("candidate", self.stage.pool, workload),
         ]
         series = DuetSeries(self.stage, case.id, parts, self._deadline, progress)
+        noisy = {name: upgrade.limit(row, case.tolerances.get(name, row.tolerance)) for name, row in METRICS.items()}
         timed, self._alpha_budget = against_reference(
             series,
-            case.tolerances,
+            noisy,
             self._alpha_budget,
             self._policy.noise,
             screened=lambda: self._deadline.plain(time.perf_counter() - begin),
         )
-        return launches + series.judged(), timed + verdicts, remark
+        return launches + series.judged(), [*map(upgrade.told, timed), *verdicts], remark
+
+    @property
+    def _upgrade(self) -> Upgrade:
+        """The way from the reference's versions to these."""
+        where = self.stage.reference.interpreter if self.stage.reference else None
+        if not isinstance(where, Reference):
+            return Upgrade()
+        before, now = ({name: versions[side] for name, versions in where.moved.items()} for side in (0, 1))
+        # Between two interpreters nothing but packages differs, so each of them counts.
+        names = DECIDING if where.commit else tuple(where.moved)
+        return Upgrade(differing(before, now, names), self._policy.version_tolerance)
 
     def _without_program(self, case: Case, before: Sequence[Launch], now: Sequence[Launch]) -> str:
         """The sentence for an interpreter that lacks a program which the candidate has; empty where it does not.
@@ -276,30 +292,33 @@ class CaseRunner:
         launches: Sequence[Launch],
         baseline: Baseline | None,
         stored: Baseline | None,
+        since: str,
     ) -> tuple[list[Verdict], str]:
-        """Verdicts on the measured metrics and on those of the dry run; and why there was no dry run."""
+        """Verdicts on the measured metrics and on those of the dry run; and why there was no dry run.
+
+        ``since`` names the versions that ``stored`` is of, where they are others.
+        """
         here, everywhere = split(launches)
         dry, counted = ([x for x in everywhere if (x.pass_name == "dry") == is_dry] for is_dry in (True, False))
         exact = stored and stored.under(PORTABLE)
-        nearest = None if stored else self._portable.nearest(case.id, workload.sha256)
         failed = why_not(dry) or (NOTHING_TO_COUNT if not dry and exact and exact.metrics else "")
 
-        def held(of: Sequence[Launch], baseline: Baseline | None) -> list[Verdict]:
-            pairs = self._policy.stored_pairs
-            return against_baseline(case.id, workload.sha256, of, baseline, case.tolerances, pairs)
+        def held(of: Sequence[Launch], baseline: Baseline | None, since: str) -> list[Verdict]:
+            pairs, upgrade = self._policy.stored_pairs, Upgrade(since, self._policy.version_tolerance)
+            return against_baseline(case.id, workload.sha256, of, baseline, case.tolerances, pairs, upgrade)
 
-        verdicts = [] if self._alone else held(here, baseline)
+        verdicts = []
+        if not self._alone:
+            before = differing(baseline.software, self.stage.pool.interpreter.software) if baseline else ""
+            verdicts = held(here, baseline, before)
         if counted:
-            python = under(counted)
-            calls = beside_others(held(counted, stored and stored.under(python)), stored)
-            verdicts += beside_nearest(calls, nearest[0], nearest[1].under(python)) if nearest else calls
+            verdicts += beside_others(held(counted, stored and stored.under(under(counted)), since), stored)
         if failed:
             if any(launch.final for launch in launches):
                 return verdicts, ""
-            lost = against_stored(case.id, workload.sha256, failed, exact, self._alone)
+            lost = against_stored(case.id, workload.sha256, failed, exact, self._alone, since)
             return verdicts + lost, "" if lost else failed
-        found = held(dry, exact)
-        return verdicts + (beside_nearest(found, nearest[0], nearest[1].under(PORTABLE)) if nearest else found), ""
+        return verdicts + held(dry, exact, since), ""
 
     def close(self) -> None:
         """End all processes, write the timesheet, and close the part."""

@@ -57,6 +57,7 @@ def update_baselines(
         "commit": header.get("commit") or "",
         "date": header["created"],
         "reason": reason,
+        "software": header["software"],
     }
     # Exact metrics are the same in every session, so further sessions add nothing.
     modes = {False: mode, True: "new" if mode == "more" else mode}

@@ -17,7 +17,23 @@ Command = Callable[[argparse.Namespace], tuple[int, Report]]
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that reports mistakes in one line, without the whole usage."""
+    """A parser that reports mistakes in one line, without the whole usage.
+
+    Attributes:
+        behind: where to keep the arguments behind ``--``, which argparse cannot tell from those before it wherever
+            options stand between; empty where there are none to keep.
+    """
+
+    behind = ""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse what stands before ``--``, and keep what stands behind it."""
+        if not self.behind or args is None or "--" not in args:
+            return super().parse_known_args(args, namespace)
+        at = list(args).index("--")
+        found, unknown = super().parse_known_args(args[:at], namespace)
+        setattr(found, self.behind, list(args[at + 1 :]))
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         """Print the message, and exit with the code for bad usage."""

@@ -1,13 +1,14 @@
 """``perfgate compare``: decides whether one run is worse than another."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from perfgate.cli.common import OK, UNSURE, WORSE, add_command
 from perfgate.gate.acceptance import accept, from_json
 from perfgate.gate.against_run import compare
+from perfgate.gate.versions import Upgrade, differing
 from perfgate.records.runfile import RunFile, read
 from perfgate.records.verdict import Verdict
 from perfgate.reports.report import Report
@@ -30,7 +31,8 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     reference = base.by_case("candidate" if options.head else "reference")
     candidate = head.by_case()
     check_sides(reference, candidate, options)
-    verdicts = compare(reference, candidate, head.tolerances())
+    upgrade = Upgrade(differing(software_of(base, reference_side=not options.head), software_of(head)))
+    verdicts = compare(reference, candidate, head.tolerances(), upgrade)
     if not options.head:  # what was accepted, was accepted against this reference
         said = from_json(base.header.get("accepted"))
         verdicts = [accept(replace(verdict, against="reference"), said) for verdict in verdicts]
@@ -38,6 +40,12 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
 
     report = comparison_report(verdicts, sorted(set(reference) - set(candidate)))
     return exit_code(verdicts, options.strict), report
+
+
+def software_of(run: RunFile, reference_side: bool = False) -> Mapping[str, str]:
+    """Versions of the libraries of the code under test, or of what it was held against."""
+    found = run.header.get("reference") or {} if reference_side else run.header
+    return found.get("software") or {}
 
 
 def check_comparable(base: RunFile, head: RunFile, options: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from perfgate.doctor.finding import Finding
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
 from perfgate.records.baselines import Baseline, load_file
-from perfgate.records.portable import PortableStore
+from perfgate.records.portable import PortableStore, nearest_first
 from perfgate.records.store import PORTABLE, Store
 from perfgate.shared.command import command
 from perfgate.shared.errors import UserError
@@ -88,8 +88,9 @@ def baselines(here: Stored, pair: Stored) -> Iterator[Finding]:
         more = f"{suite} --perf-update more" if here.young else ""
         yield Finding("baselines", "note" if here.young else "ok", f"{text}.", more)
     if not pair.cases:
-        has = f"; there are some for {', '.join(pair.others)}" if pair.others else ""
-        text = f"No exact metrics stored for {pair.name}{has}."
+        nearest = next(iter(nearest_first(list(pair.others), pair.name)), "")
+        held = f"; cases are held against those of {nearest}" if nearest else ""
+        text = f"No exact metrics stored for {pair.name}{held}."
         yield Finding("baselines", "note", text, f"{suite} --perf-device none --perf-update new")
     else:
         yield Finding("baselines", "ok", f"Exact metrics of {counted(pair.cases, 'case')} for {pair.name}.")

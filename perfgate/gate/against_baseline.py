@@ -29,6 +29,7 @@ from perfgate.gate.verdicts import (
     typical,
     young_verdict,
 )
+from perfgate.gate.versions import SAME, Upgrade
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict
@@ -45,6 +46,7 @@ def against_baseline(
     baseline: Baseline | None,
     tolerances: Mapping[str, float],
     pairs: int,
+    upgrade: Upgrade = SAME,
 ) -> list[Verdict]:
     """Judge one case of a run.
 
@@ -55,6 +57,7 @@ def against_baseline(
         baseline: what is stored for the case on this machine, if anything.
         tolerances: largest acceptable change by metric, where the case names its own.
         pairs: noisy case-metric pairs of the whole suite, among which the chance of a false alarm is divided.
+        upgrade: from the versions that the baseline is of.
     """
     choice = choose_against(launches, baseline)
     launches = on(choice, launches)
@@ -69,31 +72,13 @@ def against_baseline(
             held = statistics.median(values)
             verdicts.append(Verdict(case, name, "stale", candidate=held, launches=len(values), why=OTHER_WORKLOAD))
         else:
-            tolerance = tolerances.get(name, metric(name).tolerance)
+            tolerance = upgrade.limit(metric(name), tolerances.get(name, metric(name).tolerance))
             verdicts.append(against_stored(case, metric(name), launches, baseline, tolerance, share_of_alpha(pairs)))
     for name in baseline.metrics if baseline else ():
         if baseline and name not in measured and name not in known:
             reference = typical(baseline.values(name))
             verdicts.append(Verdict(case, name, "inconclusive", reference=reference, why=MISSING))
-    return [choice.told(verdict) for verdict in verdicts]
-
-
-def beside_nearest(verdicts: Sequence[Verdict], pair: str, nearest: Baseline) -> list[Verdict]:
-    """The same verdicts; each new exact metric says how it differs from the nearest pair of versions that is stored.
-
-    Args:
-        verdicts: on one case.
-        pair: the nearest pair, in words.
-        nearest: what is stored for the case under that pair.
-    """
-    told = []
-    for verdict in verdicts:
-        stored = nearest.values(verdict.metric)
-        if verdict.verdict == "new" and verdict.candidate is not None and stored and typical(stored):
-            change = verdict.candidate / typical(stored) - 1
-            verdict = replace(verdict, why=f"{change:+.2%} against {pair}, the nearest that is stored")
-        told.append(verdict)
-    return told
+    return [upgrade.told(choice.told(verdict)) for verdict in verdicts]
 
 
 def against_stored(

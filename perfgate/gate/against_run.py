@@ -21,6 +21,7 @@ from perfgate.gate.launches import (
 from perfgate.gate.python_calls import uncounted, unlike
 from perfgate.gate.statistics import against_sessions
 from perfgate.gate.verdicts import DELTA_MIN_SHARE, Comparison, logarithms, noisy_verdict, share_of_alpha
+from perfgate.gate.versions import SAME, Upgrade
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import METRICS, Metric, metric
@@ -33,6 +34,7 @@ def compare(
     reference: Mapping[str, Sequence[Launch]],
     candidate: Mapping[str, Sequence[Launch]],
     tolerances: Mapping[str, Mapping[str, float]],
+    upgrade: Upgrade = SAME,
 ) -> list[Verdict]:
     """Judge each case of the candidate; the data are looked at once.
 
@@ -40,6 +42,7 @@ def compare(
         reference: launches by case; their ``side`` does not matter.
         candidate: launches by case.
         tolerances: by case and metric, where a case names its own.
+        upgrade: from the versions of the reference.
     """
     choices = {case: choose([*reference.get(case, ()), *launches]) for case, launches in candidate.items()}
     reference, candidate = (
@@ -55,14 +58,19 @@ def compare(
     verdicts = [
         verdict
         for case, launches in candidate.items()
-        for verdict in compare_case(case, reference.get(case, ()), launches, tolerances.get(case, {}), alpha)
+        for verdict in compare_case(case, reference.get(case, ()), launches, tolerances.get(case, {}), alpha, upgrade)
     ]
-    verdicts = told_by_case(choices, verdicts)
+    verdicts = [upgrade.told(verdict) for verdict in told_by_case(choices, verdicts)]
     return sorted(verdicts, key=lambda verdict: (verdict.case, list(METRICS).index(verdict.metric)))
 
 
 def compare_case(
-    case: str, before: Sequence[Launch], now: Sequence[Launch], tolerances: Mapping[str, float], alpha: float
+    case: str,
+    before: Sequence[Launch],
+    now: Sequence[Launch],
+    tolerances: Mapping[str, float],
+    alpha: float,
+    upgrade: Upgrade = SAME,
 ) -> list[Verdict]:
     """Judge every metric of one case.
 
@@ -72,6 +80,7 @@ def compare_case(
         now: launches of the candidate.
         tolerances: by metric, where the case names its own.
         alpha: each metric's share of the chance of a false alarm.
+        upgrade: from the versions of the reference.
     """
     broken = [
         replace(verdict, why=f"in the reference, {verdict.why}")
@@ -86,7 +95,7 @@ def compare_case(
         if earlier and (verdict := unlike(case, name, earlier, having(now, name))):
             verdicts.append(verdict)
         elif earlier:
-            tolerance = tolerances.get(name, metric(name).tolerance)
+            tolerance = upgrade.limit(metric(name), tolerances.get(name, metric(name).tolerance))
             verdicts.append(compare_metric(case, metric(name), earlier, having(now, name), tolerance, alpha))
         elif not broken and not (varied and metric(name).of_python):
             verdicts.append(new_verdict(case, name, values))

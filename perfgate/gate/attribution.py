@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from perfgate.gate.renames import renamed
 from perfgate.records.layers import collapsed, expanded
 from perfgate.shared.metrics import metric
 
@@ -22,8 +23,7 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
         word: ``grown``, or ``shrunk`` where the caller exchanged the two ledgers.
         sign: before each amount.
     """
-    old, new = moved_lines(cells(name, before), cells(name, now)), cells(name, now)
-    grown = {key: new.get(key, 0) - old.get(key, 0) for key in new if new.get(key, 0) > old.get(key, 0)}
+    grown = grown_cells(name, before, now)
     by_kind: dict[str, dict[str, float]] = {}
     for (path, kind), value in grown.items():
         by_kind.setdefault(kind, {})[path] = value
@@ -38,9 +38,31 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
     rest = sum(value * len(expanded({path: None})) for value, path, _ in rows[SHOWN:])
     more = f" and {len(rows) - SHOWN} more {sign}{what.show(rest)}" if rest else ""
     # What became less elsewhere is said as well, so that the parts add up to the change of the whole.
-    less = sum(max(old[key] - new.get(key, 0), 0) for key in old)
+    less = sum(grown_cells(name, now, before).values())
     elsewhere = f"; elsewhere {'-' if sign == '+' else '+'}{what.show(less)}" if less else ""
     return f"{word}: {', '.join(shown)}{more}{elsewhere}" if shown else ""
+
+
+def grown_cells(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Cells:
+    """By how much a metric grew, by module path and kind; a module or a line that only moved did not grow."""
+    names = renamed(before, now)
+    old, new = {(names.get(path, path), kind): n for (path, kind), n in cells(name, before).items()}, cells(name, now)
+    old = moved_lines(old, new)
+    return {key: value - old.get(key, 0) for key, value in new.items() if value > old.get(key, 0)}
+
+
+def new_tensor(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The largest tensor at a peak that the peak before did not hold, as a clause; empty where none is known."""
+    held = metric(name).cells
+    if held is None or not held.table.endswith("memory") or "largest" not in before:
+        return ""
+    names = renamed(before, now)
+    known = {(names.get(row["path"], row["path"]), row["tensor"]) for row in before["largest"]}
+    for row in now.get("largest", ()):
+        if (row["path"], row["tensor"]) not in known:
+            size = metric(name).show(row["bytes"])
+            return f"largest new tensor at the peak: {row['tensor']} of {size} in {place(row['path'])}"
+    return ""
 
 
 def moved_lines(old: Cells, new: Cells) -> Cells:

@@ -23,7 +23,9 @@ def has_dry_run(launches: Sequence[Launch]) -> bool:
     return any(launch.pass_name == "dry" and not launch.invalid for launch in launches)
 
 
-def against_stored(case: str, workload: str, reason: str, stored: Baseline | None, alone: bool) -> list[Verdict]:
+def against_stored(
+    case: str, workload: str, reason: str, stored: Baseline | None, alone: bool, since: str = ""
+) -> list[Verdict]:
     """The verdict on a case without a dry run: worse than before where exact metrics are stored.
 
     Args:
@@ -32,12 +34,13 @@ def against_stored(case: str, workload: str, reason: str, stored: Baseline | Non
         reason: why there is no dry run.
         stored: the exact metrics that are stored, if any.
         alone: whether the dry run is all that was to be measured.
+        since: the versions that the stored ones are of, where they are others.
     """
     if stored is not None and stored.metrics:
         if stored.workload != workload:
-            return [Verdict(case, DRY_RUN, "stale", launches=0, why=CHANGED)]
+            return [Verdict(case, DRY_RUN, "stale", launches=0, why=CHANGED, since=since)]
         lost = reason.startswith(PREFIX)
-        return [Verdict(case, DRY_RUN, "regressed" if lost else "inconclusive", launches=0, why=reason)]
+        return [Verdict(case, DRY_RUN, "regressed" if lost else "inconclusive", launches=0, why=reason, since=since)]
     return [Verdict(case, DRY_RUN, "invalid", launches=0, why=reason)] if alone else []
 
 

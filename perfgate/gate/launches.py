@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from perfgate.gate.attribution import growth
+from perfgate.gate.attribution import growth, new_tensor
 from perfgate.gate.statistics import Difference
 from perfgate.gate.verdicts import Comparison, agree, exact_verdict
 from perfgate.records.baselines import StoredLaunch
@@ -63,6 +63,8 @@ def exact_if_repeated(
         now: launches of the candidate.
     """
     found = list(groups)
+    if reason := without_rules(held.metric, before, now):
+        return held.verdict("inconclusive", reason)
     if all(map(agree, found)):
         return exact_verdict(held, grown(held, ledger_of(before), ledger_of(now)))
     # A counter may be 0, and then there is no ratio to judge.
@@ -71,11 +73,19 @@ def exact_if_repeated(
     return None
 
 
+def without_rules(name: str, before: Sequence[Launch | StoredLaunch], now: Sequence[Launch]) -> str:
+    """Why a prediction says nothing of the code: a side's dry run has no rules for its version of torch."""
+    told = (ledger_of(side).get("without_rules", {}).get(name, "") for side in (now, before))
+    return next(filter(None, told), "")
+
+
 def grown(held: Comparison, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The modules in which a metric of the dry run or of the counters grew, or shrank, as a clause."""
     if held.candidate < held.reference:
         return growth(held.metric, now, before, "shrunk", "-")
-    return growth(held.metric, before, now) if held.candidate > held.reference else ""
+    if held.candidate <= held.reference:
+        return ""
+    return "; ".join(filter(None, [growth(held.metric, before, now), new_tensor(held.metric, before, now)]))
 
 
 def ledger_of(launches: Sequence[Launch | StoredLaunch]) -> Mapping[str, Any]:

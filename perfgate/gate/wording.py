@@ -21,11 +21,12 @@ def sentence(verdict: Verdict) -> str:
     if verdict.expected:
         return effect_sentence(verdict)
     if verdict.metric == "dry_run" and verdict.verdict == "regressed":
-        return f"{verdict.case}: dry_run is lost, and with it all exact metrics ({verdict.why})"
+        lost = " ".join(filter(None, ["dry_run is lost", since(verdict)]))
+        return f"{verdict.case}: {lost}, and with it all exact metrics ({verdict.why})"
     word = WORDS[verdict.verdict]
     if verdict.reference == 0 and verdict.verdict == "regressed":
         word = word.removesuffix(" by")
-    text = " ".join(filter(None, [f"{verdict.case}: {verdict.metric} {word}", moved(verdict)]))
+    text = " ".join(filter(None, [f"{verdict.case}: {verdict.metric} {word}", moved(verdict), since(verdict)]))
     accepted = f"accepted {verdict.accepted}" if verdict.accepted else ""
     details = "; ".join(filter(None, [both_values(verdict), interval(verdict), verdict.why, accepted]))
     return f"{text} ({details})" if details else text
@@ -57,6 +58,11 @@ def both_values(verdict: Verdict) -> str:
         return ""
     what = metric(verdict.metric)
     return f"{what.show(verdict.candidate)}, {verdict.against} {what.show(verdict.reference)}"
+
+
+def since(verdict: Verdict) -> str:
+    """The versions that the reference is of, where they are others."""
+    return f"since {verdict.since}" if verdict.since else ""
 
 
 def moved(verdict: Verdict) -> str:
@@ -121,15 +127,16 @@ def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
     A verdict that has something to say, as how it differs from another pair of versions, stays by itself.
     """
-    groups: dict[tuple[str, str], list[Verdict]] = {}
+    groups: dict[tuple[str, str, str], list[Verdict]] = {}
     for verdict in verdicts:
         if metric(verdict.metric).exact and verdict.verdict in ("pass", "new") and not verdict.why:
-            groups.setdefault((verdict.case, verdict.verdict), []).append(verdict)
+            groups.setdefault((verdict.case, verdict.verdict, verdict.since), []).append(verdict)
     told: list[Verdict] = []
     for verdict in verdicts:
-        group = groups.get((verdict.case, verdict.verdict), [])
+        group = groups.get((verdict.case, verdict.verdict, verdict.since), [])
         if verdict not in group or len(group) == 1:
             told.append(verdict)
         elif verdict is group[-1]:
-            told.append(Verdict(verdict.case, f"{len(group)} exact metrics", verdict.verdict, launches=1))
+            name = f"{len(group)} exact metrics"
+            told.append(Verdict(verdict.case, name, verdict.verdict, launches=1, since=verdict.since))
     return told

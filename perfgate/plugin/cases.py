@@ -217,8 +217,8 @@ class Cases:
         if self._confirms:
             alpha_budget, stored_share = confirmed.shared(alpha_budget), confirmed.STORED_SHARE
         deadline = Deadline(options.budget_s, -(-self._selection.cases // workers))
-        told, accepted = (options.strict, options.update), self._sides.accepted
-        return Policy(alpha_budget, deadline, self._target.noise, *told, accepted, stored_share)
+        judging = options.strict, options.version_tolerance, options.update
+        return Policy(alpha_budget, deadline, self._target.noise, *judging, self._sides.accepted, stored_share)
 
     def close(self) -> None:
         """End all processes, and clear away what the runner needed."""

@@ -13,7 +13,7 @@ from perfgate.reference.lock_files import LOCKS
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metrics import METRICS, check_gated
-from perfgate.shared.parsing import positive, read_duration, read_shares
+from perfgate.shared.parsing import positive, read_duration, read_share, read_shares
 
 MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
 
@@ -49,6 +49,7 @@ CONFIRM_HELP = (
     "auto decides a case that its stored times do not pass by duets against the commit and the libraries that its "
     "baseline comes from, never leaves it to stored times alone"
 )
+VERSION_HELP = "largest growth of what is counted, where the other side has other versions of the libraries"
 DEVICES = ("auto", *(name for name, kind in DEVICE_KINDS.items() if not kind.scripted), "none")
 OPTIONS = (
     Option(
@@ -60,6 +61,7 @@ OPTIONS = (
     ),
     Option("ref", "", "REV|PYTHON", "git revision or interpreter to hold this code against, in place of baselines"),
     Option("ref-python", "", "PYTHON", "interpreter that the revision runs under"),
+    Option("version-tolerance", "1%", "SHARE", VERSION_HELP),
     Option("env", "check", "HOW", ENV_HELP, ENVIRONMENTS),
     Option("confirm", "auto", "HOW", CONFIRM_HELP, CONFIRMATIONS),
     Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
@@ -92,6 +94,8 @@ class Options:
     strict: bool
     reference: str
     reference_python: str
+    version_tolerance: float
+    candidate: str
     environment: str
     confirm: str
     locks: tuple[str, ...]
@@ -124,6 +128,8 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="CASE:METRIC:+12%",
         help="let a metric get worse against --perf-ref, by so much at most; CASE:dry_run accepts a lost dry run",
     )
+    # Set by `perfgate upgrade` for the runs that it starts: the interpreter that takes this one's part.
+    group.addoption("--perf-candidate", default="", help=argparse.SUPPRESS)
     # Set by `perfgate calibrate` for the run that it starts.
     group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
     group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
@@ -187,6 +193,8 @@ def read_options(config: pytest.Config) -> Options:
         strict=bool(config.getini("perf_strict") if strict is None else strict),
         reference=values["ref"],
         reference_python=values["ref-python"],
+        version_tolerance=read_share("--perf-version-tolerance", values["version-tolerance"]),
+        candidate=config.getoption("--perf-candidate"),
         environment=values["env"],
         confirm=values["confirm"],
         locks=tuple(config.getini("perf_lock")),

@@ -57,11 +57,14 @@ class Sides:
             UserError: what is installed is too old, or not what the lock file names.
         """
         if self._candidate is None:
-            from perfgate.reference.candidate import candidate_of
+            from perfgate.reference.candidate import candidate_of, other_candidate
             from perfgate.reference.interpreter import program_folders
 
             options, root = self._options, self._root
             programs = program_folders(root, self._pythonpath)
+            if options.candidate:
+                self._candidate = other_candidate(options.candidate, programs)
+                return self._candidate
             how = (options.environment, root, options.locks, options.install, programs)
             self._candidate = candidate_of(*how, progress)
         return self._candidate

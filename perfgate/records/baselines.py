@@ -49,6 +49,7 @@ class StoredLaunch:
         waited: the share of the core that other processes took during the launch; ``None`` if it is not known.
         idle: the share of a step in which the program neither computed nor waited for a core.
         surroundings: a digest of each kind of thing that it depends on besides the code; empty if it is not known.
+        software: the versions of the libraries that it ran on; empty if they are not known.
     """
 
     session: str
@@ -65,6 +66,7 @@ class StoredLaunch:
     waited: float | None = None
     idle: float = 0.0
     surroundings: Mapping[str, str] = field(default_factory=dict)
+    software: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def of_python(self) -> bool:
@@ -102,6 +104,11 @@ class Baseline:
     def metrics(self) -> list[str]:
         """Names of all metrics that are stored."""
         return list(dict.fromkeys(name for launch in self.launches for name in launch.metrics))
+
+    @property
+    def software(self) -> Mapping[str, str]:
+        """Versions of the libraries under which its newest launch was measured; empty where they are not known."""
+        return self.launches[-1].software if self.launches else {}
 
     def values(self, name: str) -> dict[str, list[float]]:
         """The values of a metric by session, in the metric's unit."""
@@ -210,6 +217,9 @@ def read_rows(path: Path, rows: list[Any]) -> dict[str, Baseline]:
 def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
     """Check one launch's numbers."""
     metrics, processor = (read_pairs(row.get(key, {}), where, path) for key in ("metrics", "processor"))
+    software = row.get("software", {})
+    if not isinstance(software, dict) or not all(isinstance(version, str) for version in software.values()):
+        raise UserError(f"{where}: key 'software' is not an object of texts; {restore(path)}")
     ledger = row.get("ledger", {})
     if not isinstance(ledger, dict):
         raise UserError(f"{where}: key 'ledger' is not an object; {restore(path)}")
@@ -224,7 +234,7 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
         raise UserError(f"{where}: key 'surroundings' is not an object; {restore(path)}")
     keys = {key: row[key] for key in LAUNCH_KEYS if key not in ("case", "metrics")}
     more = {key: row[key] for key in ("parts", "processor_parts", "waited", "idle", "surroundings") if key in row}
-    return StoredLaunch(**keys, metrics=metrics, ledger=ledger, processor=processor, **more)
+    return StoredLaunch(**keys, metrics=metrics, ledger=ledger, processor=processor, software=software, **more)
 
 
 def read_pairs(row: Any, where: str, path: Path) -> dict[str, tuple[float, float | None]]:
@@ -280,6 +290,7 @@ def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Ma
                 "waited": launch.waited,
                 "idle": launch.idle or None,
                 "surroundings": dict(launch.surroundings),
+                "software": dict(launch.software),
                 "ledger": dict(launch.ledger) or None,
             }
             rows.append({"case": case, **row, **{key: value for key, value in more.items() if value not in (None, {})}})

@@ -17,6 +17,7 @@ from perfgate.shared.metrics import METRICS, metric
 
 LIBRARIES = ("torch", "transformers")
 PAIR = re.compile(r"torch-(\d+)\.(\d+)-transformers-(\d+)\.(\d+)")
+Version = tuple[int, int]
 
 
 def pair_of(versions: Mapping[str, str]) -> str:
@@ -52,6 +53,13 @@ def share(launch: Launch, portable: bool) -> Launch:
     return replace(launch, metrics=metrics).detailed(findings=told)
 
 
+def versions_of(pair: str) -> dict[str, Version]:
+    """The major and minor version of each library in a pair's name; empty if it is not the name of a pair."""
+    found = PAIR.fullmatch(pair)
+    numbers = [int(part) for part in found.groups()] if found else []
+    return {name: (numbers[at], numbers[at + 1]) for name, at in zip(LIBRARIES, (0, 2), strict=True) if numbers}
+
+
 class PortableStore(Store):
     """The baselines of one pair of versions.
 
@@ -63,38 +71,59 @@ class PortableStore(Store):
     def __init__(self, root: Path, pair: str) -> None:
         super().__init__(root, f"{PORTABLE}/{pair}")
         self.pair = pair
-        self._neighbours: list[PortableStore] | None = None
+        self._others: list[PortableStore] | None = None
 
-    def nearest(self, case: str, workload: str) -> tuple[str, Baseline] | None:
-        """The same workload under the nearest other pair of versions, and that pair's name.
+    def held(self, case: str, workload: str) -> tuple[Baseline | None, str]:
+        """What a case is held against, and the versions that it is of where they are not this pair's own.
+
+        A pair that knows nothing of a case is held against the nearest pair that has this workload of it, and else
+        against the nearest that has the case at all.
+
+        Args:
+            case: its id.
+            workload: identity of what is measured.
+
+        Returns:
+            The baseline, if there is any, and other versions in words: ``transformers 5.23``, or empty.
 
         Raises:
-            UserError: a file of another pair is damaged.
+            UserError: a file is damaged.
         """
-        if self._neighbours is None:
+        if own := self.get(case):
+            return own, ""
+        there = [(store, found) for store in self._nearest() if (found := store.get(case))]
+        same = [pair for pair in there if pair[1].workload == workload]
+        store, found = next(iter(same or there), (None, None))
+        return found, since(store.pair, self.pair) if store else ""
+
+    def _nearest(self) -> list["PortableStore"]:
+        """The stores of all other pairs, the nearest one first."""
+        if self._others is None:
             folder = self.root / PORTABLE
-            names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-            others = [name for name in names if name != self.pair and PAIR.fullmatch(name)]
-            # Of two that are as near the older one: an upgrade is held against what it comes from.
-            ranked = sorted(others, key=lambda name: (distance(name, self.pair), numbers(name)))
-            self._neighbours = [PortableStore(self.root, name) for name in ranked]
-        for store in self._neighbours:
-            found = store.get(case)
-            if found is not None and found.workload == workload:
-                return store.pair, found
-        return None
+            names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+            self._others = [PortableStore(self.root, name) for name in nearest_first(names, self.pair)]
+        return self._others
 
 
-def distance(one: str, other: str) -> tuple[int, ...]:
-    """The distance of two pairs: the difference of major versions first, then of minor versions."""
-    a, b = numbers(one), numbers(other)
-    if not (a and b):
-        return (1 << 30,)
-    gaps = [abs(x - y) for x, y in zip(a, b, strict=True)]
-    return gaps[0] + gaps[2], gaps[1] + gaps[3]
+def nearest_first(names: list[str], pair: str) -> list[str]:
+    """The other pairs, in the order in which a pair is held against them.
+
+    The newest that is not newer comes first, as an upgrade is held against what it comes from. Behind those come the
+    newer ones, of which the oldest is the nearest. Transformers counts before torch, because the models are its code.
+    """
+    here = versions_of(pair)
+    others = {name: found for name in names if name != pair and here and (found := versions_of(name))}
+
+    def age(name: str) -> list[Version]:
+        return [others[name][library] for library in reversed(LIBRARIES)]
+
+    older = {name for name, found in others.items() if all(found[library] <= here[library] for library in LIBRARIES)}
+    return [*sorted(older, key=age, reverse=True), *sorted(set(others) - older, key=age)]
 
 
-def numbers(name: str) -> list[int]:
-    """The major and minor versions in a pair's name, in their order; empty if it is not the name of a pair."""
-    found = PAIR.fullmatch(name)
-    return [int(part) for part in found.groups()] if found else []
+def since(before: str, now: str) -> str:
+    """The versions of one pair that another pair does not have: ``torch 2.12, transformers 5.23``."""
+    there, here = versions_of(before), versions_of(now)
+    return ", ".join(
+        f"{name} {version[0]}.{version[1]}" for name, version in there.items() if version != here.get(name)
+    )

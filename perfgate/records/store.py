@@ -161,7 +161,8 @@ def moved_baseline(
         launches: of the case in this run.
         verdicts: on its metrics.
         before: what is stored.
-        run: ``session``, ``commit``, ``date`` and ``reason`` of this run; perhaps ``surroundings`` of the case.
+        run: ``session``, ``commit``, ``date``, ``reason`` and ``software`` of this run; perhaps ``surroundings`` of the
+            case.
     """
     stored = tuple(stored_launches(launches, run))
     names = {verdict.verdict for verdict in verdicts}
@@ -173,6 +174,8 @@ def moved_baseline(
         return Baseline(case, **identity, reason=run["reason"], launches=stored)
     if not stored or "invalid" in names:
         return None
+    if before is None and mode != "all" and {"stale", "regressed"} & names:
+        return None  # held against another pair of versions
     if before is None:
         return Baseline(case, **identity, reason=run["reason"] or "first measured", launches=stored)
     others = of_other_pythons(before.launches, stored) if before.workload == workload else []
@@ -218,6 +221,8 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, Any]) -> Itera
         about = (run["session"], launch.server or "", device_of(launch), run["commit"], run["date"])
         found = StoredLaunch(*about, values_of(wall), launch.yardstick, launch.ledger, wall.parts)
         found = replace(found, surroundings=run.get("surroundings", {}))
+        if found.device != PORTABLE and not found.of_python:
+            found = replace(found, software=run.get("software", {}))
         if processor.clock == "processor":
             times = {name: pair for name, pair in values_of(processor).items() if is_clocked(name)}
             waited = None if launch.waited is None else round(launch.waited, DIGITS)

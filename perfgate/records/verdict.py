@@ -25,6 +25,7 @@ class Verdict:
         expected: the promise of an effect, such as ``< 0.7x``; empty for a case.
         against: a word for the reference.
         accepted: for a regression that was accepted beforehand: its limit, by whom and why, as a clause.
+        since: the versions of the reference, where the libraries are others now: ``transformers 5.23``.
         unknown: keys of its line in a run file that this version of Perfgate does not know.
     """
 
@@ -43,6 +44,7 @@ class Verdict:
     expected: str = ""
     against: Literal["baseline", "reference", "vanilla"] = "baseline"
     accepted: str = ""
+    since: str = ""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

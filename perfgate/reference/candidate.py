@@ -60,6 +60,17 @@ def candidate_of(
     )
 
 
+def other_candidate(python: str, programs: Sequence[str]) -> Interpreter:
+    """Another interpreter in the place of this one, which finds code as a reference that is an interpreter does.
+
+    Raises:
+        UserError: its libraries are too old, or it cannot be asked.
+    """
+    found = packages_of(python, "--perf-candidate")
+    check_versions(found, python)
+    return Interpreter(python=python, after=tuple(programs), software=libraries_among(found))
+
+
 def install_arguments(root: Path, locks: Sequence[str], install: Sequence[str]) -> list[str]:
     """The arguments of ``pip install`` for a message: the given ones, or as good a guess as possible."""
     try:

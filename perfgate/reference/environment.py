@@ -1,11 +1,14 @@
 """Builds environments with other libraries than the installed ones. Each is built once and kept."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from filelock import FileLock
@@ -13,10 +16,54 @@ from platformdirs import user_cache_path
 
 from perfgate.reference.lock_files import content
 from perfgate.shared.errors import UserError
+from perfgate.system.provenance import installed_in
 
 READY = ".perfgate-ready"
+FOLDERS = "import json, site; print(json.dumps([*site.getsitepackages(), site.getusersitepackages()]))"
+BROUGHT = ("pip", "setuptools")
 BUILD_TIMEOUT_S = 3600
 Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an environment is made of.
+
+    Attributes:
+        folder: in which pip runs.
+        steps: arguments of ``pip install``, one call after the other.
+        files: names of files in the folder whose content is a part of it.
+        python: the interpreter that it is of.
+        over: whether it lies over the environment of that interpreter: it has every package of it that it does not
+            have in another version.
+    """
+
+    folder: Path
+    steps: Sequence[Sequence[str]]
+    files: Sequence[str] = ()
+    python: str = sys.executable
+    over: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Names it: equal for equal recipes over equal environments."""
+        words = [sys.version, *(word for step in self.steps for word in step)]
+        if self.over:
+            words += ["over", self.python, *(f"{name}=={version}" for name, version in self.beneath.items())]
+        digest = hashlib.sha256("\0".join(words).encode())
+        for name in self.files:
+            digest.update(content(self.folder / name))
+        return digest.hexdigest()[:16]
+
+    @property
+    def unasked(self) -> list[str]:
+        """What every new environment has, and no step installs."""
+        return [name for name in BROUGHT if not any(word.startswith(name) for step in self.steps for word in step)]
+
+    @cached_property
+    def beneath(self) -> Mapping[str, str]:
+        """Every package of the environment that it lies over."""
+        return installed_in(self.python)
 
 
 def built_for(
@@ -40,24 +87,64 @@ def built_for(
         UserError: the environment cannot be built.
     """
     arguments = list(install) or requirements(folder, locks, option)
-    digest = hashlib.sha256("\0".join([sys.version, *arguments]).encode())
-    for name in locks:
-        digest.update(content(folder / name))
-    place = user_cache_path("perfgate") / "environments" / digest.hexdigest()[:16]
+    return built(Recipe(folder, [arguments], locks), option, progress)
+
+
+def built(recipe: Recipe, option: str, progress: Progress = lambda _: None) -> str:
+    """The interpreter of an environment; from the cache where it was built before.
+
+    One that was not finished, whatever ended it, is not kept and never counts as built.
+
+    Args:
+        recipe: what it is made of.
+        option: that asked for it, for messages.
+        progress: told each step in words.
+
+    Raises:
+        UserError: it cannot be built.
+    """
+    place = user_cache_path("perfgate") / "environments" / recipe.digest
     place.parent.mkdir(parents=True, exist_ok=True)
-    python = place / "bin" / "python"
+    python = str(place / "bin" / "python")
     with FileLock(f"{place}.lock"):
         if (place / READY).exists():
-            return str(python)
+            return python
         begin = time.monotonic()
         shutil.rmtree(place, ignore_errors=True)
         progress(f"{option}: builds an environment in {place}, once")
-        run([sys.executable, "-m", "venv", str(place)], folder, option, progress)
-        progress(f"{option}: pip install {' '.join(arguments)}")
-        run([str(python), "-m", "pip", "install", "--progress-bar", "off", *arguments], folder, option, progress)
-        (place / READY).touch()
+        try:
+            run([recipe.python, "-m", "venv", str(place)], recipe.folder, option, progress)
+            if recipe.over:
+                lay_over(place, recipe.python, option)
+            for step in recipe.steps:
+                progress(f"{option}: pip install {' '.join(step)}")
+                install = [python, "-m", "pip", "install", "--progress-bar", "off", "--disable-pip-version-check"]
+                run([*install, *step], recipe.folder, option, progress)
+            if recipe.over and recipe.unasked:
+                # What a new environment comes with would hide the versions beneath.
+                run([python, "-m", "pip", "uninstall", "--yes", *recipe.unasked], recipe.folder, option, progress)
+            (place / READY).touch()
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
         progress(f"{option}: the environment is ready after {time.monotonic() - begin:.0f} s")
-    return str(python)
+    return python
+
+
+def lay_over(place: Path, python: str, option: str) -> None:
+    """Let an environment have the packages of another one, behind its own.
+
+    Raises:
+        UserError: the other interpreter does not tell where its packages lie.
+    """
+    try:
+        done = subprocess.run([python, "-I", "-c", FOLDERS], capture_output=True, check=True, text=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UserError(f"{option} {python}: this interpreter does not tell where its packages lie: {error}") from None
+    (own,) = place.glob("lib/python*/site-packages")
+    # By addsitedir, as packages that were installed editable lie elsewhere again.
+    lines = [f"import site; site.addsitedir({folder!r})\n" for folder in json.loads(done.stdout)]
+    (own / "perfgate_over.pth").write_text("".join(lines), encoding="utf-8")
 
 
 def requirements(folder: Path, locks: Sequence[str], option: str) -> list[str]:

@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from perfgate.gate.wording import can_see, counted_as, moved, percent, together
+from perfgate.gate.wording import can_see, counted_as, moved, percent, since, together
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
@@ -96,7 +96,8 @@ def one_verdict(verdict: Verdict) -> str:
     """The verdict on one metric in a few words."""
     what = metric(verdict.metric)
     if verdict.candidate is None:
-        return f"{verdict.metric} {counted_as(verdict)}{f' ({verdict.why})' if verdict.why else ''}"
+        why = f"({verdict.why})" if verdict.why else ""
+        return " ".join(filter(None, [verdict.metric, counted_as(verdict), since(verdict), why]))
     value = f"{verdict.metric} {what.show(verdict.candidate)}"
     seen = []
     if verdict.low is not None and verdict.high is not None and verdict.low != verdict.high:
@@ -105,4 +106,4 @@ def one_verdict(verdict: Verdict) -> str:
         seen.append(f"can see {can_see(verdict.smallest_detectable)}")
     why = f" ({verdict.why})" if verdict.why and verdict.verdict == "new" else ""
     shown = f"({'; '.join(seen)})" if seen else ""
-    return " ".join(filter(None, [value, moved(verdict), shown, f"{counted_as(verdict)}{why}"]))
+    return " ".join(filter(None, [value, moved(verdict), since(verdict), shown, f"{counted_as(verdict)}{why}"]))

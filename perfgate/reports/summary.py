@@ -1,6 +1,7 @@
 """Writes the last lines of a run: the number of verdicts, the worst of them, and the commands that help."""
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from perfgate.gate.confirmed import MACHINE, UNCONFIRMED
 from perfgate.gate.wording import can_see, counted_as, moved, sentence, summarize
 from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import metric
 
 SHOWN = 10
 FEW = 3
@@ -38,8 +40,10 @@ def summary(
     if unsure := named.get("inconclusive"):
         lines += undecided(unsure, again, update)
     lines += unshown(verdicts)
-    if again and named.get("improved") and update not in ("improved", "all"):
+    if again and update not in ("improved", "all") and any(not stored_elsewhere(v) for v in named.get("improved", ())):
         lines.append(f"To keep what improved: {again} --perf-update improved")
+    if again and not update:
+        lines += other_versions(verdicts, again)
     if again and named.get("new") and not update:
         lines.append(f"Nothing is stored yet for what is new. Store it with: {again} --perf-update new")
     lines.append(f"Run file: {path}. Report: perfgate report {path}")
@@ -49,6 +53,29 @@ def summary(
 def machine_sentence(verdict: Verdict) -> str:
     """What is slower than stored while nothing but the machine changed."""
     return f"{verdict.case}: {verdict.metric}: {verdict.why}"
+
+
+def other_versions(verdicts: Sequence[Verdict], again: str) -> list[str]:
+    """How to store exact metrics for these versions, where cases were held against those of others."""
+    held = [verdict for verdict in verdicts if stored_elsewhere(verdict)]
+    if not held:
+        return []
+    cases = len({verdict.case for verdict in held})
+    versions = " or of ".join(sorted({verdict.since for verdict in held}))
+    lines = [
+        f"No exact metrics of these versions are stored for {cases} {'case' if cases == 1 else 'cases'}, which "
+        f"{'was' if cases == 1 else 'were'} held against those of {versions}. Store what did not get worse with: "
+        f"{again} --perf-update new"
+    ]
+    if any(verdict.verdict in ("regressed", "stale") for verdict in held):
+        why = shlex.quote(f"upgrade from {versions}")
+        lines.append(f"Accept all that got worse with: {again} --perf-update all --perf-reason {why}")
+    return lines
+
+
+def stored_elsewhere(verdict: Verdict) -> bool:
+    """Whether what it is held against is stored for other versions alone."""
+    return bool(verdict.since) and metric(verdict.metric).portable
 
 
 def decided(verdicts: Sequence[Verdict]) -> str:

@@ -73,6 +73,7 @@ class Metric:
         fixtures: those whose workloads have it, by name (``generation``); empty for all workloads.
         over_ranks: what a launch of several ranks tells: the first rank's value, the largest one of all ranks, or
             nothing; ``None`` takes the largest of bytes and else the first.
+        each_counts: whether one more fails also between versions of a library, where all else may move a little.
         rate: how it follows from the time of a step, if it is a rate.
         column: heading in the tables of techniques; empty where it has no column there.
         cells: where a ledger attributes it to modules, if any does.
@@ -91,6 +92,7 @@ class Metric:
     higher_is_better: bool = False
     fixtures: tuple[str, ...] = ()
     over_ranks: OverRanks | None = None
+    each_counts: bool = False
     rate: Rate | None = None
     column: str = ""
     cells: Cells | None = None
@@ -225,8 +227,8 @@ METRICS = {
         *(_dry(f"{part}_bytes", "bytes", "reported", from_zero=True) for part in PARTS),
         _dry("arithmetic_intensity", "FLOP/byte", "reported", higher_is_better=True),
         _dry("padded_tokens", "", "exact"),
-        _dry("predicted_host_syncs", "", "exact", cells=Cells("host_syncs")),
-        _counted("host_syncs", "", "exact", cells=Cells("host_syncs")),
+        _dry("predicted_host_syncs", "", "exact", each_counts=True, cells=Cells("host_syncs")),
+        _counted("host_syncs", "", "exact", each_counts=True, cells=Cells("host_syncs")),
         _counted(
             PYTHON_CALLS,
             "",

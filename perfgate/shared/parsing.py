@@ -37,6 +37,21 @@ def read_duration(where: str, value: str) -> float:
     return number
 
 
+def read_share(where: str, value: str) -> float:
+    """Read a share of 0 or more and below 10, such as ``0.01`` or ``1%``.
+
+    Raises:
+        UserError: it is not such a share.
+    """
+    try:
+        number = float(value[:-1]) / 100 if value.endswith("%") else float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < 10:
+        raise UserError(f"{where} is {value!r}; it must be a share like 0.01 or 1%")
+    return number
+
+
 def read_shares(where: str, value: str) -> tuple[float, ...]:
     """Read shares of 0 or more and below 1, with commas between them, such as ``0,0.03``; sorted, without duplicates.
 

@@ -1,6 +1,8 @@
 """Programs of one's own run dry by themselves: what is counted, what stands in for unknown values, what stops."""
 
 import math
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -246,3 +248,14 @@ def connection():
 def test_a_dry_run_is_offline():
     with apart(), connection() as found, pytest.raises(OSError, match="a dry run is offline"):
         found.connect(("192.0.2.1", 80))
+
+
+def test_a_file_is_named_below_the_folder_of_packages_that_it_lies_in(tmp_path):
+    beneath = tmp_path / "other" / "site-packages"
+    code = (
+        "import sys; sys.path.append(sys.argv[1]); from perfgate.actor.dry_run.places import short; "
+        "print(short(sys.argv[1] + '/lib/code.py'), short('/elsewhere/code.py'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(beneath)], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["lib/code.py", "/elsewhere/code.py"], "an environment may lie over another one"

@@ -8,7 +8,6 @@ import pytest
 from perfgate.records.portable import pair_of
 from perfgate.records.runfile import read
 from perfgate.system.provenance import software
-from tests import SUPPORT
 
 pytestmark = pytest.mark.untimed
 
@@ -29,16 +28,6 @@ STACK = """
 def stack(**params):
     return Workload("torch_programs:Stack", params)
 """
-
-
-@pytest.fixture
-def exact(suite):
-    """A suite whose programs run dry."""
-    programs = SUPPORT / "torch_programs.py"
-    (suite.path / "torch_programs.py").write_text(programs.read_text())
-    with (suite.path / "tox.ini").open("a") as ini:
-        ini.write("\nperf_preload = torch_programs perfgate.actor.dry_run.run\n")
-    return suite
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +51,6 @@ def switch(suite, on=True):
     """Put the faults that programs were asked for into force."""
     marker = suite.path / "faulty"
     marker.write_text("") if on else marker.unlink()
-
-
-def move_to(suite, transformers):
-    """Let what is stored be of another version of transformers."""
-    (path,) = (suite.path / "baselines" / "portable").iterdir()
-    torch_part, _, _ = path.name.partition("-transformers-")
-    path.rename(path.parent / f"{torch_part}-transformers-{transformers}")
 
 
 def test_what_is_not_stored_yet_is_new_in_every_worker_and_the_command_that_stores_it_is_named(exact):
@@ -116,14 +98,6 @@ def test_a_change_that_stops_the_dry_run_fails_until_it_is_accepted(stored):
     after = stored.run(*NONE, "-k", "looks or plain")
     after.assert_outcomes(skipped=1, passed=1)
     after.stdout.fnmatch_lines(["Decided: * of *; not decided: 1 invalid."])
-
-
-def test_under_another_pair_of_versions_a_case_is_new_with_the_difference_to_the_nearest(stored):
-    move_to(stored, "5.20")
-    switch(stored)
-    result = stored.run(*NONE, "-k", "call")
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*flops * new (+* against torch-*-transformers-5.20, the nearest that is stored)*"])
 
 
 def test_a_damaged_portable_baseline_is_one_sentence_with_the_file(stored):

@@ -4,7 +4,7 @@ is new."""
 import pytest
 
 from perfgate.records.runfile import read
-from tests import SUPPORT
+from tests import ROOT, SUPPORT
 from tests.support.environments import older_transformers
 
 CASES = """
@@ -96,3 +96,45 @@ def test_an_upgrade_of_transformers_is_held_against_the_version_before(upgrade, 
     others = [launch for launch in run.launches if "lacks" not in launch.case]
     assert {launch.side for launch in others} == {"reference", "candidate"}
     assert not [launch.invalid for launch in others if launch.fault or launch.unsupported]
+
+
+TRAINING = """
+from pathlib import Path
+from perfgate.models.shapes import read_shapes
+
+MODELS = read_shapes(Path(__file__).parent / "shapes.json")
+
+def test_training(perf, training):
+    perf(training(MODELS["llama"], batch_size=2, sequence_length=32, loop="accelerate"))
+"""
+HEAVIER = """
+import torch
+from transformers.models.llama.modeling_llama import LlamaMLP
+
+keep_init, keep_forward = LlamaMLP.__init__, LlamaMLP.forward
+
+def init(self, config):
+    keep_init(self, config)
+    self.extra = torch.nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+LlamaMLP.__init__ = init
+LlamaMLP.forward = lambda self, hidden: keep_forward(self, self.extra(hidden))
+"""
+
+
+@pytest.mark.slice
+def test_an_upgrade_is_judged_by_what_is_stored_for_the_version_before(upgrade, monkeypatch):
+    upgrade.write(TRAINING)
+    (upgrade.path / "heavier.py").write_text(HEAVIER)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    none = ("--perf-device", "none")
+    older = (older_transformers(), "-m", "pytest", "perf_tests")
+    upgrade.pytester.run(*older, *none, "--perf-update", "new").assert_outcomes(passed=1)
+    unchanged = upgrade.run(*none)
+    unchanged.assert_outcomes(passed=1)
+    unchanged.stdout.fnmatch_lines(["*flops * since transformers 4.57 *"])
+    heavier = upgrade.run(*none, "-o", "perf_preload=heavier")
+    heavier.assert_outcomes(failed=1)
+    heavier.stdout.fnmatch_lines(
+        ["*flops got worse by +* since transformers 4.57 (*grown: model.layers.{0-1}.mlp.extra (contractions) +*"]
+    )

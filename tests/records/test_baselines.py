@@ -619,3 +619,24 @@ def test_a_file_of_its_own_is_read_without_a_store(tmp_path: Path) -> None:
 
     assert found == {CASE: FULL}
     assert all(isinstance(launch, StoredLaunch) for launch in found[CASE].launches)
+
+
+def test_a_case_that_got_worse_since_another_pair_of_versions_is_stored_only_when_it_is_accepted() -> None:
+    worse = [Verdict(CASE, "flops", "regressed", since="transformers 5.22"), Verdict(CASE, MEMORY, "pass")]
+
+    kept = {mode: moved_baseline(mode, CASE, launches([1e6], MEMORY), worse, None, about("s")) for mode in MODES}
+
+    assert [mode for mode, found in kept.items() if found] == ["all"]
+
+
+def test_a_stored_launch_knows_its_libraries(tmp_path: Path) -> None:
+    run = {**about("s"), "software": {"torch": "2.13.0+cpu", "transformers": "5.23.0"}}
+    moved = moved_baseline("new", CASE, launches([1e6], MEMORY), [], None, run)
+    assert moved is not None
+    store(tmp_path, moved)
+
+    found = read_back(tmp_path)
+
+    assert found is not None
+    assert found.software == run["software"]
+    assert FULL.software == {}, "of what was stored before this was known"

@@ -17,13 +17,32 @@ from perfgate.actor.dry_run.cuda_functions import CudaFunctions
 MIB = 1 << 20
 
 
+OLDEST, NEWEST = "2.6", "2.13"  # of torch, whose sources were read
+
+
 @dataclass(frozen=True)
 class Rule:
-    """One difference: what CUDA does, and the source of that knowledge."""
+    """One difference: what CUDA does, and the source of that knowledge.
+
+    Attributes:
+        oldest: the oldest version of torch that it holds for.
+        newest: the newest one that it is known to hold for.
+    """
 
     name: str
     what: str
     source: str
+    oldest: str = OLDEST
+    newest: str = NEWEST
+
+    def holds(self, torch_version: str) -> bool:
+        """Whether it is known to hold for a version of torch, of which major and minor number count."""
+        return numbers(self.oldest) <= numbers(torch_version) <= numbers(self.newest)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Major and minor number."""
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 RULES = (
@@ -77,6 +96,17 @@ RULES = (
     ),
 )
 
+
+def without_rules(torch_version: str) -> str:
+    """Why nothing is known of CUDA under a version of torch; empty where all rules hold."""
+    unknown = [rule for rule in RULES if not rule.holds(torch_version)]
+    if not unknown:
+        return ""
+    which = "the rules of CUDA are" if len(unknown) == len(RULES) else f"the rule of CUDA for {unknown[0].name} is"
+    known = f"{unknown[0].oldest} to {unknown[0].newest}"
+    return f"{which} known for torch {known}, and this is torch {'.'.join(torch_version.split('.')[:2])}"
+
+
 CPU_KERNELS = {"math": SDPBackend.MATH, "flash": SDPBackend.FLASH_ATTENTION}
 
 
@@ -90,6 +120,10 @@ class CpuRules:
 
     def __init__(self, training: bool = False, capability: tuple[int, int] = (0, 0)) -> None:
         del training, capability
+
+    def unknown(self) -> str:
+        """Why the rules may be wrong under this torch; empty where they hold."""
+        return ""
 
     def attending(self, kernel: str) -> AbstractContextManager[Any]:
         """A context in which only this kernel of attention may run; ``""`` allows any.
@@ -149,6 +183,10 @@ class CudaRules(CpuRules):
         self.handle_bytes = 32 * MIB if capability >= (9, 0) else 8 * MIB + MIB // 8
         self.workspace_bytes = self.handle_bytes * (2 if training else 1)
         self._functions = CudaFunctions(capability)
+
+    def unknown(self) -> str:
+        """The rules are keyed by the version of torch."""
+        return without_rules(torch.__version__)
 
     def attending(self, kernel: str) -> AbstractContextManager[Any]:
         """Tell the function that chooses kernels which one is allowed."""

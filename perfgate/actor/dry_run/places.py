@@ -1,5 +1,6 @@
 """Finds the file and line of the user's or a library's code at which something happens."""
 
+import re
 import sys
 import sysconfig
 from pathlib import Path
@@ -8,7 +9,8 @@ from types import FrameType, TracebackType
 import torch
 
 ROOT = str(Path.cwd())  # the run's folder, kept here because a dry run changes to another one
-PACKAGES = sysconfig.get_paths()["purelib"]
+# An environment that lies over another one has packages in several folders.
+PACKAGES = tuple(dict.fromkeys([sysconfig.get_paths()["purelib"], *filter(re.compile("-packages$").search, sys.path)]))
 HERE = Path(__file__).parent
 # Code of torch and of Perfgate, in which users do not look for the cause.
 MACHINERY = (
@@ -48,7 +50,7 @@ def is_machinery(name: str) -> bool:
 
 def short(name: str) -> str:
     """A file's path relative to the run's folder or to the installed packages; any other path is returned whole."""
-    for root in (PACKAGES, ROOT):
+    for root in (*PACKAGES, ROOT):
         if name.startswith(f"{root}/"):
             return name[len(root) + 1 :]
     return name

@@ -33,6 +33,7 @@ from perfgate.actor.techniques.attention import kernel_of
 from perfgate.shared.device_kinds import DEVICE_KINDS, load
 from perfgate.shared.metrics import PARTS
 
+LARGEST = 3  # tensors that are named
 ONE, OTHER = 1, 3  # two numbers to use in place of unknown values; both are possible weights, sizes and losses
 VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
@@ -118,7 +119,7 @@ def attempt(
         found = {**sizes_of(networks), **account}
         if not found["operator_calls"]:
             raise NothingToCount(f"program {program.__name__} does no work in torch")
-        return found | metrics_of(found, target), stand_ins.used_at
+        return found | metrics_of(found, target) | {"without_rules": rules.unknown()}, stand_ins.used_at
 
 
 def metrics_of(found: Mapping[str, Any], target: str) -> dict[str, float]:
@@ -241,7 +242,14 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         "operators": dict(sorted(tracker.operators.items())),
         "work": dict(sorted(work.items())),
         "memory": dict(sorted(memory.items())),
+        "largest": largest(living),
     }
+
+
+def largest(living: list[Allocation]) -> list[dict[str, Any]]:
+    """The largest tensors that live at the peak, and of equal ones the first."""
+    ranked = sorted(living, key=lambda allocation: -allocation.size_bytes)[:LARGEST]
+    return [{"bytes": a.size_bytes, "path": a.path, "part": a.what, "tensor": a.tensor} for a in ranked]
 
 
 def by_part(living: list[Allocation]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:

@@ -27,6 +27,7 @@ class Allocation:
         part: one of ``PARTS``, or ``None`` if its part is not known for sure.
         born: the number of the event that allocated it.
         died: the number of the event that released it, or ``None``.
+        made_for: the dtype and shape of the first tensor that was seen in it.
         handed_on: whether it outlived the module call that allocated it.
     """
 
@@ -37,6 +38,15 @@ class Allocation:
     part: str | None = None
     died: int | None = None
     handed_on: bool = False
+    made_for: tuple[Any, tuple[int, ...]] | None = None
+
+    @property
+    def tensor(self) -> str:
+        """The tensor that it was made for, as in ``float32[2, 8]``."""
+        if self.made_for is None:
+            return ""
+        dtype, shape = self.made_for
+        return f"{str(dtype).removeprefix('torch.')}[{', '.join(map(str, shape))}]"
 
     @property
     def what(self) -> str:
@@ -72,7 +82,7 @@ class Storages:
         if found:  # resized
             self._release(key)
         self.clock += 1
-        made = Allocation(size, frame, path, self.clock)
+        made = Allocation(size, frame, path, self.clock, made_for=(tensor.dtype, tuple(tensor.shape)))
         self.everything.append(made)
         self.living[key] = (weakref.ref(storage, lambda _: self._release(key)), made)
         return made

@@ -19,7 +19,7 @@ from perfgate.shared.metrics import METRICS
 from perfgate.shared.workload import Workload
 
 # The entries of a ledger that are neither metrics nor tables.
-FACTS = ("parameters", "trainable_parameters", "flops_by_group", "highest_by_part_bytes")
+FACTS = ("parameters", "trainable_parameters", "flops_by_group", "highest_by_part_bytes", "largest")
 
 
 @contextmanager
@@ -76,7 +76,10 @@ def with_ledgers(start: Launch, answer: dict[str, Any]) -> Launch:
     ledger = {name: host[name] for name in FACTS}
     tables = {row.cells.table for row in rows if row.cells}
     ledger |= {name: collapsed(table) for name, table in host.items() if name in tables}
-    for kind in (DEVICE_KINDS[target] for target in DRY_TARGETS):
+    kinds = [DEVICE_KINDS[target] for target in DRY_TARGETS]
+    for kind in kinds:
         ledger[f"{kind.prefix}memory_by_part_bytes"] = ledgers[kind.name]["memory_by_part_bytes"]
         ledger[f"{kind.prefix}memory"] = collapsed(ledgers[kind.name]["memory"])
+    unknown = {kind.predicted_peak: reason for kind in kinds if (reason := ledgers[kind.name]["without_rules"])}
+    ledger |= {"without_rules": unknown} if unknown else {}
     return replace(start, metrics=metrics).detailed(findings=Findings(ledger=ledger))

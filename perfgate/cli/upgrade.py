@@ -1,0 +1,139 @@
+"""``perfgate upgrade``: what other versions of some packages do to the cases of this suite."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence, Set
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from xml.etree import ElementTree
+
+from perfgate.cli.common import OK, UNSURE, WORSE, add_command
+from perfgate.records.runfile import RunFile, read
+from perfgate.records.verdict import Verdict
+from perfgate.reports.live import Live
+from perfgate.reports.report import Report
+from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import read_share
+
+OUTPUT = Path("perf_output")
+ENDING_S = 60
+EPILOG = (
+    "Example: perfgate upgrade transformers==5.23.0 accelerate==1.15.0 --from requirements.txt -- perf_tests -k llama. "
+    "Environments are built once and kept; exact metrics come first, then times, each case beside its old version."
+)
+
+
+def add(commands: Any) -> None:
+    """Declare the command and its options."""
+    help = "what other versions of some packages do to the cases of this suite"
+    parser = add_command(commands, "upgrade", run, help, epilog=EPILOG)
+    parser.add_argument(
+        "packages",
+        metavar="PACKAGE==VERSION",
+        nargs="+",
+        help="packages as pip takes them, each with its version; behind -- arguments of pytest: -- perf_tests -k llama",
+    )
+    parser.set_defaults(pytest=())
+    parser.behind = "pytest"
+    parser.add_argument(
+        "--from",
+        dest="start",
+        default="",
+        metavar="FILE|PYTHON",
+        help="where the upgrade begins: a requirements file, or an interpreter; default: what is installed here",
+    )
+    parser.add_argument(
+        "--tolerance", default="1%", metavar="SHARE", help="growth that fails, like 0.02 or 2%%; default: 1%%"
+    )
+    parser.add_argument("--exact", action="store_true", help="exact metrics alone, without times")
+    parser.add_argument("--strict", action="store_true", help="exit with 3 where something could not be decided")
+
+
+def run(options: argparse.Namespace) -> tuple[int, Report]:
+    """Build both environments, run the suite in both, and write one report."""
+    from perfgate.reference.upgrade import check_packages, upgrade_sides
+
+    tolerance = read_share("--tolerance", options.tolerance)
+    check_packages(options.packages)
+    live = Live(sys.stderr, 0)
+    try:
+        sides = upgrade_sides(options.packages, options.start, Path.cwd(), live.note)
+        live.clear()
+        both = ["--perf-ref", sides.before, "--perf-candidate", sides.now]
+        both += ["--perf-version-tolerance", options.tolerance]
+        cases = options.pytest or ["perf_tests"]
+        live.note("Exact metrics of both sides:")
+        exact, ended = measured(cases, [*both, "--perf-device", "none"])
+        timed = None
+        if not options.exact:
+            live.note("Times and peaks, each case beside its old version:")
+            timed, more = measured(cases, both)
+            ended |= more
+    except KeyboardInterrupt:
+        raise UserError("stopped; what was built is kept, and nothing that was not finished counts as built") from None
+    from perfgate.reports.upgrade import UpgradeRuns, upgrade_report  # imports pandas, which a refusal need not pay
+
+    known = {short(verdict.case) for file in (exact, timed) if file for verdict in file.verdicts}
+    unmeasured = {name: end for name, end in ended.items() if name not in known}
+    runs = UpgradeRuns(sides.moved, sides.asked, sides.software[0], tolerance, exact, timed, unmeasured)
+    return exit_code(runs.verdicts, {how for how, _ in unmeasured.values()}, options.strict), upgrade_report(runs)
+
+
+def measured(cases: Sequence[str], options: Sequence[str]) -> tuple[RunFile, dict[str, tuple[str, str]]]:
+    """Run pytest, whose output goes to standard error.
+
+    Returns:
+        What it wrote, and the tests that failed or were skipped, as ``endings`` tells them.
+
+    Raises:
+        UserError: it ended without a run file.
+    """
+    before = set(OUTPUT.glob("*.jsonl"))
+    with TemporaryDirectory(prefix="perfgate-upgrade-") as folder:
+        results = Path(folder) / "results.xml"
+        command = [sys.executable, "-m", "pytest", *cases, *options, "--perf-output", str(OUTPUT), "-p", "no:benchmark"]
+        with subprocess.Popen([*command, f"--junitxml={results}"], stdout=sys.stderr) as process:
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:
+                process.wait(ENDING_S)  # what is typed reaches pytest too, which ends its processes itself
+                raise
+        ended = endings(results)
+    made = sorted(set(OUTPUT.glob("*.jsonl")) - before, key=lambda path: path.stat().st_mtime_ns)
+    if not made:
+        raise UserError(f"pytest {' '.join(cases)} ended with exit code {code} and measured nothing")
+    if code == 2:  # interrupted: what was not reached must not look like a pass
+        raise UserError(f"pytest {' '.join(cases)} was stopped before it had measured everything; see {made[-1]}")
+    return read(made[-1]), ended
+
+
+def endings(results: Path) -> dict[str, tuple[str, str]]:
+    """The tests that failed or were skipped, with how and with the first line of why; none where pytest wrote nothing.
+
+    By module or class and name, as in ``test_models::test_training[llama]``.
+    """
+    if not results.exists():
+        return {}
+    found = {}
+    for case in ElementTree.parse(results).iter("testcase"):
+        name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name', '')}"
+        for how, tags in (("skipped", ["skipped"]), ("failed", ["failure", "error"])):
+            for end in (end for tag in tags for end in case.findall(tag)):
+                found[name] = how, (end.get("message") or end.text or how).strip().partition("\n")[0]
+    return found
+
+
+def short(case: str) -> str:
+    """A case by module or class and name."""
+    *_, place, name = ["", *case.split("::")]
+    return f"{Path(place).name.removesuffix('.py')}::{name}"
+
+
+def exit_code(verdicts: Sequence[Verdict], unmeasured: Set[str], strict: bool) -> int:
+    """0 nothing got worse, 1 something did or failed, or nothing was decided, 3 under ``--strict`` if not all was."""
+    names = {verdict.verdict for verdict in verdicts}
+    if "failed" in unmeasured or names & {"regressed", "stale"} or not names - {"inconclusive", "invalid"}:
+        return WORSE
+    return UNSURE if strict and (unmeasured or names & {"inconclusive", "invalid", "new"}) else OK

@@ -1,0 +1,50 @@
+"""Modules that have another name on the other side: matched by what they compute, in their order."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from perfgate.records.layers import expanded
+
+
+def renamed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
+    """The new name of each module that is there under another name, by its old one.
+
+    Only names that one side alone has are matched: first those whose work is the same in every number, then those with
+    the same FLOPs, each in the order of their names, layers by number.
+
+    Args:
+        before: the reference's ledger.
+        now: the candidate's.
+    """
+    old, new = (expanded(ledger.get("work", {})) for ledger in (before, now))
+    gone, come = (
+        {path: work for path, work in side.items() if path not in other} for side, other in ((old, new), (new, old))
+    )
+    found: dict[str, str] = {}
+    for shape in (whole, flops):
+        free = {path: shape(work) for path, work in come.items() if path not in found.values()}
+        for path in sorted(gone, key=natural):
+            if path in found:
+                continue
+            alike = [name for name, form in free.items() if form and form == shape(gone[path])]
+            if alike:
+                found[path] = min(alike, key=natural)
+                del free[found[path]]
+    return found
+
+
+def whole(work: Mapping[str, Any]) -> str:
+    """Everything that a module does, as text that is equal for equal work."""
+    return json.dumps(work, sort_keys=True)
+
+
+def flops(work: Mapping[str, Any]) -> str:
+    """The FLOPs of a module by group; empty for one that has none, which could be any."""
+    told = {group: row[1] for group, row in work.items() if row[1]}
+    return json.dumps(told, sort_keys=True) if told else ""
+
+
+def natural(path: str) -> list[tuple[int, str]]:
+    """A key that sorts layer 2 before layer 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in path.split(".")]

@@ -1,0 +1,133 @@
+"""``perfgate upgrade`` as a process of its own: from one version of a library to another, with a report by cause."""
+
+import json
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from perfgate.cli.upgrade import endings, exit_code, short
+from perfgate.records.verdict import Name, Verdict
+from tests.support.commands import refuse
+from tests.support.environments import bare, pretend_installed, write_wheel
+
+PROGRAM = """
+import lib
+import torch
+from perfgate.actor.programs.base import Program
+
+class Lib(Program):
+    def __init__(self, device, before, now, read=False):
+        self.network = torch.nn.Sequential(torch.nn.Linear(8, 8))
+        self.calls = now if lib.VERSION == "2.0" else before
+        self.read = read and lib.VERSION == "2.0"
+
+    def step(self):
+        hidden = torch.ones(2, 8)
+        for _ in range(self.calls):
+            hidden = self.network(hidden)
+        if self.read:
+            hidden.sum().item()
+        return hidden
+"""
+CASES = """
+import pytest
+from perfgate import Workload
+
+@pytest.mark.parametrize("calls", [(2, 3), (100, 101), (4, 2), (2, 2)])
+def test_calls(perf, calls):
+    before, now = calls
+    perf(Workload("libs:Lib", {"before": before, "now": now}))
+
+def test_read(perf):
+    perf(Workload("libs:Lib", {"before": 4, "now": 4, "read": True}))
+
+def test_broken(perf):
+    raise ValueError("no such thing")
+"""
+
+
+@pytest.fixture
+def suite_of_lib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose program does more with a newer version of a library, beside an environment with the older."""
+    (tmp_path / "perf_tests").mkdir()
+    (tmp_path / "perf_tests" / "test_lib.py").write_text(CASES)
+    (tmp_path / "libs.py").write_text(PROGRAM)
+    write_wheel(tmp_path, "lib", "2.0")
+    bare(tmp_path / "before")
+    (packages,) = (tmp_path / "before").glob("lib/python*/site-packages")
+    (packages / "lib.py").write_text("VERSION = '1.0'\n")
+    pretend_installed(packages, "lib", "1.0")
+    (packages / "beneath.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slice
+def test_an_upgrade_is_reported_by_cause_with_the_worst_first(suite_of_lib: Path) -> None:
+    command = [sys.executable, "-m", "perfgate", "upgrade", "lib==2.0", "--from", "before", "--exact"]
+    rest = ["--", "perf_tests", "-p", "no:hypothesispytest"]
+    done = subprocess.run([*command, *rest], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1, done.stderr
+    assert "perfgate upgrade: builds an environment in" in done.stderr
+    assert "Upgrade: lib 1.0 -> 2.0\nNo other package moved with it.\n" in done.stdout
+    # By the order of what they moved: a host sync, then half as many calls again; one call among a hundred passes.
+    first, second = done.stdout.index("predicted_host_syncs (0 -> 1)"), done.stdout.index("operator_calls +50.0%")
+    assert first < second < done.stdout.index("Got better")
+    assert "operator_calls -50.0%" in done.stdout[done.stdout.index("Got better") :]
+    assert "ValueError: no such thing" in done.stdout, "what was not measured is said"
+
+    again = subprocess.run(
+        [*command, "--json", "--tolerance", "100%", *rest, "-k", "calls0"], capture_output=True, text=True, check=False
+    )
+
+    assert again.returncode == 0, again.stderr
+    assert "builds an environment" not in again.stderr, "it is kept"
+    document = json.loads(again.stdout)
+    assert document["moved"] == {"lib": ["1.0", "2.0"]}
+    assert document["worse"] == []
+
+
+def test_wrong_use_is_one_sentence(suite_of_lib: Path) -> None:
+    assert "name each package with its version, like transformers==5.23.0" in refuse("upgrade", "lib")
+    assert "--tolerance is 'much'" in refuse("upgrade", "lib==2.0", "--tolerance", "much")
+    assert "--from is 'nowhere'" in refuse("upgrade", "lib==2.0", "--from", "nowhere")
+
+
+def test_tests_that_measured_nothing_are_told_with_the_reason(tmp_path: Path) -> None:
+    results = tmp_path / "results.xml"
+    results.write_text(
+        '<testsuites><testsuite><testcase classname="perf_tests.test_a" name="test_x[1]"/>'
+        '<testcase classname="perf_tests.test_a.TestB" name="test_y"><failure message="first&#10;second"/></testcase>'
+        '<testcase classname="perf_tests.test_a" name="test_z"><skipped message="needs a GPU"/></testcase>'
+        "</testsuite></testsuites>"
+    )
+
+    assert endings(results) == {"TestB::test_y": ("failed", "first"), "test_a::test_z": ("skipped", "needs a GPU")}
+    assert short("deep/test_a.py::test_z") == "test_a::test_z"
+    assert short("deep/test_a.py::TestB::test_y") == "TestB::test_y"
+    assert endings(tmp_path / "absent") == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "ended", "strict", "code"),
+    [
+        (["pass", "improved"], set(), True, 0),
+        (["pass", "regressed"], set(), False, 1),
+        (["pass"], {"failed"}, False, 1),
+        (["pass"], {"skipped"}, False, 0),
+        (["pass"], {"skipped"}, True, 3),
+        (["pass", "new"], set(), True, 3),
+        (["inconclusive", "invalid"], set(), False, 1),
+    ],
+)
+def test_the_exit_code_is_no_pass_where_something_was_not_seen(
+    names: list[Name], ended: set[str], strict: bool, code: int
+) -> None:
+    assert exit_code([Verdict("case", "flops", name) for name in names], ended, strict) == code
