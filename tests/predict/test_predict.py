@@ -126,7 +126,7 @@ def test_a_model_that_cannot_run_dry_is_refused_with_the_reason(tmp_path: Path) 
     done = perfgate("predict", "--model", folder, "--batch-size", "2", "--seq-len", "16")
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("perfgate: no dry run: AttributeError")
+    assert done.stderr.startswith("perfgate: no dry run: wrong model: transformers ")
     assert done.stderr.count("\n") == 1
 
 
