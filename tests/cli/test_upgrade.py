@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from perfgate.cli.upgrade import endings, exit_code, short
+from perfgate.records.runfile import RunFile, read
 from perfgate.records.verdict import Name, Verdict
+from perfgate.reports.upgrade import UpgradeRuns
 from tests.support.commands import refuse
 from tests.support.environments import bare, pretend_installed, write_wheel
+from tests.support.runs import write_run
 
 PROGRAM = """
 import lib
@@ -131,3 +134,18 @@ def test_the_exit_code_is_no_pass_where_something_was_not_seen(
     names: list[Name], ended: set[str], strict: bool, code: int
 ) -> None:
     assert exit_code([Verdict("case", "flops", name) for name in names], ended, strict) == code
+
+
+def test_each_verdict_is_taken_from_the_run_that_it_belongs_to(tmp_path: Path) -> None:
+    def run(name: str, *metrics: str) -> RunFile:
+        verdicts = [{"kind": "verdict", **Verdict("case", metric, "pass").to_json()} for metric in metrics]
+        return read(write_run(tmp_path / f"{name}.jsonl", verdicts))
+
+    exact = run("exact", "flops", "predicted_peak_bytes")
+    timed = run("timed", "step_time_s", "peak_memory_bytes", "host_syncs", "python_calls", "flops", "dry_run")
+    runs = UpgradeRuns({"lib": ("1", "2")}, ["lib"], {}, 0.01, exact, timed)
+
+    found = [verdict.metric for verdict in runs.verdicts]
+
+    assert found[:2] == ["flops", "predicted_peak_bytes"]
+    assert set(found[2:]) == {"step_time_s", "peak_memory_bytes", "host_syncs", "python_calls"}
