@@ -14,7 +14,7 @@ from perfgate.shared.metrics import metric
 # No modules of a model: what is counted there follows from the modules.
 BESIDE = ("optimizer", "clipping", "inputs", "workspaces")
 OUTER = ("model", "transformer", "base_model")  # names under which a head holds the model
-LAYER = re.compile(r"(?<=\.)\d+(?=\.|$)|^\d+(?=\.|$)")
+LAYER = re.compile(r"(?<=\.)\d+(?=\.|$)")
 Ledgers = tuple[Mapping[str, Any], Mapping[str, Any]]
 
 
@@ -99,7 +99,11 @@ def causes(moved: Iterable[Moved]) -> list[Cause]:
 
 
 def root_of(moved: Sequence[Moved]) -> str:
-    """The module that what moved in one case comes from: the one with the largest shares of all metrics together."""
+    """The module that what moved in one case comes from: the one with the largest shares of all metrics together.
+
+    Python's calls are told by file, so they decide where nothing else moved.
+    """
+    moved = [found for found in moved if not metric(found.verdict.metric).of_python] or moved
     shares: dict[str, float] = defaultdict(float)
     for found in moved:
         before, now = found.ledgers

@@ -47,7 +47,7 @@ class UpgradeRuns:
     @property
     def verdicts(self) -> list[Verdict]:
         """Exact metrics of the first run, all others of the second."""
-        timed = [found for found in self.timed.verdicts if not metric(found.metric).portable] if self.timed else []
+        timed = [found for found in self.timed.verdicts if not metric(found.metric).dry] if self.timed else []
         return [*self.exact.verdicts, *timed]
 
 
@@ -141,7 +141,7 @@ def moved_in(runs: UpgradeRuns, name: str) -> list[Moved]:
     found = []
     for verdict in runs.verdicts:
         if verdict.verdict == name:
-            dry = metric(verdict.metric).portable
+            dry = metric(verdict.metric).dry
             sides = (before, now) if dry else (counted_before, counted_now)
             both = sides[0].get(verdict.case, {}), sides[1].get(verdict.case, {})
             found.append(Moved(verdict, architecture(lines.get(verdict.case, {})), both))

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from perfgate.cli.upgrade import endings, exit_code, short
+from perfgate.records.runfile import RunFile, read
 from perfgate.records.verdict import Name, Verdict
+from perfgate.reports.upgrade import UpgradeRuns
 from tests.support.commands import refuse
 from tests.support.environments import bare, pretend_installed, write_wheel
+from tests.support.runs import write_run
 
 PROGRAM = """
 import lib
@@ -36,7 +39,7 @@ CASES = """
 import pytest
 from perfgate import Workload
 
-@pytest.mark.parametrize("calls", [(2, 3), (100, 101), (4, 2), (2, 2)])
+@pytest.mark.parametrize("calls", [(2, 3), (100, 101), (4, 2)])
 def test_calls(perf, calls):
     before, now = calls
     perf(Workload("libs:Lib", {"before": before, "now": now}))
@@ -77,10 +80,10 @@ def test_an_upgrade_is_reported_by_cause_with_the_worst_first(suite_of_lib: Path
     assert done.returncode == 1, done.stderr
     assert "perfgate upgrade: builds an environment in" in done.stderr
     assert "Upgrade: lib 1.0 -> 2.0\nNo other package moved with it.\n" in done.stdout
-    # By the order of what they moved: a host sync, then half as many calls again; one call among a hundred passes.
-    first, second = done.stdout.index("predicted_host_syncs (0 -> 1)"), done.stdout.index("operator_calls +50.0%")
+    # By the order of what they moved: a host sync, then half as many FLOPs again; one call among a hundred passes.
+    first, second = done.stdout.index("predicted_host_syncs (0 -> 1)"), done.stdout.index("flops +50.0%")
     assert first < second < done.stdout.index("Got better")
-    assert "operator_calls -50.0%" in done.stdout[done.stdout.index("Got better") :]
+    assert "flops -50.0%" in done.stdout[done.stdout.index("Got better") :]
     assert "ValueError: no such thing" in done.stdout, "what was not measured is said"
 
     again = subprocess.run(
@@ -131,3 +134,18 @@ def test_the_exit_code_is_no_pass_where_something_was_not_seen(
     names: list[Name], ended: set[str], strict: bool, code: int
 ) -> None:
     assert exit_code([Verdict("case", "flops", name) for name in names], ended, strict) == code
+
+
+def test_each_verdict_is_taken_from_the_run_that_it_belongs_to(tmp_path: Path) -> None:
+    def run(name: str, *metrics: str) -> RunFile:
+        verdicts = [{"kind": "verdict", **Verdict("case", metric, "pass").to_json()} for metric in metrics]
+        return read(write_run(tmp_path / f"{name}.jsonl", verdicts))
+
+    exact = run("exact", "flops", "predicted_peak_bytes")
+    timed = run("timed", "step_time_s", "peak_memory_bytes", "host_syncs", "python_calls", "flops", "dry_run")
+    runs = UpgradeRuns({"lib": ("1", "2")}, ["lib"], {}, 0.01, exact, timed)
+
+    found = [verdict.metric for verdict in runs.verdicts]
+
+    assert found[:2] == ["flops", "predicted_peak_bytes"]
+    assert set(found[2:]) == {"step_time_s", "peak_memory_bytes", "host_syncs", "python_calls"}

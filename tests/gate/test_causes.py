@@ -120,3 +120,14 @@ def test_a_modules_path_is_the_same_under_any_head_and_in_any_layer() -> None:
     assert {module(path, "llama") for path in paths} == {"layers.*.mlp"}
     assert module("model", "llama") == module("", "llama") == ""
     assert module("block2.conv1", "resnet") == "block2.conv1"
+
+
+def test_pythons_calls_name_a_file_only_where_no_module_moved() -> None:
+    sides = ledger(model()), ledger(model(calls=4))
+    files = ({"python_calls": {"lib/masks.py": {"make": 5}}}, {"python_calls": {"lib/masks.py": {"make": 900}}})
+    python = judged("python_calls", 1000, 1895, files)
+
+    assert [cause.root for cause in causes([python])] == ["lib/masks.py"]
+    (both,) = causes([python, judged("operator_calls", 109, 121, sides)])
+    assert both.root == "h.*.attn"
+    assert [verdict.metric for verdict in both.worst] == ["python_calls", "operator_calls"]
