@@ -40,6 +40,7 @@ def imported(python: str, code: str) -> str:
     return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
+@pytest.mark.slice
 def test_what_does_not_move_is_that_of_the_environment_beneath(cache: Path, tmp_path: Path) -> None:
     before, told = start(tmp_path / "before"), list[str]()
 
@@ -55,6 +56,7 @@ def test_what_does_not_move_is_that_of_the_environment_beneath(cache: Path, tmp_
     assert len(list(cache.glob("*/" + READY))) == 1
 
 
+@pytest.mark.slice
 def test_both_sides_of_a_file_are_built_by_themselves(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("lib==1.0\nother==3.0\n")
 
@@ -64,6 +66,7 @@ def test_both_sides_of_a_file_are_built_by_themselves(cache: Path, tmp_path: Pat
     assert len(list(cache.glob("*/" + READY))) == 2
 
 
+@pytest.mark.slice
 def test_an_environment_whose_building_is_stopped_does_not_count_as_built(cache: Path, tmp_path: Path) -> None:
     def stop(line: str) -> None:
         if "pip install" in line:

@@ -17,7 +17,7 @@ from perfgate.actor.dry_run.cuda_functions import CudaFunctions
 MIB = 1 << 20
 
 
-OLDEST, NEWEST = "2.6", "2.13"  # of torch, whose sources were read
+OLDEST, NEWEST = "2.6", "2.13"  # of torch: the oldest of a reference, and the newest, in which the rules were read
 
 
 @dataclass(frozen=True)
