@@ -9,6 +9,7 @@ versions is decided on the launches of both references. The table, in markdown, 
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -166,7 +167,7 @@ def shown(row: Reported, verdict: Verdict | None) -> str:
     if verdict is None or verdict.reference is None or verdict.candidate is None:
         return f"| {' | '.join(cells)} | - | - | {verdict.why if verdict else 'not measured'} | no |"
     values = [metric(row.metric).show(value) for value in (verdict.reference, verdict.candidate)]
-    most = verdict.why.removeprefix("grown: ").partition(", ")[0]
+    most = re.sub(r"([+][^,]*),.*", r"\1", verdict.why.removeprefix("grown: "))
     answer = (row.verdict if row.verdict == "improved" else "yes") if caught(row, verdict) else f"no: {verdict.verdict}"
     return f"| {' | '.join([*cells, *values, most, answer])} |"
 

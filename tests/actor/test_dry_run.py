@@ -31,6 +31,7 @@ from perfgate.measure.passes.dry import dry_launch
 from perfgate.measure.passes.memory import memory_launch
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
+from perfgate.models.model import Model
 from perfgate.records.layers import collapsed
 from perfgate.workloads.tasks import forward, generation, training
 from tests import ROOT
@@ -188,6 +189,8 @@ GENERATED = {
     "llama-static-alone": generation(FLAT_LLAMA, cache="static", **SHORT | {"batch_size": 1}),
     "llama-chunks": generation(FLAT_LLAMA, prefill_chunk_size=3, **SHORT),
     "gpt2-chunks-static": generation(GPT2, cache="static", prefill_chunk_size=5, **SHORT),
+    "gpt2-beams-uncached": generation(GPT2, beams=2, cache="none", **SHORT),
+    "t5-uncached": generation(with_layers(MODELS["t5-quick"], 1), cache="none", **SHORT),
     "t5-ragged": generation(MODELS["t5-quick"], **SHORT),
     "t5-beams": generation(MODELS["t5-quick"], beams=2, **SHORT),
     "whisper": generation(with_layers(MODELS["whisper-quick"], 1), **SHORT),
@@ -637,6 +640,25 @@ MIXTRAL = {
     "num_local_experts": 8,
     "num_experts_per_tok": 2,
 }
+
+
+BART = {
+    **{"model_type": "bart", "vocab_size": 128, "d_model": 32, "encoder_layers": 1, "decoder_layers": 1},
+    **{f"{part}_attention_heads": 2 for part in ("encoder", "decoder")},
+    **{f"{part}_ffn_dim": 64 for part in ("encoder", "decoder")},
+}
+MAMBA = {"model_type": "mamba", "vocab_size": 128, "hidden_size": 32, "num_hidden_layers": 1}
+
+
+def test_a_decoder_that_makes_its_mask_of_real_numbers_trains_dry():
+    bart = Model("bart", {"config": BART}, {"seq2seq-lm": "BartForConditionalGeneration"})
+    assert dried(training(bart, **PADDED))["operator_calls"] > 500
+
+
+def test_a_model_without_keys_and_values_says_why_its_generation_has_no_dry_run():
+    mamba = Model("mamba", {"config": MAMBA}, {"causal-lm": "MambaForCausalLM"})
+    with pytest.raises(NoDryRun, match="MambaForCausalLM keeps no keys and values, but a state of its own"):
+        dried(generation(mamba, **SHORT))
 
 
 def test_a_mixture_of_experts_in_float32_runs_dry():

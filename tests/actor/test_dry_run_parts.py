@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from perfgate.actor.dry_run.context import DryContext
 from perfgate.actor.dry_run.cuda_rules import CpuRules
-from perfgate.actor.dry_run.known_values import exact_modes
+from perfgate.actor.dry_run.known_values import MAX_REAL, exact_modes
 from perfgate.actor.dry_run.operators import extent_bytes
 from perfgate.actor.dry_run.storages import Frame, Storages
 from perfgate.actor.dry_run.tracker import Tracker
@@ -429,9 +429,9 @@ def test_factories_and_random_whole_numbers_are_known_and_random_real_ones_are_n
 
 def test_real_numbers_are_carried_along_only_in_small_tensors():
     with dry():
-        assert torch.zeros(16).sum().item() == 0
+        assert torch.zeros(MAX_REAL).sum().item() == 0
         with pytest.raises(DataDependentOutputException):
-            torch.zeros(17).sum().item()
+            torch.zeros(MAX_REAL + 1).sum().item()
         assert torch.zeros(1000, dtype=torch.int64).sum().item() == 0
 
 
@@ -510,7 +510,7 @@ def test_a_value_written_through_a_list_of_views_is_never_missed(change, expecte
 
 def test_a_value_written_through_a_large_view_of_real_numbers_is_never_missed():
     with dry() as stand:
-        x = known(stand, [[0.0] * 20] * 2, torch.float32)
+        x = known(stand, [[0.0] * MAX_REAL] * 2, torch.float32)
         x[0].fill_(1.0)
         try:
             found = values(x[0, :4])

@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 MAX_WHOLE = 1 << 22  # elements; larger tensors of whole numbers are masks whose values no model reads one by one
-MAX_REAL = 16
+MAX_REAL = 1 << 14  # some models make their masks of real numbers
 DRAWN = ("randint", "randint_like", "randperm")
 UNFILLED = ("empty", "new_empty")
 LOOKS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default, torch.ops.aten.is_nonzero.default)

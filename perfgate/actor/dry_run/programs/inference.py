@@ -129,11 +129,14 @@ class DryGeneration:
             del inputs["input_ids"]
             inputs = self.network.prepare_inputs_for_generation(ids, **inputs)
         self.read += ids.shape[1]
-        return self.network(**inputs, use_cache=self.cached, **versions.last_logits(self.network))
+        output = self.network(**inputs, use_cache=self.cached, **versions.last_logits(self.network))
+        if not hasattr(output, "past_key_values"):
+            raise NoDryRun(f"{type(self.network).__name__} keeps no keys and values, but a state of its own")
+        return output
 
     def translate(self) -> None:
         """Encode once, then decode one token at a time, over a cache that grows."""
-        if self.chosen.cache not in ("default", "dynamic"):
+        if self.chosen.cache not in ("default", "dynamic", "none"):
             raise NoDryRun(f"of an encoder-decoder model's caches cache={self.chosen.cache!r} is not taken over")
         encoded = self.network.get_encoder()(**self.inputs)
         source = next(iter(self.inputs.values()))
@@ -145,7 +148,11 @@ class DryGeneration:
         )
         for _ in range(self.new_tokens):
             output = self.network(
-                encoder_outputs=encoded, decoder_input_ids=token, past_key_values=past, use_cache=True, **mask
+                encoder_outputs=encoded,
+                decoder_input_ids=token if self.cached else ids,
+                past_key_values=past,
+                use_cache=self.cached,
+                **mask,
             )
             past = output.past_key_values
             ids, token = self.append(ids, output.logits, past)
@@ -174,7 +181,8 @@ class DryGeneration:
         best = best[:, : self.beams]
         first = torch.arange(samples)[:, None] * self.beams
         rows = (first + best // vocabulary).flatten()
-        past.reorder_cache(rows)
+        if past is not None:
+            past.reorder_cache(rows)
         chosen = (best % vocabulary).view(-1, 1)
         return torch.cat([ids[rows], chosen], dim=-1), chosen
 
