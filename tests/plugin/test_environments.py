@@ -114,11 +114,14 @@ def test_a_reference_that_cannot_start_says_why_once_in_full_and_for_every_case(
     result = suite.run("--perf-ref", bare(suite.path / "other"))
     result.assert_outcomes(failed=2)
     text = result.stdout.str()
-    assert text.count("Traceback (most recent call last)") == 1
+    assert "Traceback" not in text  # the sentence says it all
     assert text.count("(the first case has the whole reason)") >= 1
     assert "BrokenPipeError" not in text
     result.stdout.fnmatch_lines(
-        ["*cannot be imported by *No module named 'numpy'*", "ERROR: no case could be measured*"]
+        [
+            "perf_preload names numpy, which */other/bin/python cannot import: *No module named 'numpy'*",
+            "ERROR: no case*",
+        ]
     )
 
 
