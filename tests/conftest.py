@@ -1,5 +1,6 @@
 """A suite of a stranger's, with programs that need no torch, in a folder of its own."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester) -> Suite:
-    """An empty suite."""
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """An empty suite, whose runs do not take themselves for workers of the run that tests them."""
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+        monkeypatch.delenv(name)
     return Suite(pytester)

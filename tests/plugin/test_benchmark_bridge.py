@@ -58,7 +58,7 @@ def test_table_and_json_hold_one_value_a_launch_and_what_else_was_measured(bench
         assert found[name]["stats"]["rounds"] == 2
         assert found[name]["fullname"] == f"perf_tests/test_case.py::{name}"
         assert found[name]["extra_info"]["setup_s"] > 0
-        assert found[name]["extra_info"]["verdicts"] == {"step_time_s": "new"}
+        assert found[name]["extra_info"]["verdicts"] == {"step_time_s": "new", "python_calls": "new"}
     assert found["test_case[20]"]["params"] == {"rounds": 20}
     assert found["test_case[20]"]["stats"]["median"] < found["test_case[90]"]["stats"]["median"]
     assert found["test_plain"]["stats"]["rounds"] == 3
