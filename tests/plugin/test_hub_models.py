@@ -123,7 +123,10 @@ def test_a_dry_run_asks_for_no_weights_and_runs_no_code_unasked(place: SimpleNam
     dry = {case.partition("::")[2]: launches[0] for case, launches in found.by_case().items()}
     reasons = {case: launch.invalid for case, launch in dry.items() if launch.invalid}
     assert list(reasons) == ["test_code[False]"], said
-    assert "contains custom code which must be executed" in str(reasons["test_code[False]"])
+    assert "does not know the architecture 'own' of org/own; its own code lies beside" in str(
+        reasons["test_code[False]"]
+    )
+    assert "trust_remote_code" in str(reasons["test_code[False]"])
     assert (place.path / "code-ran").exists()
     assert "own.py" in place.hub.fetched()
     assert not any("/storage/" in path for _, path in place.hub.requests)
