@@ -85,8 +85,10 @@ def noisy_verdict(held: Comparison, found: Difference | None, alpha: float, thre
         return held.verdict("inconclusive", why or TOO_FEW)
     limit = math.log1p(threshold)
     detectable = found.smallest_detectable(alpha, limit)
-    change, low, high = (safe_expm1(value) for value in (found.estimate, found.lower(alpha), found.upper()))
-    return held.verdict(name_of(found, alpha, threshold, held.tolerance), why, change, low, high, detectable)
+    name = name_of(found, alpha, threshold, held.tolerance)
+    upper = found.better(alpha) if name == "improved" else found.upper()  # the bound that the name rests on
+    change, low, high = (safe_expm1(value) for value in (found.estimate, found.lower(alpha), upper))
+    return held.verdict(name, why, change, low, high, detectable)
 
 
 def name_of(found: Difference, alpha: float, threshold: float, tolerance: float) -> Name:

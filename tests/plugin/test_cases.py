@@ -104,7 +104,7 @@ def test_an_improvement_passes_and_is_kept_when_asked(stored):
     result = stored.run()
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["*step_time_s got better, -*", "To keep what improved: pytest * perf_tests --perf-update improved"]
+        ["*step_time_s got better, *", "To keep what improved: pytest * perf_tests --perf-update improved"]
     )
     stored.run("--perf-update", "improved").assert_outcomes(passed=1)
     rows = json.loads(stored.baselines[0].read_text())["rows"]

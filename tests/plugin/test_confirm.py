@@ -42,8 +42,8 @@ def times_as(suite, factor):
 
 
 def verdict(suite):
-    """The only verdict of the newest run."""
-    (found,) = read(suite.run_files[-1]).verdicts
+    """The verdict of the newest run on the only time."""
+    (found,) = (found for found in read(suite.run_files[-1]).verdicts if found.metric == "step_time_s")
     return found
 
 
