@@ -56,6 +56,11 @@ class CudaHandle:
         """The driver's report about this GPU now."""
         return self._reader.status(self.uuid)
 
+    def environment(self, python: str) -> Mapping[str, str]:
+        """None are needed."""
+        del python
+        return {}
+
 
 def cuda_devices(required: bool, argument: str = "") -> list[CudaHandle]:
     """The GPUs that are visible to this process.
