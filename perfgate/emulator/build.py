@@ -19,7 +19,7 @@ from perfgate.emulator.symbols import stubs
 from perfgate.shared.errors import UserError
 
 SOURCE = Path(__file__).with_name("source")
-PARTS = ("emu", "libs", "cudnn", "cupti", "nvml", "profile")
+PARTS = ("emu", "images", "libs", "cudnn", "cupti", "nvml", "profile")
 # The libraries look for the driver under these names.
 NAMES = ("libcuda.so.1", "libcuda.so", "libnvidia-ml.so.1")
 FLAGS = ("-O2", "-fPIC", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-fvisibility=hidden")

@@ -5,10 +5,16 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from perfgate.shared.errors import UserError
+
 NOT_SUPPORTED_BY_DRIVER = 801
 NOT_SUPPORTED_BY_CUDNN = 3000
+UNKNOWN = "an unknown error"
 VISIBLE = '__attribute__((visibility("default")))'
-CONFIGURES = re.compile(r"cublas(Lt)?(Create|Destroy|Get|Set|Matmul|Matrix)|cublasLt")
+# Of cuBLAS: what describes a multiplication succeeds, what answers with an index or a number is not there.
+CONFIGURES = re.compile(r"cublasLt\w+SetAttribute$")
+ANSWERS = re.compile(r"cublas(Lt|Get|Set|I?[SDCZ]?[sdcz]?(am|asum|nrm2|rotm?g))")
+NOT_SUPPORTED_BY_CUBLAS = 15
 
 
 def stubs(libraries: Path, headers: Sequence[Path], source: Path) -> str:
@@ -29,9 +35,32 @@ def stubs(libraries: Path, headers: Sequence[Path], source: Path) -> str:
         if name.startswith("cublas"):
             lines.append(of_cublas(name))
         elif name.startswith("cudnn"):
-            lines.append(answer(name, NOT_SUPPORTED_BY_CUDNN))
-    header = next(path / "cuda.h" for path in headers if (path / "cuda.h").exists()).read_text()
-    return "\n".join([*lines, *of_driver(header, written["emu.c"])]) + "\n"
+            lines.append(refusal(name, NOT_SUPPORTED_BY_CUDNN))
+    driver, runtime = (header_named(name, headers) for name in ("cuda.h", "driver_types.h"))
+    names = [
+        names_of("emu_error_name", re.findall(r"\b(cudaError\w+|cudaSuccess)\s*=\s*(\d+)", runtime)),
+        names_of("emu_result_name", re.findall(r"\b(CUDA_ERROR_\w+|CUDA_SUCCESS)\s*=\s*(\d+)", driver)),
+    ]
+    return "\n".join([*lines, *names, *of_driver(driver, written["emu.c"])]) + "\n"
+
+
+def header_named(name: str, headers: Sequence[Path]) -> str:
+    """The text of a header in the first folder that has it.
+
+    Raises:
+        UserError: none has it.
+    """
+    for folder in headers:
+        if (folder / name).exists():
+            return (folder / name).read_text()
+    raise UserError(f"the emulated GPU needs CUDA's header {name}, and there is none; set CUDA_HOME to a toolkit")
+
+
+def names_of(function: str, numbered: Sequence[tuple[str, str]]) -> str:
+    """A function in C that gives the name of an error's number."""
+    cases = {number: f'case {number}: return "{name}";' for name, number in numbered}
+    body = " ".join([*cases.values(), f'default: return "{UNKNOWN}";'])
+    return f"const char *{function}(int error) {{ switch (error) {{ {body} }} }}"
 
 
 def imported(libraries: Path) -> set[str]:
@@ -45,9 +74,11 @@ def imported(libraries: Path) -> set[str]:
 
 
 def of_cublas(name: str) -> str:
-    """A function of cuBLAS: one that configures succeeds, one that computes is a kernel."""
+    """A function of cuBLAS: one that describes succeeds, one that answers is refused, one that computes is a kernel."""
     if CONFIGURES.match(name):
         return answer(name, 0)
+    if ANSWERS.match(name):
+        return refusal(name, NOT_SUPPORTED_BY_CUBLAS)
     return f'{VISIBLE} int {name}(void *h) {{ emu_library_call("{name}", emu_stream_of(h)); return 0; }}'
 
 
@@ -59,7 +90,7 @@ def of_driver(header: str, source: str) -> list[str]:
     named = re.findall(r"\bD\((cu\w+)\)", source)
     written = {name if name == "cuEventElapsedTime" else renamed.get(name, name) for name in named}
     missing = sorted({renamed.get(name, name) for name in declared} - written)
-    lines = [f"__attribute__((weak)) {answer(name, NOT_SUPPORTED_BY_DRIVER)}" for name in missing]
+    lines = [f"__attribute__((weak)) {refusal(name, NOT_SUPPORTED_BY_DRIVER)}" for name in missing]
     # Libraries that were built against the oldest interface look names up without a version.
     return lines + [
         f'__asm__(".text\\n.weak {plain}\\n.type {plain},@function\\n{plain}: jmp {versioned}@PLT");'
@@ -71,3 +102,8 @@ def of_driver(header: str, source: str) -> list[str]:
 def answer(name: str, status: int) -> str:
     """A function that is counted and answers with a status."""
     return f'{VISIBLE} int {name}(void) {{ HIT("{name}"); return {status}; }}'
+
+
+def refusal(name: str, status: int) -> str:
+    """A function that tells that it is not implemented."""
+    return f'{VISIBLE} int {name}(void) {{ HIT("{name}"); return emu_missing("{name}", {status}); }}'

@@ -40,6 +40,30 @@ void emu_hit(Counter *counter) {
     pthread_mutex_unlock(&lock);
 }
 
+static char missing[256];
+int emu_missing(const char *name, int status) {
+    pthread_mutex_lock(&lock);
+    if (!strstr(missing, name)) fprintf(stderr, "perfgate's emulated GPU does not implement %s, which was called\n", name);
+    snprintf(missing, sizeof missing, "the emulated GPU does not implement %s", name);
+    pthread_mutex_unlock(&lock);
+    return status;
+}
+const char *emu_why(void) { return missing; }
+
+/* An error's text for people: as CUDA has it for those that programs compare, else its name. */
+static const char *told(int error, const char *name) {
+    switch (error) {
+    case cudaSuccess: return "no error";
+    case cudaErrorMemoryAllocation: return "out of memory";
+    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
+    case cudaErrorInvalidValue: return "invalid argument";
+    case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorNoKernelImageForDevice: return "no kernel image is available for execution on the device";
+    case cudaErrorNotSupported: return *missing ? missing : "operation not supported";
+    default: return name;
+    }
+}
+
 static long setting(const char *name, long fallback) {
     const char *text = getenv(name);
     return text && *text ? atol(text) : fallback;
@@ -65,13 +89,13 @@ static Kernel *kernel_at(const void *host) {
     return NULL;
 }
 
-static void enter(const void *host, const char *name) {
+static void enter(const void *host, const char *name, const Image *image) {
     pthread_mutex_lock(&lock);
     unsigned i = slot_of(host);
     while (slots[i] && slots[i]->host != host) i = (i + 1) & (SLOTS - 1);
     if (!slots[i]) {
         Kernel *kernel = calloc(1, sizeof *kernel);
-        kernel->host = host; kernel->name = name;
+        kernel->host = host; kernel->name = name; kernel->image = image;
         slots[i] = kernel;
     }
     pthread_mutex_unlock(&lock);
@@ -338,28 +362,8 @@ R(cudaRuntimeGetVersion)(int *version) { *version = 13000; DONE; }
 R(cudaDriverGetVersion)(int *version) { *version = 13000; DONE; }
 R(cudaGetLastError)(void) { cudaError_t was = last_error; last_error = cudaSuccess; return was; }
 R(cudaPeekAtLastError)(void) { return last_error; }
-API const char *CUDARTAPI cudaGetErrorName(cudaError_t error) {
-    switch (error) {
-    case cudaSuccess: return "cudaSuccess";
-    case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
-    case cudaErrorNoDevice: return "cudaErrorNoDevice";
-    case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
-    case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
-    case cudaErrorNotSupported: return "cudaErrorNotSupported";
-    default: return "cudaErrorEmulated";
-    }
-}
-API const char *CUDARTAPI cudaGetErrorString(cudaError_t error) {
-    switch (error) {
-    case cudaSuccess: return "no error";
-    case cudaErrorMemoryAllocation: return "out of memory";
-    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
-    case cudaErrorInvalidValue: return "invalid argument";
-    case cudaErrorInvalidDevice: return "invalid device ordinal";
-    case cudaErrorNotSupported: return "operation not supported";
-    default: return "an error of the emulated device";
-    }
-}
+API const char *CUDARTAPI cudaGetErrorName(cudaError_t error) { return emu_error_name(error); }
+API const char *CUDARTAPI cudaGetErrorString(cudaError_t error) { return told(error, emu_error_name(error)); }
 
 /* A block may take what a multiprocessor has, less the KiB that each block reserves (none before capability 8.0). */
 static long optin(const Profile *card) { return card->shared_bytes - (card->capability >= 80 ? 1024 : 0); }
@@ -569,11 +573,11 @@ R(cudaEventElapsedTime)(float *ms, cudaEvent_t a, cudaEvent_t b) {
     *ms = to->at_ns > from->at_ns ? (to->at_ns - from->at_ns) / 1e6f : 0.0005f;
     DONE;
 }
-R(cudaIpcGetEventHandle)(cudaIpcEventHandle_t *h, cudaEvent_t e) { (void)h; (void)e; return failed(cudaErrorNotSupported); }
-R(cudaIpcOpenEventHandle)(cudaEvent_t *e, cudaIpcEventHandle_t h) { (void)h; (void)e; return failed(cudaErrorNotSupported); }
-R(cudaIpcGetMemHandle)(cudaIpcMemHandle_t *h, void *p) { (void)h; (void)p; return failed(cudaErrorNotSupported); }
-R(cudaIpcOpenMemHandle)(void **p, cudaIpcMemHandle_t h, unsigned f) { (void)h; (void)p; (void)f; return failed(cudaErrorNotSupported); }
-R(cudaIpcCloseMemHandle)(void *p) { (void)p; return failed(cudaErrorNotSupported); }
+R(cudaIpcGetEventHandle)(cudaIpcEventHandle_t *h, cudaEvent_t e) { (void)h; (void)e; return failed(emu_missing("cudaIpcGetEventHandle", cudaErrorNotSupported)); }
+R(cudaIpcOpenEventHandle)(cudaEvent_t *e, cudaIpcEventHandle_t h) { (void)h; (void)e; return failed(emu_missing("cudaIpcOpenEventHandle", cudaErrorNotSupported)); }
+R(cudaIpcGetMemHandle)(cudaIpcMemHandle_t *h, void *p) { (void)h; (void)p; return failed(emu_missing("cudaIpcGetMemHandle", cudaErrorNotSupported)); }
+R(cudaIpcOpenMemHandle)(void **p, cudaIpcMemHandle_t h, unsigned f) { (void)h; (void)p; (void)f; return failed(emu_missing("cudaIpcOpenMemHandle", cudaErrorNotSupported)); }
+R(cudaIpcCloseMemHandle)(void *p) { (void)p; return failed(emu_missing("cudaIpcCloseMemHandle", cudaErrorNotSupported)); }
 
 /* ---- launches ------- */
 
@@ -590,7 +594,7 @@ R(__cudaPopCallConfiguration)(dim3 *grid, dim3 *block, size_t *shared, void *str
     *(cudaStream_t *)stream = calls[depth].stream;
     DONE;
 }
-API void **CUDARTAPI __cudaRegisterFatBinary(void *binary) { void **handle = malloc(sizeof *handle); *handle = binary; return handle; }
+API void **CUDARTAPI __cudaRegisterFatBinary(void *binary) { return (void **)emu_image(binary); }
 API void CUDARTAPI __cudaRegisterFatBinaryEnd(void **handle) { (void)handle; }
 API void CUDARTAPI __cudaUnregisterFatBinary(void **handle) { (void)handle; }
 API char CUDARTAPI __cudaInitModule(void **handle) { (void)handle; return 1; }
@@ -601,8 +605,8 @@ API void CUDARTAPI __cudaRegisterManagedVar(void **h, void **hv, char *da, const
     (void)h; (void)hv; (void)da; (void)dn; (void)ext; (void)size; (void)c; (void)g;
 }
 API void CUDARTAPI __cudaRegisterFunction(void **h, const char *host, char *device, const char *name, int limit, uint3 *tid, uint3 *bid, dim3 *bd, dim3 *gd, int *ws) {
-    (void)h; (void)device; (void)limit; (void)tid; (void)bid; (void)bd; (void)gd; (void)ws;
-    enter(host, name);
+    (void)device; (void)limit; (void)tid; (void)bid; (void)bd; (void)gd; (void)ws;
+    enter(host, name, (const Image *)h);
 }
 static cudaError_t launch(Kernel *kernel, dim3 grid, dim3 block, size_t shared, void *stream, void **args) {
     if (kernel && args && strstr(kernel->name, "11FillFunctorIbE")) last_fill = *(const char *)args[1];
@@ -610,6 +614,7 @@ static cudaError_t launch(Kernel *kernel, dim3 grid, dim3 block, size_t shared, 
     if (!kernel) kernel = emu_kernel("a kernel without a name");
     if (!g[0] || !g[1] || !g[2] || !b[0] || (uint64_t)b[0] * b[1] * b[2] > 1024 || g[1] > 65535 || g[2] > 65535)
         return failed(cudaErrorInvalidConfiguration);
+    if (kernel->image && !kernel->image->binary) return failed(cudaErrorNoKernelImageForDevice);
     emu_launch(kernel, stream, g, b, shared);
     DONE;
 }
@@ -623,9 +628,13 @@ R(cudaLaunchKernelExC)(const cudaLaunchConfig_t *c, const void *f, void **args) 
 R(__cudaGetKernel)(cudaKernel_t *kernel, const void *f) { *kernel = (cudaKernel_t)kernel_at(f); DONE; }
 R(__cudaLaunchKernel)(cudaKernel_t kernel, dim3 grid, dim3 block, void **args, size_t shared, cudaStream_t stream) { return launch((Kernel *)kernel, grid, block, shared, stream, args); }
 R(cudaFuncGetAttributes)(struct cudaFuncAttributes *a, const void *f) {
-    (void)f;
+    const Kernel *kernel = kernel_at(f);
+    const Image *image = kernel ? kernel->image : NULL;
     memset(a, 0, sizeof *a);
-    a->maxThreadsPerBlock = 1024; a->numRegs = 32; a->ptxVersion = a->binaryVersion = emu_profile()->capability; a->maxDynamicSharedSizeBytes = 49152;
+    if (image && !image->binary) return failed(cudaErrorNoKernelImageForDevice);
+    a->binaryVersion = image ? image->binary : (int)emu_profile()->capability;
+    a->ptxVersion = image ? image->ptx : a->binaryVersion;
+    a->maxThreadsPerBlock = 1024; a->numRegs = 32; a->maxDynamicSharedSizeBytes = 49152;
     DONE;
 }
 R(cudaFuncSetAttribute)(const void *f, enum cudaFuncAttribute which, int value) { (void)f; (void)which; (void)value; DONE; }
@@ -712,9 +721,9 @@ R(cudaUserObjectCreate)(cudaUserObject_t *o, void *p, cudaHostFn_t f, unsigned c
 R(cudaUserObjectRelease)(cudaUserObject_t o, unsigned c) { (void)o; (void)c; DONE; }
 R(cudaGraphNodeGetDependencies)(cudaGraphNode_t node, cudaGraphNode_t *d, cudaGraphEdgeData *e, size_t *n) { (void)node; (void)d; (void)e; *n = 0; DONE; }
 R(cudaGraphAddNode)(cudaGraphNode_t *node, cudaGraph_t g, const cudaGraphNode_t *d, const cudaGraphEdgeData *e, size_t n, struct cudaGraphNodeParams *p) {
-    (void)node; (void)g; (void)d; (void)e; (void)n; (void)p; return failed(cudaErrorNotSupported);
+    (void)node; (void)g; (void)d; (void)e; (void)n; (void)p; return failed(emu_missing("cudaGraphAddNode", cudaErrorNotSupported));
 }
-R(cudaGraphConditionalHandleCreate)(cudaGraphConditionalHandle *h, cudaGraph_t g, unsigned v, unsigned f) { (void)h; (void)g; (void)v; (void)f; return failed(cudaErrorNotSupported); }
+R(cudaGraphConditionalHandleCreate)(cudaGraphConditionalHandle *h, cudaGraph_t g, unsigned v, unsigned f) { (void)h; (void)g; (void)v; (void)f; return failed(emu_missing("cudaGraphConditionalHandleCreate", cudaErrorNotSupported)); }
 
 /* ================================================ driver API ======================================================== */
 
@@ -726,6 +735,8 @@ static __thread unsigned context_depth;
 
 D(cuInit)(unsigned flags) { (void)flags; initialised = 1; return visible(NULL) ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE; }
 D(cuDriverGetVersion)(int *version) { *version = 13000; OK; }
+D(cuLogsRegisterCallback)(CUlogsCallback f, void *data, CUlogsCallbackHandle *h) { (void)f; (void)data; if (h) *h = NULL; OK; } /* nothing is logged */
+D(cuLogsUnregisterCallback)(CUlogsCallbackHandle h) { (void)h; OK; }
 D(cuDeviceGetCount)(int *n) { *n = visible(NULL); OK; }
 D(cuDeviceGet)(CUdevice *d, int ordinal) { *d = ordinal; return ordinal < visible(NULL) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE; }
 D(cuDeviceGetName)(char *name, int size, CUdevice d) { (void)d; snprintf(name, size, "%s", emu_profile()->name); OK; }
@@ -742,8 +753,8 @@ D(cuCtxPushCurrent)(CUcontext c) { if (context_depth < 16) contexts[context_dept
 D(cuCtxPopCurrent)(CUcontext *c) { CUcontext was = context_depth ? contexts[--context_depth] : NULL; if (c) *c = was; OK; }
 D(cuCtxGetDevice)(CUdevice *d) { *d = current; OK; }
 D(cuCtxSynchronize)(void) { HIT("device synchronize"); OK; }
-D(cuGetErrorString)(CUresult e, const char **text) { *text = e == 0 ? "no error" : e == 2 ? "out of memory" : "an error of the emulated driver"; OK; }
-D(cuGetErrorName)(CUresult e, const char **text) { *text = e == 0 ? "CUDA_SUCCESS" : e == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR_EMULATED"; OK; }
+D(cuGetErrorString)(CUresult e, const char **text) { *text = told(e, emu_result_name(e)); OK; }
+D(cuGetErrorName)(CUresult e, const char **text) { *text = emu_result_name(e); OK; }
 D(cuMemAlloc)(CUdeviceptr *p, size_t size) { HIT("cuMemAlloc"); return reserve((void **)p, size, 1) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY; }
 D(cuMemFree)(CUdeviceptr p) { give_back((void *)p); OK; }
 D(cuMemGetInfo)(size_t *f, size_t *t) { cudaMemGetInfo(f, t); OK; }
@@ -865,9 +876,9 @@ D(cuLaunchCooperativeKernel)(CUfunction f, unsigned gx, unsigned gy, unsigned gz
 D(cuTensorMapEncodeTiled)(CUtensorMap *map, CUtensorMapDataType t, cuuint32_t r, void *a, const cuuint64_t *d, const cuuint64_t *s, const cuuint32_t *b, const cuuint32_t *e, CUtensorMapInterleave i, CUtensorMapSwizzle w, CUtensorMapL2promotion l, CUtensorMapFloatOOBfill f) {
     (void)t; (void)r; (void)a; (void)d; (void)s; (void)b; (void)e; (void)i; (void)w; (void)l; (void)f; memset(map, 0, sizeof *map); OK;
 }
-D(cuLinkCreate)(unsigned n, CUjit_option *o, void **v, CUlinkState *s) { (void)n; (void)o; (void)v; (void)s; return CUDA_ERROR_NOT_SUPPORTED; }
-D(cuLinkAddData)(CUlinkState s, CUjitInputType t, void *d, size_t n, const char *x, unsigned c, CUjit_option *o, void **v) { (void)s; (void)t; (void)d; (void)n; (void)x; (void)c; (void)o; (void)v; return CUDA_ERROR_NOT_SUPPORTED; }
-D(cuLinkComplete)(CUlinkState s, void **c, size_t *n) { (void)s; (void)c; (void)n; return CUDA_ERROR_NOT_SUPPORTED; }
+D(cuLinkCreate)(unsigned n, CUjit_option *o, void **v, CUlinkState *s) { (void)n; (void)o; (void)v; (void)s; return emu_missing("cuLinkCreate", CUDA_ERROR_NOT_SUPPORTED); }
+D(cuLinkAddData)(CUlinkState s, CUjitInputType t, void *d, size_t n, const char *x, unsigned c, CUjit_option *o, void **v) { (void)s; (void)t; (void)d; (void)n; (void)x; (void)c; (void)o; (void)v; return emu_missing("cuLinkAddData", CUDA_ERROR_NOT_SUPPORTED); }
+D(cuLinkComplete)(CUlinkState s, void **c, size_t *n) { (void)s; (void)c; (void)n; return emu_missing("cuLinkComplete", CUDA_ERROR_NOT_SUPPORTED); }
 
 /* ---- entry points by name: the symbol with the highest version suffix that is here --- */
 
