@@ -66,6 +66,11 @@ class DeviceKind:
         return self.emulates or self.name
 
     @property
+    def remark(self) -> str:
+        """What to say beside a machine's name, so that nobody takes its numbers for a card's; mostly nothing."""
+        return " (an emulated card: exact memory and launches, no times)" if self.emulates else ""
+
+    @property
     def predicted_peak(self) -> str:
         """The name of the metric with the peak memory that a dry run predicts for this kind."""
         return f"predicted_{self.prefix}peak_bytes"

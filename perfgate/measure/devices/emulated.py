@@ -7,12 +7,13 @@ from typing import Any
 from perfgate.emulator.build import started_on
 from perfgate.emulator.profiles import PROFILES, STANDARD, Profile
 from perfgate.measure.devices.base import Device
+from perfgate.measure.devices.cuda import EMULATED
 from perfgate.records.gpu import GpuIdentity
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError, nearest
 
 KIND = DEVICE_KINDS["emulated"]
-UUID = "GPU-e0000000-0000-4000-8000-000000000001"
+UUID = f"{EMULATED}000000000001"
 
 
 class Emulated:
