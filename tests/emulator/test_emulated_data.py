@@ -1,6 +1,7 @@
 """What the emulated card is made of, checked without a torch for CUDA: profiles, generated functions, refusals."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from perfgate.measure.devices.cuda import EMULATED, cuda_devices
 from perfgate.measure.devices.emulated import Emulated, emulated_devices
 from perfgate.records.gpu import GpuIdentity
 from perfgate.shared.errors import UserError
+from tests import ROOT
 
 DRIVER = """
 #define cuWidgetMake cuWidgetMake_v2
@@ -50,11 +52,19 @@ def test_a_profile_says_everything_that_the_driver_reads(title: str) -> None:
     assert 0 < PROFILES[title].reserved_mib < PROFILES[title].memory_mib
 
 
+def test_the_page_names_each_card_with_its_memory() -> None:
+    page = (ROOT / "docs" / "emulated-gpu.md").read_text()
+    for title, card in PROFILES.items():
+        capability = f"{card.capability // 10}.{card.capability % 10}"
+        assert f"| `{title}` | {capability} | {card.memory_mib:,} MiB |" in page
+
+
 def test_the_limits_are_of_the_capabilities_that_profiles_have() -> None:
     assert {profile.capability for profile in PROFILES.values()} == set(LIMITS)
     assert STANDARD in PROFILES
 
 
+@pytest.mark.skipif(not shutil.which("cc"), reason="compiles C; install a compiler: apt install gcc")
 def test_what_torch_imports_is_generated_and_tells_its_name(tmp_path, monkeypatch) -> None:
     (tmp_path / "cuda.h").write_text(DRIVER)
     (tmp_path / "driver_types.h").write_text(RUNTIME)
