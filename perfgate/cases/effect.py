@@ -18,6 +18,7 @@ from perfgate.shared.workload import Workload
 # Shorter duets than the gate's: effects are much larger than the 3% that a gate must detect.
 FILLED_S, MIN_STEPS = 1.0, 10
 UNTOLD = "a dry run does not measure it; leave out --perf-device none"
+EMULATED = "an emulated device has no times and no values; measure it on a real one"
 
 
 def tried(
@@ -53,6 +54,10 @@ def tried(
         if not exact:
             return [], [nothing(case, item, "invalid", UNTOLD) for item in asked]
         likenesses = []
+    elif not stage.plan.timed:
+        times, likenesses = [], []
+        if not exact:
+            return [], [nothing(case, item, "invalid", EMULATED) for item in asked]
     sides: list[tuple[Side, Workload]] = [("reference", vanilla), ("candidate", setting)]
     wanted = {item.metric for item in exact}
     launches: list[Launch] = []

@@ -243,7 +243,7 @@ class CaseRunner:
         upgrade = self._upgrade
         compared = compare({case.id: before}, {case.id: now}, {case.id: case.tolerances}, upgrade)
         verdicts = [replace(verdict, against="reference") for verdict in compared]
-        if self._alone or spoilt(now) or spoilt(before) or not self.stage.reference:
+        if not self.stage.plan.timed or spoilt(now) or spoilt(before) or not self.stage.reference:
             return launches, verdicts, remark
         parts = [
             DuetSide("reference", self.stage.reference, workload),

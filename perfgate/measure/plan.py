@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from perfgate.shared.device_kinds import DEVICE_KINDS
+
 
 @dataclass(frozen=True)
 class MeasurementPlan:
@@ -28,3 +30,8 @@ class MeasurementPlan:
     threads: int = 1
     instruments: tuple[str, ...] = ()
     device: str = "cpu"
+
+    @property
+    def timed(self) -> bool:
+        """Whether times are taken: not of dry runs, nor on an emulated device."""
+        return self.device in DEVICE_KINDS and DEVICE_KINDS[self.device].timed

@@ -4,7 +4,7 @@ Launches take its servers in rotation, as those of one server share hash seed an
 """
 
 import shutil
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 
 import perfgate
@@ -26,6 +26,7 @@ class Pool:
         interpreter: to run; this process's unless another is named, which needs no Perfgate: a copy of the actor's
             side goes on its path.
         name: what the servers' names begin with.
+        environment: tells the variables by which processes of an interpreter reach the device.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Pool:
         size: int,
         interpreter: Interpreter | None = None,
         name: str = "server",
+        environment: Callable[[str], Mapping[str, str]] = lambda _: {},
     ) -> None:
         self._preload = preload
         self._folder = folder
         self.size = size
         self.interpreter = interpreter or Interpreter()
         self._name = name
+        self._environment = environment
         self._failure = ""
         self._servers: list[Server] = []
         self._turn = 0
@@ -64,9 +67,11 @@ class Pool:
         if not where.is_this:
             path = [str(copy_of_actor(self._folder / f"{self._name}-path")), *where.path]
         try:
+            reached = self._environment(str(where.python))
             for number in range(self.size):
                 name = f"{self._name}-{number}"
-                self._servers.append(Server(name, self._preload, self._folder, where.python, path, where.after))
+                started = Server(name, self._preload, self._folder, where.python, path, where.after, reached)
+                self._servers.append(started)
             for server in self._servers:
                 server.wait_ready()
         except UserError as error:

@@ -59,7 +59,7 @@ def measure(stage: Stage, case: str, workload: Workload, progress: Progress) -> 
         progress: called with a few words when a launch begins.
     """
     launches = untimed(stage, case, workload, progress)
-    if stage.plan.device == "none" or spoilt(launches):
+    if not stage.plan.timed or spoilt(launches):
         return launches
     timed = BURSTS if stage.device.bursts else TIME
     return launches + repeated(stage, case, workload, timed, stage.plan.launches, progress)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from perfgate.measure.actor import Actor
@@ -33,6 +34,7 @@ class Server:
         python: the path of the interpreter.
         path: folders to put first on its import path, if it runs other code than this process.
         after: folders to put last on its import path.
+        environment: the variables by which its processes reach the device.
 
     Raises:
         UserError: the interpreter does not start.
@@ -46,6 +48,7 @@ class Server:
         python: str | Path = sys.executable,
         path: Sequence[str] = (),
         after: Sequence[str] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.name = name
         self.python = str(python)
@@ -66,7 +69,7 @@ class Server:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     pass_fds=[theirs.fileno()],
-                    env=os.environ | QUIET | keeping_pages() | on_path(path, after),
+                    env=os.environ | QUIET | keeping_pages() | on_path(path, after) | dict(environment),
                     start_new_session=True,
                 )
             except OSError as error:

@@ -52,9 +52,10 @@ class Stage:
         self.plan = plan
         self.began = time.perf_counter()
         self.timesheet = Timesheet()
-        self.pool = Pool(preload, folder, servers, candidate)
-        self.reference = Pool(preload, folder, servers, reference, "reference") if reference else None
         self.device: Device = device or Cpu()
+        reached = self.device.environment
+        self.pool = Pool(preload, folder, servers, candidate, environment=reached)
+        self.reference = Pool(preload, folder, servers, reference, "reference", reached) if reference else None
         self.lock = DeviceLock(self.device.uuid)
         cores = self.device.cores
         # On the actors' core the stage has no other processor to wake; among several cores it stays out of the way.

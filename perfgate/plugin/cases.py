@@ -19,6 +19,7 @@ from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
 from perfgate.reports.live import one_line
 from perfgate.shared.command import command
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
 
@@ -133,7 +134,7 @@ class Cases:
 
     def _here(self, expected: Mapping[str, Any]) -> dict[str, Any]:
         """The expectations on this device, where a mapping has one for each device."""
-        kind = "cpu" if self._target.kind == "none" else self._target.kind
+        kind = "cpu" if self._target.kind == "none" else DEVICE_KINDS[self._target.kind].real
         return {name: text.get(kind) if isinstance(text, Mapping) else text for name, text in expected.items()}
 
     def _case(self, item: pytest.Item, accept: str | None, tolerances: Mapping[str, float]) -> "Case":

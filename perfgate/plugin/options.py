@@ -158,8 +158,8 @@ def read_options(config: pytest.Config) -> Options:
         value = str(config.getini(option.ini) if given is None else given)
         if given is not None or value != option.default:
             named.add(option.name)
-        scripted = option.name == "device" and value.startswith("fake:")
-        if option.choices and value not in option.choices and value != option.default and not scripted:
+        described = option.name == "device" and value.startswith(("fake:", "emulated:"))
+        if option.choices and value not in option.choices and value != option.default and not described:
             raise UserError(f"{option.flag} is {value!r}{nearest(value, option.choices)}")
         values[option.name] = value
     if values["update"] == "all" and not values["reason"].strip():

@@ -29,6 +29,7 @@ from perfgate.plugin.selection import (
 from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
 from perfgate.reports.live import SYMBOLS, Live
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class Run:
         from perfgate.records.portable import pair_of
 
         try:
-            where = f"machine {self.target.device.machine.name}"
+            device = self.target.device
+            where = f"machine {device.machine.name}{DEVICE_KINDS[device.kind].remark}"
         except UserError as error:
             # A run that only collects needs no device; one that measures fails with the same sentence.
             where = str(error)

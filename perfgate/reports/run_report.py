@@ -15,6 +15,7 @@ from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import long_table, setting_rows, technique_tables, verdict_table
 from perfgate.reports.update import named
 from perfgate.reports.work import group_table, work_rows, work_tables
+from perfgate.shared.device_kinds import DEVICE_KINDS
 
 
 def run_report(runs: Sequence[RunFile], work: str | None = None) -> Report:
@@ -75,7 +76,9 @@ def subtitle(run: RunFile) -> str:
     """The machine, libraries, commit and date of a run, and those of its reference if it had one."""
     header = run.header
     this = one_side(header["software"], header.get("commit"), " with changes" if header.get("dirty") else "")
-    text = f"Machine {header['machine']['name']}; {this}; {header['created']}"
+    kind = DEVICE_KINDS.get(header["machine"].get("device", ""))
+    remark = kind.remark if kind else ""
+    text = f"Machine {header['machine']['name']}{remark}; {this}; {header['created']}"
     if not (reference := header.get("reference")):
         return text
     there = one_side(reference.get("software") or {}, reference.get("commit"))

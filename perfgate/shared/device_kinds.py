@@ -33,6 +33,8 @@ class DeviceKind:
         bursts: whether calls return before the work is done, so that a turn consists of several steps.
         rules: the class in ``actor/dry_run/`` with the rules of a dry run; empty if there is no dry run for this kind.
         scripted: whether it is a fake device for tests, which is never found automatically.
+        timed: whether times that are measured on it mean something.
+        emulates: the kind that it stands for, whose dry runs and expectations hold for it; empty for a real kind.
     """
 
     name: str
@@ -50,11 +52,23 @@ class DeviceKind:
     bursts: bool = False
     rules: str = ""
     scripted: bool = False
+    timed: bool = True
+    emulates: str = ""
 
     @property
     def gpu(self) -> bool:
         """Whether the device is no CPU, and has its own memory."""
         return self.torch_name != "cpu"
+
+    @property
+    def real(self) -> str:
+        """The name of the kind that it is or stands for."""
+        return self.emulates or self.name
+
+    @property
+    def remark(self) -> str:
+        """What to say beside a machine's name, so that nobody takes its numbers for a card's; mostly nothing."""
+        return " (an emulated card: exact memory and launches, no times)" if self.emulates else ""
 
     @property
     def predicted_peak(self) -> str:
@@ -64,7 +78,7 @@ class DeviceKind:
     @property
     def prefix(self) -> str:
         """The beginning of the names of a dry run's memory: ``""`` for the CPU, ``cuda_`` for CUDA."""
-        return f"{self.name}_" if self.gpu else ""
+        return f"{self.real}_" if self.gpu else ""
 
 
 KINDS = (
@@ -94,6 +108,20 @@ KINDS = (
         rules="perfgate.actor.dry_run.cuda_rules:CudaRules",
     ),
     DeviceKind(
+        name="emulated",
+        title="emulated CUDA",
+        actor="perfgate.actor.devices.emulated:Emulated",
+        yardstick="perfgate.actor.yardsticks.cuda:GpuYardstick",
+        yardstick_version=1,
+        handles="perfgate.measure.devices.emulated:emulated_devices",
+        torch_name="cuda",
+        visible="CUDA_VISIBLE_DEVICES",
+        activity="CUDA",
+        bursts=True,
+        timed=False,
+        emulates="cuda",
+    ),
+    DeviceKind(
         name="fake",
         title="scripted device",
         actor="perfgate.actor.devices.fake:Fake",
@@ -115,7 +143,7 @@ def built_for(torch_version: str) -> DeviceKind:
     """The kind of device that a version of torch, such as ``2.13.0+cpu``, was built for."""
     local = torch_version.partition("+")[2]
     marked = (kind for kind in KINDS if kind.build and local.startswith(kind.build))
-    unmarked = (kind for kind in KINDS if not kind.build and not kind.scripted)
+    unmarked = (kind for kind in KINDS if not kind.build and not kind.scripted and kind.timed)
     return next(marked, None) or next(unmarked)
 
 

@@ -42,7 +42,7 @@ class Kernels(Instrument):
         copies = sum(event.name().lower().startswith(COPIES) for event in events)
         busy_ns = covered((event.start_ns(), event.start_ns() + event.duration_ns()) for event in events)
         found = {"kernel_launches": len(events) - copies, "copies": copies}
-        return found | ({"device_busy_s": busy_ns / 1e9} if busy_ns else {})
+        return found | ({"device_busy_s": busy_ns / 1e9} if busy_ns and self._kind.timed else {})
 
 
 def covered(spans: Iterable[tuple[int, int]]) -> int:

@@ -57,6 +57,9 @@ class Device(Protocol):
     def status(self) -> Status | None:
         """Ask the driver; ``None`` if there is no driver."""
 
+    def environment(self, python: str) -> Mapping[str, str]:
+        """The variables that processes of an interpreter need to reach it, besides those that all processes get."""
+
 
 class Cpu:
     """The machine's CPU, of whose cores actors use the last one."""
@@ -74,6 +77,11 @@ class Cpu:
 
     def status(self) -> None:
         """A CPU has no driver to ask; the scheduler's account and the yardstick show disturbances."""
+
+    def environment(self, python: str) -> Mapping[str, str]:
+        """None are needed."""
+        del python
+        return {}
 
 
 def of_hosts(machine: Machine) -> Machine:

@@ -13,6 +13,7 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
 KIND = DEVICE_KINDS["cuda"]
+EMULATED = "GPU-e0000000-0000-4000-8000-"  # begins the identities that perfgate/emulator/source/emu.c gives
 
 
 class Reader(Protocol):
@@ -56,6 +57,11 @@ class CudaHandle:
         """The driver's report about this GPU now."""
         return self._reader.status(self.uuid)
 
+    def environment(self, python: str) -> Mapping[str, str]:
+        """None are needed."""
+        del python
+        return {}
+
 
 def cuda_devices(required: bool, argument: str = "") -> list[CudaHandle]:
     """The GPUs that are visible to this process.
@@ -82,6 +88,8 @@ def cuda_devices(required: bool, argument: str = "") -> list[CudaHandle]:
         if required:
             raise UserError(f"--perf-device cuda: the driver does not answer: {error}") from None
         return []
+    if any(gpu.uuid.startswith(EMULATED) for gpu in gpus):
+        raise UserError("this process sees an emulated GPU, whose numbers are no card's: use --perf-device emulated")
     return [CudaHandle(gpu, reader, cores_of(position, len(gpus))) for position, gpu in enumerate(gpus)]
 
 

@@ -43,6 +43,11 @@ class Fake:
             pids=frozenset(pids if self._pids_visible else ()),
         )
 
+    def environment(self, python: str) -> Mapping[str, str]:
+        """None are needed."""
+        del python
+        return {}
+
 
 def fake_devices(required: bool, path: str) -> list[Fake]:
     """The devices of a script that are visible to this process.

@@ -1,0 +1,75 @@
+"""An emulated CUDA card as a program sees it: torch's own CUDA path, over a driver that computes nothing."""
+
+import importlib.util
+from typing import Any
+
+import torch
+
+from perfgate.actor.devices.cuda import Cuda
+
+
+class Emulated(Cuda):
+    """The card of the profile that the process was started on.
+
+    Raises:
+        RuntimeError: this process was not started on one.
+    """
+
+    name = "emulated"
+
+    def __init__(self, threads: int, position: int = 0) -> None:
+        super().__init__(threads, position)
+        end_generation_by_length()
+
+    def peaks(self) -> dict[str, float]:
+        """The allocator's counts; what libraries take beside it is the emulation's own, and is not told."""
+        found = super().peaks()
+        found.pop("non_torch_memory_bytes", None)
+        return found
+
+    def prove(self, compiled: bool) -> None:
+        """Use memory, a stream and a launch; what is computed is nobody's."""
+
+        def work(x: Any) -> Any:
+            return (x * 2 + 1).sum()
+
+        function = torch.compile(work) if compiled else work
+        float(function(torch.ones(8, device=self.torch_device)))
+
+
+def end_generation_by_length() -> None:
+    """Let ``generate`` end when the texts have their length: whether a token ends one is a value, and none is computed.
+
+    The device is asked as before, so that the same launches and the same waits are counted.
+    """
+    if not importlib.util.find_spec("transformers"):
+        return
+    from transformers.generation import stopping_criteria, utils
+
+    done = {"now": False}
+    by_length = stopping_criteria.MaxLengthCriteria.__call__
+
+    def length(self: Any, input_ids: Any, scores: Any, **more: Any) -> Any:
+        done["now"] = input_ids.is_cuda and input_ids.shape[1] >= self.max_length
+        return by_length(self, input_ids, scores, **more)
+
+    def instead(ask: Any, unfinished: bool) -> Any:
+        """Ask as before, and answer by length: whether texts are unfinished, or whether they are finished."""
+
+        def answer(*arguments: Any, **named: Any) -> bool:
+            asked = ask(*arguments, **named)
+            if unfinished and asked is True:  # nothing was generated yet, and so no value was waited for
+                return True
+            bool(asked)
+            return done["now"] != unfinished
+
+        return answer
+
+    setattr(stopping_criteria.MaxLengthCriteria, "__call__", length)  # noqa: B010  mypy takes it for a method
+    mixin = utils.GenerationMixin
+    beams = mixin._beam_search_has_unfinished_sequences
+    mixin._beam_search_has_unfinished_sequences = staticmethod(instead(beams, unfinished=True))
+    if hasattr(utils, "StopCheck"):  # transformers 5.23 and newer
+        setattr(utils.StopCheck, "__call__", instead(utils.StopCheck.__call__, unfinished=False))  # noqa: B010
+    else:
+        mixin._has_unfinished_sequences = instead(mixin._has_unfinished_sequences, unfinished=True)

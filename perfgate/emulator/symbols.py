@@ -1,0 +1,109 @@
+"""The entry points that torch's libraries import and the sources do not define, generated as C."""
+
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from perfgate.shared.errors import UserError
+
+NOT_SUPPORTED_BY_DRIVER = 801
+NOT_SUPPORTED_BY_CUDNN = 3000
+UNKNOWN = "an unknown error"
+VISIBLE = '__attribute__((visibility("default")))'
+# Of cuBLAS: what describes a multiplication succeeds, what answers with an index or a number is not there.
+CONFIGURES = re.compile(r"cublasLt\w+SetAttribute$")
+ANSWERS = re.compile(r"cublas(Lt|Get|Set|I?[SDCZ]?[sdcz]?(am|asum|nrm2|rotm?g))")
+NOT_SUPPORTED_BY_CUBLAS = 15
+
+
+def stubs(libraries: Path, headers: Sequence[Path], source: Path) -> str:
+    """C for what is imported or declared, and not written by hand.
+
+    A call of cuBLAS that multiplies counts as one kernel. The driver's other functions are there, because libraries ask
+    for all names before they need one, and answer that they are not supported.
+
+    Args:
+        libraries: folder of torch's shared libraries.
+        headers: folders, one of which holds ``cuda.h``.
+        source: folder of what is written by hand.
+    """
+    written = {path.name: path.read_text() for path in source.glob("*.c")}
+    lines = ['#include "emu.h"', "extern void *emu_stream_of(void *handle);"]
+    own = set(re.findall(r"\b(?:B\()?((?:cublas|cudnn)\w+)\)?\(", written["libs.c"] + written["cudnn.c"]))
+    for name in sorted(imported(libraries) - own):
+        if name.startswith("cublas"):
+            lines.append(of_cublas(name))
+        elif name.startswith("cudnn"):
+            lines.append(refusal(name, NOT_SUPPORTED_BY_CUDNN))
+    driver, runtime = (header_named(name, headers) for name in ("cuda.h", "driver_types.h"))
+    names = [
+        names_of("emu_error_name", re.findall(r"\b(cudaError\w+|cudaSuccess)\s*=\s*(\d+)", runtime)),
+        names_of("emu_result_name", re.findall(r"\b(CUDA_ERROR_\w+|CUDA_SUCCESS)\s*=\s*(\d+)", driver)),
+    ]
+    return "\n".join([*lines, *names, *of_driver(driver, written["emu.c"])]) + "\n"
+
+
+def header_named(name: str, headers: Sequence[Path]) -> str:
+    """The text of a header in the first folder that has it.
+
+    Raises:
+        UserError: none has it.
+    """
+    for folder in headers:
+        if (folder / name).exists():
+            return (folder / name).read_text()
+    raise UserError(f"the emulated GPU needs CUDA's header {name}, and there is none; set CUDA_HOME to a toolkit")
+
+
+def names_of(function: str, numbered: Sequence[tuple[str, str]]) -> str:
+    """A function in C that gives the name of an error's number."""
+    cases = {number: f'case {number}: return "{name}";' for name, number in numbered}
+    body = " ".join([*cases.values(), f'default: return "{UNKNOWN}";'])
+    return f"const char *{function}(int error) {{ switch (error) {{ {body} }} }}"
+
+
+def imported(libraries: Path) -> set[str]:
+    """The names that torch's shared libraries leave for others to define."""
+    names: set[str] = set()
+    for library in libraries.glob("*.so"):
+        command = ["nm", "-D", "--undefined-only", str(library)]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        names |= {line.split()[-1].split("@")[0] for line in listed.splitlines()}
+    return names
+
+
+def of_cublas(name: str) -> str:
+    """A function of cuBLAS: one that describes succeeds, one that answers is refused, one that computes is a kernel."""
+    if CONFIGURES.match(name):
+        return answer(name, 0)
+    if ANSWERS.match(name):
+        return refusal(name, NOT_SUPPORTED_BY_CUBLAS)
+    return f'{VISIBLE} int {name}(void *h) {{ emu_library_call("{name}", emu_stream_of(h)); return 0; }}'
+
+
+def of_driver(header: str, source: str) -> list[str]:
+    """The rest of the driver's functions, by the names with and without a version."""
+    declared = set(re.findall(r"CUresult CUDAAPI\s+(cu\w+)\(", header))
+    pairs = re.findall(r"#\s*define (cu\w+)\s+(cu\w+)\b", header)
+    renamed = {plain: versioned for plain, versioned in pairs if re.fullmatch(rf"{plain}_v\d", versioned)}
+    named = re.findall(r"\bD\((cu\w+)\)", source)
+    written = {name if name == "cuEventElapsedTime" else renamed.get(name, name) for name in named}
+    missing = sorted({renamed.get(name, name) for name in declared} - written)
+    lines = [f"__attribute__((weak)) {refusal(name, NOT_SUPPORTED_BY_DRIVER)}" for name in missing]
+    # Libraries that were built against the oldest interface look names up without a version.
+    return lines + [
+        f'__asm__(".text\\n.weak {plain}\\n.type {plain},@function\\n{plain}: jmp {versioned}@PLT");'
+        for plain, versioned in sorted(renamed.items())
+        if plain not in written
+    ]
+
+
+def answer(name: str, status: int) -> str:
+    """A function that is counted and answers with a status."""
+    return f'{VISIBLE} int {name}(void) {{ HIT("{name}"); return {status}; }}'
+
+
+def refusal(name: str, status: int) -> str:
+    """A function that tells that it is not implemented."""
+    return f'{VISIBLE} int {name}(void) {{ HIT("{name}"); return emu_missing("{name}", {status}); }}'

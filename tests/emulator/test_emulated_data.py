@@ -1,0 +1,142 @@
+"""What the emulated card is made of, checked without a torch for CUDA: profiles, generated functions, refusals."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from perfgate.emulator import build, symbols
+from perfgate.emulator.build import SOURCE, started_on, toolkit_of
+from perfgate.emulator.profiles import LIMITS, PROFILES, STANDARD, Profile
+from perfgate.measure.devices import cuda
+from perfgate.measure.devices.cuda import EMULATED, cuda_devices
+from perfgate.measure.devices.emulated import Emulated, emulated_devices
+from perfgate.records.gpu import GpuIdentity
+from perfgate.shared.errors import UserError
+from tests import ROOT
+
+DRIVER = """
+#define cuWidgetMake cuWidgetMake_v2
+CUresult CUDAAPI cuWidgetMake(int *made);
+CUresult CUDAAPI cuWidgetAsk(void);
+CUresult CUDAAPI cuInit(unsigned flags);
+typedef enum { CUDA_SUCCESS = 0, CUDA_ERROR_OUT_OF_MEMORY = 2 } CUresult;
+"""
+RUNTIME = "enum cudaError { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorNotSupported = 801 };"
+PROBE = """
+#include <stdio.h>
+const char *emu_error_name(int); const char *emu_result_name(int);
+int cuWidgetAsk(void); int cuWidgetMake(void); int cublasSgemm_v2(void *); int cublasIsamax_v2(void);
+int cudnnSpell(void);
+void emu_hit(void *c) { (void)c; }
+void *emu_stream_of(void *h) { return h; }
+void emu_library_call(const char *name, void *s) { (void)s; printf("kernel %s\\n", name); }
+int emu_missing(const char *name, int status) { printf("missing %s\\n", name); return status; }
+int main(void) {
+    printf("%s %s %s\\n", emu_error_name(801), emu_error_name(7), emu_result_name(2));
+    printf("%d %d\\n", cuWidgetAsk(), cuWidgetMake());
+    printf("%d %d %d\\n", cublasSgemm_v2(0), cublasIsamax_v2(), cudnnSpell());
+}
+"""
+
+
+@pytest.mark.parametrize("title", PROFILES)
+def test_a_profile_says_everything_that_the_driver_reads(title: str) -> None:
+    said = dict(pair.split("=") for pair in PROFILES[title].described.split(";"))
+    read = (SOURCE / "profile.h").read_text().partition("typedef struct {")[2].partition("}")[0]
+    wanted = {word for line in read.splitlines() for word in line.partition(";")[0].replace("long", "").split(",")}
+    assert {name.strip().removeprefix("char ").partition("[")[0] for name in wanted if name.strip()} == set(said)
+    assert all(int(value) > 0 for key, value in said.items() if key != "name")
+    assert 0 < PROFILES[title].reserved_mib < PROFILES[title].memory_mib
+
+
+def test_the_page_names_each_card_with_its_memory() -> None:
+    page = (ROOT / "docs" / "emulated-gpu.md").read_text()
+    for title, card in PROFILES.items():
+        capability = f"{card.capability // 10}.{card.capability % 10}"
+        assert f"| `{title}` | {capability} | {card.memory_mib:,} MiB |" in page
+
+
+def test_the_limits_are_of_the_capabilities_that_profiles_have() -> None:
+    assert {profile.capability for profile in PROFILES.values()} == set(LIMITS)
+    assert STANDARD in PROFILES
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="compiles C; install a compiler: apt install gcc")
+def test_what_torch_imports_is_generated_and_tells_its_name(tmp_path, monkeypatch) -> None:
+    (tmp_path / "cuda.h").write_text(DRIVER)
+    (tmp_path / "driver_types.h").write_text(RUNTIME)
+    imported = {"cublasSgemm_v2", "cublasIsamax_v2", "cublasCreate_v2", "cudnnSpell", "cudnnCreate", "malloc"}
+    monkeypatch.setattr(symbols, "imported", lambda _: imported)
+    made = symbols.stubs(tmp_path, [tmp_path], SOURCE)
+    assert "cublasCreate_v2" not in made  # written by hand
+    assert " cuInit(" not in made
+    (tmp_path / "made.c").write_text(made)
+    (tmp_path / "probe.c").write_text(PROBE)
+    command = ["cc", "-fPIC", f"-I{SOURCE}", "-o", "probe", "made.c", "probe.c"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    told = subprocess.run([str(tmp_path / "probe")], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "cudaErrorNotSupported an unknown error CUDA_ERROR_OUT_OF_MEMORY" in told
+    assert {"kernel cublasSgemm_v2", "missing cublasIsamax_v2", "missing cudnnSpell"} <= set(told)
+    assert {"missing cuWidgetAsk", "missing cuWidgetMake_v2", "801 801", "0 15 3000"} <= set(told)
+
+
+def test_a_missing_header_is_named(tmp_path) -> None:
+    with pytest.raises(UserError, match=r"needs CUDA's header cuda\.h"):
+        symbols.header_named("cuda.h", [tmp_path])
+
+
+def test_an_unknown_profile_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="emulated:l4-24g: there is no such card") as refused:
+        emulated_devices(True, "l4-24g")
+    assert "l4-24gb" in str(refused.value)
+
+
+def test_a_torch_without_cuda_is_refused_in_one_sentence(tmp_path) -> None:
+    torch = tmp_path / "torch"
+    torch.mkdir()
+    (torch / "__init__.py").touch()
+    (torch / "version.py").write_text("cuda = None\n")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    with pytest.raises(UserError, match=r"needs a torch that is built for CUDA, .* pip install torch==2\.14\.1"):
+        toolkit_of(str(python))
+
+
+def test_no_compiler_is_refused_with_what_to_install(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(build, "toolkit_of", lambda _: build.Toolkit(tmp_path, "13.0"))
+    with pytest.raises(UserError, match="built by a C compiler, and there is none; install one: apt install gcc"):
+        started_on(PROFILES[STANDARD])
+
+
+def test_the_emulated_card_is_never_taken_for_a_real_one(monkeypatch) -> None:
+    class Reader:
+        look_s = 0.0
+
+        def gpus(self) -> list[GpuIdentity]:
+            return [GpuIdentity(f"{EMULATED}000000000001", 0, "NVIDIA L4", 1 << 30)]
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(cuda, "find_reader", Reader)
+    with pytest.raises(UserError, match="sees an emulated GPU, whose numbers are no card's"):
+        cuda_devices(True)
+    for title, profile in PROFILES.items():
+        machine = Emulated(title, profile).machine
+        assert (machine.name, machine.device) == (f"emulated-{title}", "emulated")
+
+
+def test_the_driver_gives_the_identity_by_which_it_is_known() -> None:
+    assert f'"{EMULATED}%012d"' in (SOURCE / "emu.c").read_text()
+
+
+def test_a_process_is_put_on_a_card_by_its_environment(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(build, "built", lambda _: tmp_path)
+    monkeypatch.setenv("LD_PRELOAD", "/lib/other.so")
+    found = started_on(Profile("Card", 90, 1, 2, 1, 1, 1, 1, 1, 1))
+    assert found["LD_PRELOAD"].split(":") == [os.fspath(tmp_path / "libemu.so"), "/lib/other.so"]
+    assert found["EMU_PROFILE"].startswith("name=Card;capability=90;")
