@@ -129,7 +129,7 @@ def test_a_case_that_another_plugin_runs_again_counts_once_and_its_last_result_s
     suite.write(RERUN)
     result = suite.run("--perf-launches", "1", "--perf-update", "new", "--junitxml=report.xml")
     result.stdout.fnmatch_lines(
-        ["[[]1/3] ok *::test_first: *", "2 cases measured, by metric: 2 new.", "Stored: 1 of 3 cases. Not stored: *"]
+        ["[[]1/3] ok *::test_first: *", "2 cases measured, by metric: 4 new.", "Stored: 1 of 3 cases. Not stored: *"]
     )
     assert stored(suite) == {"first": 1}
     timed = [launch for launch in read(suite.run_files[0]).launches if launch.pass_name == "time"]
