@@ -390,6 +390,7 @@ IDS = {
     "training.trainer",
     "yardstick.cpu",
     "yardstick.cuda",
+    "yardstick.emulated",
     "yardstick.fake",
 }
 
