@@ -16,7 +16,7 @@ def test_every_effect_that_a_dry_run_tells_fails_without_its_technique(tmp_path:
     report = tmp_path / "report.xml"
     command = ["pytest", "perf_tests", "-m", "effect", "--perf-device", "none", "--perf-tier", "quick", "-n", "2", "-q"]
     more = ["-p", "tests.switched_off", f"--junitxml={report}", f"--perf-output={tmp_path}"]
-    subprocess.run([sys.executable, "-m", *command, *more], cwd=ROOT, capture_output=True, check=False, timeout=300)
+    subprocess.run([sys.executable, "-m", *command, *more], cwd=ROOT, capture_output=True, check=False, timeout=900)
 
     cases = list(ElementTree.parse(report).iter("testcase"))
     held = [case.get("name") for case in cases if case.find("failure") is None and case.find("skipped") is None]
