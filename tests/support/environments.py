@@ -7,8 +7,7 @@ import zipfile
 from pathlib import Path
 
 from benchmarks.environments import kept
-
-OLDER = ("transformers==4.57.6", "datasets==4.3.0", "psutil")
+from benchmarks.public_regressions import ENVIRONMENTS, FOUR
 
 
 def bare(folder: Path, python: str = sys.executable) -> str:
@@ -50,4 +49,5 @@ def write_wheel(folder: Path, name: str, version: str) -> None:
 
 def older_transformers() -> str:
     """An interpreter with transformers 4.57.6 beside this environment's torch; built once, and kept in the cache."""
-    return kept("transformers-4.57.6", OLDER, ("accelerate==1.11.0",))
+    older = ENVIRONMENTS[FOUR]
+    return kept(FOUR, older.packages, older.alone)
