@@ -10,7 +10,7 @@ from perfgate.gate import effects
 from perfgate.gate.acceptance import Acceptance
 from perfgate.gate.alpha_budget import AlphaBudget
 from perfgate.gate.clocks import ClockChoice, choose, on
-from perfgate.gate.confirmation import LOOKS, Confirmation, Look
+from perfgate.gate.confirmation import LOOKS, Confirmation, Look, to_next_look
 from perfgate.gate.duets import Duet, of_pair
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
@@ -242,7 +242,7 @@ def of_effect(series: DuetSeries, expectations: Sequence[Expectation], noise: No
                 known = noise.on(series.clock.clock or "wall")
                 looks[item] = effects.noisy(item, found, known, final=not complete)
         done = complete and all(look.decided for look in looks.values())
-        wanted = 0 if done or not complete else next((n - len(series.pairs) for n in LOOKS if n > len(series.pairs)), 0)
+        wanted = 0 if done or not complete else to_next_look(LOOKS, len(series.pairs))
     told = [as_effect(looks[item].told(series.held(item.metric, 0.0)), item) for item in measured]
     unseen = [nothing(series.case, item, "inconclusive", UNSEEN) for item in expectations if item not in measured]
     return [series.clock.told(with_remark(verdict, series.remark, series.invalid)) for verdict in told] + unseen

@@ -106,6 +106,16 @@ def remark(duets: Sequence[Duet]) -> str:
     return "all duets came from one pair of servers, so what differs between servers is not in the interval"
 
 
+def to_next_look(looks: Sequence[int], duets: int) -> int:
+    """The number of duets still to take before the next look; 0 after the last one.
+
+    Args:
+        looks: the numbers of duets at which a decision is looked for, ascending.
+        duets: the number taken so far.
+    """
+    return next((count - duets for count in looks if count > duets), 0)
+
+
 @dataclass(frozen=True)
 class Confirmation:
     """One case whose suspect metrics are being decided; it goes on while any of them is undecided.
@@ -131,7 +141,7 @@ class Confirmation:
         """How many more duets to the next look; 0 where all is decided."""
         if not self.undecided:
             return 0
-        return next((count - duets for count in LOOKS if count > duets), 0)
+        return to_next_look(LOOKS, duets)
 
     def seen(self, duets: Mapping[str, Sequence[Duet]], final: bool = False) -> "Confirmation":
         """The case after a look at all duets so far, by metric.

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from perfgate.gate.confirmation import LOOKS, Look, bounds, threshold_of
+from perfgate.gate.confirmation import LOOKS, Look, bounds, threshold_of, to_next_look
 from perfgate.gate.duets import Duet, difference
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import Screen
@@ -47,7 +47,7 @@ class Improvement:
         """How many more duets to the next look; 0 where all is decided."""
         if not self.undecided:
             return 0
-        return next((count - duets for count in IMPROVING_LOOKS if count > duets), 0)
+        return to_next_look(IMPROVING_LOOKS, duets)
 
     def seen(self, duets: Mapping[str, Sequence[Duet]], noise: Noise = UNKNOWN, final: bool = False) -> "Improvement":
         """The same after a look at all fresh duets so far, by metric.
