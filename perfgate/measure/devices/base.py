@@ -61,6 +61,12 @@ class Device(Protocol):
         """The variables that processes of an interpreter need to reach it, besides those that all processes get."""
 
 
+def no_variables(python: str) -> Mapping[str, str]:
+    """The ``environment`` of a device that every process reaches by itself: no variables."""
+    del python
+    return {}
+
+
 class Cpu:
     """The machine's CPU, of whose cores actors use the last one."""
 
@@ -70,6 +76,7 @@ class Cpu:
     order: Mapping[str, Any] = {"kind": kind}
     look_s = 0.0
     peers: Sequence[Device] = ()
+    environment = staticmethod(no_variables)
 
     def __init__(self) -> None:
         self.machine = of_hosts(this_machine())
@@ -77,11 +84,6 @@ class Cpu:
 
     def status(self) -> None:
         """A CPU has no driver to ask; the scheduler's account and the yardstick show disturbances."""
-
-    def environment(self, python: str) -> Mapping[str, str]:
-        """None are needed."""
-        del python
-        return {}
 
 
 def of_hosts(machine: Machine) -> Machine:

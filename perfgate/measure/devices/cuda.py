@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
 
-from perfgate.measure.devices.base import Device, Status, of_hosts
+from perfgate.measure.devices.base import Device, Status, no_variables, of_hosts
 from perfgate.measure.devices.visible import cores_of, visible
 from perfgate.records.gpu import GpuIdentity
 from perfgate.shared.device_kinds import DEVICE_KINDS
@@ -43,6 +43,7 @@ class CudaHandle:
 
     kind = KIND.name
     bursts = KIND.bursts
+    environment = staticmethod(no_variables)
 
     def __init__(self, gpu: GpuIdentity, reader: Reader, cores: Sequence[int] | None) -> None:
         self.uuid = gpu.uuid
@@ -56,11 +57,6 @@ class CudaHandle:
     def status(self) -> Status:
         """The driver's report about this GPU now."""
         return self._reader.status(self.uuid)
-
-    def environment(self, python: str) -> Mapping[str, str]:
-        """None are needed."""
-        del python
-        return {}
 
 
 def cuda_devices(required: bool, argument: str = "") -> list[CudaHandle]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perfgate.measure.devices.base import Device, Status
+from perfgate.measure.devices.base import Device, Status, no_variables
 from perfgate.measure.devices.visible import visible
 from perfgate.records.gpu import GpuIdentity, gpu_from
 from perfgate.shared.device_kinds import DEVICE_KINDS
@@ -23,6 +23,7 @@ class Fake:
     bursts = KIND.bursts
     cores: Sequence[int] | None = None
     look_s = 0.0
+    environment = staticmethod(no_variables)
 
     def __init__(self, script: Path, gpu: GpuIdentity, pids_visible: bool) -> None:
         self.uuid = gpu.uuid
@@ -42,11 +43,6 @@ class Fake:
             energy_j=state.get("energy_j", 0.0),
             pids=frozenset(pids if self._pids_visible else ()),
         )
-
-    def environment(self, python: str) -> Mapping[str, str]:
-        """None are needed."""
-        del python
-        return {}
 
 
 def fake_devices(required: bool, path: str) -> list[Fake]:
