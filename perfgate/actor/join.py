@@ -1,4 +1,4 @@
-"""A process on another host that provides one rank for each launch; ``perfgate.hosts`` starts it.
+"""A process on another host that provides one rank for each launch; ``perfgate.cli.hosts`` starts it.
 
 ``python -m perfgate.actor.join ADDRESS PORT RANK LOCAL_RANK LOCAL_WORLD_SIZE MODULE...`` imports the modules once, then
 connects to the first host again and again. If a launch is waiting there, it forks an actor that uses the connection. If

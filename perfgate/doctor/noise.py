@@ -18,7 +18,7 @@ from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
 from perfgate.reference.interpreter import Interpreter
 from perfgate.shared.errors import UserError
-from perfgate.shared.metrics import TOLERANCES
+from perfgate.shared.metric import TOLERANCES
 from perfgate.workloads.programs import modules_of, workload_of
 
 MODULES = modules_of(("calibration", "yardstick.cpu"))

@@ -8,7 +8,8 @@ from typing import Any
 
 from perfgate.doctor.finding import Finding
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
-from perfgate.records.baselines import Baseline, load_file
+from perfgate.records.baseline_files import load_file
+from perfgate.records.baselines import Baseline
 from perfgate.records.portable import PortableStore, nearest_first
 from perfgate.records.store import PORTABLE, Store
 from perfgate.shared.command import command

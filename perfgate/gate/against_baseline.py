@@ -33,7 +33,8 @@ from perfgate.gate.versions import SAME, Upgrade
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict
-from perfgate.shared.metrics import Metric, metric
+from perfgate.shared.metric import Metric
+from perfgate.shared.metrics import metric
 
 MISSING = "stored, but not measured in this run"
 OTHER_WORKLOAD = "the workload changed under its id, so the stored numbers belong to another one"

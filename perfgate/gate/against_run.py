@@ -24,7 +24,8 @@ from perfgate.gate.verdicts import DELTA_MIN_SHARE, Comparison, logarithms, nois
 from perfgate.gate.versions import SAME, Upgrade
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict
-from perfgate.shared.metrics import METRICS, Metric, metric
+from perfgate.shared.metric import Metric
+from perfgate.shared.metrics import METRICS, metric
 
 OTHER_WORKLOAD = "the two runs measured different workloads under this id"
 NOT_MEASURED = "measured in the reference, but not in the candidate"

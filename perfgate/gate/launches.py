@@ -10,7 +10,8 @@ from perfgate.gate.verdicts import Comparison, agree, exact_verdict
 from perfgate.records.baselines import StoredLaunch
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict
-from perfgate.shared.metrics import METRICS, Metric, stands_for
+from perfgate.shared.metric import Metric
+from perfgate.shared.metrics import METRICS, stands_for
 
 DISAGREE = "its launches do not agree"
 

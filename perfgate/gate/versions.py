@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from perfgate.records.verdict import Verdict
-from perfgate.shared.metrics import Metric
+from perfgate.shared.metric import Metric
 
 TOLERANCE = 0.01
 SHOWN = 2

@@ -13,7 +13,7 @@ from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch, Side
-from perfgate.shared.metrics import PassName
+from perfgate.shared.metric import PassName
 from perfgate.shared.workload import Workload
 
 MAX_RELAUNCHES = 2

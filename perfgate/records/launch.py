@@ -9,7 +9,8 @@ from typing import Any, Literal
 from perfgate.records.clocks import STEP, Clock, Times, Value, is_clocked
 from perfgate.records.details import Details
 from perfgate.shared.device_kinds import DEVICE_KINDS
-from perfgate.shared.metrics import METRICS, PassName
+from perfgate.shared.metric import PassName
+from perfgate.shared.metrics import METRICS
 from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
 
 Side = Literal["candidate", "reference"]

@@ -12,7 +12,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from perfgate.records.baselines import Baseline, StoredLaunch, case_file, dump, load_file
+from perfgate.records.baseline_files import case_file, dump, load_file
+from perfgate.records.baselines import Baseline, StoredLaunch
 from perfgate.records.clocks import is_clocked
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict

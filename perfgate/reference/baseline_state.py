@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perfgate.records.baselines import case_file
+from perfgate.records.baseline_files import case_file
 from perfgate.reference.environment import Progress, built_for, requirements
 from perfgate.reference.interpreter import Interpreter, code_folders, packages_of
 from perfgate.reference.lock_files import moved_locks

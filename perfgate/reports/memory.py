@@ -10,7 +10,8 @@ from perfgate.records.details import Findings
 from perfgate.records.launch import Launch, medians
 from perfgate.records.runfile import RunFile
 from perfgate.shared.device_kinds import DEVICE_KINDS, DRY_TARGETS, DeviceKind
-from perfgate.shared.metrics import LASTING, PARTS, PassName, metric
+from perfgate.shared.metric import PassName
+from perfgate.shared.metrics import LASTING, PARTS, metric
 
 
 def memory_rows(run: RunFile) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from perfgate.gate.wording import can_see, counted_as, moved, percent, together
 from perfgate.records.launch import medians
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
-from perfgate.shared.metrics import METRICS, Metric, metric
+from perfgate.shared.metric import Metric
+from perfgate.shared.metrics import METRICS, metric
 
 ORDER = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
 ANYWHERE = ""

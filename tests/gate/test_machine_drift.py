@@ -9,7 +9,7 @@ import pytest
 from perfgate.actor.devices.driver import Driver, DriverError
 from perfgate.actor.yardsticks.cuda import PTX
 from perfgate.gate.machine_drift import drifted, moved, ratios_repeat_better
-from perfgate.records.baselines import dump, load_file
+from perfgate.records.baseline_files import dump, load_file
 from perfgate.records.runfile import read
 from tests.plugin.test_scripted_device import CASE as FAKE_CASE
 from tests.plugin.test_scripted_device import KEY, bench

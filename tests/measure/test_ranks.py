@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.models import models
 from perfgate.actor.ranks import Ending, Rank, blamed, free_port, merged
-from perfgate.hosts import dismiss
+from perfgate.cli.hosts import dismiss
 from perfgate.measure.placement import placed
 from perfgate.records.runfile import read
 from perfgate.shared.errors import Unavailable, UserError

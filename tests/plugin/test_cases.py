@@ -256,7 +256,8 @@ def test_one_more_noisy_metric_of_generation_takes_its_part_of_the_chance_of_a_f
     )
     suite.pytester.makeconftest(
         "import os\n"
-        "from perfgate.shared.metrics import METRICS, Metric\n"
+        "from perfgate.shared.metric import Metric\n"
+        "from perfgate.shared.metrics import METRICS\n"
         "if 'MORE' in os.environ:\n"
         "    METRICS['between_s'] = Metric('between_s', 's', 'noisy', 'time', fixtures=('generation',))\n"
         "from perfgate.plugin.selection import gated_pairs\n\n\n"

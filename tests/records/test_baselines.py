@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from perfgate.records.baselines import Baseline, StoredLaunch, case_file, dump, load_file
+from perfgate.records.baseline_files import case_file, dump, load_file
+from perfgate.records.baselines import Baseline, StoredLaunch
 from perfgate.records.launch import Launch
 from perfgate.records.store import Store, moved_baseline, open_root
 from perfgate.records.verdict import Verdict

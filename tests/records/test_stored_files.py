@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from perfgate.cases.noise_file import NAME, read_noise
-from perfgate.records.baselines import load_file
+from perfgate.records.baseline_files import load_file
 from perfgate.records.runfile import read
 from tests import ROOT
 

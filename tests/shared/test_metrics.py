@@ -2,7 +2,8 @@
 
 import pytest
 
-from perfgate.shared.metrics import METRICS, Metric, metric, stands_for
+from perfgate.shared.metric import Metric
+from perfgate.shared.metrics import METRICS, metric, stands_for
 from perfgate.workloads.programs import OF_FIXTURE, noisy_metrics
 
 

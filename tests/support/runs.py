@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perfgate.records.baselines import Baseline, StoredLaunch, case_file, dump
+from perfgate.records.baseline_files import case_file, dump
+from perfgate.records.baselines import Baseline, StoredLaunch
 from perfgate.records.launch import Launch
 from perfgate.records.store import Store, moved_baseline
 from perfgate.records.verdict import Verdict

@@ -1,4 +1,4 @@
-"""Runs over several hosts: start ``torchrun --nnodes 2 ... -m perfgate.hosts PYTEST-ARGUMENTS`` on each of them.
+"""Runs over several hosts: start ``torchrun --nnodes 2 ... -m perfgate.cli.hosts PYTEST-ARGUMENTS`` on each of them.
 
 The first worker of torchrun runs pytest. Every other worker waits until a launch needs a rank, and this again for each
 launch. Nothing is encrypted, so use a network that you trust, as for ``torch.distributed``.
@@ -30,8 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     told = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(TORCHRUN)}
     if "MASTER_ADDR" not in told:
         print(
-            "perfgate.hosts: torchrun did not start this process; run torchrun --nnodes N --nproc-per-node M ... "
-            "-m perfgate.hosts on each host, as in docs/distributed.md",
+            "perfgate.cli.hosts: torchrun did not start this process; run torchrun --nnodes N --nproc-per-node M ... "
+            "-m perfgate.cli.hosts on each host, as in docs/distributed.md",
             file=sys.stderr,
         )
         return 2

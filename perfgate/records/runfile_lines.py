@@ -1,0 +1,140 @@
+"""The lines of a run file: the keys and the values that each kind of line must have."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from perfgate.records.launch import NEEDED
+from perfgate.records.verdict import Name
+from perfgate.shared.errors import UserError
+from perfgate.shared.metric import PassName
+from perfgate.shared.metrics import metric
+
+SCHEMA = "perfgate.run/1"
+HEADER_KEYS: dict[str, type] = {
+    "run_id": str, "created": str, "machine": dict, "software": dict, "options": dict,
+}  # fmt: skip
+WORKLOAD_KEYS = ("workload", "spec", "technique", "setting", "model", "vanilla")
+VERDICT_KEYS = ("case", "metric", "verdict")
+
+
+def parse(path: Path, number: int, line: str, last: bool) -> dict[str, Any]:
+    """Read one line as a JSON object."""
+    try:
+        value = json.loads(line, parse_constant=lambda name: refuse_constant(path, number, name))
+    except RecursionError:
+        raise UserError(f"{path}: line {number} is nested too deeply; this is not a run file") from None
+    except ValueError as error:
+        if last and number > 1:
+            raise UserError(
+                f"{path}: line {number}, the last one, is cut off; remove it with sed -i '$d' {shlex.quote(str(path))} "
+                "to use the launches before it"
+            ) from None
+        raise UserError(
+            f"{path}: line {number} is not JSON ({error}); this is not a run file, or it is damaged"
+        ) from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: line {number} is not a JSON object; this is not a run file")
+    if "\\ud" in line.lower():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{path}: line {number} holds half a surrogate pair, which is no Unicode") from None
+    return value
+
+
+def refuse_constant(path: Path, number: int, name: str) -> None:
+    """Refuse NaN and infinity, which are neither JSON nor measurements.
+
+    Raises:
+        UserError: always.
+    """
+    raise UserError(f"{path}: line {number} holds {name}; remove that launch or measure it again")
+
+
+def check_header(path: Path, line: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Check the first line."""
+    if not line or line.get("schema") != SCHEMA:
+        found = line.get("schema") if line else None
+        raise UserError(f"{path}: line 1: key 'schema' is {found!r}, this perfgate reads {SCHEMA!r}")
+    for key, kind in HEADER_KEYS.items():
+        if not isinstance(line.get(key), kind):
+            raise UserError(f"{path}: line 1: key {key!r} is missing or not of type {kind.__name__}")
+    if not isinstance(line["machine"].get("name"), str):
+        raise UserError(f"{path}: line 1: key 'machine.name' is missing")
+    return line
+
+
+def require(where: str, line: Mapping[str, Any], keys: Iterable[str]) -> None:
+    """Refuse a line that lacks a key."""
+    for key in keys:
+        if key not in line:
+            raise UserError(f"{where}: key {key!r} is missing")
+
+
+def check_workload(where: str, line: Mapping[str, Any]) -> None:
+    """Check the keys of a workload's line that reports read."""
+    require(where, line, WORKLOAD_KEYS)
+    kinds = {"workload": str, "spec": dict, "setting": dict, "vanilla": str | None}
+    for key, kind in {**kinds, "case": str | None, "tolerance": dict | None}.items():
+        if not isinstance(line.get(key), kind):
+            raise UserError(f"{where}: key {key!r} has the value {line[key]!r}, which is of the wrong type")
+    for name, value in (line.get("tolerance") or {}).items():
+        check_numbers(f"{where}: key 'tolerance': metric {name!r}", value, positive=True)
+
+
+def check_verdict(where: str, line: Mapping[str, Any]) -> None:
+    """Check the keys of a verdict's line that reports read."""
+    require(where, line, VERDICT_KEYS)
+    for key in ("case", "metric"):
+        if not isinstance(line[key], str):
+            raise UserError(f"{where}: key {key!r} is of the wrong type")
+    if line["verdict"] not in get_args(Name):
+        raise UserError(f"{where}: key 'verdict' is {line['verdict']!r}; it is one of {', '.join(get_args(Name))}")
+    for key in ("change", "low", "high", "smallest_detectable", "reference", "candidate", "tolerance"):
+        if line.get(key) is not None:
+            check_numbers(f"{where}: key {key!r}", line[key], positive=False)
+
+
+def check_launch(where: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Check one launch's keys and numbers."""
+    require(where, line, NEEDED)
+    for key, kinds in (
+        ("case", str),
+        ("workload", str),
+        ("launch", int),
+        ("pair", int | None),
+        ("invalid", str | None),
+    ):
+        if not isinstance(line[key], kinds) or isinstance(line[key], bool):
+            raise UserError(f"{where}: key {key!r} has the value {line[key]!r}, which is of the wrong type")
+    if line["side"] not in ("candidate", "reference"):
+        raise UserError(f"{where}: key 'side' is {line['side']!r}; it is 'candidate' or 'reference'")
+    if line.get("pass") not in (None, *get_args(PassName)):
+        raise UserError(f"{where}: key 'pass' is {line['pass']!r}; it is one of {', '.join(get_args(PassName))}")
+    if not isinstance(line.get("details") or {}, dict):
+        raise UserError(f"{where}: key 'details' is not an object")
+    if not isinstance(line["metrics"], dict):
+        raise UserError(f"{where}: key 'metrics' is not an object")
+    for name, value in line["metrics"].items():
+        check_numbers(f"{where}: metric {name!r}", value, positive=not metric(name).may_be_zero)
+    if line["yardstick_s"] is not None:
+        if not isinstance(line["yardstick_s"], list):
+            raise UserError(f"{where}: key 'yardstick_s' is neither a list nor null")
+        check_numbers(f"{where}: key 'yardstick_s'", line["yardstick_s"], positive=True)
+    return line
+
+
+def check_numbers(where: str, value: Any, positive: bool) -> None:
+    """Check that a value, or each value in a list, is a finite number, and above 0 if it is a time or a size."""
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise UserError(f"{where} is an empty list")
+    for number in values:
+        if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) <= sys.float_info.max:
+            raise UserError(f"{where} holds {number!r}, which is not a finite number")
+        if positive and number <= 0:
+            raise UserError(f"{where} holds {number!r}; a time or a size is above 0")
