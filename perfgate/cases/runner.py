@@ -13,27 +13,26 @@ from perfgate.cases.confirm import Confirmer
 from perfgate.cases.derived import with_derived, with_host_share, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
+from perfgate.cases.reference_side import unable, upgrade_from, without_program
+from perfgate.cases.stored import Stored, judge
 from perfgate.gate.acceptance import accept
-from perfgate.gate.against_baseline import against_baseline
 from perfgate.gate.against_run import compare
 from perfgate.gate.clocks import choose_against, on
-from perfgate.gate.dry_run import NOTHING_TO_COUNT, against_stored, has_dry_run, why_not
+from perfgate.gate.dry_run import has_dry_run, why_not
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide
-from perfgate.gate.python_calls import beside_others, under
-from perfgate.gate.versions import DECIDING, Upgrade, differing
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.placement import room
+from perfgate.measure.pool import Pool
 from perfgate.measure.schedule import MEMORY, measure, spoilt, untimed
 from perfgate.measure.stage import Stage
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch, medians
-from perfgate.records.portable import PortableStore, split
+from perfgate.records.portable import PortableStore
 from perfgate.records.runfile import Writer
-from perfgate.records.store import PORTABLE, Store
+from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
-from perfgate.reference.reference import Reference
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import METRICS
 from perfgate.shared.workload import Workload
@@ -107,15 +106,18 @@ class CaseRunner:
         """
         if not self._deadline.begins():
             return self._left_out(case, workload)
-        if self.stage.reference:
-            return self._conclude(case, [workload], progress, lambda: self._against_reference(case, workload, progress))
+        if reference := self.stage.reference:
+            return self._conclude(
+                case, [workload], progress, lambda: self._against_reference(case, workload, reference, progress)
+            )
         baseline = None if self._alone else self._store.get(case.id)
-        stored, since = self._portable.held(case.id, workload.sha256)
+        stored = Stored(baseline, *self._portable.held(case.id, workload.sha256))
 
         def held() -> Found:
             launches = with_host_share(measure(self.stage, case.id, workload, progress))
-            launches = on(choose_against(launches, baseline), launches)
-            return launches, *self._judge(case, workload, launches, baseline, stored, since)
+            clock, software = choose_against(launches, baseline), self.stage.pool.interpreter.software
+            launches = on(clock, launches)
+            return launches, *judge(case, workload, launches, clock, stored, self._policy, software, self._alone)
 
         def confirmed(verdicts: Sequence[Verdict], took_s: float) -> tuple[list[Launch], list[Verdict]]:
             if not self._confirmer or not baseline or self._policy.update == "all":
@@ -123,7 +125,7 @@ class CaseRunner:
             about = partial(self._surroundings, workload)
             return self._confirmer.confirm(case, workload, verdicts, baseline, about, took_s, progress)
 
-        return self._conclude(case, [workload], progress, held, [baseline, stored], confirmed)
+        return self._conclude(case, [workload], progress, held, [baseline, stored.everywhere], confirmed)
 
     def run_effect(
         self,
@@ -223,7 +225,7 @@ class CaseRunner:
         """Whether this run takes dry runs alone."""
         return self.stage.plan.device == "none"
 
-    def _against_reference(self, case: Case, workload: Workload, progress: Progress) -> Found:
+    def _against_reference(self, case: Case, workload: Workload, reference: Pool, progress: Progress) -> Found:
         """Compare exact metrics and memory by one launch a side, and times by duets."""
         begin = time.perf_counter()
         # One launch a side is enough where both agree; a difference is measured again before it is believed.
@@ -233,22 +235,19 @@ class CaseRunner:
             now += untimed(self.stage, case.id, workload, progress, passes=[MEMORY.name], agreeing=1)
             before += untimed(self.stage, case.id, workload, progress, "reference", passes=[MEMORY.name], agreeing=1)
         launches = now + before
-        if absent := self._without_program(case, before, now):
+        if absent := without_program(case, reference.interpreter, before, now):
             raise UserError(absent)
         if broken := unable(before, now):
             why = f"the reference cannot run it: {broken.invalid}"
             exact = compare({}, {case.id: now}, {})
             return launches, [Verdict(case.id, "step_time_s", "new", why=why), *exact], ""
         remark = "" if has_dry_run(before) else why_not(now)
-        upgrade = self._upgrade
+        upgrade = upgrade_from(reference.interpreter, self._policy.version_tolerance)
         compared = compare({case.id: before}, {case.id: now}, {case.id: case.tolerances}, upgrade)
         verdicts = [replace(verdict, against="reference") for verdict in compared]
-        if not self.stage.plan.timed or spoilt(now) or spoilt(before) or not self.stage.reference:
+        if not self.stage.plan.timed or spoilt(now) or spoilt(before):
             return launches, verdicts, remark
-        parts = [
-            DuetSide("reference", self.stage.reference, workload),
-            DuetSide("candidate", self.stage.pool, workload),
-        ]
+        parts = [DuetSide("reference", reference, workload), DuetSide("candidate", self.stage.pool, workload)]
         series = DuetSeries(self.stage, case.id, parts, self._deadline, progress)
         noisy = {name: upgrade.limit(row, case.tolerances.get(name, row.tolerance)) for name, row in METRICS.items()}
         timed, self._alpha_budget = against_reference(
@@ -260,66 +259,6 @@ class CaseRunner:
         )
         return launches + series.judged(), [*map(upgrade.told, timed), *verdicts], remark
 
-    @property
-    def _upgrade(self) -> Upgrade:
-        """The way from the reference's versions to these."""
-        where = self.stage.reference.interpreter if self.stage.reference else None
-        if not isinstance(where, Reference):
-            return Upgrade()
-        before, now = ({name: versions[side] for name, versions in where.moved.items()} for side in (0, 1))
-        # Between two interpreters nothing but packages differs, so each of them counts.
-        names = DECIDING if where.commit else tuple(where.moved)
-        return Upgrade(differing(before, now, names), self._policy.version_tolerance)
-
-    def _without_program(self, case: Case, before: Sequence[Launch], now: Sequence[Launch]) -> str:
-        """The sentence for an interpreter that lacks a program which the candidate has; empty where it does not.
-
-        A revision may lack a program: it has code of its own.
-        """
-        where = self.stage.reference.interpreter if self.stage.reference else None
-        absent = next((launch.invalid for launch in before if launch.without_program), None)
-        if not absent or not where or where.path or any(launch.without_program for launch in now):
-            return ""
-        return (
-            f"{case.id} cannot be held against the reference: {absent}; {where.python} finds programs in the folder "
-            f"of the run, in pytest's pythonpath, and among its own packages ({where.python} -m pip install ...)"
-        )
-
-    def _judge(
-        self,
-        case: Case,
-        workload: Workload,
-        launches: Sequence[Launch],
-        baseline: Baseline | None,
-        stored: Baseline | None,
-        since: str,
-    ) -> tuple[list[Verdict], str]:
-        """Verdicts on the measured metrics and on those of the dry run; and why there was no dry run.
-
-        ``since`` names the versions that ``stored`` is of, where they are others.
-        """
-        here, everywhere = split(launches)
-        dry, counted = ([x for x in everywhere if (x.pass_name == "dry") == is_dry] for is_dry in (True, False))
-        exact = stored and stored.under(PORTABLE)
-        failed = why_not(dry) or (NOTHING_TO_COUNT if not dry and exact and exact.metrics else "")
-
-        def held(of: Sequence[Launch], baseline: Baseline | None, since: str) -> list[Verdict]:
-            pairs, upgrade = self._policy.stored_pairs, Upgrade(since, self._policy.version_tolerance)
-            return against_baseline(case.id, workload.sha256, of, baseline, case.tolerances, pairs, upgrade)
-
-        verdicts = []
-        if not self._alone:
-            before = differing(baseline.software, self.stage.pool.interpreter.software) if baseline else ""
-            verdicts = held(here, baseline, before)
-        if counted:
-            verdicts += beside_others(held(counted, stored and stored.under(under(counted)), since), stored)
-        if failed:
-            if any(launch.final for launch in launches):
-                return verdicts, ""
-            lost = against_stored(case.id, workload.sha256, failed, exact, self._alone, since)
-            return verdicts + lost, "" if lost else failed
-        return verdicts + held(dry, exact, since), ""
-
     def close(self) -> None:
         """End all processes, write the timesheet, and close the part."""
         if self._confirmer:
@@ -327,13 +266,6 @@ class CaseRunner:
         self.stage.close()
         self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}])
         self._writer.close()
-
-
-def unable(before: Sequence[Launch], now: Sequence[Launch]) -> Launch | None:
-    """The launch that shows that the reference cannot run a case: its program fails there, or a library of it lacks
-    something that the candidate's has; ``None`` where it can."""
-    lacks_too = any(launch.unsupported for launch in now)
-    return next((launch for launch in before if launch.fault or (launch.unsupported and not lacks_too)), None)
 
 
 def peaks(launches: Sequence[Launch]) -> list[Any]:

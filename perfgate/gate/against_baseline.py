@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from perfgate.gate.clocks import choose_against, on
+from perfgate.gate.clocks import WALL, ClockChoice
 from perfgate.gate.launches import (
     DISAGREE,
     exact_if_repeated,
@@ -48,21 +48,21 @@ def against_baseline(
     tolerances: Mapping[str, float],
     pairs: int,
     upgrade: Upgrade = SAME,
+    clock: ClockChoice = WALL,
 ) -> list[Verdict]:
     """Judge one case of a run.
 
     Args:
         case: its id.
         workload: identity of what was run.
-        launches: all of the case's launches, the invalid ones among them.
+        launches: all of the case's launches, the invalid ones among them, with their times on ``clock``.
         baseline: what is stored for the case on this machine, if anything.
         tolerances: largest acceptable change by metric, where the case names its own.
         pairs: noisy case-metric pairs of the whole suite, among which the chance of a false alarm is divided.
         upgrade: from the versions that the baseline is of.
+        clock: that times are judged on, as ``choose_against`` chooses it.
     """
-    choice = choose_against(launches, baseline)
-    launches = on(choice, launches)
-    baseline = baseline and baseline.on(choice.clock or "wall")
+    baseline = baseline and baseline.on(clock.clock or "wall")
     verdicts = invalid_verdicts(case, launches) + uncounted(case, launches)
     known = {verdict.metric for verdict in verdicts}
     measured = gated_values(launches)
@@ -79,7 +79,7 @@ def against_baseline(
         if baseline and name not in measured and name not in known:
             reference = typical(baseline.values(name))
             verdicts.append(Verdict(case, name, "inconclusive", reference=reference, why=MISSING))
-    return [upgrade.told(choice.told(verdict)) for verdict in verdicts]
+    return [upgrade.told(clock.told(verdict)) for verdict in verdicts]
 
 
 def against_stored(

@@ -68,6 +68,9 @@ class ClockChoice:
         return replace(verdict, verdict=name, why="; ".join(filter(None, why)))
 
 
+WALL = ClockChoice()
+
+
 def choose(launches: Sequence[Launch]) -> ClockChoice:
     """The clock of launches that are compared with each other, such as both sides of some duets.
 
@@ -144,4 +147,4 @@ def on(choice: ClockChoice, launches: Iterable[Launch]) -> list[Launch]:
 
 def told_by_case(choices: Mapping[str, ClockChoice], verdicts: Iterable[Verdict]) -> list[Verdict]:
     """Verdicts of several cases, each as far as the clock of its case can tell."""
-    return [choices.get(verdict.case, ClockChoice()).told(verdict) for verdict in verdicts]
+    return [choices.get(verdict.case, WALL).told(verdict) for verdict in verdicts]

@@ -6,7 +6,7 @@ import pytest
 
 from perfgate.gate.against_baseline import against_baseline
 from perfgate.gate.against_run import compare
-from perfgate.gate.clocks import CONTENDED, IDLE, WAITED, choose, choose_against
+from perfgate.gate.clocks import CONTENDED, IDLE, WAITED, choose, choose_against, on
 from perfgate.gate.effects import parse
 from perfgate.records.clocks import Times, by_clock
 from perfgate.records.launch import Launch
@@ -44,7 +44,8 @@ def stored(sessions=3, **fields):
 
 def judged(now, baseline):
     """The verdict on the step time."""
-    (verdict,) = against_baseline(CASE, WORKLOAD, now, baseline, {}, 1)
+    clock = choose_against(now, baseline)
+    (verdict,) = against_baseline(CASE, WORKLOAD, on(clock, now), baseline, {}, 1, clock=clock)
     return verdict
 
 
