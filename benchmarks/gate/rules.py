@@ -18,7 +18,7 @@ from scipy.special import ndtr, ndtri, stdtrit
 
 from perfgate.gate import confirmed
 from perfgate.gate.alpha_budget import AlphaBudget
-from perfgate.gate.confirmation import Confirmation
+from perfgate.gate.confirmation import confirming
 from perfgate.gate.duets import Duet
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import STEPS, screen
@@ -202,10 +202,10 @@ class Perfgate:
         verdict: str = found.verdict
         if found.suspect:
             self.budget = self.budget.spent()
-            state = Confirmation({self.metric: share}, {self.metric: self.tolerance}, self.noise)
+            state = confirming({self.metric: share}, {self.metric: self.tolerance})
             while more := state.wanted(len(duets)):
                 duets += [case.duet() for _ in range(more)]
-                state = state.seen({self.metric: duets})
+                state = state.seen({self.metric: duets}, self.noise)
             verdict = state.looks[self.metric].verdict
         count = 1 + len(duets)
         return Outcome("pass" if verdict == "improved" else verdict, 2 * count, 2 * count * STEPS)

@@ -10,11 +10,12 @@ from perfgate.gate import effects
 from perfgate.gate.acceptance import Acceptance
 from perfgate.gate.alpha_budget import AlphaBudget
 from perfgate.gate.clocks import ClockChoice, choose, on
-from perfgate.gate.confirmation import LOOKS, Confirmation, Look, to_next_look
+from perfgate.gate.confirmation import LOOKS, confirming
 from perfgate.gate.duets import Duet, of_pair
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
-from perfgate.gate.improvement import Improvement, promising
+from perfgate.gate.improvement import improving, promising
+from perfgate.gate.looks import Look, to_next_look
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import Screen, screen, suspects
 from perfgate.gate.verdicts import Comparison
@@ -188,14 +189,14 @@ def against_reference(
     for name in suspected:
         shares[name] = alpha_budget.share
         alpha_budget = alpha_budget.spent()
-    confirmation = Confirmation(shares, {name: limits[name] for name in suspected}, noise)
-    faster = Improvement({name: limits[name] for name in promising(screens, limits)})
+    confirmation = confirming(shares, limits)
+    faster = improving({name: limits[name] for name in promising(screens, limits)})
     while wanted := confirmation.wanted(fresh := len(series.pairs) - 1) or faster.wanted(fresh):
         what = f"suspect ({', '.join(confirmation.undecided)})" if confirmation.undecided else "faster"
         complete = series.take(wanted, f"{what}: duet")
         found = {name: series.duets(name, 1) for name in limits}
         known = noise.on(series.clock.clock or "wall")
-        confirmation = replace(confirmation, noise=known).seen(found, final=not complete)
+        confirmation = confirmation.seen(found, known, final=not complete)
         faster = faster.seen(found, known, final=not complete)
     # Without a single fresh duet, what looked faster has passed by its screen.
     told = {name: look for name, look in faster.looks.items() if look.change is not None}

@@ -6,53 +6,19 @@ the chance of a false alarm.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from functools import partial
 
 from perfgate.gate.duets import Duet, difference
+from perfgate.gate.looks import Look, Looks
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.statistics import Difference, safe_expm1
-from perfgate.gate.verdicts import DELTA_MIN_SHARE, TOO_FEW, Comparison, name_of
-from perfgate.records.verdict import Name, Verdict
+from perfgate.gate.verdicts import DELTA_MIN_SHARE, TOO_FEW, name_of
+from perfgate.records.verdict import Name
 
 LOOKS = (3, 6, 10, 15, 24)
 CLEARING_LOOKS = 1  # the first looks that can clear a case, and fail it only by a huge effect
 HUGE = 1.0  # a change that must be excluded for that: twice the time, which no difference between launches explains
 FAILING_DUETS = 1 + LOOKS[CLEARING_LOOKS]  # with the screen's: the fewest that can fail a case
-
-
-@dataclass(frozen=True)
-class Look:
-    """The judgement of one metric by the duets so far; all changes are relative, 0.03 is 3% slower.
-
-    Attributes:
-        verdict: ``continue`` where more duets are to decide.
-        duets: how many there are.
-        change: mean over the duets.
-        low: lower bound of the change, wrong with the metric's share of alpha; ``None`` where nothing is known of the
-            spread.
-        high: upper bound of the change, with 99.5% confidence.
-        smallest_detectable: the change that as many duets would have shown in 95 of 100 runs.
-        why: what else one should know, as a clause.
-    """
-
-    verdict: Name | Literal["continue"]
-    duets: int
-    change: float | None = None
-    low: float | None = None
-    high: float | None = None
-    smallest_detectable: float | None = None
-    why: str = ""
-
-    @property
-    def decided(self) -> bool:
-        """Whether no more duets are wanted for this metric."""
-        return self.verdict != "continue"
-
-    def told(self, held: Comparison) -> Verdict:
-        """The verdict on a metric; one for which duets are still wanted is inconclusive."""
-        name: Name = "inconclusive" if self.verdict == "continue" else self.verdict
-        return held.verdict(name, self.why, self.change, self.low, self.high, self.smallest_detectable)
 
 
 def threshold_of(tolerance: float) -> float:
@@ -106,51 +72,12 @@ def remark(duets: Sequence[Duet]) -> str:
     return "all duets came from one pair of servers, so what differs between servers is not in the interval"
 
 
-def to_next_look(looks: Sequence[int], duets: int) -> int:
-    """The number of duets still to take before the next look; 0 after the last one.
+def confirming(shares: Mapping[str, float], tolerances: Mapping[str, float]) -> Looks:
+    """The suspect metrics of a case, before the first look at them.
 
     Args:
-        looks: the numbers of duets at which a decision is looked for, ascending.
-        duets: the number taken so far.
-    """
-    return next((count - duets for count in looks if count > duets), 0)
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """One case whose suspect metrics are being decided; it goes on while any of them is undecided.
-
-    Attributes:
         shares: each suspect metric's chance of a false alarm at a look.
         tolerances: its largest acceptable change.
-        noise: what is known of this machine.
-        looks: the last look at each metric; a metric that was decided stays so.
     """
-
-    shares: Mapping[str, float]
-    tolerances: Mapping[str, float]
-    noise: Noise = UNKNOWN
-    looks: Mapping[str, Look] = field(default_factory=dict)
-
-    @property
-    def undecided(self) -> list[str]:
-        """Metrics for which more duets are wanted."""
-        return [name for name in self.shares if name not in self.looks or not self.looks[name].decided]
-
-    def wanted(self, duets: int) -> int:
-        """How many more duets to the next look; 0 where all is decided."""
-        if not self.undecided:
-            return 0
-        return to_next_look(LOOKS, duets)
-
-    def seen(self, duets: Mapping[str, Sequence[Duet]], final: bool = False) -> "Confirmation":
-        """The case after a look at all duets so far, by metric.
-
-        Args:
-            duets: those of each suspect metric.
-            final: whether no more duets can be had.
-        """
-        looks = dict(self.looks)
-        for name in self.undecided:
-            looks[name] = look(duets.get(name, ()), self.tolerances[name], self.shares[name], self.noise, final)
-        return replace(self, looks=looks)
+    rules = {name: partial(look, tolerance=tolerances[name], share=share) for name, share in shares.items()}
+    return Looks(LOOKS, rules)

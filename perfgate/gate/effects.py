@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from perfgate.gate.confirmation import LOOKS, Look
+from perfgate.gate.confirmation import LOOKS
 from perfgate.gate.duets import Duet, difference
+from perfgate.gate.looks import Look
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.statistics import CLEAR_LEVEL, POWER, safe_expm1
 from perfgate.gate.verdicts import TOO_FEW

@@ -5,10 +5,11 @@ Nothing of the chance of a false alarm is spent: whatever these duets tell, they
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from functools import partial
 
-from perfgate.gate.confirmation import LOOKS, Look, bounds, threshold_of, to_next_look
+from perfgate.gate.confirmation import LOOKS, bounds, threshold_of
 from perfgate.gate.duets import Duet, difference
+from perfgate.gate.looks import Look, Looks
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import Screen
 from perfgate.gate.statistics import CLEAR_LEVEL
@@ -26,39 +27,14 @@ def promising(screens: Mapping[str, Screen], tolerances: Mapping[str, float]) ->
     ]
 
 
-@dataclass(frozen=True)
-class Improvement:
-    """The metrics of one case that look better, while fresh duets are taken to show it.
+def improving(tolerances: Mapping[str, float]) -> Looks:
+    """The metrics of a case that look better, before the first look at them.
 
-    Attributes:
-        tolerances: their largest acceptable changes.
-        looks: the last look at each; a metric that was decided stays so.
+    Args:
+        tolerances: the largest acceptable change of each.
     """
-
-    tolerances: Mapping[str, float]
-    looks: Mapping[str, Look] = field(default_factory=dict)
-
-    @property
-    def undecided(self) -> list[str]:
-        """Metrics for which more duets are wanted."""
-        return [name for name in self.tolerances if name not in self.looks or not self.looks[name].decided]
-
-    def wanted(self, duets: int) -> int:
-        """How many more duets to the next look; 0 where all is decided."""
-        if not self.undecided:
-            return 0
-        return to_next_look(IMPROVING_LOOKS, duets)
-
-    def seen(self, duets: Mapping[str, Sequence[Duet]], noise: Noise = UNKNOWN, final: bool = False) -> "Improvement":
-        """The same after a look at all fresh duets so far, by metric.
-
-        Args:
-            duets: those of each metric.
-            noise: what is known of this machine.
-            final: whether no more duets can be had.
-        """
-        looks = {name: look(duets.get(name, ()), self.tolerances[name], noise, final) for name in self.undecided}
-        return replace(self, looks={**self.looks, **looks})
+    rules = {name: partial(look, tolerance=tolerance) for name, tolerance in tolerances.items()}
+    return Looks(IMPROVING_LOOKS, rules)
 
 
 def look(duets: Sequence[Duet], tolerance: float, noise: Noise = UNKNOWN, final: bool = False) -> Look:

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfgate.gate.confirmation import Confirmation
+from perfgate.gate.confirmation import confirming
 from perfgate.gate.duets import Duet
 from perfgate.gate.noise import Noise
 from perfgate.gate.screening import screen
@@ -83,12 +83,12 @@ def drawn(duets: Sequence[Duet], tolerance: float, share: float, noise: Noise) -
     screened = screen(duets[0], tolerance, share, noise)
     if not screened.suspect:
         return End(screened.verdict, 1, screened.smallest_detectable)
-    confirmation = Confirmation({NAME: share}, {NAME: tolerance}, noise)
+    confirmation = confirming({NAME: share}, {NAME: tolerance})
     used = 0
     while wanted := confirmation.wanted(used):
         final = 1 + used + wanted > len(duets)
         used = len(duets) - 1 if final else used + wanted
-        confirmation = confirmation.seen({NAME: duets[1 : 1 + used]}, final=final)
+        confirmation = confirmation.seen({NAME: duets[1 : 1 + used]}, noise, final)
     found = confirmation.looks[NAME]
     return End(found.verdict, 1 + used, found.smallest_detectable)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.gate import variants
 from benchmarks.gate.rules import paired_bca, resamples
-from perfgate.gate.confirmation import LOOKS, Confirmation
+from perfgate.gate.confirmation import LOOKS, confirming
 from perfgate.gate.duets import Duet
 from perfgate.gate.noise import UNKNOWN, Noise
 from tests import ROOT
@@ -80,11 +80,11 @@ def test_the_vectorised_rule_is_the_rule() -> None:
         state, used = variants.judge(values, variant)
         for row, code, count in zip(values, state, used, strict=True):
             found = [Duet(float(value), str(number % 3)) for number, value in enumerate(row)]
-            case = Confirmation({"t": variants.ALPHA_A_SUSPECT / len(LOOKS)}, {"t": 0.03}, noise)
+            case = confirming({"t": variants.ALPHA_A_SUSPECT / len(LOOKS)}, {"t": 0.03})
             seen = 0
             while more := case.wanted(seen):
                 seen += more
-                case = case.seen({"t": found[:seen]})
+                case = case.seen({"t": found[:seen]}, noise)
             name = {"regressed": 1, "pass": 2, "improved": 2, "inconclusive": 0}[case.looks["t"].verdict]
             assert (name, case.looks["t"].duets) == (code, count)
 

@@ -13,9 +13,10 @@ from scipy import special, stats
 
 from perfgate.gate.against_run import compare
 from perfgate.gate.alpha_budget import FAILING_LOOKS, AlphaBudget
-from perfgate.gate.confirmation import LOOKS, Confirmation, Look, look
+from perfgate.gate.confirmation import LOOKS, confirming, look
 from perfgate.gate.duets import Duet, difference, of_launches, spread
-from perfgate.gate.improvement import Improvement, promising
+from perfgate.gate.improvement import improving, promising
+from perfgate.gate.looks import Look
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import screen, suspects
 from perfgate.gate.statistics import Difference
@@ -51,11 +52,11 @@ def some_duets(draw: st.DrawFn) -> list[Duet]:
 def decided(values: Sequence[float], noise: Noise = UNKNOWN, share: float = SHARE, pairs: int = 3) -> Look:
     """What the confirmation ends with."""
     found = duets(values, pairs)
-    state = Confirmation({"step_time_s": share}, {"step_time_s": TOLERANCE}, noise)
+    state = confirming({"step_time_s": share}, {"step_time_s": TOLERANCE})
     seen = 0
     while more := state.wanted(seen):
         seen += more
-        state = state.seen({"step_time_s": found[:seen]})
+        state = state.seen({"step_time_s": found[:seen]}, noise)
     return state.looks["step_time_s"]
 
 
@@ -168,13 +169,13 @@ def test_what_looks_much_better_is_measured_again_and_fails_nothing() -> None:
     names = promising(screens, dict.fromkeys(screens, TOLERANCE))
     assert names == ["much", "some"]
 
-    state = Improvement(dict.fromkeys(names, TOLERANCE))
+    state = improving(dict.fromkeys(names, TOLERANCE))
     assert state.wanted(0) == 3
     state = state.seen({"much": duets([-8.0, -8.1, -7.9]), "some": duets([-0.1, -0.4, -0.3])})
     assert (state.looks["much"].verdict, state.undecided, state.wanted(3)) == ("improved", ["some"], 3)
     state = state.seen({"some": duets([-0.1, -0.4, -0.3, 0.2, 0.3, 0.1])})
     assert (state.looks["some"].verdict, state.wanted(6)) == ("inconclusive", 0)
-    slower = Improvement({"some": TOLERANCE}).seen({"some": duets([0.5] * 6)})
+    slower = improving({"some": TOLERANCE}).seen({"some": duets([0.5] * 6)})
     assert slower.looks["some"].verdict == "inconclusive"
 
 
@@ -267,21 +268,21 @@ def test_faster_is_the_mirror_image_of_slower(found: list[Duet], noise: Noise) -
 
 def test_a_case_goes_on_while_any_metric_is_undecided_and_what_was_decided_stays() -> None:
     fast, slow = "time_per_output_token_s", "time_to_first_token_s"
-    state = Confirmation({fast: SHARE, slow: SHARE}, {fast: TOLERANCE, slow: TOLERANCE}, NOISE)
+    state = confirming({fast: SHARE, slow: SHARE}, {fast: TOLERANCE, slow: TOLERANCE})
     assert state.wanted(0) == 3
 
-    state = state.seen({fast: duets([0.0] * 3), slow: duets([0.06] * 3)})
+    state = state.seen({fast: duets([0.0] * 3), slow: duets([0.06] * 3)}, NOISE)
     assert state.looks[fast].verdict == "pass"
     assert (state.undecided, state.wanted(3)) == ([slow], 3)
 
-    state = state.seen({fast: duets([0.5] * 6), slow: duets([0.06] * 6)})
+    state = state.seen({fast: duets([0.5] * 6), slow: duets([0.06] * 6)}, NOISE)
     assert state.looks[fast].verdict == "pass"
     assert state.looks[slow].verdict == "regressed"
     assert state.wanted(6) == 0
 
 
 def test_a_case_of_which_no_more_duets_can_be_had_is_inconclusive() -> None:
-    state = Confirmation({"step_time_s": SHARE}, {"step_time_s": TOLERANCE})
+    state = confirming({"step_time_s": SHARE}, {"step_time_s": TOLERANCE})
 
     ended = state.seen({"step_time_s": duets([0.5, 0.6])}, final=True)
 
