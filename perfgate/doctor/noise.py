@@ -12,6 +12,7 @@ from perfgate.doctor.finding import Finding
 from perfgate.gate.clocks import choose, on
 from perfgate.gate.statistics import POWER, PRIOR_FREEDOM, SESSION_PRIOR, combine, errors_shown, safe_expm1
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS, share_of_alpha
+from perfgate.gate.wording import can_see
 from perfgate.measure.passes.timed import timed_launch
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
@@ -150,9 +151,10 @@ def findings(found: LaunchSpread) -> list[Finding]:
         Finding(
             "noise",
             "note",
-            f"A baseline of {MIN_BASELINE_LAUNCHES} launches from {MIN_BASELINE_SESSIONS} sessions would see slowdowns "
-            f"from {found.smallest_detectable:.0%} on here, and none of {TOLERANCES['noisy']:.0%}; --perf-ref sees "
-            f"smaller ones. Memory is seen to {TOLERANCES['bytes']:.1%} and exact metrics to one call, on any machine.",
+            f"A baseline of {MIN_BASELINE_LAUNCHES} launches from {MIN_BASELINE_SESSIONS} sessions cannot see a time "
+            f"that is {TOLERANCES['noisy']:.1%} slower here; it can see {can_see(found.smallest_detectable)}. "
+            f"--perf-ref sees smaller ones. Memory is seen to {TOLERANCES['bytes']:.1%} and exact metrics to one call, "
+            "on any machine.",
             "pytest perf_tests --perf-update more --perf-launches 10 (more sessions and launches see smaller ones)",
         ),
     ]

@@ -30,6 +30,7 @@ from perfgate.gate.verdicts import (
     young_verdict,
 )
 from perfgate.gate.versions import SAME, Upgrade
+from perfgate.gate.wording import percent
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict
@@ -100,7 +101,7 @@ def against_stored(
     if ratios := in_yardsticks(what, baseline, stored, now):
         stored, values = ratios
     elif drift := drifted(stored_parts, parts):
-        slower = f"the yardstick beside it is {drift:.0%} slower than in the baseline"
+        slower = f"the yardstick beside it is {percent(drift, '')} slower than in the baseline"
     count = sum(map(len, stored.values()))
     if count < MIN_BASELINE_LAUNCHES or len(stored) < MIN_BASELINE_SESSIONS:
         return young_verdict(held, statistics.median(values) / typical(stored) - 1, count, len(stored))
@@ -134,6 +135,8 @@ def timed(what: Metric) -> bool:
 
 def suspended(verdict: Verdict, move: Move) -> Verdict:
     """Make a timing verdict inconclusive because the hardware changed; its reason keeps the observed change."""
-    looked = f"the change looked like {verdict.change:+.1%} ({verdict.verdict})" if verdict.change is not None else ""
+    looked = (
+        f"the change looked like {percent(verdict.change)} ({verdict.verdict})" if verdict.change is not None else ""
+    )
     why = "; ".join(filter(None, (f"{move}, so the machine is another one", looked)))
     return replace(verdict, verdict="inconclusive", why=why)

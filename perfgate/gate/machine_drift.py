@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from perfgate.gate.statistics import against_sessions, safe_expm1
 from perfgate.gate.verdicts import MIN_BASELINE_SESSIONS, logarithms
+from perfgate.gate.wording import percent
 
 Parts = Mapping[str, float]
 LEAST = 0.10
@@ -40,7 +41,7 @@ class Move:
 
     def __str__(self) -> str:
         slower, other = (part.removesuffix("_s") for part in (self.slower, self.other))
-        named = f"{slower} {self.change:+.0%} against {other}"
+        named = f"{slower} {percent(self.change)} against {other}"
         return f"the yardstick's components moved against each other: {named} since the baseline"
 
 

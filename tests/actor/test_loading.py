@@ -145,6 +145,15 @@ def test_the_loader_has_the_settings_and_makes_the_batches_of_the_dry_run(settin
     assert program.tokens == sum(program.source.rows["length"])
 
 
+def test_a_rank_s_share_of_the_batches_is_read_back_as_what_it_shares():
+    from accelerate.data_loader import prepare_data_loader
+
+    loader = loop(sampling="sequential").trainer.get_train_dataloader()
+    shared = prepare_data_loader(loader, num_processes=2, process_index=0)
+    assert type(shared.batch_sampler).__name__ == "BatchSamplerShard"
+    assert loading_in_force(shared) == loading_in_force(loader)
+
+
 def test_a_strategy_that_is_ignored_is_seen(monkeypatch):
     from torch.utils.data import RandomSampler
 

@@ -252,7 +252,12 @@ def test_calibration_finds_the_spread_between_launches_and_the_smallest_slowdown
     assert found.step_time_s > 0
     assert found.spread_s > 0
     assert found.spread_yardsticks > 0
-    assert f"from {found.smallest_detectable:.0%} on here" in noise.findings(found)[1].text
+
+
+@pytest.mark.parametrize(("smallest", "words"), [(0.473, "it can see 47.3%."), (2.39, "it can see next to nothing.")])
+def test_what_stored_times_can_see_is_said_as_verdicts_say_it(smallest, words):
+    found = noise.LaunchSpread(14, 0, 0.01, 0.02, 0.03, smallest)
+    assert f"cannot see a time that is 3.0% slower here; {words}" in noise.findings(found)[1].text
 
 
 @pytest.mark.parametrize("spread", [0.01, 0.03, 0.06])

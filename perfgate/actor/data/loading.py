@@ -164,6 +164,8 @@ def loader_arguments(chosen: TrainingSettings) -> dict[str, Any]:
 def loading_in_force(loader: Any) -> dict[str, Any]:
     """The settings of loading, by name, that are in force in a loader."""
     batches = loader.batch_sampler
+    while hasattr(batches, "batch_sampler"):  # a rank's share of the batches, around the sampler of all ranks
+        batches = batches.batch_sampler
     sampler = type(batches if type(batches).__name__ in SAMPLERS else batches.sampler).__name__
     return {
         "sampling": SAMPLERS.get(sampler, sampler),
