@@ -19,7 +19,6 @@ from perfgate.emulator.symbols import stubs
 from perfgate.shared.errors import UserError
 
 SOURCE = Path(__file__).with_name("source")
-PARTS = ("emu", "images", "libs", "cudnn", "cupti", "nvml", "profile")
 # The libraries look for the driver under these names.
 NAMES = ("libcuda.so.1", "libcuda.so", "libnvidia-ml.so.1")
 FLAGS = ("-O2", "-fPIC", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-fvisibility=hidden")
@@ -129,7 +128,7 @@ def compile_into(folder: Path, compiler: Sequence[str], toolkit: Toolkit, genera
     """
     (folder / "stubs.c").write_text(generated)
     includes = [f"-I{path}" for path in (SOURCE, *toolkit.headers)]
-    sources = [*(str(SOURCE / f"{part}.c") for part in PARTS), str(folder / "stubs.c")]
+    sources = [*(str(path) for path in sorted(SOURCE.glob("*.c"))), str(folder / "stubs.c")]
     command = [*compiler, *FLAGS, *includes, "-shared", "-o", str(folder / "libemu.so"), *sources, *LINK]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -41,7 +41,7 @@ def stubs(libraries: Path, headers: Sequence[Path], source: Path) -> str:
         names_of("emu_error_name", re.findall(r"\b(cudaError\w+|cudaSuccess)\s*=\s*(\d+)", runtime)),
         names_of("emu_result_name", re.findall(r"\b(CUDA_ERROR_\w+|CUDA_SUCCESS)\s*=\s*(\d+)", driver)),
     ]
-    return "\n".join([*lines, *names, *of_driver(driver, written["emu.c"])]) + "\n"
+    return "\n".join([*lines, *names, *of_driver(driver, "\n".join(written.values()))]) + "\n"
 
 
 def header_named(name: str, headers: Sequence[Path]) -> str:

@@ -131,7 +131,7 @@ def test_the_emulated_card_is_never_taken_for_a_real_one(monkeypatch) -> None:
 
 
 def test_the_driver_gives_the_identity_by_which_it_is_known() -> None:
-    assert f'"{EMULATED}%012d"' in (SOURCE / "emu.c").read_text()
+    assert f'"{EMULATED}%012d"' in (SOURCE / "devices.c").read_text()
 
 
 def test_a_process_is_put_on_a_card_by_its_environment(tmp_path, monkeypatch) -> None:

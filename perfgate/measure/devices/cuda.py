@@ -13,7 +13,7 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
 KIND = DEVICE_KINDS["cuda"]
-EMULATED = "GPU-e0000000-0000-4000-8000-"  # begins the identities that perfgate/emulator/source/emu.c gives
+EMULATED = "GPU-e0000000-0000-4000-8000-"  # begins the identities that perfgate/emulator/source/devices.c gives
 
 
 class Reader(Protocol):

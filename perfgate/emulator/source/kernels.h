@@ -1,0 +1,13 @@
+/* Kernels and their launches. */
+#ifndef EMU_KERNELS_H
+#define EMU_KERNELS_H
+#include "emu.h"
+
+extern Kernel *touched;                             /* those that ran, a list */
+extern uint64_t launches;
+extern __thread const char *last_kernel;            /* that the thread launched */
+extern __thread int last_fill;                      /* what the last kernel filled with, where it was one truth value */
+Kernel *kernel_at(const void *host);                /* by its host function; NULL if there is none */
+Kernel *kernel_of(const void *f);                   /* by its host function or as a library's kernel */
+void ran(Kernel *kernel);
+#endif
