@@ -23,6 +23,7 @@ class Ini:
         output: the folder of the run files.
         suite: the folder of the cases.
         programs: folders with programs of the user's own.
+        history: the URL of the history; empty if none is named.
     """
 
     root: Path
@@ -31,6 +32,7 @@ class Ini:
     output: str
     suite: str
     programs: tuple[str, ...]
+    history: str
 
 
 class Reader:
@@ -50,6 +52,7 @@ class Reader:
             get("perf_output"),
             get("perf_root"),
             program_folders(config.rootpath, get("pythonpath")),
+            get("perf_history"),
         )
         return 0
 

@@ -135,6 +135,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
     group.addoption("--perf-strict", action="store_true", default=None, help="fail where one could not tell")
     parser.addini("perf_strict", "fail where one could not tell", type="bool", default=False)
+    parser.addini("perf_history", "the history: a folder, or a URL that fsspec opens (docs/history.md)", default="")
     parser.addini("perf_preload", "modules that the fork servers import ahead", type="args", default=[])
     parser.addini(
         "perf_lock",

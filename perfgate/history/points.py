@@ -1,0 +1,92 @@
+"""Points: what one run says of each metric of each case, as the history keeps it."""
+
+import json
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from perfgate.records.launch import Launch
+from perfgate.records.runfile import RunFile
+from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import METRICS, Metric
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is the same for all points of a run.
+
+    Attributes:
+        run_id: names the run; one run is kept once.
+        created: when it began.
+        machine: the name of the machine, which has a folder of its own in the history.
+        commit: of the code under test; empty where the folder was no git repository.
+        software: versions of the libraries, as JSON with sorted keys.
+    """
+
+    run_id: str
+    created: datetime
+    machine: str
+    commit: str
+    software: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one run says of one metric of one case.
+
+    Attributes:
+        value: the median of the launches, in the metric's unit.
+        yardsticks: the same in units of the yardstick, which ran beside each step; ``None`` where there was none.
+        launches: how many valid launches it rests on.
+        accepted: who accepted a regression in this run, and why; empty where nothing was accepted.
+    """
+
+    case: str
+    metric: str
+    value: float
+    yardsticks: float | None
+    launches: int
+    accepted: str
+
+
+def run_of(run: RunFile) -> Run:
+    """The facts of a run that is to be kept.
+
+    Raises:
+        UserError: its tree held changes that no commit has, so nobody could find the code again.
+    """
+    header = run.header
+    if header.get("dirty"):
+        raise UserError(
+            f"run {header['run_id']} was measured on changes that were not committed, and a history needs a "
+            "commit that one can return to; commit them, and run again"
+        )
+    return Run(
+        header["run_id"],
+        datetime.fromisoformat(header["created"]),
+        header["machine"]["name"],
+        header.get("commit") or "",
+        json.dumps(header.get("software") or {}, sort_keys=True),
+    )
+
+
+def points_of(run: RunFile) -> Iterator[Point]:
+    """The points of a run: the gated metrics of the code under test, over the launches that may be used."""
+    accepted = {(verdict.case, verdict.metric): verdict.accepted for verdict in run.verdicts}
+    gated = [row for row in METRICS.values() if row.gated]
+    for case, launches in run.by_case().items():
+        for what in gated:
+            having = [launch for launch in launches if not launch.invalid and what.name in launch.metrics]
+            if having:
+                value = statistics.median(launch.value(what.name) for launch in having)
+                told = accepted.get((case, what.name), "")
+                yield Point(case, what.name, value, in_yardsticks(what, having), len(having), told)
+
+
+def in_yardsticks(what: Metric, launches: Sequence[Launch]) -> float | None:
+    """The mean ratio of a time to its yardstick over launches; ``None`` where one had none."""
+    ratios = [launch.in_yardsticks(what.name) for launch in launches] if what.noisy else [None]
+    known = [ratio for ratio in ratios if ratio]
+    return statistics.geometric_mean(known) if len(known) == len(ratios) and all(map(math.isfinite, known)) else None

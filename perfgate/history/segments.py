@@ -1,0 +1,169 @@
+"""Change points of one series: where its level moved, and how sure that is.
+
+The series is the logarithm of a value, so a step is a ratio. Segments are found by ruptures' KernelCPD with a linear
+kernel, which minimizes the sum of squares plus a penalty for each change (Celisse et al., JMLR 2018). The penalty is
+what a series without a change would exceed with a chance of ``alpha``: the long-run variance of the series, times the
+square of the bound on its largest contrast (Miller & Siegmund, Biometrics 1982).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, t
+
+SHORTEST = 3  # sessions in a segment
+FEWEST = 8  # sessions in a series; fewer tell nothing of its spread
+LAGS = 6  # sessions over which neighbours may depend on each other
+STEPS = 2  # changes that the estimate of the spread leaves out
+WINDOW = 3  # sessions on either side of one that may be an outlier
+OUTLYING = 4.0  # robust standard deviations
+MANY_OUTLIERS = 0.08  # a larger share belongs to the machine, such as one with two speeds
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of level.
+
+    Attributes:
+        at: the index of the first point of the new level.
+        change: relative; above 0 the value is larger, 0.05 is 5%.
+        low: lower bound of the change, with 95% confidence.
+        high: upper bound of the change.
+    """
+
+    at: int
+    change: float
+    low: float
+    high: float
+
+
+def exact_steps(values: Sequence[float]) -> list[Step]:
+    """The changes of a metric that repeats exactly: wherever it differs from the run before."""
+    pairs = enumerate(pairwise(values), 1)
+    found = [
+        (index, after / before - 1 if before else (math.inf if after else 0.0)) for index, (before, after) in pairs
+    ]
+    return [Step(index, change, change, change) for index, change in found if change]
+
+
+def steps(values: Sequence[float], alpha: float) -> list[Step]:
+    """The changes of a metric that varies.
+
+    Args:
+        values: one for each session, in order of time; above 0.
+        alpha: the chance that a series without any change shows one. It is a share of the whole history's.
+    """
+    if len(values) < FEWEST:
+        return []
+    series = without_outliers(np.log(np.asarray(values, dtype=float)))
+    spread = long_run_spread(series)
+    if spread == 0:
+        return exact_steps(values)
+    limit = bound(alpha, len(series))
+    if not may_change(series, spread, limit):
+        return []
+    cuts = [0, *segments(series / spread, limit**2)]
+    return [step(series[a:b], series[b:c], b, spread) for a, b, c in zip(cuts, cuts[1:], cuts[2:], strict=False)]
+
+
+def segments(series: Values, penalty: float) -> list[int]:
+    """The ends of the segments, the last of which is the length of the series."""
+    import ruptures  # half a second
+
+    found: Any = ruptures.KernelCPD(kernel="linear", min_size=SHORTEST).fit(series.reshape(-1, 1))
+    return list(found.predict(pen=penalty))
+
+
+def step(before: Values, after: Values, at: int, spread: float) -> Step:
+    """A change between two segments, with the interval that the spread allows."""
+    moved = float(after.mean() - before.mean())
+    error = 1.96 * spread * math.sqrt(1 / len(before) + 1 / len(after))
+    change, low, high = (math.expm1(value) for value in (moved, moved - error, moved + error))
+    return Step(at, change, low, high)
+
+
+def without_outliers(series: Values) -> Values:
+    """Single points far from their neighbours are moved to the edge of what is usual, unless there are many."""
+    padded = np.pad(series, WINDOW, mode="reflect")
+    middle = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * WINDOW + 1), axis=1)
+    away = series - middle
+    usual = OUTLYING * 1.4826 * float(np.median(np.abs(away)))
+    outlying = np.abs(away) > usual
+    if usual == 0 or outlying.mean() > MANY_OUTLIERS:
+        return series
+    return np.where(outlying, middle + np.sign(away) * usual, series)
+
+
+def long_run_spread(series: Values) -> float:
+    """The square root of the long-run variance: the spread of a mean of ``n`` points is this over ``sqrt(n)``.
+
+    It follows from half the mean squares of differences between points 1, 2, ... apart. They grow with the distance
+    as far as neighbours depend on each other. The largest differences are left out, as many as two changes touch, and
+    the rest is scaled as if it were Gaussian, so changes do not pass for spread.
+    """
+    lags = range(1, min(LAGS, len(series) // 4) + 1)
+    halves = [half_mean_square(np.abs(series[lag:] - series[:-lag]), STEPS * lag) for lag in lags]
+    far = max(float(np.mean(halves[-2:])), halves[0])
+    return math.sqrt(max(far + 2 * sum(max(far - half, 0.0) for half in halves[:-2]), halves[0]))
+
+
+def half_mean_square(differences: Values, leave_out: int) -> float:
+    """Half the mean square of differences without the largest ones."""
+    count = len(differences)
+    leave_out = min(leave_out, count // 4)
+    kept = np.sort(differences)[: count - leave_out]
+    return float(np.mean(kept**2)) / 2 / kept_share(leave_out, count)
+
+
+@cache
+def kept_share(left_out: int, count: int) -> float:
+    """The share of a Gaussian's variance that stays when the largest deviations are left out."""
+    if not left_out:
+        return 1.0
+    share = left_out / count
+    edge = float(norm.isf(share / 2))
+    return float(1 - 2 * edge * norm.pdf(edge) / (1 - share))
+
+
+@cache
+def bound(alpha: float, count: int) -> float:
+    """What the largest contrast of a series without a change exceeds with a chance of ``alpha``, in its spread.
+
+    The spread is estimated too, so the Gaussian's quantile is replaced by Student's.
+    """
+    edge = SHORTEST / count
+    width = 2 * math.log((1 - edge) / edge)
+    low, high = 1.5, 40.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        chance = norm.pdf(middle) * ((middle - 1 / middle) * width + 4 / middle)
+        low, high = (middle, high) if chance > alpha else (low, middle)
+    return float(t.isf(norm.sf(high), max(count / 3 - 1, 3)))
+
+
+def may_change(series: Values, spread: float, limit: float) -> bool:
+    """Whether neighbouring windows of any length differ by enough to look closer.
+
+    A change that the penalty allows shows at least half of its square in windows of 3, 6, 12, ... points. It is much
+    faster than looking for segments, and most series have no change.
+    """
+    sums = np.concatenate([[0.0], np.cumsum(series)])
+    length = SHORTEST
+    while 2 * length <= len(series):
+        means = (sums[length:] - sums[:-length]) / length
+        contrast = float(np.max(np.abs(means[length:] - means[:-length]))) / spread * math.sqrt(length / 2)
+        if contrast**2 >= limit**2 / 2:
+            return True
+        length *= 2
+    # Long segments of unequal length: all that came before against all that came after.
+    ends = np.arange(SHORTEST, len(series) - SHORTEST + 1)
+    gaps = np.abs(sums[ends] / ends - (sums[-1] - sums[ends]) / (len(series) - ends))
+    return bool(np.any(gaps / spread * np.sqrt(ends * (len(series) - ends) / len(series)) >= limit))

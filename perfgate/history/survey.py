@@ -1,0 +1,70 @@
+"""A survey: everything that moved in the history of one machine."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from perfgate.history.changes import ALPHA, Change, Creep, Event, abrupt, changes_of, creep_of, events_of
+from perfgate.history.series import Machine, Series, opened
+from perfgate.history.store import Store
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Everything that moved in the history of one machine.
+
+    Attributes:
+        machine: with its runs.
+        series: how many series were looked at.
+        alpha: the chance that the survey shows a change where nothing changed.
+        events: what moved together, the newest first.
+        creeps: what left its epoch by small steps, the worst first.
+    """
+
+    machine: Machine
+    series: int
+    alpha: float
+    events: list[Event] = field(default_factory=list)
+    creeps: list[Creep] = field(default_factory=list)
+
+
+def survey(store: Store, name: str, alpha: float, since: datetime | None = None) -> Survey:
+    """Look at all series of a machine.
+
+    Args:
+        store: holds the history.
+        name: of the machine.
+        alpha: the chance that all of it shows a change where nothing changed; each series that varies has its share.
+        since: leaves out what happened earlier.
+    """
+    changes: list[Change] = []
+    creeps: list[Creep] = []
+    with opened(store, name) as history:
+        share, count = alpha / max(history.varying(), 1), history.count()
+        for series in history.series(moving=True):
+            found = list(changes_of(history.machine, series, share, since))
+            if crept := creep_of(history.machine, series, share):
+                creeps.append(crept)
+                found = [change for change in found if abrupt(change, series)]
+            changes += found
+    creeps.sort(key=lambda one: -one.change)
+    return Survey(history.machine, count, alpha, events_of(changes), creeps)
+
+
+@dataclass(frozen=True)
+class Look:
+    """The series of some cases of one machine, and what moved in each."""
+
+    machine: Machine
+    series: list[tuple[Series, list[Change]]]
+
+
+def look_at(store: Store, name: str, case: str) -> Look:
+    """Look at the cases whose id holds ``case``.
+
+    Raises:
+        UserError: there is none.
+    """
+    with opened(store, name) as history:
+        share = ALPHA / max(history.varying(), 1)
+        found = [(one, list(changes_of(history.machine, one, share))) for one in history.series(case)]
+        return Look(history.machine, found)

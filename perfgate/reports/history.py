@@ -1,0 +1,202 @@
+"""The reports of ``perfgate history``."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from perfgate.gate.wording import percent
+from perfgate.history.changes import Change, Creep, Event
+from perfgate.history.points import Run
+from perfgate.history.series import Machine, Series
+from perfgate.history.survey import Look, Survey
+from perfgate.reports.report import Report, Section
+from perfgate.shared.metrics import metric
+
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 60  # sessions in a sparkline; of more the newest are shown
+SHOWN = 8  # changes of an event that have a row; the rest is counted
+
+
+def added_report(url: str, runs: Sequence[tuple[Run, int, bool]]) -> Report:
+    """What was kept: each run, how many points it has, and whether it was new."""
+    rows = [{"run": run.run_id, "machine": run.machine, "points": count, "kept": new} for run, count, new in runs]
+    lines = [
+        f"{run.run_id}: {count} points of {run.machine} are kept at {url}"
+        if new
+        else f"{run.run_id}: is kept already"
+        if count
+        else f"{run.run_id}: measured nothing that is gated, so nothing is kept"
+        for run, count, new in runs
+    ]
+    return Report([Section(lines=lines)], pd.DataFrame(rows), {"runs": rows})
+
+
+def compacted_report(files: Mapping[str, int]) -> Report:
+    """How many files each machine's merged file replaces."""
+    lines = [
+        f"{name}: {count} files are merged into one" if count else f"{name}: has one file, so nothing is to be merged"
+        for name, count in files.items()
+    ]
+    rows = pd.DataFrame([{"machine": name, "files": count} for name, count in files.items()])
+    return Report([Section(lines=lines)], rows, {"merged": dict(files)})
+
+
+def changes_report(surveys: Sequence[Survey]) -> Report:
+    """What moved: for each machine its events, the newest first, and what crept."""
+    rows = [row for found in surveys for event in found.events for row in map(change_row, event.changes)]
+    document = {"machines": [survey_document(found) for found in surveys]}
+    return Report([survey_section(found) for found in surveys], pd.DataFrame(rows), document)
+
+
+def survey_section(found: Survey) -> Section:
+    """One machine's events and creeps, for people."""
+    tables = {heading(event): event_table(event) for event in found.events}
+    if found.creeps:
+        tables["Crept by small steps"] = pd.DataFrame(map(creep_row, found.creeps))
+    looked = (
+        f"{found.series} series of {len(found.machine.runs)} runs were looked at; where nothing changed, the chance "
+        f"that this list shows a change of a metric that varies is {found.alpha:.0%}."
+    )
+    moved = f"{len(found.events)} events moved something." if found.events else "Nothing moved."
+    return Section(found.machine.name, [looked, moved], tables)
+
+
+def heading(event: Event) -> str:
+    """When an event happened, between which commits, and what else changed then."""
+    between = f"{event.first.created:%Y-%m-%d %H:%M}, {commits(event.last, event.first)}"
+    return "; ".join([between, *event.libraries])
+
+
+def commits(last: Run, first: Run) -> str:
+    """The commits between which something moved, as git takes them."""
+    if not last.commit or not first.commit:
+        return f"between the runs {last.run_id} and {first.run_id}"
+    if last.commit == first.commit:
+        return f"commit {first.commit[:12]} in both runs"
+    return f"commits {last.commit[:12]}..{first.commit[:12]}"
+
+
+def event_table(event: Event) -> pd.DataFrame:
+    """The changes of an event, the largest first."""
+    rows = [
+        {
+            "case": change.case,
+            "metric": change.metric,
+            "before": metric(change.metric).show(change.before),
+            "after": metric(change.metric).show(change.after),
+            "change": moved(change.change),
+            "interval": None if change.low == change.high else f"{moved(change.low)} to {moved(change.high)}",
+            "accepted": change.accepted or None,
+        }
+        for change in event.changes[:SHOWN]
+    ]
+    if len(event.changes) > SHOWN:
+        rows.append({"case": f"and {len(event.changes) - SHOWN} more; --format csv lists them all"})
+    return pd.DataFrame(rows).dropna(axis="columns", how="all").astype(object).where(lambda t: t.notna(), None)
+
+
+def moved(change: float) -> str:
+    """A change for people; from 0 there is no ratio."""
+    return percent(change) if math.isfinite(change) else "from 0"
+
+
+def creep_row(crept: Creep) -> dict[str, Any]:
+    """One creep for people."""
+    what = metric(crept.metric)
+    return {
+        "case": crept.case,
+        "metric": crept.metric,
+        "then": what.show(crept.before),
+        "now": what.show(crept.after),
+        "change": moved(crept.change),
+        "tolerance": f"{crept.tolerance:.1%}",
+        "since": f"{crept.epoch.created:%Y-%m-%d} ({crept.epoch.commit[:12]})",
+    }
+
+
+def change_row(change: Change) -> dict[str, Any]:
+    """One change as plain numbers and text."""
+    row = {**asdict(change), "last": change.last.run_id, "first": change.first.run_id}
+    more = {
+        "machine": change.first.machine,
+        "created": change.first.created.isoformat(),
+        "commit_before": change.last.commit,
+        "commit_after": change.first.commit,
+    }
+    return {**{key: finite(value) for key, value in row.items()}, **more}
+
+
+def finite(value: Any) -> Any:
+    """JSON has no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def survey_document(found: Survey) -> dict[str, Any]:
+    """One machine's survey for a program."""
+    return {
+        "machine": found.machine.name,
+        "runs": len(found.machine.runs),
+        "series": found.series,
+        "alpha": found.alpha,
+        "events": [
+            {"libraries": list(event.libraries), "changes": list(map(change_row, event.changes))}
+            for event in found.events
+        ],
+        "creeps": [
+            {**asdict(crept), "epoch": crept.epoch.run_id, "commit": crept.epoch.commit} for crept in found.creeps
+        ],
+    }
+
+
+def shown_report(looks: Sequence[Look]) -> Report:
+    """The values of cases over their runs: a sparkline and the changes of each metric."""
+    sections = [Section(f"{look.machine.name}", tables={"Series": series_table(look)}) for look in looks]
+    rows = [row for look in looks for one, _ in look.series for row in point_rows(look.machine, one)]
+    return Report(sections, pd.DataFrame(rows), {"points": rows})
+
+
+def series_table(look: Look) -> pd.DataFrame:
+    """A row for each series."""
+    rows = []
+    for one, changes in look.series:
+        what = metric(one.metric)
+        told = [f"{moved(c.change)} at {c.first.created:%Y-%m-%d} ({commits(c.last, c.first)})" for c in changes]
+        rows.append(
+            {
+                "case": one.case,
+                "metric": one.metric,
+                "runs": len(one.values),
+                "first": what.show(one.values[0]),
+                "last": what.show(one.values[-1]),
+                "course": sparkline(one.levels[-WIDTH:]),
+                "moved": "; ".join(told) or None,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """A bar for each value, between the smallest and the largest."""
+    low, high = min(values), max(values)
+    if low == high:
+        return BARS[0] * len(values)
+    return "".join(BARS[round((value - low) / (high - low) * (len(BARS) - 1))] for value in values)
+
+
+def point_rows(machine: Machine, one: Series) -> list[dict[str, Any]]:
+    """The points of a series as plain numbers."""
+    return [
+        {
+            "machine": machine.name,
+            "case": one.case,
+            "metric": one.metric,
+            "run": run_id,
+            "created": machine.runs[run_id].created.isoformat(),
+            "commit": machine.runs[run_id].commit,
+            "value": value,
+        }
+        for run_id, value in zip(one.runs, one.values, strict=True)
+    ]
