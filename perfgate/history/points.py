@@ -10,7 +10,8 @@ from datetime import datetime
 from perfgate.records.launch import Launch
 from perfgate.records.runfile import RunFile
 from perfgate.shared.errors import UserError
-from perfgate.shared.metrics import METRICS, Metric
+from perfgate.shared.metric import Metric
+from perfgate.shared.metrics import METRICS
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def segments(series: Values, penalty: float) -> list[int]:
     import ruptures  # half a second
 
     found: Any = ruptures.KernelCPD(kernel="linear", min_size=SHORTEST).fit(series.reshape(-1, 1))
-    return list(found.predict(pen=penalty))
+    return [int(end) for end in found.predict(pen=penalty)]
 
 
 def step(before: Values, after: Values, at: int, spread: float) -> Step:
@@ -109,7 +109,7 @@ def long_run_spread(series: Values) -> float:
     as far as neighbours depend on each other. The largest differences are left out, as many as two changes touch, and
     the rest is scaled as if it were Gaussian, so changes do not pass for spread.
     """
-    lags = range(1, min(LAGS, len(series) // 4) + 1)
+    lags = range(1, min(LAGS, len(series) // 8) + 1)
     halves = [half_mean_square(np.abs(series[lag:] - series[:-lag]), STEPS * lag) for lag in lags]
     far = max(float(np.mean(halves[-2:])), halves[0])
     return math.sqrt(max(far + 2 * sum(max(far - half, 0.0) for half in halves[:-2]), halves[0]))

@@ -10,7 +10,8 @@ from typing import Any
 from perfgate.history.points import Run
 from perfgate.history.store import MEMORY, Store
 from perfgate.shared.errors import UserError, nearest
-from perfgate.shared.metrics import Metric, metric
+from perfgate.shared.metric import Metric
+from perfgate.shared.metrics import metric
 
 CASES_AT_ONCE = 200  # they are in memory together
 

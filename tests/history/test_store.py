@@ -1,0 +1,90 @@
+"""The store: what is kept is read once, whoever writes and merges meanwhile."""
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from benchmarks.history.kills import kill_at_random
+from perfgate.history.points import Point, Run
+from perfgate.history.series import opened
+from perfgate.history.store import Store
+from perfgate.shared.errors import UserError
+
+MACHINE = "cpu-test"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def run(number: int) -> Run:
+    """A run of its own day."""
+    software = json.dumps({"torch": "2.13.0"})
+    return Run(f"run-{number:03d}", START + timedelta(days=number), MACHINE, f"{number:040x}", software)
+
+
+def keep(url: str, number: int) -> bool:
+    """Keep a run of two metrics."""
+    points = [
+        Point("a.py::test", "step_time_s", 0.5 + number, 10.0 + number, 3, ""),
+        Point("a.py::test", "operator_calls", 100 + number, None, 1, ""),
+    ]
+    return Store(url).add(run(number), points)
+
+
+def values(url: str) -> dict[str, list[float]]:
+    """All that the store holds, by metric, in order of time."""
+    with opened(Store(url), MACHINE) as history:
+        return {series.metric: list(series.levels) for series in history.series()}
+
+
+@pytest.mark.parametrize("scheme", ["", "memory://"])
+def test_what_was_kept_is_read_in_order_of_time_before_and_after_a_merge(scheme: str, tmp_path: Path) -> None:
+    url = f"{scheme}{tmp_path}/history"
+    assert all(keep(url, number) for number in (2, 0, 1))
+    expected = {"operator_calls": [100, 101, 102], "step_time_s": [10, 11, 12]}
+    assert values(url) == expected
+    assert Store(url).compact(MACHINE) == 3
+    assert values(url) == expected
+    assert len(Store(url).stored(MACHINE)) == 1
+
+
+def test_a_run_is_kept_once(tmp_path: Path) -> None:
+    assert keep(str(tmp_path), 1)
+    assert not keep(str(tmp_path), 1)
+    Store(str(tmp_path)).compact(MACHINE)
+    assert not keep(str(tmp_path), 1)
+
+
+def test_a_run_in_two_files_counts_once(tmp_path: Path) -> None:
+    for number in range(3):
+        keep(str(tmp_path), number)
+    first = [path.read_bytes() for path in sorted((tmp_path / MACHINE).iterdir())]
+    Store(str(tmp_path)).compact(MACHINE)
+    # What a merge leaves that was killed before it removed the old files.
+    for number, content in enumerate(first):
+        (tmp_path / MACHINE / f"old-{number}.parquet").write_bytes(content)
+    assert values(str(tmp_path))["step_time_s"] == [10, 11, 12]
+    assert Store(str(tmp_path)).compact(MACHINE) == 4
+    assert values(str(tmp_path))["step_time_s"] == [10, 11, 12]
+
+
+def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(4) as pool:
+        kept = list(pool.map(keep, [str(tmp_path)] * 12, range(12)))
+    assert all(kept)
+    assert values(str(tmp_path))["operator_calls"] == list(range(100, 112))
+
+
+def test_kills_at_random_moments_lose_and_double_nothing(tmp_path: Path) -> None:
+    assert kill_at_random(tmp_path, kills=12, seed=1) == []
+
+
+def test_a_file_of_another_program_is_refused_by_name(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    keep(str(tmp_path), 1)
+    pq.write_table(pa.table({"x": [1]}), tmp_path / MACHINE / "other.parquet")
+    with pytest.raises(UserError, match=r"other\.parquet: is not a file of Perfgate's history"):
+        Store(str(tmp_path)).stored(MACHINE)
