@@ -6,6 +6,7 @@
 #include "emu.h"
 #include "api.h"
 #include "memory.h"
+#include "reads.h"
 #include "profile.h"
 
 __thread int current;
@@ -130,7 +131,7 @@ R(cudaDeviceGetPCIBusId)(char *text, int size, int device) { snprintf(text, size
 R(cudaDeviceCanAccessPeer)(int *can, int a, int b) { *can = a != b; DONE; }
 R(cudaDeviceEnablePeerAccess)(int peer, unsigned flags) { (void)peer; (void)flags; DONE; }
 R(cudaDeviceGetStreamPriorityRange)(int *least, int *greatest) { if (least) *least = 0; if (greatest) *greatest = -5; DONE; }
-R(cudaDeviceSynchronize)(void) { HIT("device synchronize"); DONE; }
+R(cudaDeviceSynchronize)(void) { HIT("device synchronize"); step_ended(); DONE; }
 R(cudaDeviceReset)(void) { DONE; }
 R(cudaDeviceSetLimit)(enum cudaLimit limit, size_t value) { (void)limit; (void)value; DONE; }
 R(cudaDeviceGetLimit)(size_t *value, enum cudaLimit limit) { (void)limit; *value = 1024; DONE; }
