@@ -4,6 +4,7 @@ import re
 import traceback
 from pathlib import Path
 
+from perfgate.actor.devices.assumed import last_refusal
 from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -14,6 +15,9 @@ ASKED_ON_GPU = re.compile(r"Tried to allocate ([\d.]+ \w+)\..*?of which ([\d.]+ 
 
 # An emulated card says so where it cannot go on; CUDA's own hints follow on further lines.
 EMULATED = re.compile(r"the emulated GPU (computes no values|does not implement)[^\n]*")
+
+# Libraries whose errors are a number alone.
+NUMBERED = re.compile(r"cusolver error|cuFFT error")
 
 
 class NotFinite(ArithmeticError):  # noqa: N818  named as the stage names the reason
@@ -68,7 +72,7 @@ def message_of(error: BaseException) -> str:
     if found := ASKED_ON_CPU.search(text):
         free = free_bytes()
         return f"it does not fit: {in_gib(int(found[1]))} asked" + (f", {in_gib(free)} free" if free else "")
-    if found := EMULATED.search(text):
+    if found := EMULATED.search(text + (last_refusal() if NUMBERED.search(text) else "")):
         return found[0] + place_of(error)
     return first_line(error)
 

@@ -29,7 +29,8 @@ PROBE = """
 #include <stdio.h>
 const char *emu_error_name(int); const char *emu_result_name(int);
 int cuWidgetAsk(void); int cuWidgetMake(void); int cublasSgemm_v2(void *); int cublasIsamax_v2(void);
-int cudnnSpell(void);
+int cudnnSpell(void); int cusolverDnCreate(void **);
+int cusolverDnSgetrf(void); int ncclSend(void); int cudaWidget(void);
 void emu_hit(void *c) { (void)c; }
 void *emu_stream_of(void *h) { return h; }
 void emu_library_call(const char *name, void *s) { (void)s; printf("kernel %s\\n", name); }
@@ -37,6 +38,10 @@ int emu_missing(const char *name, int status) { printf("missing %s\\n", name); r
 int main(void) {
     printf("%s %s %s\\n", emu_error_name(801), emu_error_name(7), emu_result_name(2));
     printf("%d %d\\n", cuWidgetAsk(), cuWidgetMake());
+    void *handle = 0;
+    int status = cusolverDnCreate(&handle);
+    printf("made %d %d\\n", status, handle != 0);
+    printf("%d %d %d\\n", cusolverDnSgetrf(), ncclSend(), cudaWidget());
     printf("%d %d %d\\n", cublasSgemm_v2(0), cublasIsamax_v2(), cudnnSpell());
 }
 """
@@ -69,10 +74,13 @@ def test_what_torch_imports_is_generated_and_tells_its_name(tmp_path, monkeypatc
     (tmp_path / "cuda.h").write_text(DRIVER)
     (tmp_path / "driver_types.h").write_text(RUNTIME)
     imported = {"cublasSgemm_v2", "cublasIsamax_v2", "cublasCreate_v2", "cudnnSpell", "cudnnCreate", "malloc"}
+    imported |= {"cusolverDnCreate", "cusolverDnSgetrf", "ncclGetVersion", "ncclSend", "cudaWidget", "cudaMalloc"}
     monkeypatch.setattr(symbols, "imported", lambda _: imported)
     made = symbols.stubs(tmp_path, [tmp_path], SOURCE)
     assert "cublasCreate_v2" not in made  # written by hand
     assert " cuInit(" not in made
+    assert " cudaMalloc(" not in made
+    assert "ncclGetVersion" not in made  # the real library's
     (tmp_path / "made.c").write_text(made)
     (tmp_path / "probe.c").write_text(PROBE)
     command = ["cc", "-fPIC", f"-I{SOURCE}", "-o", "probe", "made.c", "probe.c"]
@@ -80,6 +88,7 @@ def test_what_torch_imports_is_generated_and_tells_its_name(tmp_path, monkeypatc
     told = subprocess.run([str(tmp_path / "probe")], capture_output=True, text=True, check=True).stdout.splitlines()
     assert "cudaErrorNotSupported an unknown error CUDA_ERROR_OUT_OF_MEMORY" in told
     assert {"kernel cublasSgemm_v2", "missing cublasIsamax_v2", "missing cudnnSpell"} <= set(told)
+    assert {"made 0 1", "missing cusolverDnSgetrf", "missing ncclSend", "missing cudaWidget", "9 5 801"} <= set(told)
     assert {"missing cuWidgetAsk", "missing cuWidgetMake_v2", "801 801", "0 15 3000"} <= set(told)
 
 
@@ -112,6 +121,12 @@ def test_no_compiler_is_refused_with_what_to_install(tmp_path, monkeypatch) -> N
     monkeypatch.setattr(build, "toolkit_of", lambda _: build.Toolkit(tmp_path, "13.0"))
     with pytest.raises(UserError, match="built by a C compiler, and there is none; install one: apt install gcc"):
         started_on(PROFILES[STANDARD])
+
+
+def test_a_missing_nm_is_refused_with_what_to_install(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="built with nm, and there is none; install it: apt install binutils"):
+        symbols.imported(tmp_path)
 
 
 def test_the_emulated_card_is_never_taken_for_a_real_one(monkeypatch) -> None:

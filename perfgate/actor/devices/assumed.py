@@ -36,6 +36,16 @@ def assumed_values() -> Counter[str]:
     return found
 
 
+def last_refusal() -> str:
+    """The function that was called last and that the emulated card does not have, as a clause; empty elsewhere."""
+    try:
+        why = ctypes.CDLL(None).emu_why
+    except AttributeError:
+        return ""
+    why.restype = ctypes.c_char_p
+    return str(why().decode())
+
+
 def operator_of(kernel: str) -> str:
     """The operator whose last kernel this is, as people name it.
 
