@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from perfgate.doctor.emulated import look
 from perfgate.emulator import build, symbols
 from perfgate.emulator.build import SOURCE, started_on, toolkit_of
 from perfgate.emulator.profiles import LIMITS, PROFILES, STANDARD, Profile
@@ -115,18 +116,43 @@ def test_a_torch_without_cuda_is_refused_in_one_sentence(tmp_path) -> None:
         toolkit_of(str(python))
 
 
-def test_no_compiler_is_refused_with_what_to_install(tmp_path, monkeypatch) -> None:
+def tools(folder, monkeypatch, *names: str) -> None:
+    """Leave these commands alone on the path, and no header of CUDA."""
+    for name in names:
+        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).chmod(0o755)
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(build, "toolkit_of", lambda _: build.Toolkit(tmp_path, "13.0"))
-    with pytest.raises(UserError, match="built by a C compiler, and there is none; install one: apt install gcc"):
+    monkeypatch.delenv("CUDA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(build, "toolkit_of", lambda _: build.Toolkit(folder / "torch", "13.0"))
+
+
+MISSING = {
+    (): "built by a C compiler, and there is none; install one: apt install gcc",
+    ("cc",): "built with nm, and there is none; install it: apt install binutils",
+    ("cc", "nm"): r"needs CUDA's header cuda\.h, and there is none; set CUDA_HOME to a toolkit",
+}
+
+
+@pytest.mark.parametrize("there", MISSING)
+def test_what_is_missing_is_named_with_what_to_install(there, tmp_path, monkeypatch) -> None:
+    tools(tmp_path, monkeypatch, *there)
+    with pytest.raises(UserError, match=MISSING[there]):
+        started_on(PROFILES[STANDARD])
+    told = look()
+    assert (told.level, told.text.partition(":")[0]) == ("note", "No emulated GPU can be used")
+    monkeypatch.setenv("CC", "tcc -g")
+    with pytest.raises(UserError, match="and the compiler tcc, which CC names, is not there"):
         started_on(PROFILES[STANDARD])
 
 
-def test_a_missing_nm_is_refused_with_what_to_install(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="built with nm, and there is none; install it: apt install binutils"):
-        symbols.imported(tmp_path)
+def test_a_complete_environment_is_told_by_the_doctor(tmp_path, monkeypatch) -> None:
+    tools(tmp_path, monkeypatch, "cc", "nm")
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    (tmp_path / "include").mkdir()
+    for header in build.HEADERS:
+        (tmp_path / "include" / header).touch()
+    assert (look().level, look().text.partition(":")[0]) == ("ok", "An emulated GPU can be used")
 
 
 def test_the_emulated_card_is_never_taken_for_a_real_one(monkeypatch) -> None:
