@@ -47,6 +47,37 @@ int main(void) {
 }
 """
 
+CORES_OF_A_MULTIPROCESSOR = {75: 64, 80: 64, 89: 128, 90: 128, 100: 128}  # CUDA programming guide, by capability
+# Memory in GiB as sold, FP32 cores, memory bandwidth in GB/s, power in W, as NVIDIA publishes them.
+PUBLISHED = {
+    "h100-sxm-80gb": (80, 16896, 3350, 700),  # H100 data sheet, SXM5; cores: Hopper architecture white paper, table 3
+    "h100-pcie-80gb": (80, 14592, 2000, 350),  # H100 data sheet, PCIe; cores: the same table
+    "h200-141gb": (141, 16896, 4800, 700),  # H200 data sheet, SXM; the same chip as the H100 SXM
+    "a100-40gb": (40, 6912, 1555, 400),  # A100 data sheet, 40GB SXM; cores: Ampere architecture white paper, table 4
+    "a100-80gb": (80, 6912, 2039, 400),  # A100 data sheet, 80GB SXM; cores: the same table
+    "l4-24gb": (24, 7424, 300, 72),  # L4 data sheet; cores: Ada architecture white paper
+    "l40s-48gb": (48, 18176, 864, 350),  # L40S data sheet
+    "rtx-4090-24gb": (24, 16384, 1008, 450),  # Ada architecture white paper, table of the GeForce RTX 4090
+    "t4-16gb": (16, 2560, 320, 70),  # T4 data sheet
+    "b200-180gb": (
+        180,
+        18944,
+        8000,
+        1000,
+    ),  # DGX B200 data sheet, a GPU's part; cores: 148 multiprocessors, as CUDA tells
+}
+
+
+@pytest.mark.parametrize("title", PROFILES)
+def test_a_profile_agrees_with_what_is_published_of_the_card(title: str) -> None:
+    card = PROFILES[title]
+    gibibytes, cores, gigabytes_s, watts = PUBLISHED[title]
+    assert card.multiprocessors * CORES_OF_A_MULTIPROCESSOR[card.capability] == cores
+    assert card.power_w == watts
+    # Some cards keep a sixteenth of their memory for error correction, and all keep a little for themselves.
+    assert 15 / 16 - 0.001 < card.memory_mib / (gibibytes * 1024) <= 1
+    assert 2 * card.memory_clock_mhz * card.bus_bits / 8 / 1000 == pytest.approx(gigabytes_s, rel=0.03)
+
 
 @pytest.mark.parametrize("title", PROFILES)
 def test_a_profile_says_everything_that_the_driver_reads(title: str) -> None:
