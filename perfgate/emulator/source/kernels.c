@@ -97,7 +97,7 @@ D(cuFuncSetCacheConfig)(CUfunction f, CUfunc_cache c) { (void)f; (void)c; OK; }
 static int occupancy(const Kernel *kernel, int block, size_t dynamic) {
     Needs needs = emu_needs(kernel);
     int warps = (block + 31) / 32, of_warp = (needs.registers * 32 + 255) / 256 * 256;
-    int by_registers = warps ? 65536 / of_warp / warps : 1;
+    int by_registers = warps ? (int)emu_profile()->registers / of_warp / warps : 1;
     size_t shared = dynamic + needs.shared_bytes;
     int threads = block > 0 ? (int)emu_profile()->threads / ((block + 31) / 32 * 32) : 1;
     int blocks = (int)emu_profile()->blocks, memory_ = shared ? (int)(emu_profile()->shared_bytes / (shared + 1024)) : blocks;
