@@ -1,14 +1,23 @@
 """Why a launch ended, in the stage's words."""
 
 import re
+import traceback
 from pathlib import Path
 
+from perfgate.actor.devices.assumed import last_refusal
 from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 ASKED_ON_CPU = re.compile(r"tried to allocate (\d+) bytes")
 # "Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.23 GiB is free."
 ASKED_ON_GPU = re.compile(r"Tried to allocate ([\d.]+ \w+)\..*?of which ([\d.]+ \w+) is free", re.DOTALL)
+
+
+# An emulated card says so where it cannot go on; CUDA's own hints follow on further lines.
+EMULATED = re.compile(r"the emulated GPU (computes no values|does not implement)[^\n]*")
+
+# Libraries whose errors are a number alone.
+NUMBERED = re.compile(r"cusolver error|cuFFT error")
 
 
 class NotFinite(ArithmeticError):  # noqa: N818  named as the stage names the reason
@@ -63,7 +72,16 @@ def message_of(error: BaseException) -> str:
     if found := ASKED_ON_CPU.search(text):
         free = free_bytes()
         return f"it does not fit: {in_gib(int(found[1]))} asked" + (f", {in_gib(free)} free" if free else "")
+    if found := EMULATED.search(text + (last_refusal() if NUMBERED.search(text) else "")):
+        return found[0] + place_of(error)
     return first_line(error)
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error arose, outside of torch, as a clause with file and line; empty if nothing else called."""
+    frames = traceback.extract_tb(error.__traceback__)
+    named = [frame for frame in frames if "/torch/" not in frame.filename]
+    return f", at {'/'.join(Path(named[-1].filename).parts[-3:])}:{named[-1].lineno}" if named else ""
 
 
 def is_sentence(error: BaseException) -> bool:

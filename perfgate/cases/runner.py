@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.cases import effect
+from perfgate.cases.assumed import assumed_in
 from perfgate.cases.calibration import record
 from perfgate.cases.confirm import Confirmer
 from perfgate.cases.derived import with_derived, with_host_share, with_work
@@ -206,7 +207,8 @@ class CaseRunner:
         candidates = [x for x in launches if x.side == "candidate" and not x.details.turns.confirms]
         ledger = next((launch.ledger for launch in candidates if launch.pass_name == "dry"), {})
         steps_s = tuple(x.value("step_time_s") for x in candidates if "step_time_s" in x.metrics and not x.invalid)
-        return Result(case.id, medians(candidates), tuple(verdicts), outcome, remark, ledger, steps_s)
+        remarks = "; ".join(filter(None, [remark, assumed_in(candidates)]))
+        return Result(case.id, medians(candidates), tuple(verdicts), outcome, remarks, ledger, steps_s)
 
     def _surroundings(self, workload: Workload) -> Mapping[str, str]:
         """What a measurement of a workload depends on besides the code."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from perfgate.doctor import gpus, host, noise, software, stored_baselines
+from perfgate.doctor import emulated, gpus, host, noise, software, stored_baselines
 from perfgate.doctor.finding import LEVELS, Finding
 from perfgate.records.machine import Machine, this_machine
 from perfgate.records.portable import pair_of
@@ -109,7 +109,13 @@ def diagnose(
     machine, versions = this_machine(), software.versions()
     cards, about_gpus = gpus.look(versions)
     here, pair, damaged = stored_baselines.open_stores(folder / baselines, machine.name, pair_of(versions))
-    found = [*host.processor(machine), *about_gpus, *software.libraries(versions, bool(cards)), *host.clocks()]
+    found = [
+        *host.processor(machine),
+        *about_gpus,
+        emulated.look(),
+        *software.libraries(versions, bool(cards)),
+        *host.clocks(),
+    ]
     found += [*host.load(machine.cpus), *host.container(machine), stored_baselines.locks(), software.git(folder)]
     found += damaged or stored_baselines.baselines(here, pair)
     measured = None

@@ -15,10 +15,11 @@ from tempfile import TemporaryDirectory
 from platformdirs import user_cache_path
 
 from perfgate.emulator.profiles import Profile
-from perfgate.emulator.symbols import stubs
+from perfgate.emulator.symbols import header_named, stubs
 from perfgate.shared.errors import UserError
 
 SOURCE = Path(__file__).with_name("source")
+HEADERS = ("cuda.h", "cuda_runtime_api.h", "driver_types.h", "cublas_v2.h", "cublasLt.h", "cudnn.h", "cupti.h")
 # The libraries look for the driver under these names.
 NAMES = ("libcuda.so.1", "libcuda.so", "libnvidia-ml.so.1")
 FLAGS = ("-O2", "-fPIC", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-fvisibility=hidden")
@@ -78,10 +79,7 @@ def built(python: str) -> Path:
     Raises:
         UserError: this is no Linux on x86-64, the torch is not built for CUDA, or there is no compiler.
     """
-    toolkit = toolkit_of(python)
-    compiler = shlex.split(os.environ.get("CC", "")) or [shutil.which("cc") or shutil.which("gcc") or ""]
-    if not compiler[0]:
-        raise UserError("the emulated GPU is built by a C compiler, and there is none; install one: apt install gcc")
+    toolkit, compiler = parts_for(python)
     generated = stubs(toolkit.libraries, toolkit.headers, SOURCE)
     place = user_cache_path("perfgate") / "emulator" / digest_of(toolkit, generated)
     if not (place / "libemu.so").exists():
@@ -93,6 +91,24 @@ def built(python: str) -> Path:
             with suppress(OSError):  # another process was first
                 done.rename(place)
     return place
+
+
+def parts_for(python: str) -> tuple[Toolkit, list[str]]:
+    """What the library is built from and by: torch's folders and the compiler's command, both held to be complete.
+
+    Raises:
+        UserError: this is no Linux on x86-64, the torch is not built for CUDA, or a tool or a header is missing.
+    """
+    toolkit = toolkit_of(python)
+    compiler = shlex.split(os.environ.get("CC", "")) or [shutil.which("cc") or shutil.which("gcc") or ""]
+    if not compiler[0] or not shutil.which(compiler[0]):
+        named = f"the compiler {compiler[0]}, which CC names, is not there" if compiler[0] else "there is none"
+        raise UserError(f"the emulated GPU is built by a C compiler, and {named}; install one: apt install gcc")
+    if not shutil.which("nm"):
+        raise UserError("the emulated GPU is built with nm, and there is none; install it: apt install binutils")
+    for header in HEADERS:
+        header_named(header, toolkit.headers)
+    return toolkit, compiler
 
 
 def toolkit_of(python: str) -> Toolkit:

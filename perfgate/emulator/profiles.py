@@ -44,13 +44,13 @@ class Profile:
 
 
 KIB, MIB = 1 << 10, 1 << 20
-# By capability: shared memory of a multiprocessor, and how many threads and blocks it holds.
+# By capability: shared memory of a multiprocessor, how many threads and blocks it holds, and its registers of 32 bits.
 LIMITS = {
-    75: {"shared_bytes": 64 * KIB, "threads": 1024, "blocks": 16},
-    80: {"shared_bytes": 164 * KIB, "threads": 2048, "blocks": 32},
-    89: {"shared_bytes": 100 * KIB, "threads": 1536, "blocks": 24},
-    90: {"shared_bytes": 228 * KIB, "threads": 2048, "blocks": 32},
-    100: {"shared_bytes": 228 * KIB, "threads": 2048, "blocks": 32},
+    75: {"shared_bytes": 64 * KIB, "threads": 1024, "blocks": 16, "registers": 65536},
+    80: {"shared_bytes": 164 * KIB, "threads": 2048, "blocks": 32, "registers": 65536},
+    89: {"shared_bytes": 100 * KIB, "threads": 1536, "blocks": 24, "registers": 65536},
+    90: {"shared_bytes": 228 * KIB, "threads": 2048, "blocks": 32, "registers": 65536},
+    100: {"shared_bytes": 228 * KIB, "threads": 2048, "blocks": 32, "registers": 65536},
 }
 PROFILES = {
     "h100-sxm-80gb": Profile("NVIDIA H100 80GB HBM3", 90, 132, 81559, 470, 50 * MIB, 1980, 2619, 5120, 700),

@@ -15,6 +15,13 @@ VISIBLE = '__attribute__((visibility("default")))'
 CONFIGURES = re.compile(r"cublasLt\w+SetAttribute$")
 ANSWERS = re.compile(r"cublas(Lt|Get|Set|I?[SDCZ]?[sdcz]?(am|asum|nrm2|rotm?g))")
 NOT_SUPPORTED_BY_CUBLAS = 15
+# Libraries of which nothing is there, with the status that each has for that.
+REFUSED = {"cusolver": 9, "cusparse": 10, "cufft": 16, "nccl": 5}
+# Of those, what comes before the first work succeeds, so that the work is named; versions are the real library's.
+PREPARES = re.compile(r"(cusolverDn|cusparse|cufft)(Create|Destroy|Set(Stream|PointerMode|AutoAllocation|WorkArea))$")
+TELLS = re.compile(r"(cusparse|nccl)Get(ErrorString|LastError)$")
+REAL = re.compile(r"(cusolver|cusparse|cufft|nccl)Get(Version|Property)$")
+NOT_SUPPORTED_BY_RUNTIME = 801
 
 
 def stubs(libraries: Path, headers: Sequence[Path], source: Path) -> str:
@@ -36,6 +43,10 @@ def stubs(libraries: Path, headers: Sequence[Path], source: Path) -> str:
             lines.append(of_cublas(name))
         elif name.startswith("cudnn"):
             lines.append(refusal(name, NOT_SUPPORTED_BY_CUDNN))
+        elif library := next((library for library in REFUSED if name.startswith(library)), ""):
+            lines += of_refused(name, REFUSED[library])
+        elif re.match(r"cuda[A-Z]|__cuda", name) and not re.search(rf"\b{name}\b", "".join(written.values())):
+            lines.append(refusal(name, NOT_SUPPORTED_BY_RUNTIME))
     driver, runtime = (header_named(name, headers) for name in ("cuda.h", "driver_types.h"))
     names = [
         names_of("emu_error_name", re.findall(r"\b(cudaError\w+|cudaSuccess)\s*=\s*(\d+)", runtime)),
@@ -80,6 +91,19 @@ def of_cublas(name: str) -> str:
     if ANSWERS.match(name):
         return refusal(name, NOT_SUPPORTED_BY_CUBLAS)
     return f'{VISIBLE} int {name}(void *h) {{ emu_library_call("{name}", emu_stream_of(h)); return 0; }}'
+
+
+def of_refused(name: str, status: int) -> list[str]:
+    """A function of a library of which nothing is there: all but preparations and texts are refused."""
+    if REAL.match(name):
+        return []
+    if TELLS.match(name):
+        return [f"{VISIBLE} const char *{name}(void) {{ return emu_why(); }}"]
+    if name in ("cusolverDnCreate", "cusparseCreate"):
+        return [f"{VISIBLE} int {name}(void **handle) {{ static char made; *handle = &made; return 0; }}"]
+    if name == "cufftCreate":
+        return [f"{VISIBLE} int {name}(int *handle) {{ *handle = 1; return 0; }}"]
+    return [answer(name, 0) if PREPARES.match(name) else refusal(name, status)]
 
 
 def of_driver(header: str, source: str) -> list[str]:

@@ -110,6 +110,7 @@ class Findings(Group):
         measured_by_part_bytes: measured bytes of weights, buffers and optimizer state.
         allocator: a summary of CUDA's caching allocator.
         counted_under: what a count of Python's calls holds for: ``Python 3.11 on cpu``.
+        assumed: values that an emulated card did not compute and the host read in a step: by operator, how often.
         uncounted: why there is no such count, as a clause; empty where there is one, or none was to be.
     """
 
@@ -120,6 +121,7 @@ class Findings(Group):
     allocator: Mapping[str, Any] = field(default_factory=dict)
     counted_under: str = ""
     uncounted: str = ""
+    assumed: Mapping[str, int] = field(default_factory=dict)
 
 
 GROUPS: Mapping[str, type[Group]] = {

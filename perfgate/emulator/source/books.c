@@ -10,6 +10,7 @@
 #include "api.h"
 #include "kernels.h"
 #include "memory.h"
+#include "reads.h"
 
 pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static Counter *counters;
@@ -31,6 +32,12 @@ int emu_missing(const char *name, int status) {
     pthread_mutex_unlock(&lock);
     return status;
 }
+int emu_ends(int status, const char *sentence, long number) {
+    pthread_mutex_lock(&lock);
+    snprintf(missing, sizeof missing, sentence, number);
+    pthread_mutex_unlock(&lock);
+    return status;
+}
 const char *emu_why(void) { return missing; }
 
 long setting(const char *name, long fallback) {
@@ -44,7 +51,7 @@ uint64_t now_ns(void) {
     return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
-static void quoted(FILE *file, const char *text) {
+void emu_quoted(FILE *file, const char *text) {
     fputc('"', file);
     for (; *text; text++) { if (*text == '"' || *text == '\\') fputc('\\', file); fputc(*text, file); }
     fputc('"', file);
@@ -57,17 +64,19 @@ static void write_report(FILE *file) {
     int first = 1;
     for (Counter *c = counters; c; c = c->next) if (c->n) {
         fprintf(file, first ? "" : ", "); first = 0;
-        quoted(file, c->name);
+        emu_quoted(file, c->name);
         fprintf(file, ": %llu", (unsigned long long)c->n);
     }
     fprintf(file, "}, \"kernels\": {");
     first = 1;
     for (Kernel *k = touched; k; k = k->next) if (k->n) {
         fprintf(file, first ? "" : ", "); first = 0;
-        quoted(file, k->name);
+        emu_quoted(file, k->name);
         fprintf(file, ": %llu", (unsigned long long)k->n);
     }
-    fprintf(file, "}}\n");
+    fprintf(file, "}, \"assumed\": [");
+    write_reads(file);
+    fprintf(file, "]}\n");
     pthread_mutex_unlock(&lock);
 }
 
@@ -87,6 +96,7 @@ API void emu_reset(void) {
     for (Kernel *k = touched; k; k = k->next) k->n = 0;
     memory[0].peak = memory[0].used;
     memory[0].allocations = 0;
+    forget_reads();
     pthread_mutex_unlock(&lock);
 }
 

@@ -2,6 +2,7 @@
 #include "emu.h"
 #include "api.h"
 #include "memory.h"
+#include "reads.h"
 
 static char primary[MAX_DEVICES];
 static __thread CUcontext contexts[16];
@@ -15,5 +16,5 @@ D(cuCtxSetCurrent)(CUcontext c) { if (!context_depth) context_depth = 1; context
 D(cuCtxPushCurrent)(CUcontext c) { if (context_depth < 16) contexts[context_depth++] = c; OK; }
 D(cuCtxPopCurrent)(CUcontext *c) { CUcontext was = context_depth ? contexts[--context_depth] : NULL; if (c) *c = was; OK; }
 D(cuCtxGetDevice)(CUdevice *d) { *d = current; OK; }
-D(cuCtxSynchronize)(void) { HIT("device synchronize"); OK; }
+D(cuCtxSynchronize)(void) { HIT("device synchronize"); step_ended(); OK; }
 D(cuStreamGetCtx)(CUstream s, CUcontext *c) { (void)s; *c = (CUcontext)&primary[current]; OK; }

@@ -18,14 +18,14 @@ extern void *emu_stream_of(void *handle);
 static int described(char *text, size_t room) {
     const Profile *card = emu_profile();
     return snprintf(text, room,
-        "{\"maxGridSize\":[2147483647,65535,65535],\"maxBlockSize\":[1024,1024,64],\"regsPerBlock\":65536,"
+        "{\"maxGridSize\":[2147483647,65535,65535],\"maxBlockSize\":[1024,1024,64],\"regsPerBlock\":%ld,"
         "\"multiProcessorCount\":%ld,\"smCountOrigin\":0,\"warpSize\":32,\"maxSharedMemoryPerBlock\":49152,"
-        "\"maxSharedMemoryPerBlockOptin\":%ld,\"reservedSharedMemoryPerBlock\":%d,\"maxRegistersPerSM\":65536,"
+        "\"maxSharedMemoryPerBlockOptin\":%ld,\"reservedSharedMemoryPerBlock\":%d,\"maxRegistersPerSM\":%ld,"
         "\"maxCtasPerSM\":%ld,\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":%ld,\"pciDeviceId\":590352606,"
         "\"isTccDriver\":0,\"supportCoopLaunch\":1,\"smClockRateKHz\":%ld,\"memClockRateKHz\":%ld,\"l2CacheSize\":%ld,"
         "\"deviceName\":\"%s\",\"deviceVer\":%ld,\"driverVer\":13000,\"cudaDeviceId\":0,\"totalGlobalMem\":%ld}",
-        card->multiprocessors, card->shared_bytes - (card->capability >= 80 ? 1024 : 0), card->capability >= 80 ? 1024 : 0,
-        card->blocks, card->threads, card->clock_mhz * 1000, card->memory_clock_mhz * 1000, card->l2_bytes, card->name,
+        card->registers, card->multiprocessors, card->shared_bytes - (card->capability >= 80 ? 1024 : 0), card->capability >= 80 ? 1024 : 0,
+        card->registers, card->blocks, card->threads, card->clock_mhz * 1000, card->memory_clock_mhz * 1000, card->l2_bytes, card->name,
         card->capability * 10, (card->memory_mib - card->reserved_mib) << 20);
 }
 

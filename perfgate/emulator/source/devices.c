@@ -6,6 +6,7 @@
 #include "emu.h"
 #include "api.h"
 #include "memory.h"
+#include "reads.h"
 #include "profile.h"
 
 __thread int current;
@@ -68,7 +69,7 @@ R(cudaGetDeviceProperties)(struct cudaDeviceProp *p, int device) {
     unsigned char uuid[16] = {0xe0, 0, 0, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, 0, (unsigned char)(physical(device) + 1)};
     memcpy(&p->uuid, uuid, 16);
     p->totalGlobalMem = total_bytes();
-    p->sharedMemPerBlock = 49152; p->regsPerBlock = 65536; p->warpSize = 32; p->memPitch = 2147483647;
+    p->sharedMemPerBlock = 49152; p->regsPerBlock = card->registers; p->warpSize = 32; p->memPitch = 2147483647;
     p->maxThreadsPerBlock = 1024;
     p->maxThreadsDim[0] = p->maxThreadsDim[1] = 1024; p->maxThreadsDim[2] = 64;
     p->maxGridSize[0] = 2147483647; p->maxGridSize[1] = p->maxGridSize[2] = 65535;
@@ -78,7 +79,7 @@ R(cudaGetDeviceProperties)(struct cudaDeviceProp *p, int device) {
     p->pciBusID = 0x1b + device; p->asyncEngineCount = 3; p->unifiedAddressing = 1;
     p->memoryBusWidth = card->bus_bits; p->l2CacheSize = card->l2_bytes; p->persistingL2CacheMaxSize = 32768000;
     p->maxThreadsPerMultiProcessor = card->threads; p->streamPrioritiesSupported = 1; p->globalL1CacheSupported = 1;
-    p->localL1CacheSupported = 1; p->sharedMemPerMultiprocessor = card->shared_bytes; p->regsPerMultiprocessor = 65536;
+    p->localL1CacheSupported = 1; p->sharedMemPerMultiprocessor = card->shared_bytes; p->regsPerMultiprocessor = card->registers;
     p->managedMemory = 1; p->hostNativeAtomicSupported = 0; p->pageableMemoryAccess = 0; p->concurrentManagedAccess = 1;
     p->computePreemptionSupported = 1; p->canUseHostPointerForRegisteredMem = 1; p->cooperativeLaunch = 1;
     p->sharedMemPerBlockOptin = optin(card); p->maxBlocksPerMultiProcessor = card->blocks; p->accessPolicyMaxWindowSize = 134213632;
@@ -99,7 +100,7 @@ static int attribute(int *value, int which, int device) { /* the numbers are the
     case cudaDevAttrMaxSharedMemoryPerBlock: *value = 49152; break;
     case cudaDevAttrTotalConstantMemory: *value = 65536; break;
     case cudaDevAttrWarpSize: *value = 32; break;
-    case cudaDevAttrMaxRegistersPerBlock: *value = 65536; break;
+    case cudaDevAttrMaxRegistersPerBlock: *value = p.regsPerBlock; break;
     case cudaDevAttrClockRate: *value = (int)emu_profile()->clock_mhz * 1000; break;
     case cudaDevAttrMultiProcessorCount: *value = p.multiProcessorCount; break;
     case cudaDevAttrMemoryClockRate: *value = (int)emu_profile()->memory_clock_mhz * 1000; break;
@@ -109,7 +110,7 @@ static int attribute(int *value, int which, int device) { /* the numbers are the
     case cudaDevAttrComputeCapabilityMajor: *value = p.major; break;
     case cudaDevAttrComputeCapabilityMinor: *value = p.minor; break;
     case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = p.sharedMemPerMultiprocessor; break;
-    case cudaDevAttrMaxRegistersPerMultiprocessor: *value = 65536; break;
+    case cudaDevAttrMaxRegistersPerMultiprocessor: *value = p.regsPerMultiprocessor; break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = p.sharedMemPerBlockOptin; break;
     case cudaDevAttrMaxBlocksPerMultiprocessor: *value = p.maxBlocksPerMultiProcessor; break;
     case cudaDevAttrClusterLaunch: *value = p.clusterLaunch; break;
@@ -130,7 +131,7 @@ R(cudaDeviceGetPCIBusId)(char *text, int size, int device) { snprintf(text, size
 R(cudaDeviceCanAccessPeer)(int *can, int a, int b) { *can = a != b; DONE; }
 R(cudaDeviceEnablePeerAccess)(int peer, unsigned flags) { (void)peer; (void)flags; DONE; }
 R(cudaDeviceGetStreamPriorityRange)(int *least, int *greatest) { if (least) *least = 0; if (greatest) *greatest = -5; DONE; }
-R(cudaDeviceSynchronize)(void) { HIT("device synchronize"); DONE; }
+R(cudaDeviceSynchronize)(void) { HIT("device synchronize"); step_ended(); DONE; }
 R(cudaDeviceReset)(void) { DONE; }
 R(cudaDeviceSetLimit)(enum cudaLimit limit, size_t value) { (void)limit; (void)value; DONE; }
 R(cudaDeviceGetLimit)(size_t *value, enum cudaLimit limit) { (void)limit; *value = 1024; DONE; }

@@ -67,10 +67,12 @@ R(cudaGraphInstantiate)(cudaGraphExec_t *x, cudaGraph_t g, unsigned long long fl
 R(cudaGraphUpload)(cudaGraphExec_t x, cudaStream_t s) { (void)x; (void)s; DONE; }
 R(cudaGraphLaunch)(cudaGraphExec_t x, cudaStream_t s) {
     HIT("graph launch");
+    __atomic_fetch_add(&epoch, 1, __ATOMIC_RELAXED); /* its copies write as well */
     Graph *exec = (Graph *)x;
     const unsigned one[3] = {1, 1, 1};
     for (unsigned i = 0; i < exec->n; i++) {
         ran(exec->kernels[i]);
+        last_kernel = exec->kernels[i]->name;
         HIT("launch in a graph");
         if (emu_activities) emu_activity(EMU_KERNEL, exec->kernels[i]->name, s, one, one, 0, 0);
     }

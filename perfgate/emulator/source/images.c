@@ -9,7 +9,7 @@
 enum { WRAPPER = 0x466243b1, HEADER = 0xba55ed50, PTX = 1, ELF = 2 };
 typedef struct { uint32_t magic, version; const uint8_t *data; const void *rest; } Wrapper;
 typedef struct { uint32_t magic; uint16_t version, header_bytes; uint64_t bytes; } Header;
-typedef struct { uint16_t kind, version; uint32_t header_bytes; uint64_t bytes; uint32_t compressed, unknown; uint16_t minor, major; uint32_t capability; } Entry;
+typedef struct { uint16_t kind, version; uint32_t header_bytes; uint64_t bytes; uint32_t compressed_bytes, unknown; uint16_t minor, major; uint32_t capability, more[6]; uint64_t expanded_bytes; } Entry;
 
 Image *emu_image(const void *binary) {
     const Wrapper *wrapper = binary;
@@ -23,7 +23,12 @@ Image *emu_image(const void *binary) {
     while (at + sizeof(Entry) <= end) {
         const Entry *entry = (const Entry *)at;
         long built = entry->capability;
-        if (entry->kind == ELF && built / 10 == own / 10 && built <= own && built > program) program = built;
+        if (entry->kind == ELF && built / 10 == own / 10 && built <= own && built > program) {
+            program = built;
+            image->body = at + entry->header_bytes;
+            image->body_bytes = entry->compressed_bytes ? entry->compressed_bytes : entry->bytes;
+            image->expanded_bytes = entry->expanded_bytes;
+        }
         if (entry->kind == PTX && built <= own && built > text) text = built;
         at += entry->header_bytes + entry->bytes;
     }

@@ -5,6 +5,7 @@
 #include "emu.h"
 #include "api.h"
 #include "kernels.h"
+#include "needs.h"
 #include "profile.h"
 
 #define SLOTS (1u << 19)
@@ -73,7 +74,8 @@ R(cudaFuncGetAttributes)(struct cudaFuncAttributes *a, const void *f) {
     if (image && !image->binary) return failed(cudaErrorNoKernelImageForDevice);
     a->binaryVersion = image ? image->binary : (int)emu_profile()->capability;
     a->ptxVersion = image ? image->ptx : a->binaryVersion;
-    a->maxThreadsPerBlock = 1024; a->numRegs = 32; a->maxDynamicSharedSizeBytes = 49152;
+    Needs needs = emu_needs(kernel);
+    a->maxThreadsPerBlock = 1024; a->numRegs = needs.registers; a->sharedSizeBytes = needs.shared_bytes; a->maxDynamicSharedSizeBytes = 49152;
     DONE;
 }
 R(cudaFuncSetAttribute)(const void *f, enum cudaFuncAttribute which, int value) { (void)f; (void)which; (void)value; DONE; }
@@ -91,13 +93,19 @@ D(cuFuncGetAttribute)(int *value, CUfunction_attribute which, CUfunction f) {
 D(cuFuncSetAttribute)(CUfunction f, CUfunction_attribute which, int v) { (void)f; (void)which; (void)v; OK; }
 D(cuFuncSetCacheConfig)(CUfunction f, CUfunc_cache c) { (void)f; (void)c; OK; }
 
-static int occupancy(int block, size_t shared) {
+/* Blocks that a multiprocessor holds: registers come in units of 256 for a warp, and a block reserves a KiB of shared memory. */
+static int occupancy(const Kernel *kernel, int block, size_t dynamic) {
+    Needs needs = emu_needs(kernel);
+    int warps = (block + 31) / 32, of_warp = (needs.registers * 32 + 255) / 256 * 256;
+    int by_registers = warps ? (int)emu_profile()->registers / of_warp / warps : 1;
+    size_t shared = dynamic + needs.shared_bytes;
     int threads = block > 0 ? (int)emu_profile()->threads / ((block + 31) / 32 * 32) : 1;
     int blocks = (int)emu_profile()->blocks, memory_ = shared ? (int)(emu_profile()->shared_bytes / (shared + 1024)) : blocks;
     int least = threads < memory_ ? threads : memory_;
+    if (by_registers < least) least = by_registers;
     return least > blocks ? blocks : least < 1 ? 1 : least;
 }
-R(cudaOccupancyMaxActiveBlocksPerMultiprocessor)(int *n, const void *f, int block, size_t shared) { (void)f; *n = occupancy(block, shared); DONE; }
-R(cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags)(int *n, const void *f, int block, size_t shared, unsigned flags) { (void)f; (void)flags; *n = occupancy(block, shared); DONE; }
-D(cuOccupancyMaxActiveBlocksPerMultiprocessor)(int *n, CUfunction f, int block, size_t shared) { (void)f; *n = occupancy(block, shared); OK; }
+R(cudaOccupancyMaxActiveBlocksPerMultiprocessor)(int *n, const void *f, int block, size_t shared) { *n = occupancy(kernel_of(f), block, shared); DONE; }
+R(cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags)(int *n, const void *f, int block, size_t shared, unsigned flags) { (void)flags; *n = occupancy(kernel_of(f), block, shared); DONE; }
+D(cuOccupancyMaxActiveBlocksPerMultiprocessor)(int *n, CUfunction f, int block, size_t shared) { *n = occupancy((const Kernel *)f, block, shared); OK; }
 D(cuOccupancyMaxActiveClusters)(int *n, CUfunction f, const CUlaunchConfig *c) { (void)f; (void)c; *n = 16; OK; }

@@ -27,7 +27,7 @@ static void read_profile(void) {
 #define NUMBER(key) profile.key = atol(described(text, #key))
     NUMBER(capability); NUMBER(multiprocessors); NUMBER(memory_mib); NUMBER(reserved_mib); NUMBER(shared_bytes);
     NUMBER(l2_bytes); NUMBER(threads); NUMBER(blocks); NUMBER(clock_mhz); NUMBER(memory_clock_mhz); NUMBER(bus_bits);
-    NUMBER(power_w);
+    NUMBER(power_w); NUMBER(registers);
 }
 
 const Profile *emu_profile(void) {

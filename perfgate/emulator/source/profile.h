@@ -9,6 +9,7 @@ typedef struct {
     long memory_mib, reserved_mib;   /* in all as NVML tells, and the part that the driver keeps from CUDA */
     long shared_bytes;               /* shared memory of a multiprocessor; a block may take 1 KiB less */
     long l2_bytes, threads, blocks;  /* threads and blocks that a multiprocessor holds */
+    long registers;                  /* of a multiprocessor; a block may take all */
     long clock_mhz, memory_clock_mhz, bus_bits, power_w;
 } Profile;
 

@@ -58,8 +58,10 @@ def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> La
     findings = answer["findings"]
     asked = findings.pop("asked", {})
     effective, outcome = findings.pop("effective", {}), findings.pop("outcome", {})
+    assumed = findings.pop("assumed", {})
     python = {name: findings.pop(name) for name in ("counted_under", "uncounted") if name in findings}
-    told = Findings(effective, outcome, {name: collapsed(table) for name, table in findings.items()}, **python)
+    tables = {name: collapsed(table) for name, table in findings.items()}
+    told = Findings(effective, outcome, tables, assumed=assumed, **python)
     counted = {name: values for name, values in columns(steps).items() if metric(name).brought_in("counters")}
     launch = completed(start, {**answer["metrics"], **counted}, ready).detailed(findings=told)
     wrong = other_settings(asked, effective)
