@@ -60,12 +60,23 @@ def main() -> None:
     print(f"all: {equal.total()} of {every.total()} equal")
 
 
-def collected(tier: str, expression: str) -> list[tuple[str, dict]]:
-    """The cases of a tier, each with its workload, as pytest collects them; nothing is run."""
+def collected(tier: str, expression: str, *options: str) -> list[tuple[str, dict]]:
+    """The cases of a tier, each with its workload, as pytest collects them with further options; nothing is run."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "workloads.jsonl"
         command = [sys.executable, "-m", "pytest", "perf_tests", "-p", "benchmarks.dry_calls", "-p", "no:benchmark"]
-        command += ["--perf-device", "none", "--perf-tier", tier, "--perf-output", folder, "-q", "-k", expression]
+        command += [
+            "--perf-device",
+            "none",
+            "--perf-tier",
+            tier,
+            "--perf-output",
+            folder,
+            "-q",
+            "-k",
+            expression,
+            *options,
+        ]
         subprocess.run(
             command, cwd=ROOT, env={**os.environ, TARGET: str(target)}, stdout=subprocess.DEVNULL, check=False
         )

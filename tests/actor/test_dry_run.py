@@ -676,20 +676,22 @@ def test_what_is_compiled_does_not_run_dry(make):
         dried(workload)
 
 
-ATTENTION = "_scaled_dot_product_flash_attention", "_scaled_dot_product_efficient_attention"
+EFFICIENT_GROUPS = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 14)
+ATTENTION = tuple(f"_scaled_dot_product_{kind}_attention" for kind in ("flash", "efficient", "cudnn"))
 
 
 @pytest.mark.parametrize(
     ("workload", "expected"),
     [
-        (training(FLAT, precision="bf16", **SMALL), (1, 0)),
-        (training(FLAT, precision="bf16-amp", **SMALL), (1, 0)),
-        (training(FLAT, **SMALL), (0, 1)),
-        (training(with_layers(LLAMA, 1), precision="bf16", **SMALL), (1, 0)),
-        (training(with_layers(LLAMA, 1), **SMALL), (0, 0)),
-        (training(FLAT, attention="eager", precision="bf16", **SMALL), (0, 0)),
-        (generation(FLAT, precision="bf16", **SHORT), (0, 3)),
-        (generation(FLAT, precision="bf16", **SHORT | {"batch_size": 1}), (3, 0)),
+        # Its dropout of a tenth is no multiple of a sixteenth, which cuDNN needs.
+        (training(FLAT, precision="bf16", **SMALL), (1, 0, 0)),
+        (training(FLAT, precision="bf16-amp", **SMALL), (1, 0, 0)),
+        (training(FLAT, **SMALL), (0, 1, 0)),
+        (training(with_layers(LLAMA, 1), precision="bf16", **SMALL), (0, 0, 1)),
+        (training(with_layers(LLAMA, 1), **SMALL), (0, 1, 0) if EFFICIENT_GROUPS else (0, 0, 0)),
+        (training(FLAT, attention="eager", precision="bf16", **SMALL), (0, 0, 0)),
+        (generation(FLAT, precision="bf16", **SHORT), (0, 0, 3)),
+        (generation(FLAT, precision="bf16", **SHORT | {"batch_size": 1}), (0, 0, 3)),
     ],
     ids=["bf16", "amp", "fp32", "grouped-bf16", "grouped-fp32", "eager", "ragged", "alone"],
 )
@@ -698,7 +700,7 @@ def test_cuda_chooses_the_attention_kernel(workload, expected):
     assert tuple(operators.get(name, 0) for name in ATTENTION) == expected
     if workload.id == "training.trainer":
         assert tuple(operators.get(f"{name}_backward", 0) for name in ATTENTION) == expected
-    if expected == (0, 0):
+    if expected == (0, 0, 0):
         assert {"bmm", "mm"} & set(operators)
         assert any("softmax" in name for name in operators)
 

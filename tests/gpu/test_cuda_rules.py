@@ -49,19 +49,12 @@ def test_dropout_keeps_a_mask_of_one_byte(torch):
     assert size == 4 * MIB + MIB
 
 
-@pytest.mark.parametrize(
-    ("dtype", "width", "masked", "grouped", "kind"),
-    [
-        ("bfloat16", 64, False, False, "flash"),
-        ("bfloat16", 64, True, False, "efficient"),
-        ("float32", 64, False, False, "efficient"),
-        ("float32", 64, True, False, "efficient"),
-        ("float32", 64, False, True, "math"),
-        ("float32", 62, False, False, "math"),
-    ],
-)
-def test_attention_is_chosen_as_the_rule_says(torch, dtype, width, masked, grouped, kind):
-    from perfgate.actor.dry_run.cuda_functions import choose_attention
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+@pytest.mark.parametrize("width", [62, 64, 256])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_attention_is_chosen_as_the_rule_says(torch, dtype, width, masked, grouped):
+    from perfgate.actor.dry_run.cuda_attention import Asked, choose_attention
 
     heads = 2 if grouped else 8
     options = {"device": "cuda", "dtype": getattr(torch, dtype)}
@@ -72,10 +65,9 @@ def test_attention_is_chosen_as_the_rule_says(torch, dtype, width, masked, group
     names = operators(torch, lambda: attend(query, key, value, attn_mask=mask, enable_gqa=grouped))
     found = [name for name in names if "attention" in name]
     ran = next((word for word in ("flash", "efficient", "cudnn") if any(word in name for name in found)), "math")
-    flash = torch.cuda.get_device_capability() >= (8, 0)
-    assert choose_attention(query, key, mask, grouped, flash) == kind
-    # cuDNN's fused attention takes as much memory as flash attention.
-    assert ran == kind or (kind == "flash" and ran == "cudnn")
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    asked = Asked(dtype, width, 128, 128, masked=masked, grouped=grouped)
+    assert choose_attention(asked, version, torch.cuda.get_device_capability()) == ran
 
 
 def test_autocast_runs_these_functions_in_float32(torch):

@@ -41,6 +41,6 @@ def test_what_got_worse_since_other_versions_fails_until_it_is_stored_for_these(
     accept = ("--perf-update", "all", "--perf-reason", "upgrade", "-o", "perf_preload=newer_torch")
     accepted = exact.run(*NONE, *accept)
     accepted.assert_outcomes(passed=3)
-    reason = "the rules of CUDA are known for torch 2.6 to 2.13, and this is torch 2.99"
+    reason = "the rules of CUDA are known for torch 2.6 to 2.14, and this is torch 2.99"
     accepted.stdout.fnmatch_lines([f"*[[]call]: predicted_cuda_peak_bytes is undecided since * (*{reason})"])
     assert "[call]" in (here / "test_case.json").read_text()

@@ -9,6 +9,8 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from perfgate.actor.dry_run.cuda_attention import Asked, choose_attention
+
 FLOAT32_NAMES = [
     "__pow__", "__rdiv__", "__rpow__", "__rtruediv__", "acos", "asin", "binary_cross_entropy_with_logits", "cdist",
     "cosh", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "cumprod", "cumsum", "dist", "erfinv",
@@ -31,7 +33,8 @@ class CudaFunctions(TorchFunctionMode):
 
     def __init__(self, capability: tuple[int, int]) -> None:
         super().__init__()
-        self._flash = capability >= (8, 0)
+        self._capability = capability
+        self._version = tuple(int(part) for part in torch.__version__.split(".")[:2])
         self._mixed = False
         self.kernel = ""
 
@@ -74,21 +77,25 @@ class CudaFunctions(TorchFunctionMode):
             dtype = torch.get_autocast_dtype("cpu")
             query, key, value = (part.to(dtype) for part in (query, key, value))
             attn_mask = attn_mask if attn_mask is None or attn_mask.dtype == torch.bool else attn_mask.to(dtype)
-        kind = choose_attention(query, key, attn_mask, enable_gqa, self._flash, self.kernel)
+        asked = asked_of(query, key, value, attn_mask, dropout_p, is_causal)
+        kind = choose_attention(asked, self._version, self._capability, self.kernel)
         with torch.autocast("cpu", enabled=False):
             if kind == "math":
                 with sdpa_kernel(SDPBackend.MATH):
                     return functional.scaled_dot_product_attention(
                         query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
                     )
-            training = any(part.requires_grad for part in (query, key, value)) and torch.is_grad_enabled()
             if kind == "flash":
                 return torch.ops.aten._scaled_dot_product_flash_attention(
                     query, key, value, dropout_p, is_causal, False, scale=scale
                 )[0]
             bias = as_bias(attn_mask, query)
+            if kind == "cudnn":
+                return torch.ops.aten._scaled_dot_product_cudnn_attention(
+                    query, key, value, bias, asked.trained, dropout_p, is_causal, False, scale=scale
+                )[0]
             return torch.ops.aten._scaled_dot_product_efficient_attention(
-                query, key, value, bias, training, dropout_p, is_causal, scale=scale
+                query, key, value, bias, asked.trained, dropout_p, is_causal, scale=scale
             )[0]
 
 
@@ -98,32 +105,21 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     return torch.native_dropout(input, p, True)[0] if training and 0 < p < 1 else input
 
 
-def choose_attention(query: Any, key: Any, mask: Any, grouped: bool, flash: bool, only: str = "") -> str:
-    """Choose ``flash``, ``efficient`` or ``math``, by the conditions in sdp_utils.cpp and in its order of preference.
-
-    Args:
-        query: a tensor of shape (..., heads, tokens, width).
-        key: a tensor of shape (..., heads, tokens, width).
-        mask: the attention mask, or ``None``.
-        grouped: whether there may be fewer heads of keys than of queries.
-        flash: whether the GPU supports flash attention.
-        only: the only kernel that is allowed, or ``""`` for all.
-
-    Raises:
-        NotImplementedError: the only allowed kernel cannot compute this.
-    """
-    width = query.shape[-1]
-    half = query.dtype in (torch.float16, torch.bfloat16)
-    grouped = grouped and query.shape[-3] != key.shape[-3]
-    able = {
-        "flash": flash and half and mask is None and width <= 256,
-        "efficient": not grouped and width % (8 if half else 4) == 0,
-        "math": True,
-    }
-    for kind, is_able in able.items():
-        if is_able and only in ("", kind):
-            return kind
-    raise NotImplementedError(f"CUDA's {only} attention does not support these heads, this mask or this precision")
+def asked_of(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool) -> Asked:
+    """What decides on the kernel of attention, read off its arguments."""
+    trained = torch.is_grad_enabled()
+    return Asked(
+        dtype=str(query.dtype).rpartition(".")[2],
+        width=query.shape[-1],
+        query_length=query.shape[-2],
+        key_length=key.shape[-2],
+        masked=mask is not None,
+        mask_trained=trained and mask is not None and mask.requires_grad,
+        causal=is_causal,
+        grouped=query.dim() > 3 and query.shape[-3] != key.shape[-3],
+        trained=trained and any(part.requires_grad for part in (query, key, value)),
+        dropout=dropout_p,
+    )
 
 
 def as_bias(mask: Any, query: Any) -> Any:

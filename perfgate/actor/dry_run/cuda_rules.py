@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from perfgate.actor.dry_run.cuda_attention import scratch_bytes
 from perfgate.actor.dry_run.cuda_functions import CudaFunctions
 
 MIB = 1 << 20
 
 
-OLDEST, NEWEST = "2.6", "2.13"  # of torch: the oldest of a reference, and the newest, in which the rules were read
+OLDEST, NEWEST = "2.6", "2.14"  # of torch: the oldest of a reference, and the newest, in which the rules were read
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,11 @@ RULES = (
     ),
     Rule(
         "attention",
-        "flash attention for 16 bits without a mask, memory-efficient attention for the rest, the math kernel where "
-        "neither applies (grouped keys in 32 bits, heads of a width that is no multiple of 4, or of 8 in 16 bits)",
-        "aten/src/ATen/native/transformers/cuda/sdp_utils.cpp; "
+        "in 16 bits cuDNN first on 9.x and 10.x from torch 2.11 on; then flash attention in 16 bits without a mask, "
+        "then memory-efficient attention, then the math kernel, each where it can (``cuda_attention``); backward "
+        "passes sum the gradient of the query in 32 bits",
+        "aten/src/ATen/native/transformers/cuda/sdp_utils.cpp; held against torch 2.14 on emulated cards, "
+        "as documented for older versions; "
         "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html",
     ),
     Rule(
@@ -139,6 +142,11 @@ class CpuRules:
         """A context in which functions call the operators that the device would run."""
         return nullcontext()
 
+    def scratch_bytes(self, operator: str, arguments: Any) -> int:
+        """The bytes that an operator takes while it runs, beside its results."""
+        del operator, arguments
+        return 0
+
     def autocast(self, dtype: torch.dtype) -> Any:
         """The device's automatic mixed precision, as a decorator."""
         return torch.autocast("cpu", dtype=dtype)
@@ -192,6 +200,13 @@ class CudaRules(CpuRules):
         """Tell the function that chooses kernels which one is allowed."""
         self._functions.kernel = kernel
         return nullcontext()
+
+    def scratch_bytes(self, operator: str, arguments: Any) -> int:
+        """Those of the backward pass of attention; its first arguments are a gradient, query and key."""
+        if "attention_backward" not in operator or "for_cpu" in operator:
+            return 0
+        query, key = arguments[1:3]
+        return scratch_bytes(operator, tuple(query.shape), tuple(key.shape), query.element_size())
 
     def functions(self) -> AbstractContextManager[Any]:
         """CUDA's dropout, attention and mixed precision in place of the CPU's."""

@@ -87,6 +87,7 @@ def attempt(
     module, _, name = program.dry_run.partition(":")
     rules: CpuRules = load(DEVICE_KINDS[target].rules)(module.endswith("training"), capability)
     tracker = Tracker(rules.block_bytes, speeds)
+    tracker.scratch = rules.scratch_bytes
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     context = DryContext(fake, tracker, rules)
     stand_ins = StandIns(tracker, number)

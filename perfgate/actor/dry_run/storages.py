@@ -87,6 +87,12 @@ class Storages:
         self.living[key] = (weakref.ref(storage, lambda _: self._release(key)), made)
         return made
 
+    def pass_by(self, size_bytes: int, frame: Frame | None, path: str) -> None:
+        """Note memory that an operator takes only while it runs."""
+        size = -(-size_bytes // self.block_bytes) * self.block_bytes
+        self.everything.append(Allocation(size, frame, path, self.clock + 1, died=self.clock + 2))
+        self.clock += 2
+
     def _release(self, key: int) -> None:
         _, allocation = self.living.pop(key)
         self.clock += 1

@@ -1,7 +1,7 @@
 """Accounts for every operator of a step: its work by group and module, and the memory of its results."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -49,6 +49,7 @@ class Tracker(TorchDispatchMode):
         self.failed_at = ""
         self.stopped: NoDryRun | None = None
         self.syncs: HostSyncs | None = None
+        self.scratch: Callable[[str, Any], int] = lambda name, arguments: 0
         self.takes_in = False
         self.went_backward = False
         self._stand_in: int | None = None
@@ -160,6 +161,8 @@ class Tracker(TorchDispatchMode):
             self.syncs.seen(func, args, kwargs, out)
         for tensor in tensors_of(out):
             self.storages.see(tensor, frame, path)
+        if scratch_bytes := self.scratch(name_of(func), args):
+            self.storages.pass_by(scratch_bytes, frame, path)
         if not is_free(func):
             self._charge(func, args, kwargs, out, path)
         return out

@@ -1,0 +1,87 @@
+"""Asks torch, on emulated cards, which kernel of attention it chooses, and writes the answers as a table.
+
+    .venv-cuda/bin/python -m benchmarks.attention_kernels
+
+A row of ``tests/actor/attention_kernels.json`` is one question and the answer for each capability. A test holds the dry
+run's rule against it. Needs a torch that is built for CUDA, takes about a minute, and computes nothing.
+"""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from perfgate.emulator.build import started_on
+from perfgate.emulator.profiles import PROFILES
+
+ROOT = Path(__file__).parent.parent
+TARGET = ROOT / "tests" / "actor" / "attention_kernels.json"
+CARDS = ("t4-16gb", "a100-80gb", "l4-24gb", "h100-sxm-80gb", "b200-180gb")
+COLUMNS = ("dtype", "width", "mask", "causal", "key_heads", "query_length", "key_length", "trained", "dropout")
+HEADS = 8
+
+
+def questions() -> list[tuple]:
+    """The questions, each a row of ``COLUMNS``: every combination at common widths, then what a width changes."""
+    masks = ("none", "bool", "float", "trained")
+    common = itertools.product(
+        ("float32", "float16", "bfloat16"), (64, 128), masks, (False, True), (8, 2), (128, 1), (128, 96, 1),
+        (False, True), (0.0, 0.1, 0.125),
+    )  # fmt: skip
+    wide = itertools.product(
+        ("float32", "float16", "bfloat16"), (6, 60, 80, 136, 192, 200, 224, 240, 256, 264), ("none", "bool"),
+        (False, True), (8,), (128,), (128,), (False, True), (0.0, 0.1),
+    )  # fmt: skip
+    # torch refuses a mask beside is_causal.
+    return [row for row in (*common, *wide) if row[2] == "none" or not row[3]]
+
+
+def answers() -> list[str]:
+    """What torch chooses on this process's card, for each question."""
+    import torch
+
+    names = {int(value): name for name, value in torch.nn.attention.SDPBackend.__members__.items()}
+
+    def asked(dtype, width, mask, causal, key_heads, query_length, key_length, trained, dropout):
+        kind = {"device": "cuda", "dtype": getattr(torch, dtype)}
+        query = torch.empty(2, HEADS, query_length, width, requires_grad=trained, **kind)
+        key, value = (torch.empty(2, key_heads, key_length, width, requires_grad=trained, **kind) for _ in range(2))
+        shape = 2, 1, query_length, key_length
+        given = None
+        if mask == "bool":
+            given = torch.empty(shape, dtype=torch.bool, device="cuda")
+        elif mask != "none":
+            given = torch.empty(shape, requires_grad=mask == "trained", **kind)
+        grouped = key_heads != HEADS
+        number = torch._fused_sdp_choice(query, key, value, given, dropout, causal, scale=None, enable_gqa=grouped)
+        return names[number].partition("_")[0].lower()
+
+    return [asked(*row) for row in questions()]
+
+
+def main() -> None:
+    """Ask on each card in a process of its own, and write the table."""
+    found = {}
+    for card in CARDS:
+        environment = os.environ | dict(started_on(PROFILES[card]))
+        command = [sys.executable, "-m", __spec__.name, "answers"]
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+        told = json.loads(done.stdout.splitlines()[-1])
+        found[PROFILES[card].capability] = told["answers"]
+    rows = [
+        json.dumps([*row, *kinds]) for row, kinds in zip(questions(), zip(*found.values(), strict=True), strict=True)
+    ]
+    head = {"torch": told["torch"], "columns": COLUMNS, "capabilities": [divmod(number, 10) for number in found]}
+    TARGET.write_text(json.dumps(head)[:-1] + ', "rows": [\n' + ",\n".join(rows) + "\n]}\n")
+    print(f"{len(rows)} questions on {len(found)} cards, written to {TARGET}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["answers"]:
+        import torch
+
+        print(json.dumps({"torch": torch.__version__, "answers": answers()}))
+    else:
+        main()

@@ -1,0 +1,252 @@
+"""Holds the dry run's rules for CUDA against torch's own allocator on emulated cards, case by case.
+
+    .venv-cuda/bin/python -m benchmarks.cuda_rules [--tier quick] [-k EXPRESSION] [--cards NAME,...] [--limit-s 300]
+
+Each workload of the tier is run dry under the card's capability, and takes a memory launch on the emulated card. It
+needs a torch that is built for CUDA (ci/emulated-gpu installs one). What was measured is kept in
+``perf_output/cuda-rules.jsonl``, so the command can be ended and started again: emulated peaks stay, and predictions
+are made again where the rules changed.
+``docs/verified/cuda-rules.md`` is written from all that is kept.
+"""
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.dry_calls import collected
+from perfgate.emulator.profiles import PROFILES
+from perfgate.measure.actor import LaunchFailed
+from perfgate.measure.devices.emulated import emulated_devices
+from perfgate.measure.passes.memory import memory_launch
+from perfgate.measure.plan import MeasurementPlan
+from perfgate.measure.stage import Stage
+from perfgate.shared.workload import Workload
+
+ROOT = Path(__file__).parent.parent
+KEPT = ROOT / "perf_output" / "cuda-rules.jsonl"
+PAGE = ROOT / "docs" / "verified" / "cuda-rules.md"
+RULES = ROOT / "perfgate" / "actor" / "dry_run"
+CARDS = ("a100-80gb", "l40s-48gb", "h100-sxm-80gb")
+PRELOAD = ("perfgate.actor.programs.trainer", "perfgate.actor.dry_run.run")
+TIMEOUT_S = 300.0
+CLOSE, FAR = 0.01, 0.03
+MIB = 1 << 20
+
+
+@dataclass
+class Row:
+    """One workload on one card.
+
+    Attributes:
+        case: the first case that runs it.
+        card: the profile's name.
+        workload: identity of the workload.
+        rules: digest of the rules that predicted.
+        torch: version that ran.
+        predicted_bytes: the dry run's peak, workspaces included; ``None`` without a dry run.
+        workspace_bytes: of it, cuBLAS's workspaces.
+        emulated_bytes: the allocator's peak; ``None`` where the step did not run.
+        reserved_bytes: what the allocator held at most.
+        why: why one of the two is missing.
+    """
+
+    case: str
+    card: str
+    workload: str
+    rules: str = ""
+    torch: str = ""
+    predicted_bytes: int | None = None
+    workspace_bytes: int = 0
+    emulated_bytes: int | None = None
+    reserved_bytes: int | None = None
+    why: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """Predicted by emulated peak, less one; ``None`` where one of them is missing."""
+        if self.predicted_bytes is None or not self.emulated_bytes:
+            return None
+        return self.predicted_bytes / self.emulated_bytes - 1
+
+
+def main() -> None:
+    """Measure what is missing, within the limit, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tier", default="quick")
+    parser.add_argument("-k", default="", metavar="EXPRESSION", help="of pytest")
+    parser.add_argument("--cards", default=",".join(CARDS), help="profiles, separated by commas")
+    parser.add_argument("--limit-s", type=float, default=float("inf"), help="begin no further workload after this time")
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    options = parser.parse_args()
+    kept = read_kept()
+    if not options.page:
+        end = time.monotonic() + options.limit_s
+        orders = unique(collected(options.tier, options.k, "--perf-env", "installed"))
+        for card in options.cards.split(","):
+            missing = [pair for pair in orders if wanted(kept.get((card, pair[1].sha256)))]
+            if missing and time.monotonic() < end:
+                measure_all(card, missing, kept, end)
+    PAGE.write_text(page(kept.values()))
+    print(summary(kept.values()))
+
+
+def unique(orders: Sequence[tuple[str, dict]]) -> list[tuple[str, Workload]]:
+    """Each workload once, with the first case that runs it."""
+    found: dict[str, tuple[str, Workload]] = {}
+    for case, order in orders:
+        workload = Workload(order["program"], order["params"])
+        found.setdefault(workload.sha256, (case, workload))
+    return list(found.values())
+
+
+def digest() -> str:
+    """Names the rules: it changes with the sources of the dry run."""
+    texts = b"".join(path.read_bytes() for path in sorted(RULES.rglob("*.py")))
+    return hashlib.sha256(texts).hexdigest()[:12]
+
+
+def wanted(row: Row | None) -> bool:
+    """Whether a workload still has to be run, or only to be predicted again."""
+    return row is None or row.rules != digest()
+
+
+def read_kept() -> dict[tuple[str, str], Row]:
+    """What was measured before; of several rows for one workload the last counts."""
+    lines = KEPT.read_text().splitlines() if KEPT.exists() else []
+    rows = [Row(**json.loads(line)) for line in lines]
+    return {(row.card, row.workload): row for row in rows}
+
+
+def measure_all(card: str, missing: Sequence[tuple[str, Workload]], kept: dict, end: float) -> None:
+    """Measure workloads on a card until the time is over; each is kept at once."""
+    with staged(card) as stage:
+        for case, workload in missing:
+            if time.monotonic() > end:
+                return
+            row = kept.get((card, workload.sha256)) or emulated(stage, Row(case, card, workload.sha256), workload)
+            row = predicted(stage, row, workload)
+            kept[card, workload.sha256] = row
+            KEPT.parent.mkdir(exist_ok=True)
+            with KEPT.open("a") as file:
+                file.write(json.dumps(asdict(row)) + "\n")
+            told = (
+                row.why if row.difference is None else f"{row.difference:+.2%} of {row.emulated_bytes / MIB:,.1f} MiB"
+            )
+            print(f"{card} {case}: {told}", flush=True)
+
+
+@contextmanager
+def staged(card: str) -> Iterator[Stage]:
+    """A stage with one server on the card."""
+    with tempfile.TemporaryDirectory() as folder:
+        plan = MeasurementPlan(device="emulated", timeout_s=TIMEOUT_S)
+        stage = Stage(PRELOAD, Path(folder), plan, servers=1, device=emulated_devices(True, card)[0])
+        stage.start()
+        try:
+            yield stage
+        finally:
+            stage.close()
+
+
+def emulated(stage: Stage, row: Row, workload: Workload) -> Row:
+    """Take the allocator's peak in a steady step."""
+    launch = memory_launch(stage, row.case, workload, stage.pool.next(), 0)
+    row.torch = importlib.metadata.version("torch")
+    if launch.invalid:
+        row.why = f"emulated: {launch.invalid}"
+        return row
+    row.emulated_bytes = int(max(launch.metrics["peak_memory_bytes"]))
+    row.reserved_bytes = int(max(launch.metrics["peak_reserved_bytes"]))
+    return row
+
+
+def predicted(stage: Stage, row: Row, workload: Workload) -> Row:
+    """Run the workload dry under the card's capability."""
+    row.rules, row.predicted_bytes = digest(), None
+    capability = divmod(PROFILES[row.card].capability, 10)
+    actor = stage.pool.next().launch()
+    try:
+        order = {"workload": workload.order, "pass": "dry", "targets": ["cuda"], "capability": capability}
+        answer = actor.ask(order, TIMEOUT_S)
+    except LaunchFailed as failure:
+        answer = {"no_dry_run": failure.reason}
+    finally:
+        actor.close(kill=True)
+    if reason := answer.get("no_dry_run"):
+        row.why = row.why or f"dry: {reason}"
+        return row
+    ledger = answer["ledgers"]["cuda"]
+    row.predicted_bytes = int(ledger["peak_memory_bytes"])
+    row.workspace_bytes = int(ledger["memory"].get("workspaces", {}).get("temporaries", 0))
+    return row
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """How many cases are close, for each card, as a table."""
+    lines = ["| card | cases | within 1% | within 3% | farthest | not compared |", "|---|---|---|---|---|---|"]
+    for card in sorted({row.card for row in rows}):
+        own = [row for row in rows if row.card == card]
+        found = [row.difference for row in own if row.difference is not None]
+        if not found:
+            continue
+        close, far = (sum(abs(value) <= bound for value in found) for bound in (CLOSE, FAR))
+        worst = max(found, key=abs)
+        shares = f"{close} ({close / len(found):.1%}) | {far} ({far / len(found):.1%})"
+        lines.append(f"| `{card}` | {len(found)} | {shares} | {worst:+.2%} | {len(own) - len(found)} |")
+    return "\n".join(lines)
+
+
+def page(rows: Sequence[Row]) -> str:
+    """The page: how many are close, each case with the farthest first, and what could not be compared."""
+    compared = sorted((row for row in rows if row.difference is not None), key=lambda row: -abs(row.difference))
+    head = ("case", "card", "predicted", "of it workspaces", "emulated", "difference", "reserved")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in compared:
+        sizes = [f"{size / MIB:,.2f}" for size in (row.predicted_bytes, row.workspace_bytes, row.emulated_bytes)]
+        told = f"{row.difference:+.2%} | {row.reserved_bytes / MIB:,.0f}"
+        lines.append(f"| {shown(row.case)} | {row.card} | {' | '.join(sizes)} | {told} |")
+    reasons: dict[str, int] = {}
+    for row in rows:
+        if row.difference is None:
+            reasons[row.why] = reasons.get(row.why, 0) + 1
+    others = [f"| {why} | {count} |" for why, count in sorted(reasons.items(), key=lambda pair: -pair[1])]
+    return HEAD.format(summary=summary(rows), rows="\n".join(lines), others="\n".join(others))
+
+
+HEAD = """# The dry run's rules for CUDA, held against emulated cards
+
+Written by `python -m benchmarks.cuda_rules`; do not edit it. The emulated peak is that of torch's own caching
+allocator on an [emulated card](../emulated-gpu.md), in a steady step. The predicted one is the dry run's under the same
+torch and the card's capability. No real GPU took part.
+
+{summary}
+
+## Each case, the farthest first
+
+Sizes in MiB. The predicted peak includes the workspaces of cuBLAS, which are named beside it.
+
+{rows}
+
+## Not compared
+
+| why | workloads |
+|---|---|
+{others}
+"""
+
+
+def shown(case: str) -> str:
+    """A case's id in a cell."""
+    return f"`{case.removeprefix('perf_tests/').replace('|', '/')}`"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

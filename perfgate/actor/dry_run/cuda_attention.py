@@ -1,0 +1,147 @@
+"""Which kernel of attention CUDA chooses, by the version of torch and the card's capability; pure functions.
+
+The conditions are those of ``aten/src/ATen/native/transformers/cuda/sdp_utils.cpp``. Those of torch 2.14 were held
+against torch's own choice on emulated cards (``python -m benchmarks.attention_kernels``, whose table a test reads).
+Those of older versions are as documented, and were not held against a card or an emulated one.
+"""
+
+from dataclasses import dataclass
+from math import floor
+
+Version = tuple[int, ...]
+Capability = tuple[int, int]
+
+HALF = ("float16", "bfloat16")
+PREFERS_CUDNN_SINCE = (2, 11)  # release notes; with a cuDNN newer than 9.15, which its builds for CUDA 13 bring
+WIDE_CUDNN_SINCE = (2, 14)
+GROUPED_EFFICIENT_SINCE = (2, 14)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What decides on the kernel.
+
+    Attributes:
+        dtype: of query, key and value, after autocast.
+        width: of a head.
+        query_length: tokens of the query.
+        key_length: tokens of the keys.
+        masked: whether there is a mask.
+        mask_trained: whether the mask wants a gradient.
+        causal: whether ``is_causal`` is set.
+        grouped: whether there are fewer heads of keys than of queries.
+        trained: whether query, key or value want a gradient.
+        dropout: the probability.
+    """
+
+    dtype: str
+    width: int
+    query_length: int
+    key_length: int
+    masked: bool = False
+    mask_trained: bool = False
+    causal: bool = False
+    grouped: bool = False
+    trained: bool = False
+    dropout: float = 0.0
+
+
+def choose_attention(asked: Asked, version: Version, capability: Capability, only: str = "") -> str:
+    """Choose ``cudnn``, ``flash``, ``efficient`` or ``math``, the first that can compute it.
+
+    Args:
+        asked: what is computed.
+        version: major and minor number of torch.
+        capability: of the card.
+        only: the only kernel that is allowed, or ``""`` for all.
+
+    Raises:
+        NotImplementedError: the only allowed kernel cannot compute this.
+    """
+    able = {
+        "cudnn": takes_cudnn(asked, version, capability) and (bool(only) or prefers_cudnn(version, capability)),
+        "flash": takes_flash(asked, capability),
+        "efficient": takes_efficient(asked, version, capability),
+        "math": True,
+    }
+    for kind, is_able in able.items():
+        if is_able and only in ("", kind):
+            return kind
+    raise NotImplementedError(f"CUDA's {only} attention does not support these heads, this mask or this precision")
+
+
+def prefers_cudnn(version: Version, capability: Capability) -> bool:
+    """Whether torch asks cuDNN first; elsewhere the others can do everything that cuDNN can."""
+    return version >= PREFERS_CUDNN_SINCE and capability[0] in (9, 10)
+
+
+def takes_cudnn(asked: Asked, version: Version, capability: Capability) -> bool:
+    """Whether cuDNN computes it."""
+    wide = version >= WIDE_CUDNN_SINCE and (capability == (9, 0) or capability[0] == 10)
+    # Backward, heads may have up to 128 numbers, or exactly 256.
+    fits = asked.width <= 128 or (wide and (asked.width == 256 if asked.trained else asked.width <= 256))
+    decoding = asked.query_length == 1
+    return (
+        capability >= (8, 0)
+        and asked.dtype in HALF
+        and asked.width % 8 == 0
+        and fits
+        and asked.key_length != 1
+        and not asked.mask_trained
+        and asked.dropout * 16 == floor(asked.dropout * 16)
+        and not (decoding and (asked.dropout > 0 or capability[0] in (10, 11)))
+    )
+
+
+def takes_flash(asked: Asked, capability: Capability) -> bool:
+    """Whether flash attention computes it."""
+    small_memory = capability in ((8, 6), (8, 7), (8, 9)) or capability[0] == 12
+    backward = asked.width <= 192 or (asked.width > 224 and not asked.dropout)
+    return (
+        capability >= (8, 0)
+        and asked.dtype in HALF
+        and not asked.masked
+        and asked.width <= 256
+        and not (asked.causal and asked.query_length != asked.key_length)
+        and (backward or not (small_memory and asked.trained))
+    )
+
+
+def takes_efficient(asked: Asked, version: Version, capability: Capability) -> bool:
+    """Whether memory-efficient attention computes it."""
+    if asked.dtype == "bfloat16" and capability < (8, 0):
+        return False
+    if asked.grouped and version < GROUPED_EFFICIENT_SINCE:
+        return False
+    half = asked.dtype in HALF
+    aligned = (8 if half else 4) if capability >= (8, 0) else (8 if half and capability >= (7, 0) else 1)
+    return asked.width % aligned == 0
+
+
+def scratch_bytes(operator: str, query: tuple[int, ...], key: tuple[int, ...], item_bytes: int) -> int:
+    """The bytes that a backward pass of attention takes while it runs, beside its results.
+
+    All kernels sum the gradient of the query in 32 bits, and hold gradients of keys and values for each head of the
+    query before they sum them by group.
+
+    Args:
+        operator: name of the operator without its namespace.
+        query: shape, (batch, heads, tokens, width).
+        key: shape.
+        item_bytes: bytes of a number.
+    """
+    if "attention_backward" not in operator:
+        return 0
+    batch, heads, tokens, width = query
+    if "flash" in operator:
+        tokens, width = up(tokens, 128), up(width, 32)
+    elif "efficient" in operator:
+        tokens, width = up(tokens, 64), up(width, 64)
+    summed = 4 * batch * heads * tokens * (width + 1)
+    grouped = 2 * item_bytes * batch * heads * key[-2] * key[-1] if key[1] != heads else 0
+    return summed + grouped
+
+
+def up(number: int, unit: int) -> int:
+    """The next multiple of a unit."""
+    return -(-number // unit) * unit

@@ -1,0 +1,76 @@
+"""The rule that chooses a kernel of attention, held against what torch chose on emulated cards."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from perfgate.actor.dry_run.cuda_attention import Asked, choose_attention, scratch_bytes
+
+TABLE = json.loads((Path(__file__).parent / "attention_kernels.json").read_text())
+VERSION = tuple(int(part) for part in TABLE["torch"].split(".")[:2])
+
+
+def asked(dtype, width, mask, causal, key_heads, query_length, key_length, trained, dropout):
+    """A row of the table as the rule is asked."""
+    return Asked(
+        dtype,
+        width,
+        query_length,
+        key_length,
+        mask != "none",
+        mask == "trained",
+        causal,
+        key_heads != 8,
+        trained,
+        dropout,
+    )
+
+
+@pytest.mark.parametrize("position", range(len(TABLE["capabilities"])))
+def test_the_rule_chooses_as_torch_does_on_the_emulated_card(position):
+    count, capability = len(TABLE["columns"]), tuple(TABLE["capabilities"][position])
+    wrong = [
+        row
+        for row in TABLE["rows"]
+        if choose_attention(asked(*row[:count]), VERSION, capability) != row[count + position]
+    ]
+    assert len(TABLE["rows"]) > 1000
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("version", "changes", "kind"),
+    [
+        ((2, 10), {}, "flash"),
+        ((2, 13), {}, "cudnn"),
+        ((2, 13), {"width": 256}, "flash"),
+        ((2, 14), {"width": 256}, "cudnn"),
+        ((2, 13), {"dtype": "float32", "grouped": True}, "math"),
+        ((2, 14), {"dtype": "float32", "grouped": True}, "efficient"),
+    ],
+)
+def test_versions_differ_as_documented(version, changes, kind):
+    assert (
+        choose_attention(
+            Asked(**{"dtype": "bfloat16", "width": 64, "query_length": 128, "key_length": 128, **changes}),
+            version,
+            (9, 0),
+        )
+        == kind
+    )
+
+
+def test_a_kernel_that_cannot_compute_it_is_refused_by_its_name():
+    masked = Asked("bfloat16", 64, 128, 128, masked=True)
+    with pytest.raises(NotImplementedError, match="CUDA's flash attention does not support"):
+        choose_attention(masked, (2, 14), (8, 0), "flash")
+    assert choose_attention(masked, (2, 14), (8, 0), "cudnn") == "cudnn"  # asked by name only
+
+
+def test_a_backward_pass_sums_the_query_in_32_bits_and_keys_by_head():
+    query, key = (2, 8, 512, 64), (2, 2, 512, 64)
+    name = "_scaled_dot_product_cudnn_attention_backward"
+    assert scratch_bytes(name, query, query, 2) == 4 * 2 * 8 * 512 * 65
+    assert scratch_bytes(name, query, key, 2) - scratch_bytes(name, query, query, 2) == 2 * 2 * 2 * 8 * 512 * 64
+    assert scratch_bytes("_scaled_dot_product_cudnn_attention", query, key, 2) == 0
