@@ -64,7 +64,7 @@ OPTIONS = (
     Option("version-tolerance", "1%", "SHARE", VERSION_HELP),
     Option("env", "check", "HOW", ENV_HELP, ENVIRONMENTS),
     Option("confirm", "auto", "HOW", CONFIRM_HELP, CONFIRMATIONS),
-    Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
+    Option("tier", "smoke", "TIER", "tier to run: smoke, quick, standard or full", TIERS),
     Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
     Option("reason", "", "TEXT", "why baselines move; needed by --perf-update all, and stored with them"),
     Option("baselines", "baselines", "DIR|git:REV", "folder of the baselines, or the same folder at a git revision"),

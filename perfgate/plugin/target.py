@@ -60,7 +60,7 @@ class Target:
 
     @property
     def tier(self) -> str:
-        """The largest tier that runs."""
+        """The tier that runs."""
         return self._options.tier or self.default_tier
 
     @cached_property
