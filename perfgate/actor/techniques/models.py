@@ -31,17 +31,14 @@ def build_inference(request: Request, device: str) -> PreTrainedModel:
     """
     chosen = request.chosen
     name = getattr(chosen, "quantization", "off")
-    # Weights that are to be quantized are read from the host.
-    drawn_on = device if name == "off" else "cpu"
-    model = build_model(request.model, request.seed, chosen.precision, chosen.attention, drawn_on=drawn_on).eval()
-    return model.to(device) if name == "off" else quantized(model, name, device)
+    model = build_model(request.model, request.seed, chosen.precision, chosen.attention, drawn_on=device).eval()
+    return model.to(device) if name == "off" else quantized(on_host(model), name, device)
 
 
 def build_training(request: Request, load: bool = True, device: str = "cpu") -> PreTrainedModel:
     """Return a model for training.
 
-    Its random weights are drawn on the device, but for weights that are quantized, or split among ranks, which the
-    libraries move from the host.
+    Its random weights are drawn on the device, but for those of several ranks, which the libraries move from the host.
 
     Args:
         request: the model and its settings.
@@ -50,7 +47,6 @@ def build_training(request: Request, load: bool = True, device: str = "cpu") -> 
         device: the device's name in torch.
     """
     chosen = request.chosen
-    moved = chosen.quantization != "off" or chosen.strategy != "none"
     return build_model(
         request.model,
         request.seed,
@@ -60,7 +56,7 @@ def build_training(request: Request, load: bool = True, device: str = "cpu") -> 
         chosen.experts,
         load,
         chosen.quantization if load else "off",
-        drawn_on="cpu" if moved else device,
+        drawn_on=device if chosen.strategy == "none" else "cpu",
     )
 
 
@@ -122,13 +118,21 @@ def build_model(
         )
         own_weights(model)
     if quantization != "off":
-        model = quantized(model, quantization)
+        model = quantized(on_host(model), quantization)
     return with_adapters(model, lora_rank) if lora_rank else model
 
 
 def drawing(device: str) -> AbstractContextManager[Any]:
     """Within this, random weights are drawn on a device. On the host that is so by itself."""
     return nullcontext() if device == "cpu" else torch.device(device)
+
+
+def on_host(model: PreTrainedModel) -> PreTrainedModel:
+    """Move weights to the host, from where libraries quantize them, and give the device's memory back."""
+    moved: PreTrainedModel = model.to("cpu")
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    return moved
 
 
 def build_config(spec: Mapping[str, Any]) -> Any:
