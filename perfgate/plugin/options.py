@@ -107,6 +107,7 @@ class Options:
     default_tier: str
     reports: tuple[str, ...]
     accepted: tuple[str, ...]
+    plan: str
 
     def to_json(self) -> dict[str, Any]:
         """The object that the run file's first line holds."""
@@ -127,6 +128,9 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         metavar="CASE:METRIC:+12%",
         help="let a metric get worse against --perf-ref, by so much at most; CASE:dry_run accepts a lost dry run",
+    )
+    group.addoption(
+        "--perf-plan", metavar="CARD", default="", help="with --collect-only: the seconds of each case on this GPU"
     )
     # Set by `perfgate upgrade` for the runs that it starts: the interpreter that takes this one's part.
     group.addoption("--perf-candidate", default="", help=argparse.SUPPRESS)
@@ -177,6 +181,9 @@ def read_options(config: pytest.Config) -> Options:
         )
     for text in accepted:
         of_option(text)
+    plan = config.getoption("--perf-plan")
+    if plan and not config.option.collectonly:
+        raise UserError("--perf-plan measures nothing; add --collect-only")
     unnamed = "quick" if values["device"] == "none" else str(config.getini("perf_tier"))
     strict = config.getoption("--perf-strict")
     return Options(
@@ -206,6 +213,7 @@ def read_options(config: pytest.Config) -> Options:
         default_tier=unnamed,
         reports=tuple(config.getoption("--perf-report") or ()),
         accepted=accepted,
+        plan=plan,
     )
 
 
