@@ -22,7 +22,7 @@ def test_attention(perf, generation, attention):
     perf(generation(LLAMA, attention=attention, prompt_length=512))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("attention", [*QUICK, *OTHERS])
 def test_attention_in_bf16(perf, generation, attention):
     perf(generation(LARGE, attention=attention, precision="bf16", prompt_length=512))

@@ -17,7 +17,7 @@ def test_batch_size(perf, generation, model, batch_size):
     perf(generation(model, batch_size=batch_size))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize(("model", "batch_size"), swept("generation", [16], few=[16]))
 def test_large_batch(perf, generation, model, batch_size):
     perf(generation(model, batch_size=batch_size))

@@ -16,12 +16,12 @@ PROMPT = 1024
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("chunk", [64, *beyond("standard", 256)])
+@pytest.mark.parametrize("chunk", [64, *beyond("full", 256)])
 def test_chunked_prefill(perf, generation, chunk):
     perf(generation(LLAMA, prompt_length=PROMPT, prefill_chunk_size=chunk))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("chunk", [0, 256, 1024])
 def test_chunked_prefill_in_bf16(perf, generation, chunk):
     perf(generation(LARGE, precision="bf16", prompt_length=4096, prefill_chunk_size=chunk))

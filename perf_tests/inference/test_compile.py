@@ -18,31 +18,31 @@ LARGE = models()["Llama-3.2-1B"]
 MODES = ["default", "reduce-overhead"]
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
 def test_compiled_forward(perf, forward, mode):
     perf(forward(BERT, compile=mode))
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("mode", ["default", pytest.param("reduce-overhead", marks=pytest.mark.perf(tier="standard"))])
+@pytest.mark.parametrize("mode", ["default", pytest.param("reduce-overhead", marks=pytest.mark.perf(tier="full"))])
 def test_compiled_decode(perf, generation, mode):
     perf(generation(LLAMA, cache="static", compile_decode=mode))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("mode", MODES)
 def test_compiled_generation(perf, generation, mode):
     perf(generation(LLAMA, compile=mode))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("mode", MODES)
 def test_compiled_decode_in_bf16(perf, generation, mode):
     perf(generation(LARGE, cache="static", compile_decode=mode, precision="bf16"))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_compiled_decode_is_faster(effect, generation):
     effect(
         generation(LLAMA, cache="static", compile_decode="off"),

@@ -20,7 +20,7 @@ PREFIXES = {**CONTINUOUS, "shared_prefix": 96}
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("batching", [pytest.param("padded", marks=pytest.mark.perf(tier="standard")), "continuous"])
+@pytest.mark.parametrize("batching", [pytest.param("padded", marks=pytest.mark.perf(tier="full")), "continuous"])
 def test_mixed_lengths(perf, serving, batching):
     perf(serving(LLAMA, batching=batching))
 
@@ -30,7 +30,7 @@ def test_shared_prefixes(perf, serving):
     perf(serving(LLAMA, **PREFIXES, prefix_sharing=True))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_asynchronous(perf, serving, asynchronous):
     perf(serving(LARGE, precision="bf16", **MANY, **CONTINUOUS, asynchronous=asynchronous))
@@ -58,7 +58,7 @@ def test_a_prefix_is_read_once(effect, serving):
     )
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_ragged_requests_gain_tokens_a_second(effect, serving):
     effect(
         serving(LARGE, precision="bf16", **MANY),
@@ -68,7 +68,7 @@ def test_ragged_requests_gain_tokens_a_second(effect, serving):
     )
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_overlapped_passes_gain_tokens_a_second(effect, serving):
     effect(
         serving(LLAMA, **CONTINUOUS),

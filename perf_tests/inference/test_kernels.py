@@ -20,13 +20,13 @@ def test_kernels(perf, generation):
     perf(generation(LLAMA, precision="bf16", kernels=NORM))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("kernels", ["", NORM], ids=["none", "RMSNorm"])
 def test_kernels_in_bf16(perf, generation, kernels):
     perf(generation(LARGE, precision="bf16", kernels=kernels))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_one_kernel_in_place_of_six(effect, generation):
     effect(
         generation(LARGE, precision="bf16"),

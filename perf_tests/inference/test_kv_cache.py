@@ -21,19 +21,19 @@ MANY = {"batch_size": 8, "prompt_length": 512, "prefill_chunk_size": 32}
 
 @pytest.mark.perf(tier="quick")
 @pytest.mark.parametrize(
-    "cache", [*CACHES, *(pytest.param(cache, marks=pytest.mark.perf(tier="standard")) for cache in MORE)]
+    "cache", [*CACHES, *(pytest.param(cache, marks=pytest.mark.perf(tier="full")) for cache in MORE)]
 )
 def test_kv_cache(perf, generation, cache):
     perf(generation(LLAMA, cache=cache))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("cache", CACHES + MORE)
 def test_kv_cache_in_bf16(perf, generation, cache):
     perf(generation(LARGE, cache=cache, precision="bf16", prompt_length=512))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("model", [LLAMA, LARGE], ids=lambda model: model.name)
 def test_static_cache_without_compiling(perf, generation, model):
     perf(generation(model, cache="static", compile_decode="off"))
@@ -50,7 +50,7 @@ def test_without_a_cache_all_is_computed_again(effect, generation):
     )
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize(("cache", "growth"), [("none", "> 2x"), ("dynamic", "< 1.8x")])
 def test_time_for_a_token_grows_with_the_length_where_nothing_is_kept(effect, generation, cache, growth):
     effect(
@@ -87,7 +87,7 @@ def test_quantized_cache_is_smaller(effect, generation):
     )
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_offloaded_cache_leaves_the_device(effect, generation):
     settings = {"precision": "bf16", "batch_size": 8, "prompt_length": 1024, "prefill_chunk_size": 128}
     effect(

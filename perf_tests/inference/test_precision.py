@@ -21,7 +21,7 @@ def test_precision(perf, generation, model, precision):
     perf(generation(model, precision=precision))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_precision_of_an_encoder(perf, forward, precision):
     perf(forward(BERT, precision=precision))
@@ -39,7 +39,7 @@ def test_weights_take_half_the_bytes(effect, generation, precision):
     )
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_halved_weights_are_read_faster(effect, generation):
     vanilla, setting = (generation(models()["Llama-3.2-1B"], precision=precision) for precision in ("fp32", "bf16"))
     effect(vanilla, setting, weights_bytes="< 0.51x", time_per_output_token_s={"cuda": "< 0.9x"})

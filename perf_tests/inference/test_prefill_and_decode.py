@@ -20,7 +20,7 @@ def test_prefill_and_decode(perf, generation, model, prompt_length):
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("prompt_length", [2048, *beyond("standard", 1024)])
+@pytest.mark.parametrize("prompt_length", [2048, *beyond("full", 1024)])
 @pytest.mark.parametrize("model", ROTARY, ids=lambda model: model.name)
 def test_long_prompt(perf, generation, model, prompt_length):
     perf(generation(model, prompt_length=prompt_length))

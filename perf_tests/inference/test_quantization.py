@@ -35,14 +35,14 @@ LARGE_WEIGHTS = {
 
 @pytest.mark.perf(tier="quick")
 @pytest.mark.parametrize(
-    "quantization", ["llm-int8", "nf4", "torchao-int8", *beyond("standard", "torchao-int8-dynamic", "torchao-float8")]
+    "quantization", ["llm-int8", "nf4", "torchao-int8", *beyond("full", "torchao-int8-dynamic", "torchao-float8")]
 )
 def test_quantization(perf, generation, quantization):
     model, precision, *_ = QUICK[quantization]
     perf(generation(model, precision=precision, quantization=quantization))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("quantization", [*QUICK, *LARGE_WEIGHTS])
 def test_quantization_of_a_billion_weights(perf, generation, quantization):
     precision = "fp16" if quantization == "llm-int8" else "bf16"
@@ -61,7 +61,7 @@ def test_weights_take_less_and_logits_stay_near(effect, generation, quantization
     )
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("quantization", LARGE_WEIGHTS)
 def test_weights_take_less_on_a_gpu(effect, generation, quantization):
     effect(

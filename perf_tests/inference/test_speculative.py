@@ -23,7 +23,7 @@ def test_assistant_model(perf, generation):
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("tokens", [10, *beyond("standard", 3)])
+@pytest.mark.parametrize("tokens", [10, *beyond("full", 3)])
 def test_prompt_lookup(perf, generation, tokens):
     perf(generation(LLAMA, new_tokens=64, prompt_lookup_tokens=tokens))
 

@@ -16,27 +16,27 @@ from fixtures.translation import pairs, recurrent_generation
 
 T5 = models()["t5-quick"]
 SIZES = {"batch_size": 8, "prompt_length": 32}
-STANDARD = pytest.mark.perf(tier="standard")
+FULL = pytest.mark.perf(tier="full")
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("beams", [1, pytest.param(4, marks=STANDARD)])
+@pytest.mark.parametrize("beams", [1, pytest.param(4, marks=FULL)])
 def test_transformer(perf, generation, beams):
     perf(generation(T5, beams=beams, **SIZES))
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("beams", [1, pytest.param(4, marks=STANDARD)])
+@pytest.mark.parametrize("beams", [1, pytest.param(4, marks=FULL)])
 def test_recurrent(perf, beams):
     perf(recurrent_generation(beams=beams, **SIZES))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_transformer_on_pairs(perf, generation):
     perf(generation(T5, prompts=pairs(), beams=4, **SIZES))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_recurrent_on_pairs(perf):
     perf(recurrent_generation(prompts=pairs(), beams=4, **SIZES))
 

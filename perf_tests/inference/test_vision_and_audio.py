@@ -17,14 +17,14 @@ VIT, WHISPER = models()["vit-quick"], models()["whisper-quick"]
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("batch_size", [1, pytest.param(32, marks=pytest.mark.perf(tier="standard"))])
+@pytest.mark.parametrize("batch_size", [1, pytest.param(32, marks=pytest.mark.perf(tier="full"))])
 @pytest.mark.parametrize("model", VIEWERS, ids=lambda model: model.name)
 def test_images(perf, forward, model, batch_size):
     perf(forward(model, batch_size=batch_size))
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("new_tokens", [4, pytest.param(64, marks=pytest.mark.perf(tier="standard"))])
+@pytest.mark.parametrize("new_tokens", [4, pytest.param(64, marks=pytest.mark.perf(tier="full"))])
 @pytest.mark.parametrize("model", LISTENERS, ids=lambda model: model.name)
 def test_sound(perf, generation, model, new_tokens):
     perf(generation(model, new_tokens=new_tokens))

@@ -19,14 +19,14 @@ def test_elementwise(perf, operator, name):
     perf(operator(name))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("name", ["gelu", "dropout", "bias"])
 def test_elementwise_backward(perf, operator, name):
     perf(operator(name, direction="backward"))
 
 
-@pytest.mark.perf(tier="standard")
-@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.perf(tier="full")), "bf16"])
+@pytest.mark.perf(tier="full")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", NAMES)
 def test_large_elementwise(perf, operator, name, precision):
     perf(operator(name, precision=precision, **LARGE))

@@ -10,7 +10,7 @@ With a small batch, reading the weights takes the time, so a larger batch is nea
 
 import pytest
 
-STANDARD = pytest.mark.perf(tier="standard")
+FULL = pytest.mark.perf(tier="full")
 DIRECTIONS = ["forward", "activation_gradient", "weight_gradient"]
 PROJECTION = {"batch_size": 5120, "inputs": 1024, "precision": "fp16"}
 FEED_FORWARD = {"inputs": 1024, "outputs": 4096, "precision": "fp16"}
@@ -23,26 +23,26 @@ def test_direction(perf, operator, direction):
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("outputs", [1023, 1024, *(pytest.param(size, marks=STANDARD) for size in (1026, 1040, 1056))])
+@pytest.mark.parametrize("outputs", [1023, 1024, *(pytest.param(size, marks=FULL) for size in (1026, 1040, 1056))])
 def test_outputs(perf, operator, outputs):
     """Rows of whole blocks of 4 bytes, of 4,096, and of 8, 64 and 128."""
     perf(operator("linear", outputs=outputs))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("vocabulary", [33708, 33712])
 def test_vocabulary(perf, operator, vocabulary, direction):
     perf(operator("linear", outputs=vocabulary, direction=direction, **PROJECTION))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("batch_size", [4084, 4088, 4095, 4096])
 def test_weight_gradient_of_a_padded_batch(perf, operator, batch_size):
     perf(operator("linear", batch_size=batch_size, direction="weight_gradient", **FEED_FORWARD))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("batch_size", [127, 128, 129, 2048, 2560, 2561])
 def test_tiles_and_waves(perf, operator, batch_size):
     """Around one tile of 128, and around whole waves."""
@@ -68,7 +68,7 @@ def test_a_larger_batch_is_nearly_free_while_reading_the_weights_limits(effect, 
     )
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_a_padded_vocabulary_is_more_work_in_less_time(effect, operator):
     effect(
         operator("linear", outputs=33708, **PROJECTION),

@@ -25,14 +25,14 @@ def test_layer_norm_backward(perf, operator):
     perf(operator("layer_norm", direction="backward"))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("name", ["softmax", "rms_norm"])
 def test_normalization_backward(perf, operator, name):
     perf(operator(name, direction="backward"))
 
 
-@pytest.mark.perf(tier="standard")
-@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.perf(tier="full")), "bf16"])
+@pytest.mark.perf(tier="full")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", NAMES)
 def test_large_normalization(perf, operator, name, precision):
     perf(operator(name, precision=precision, **LARGE))

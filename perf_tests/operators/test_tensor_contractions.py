@@ -3,8 +3,8 @@ and use each byte that they read many times, so the speed of arithmetic limits t
 
 From "Data Movement Is All You Need" (https://arxiv.org/abs/2007.00072) and
 https://docs.nvidia.com/deeplearning/performance/dl-performance-matrix-multiplication/index.html. On a CPU a product of
-512 x 512 reaches nearly all of the core's FLOP/s. Only the sizes of tier standard fill a GPU. Fused attention on a GPU
-is FlashAttention or memory-efficient attention (https://arxiv.org/abs/2205.14135).
+512 x 512 reaches nearly all of the core's FLOP/s. Only large sizes, in tier full, fill a GPU. Fused attention
+on a GPU is FlashAttention or memory-efficient attention (https://arxiv.org/abs/2205.14135).
 """
 
 import pytest
@@ -20,14 +20,14 @@ def test_contraction(perf, operator, name):
     perf(operator(name))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("name", ["matmul", "batched_matmul", "attention"])
 def test_contraction_backward(perf, operator, name):
     perf(operator(name, direction="backward"))
 
 
-@pytest.mark.perf(tier="standard")
-@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.perf(tier="full")), "bf16"])
+@pytest.mark.perf(tier="full")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
     ("name", "sizes"),
     [("matmul", LARGE), ("batched_matmul", STACK), ("attention", HEADS)],

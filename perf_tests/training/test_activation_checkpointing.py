@@ -11,7 +11,7 @@ import pytest
 from fixtures.models import models
 
 GPT2, VIT_BASE = models()["gpt2-quick"], models()["vit-base"]
-STANDARD = [models()["gpt2"], models()["Llama-3.2-1B"]]
+LARGE = [models()["gpt2"], models()["Llama-3.2-1B"]]
 
 
 @pytest.mark.perf(tier="quick")
@@ -21,7 +21,7 @@ def test_activation_checkpointing(perf, training, layers):
 
 
 @pytest.mark.parametrize("layers", [True, "every_2_layers", "every_4_layers", "offload"])
-@pytest.mark.parametrize("model", STANDARD, ids=lambda model: model.name)
+@pytest.mark.parametrize("model", LARGE, ids=lambda model: model.name)
 def test_activation_checkpointing_at_length(perf, training, model, layers):
     perf(training(model, batch_size=4, sequence_length=1024, activation_checkpointing=layers))
 

@@ -17,7 +17,7 @@ SHORT, LONG = {"batch_size": 2, "sequence_length": 512}, {"batch_size": 2, "sequ
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("attention", ["eager", "sdpa", *beyond("standard", "sdpa-math")])
+@pytest.mark.parametrize("attention", ["eager", "sdpa", *beyond("full", "sdpa-math")])
 def test_attention(perf, training, attention):
     perf(training(LLAMA, attention=attention, **SHORT))
 

@@ -17,7 +17,7 @@ def test_batch_size(perf, training, model, batch_size):
     perf(training(model, batch_size=batch_size))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("batch_size", [7, 9, 16])
 def test_batch_size_around_a_multiple_of_8(perf, training, batch_size):
     perf(training(GPT2, batch_size=batch_size))

@@ -38,7 +38,7 @@ def test_compiled_steps_keep_less(effect, training):
     )
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_compiled_steps_are_faster(effect, training):
     effect(
         training(LLAMA),
@@ -48,7 +48,7 @@ def test_compiled_steps_are_faster(effect, training):
     )
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_a_layer_is_compiled_once_in_place_of_all(effect, training):
     effect(
         training(GPT2_124M, compile="default"),

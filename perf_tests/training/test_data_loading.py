@@ -21,11 +21,11 @@ from fixtures.models import models
 LLAMA = models()["llama-quick"]  # without dropout, so that losses can be held against each other
 GPT2, BERT, T5 = (models()[name] for name in ("gpt2-quick", "bert-quick", "t5-quick"))
 RAGGED = {"lengths": "log-normal", "batch_size": 4, "gradient_accumulation": 4, "sequence_length": 128}
-STANDARD = pytest.mark.perf(tier="standard")
+FULL = pytest.mark.perf(tier="full")
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("sampling", ["random", "group_by_length", pytest.param("batch_rebalance", marks=STANDARD)])
+@pytest.mark.parametrize("sampling", ["random", "group_by_length", pytest.param("batch_rebalance", marks=FULL)])
 def test_sampling(perf, training, sampling):
     perf(training(LLAMA, sampling=sampling, **RAGGED))
 
@@ -47,19 +47,19 @@ def test_without_mask_or_cache(perf, training, model):
     perf(training(model, loop="accelerate", mask="none", use_cache=False))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("multiple", [8, 64])
 def test_pad_to_multiple_of(perf, training, multiple):
     perf(training(LLAMA, pad_to_multiple_of=multiple, **RAGGED))
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=STANDARD), pytest.param(1, marks=STANDARD), 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=FULL), pytest.param(1, marks=FULL), 2])
 def test_workers(perf, training, workers):
     perf(training(LLAMA, workers=workers))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("prefetch", [1, 8])
 def test_prefetch(perf, training, prefetch):
     perf(training(LLAMA, workers=1, prefetch=prefetch))

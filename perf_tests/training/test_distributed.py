@@ -30,12 +30,12 @@ def test_strategy(perf, training, strategy):
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("strategy", ["fsdp", *beyond("standard", "ddp")])
+@pytest.mark.parametrize("strategy", ["fsdp", *beyond("full", "ddp")])
 def test_strategy_accelerate(perf, training, strategy):
     perf(training(LLAMA, loop="accelerate", strategy=strategy, ranks=2), tolerance=LOOSE)
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_offload(perf, training):
     perf(training(LLAMA, strategy="fsdp-offload", ranks=2), tolerance=LOOSE)
 

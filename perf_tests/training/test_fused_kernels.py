@@ -18,7 +18,7 @@ def test_liger(perf, training):
     perf(training(LLAMA, liger=True))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_liger_in_a_large_model(perf, training):
     perf(training(models()["Llama-3.2-1B"], liger=True, precision="bf16", batch_size=1, sequence_length=512))
 

@@ -19,10 +19,10 @@ SMALL = models()["bert-quick"]
     ("optimizer", "state_bytes"),
     [
         ("adamw_torch", 8),
-        pytest.param("adamw_torch_fused", 8, marks=pytest.mark.perf(tier="standard")),
-        pytest.param("adafactor", 0, marks=pytest.mark.perf(tier="standard")),
-        pytest.param("sgd", 0, marks=pytest.mark.perf(tier="standard")),
-        pytest.param("sgd_momentum", 4, marks=pytest.mark.perf(tier="standard")),
+        pytest.param("adamw_torch_fused", 8, marks=pytest.mark.perf(tier="full")),
+        pytest.param("adafactor", 0, marks=pytest.mark.perf(tier="full")),
+        pytest.param("sgd", 0, marks=pytest.mark.perf(tier="full")),
+        pytest.param("sgd_momentum", 4, marks=pytest.mark.perf(tier="full")),
     ],
 )
 def test_bytes_per_parameter(perf, training, optimizer, state_bytes):

@@ -64,7 +64,7 @@ def test_weights_of_16_bits_halve_every_part(effect, training):
     )
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("precision", ["tf32", "bf16-amp"])
 def test_tensor_cores_are_faster(effect, training, precision):
     effect(

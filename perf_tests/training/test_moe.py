@@ -13,7 +13,7 @@ import pytest
 from fixtures.models import beyond, moe_models
 
 QUICK, FULL = moe_models().values()
-EXPERTS = ["eager", "grouped_mm", *beyond("standard", "batched_mm")]
+EXPERTS = ["eager", "grouped_mm", *beyond("full", "batched_mm")]
 
 
 @pytest.mark.perf(tier="quick")

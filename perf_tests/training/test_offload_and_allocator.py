@@ -21,7 +21,7 @@ LARGE_VOCABULARY = reshaped(LLAMA, vocab_size=8192, tie_word_embeddings=True)
 SAVINGS = {"activations": {"activation_offload": True}, "optimizer": {"optimizer": "adamw_cpu_offload"}}
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_chunked_loss(perf, training):
     perf(training(LARGE_VOCABULARY, chunked_loss=True))
 
@@ -32,7 +32,7 @@ def test_offload(perf, training, offloaded):
     perf(training(LLAMA, **SAVINGS[offloaded]))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("allocator", ["default", "expandable_segments"])
 def test_allocator(perf, training, allocator):
     perf(training(GPT2, batch_size=4, sequence_length=512, allocator=allocator))
@@ -78,7 +78,7 @@ def test_an_offloaded_optimizer_leaves_the_peak(effect, training):
     effect(training(LLAMA), setting, peak_memory_bytes={"cuda": "< 0.8x"}, copies={"cuda": "> 2x"})
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_expandable_segments_reserve_less(effect, training):
     sizes = {"batch_size": 4, "sequence_length": 512}
     setting = training(GPT2, allocator="expandable_segments", **sizes)

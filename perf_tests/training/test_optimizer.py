@@ -32,7 +32,7 @@ def test_optimizer(perf, training, optimizer):
     perf(training(LLAMA, optimizer=optimizer))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("optimizer", FURTHER)
 def test_further_optimizer(perf, training, optimizer):
     perf(training(LLAMA, optimizer=optimizer, **rank(optimizer)))
@@ -63,7 +63,7 @@ def test_less_state(effect, training, optimizer, ratio):
     ("optimizer", "ratio"),
     [
         # The optimizer's library compiles each step, which takes half a minute on a CPU.
-        pytest.param("adamw_torch_8bit", "> 0.25x and < 0.3x", marks=pytest.mark.perf(tier="standard")),
+        pytest.param("adamw_torch_8bit", "> 0.25x and < 0.3x", marks=pytest.mark.perf(tier="full")),
         ("adamw_bnb_8bit", "> 0.25x and < 0.5x"),
         ("lion_8bit", "> 0.12x and < 0.3x"),
         ("galore_adamw", "< 0.5x"),

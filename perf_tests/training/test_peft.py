@@ -16,12 +16,12 @@ LARGE = models()["Llama-3.2-1B"]
 
 
 @pytest.mark.perf(tier="quick")
-@pytest.mark.parametrize("rank", [8, pytest.param(64, marks=pytest.mark.perf(tier="standard"))])
+@pytest.mark.parametrize("rank", [8, pytest.param(64, marks=pytest.mark.perf(tier="full"))])
 def test_lora(perf, training, rank):
     perf(training(LLAMA, lora_rank=rank))
 
 
-@pytest.mark.perf(tier="standard")
+@pytest.mark.perf(tier="full")
 def test_qlora(perf, training):
     perf(training(LLAMA, lora_rank=8, quantization="nf4"))
 

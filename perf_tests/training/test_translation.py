@@ -19,7 +19,7 @@ from fixtures.translation import pairs, recurrent_training
 
 T5 = models()["t5-quick"]
 TRAINER = "seq2seq-trainer"
-LENGTHS = [32, *(pytest.param(length, marks=pytest.mark.perf(tier="standard")) for length in (8, 128))]
+LENGTHS = [32, *(pytest.param(length, marks=pytest.mark.perf(tier="full")) for length in (8, 128))]
 BATCH = 4
 
 

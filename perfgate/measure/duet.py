@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from perfgate.measure.actor import Actor, LaunchFailed
@@ -21,6 +21,7 @@ from perfgate.shared.workload import Workload
 MIN_STEPS, MAX_STEPS = 20, 60
 FAR, FAR_STEPS = 2.0, 6  # sides of which one takes twice the time of the other need few steps to show it
 FILLED_S = 3.0
+BURSTS_S = 2.0  # a side's bursts take no longer, unless a few of them do
 RELAUNCHES = 2
 
 
@@ -108,7 +109,8 @@ def together(
                 warm.append(warmed_up(stage, actors[at_work]))
             steps = steps_of_turn(stage, max(each.step_s for each in warm))
             turns_s = [each.turn_s(steps) for each in warm]
-            for _ in range(count_steps(sum(turns_s), parts[0], far=max(turns_s) > FAR * min(turns_s))):
+            part = in_bursts(parts[0], max(turns_s)) if stage.device.bursts else parts[0]
+            for _ in range(count_steps(sum(turns_s), part, far=max(turns_s) > FAR * min(turns_s))):
                 for at_work in order:
                     rows[at_work].append(taken(stage, actors[at_work], steps))
         except LaunchFailed as failure:
@@ -134,7 +136,9 @@ def apart(
                 with stage.actor(servers[index], part.workload, "time", part.slowdown) as (actor, ready):
                     warm = warmed_up(stage, actor)
                     steps = steps_of_turn(stage, warm.step_s)
-                    rows = [taken(stage, actor, steps) for _ in range(count_steps(2 * warm.turn_s(steps), part))]
+                    turn_s = warm.turn_s(steps)
+                    bounded = in_bursts(part, turn_s) if stage.device.bursts else part
+                    rows = [taken(stage, actor, steps) for _ in range(count_steps(2 * turn_s, bounded))]
             except LaunchFailed as failure:
                 launches[index] = failed(starts[index], failure)
                 launches[1 - index] = starts[1 - index].rejected(f"{part.side} ended: {failure.reason}")
@@ -149,6 +153,12 @@ def apart(
 def steps_of_turn(stage: Stage, step_s: float) -> int:
     """The number of steps in a turn: those of a burst on a GPU, else one."""
     return burst_steps(step_s) if stage.device.bursts else 1
+
+
+def in_bursts(part: DuetSide, burst_s: float) -> DuetSide:
+    """A side with fewer turns where bursts are long: a burst of whole seconds repeats itself better than a step."""
+    least = max(math.floor(BURSTS_S / burst_s), FAR_STEPS) if burst_s > 0 else part.min_steps
+    return replace(part, min_steps=min(part.min_steps, least))
 
 
 def taken(stage: Stage, actor: Actor, steps: int) -> dict[str, float]:

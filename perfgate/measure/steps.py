@@ -19,7 +19,6 @@ from perfgate.shared.workload import Workload
 
 WARMUP_STEPS = 3
 FEW_STEPS = 2
-BURST_STEPS = 4
 BURST_S = 0.1
 
 Row = dict[str, Any]
@@ -55,8 +54,8 @@ def warmed_up(stage: Stage, actor: Actor) -> Warmth:
 
 
 def burst_steps(step_s: float, least_s: float = BURST_S) -> int:
-    """The number of steps in a burst: enough to fill the device's launch queue, at least four steps and 100 ms."""
-    return max(BURST_STEPS, math.ceil(least_s / max(step_s, 1e-6)))
+    """The number of steps in a burst: as many as take 100 ms, in which the device's launch queue fills."""
+    return math.ceil(least_s / max(step_s, 1e-6))
 
 
 def steps_by_themselves(stage: Stage, actor: Actor, ready: Mapping[str, Any]) -> dict[str, Value]:

@@ -64,7 +64,7 @@ OPTIONS = (
     Option("version-tolerance", "1%", "SHARE", VERSION_HELP),
     Option("env", "check", "HOW", ENV_HELP, ENVIRONMENTS),
     Option("confirm", "auto", "HOW", CONFIRM_HELP, CONFIRMATIONS),
-    Option("tier", "smoke", "TIER", "largest tier to run: smoke, quick, standard or full", TIERS),
+    Option("tier", "smoke", "TIER", "tier to run: smoke, quick, standard or full", TIERS),
     Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
     Option("reason", "", "TEXT", "why baselines move; needed by --perf-update all, and stored with them"),
     Option("baselines", "baselines", "DIR|git:REV", "folder of the baselines, or the same folder at a git revision"),
@@ -107,6 +107,7 @@ class Options:
     default_tier: str
     reports: tuple[str, ...]
     accepted: tuple[str, ...]
+    plan: str
 
     def to_json(self) -> dict[str, Any]:
         """The object that the run file's first line holds."""
@@ -127,6 +128,9 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         metavar="CASE:METRIC:+12%",
         help="let a metric get worse against --perf-ref, by so much at most; CASE:dry_run accepts a lost dry run",
+    )
+    group.addoption(
+        "--perf-plan", metavar="CARD", default="", help="with --collect-only: the seconds of each case on this GPU"
     )
     # Set by `perfgate upgrade` for the runs that it starts: the interpreter that takes this one's part.
     group.addoption("--perf-candidate", default="", help=argparse.SUPPRESS)
@@ -178,6 +182,9 @@ def read_options(config: pytest.Config) -> Options:
         )
     for text in accepted:
         of_option(text)
+    plan = config.getoption("--perf-plan")
+    if plan and not config.option.collectonly:
+        raise UserError("--perf-plan measures nothing; add --collect-only")
     unnamed = "quick" if values["device"] == "none" else str(config.getini("perf_tier"))
     strict = config.getoption("--perf-strict")
     return Options(
@@ -207,6 +214,7 @@ def read_options(config: pytest.Config) -> Options:
         default_tier=unnamed,
         reports=tuple(config.getoption("--perf-report") or ()),
         accepted=accepted,
+        plan=plan,
     )
 
 

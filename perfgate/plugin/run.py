@@ -31,6 +31,7 @@ from perfgate.plugin.target import Target
 from perfgate.reports.live import SYMBOLS, Live
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
+from perfgate.shared.workload import Workload
 
 if TYPE_CHECKING:
     from perfgate.cases.update import Update
@@ -66,6 +67,7 @@ class Run:
         self.target = Target(options, config.rootpath, self.worker)
         self.sides = Sides(config, options)
         self._pairs = 1
+        self._plan: list[str] = []
         self._cases: Cases | None = None
         self._stack = ExitStack()
 
@@ -148,6 +150,8 @@ class Run:
             process = Process(self.config.rootpath, part, workers, instruments_of(self.config))
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
+        if self.options.plan:
+            self._plan = self._planned(session.items)
         self._cases = Cases(self.options, self.target, selection, process, self.sides, self._show)
         if not selection.cases or self.worker or self.config.option.collectonly:
             return
@@ -290,8 +294,25 @@ class Run:
         """Where the run file lies."""
         return self.output / f"{self.run_id}.jsonl"
 
+    def _planned(self, items: Sequence[pytest.Item]) -> list[str]:
+        """The plan of these cases on the GPU that ``--perf-plan`` names."""
+        from perfgate.plugin.plan import plan_lines
+
+        def stored_step_s(node: str, workload: Workload) -> float | None:
+            return self.target.stored_step_s(node.removeprefix(f"{self.options.root}/"), workload)
+
+        cases = [item for item in items if is_case(item)]
+        try:
+            return list(plan_lines(cases, self.options.plan, self.options.launches, stored_step_s))
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
+
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the verdicts, and the commands that act on them."""
+        if self._plan:
+            terminalreporter.section("perfgate plan")
+            for line in self._plan:
+                terminalreporter.write_line(line)
         if self.worker or not (self.ends.results or self.problem):
             return
         terminalreporter.section("perfgate")

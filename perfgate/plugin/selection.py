@@ -11,6 +11,8 @@ from perfgate.plugin.namesakes import names_of
 from perfgate.plugin.options import Options, check_marker
 from perfgate.workloads.programs import DRY_RUN, OF_FIXTURE, modules_of, noisy_metrics
 
+CHOSEN = "standard"
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -59,7 +61,14 @@ def check_marks(cases: Iterable[pytest.Item]) -> None:
 
 
 def within_tier(cases: Iterable[pytest.Item], tier: str) -> list[pytest.Item]:
-    """The cases that a run of this tier measures."""
+    """The cases that a run of this tier measures.
+
+    Tiers contain each other, except that a suite may choose its cases for GPUs: where some are marked ``standard``,
+    that tier is those alone, since shapes that suit a CPU keep no GPU busy.
+    """
+    cases = list(cases)
+    if tier == CHOSEN and (chosen := [item for item in cases if marked_tier(item) == CHOSEN]):
+        return chosen
     limit = TIERS.index(tier)
     return [item for item in cases if TIERS.index(tier_of(item)) <= limit]
 
@@ -86,14 +95,19 @@ def fixtures_of(item: pytest.Item) -> list[str]:
     return names_of(item)
 
 
-def tier_of(item: pytest.Item) -> str:
-    """The smallest tier that runs a case: the largest of its marks' and of its model's."""
+def marked_tier(item: pytest.Item) -> str:
+    """The largest tier that a case's marks name."""
     named: list[str] = [marker.kwargs["tier"] for marker in item.iter_markers("perf") if "tier" in marker.kwargs]
+    return max([TIERS[0], *named], key=TIERS.index)
+
+
+def tier_of(item: pytest.Item) -> str:
+    """The size of a case: the larger of its marks' tier and its model's."""
     callspec = getattr(item, "callspec", None)
     models: list[str] = [
         value.tier for value in (callspec.params.values() if callspec else ()) if hasattr(value, "tier")
     ]
-    return max([TIERS[0], *named, *models], key=TIERS.index)
+    return max([marked_tier(item), *models], key=TIERS.index)
 
 
 def marks_of(item: pytest.Item) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The device that a run measures on, and what depends on it: machine, tier, noise and the store of baselines."""
 
+import statistics
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perfgate.plugin.options import Options
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
+from perfgate.shared.workload import Workload
 
 if TYPE_CHECKING:
     from perfgate.gate.noise import Noise
@@ -56,11 +58,11 @@ class Target:
             on_gpu = self._options.device != "none" and DEVICE_KINDS[self.device.kind].gpu
         except UserError:  # raised again when something is to be measured
             on_gpu = False
-        return "standard" if on_gpu else self._options.default_tier
+        return "standard" if on_gpu or self._options.plan else self._options.default_tier
 
     @property
     def tier(self) -> str:
-        """The largest tier that runs."""
+        """The tier that runs."""
         return self._options.tier or self.default_tier
 
     @cached_property
@@ -78,6 +80,19 @@ class Target:
         if self._options.device == "none":
             return {"name": f"{PORTABLE}/{pair_of(software)}", "device": "none"}
         return self.device.machine.to_json()
+
+    def stored_step_s(self, case: str, workload: Workload) -> float | None:
+        """The median of a workload's stored step times on this run's GPU; ``None`` without one, or without any."""
+        from perfgate.records.store import Store
+
+        if self.kind == "none" or not DEVICE_KINDS[self.kind].gpu:
+            return None
+        store = Store(self._root / self._options.baselines, self.device.machine.name)
+        found = store.get(case)
+        if found is None or found.workload != workload.sha256:
+            return None
+        values = [value for session in found.values("step_time_s").values() for value in session]
+        return statistics.median(values) if values else None
 
     def check_writable(self, software: Mapping[str, str]) -> None:
         """Find out before the first case whether the run's baselines can be written.

@@ -55,6 +55,12 @@ def test_a_dry_run_takes_the_setting_over(workload):
     assert_same_work_by_module(workload)
 
 
+def test_weights_are_drawn_on_the_device_and_those_of_a_cpu_stay_the_same():
+    assert {weight.device.type for weight in built(drawn_on="meta").parameters()} == {"meta"}
+    named, unnamed = built(drawn_on="cpu"), built()
+    assert all(torch.equal(a, b) for a, b in zip(named.parameters(), unnamed.parameters(), strict=True))
+
+
 @pytest.mark.parametrize("chosen", [True, "every_2_layers", "every_4_layers", "offload"])
 def test_which_layers_are_checkpointed_is_read_from_them(chosen):
     network = built(with_layers(GPT2, 4))

@@ -173,7 +173,7 @@ def test_programs_run_on_the_device_in_bursts(run, case, gpu):
     for launch in launches(run, case, "time"):
         assert launch.invalid is None
         assert launch.details.seen.device == gpu.uuid
-        assert launch.details.turns.burst_steps >= 4
+        assert launch.details.turns.burst_steps >= 1
         assert launch.value("device_time_s") <= launch.value("step_time_s") * 1.02
         assert 0 <= launch.value("host_bound_share") < 1
     (counted,) = launches(run, case, "counters")

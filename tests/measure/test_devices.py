@@ -20,12 +20,14 @@ from perfgate.cases.derived import with_host_share
 from perfgate.measure.devices.base import Status
 from perfgate.measure.devices.find import find_device
 from perfgate.measure.devices.visible import cores_of, visible
+from perfgate.measure.duet import DuetSide, count_steps, in_bursts
 from perfgate.measure.steps import burst_steps, energy
 from perfgate.measure.validity import undisturbed
 from perfgate.records.gpu import gpu_from
 from perfgate.records.launch import Launch
 from perfgate.shared.errors import UserError
 from perfgate.shared.wire import Channel
+from perfgate.shared.workload import Workload
 from tests import ROOT
 
 GIB = 2**30
@@ -300,8 +302,8 @@ def test_the_clock_is_read_closest_to_the_step():
     assert [type(found).__name__ for found in instruments.for_pass("time", Cpu(1))][-1] == "Clock"
 
 
-def test_a_burst_has_four_steps_and_a_tenth_of_a_second():
-    assert [burst_steps(step_s) for step_s in (1.0, 0.03, 0.025, 0.004)] == [4, 4, 4, 25]
+def test_a_burst_takes_a_tenth_of_a_second_and_one_step_at_least():
+    assert [burst_steps(step_s) for step_s in (1.0, 0.1, 0.03, 0.025, 0.004)] == [1, 1, 4, 4, 25]
 
 
 def test_energy_of_a_step_is_left_out_where_it_is_not_told():
@@ -437,3 +439,9 @@ print(json.dumps([before, after, list(graph_bytes(segments))]))
 def test_what_libraries_found_out_without_a_device_is_forgotten_and_a_graphs_own_memory_counts():
     done = subprocess.run([sys.executable, "-c", FORGET], cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == [[1, True], [0, False], [40]]
+
+
+@pytest.mark.parametrize(("burst_s", "turns"), [(0.1, 20), (0.25, 8), (1.0, 6)])
+def test_a_duet_of_long_bursts_takes_fewer_of_them(burst_s, turns):
+    side = DuetSide("reference", None, Workload("a:B", {}))
+    assert count_steps(2 * burst_s, in_bursts(side, burst_s)) == turns

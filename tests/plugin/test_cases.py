@@ -201,6 +201,33 @@ def test_without_perf():
     assert selected("-k", "smoke and 3") == [smoke[3]]
 
 
+def test_the_standard_tier_is_the_chosen_cases_where_a_suite_chooses_any(suite):
+    suite.write(
+        """
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.perf(tier="standard"))])
+@pytest.mark.perf(tier="quick")
+def test_mixed(perf, number):
+    perf(work())
+
+def test_smoke(perf):
+    perf(work())
+
+@pytest.mark.perf(tier="full")
+def test_full(perf):
+    perf(work())
+"""
+    )
+
+    def selected(tier, *arguments):
+        result = suite.run("--collect-only", "-q", "--perf-tier", tier, *arguments)
+        return [line.partition("::")[2] for line in result.outlines if "::" in line]
+
+    assert selected("standard") == ["test_mixed[2]"]
+    assert selected("full") == ["test_mixed[1]", "test_mixed[2]", "test_smoke", "test_full"]
+    suite.write("def test_smoke(perf):\n    perf(work())")
+    assert selected("standard") == ["test_smoke"]
+
+
 def test_last_failed_and_exit_first_work(suite):
     suite.write("def test_a(perf):\n    perf(work('Exit'))\n\ndef test_b(perf):\n    perf(work())")
     suite.run("-x").assert_outcomes(failed=1)

@@ -1,7 +1,7 @@
 """Builds a model from its resolved shape, or loads it from a folder on this machine."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -30,18 +30,21 @@ def build_inference(request: Request, device: str) -> PreTrainedModel:
         device: the device's name in torch.
     """
     chosen = request.chosen
-    model = build_model(request.model, request.seed, chosen.precision, chosen.attention).eval()
     name = getattr(chosen, "quantization", "off")
-    return model.to(device) if name == "off" else quantized(model, name, device)
+    model = build_model(request.model, request.seed, chosen.precision, chosen.attention, drawn_on=device).eval()
+    return model.to(device) if name == "off" else quantized(on_host(model), name, device)
 
 
-def build_training(request: Request, load: bool = True) -> PreTrainedModel:
+def build_training(request: Request, load: bool = True, device: str = "cpu") -> PreTrainedModel:
     """Return a model for training.
+
+    Its random weights are drawn on the device, but for those of several ranks, which the libraries move from the host.
 
     Args:
         request: the model and its settings.
         load: whether weights are loaded or drawn, and quantized if the settings say so. If not, only the shape is
             built.
+        device: the device's name in torch.
     """
     chosen = request.chosen
     return build_model(
@@ -53,6 +56,7 @@ def build_training(request: Request, load: bool = True) -> PreTrainedModel:
         chosen.experts,
         load,
         chosen.quantization if load else "off",
+        drawn_on=device if chosen.strategy == "none" else "cpu",
     )
 
 
@@ -65,6 +69,7 @@ def build_model(
     experts: str = "default",
     load: bool = True,
     quantization: str = "off",
+    drawn_on: str = "cpu",
 ) -> PreTrainedModel:
     """Build or load a model.
 
@@ -78,6 +83,8 @@ def build_model(
         experts: an implementation of transformers, or ``default`` for its own choice.
         load: whether weights are loaded or drawn. If not, only the shape is built.
         quantization: how the linear layers' weights are quantized, by a name that ``quantized`` takes, or ``off``.
+        drawn_on: the device that draws random weights. A GPU takes milliseconds for a billion, one core of the host
+            more than ten seconds. The same seed gives the same weights on the same kind of device.
 
     Raises:
         ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
@@ -101,7 +108,7 @@ def build_model(
         build = getattr(model_class, "_from_config", None) or model_class.from_config
         if not load and trusted(spec) and not issubclass(model_class, PreTrainedModel):
             options["trust_remote_code"] = True  # only automatic classes know this option
-        with nullcontext() if load else versions.find("no_init_weights")():
+        with drawing(drawn_on) if load else versions.find("no_init_weights")():
             model = build(build_config(spec), **options)
         if not load:
             model.tie_weights()
@@ -111,8 +118,21 @@ def build_model(
         )
         own_weights(model)
     if quantization != "off":
-        model = quantized(model, quantization)
+        model = quantized(on_host(model), quantization)
     return with_adapters(model, lora_rank) if lora_rank else model
+
+
+def drawing(device: str) -> AbstractContextManager[Any]:
+    """Within this, random weights are drawn on a device. On the host that is so by itself."""
+    return nullcontext() if device == "cpu" else torch.device(device)
+
+
+def on_host(model: PreTrainedModel) -> PreTrainedModel:
+    """Move weights to the host, from where libraries quantize them, and give the device's memory back."""
+    moved: PreTrainedModel = model.to("cpu")
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    return moved
 
 
 def build_config(spec: Mapping[str, Any]) -> Any:

@@ -36,20 +36,21 @@ class TrainingParts:
         chosen = request.chosen
         join(chosen, device)
         configure_allocator(chosen.allocator)
-        network = network_to_train(request)
+        network = network_to_train(request, device=device.torch_device)
         return cls(chosen, network, training_source(request, network.config))
 
 
-def network_to_train(request: Request, load: bool = True, offloading: Any = None) -> Any:
+def network_to_train(request: Request, load: bool = True, offloading: Any = None, device: str = "cpu") -> Any:
     """Build the model to be trained.
 
     Args:
         request: the model and its settings.
         load: whether weights are loaded or drawn. If not, only the shape is built.
         offloading: makes the context that moves activations to the host; ``None`` for torch's ``save_on_cpu``.
+        device: the name in torch of the device that draws random weights.
     """
     chosen = request.chosen
-    network = split(build_training(request, load), chosen)
+    network = split(build_training(request, load, device), chosen)
     if chosen.use_cache != "default":
         network.config.use_cache = chosen.use_cache
     save_memory(network, chosen.chunked_loss, chosen.activation_offload, offloading)

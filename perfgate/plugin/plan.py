@@ -1,0 +1,87 @@
+"""The plan of a run on a GPU: how many seconds each of its cases should take, told without measuring anything."""
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from perfgate.models.folders import Places
+from perfgate.models.model import resolve
+from perfgate.plugin.selection import fixtures_of, marks_of
+from perfgate.predict.gpu_catalog import find_gpu
+from perfgate.predict.session_cost import case_s, step_s
+from perfgate.shared.errors import UserError
+from perfgate.shared.workload import Workload
+from perfgate.workloads import operators, tasks
+
+BUILDERS: Mapping[str, Callable[..., Workload]] = {
+    "training": tasks.training,
+    "generation": tasks.generation,
+    "serving": tasks.serving,
+    "forward": tasks.forward,
+}
+
+
+class PlannedError(Exception):
+    """A case asked for its measurement, which a plan does not take."""
+
+
+def workload_of(item: pytest.Item) -> Workload | None:
+    """What a case would measure, or ``None`` where only a run can tell, as for an effect."""
+    if "perf" not in fixtures_of(item) or not isinstance(item, pytest.Function):
+        return None
+    places = Places((item.path.parent, item.config.rootpath, item.config.invocation_params.dir), item.config.rootpath)
+    asked: list[Workload] = []
+
+    def perf(workload: Workload, **_: Any) -> None:
+        asked.append(workload)
+        raise PlannedError
+
+    def of_model(build: Callable[..., Workload]) -> Callable[..., Workload]:
+        return lambda model, **settings: build(resolve(model, places), **settings)
+
+    known: dict[str, Any] = {"perf": perf, "perfgate_perf": perf, "operator": operators.operator}
+    known |= {name: of_model(build) for name, build in BUILDERS.items()}
+    known |= item.callspec.params if hasattr(item, "callspec") else {}
+    names = item._fixtureinfo.argnames
+    if any(name not in known for name in names):
+        return None
+    try:
+        item.obj(**{name: known[name] for name in names})
+    except PlannedError:
+        return asked[0]
+    except (UserError, pytest.skip.Exception):
+        return None
+    return None
+
+
+def plan_lines(
+    items: Sequence[pytest.Item], card: str, launches: int, stored_step_s: Callable[[str, Workload], float | None]
+) -> Iterator[str]:
+    """Lines with the seconds of each case, and their sum.
+
+    Args:
+        items: the cases of the run.
+        card: the name of a GPU in the catalogue.
+        launches: timed launches of a case.
+        stored_step_s: the stored step time of a case, or ``None``.
+
+    Raises:
+        UserError: there is no such GPU.
+    """
+    gpu = find_gpu(card)
+    found: dict[str, tuple[float | None, str]] = {}
+    for item in items:
+        workload = workload_of(item)
+        stored = stored_step_s(item.nodeid, workload) if workload else None
+        step = stored or (step_s(workload, gpu) if workload else None)
+        seconds = case_s(workload, step, marks_of(item).get("launches", launches)) if workload and step else None
+        why = "" if step is None else f"a step of {1e3 * step:,.1f} ms, {'stored' if stored else 'by arithmetic'}"
+        found[item.nodeid] = seconds, why
+    known = [seconds for seconds, _ in found.values() if seconds is not None]
+    usual = statistics.median(known) if known else 30.0
+    for case, (seconds, why) in found.items():
+        yield f"{usual if seconds is None else seconds:7.0f} s  {case}  ({why or 'not known, so as the others'})"
+    total = sum(usual if seconds is None else seconds for seconds, _ in found.values())
+    yield f"{total:7.0f} s  = {total / 60:.1f} min for {len(found)} cases on {gpu.name}, planned and not measured"

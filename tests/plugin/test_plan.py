@@ -1,0 +1,46 @@
+"""The plan of a run on a GPU: seconds by case, told without a device and without measuring."""
+
+import re
+
+SUITE = """
+from perfgate.models.shapes import read_shapes
+
+GPT2 = read_shapes()["gpt2"]
+
+def test_short(perf, training):
+    perf(training(GPT2, precision="bf16", batch_size=1))
+
+def test_long(perf, training):
+    perf(training(GPT2, precision="bf16", batch_size=64, sequence_length=1024))
+
+def test_of_ones_own(perf, work_of_mine):
+    perf(work_of_mine)
+
+@pytest.mark.perf(tier="full")
+def test_full(perf, training):
+    perf(training(GPT2))
+"""
+
+
+def test_seconds_by_case_and_their_sum_are_told_for_a_card_that_is_not_there(suite):
+    suite.write(SUITE)
+    result = suite.run("--collect-only", "-q", "--perf-device", "none", "--perf-plan=h100-sxm-80gb")
+    told = {name: float(s) for line in result.outlines for s, name in re.findall(r"([\d.]+) s  \S+::(\w+)", line)}
+    assert list(told) == ["test_short", "test_long", "test_of_ones_own"]
+    assert told["test_short"] < told["test_long"]
+    result.stdout.fnmatch_lines(
+        ["*test_of_ones_own*not known*", "*for 3 cases on H100-SXM-80GB, planned and not measured"]
+    )
+    assert suite.run_files == []
+
+
+def test_a_slower_card_takes_longer_and_an_unknown_one_is_refused(suite):
+    suite.write(SUITE)
+
+    def total_s(card):
+        result = suite.run("--collect-only", "-q", "--perf-device", "none", f"--perf-plan={card}", "-k", "long")
+        return next(float(line.split()[0]) for line in result.outlines if "planned and not measured" in line)
+
+    assert total_s("l4") > total_s("h100-sxm-80gb")
+    suite.run("--collect-only", "--perf-plan=h1000").stderr.fnmatch_lines(["*h1000*"])
+    suite.run("--perf-plan=l4").stderr.fnmatch_lines(["*--perf-plan measures nothing; add --collect-only*"])
