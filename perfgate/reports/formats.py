@@ -103,7 +103,26 @@ def as_json(report: Report) -> str:
     return json.dumps(report.document, indent=1) + "\n"
 
 
-WRITERS: Mapping[str, Writer] = {"terminal": terminal, "markdown": markdown, "csv": csv, "json": as_json}
+def html(report: Report) -> str:
+    """Write one page that needs no network.
+
+    Raises:
+        UserError: this report has no page.
+    """
+    if report.page is None:
+        raise UserError("this command has no page; perfgate report and perfgate compare have one")
+    from perfgate.reports.page.assemble import page
+
+    return page(report.page())
+
+
+WRITERS: Mapping[str, Writer] = {
+    "terminal": terminal,
+    "markdown": markdown,
+    "csv": csv,
+    "json": as_json,
+    "html": html,
+}
 
 
 def find_writer(name: str) -> Writer:
