@@ -104,16 +104,10 @@ def as_json(report: Report) -> str:
 
 
 def html(report: Report) -> str:
-    """Write one page that needs no network.
+    """Write one page that needs no network; a report that has no page of its own becomes sentences and tables."""
+    from perfgate.reports.page.assemble import page, plain_page
 
-    Raises:
-        UserError: this report has no page.
-    """
-    if report.page is None:
-        raise UserError("this command has no page; perfgate report and perfgate compare have one")
-    from perfgate.reports.page.assemble import page
-
-    return page(report.page())
+    return page(report.page()) if report.page else plain_page(report.sections)
 
 
 WRITERS: Mapping[str, Writer] = {

@@ -4,32 +4,60 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from perfgate.reports.page.content import Content
+from perfgate.reports.report import Section
 
 STATIC = files("perfgate.reports.page") / "static"
 STYLES = ("uplot/uPlot.min.css", "page.css")
 SCRIPTS = ("uplot/uPlot.iife.min.js", "format.js", "pictures.js", "behind.js", "cases.js", "settings.js", "page.js")
+NONE = "'none'"
 COMPRESSED_FROM = 600_000  # characters of data; gzip makes them a tenth
+
+
+# What scripts draw; the rest of the content is written into the page as it is.
+DRAWN = ("run", "cases", "details", "techniques", "points", "metrics", "counts", "against", "before")
 
 
 def page(content: Content) -> str:
     """The page as text."""
+    data = packed({key: content[key] for key in DRAWN})
+    return filled("page.html", [static(name) for name in SCRIPTS], {**content, "data": data})
+
+
+def plain_page(sections: Sequence[Section]) -> str:
+    """The page of a report that is sentences and tables alone."""
+    found = [
+        {
+            "title": section.title,
+            "lines": section.lines,
+            "tables": [
+                {"name": name, "columns": list(frame.columns), "rows": frame.fillna("").values.tolist()}
+                for name, frame in section.tables.items()
+            ],
+            "notes": section.notes,
+        }
+        for section in sections
+    ]
+    return filled("sections.html", [], {"sections": found})
+
+
+def filled(template: str, scripts: list[str], content: Mapping[str, Any]) -> str:
+    """A template with its content, which is escaped, and with all styles and scripts inside."""
     from jinja2 import Environment, StrictUndefined
 
-    styles, scripts = ([(STATIC / name).read_text(encoding="utf-8") for name in names] for names in (STYLES, SCRIPTS))
-    inside = {key: content[key] for key in DRAWN_BY_SCRIPTS}
+    styles = [static(name) for name in STYLES]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((STATIC / "page.html").read_text(encoding="utf-8"))
-    return template.render(
-        **content, policy=policy(styles, scripts), styles=styles, scripts=scripts, data=packed(inside)
-    )
+    about = {"policy": policy(styles, scripts), "styles": styles, "scripts": scripts}
+    return environment.from_string(static(template)).render(**about, **content)
 
 
-DRAWN_BY_SCRIPTS = ("run", "cases", "details", "techniques", "points", "metrics", "counts", "against", "before")
+def static(name: str) -> str:
+    """The text of a file that is part of the page."""
+    return (STATIC / name).read_text(encoding="utf-8")
 
 
 def policy(styles: list[str], scripts: list[str]) -> str:
@@ -37,7 +65,7 @@ def policy(styles: list[str], scripts: list[str]) -> str:
     return "; ".join(
         [
             "default-src 'none'",
-            f"script-src {' '.join(map(digest, scripts))}",
+            f"script-src {' '.join(map(digest, scripts)) or NONE}",
             f"style-src {' '.join(map(digest, styles))}",
             "base-uri 'none'",
             "form-action 'none'",

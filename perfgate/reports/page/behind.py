@@ -32,7 +32,10 @@ def behind(sides: Sides, line: Mapping[str, Any], stored: Mapping[str, Any] | No
     """
     before, now = sides.ledgers
     found = {
-        "launches": [told(launch) for launch in (*sides.before, *sides.now)],
+        "launches": [
+            *(told(launch, "reference") for launch in sides.before),
+            *(told(launch, "candidate") for launch in sides.now),
+        ],
         "memory": {"now": memory_by_part(now), "before": memory_by_part(before), "parameters": now.get("parameters")},
         "groups": {"now": work_by_group(now), "before": work_by_group(before)},
         "places": modules(before, now),
@@ -43,13 +46,13 @@ def behind(sides: Sides, line: Mapping[str, Any], stored: Mapping[str, Any] | No
     return found
 
 
-def told(launch: Launch) -> dict[str, Any]:
-    """One launch: what it was, the value of each metric, and the steps."""
+def told(launch: Launch, side: str) -> dict[str, Any]:
+    """One launch: what it was, the value of each metric, and the steps. BASE of a comparison is its reference."""
     steps = {
         name: [rounded(value) for value in launch.steps(name)[:STEPS]] for name in STEPPED if name in launch.metrics
     }
     return {
-        "side": launch.side,
+        "side": side,
         "pass": launch.pass_name or "time",
         "number": launch.launch,
         "pair": launch.pair,
