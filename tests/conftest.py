@@ -21,7 +21,7 @@ class Suite:
         (self.path / "perf_tests").mkdir()
         # The other plugins cost over a second at each start, and have no part in what is tested.
         quiet = " ".join(f"-p no:{name}" for name in ("hypothesispytest", "benchmark", "anyio"))
-        pytester.makeini(f"[pytest]\naddopts = {quiet}\nperf_launches = 2\n")
+        pytester.makeini(f"[pytest]\naddopts = {quiet}\nperf_launches = 2\nperf_html = off\n")
 
     def write(self, text: str, name: str = "test_case.py") -> None:
         """Write a test file below perf_tests/."""

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
         verdicts = [accept(replace(verdict, against="reference"), said) for verdict in verdicts]
     from perfgate.reports.comparison import comparison_report  # imports pandas, which a refusal need not pay
 
-    report = comparison_report(verdicts, sorted(set(reference) - set(candidate)))
+    report = comparison_report(verdicts, sorted(set(reference) - set(candidate)), base, head)
     return exit_code(verdicts, options.strict), report
 
 

@@ -78,3 +78,21 @@ def write_reports(config: pytest.Config, wanted: Sequence[str], run: Path) -> No
             path.write_text(writer(report), encoding="utf-8")
         except OSError as error:
             raise UserError(f"--perf-report: {path} cannot be written: {error.strerror}") from None
+
+
+def write_page(run: Path) -> Path:
+    """Write the page of a run beside its run file, and return where.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    from perfgate.records.runfile import read
+    from perfgate.reports.page.assemble import page
+    from perfgate.reports.page.content import content_of
+
+    path = run.with_suffix(".html")
+    try:
+        path.write_text(page(content_of(read(run))), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--perf-html: {path} cannot be written: {error.strerror}") from None
+    return path

@@ -68,6 +68,7 @@ OPTIONS = (
     Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
     Option("reason", "", "TEXT", "why baselines move; needed by --perf-update all, and stored with them"),
     Option("baselines", "baselines", "DIR|git:REV", "folder of the baselines, or the same folder at a git revision"),
+    Option("html", "auto", "auto|off", "whether a run writes its page beside its run file", ("auto", "off")),
     Option("output", "perf_output", "DIR", "folder that run files are written to"),
     Option("launches", "3", "N", "timed launches a case"),
     Option("budget", "", "DURATION", "longest time for the run, like 90s, 10m or 2h; what is left over is listed"),
@@ -105,6 +106,7 @@ class Options:
     slowdowns: tuple[float, ...]
     preload: tuple[str, ...]
     default_tier: str
+    html: str
     reports: tuple[str, ...]
     accepted: tuple[str, ...]
     plan: str
@@ -212,6 +214,7 @@ def read_options(config: pytest.Config) -> Options:
         budget_s=read_duration("--perf-budget", values["budget"]) if values["budget"] else None,
         preload=tuple(config.getini("perf_preload")),
         default_tier=unnamed,
+        html=values["html"],
         reports=tuple(config.getoption("--perf-report") or ()),
         accepted=accepted,
         plan=plan,

@@ -13,8 +13,8 @@ import pytest
 from perfgate.plugin.cases import RESULT, Cases, Process
 from perfgate.plugin.coverage import UNSEEN, is_without_actors
 from perfgate.plugin.ends import Ends
-from perfgate.plugin.extensions import instruments_of, reports_of, write_reports
-from perfgate.plugin.last_lines import UNCALIBRATED, last_lines
+from perfgate.plugin.extensions import instruments_of, reports_of, write_page, write_reports
+from perfgate.plugin.last_lines import UNCALIBRATED, last_lines, relative
 from perfgate.plugin.namesakes import PerfgateWarning, namesakes
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import (
@@ -29,6 +29,7 @@ from perfgate.plugin.selection import (
 from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
 from perfgate.reports.live import SYMBOLS, Live
+from perfgate.shared.command import command
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Workload
@@ -49,6 +50,7 @@ class Run:
         sides: where this code runs, and what it is held against.
         ends: how each case ended.
         update: what was stored; ``None`` where nothing was to be.
+        page: the page that was written; ``None`` where there is none.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -57,6 +59,7 @@ class Run:
         self.ends = Ends()
         self.problem = ""
         self.update: Update | None = None
+        self.page: Path | None = None
         self._live: Live | None = None
         worker = getattr(config, "workerinput", None)
         self.worker: str | None = worker["workerid"] if worker else None
@@ -276,6 +279,7 @@ class Run:
             self.options.to_json() | {"device": self.target.kind, "tier": self.target.tier},
             self.sides.header(),
         )
+        header["command"] = command()
         header["failed"] = self.ends.failed_besides()
         runfile.merge(self.path, header, parts)
         options = self.options
@@ -288,6 +292,8 @@ class Run:
                 runfile.read(self.path), root, options.update, options.reason, passed, self.ends.unfit()
             )
         write_reports(self.config, options.reports, self.path)
+        if options.html == "auto":
+            self.page = write_page(self.path)
 
     @property
     def path(self) -> Path:
@@ -319,6 +325,8 @@ class Run:
         arguments = self.config.invocation_params.args
         for line in last_lines(self.options, arguments, self.ends.results, self.sides, self.update, self.path):
             terminalreporter.write_line(line)
+        if self.page is not None:
+            terminalreporter.write_line(f"Page, to open in a browser: {relative(self.page, Path.cwd())}")
         if self.sides.reference and self.target.kind != "none" and not self.target.noise.df:
             terminalreporter.write_line(UNCALIBRATED)
         if self.ends.unasked:

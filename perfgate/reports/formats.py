@@ -103,7 +103,20 @@ def as_json(report: Report) -> str:
     return json.dumps(report.document, indent=1) + "\n"
 
 
-WRITERS: Mapping[str, Writer] = {"terminal": terminal, "markdown": markdown, "csv": csv, "json": as_json}
+def html(report: Report) -> str:
+    """Write one page that needs no network; a report that has no page of its own becomes sentences and tables."""
+    from perfgate.reports.page.assemble import page, plain_page
+
+    return page(report.page()) if report.page else plain_page(report.sections)
+
+
+WRITERS: Mapping[str, Writer] = {
+    "terminal": terminal,
+    "markdown": markdown,
+    "csv": csv,
+    "json": as_json,
+    "html": html,
+}
 
 
 def find_writer(name: str) -> Writer:

@@ -1,6 +1,6 @@
 """The content of a command's report, independent of the format in which it is written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +27,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """The same content in three forms, of which each format writes one.
+    """The same content in several forms, of which each format writes one.
 
     Attributes:
         sections: the content for people.
         rows: one table of plain numbers for a spreadsheet; column names end in their units.
         document: nested mappings and lists for a program; all of it can be written as JSON.
+        page: makes what the format ``html`` shows; ``None`` for a report that has no page.
     """
 
     sections: Sequence[Section]
     rows: "pd.DataFrame"
     document: Mapping[str, Any]
+    page: "Callable[[], Mapping[str, Any]] | None" = None

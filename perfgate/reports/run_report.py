@@ -11,11 +11,13 @@ from perfgate.gate.wording import summarize
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.memory import memory_rows, memory_table
+from perfgate.reports.page.content import content_of
 from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import long_table, setting_rows, technique_tables, verdict_table
 from perfgate.reports.update import named
 from perfgate.reports.work import group_table, work_rows, work_tables
 from perfgate.shared.device_kinds import DEVICE_KINDS
+from perfgate.shared.errors import UserError
 
 
 def run_report(runs: Sequence[RunFile], work: str | None = None) -> Report:
@@ -30,8 +32,22 @@ def run_report(runs: Sequence[RunFile], work: str | None = None) -> Report:
     """
     frames = [rows_of(run, work).assign(run=run.header["run_id"]) for run in runs]
     return Report(
-        [section_of(run, work) for run in runs], pd.concat(frames), {"runs": [document_of(run, work) for run in runs]}
+        [section_of(run, work) for run in runs],
+        pd.concat(frames),
+        {"runs": [document_of(run, work) for run in runs]},
+        lambda: content_of(only(runs)),
     )
+
+
+def only(runs: Sequence[RunFile]) -> RunFile:
+    """The run of a page.
+
+    Raises:
+        UserError: there are several.
+    """
+    if len(runs) > 1:
+        raise UserError("a page shows one run, or two of them with: perfgate compare BASE HEAD --format html")
+    return runs[0]
 
 
 def section_of(run: RunFile, work: str | None) -> Section:

@@ -1,9 +1,7 @@
 """Makes tables from run files: the verdicts, and the settings of each technique."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from perfgate.gate.wording import can_see, counted_as, moved, percent, together
 from perfgate.records.launch import medians
@@ -12,13 +10,18 @@ from perfgate.records.verdict import Verdict
 from perfgate.shared.metric import Metric
 from perfgate.shared.metrics import METRICS, metric
 
+if TYPE_CHECKING:
+    import pandas as pd  # half a second, which the page of a run need not pay
+
 ORDER = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
 ANYWHERE = ""
 SHOWN = ("verdict", "change", "low", "high", "smallest_detectable", "accepted")
 
 
-def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+def verdict_table(verdicts: Sequence[Verdict]) -> "pd.DataFrame":
     """A row for each verdict, the worst first, formatted for people."""
+    import pandas as pd
+
     rows = [
         {
             "verdict": counted_as(verdict),
@@ -76,7 +79,7 @@ def workload_lines(run: RunFile) -> dict[str, Mapping[str, Any]]:
     return lines
 
 
-def technique_tables(run: RunFile) -> dict[str, pd.DataFrame]:
+def technique_tables(run: RunFile) -> "dict[str, pd.DataFrame]":
     """A table for each technique, formatted for people, in the order of the run file."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in setting_rows(run):
@@ -90,8 +93,10 @@ def group_of(row: Mapping[str, Any]) -> str:
     return f"{folder} / {row['technique']}" if folder else str(row["technique"])
 
 
-def technique_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def technique_table(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     """A technique's table: time, throughput and memory of each setting, and ratios to vanilla."""
+    import pandas as pd
+
     table = []
     for row in sorted(rows, key=lambda row: str(row["model"])):
         cells = {
@@ -116,8 +121,10 @@ def cell(what: Metric, row: Mapping[str, Any]) -> str | None:
     return number(row.get(what.name)) if what.unit == "1/s" else shown(what.name, row.get(what.name))
 
 
-def long_table(run: RunFile) -> pd.DataFrame:
+def long_table(run: RunFile) -> "pd.DataFrame":
     """A row for each case and metric in plain numbers, as ``--format csv`` writes it."""
+    import pandas as pd
+
     keys = ("technique", "model", "case", "setting", "vanilla")
     decided = {(verdict.case, verdict.metric): verdict.to_json() for verdict in run.verdicts}
     rows = []

@@ -1,0 +1,112 @@
+"""How two sides of a case differ inside: by module and operator group, part of memory, setting and place of a sync."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from perfgate.gate.attribution import cells, grown_cells, place
+from perfgate.records.launch import Launch
+from perfgate.records.layers import collapsed, expanded
+from perfgate.shared.metrics import METRICS, PARTS
+
+Ledger = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One case as both sides ran it.
+
+    Attributes:
+        now: launches of the candidate.
+        before: launches of the reference; empty where the case was held against a baseline.
+        stored: the baseline's ledger, where the run file holds it.
+    """
+
+    now: tuple[Launch, ...]
+    before: tuple[Launch, ...] = ()
+    stored: Mapping[str, Any] | None = None
+
+    @property
+    def ledgers(self) -> tuple[Ledger, Ledger]:
+        """What both sides tell by module path: the reference's, then the candidate's; empty where one tells nothing."""
+        return merged(self.before) or (self.stored or {}), merged(self.now)
+
+
+@dataclass(frozen=True)
+class Place:
+    """By how much a metric grew in one module, or in each of several equal layers; below 0 it shrank.
+
+    Attributes:
+        path: of the module, with ``{0-11}`` for equal layers.
+        what: the group of operators, part of memory, or kind of event.
+        each: the growth in each layer.
+        layers: how many the path stands for.
+    """
+
+    path: str
+    what: str
+    each: float
+    layers: int = 1
+
+
+def merged(launches: Sequence[Launch]) -> Ledger:
+    """The ledgers of all passes in one: the dry run's, and what counters add; the newest launch counts."""
+    found: dict[str, Any] = {}
+    for launch in launches:
+        if not launch.invalid:
+            found |= launch.ledger
+    return found
+
+
+def told_by(before: Ledger, now: Ledger) -> list[str]:
+    """The metrics that both ledgers attribute to modules."""
+    held = ((name, row.cells) for name, row in METRICS.items() if row.cells)
+    return [name for name, known in held if known and known.table in before and known.table in now]
+
+
+def moved_places(name: str, before: Ledger, now: Ledger) -> list[Place]:
+    """Where a metric grew and where it shrank, what moved most first."""
+    found = [*places(grown_cells(name, before, now), 1), *places(grown_cells(name, now, before), -1)]
+    return sorted(found, key=lambda row: -abs(row.each) * row.layers)
+
+
+def held_places(name: str, now: Ledger) -> list[Place]:
+    """Where one side alone has a metric, the most first."""
+    return sorted(places(cells(name, now), 1), key=lambda row: -row.each * row.layers)
+
+
+def places(found: Mapping[tuple[str, str], float], sign: int) -> list[Place]:
+    """Cells with equal layers in one row."""
+    by_kind: dict[str, dict[str, float]] = {}
+    for (path, what), value in found.items():
+        by_kind.setdefault(what, {})[path] = value
+    return [
+        Place(place(path), what, sign * value, len(expanded({path: None})))
+        for what, paths in by_kind.items()
+        for path, value in collapsed(paths).items()
+        if value
+    ]
+
+
+def memory_by_part(ledger: Ledger) -> dict[str, float]:
+    """Bytes at the predicted peak by part."""
+    found = ledger.get("memory_by_part_bytes", {})
+    return {part: found[part] for part in PARTS if found.get(part)}
+
+
+def work_by_group(ledger: Ledger) -> dict[str, list[float]]:
+    """Calls, FLOPs and bytes moved by group of operators."""
+    sums: dict[str, list[float]] = {}
+    for groups in expanded(ledger.get("work", {})).values():
+        for group, row in groups.items():
+            sums[group] = [a + b for a, b in zip(sums.get(group, [0, 0, 0]), row, strict=True)]
+    return sums
+
+
+def settings_in_force(launches: Sequence[Launch]) -> dict[str, Any]:
+    """The settings that the newest valid launch read back, by name."""
+    found: dict[str, Any] = {}
+    for launch in launches:
+        if not launch.invalid:
+            found |= launch.details.findings.effective
+    return found

@@ -1,0 +1,87 @@
+"""Puts the page together: one file with its styles, scripts and data inside, which asks nothing of any network."""
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from perfgate.reports.page.content import Content
+from perfgate.reports.report import Section
+
+STATIC = files("perfgate.reports.page") / "static"
+STYLES = ("uplot/uPlot.min.css", "page.css")
+SCRIPTS = ("uplot/uPlot.iife.min.js", "format.js", "pictures.js", "behind.js", "cases.js", "settings.js", "page.js")
+NONE = "'none'"
+COMPRESSED_FROM = 600_000  # characters of data; gzip makes them a tenth
+
+
+# What scripts draw; the rest of the content is written into the page as it is.
+DRAWN = ("run", "cases", "details", "techniques", "points", "metrics", "counts", "against", "before")
+
+
+def page(content: Content) -> str:
+    """The page as text."""
+    data = packed({key: content[key] for key in DRAWN})
+    return filled("page.html", [static(name) for name in SCRIPTS], {**content, "data": data})
+
+
+def plain_page(sections: Sequence[Section]) -> str:
+    """The page of a report that is sentences and tables alone."""
+    found = [
+        {
+            "title": section.title,
+            "lines": section.lines,
+            "tables": [
+                {"name": name, "columns": list(frame.columns), "rows": frame.fillna("").values.tolist()}
+                for name, frame in section.tables.items()
+            ],
+            "notes": section.notes,
+        }
+        for section in sections
+    ]
+    return filled("sections.html", [], {"sections": found})
+
+
+def filled(template: str, scripts: list[str], content: Mapping[str, Any]) -> str:
+    """A template with its content, which is escaped, and with all styles and scripts inside."""
+    from jinja2 import Environment, StrictUndefined
+
+    styles = [static(name) for name in STYLES]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    about = {"policy": policy(styles, scripts), "styles": styles, "scripts": scripts}
+    return environment.from_string(static(template)).render(**about, **content)
+
+
+def static(name: str) -> str:
+    """The text of a file that is part of the page."""
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+def policy(styles: list[str], scripts: list[str]) -> str:
+    """The content security policy: nothing but these very styles and scripts."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {' '.join(map(digest, scripts)) or NONE}",
+            f"style-src {' '.join(map(digest, styles))}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+
+
+def digest(text: str) -> str:
+    """A text as a source of a content security policy."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def packed(data: Mapping[str, Any]) -> dict[str, str]:
+    """The data for a script element: JSON that no text can end early, or the same compressed where it is large."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    if len(text) > COMPRESSED_FROM:
+        return {"form": "gzip", "text": base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()}
+    escaped = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return {"form": "json", "text": escaped}

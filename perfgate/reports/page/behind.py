@@ -1,0 +1,108 @@
+"""What stands behind a row of the page: launches, memory, operators, modules, settings and raw numbers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from perfgate.records.launch import Launch
+from perfgate.reports.difference import (
+    Place,
+    Sides,
+    held_places,
+    memory_by_part,
+    merged,
+    moved_places,
+    settings_in_force,
+    told_by,
+    work_by_group,
+)
+
+PLACES = 12  # rows of modules for a metric
+STEPS = 200  # points of a launch
+STEPPED = ("step_time_s",)
+
+
+def behind(sides: Sides, line: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The details of one case, as the page's data holds them.
+
+    Args:
+        sides: the case as both sides ran it.
+        line: its workload.
+        stored: its line about the baseline, where it was held against one.
+    """
+    before, now = sides.ledgers
+    found = {
+        "launches": [
+            *(told(launch, "reference") for launch in sides.before),
+            *(told(launch, "candidate") for launch in sides.now),
+        ],
+        "memory": {"now": memory_by_part(now), "before": memory_by_part(before), "parameters": now.get("parameters")},
+        "groups": {"now": work_by_group(now), "before": work_by_group(before)},
+        "places": modules(before, now),
+        "settings": settings(sides, line),
+    }
+    if stored:
+        found["stored"] = {key: stored.get(key) for key in ("commit", "date", "values")}
+    return found
+
+
+def told(launch: Launch, side: str) -> dict[str, Any]:
+    """One launch: what it was, the value of each metric, and the steps. BASE of a comparison is its reference."""
+    steps = {
+        name: [rounded(value) for value in launch.steps(name)[:STEPS]] for name in STEPPED if name in launch.metrics
+    }
+    return {
+        "side": side,
+        "pass": launch.pass_name or "time",
+        "number": launch.launch,
+        "pair": launch.pair,
+        "confirms": launch.details.turns.confirms,
+        "invalid": launch.invalid or "",
+        "steps": steps,
+        "values": {name: rounded(launch.value(name)) for name in launch.metrics},
+    }
+
+
+def modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """For each metric that is told by module: where it moved, or where there is but one side, where it is."""
+    names = (
+        told_by(before, now) if before else [name for name in told_by(now, now) if not name.endswith("cuda_peak_bytes")]
+    )
+    found = []
+    for name in names:
+        rows = moved_places(name, before, now) if before else held_places(name, now)
+        if rows:
+            shown = [row_of(place) for place in rows[:PLACES]]
+            found.append({"metric": name, "moved": bool(before), "rows": shown, "more": len(rows) - len(shown)})
+    return found
+
+
+def row_of(place: Place) -> list[Any]:
+    """A place as a row of the data: path, what, amount in each layer, number of layers."""
+    return [place.path, place.what, place.each, place.layers]
+
+
+def settings(sides: Sides, line: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The settings asked for and in force, and those of the reference where they differ."""
+    asked: Mapping[str, Any] = line.get("setting") or {}
+    now, before = settings_in_force(sides.now), settings_in_force(sides.before)
+    return [
+        {"name": name, "asked": text(asked.get(name)), "now": text(now.get(name)), "before": text(before.get(name))}
+        for name in dict.fromkeys([*asked, *now, *before])
+    ]
+
+
+def text(value: object) -> str:
+    """A setting as text; empty where it is not known."""
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def rounded(value: float) -> float:
+    """A number with six digits, so that a page stays small; whole numbers stay as they are."""
+    return int(value) if float(value).is_integer() else float(f"{value:.6g}")
+
+
+def baseline_ledger(launches: Sequence[Launch], stored: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The ledger of the baseline, where the run file holds one and this run has one to hold against it."""
+    found = (stored or {}).get("ledger")
+    return found if isinstance(found, Mapping) and merged(launches) else None

@@ -1,0 +1,186 @@
+"""The top of the page: one sentence on what got worse, the ability to see, and how the two sides differ."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from perfgate.gate.verdicts import ALPHA
+from perfgate.gate.wording import can_see, counted_as, moved, summarize, times
+from perfgate.records.runfile import RunFile
+from perfgate.records.verdict import Verdict
+from perfgate.reports.page.rows import CaseRow
+from perfgate.shared.metrics import metric
+
+Row = dict[str, Any]
+TIMES = {
+    "programs_s": "steps that were measured",
+    "setups_s": "programs being set up",
+    "dry_s": "dry runs",
+    "yardstick_s": "the yardstick beside the steps",
+    "servers_s": "servers starting",
+    "fork_s": "processes starting",
+    "waiting_s": "waiting for the device",
+}
+
+
+def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
+    """A word for the whole run, ``worse``, ``unsure`` or ``fine``, and the one sentence that stands on top.
+
+    Args:
+        rows: all cases.
+        against: what the run was held against, as a noun.
+    """
+    worse = [row for row in rows if row.failed]
+    unsure = [row for row in rows if row.verdict in ("inconclusive", "invalid")]
+    cases = many(len(rows), "case")
+    if worse:
+        moved_most = [v for row in worse for v in row.verdicts if counted_as(v) == "regressed"]
+        told = ""
+        if moved_most:
+            worst = max(moved_most, key=importance)
+            told = f": {worst.metric} of {worst.case.rpartition('::')[2]} {by_how_much(worst)}"
+        other = f" Of the others, {len(unsure)} could not be decided." if unsure else ""
+        which = "The only case" if len(rows) == 1 else f"{len(worse)} of {cases}"
+        word = "got worse than" if moved_most else "failed, held against"
+        return "worse", f"{which} {word} {against}{told}.{other}"
+    decided = [row for row in rows if row.verdict in ("pass", "improved", "accepted")]
+    if unsure:
+        return "unsure", f"Nothing was shown to be worse than {against}, but {len(unsure)} of {cases} are undecided."
+    if not decided:
+        new = sum(row.verdict == "new" for row in rows)
+        why = "are new: nothing is stored to hold them against" if new else "ended without a verdict"
+        return "unsure", f"Nothing was decided: {new or len(rows)} of {cases} {why}."
+    better = sum(row.verdict == "improved" for row in rows)
+    new = sum(row.verdict == "new" for row in rows)
+    clauses = [f"{better} got better" if better else "", f"{new} are new" if new else ""]
+    tail = "".join(f", {clause}" for clause in clauses if clause)
+    return "fine", f"None of {len(decided)} decided {plural(len(decided), 'case')} got worse than {against}{tail}."
+
+
+def importance(verdict: Verdict) -> tuple[bool, int, float]:
+    """What decides which change the headline tells: a share of something, then time before memory before counts."""
+    kinds = ("noisy", "bytes", "exact")
+    kind = metric(verdict.metric).kind
+    place = kinds.index(kind) if kind in kinds else len(kinds)
+    return bool(verdict.reference), -place, verdict.change or 0.0
+
+
+def by_how_much(verdict: Verdict) -> str:
+    """How far a metric moved, with both values."""
+    what = metric(verdict.metric)
+    values = ""
+    if verdict.reference is not None and verdict.candidate is not None:
+        values = f", from {what.show(verdict.reference)} to {what.show(verdict.candidate)}"
+    if verdict.expected:
+        return f"is {times(verdict.change or 0.0)} {verdict.against}'s, expected {verdict.expected}{values}"
+    return f"got worse{f' by {moved(verdict)}' if moved(verdict) else ''}{values}"
+
+
+def sight(run: RunFile, verdicts: Sequence[Verdict]) -> list[str]:
+    """What this run could have seen, and how often it would raise a false alarm."""
+    lines = []
+    # Exact metrics and bytes are compared as they are; only times have noise to look through.
+    noisy = [v for v in verdicts if metric(v.metric).noisy and v.verdict not in ("new", "invalid")]
+    seen = sorted(v.smallest_detectable for v in noisy if v.smallest_detectable is not None)
+    if seen:
+        middle = can_see(statistics.median_low(seen))
+        lines.append(
+            f"Times: half of them would have shown a change of {middle}, all of them one of {can_see(seen[-1])}. "
+            f"The suite's chance of a false alarm is at most {ALPHA:.0%}."
+        )
+    blind = len(noisy) - len(seen)
+    if blind:
+        lines.append(f"How small a change would have shown is not known for {blind} of {len(noisy)} times.")
+    if not noisy:
+        lines.append("No time was held against another: a slower kernel or a slower machine would not show here.")
+    exact = [v for v in verdicts if metric(v.metric).exact and v.verdict in ("pass", "regressed", "improved")]
+    if exact:
+        lines.append(f"Exact metrics: any change shows, in {many(len({v.case for v in exact}), 'case')}.")
+    return lines
+
+
+def sides(run: RunFile, base: RunFile | None) -> tuple[Row, Row]:
+    """Both sides of a run, or of a comparison: name, commit and properties; the second is empty where there is none."""
+    now = side(run.header, "this run")
+    if base is not None and base is not run:
+        return now, side(base.header, "BASE")
+    reference = run.header.get("reference")
+    if not reference:
+        return now, {}
+    software = dict(reference.get("software") or {})
+    software |= {name: before for name, (before, _) in (reference.get("moved") or {}).items() if before}
+    now["properties"] |= {name: after for name, (_, after) in (reference.get("moved") or {}).items() if after}
+    machine = machine_of(run.header)
+    before = {"name": str(reference.get("name", "reference")), "commit": reference.get("commit") or "", "dirty": False}
+    return now, {**before, "created": "", "properties": {**machine, **software}}
+
+
+def side(header: Mapping[str, Any], name: str) -> Row:
+    """One side from the header of its run file."""
+    options = header["options"]
+    asked = {
+        f"option {key}": str(value)
+        for key, value in options.items()
+        if key in ("tier", "launches", "timeout_s", "shard", "environment") and value not in (None, "")
+    }
+    return {
+        "name": name,
+        "commit": header.get("commit") or "",
+        "dirty": bool(header.get("dirty")),
+        "created": header["created"],
+        "properties": {**machine_of(header), **header["software"], **asked},
+    }
+
+
+def machine_of(header: Mapping[str, Any]) -> dict[str, str]:
+    """The properties of the machine, its driver and clocks among them where they are known, as text."""
+    return {f"machine {key}".removesuffix(" name"): str(value) for key, value in header["machine"].items()}
+
+
+def environment(now: Row, before: Row) -> list[Row]:
+    """A row for each property of the two sides, those that differ first."""
+    found = []
+    there = before.get("properties", {})
+    for name in dict.fromkeys([*now["properties"], *there]):
+        here, other = now["properties"].get(name, ""), there.get(name, "")
+        known = bool(there) and (name in there) and (name in now["properties"])
+        found.append({"name": name, "now": here, "before": other, "differs": known and here != other})
+    return sorted(found, key=lambda row: not row["differs"])
+
+
+def where_time_went(run: RunFile) -> list[Row]:
+    """Seconds of all processes by what they did, the most first, and the cases that took longest."""
+    spent: dict[str, float] = {}
+    for line in run.others:
+        if line.get("kind") == "timesheet":
+            for name, value in line.items():
+                if name.endswith("_s") and isinstance(value, int | float):
+                    spent[name] = spent.get(name, 0.0) + value
+    # The setting-up and the yardstick lie within the programs' time.
+    known = {TIMES.get(name, name.removesuffix("_s").replace("_", " ")): value for name, value in spent.items()}
+    return [
+        {"what": name, "seconds": value} for name, value in sorted(known.items(), key=lambda item: -item[1]) if value
+    ]
+
+
+def counts(rows: Sequence[CaseRow]) -> dict[str, int]:
+    """The number of cases by verdict, worst first."""
+    found: dict[str, int] = {}
+    for row in sorted(rows, key=lambda row: row.rank):
+        found[row.verdict] = found.get(row.verdict, 0) + 1
+    return found
+
+
+def metric_counts(verdicts: Sequence[Verdict]) -> str:
+    """The number of single verdicts by name, as a clause."""
+    return ", ".join(f"{count} {name}" for name, count in summarize(verdicts).items())
+
+
+def many(count: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{count:,} {plural(count, noun)}"
+
+
+def plural(count: int, noun: str) -> str:
+    """A noun after a number."""
+    return noun if count == 1 else f"{noun}s"

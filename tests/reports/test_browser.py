@@ -1,0 +1,219 @@
+"""The page in a real browser, headless Chromium, from a file: what one does with it, and that nothing else happens."""
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.pages import HOSTILE, dry, full_run, verdict, write_page
+from tests.support.runs import CASE, OTHER_CASE, workload_line
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+AXE = Path(sys.prefix) / "share" / "perfgate-axe" / "axe.min.js"
+LACKING = [
+    name
+    for name, there in (
+        ("Chromium", CHROMIUM),
+        ("playwright", importlib.util.find_spec("playwright")),
+        ("axe-core", AXE.is_file()),
+    )
+    if not there
+]
+pytestmark = [
+    pytest.mark.slice,
+    pytest.mark.browser,
+    pytest.mark.skipif(bool(LACKING), reason=f"no {' and no '.join(LACKING)} here; bring it with: ci/browser-setup"),
+]
+
+
+@dataclass
+class Opened:
+    """A page in a tab, with everything that the browser complained about, and every address that was asked for."""
+
+    tab: Any
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def rows(self) -> list[str]:
+        """The ids of the cases that are shown."""
+        return list(self.tab.locator("#cases .toggle .id").all_inner_texts())
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One Chromium for all tests."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """Open the page of a run with these lines; at the end nothing was complained about or asked for."""
+    opened: list[Opened] = []
+
+    def go(lines: list[dict[str, Any]], fragment: str = "", **settings: Any) -> Opened:
+        path = write_page(tmp_path, lines)
+        found = Opened(browser.new_page(**settings))
+        found.tab.on("console", lambda message: found.complaints.append(message.text))
+        found.tab.on("pageerror", lambda error: found.complaints.append(str(error)))
+        found.tab.on("request", lambda request: found.requests.append(request.url))
+        found.tab.goto(f"{path.as_uri()}{fragment}")
+        found.tab.wait_for_selector("html[data-ready=yes]")
+        opened.append(found)
+        return found
+
+    yield go
+    for found in opened:
+        assert found.complaints == []
+        assert [url.partition("#")[0] for url in found.requests] == [(tmp_path / "run.html").as_uri()]
+        found.tab.close()
+
+
+def violations(tab: Any) -> list[Any]:
+    """What axe-core finds; it comes in through the debugger, because the page's policy lets no script in."""
+    session = tab.context.new_cdp_session(tab)
+    session.send("Runtime.evaluate", {"expression": AXE.read_text(encoding="utf-8")})
+    run = (
+        "axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.html.slice(0, 200))]))"
+    )
+    answer = session.send("Runtime.evaluate", {"expression": run, "awaitPromise": True, "returnByValue": True})
+    assert "exceptionDetails" not in answer
+    found: list[Any] = answer["result"]["value"]
+    return found
+
+
+def test_failed_cases_come_first_and_a_title_sorts(visit: Any) -> None:
+    page = visit(full_run())
+    assert page.rows()[0] == CASE
+    page.tab.get_by_role("button", name="Case").first.click()
+    up = page.rows()
+    # Numbers within ids are sorted as numbers: 8 comes before 16.
+    assert up.index(CASE) == 1
+    assert up.index(OTHER_CASE) == 2
+    page.tab.get_by_role("button", name="Case").first.click()
+    assert page.rows() == up[::-1]
+    assert page.tab.locator("#cases th[aria-sort=descending]").inner_text().startswith("Case")
+
+
+def test_search_and_filters_are_in_the_address(visit: Any) -> None:
+    page = visit(full_run())
+    page.tab.fill("#q", "quick-16")
+    assert page.rows() == [OTHER_CASE]
+    page.tab.fill("#q", "")
+    page.tab.select_option("#verdict", "regressed")
+    assert page.rows() == [CASE]
+    assert page.tab.evaluate("location.hash") == "#verdict=regressed"
+    assert page.tab.inner_text("#shown") == "1 of 4"
+
+
+def test_a_link_shows_what_one_saw(visit: Any) -> None:
+    page = visit(
+        full_run(),
+        "#q=quick&sort=-step_time_s&open=training%2Ftest_batch_size.py%3A%3Atest_batch_size%5Bgpt2-quick-8%5D",
+    )
+    assert page.rows() == [CASE, OTHER_CASE]
+    assert page.tab.locator("tr.behind").count() == 1
+    assert page.tab.input_value("#q") == "quick"
+
+
+def test_a_row_opens_by_keyboard_and_shows_what_is_behind_it(visit: Any) -> None:
+    page = visit(full_run())
+    row = page.tab.locator("#cases .toggle").first
+    row.focus()
+    page.tab.keyboard.press("Enter")
+    assert row.get_attribute("aria-expanded") == "true"
+    panel = page.tab.locator("tr.behind")
+    titles = panel.locator("h3").all_inner_texts()
+    assert titles == ["Verdicts", "Launches", "Memory", "Operators", "Modules", "Settings", "Raw numbers"]
+    assert panel.locator(".launches .dot.reference").count() == panel.locator(".launches .dot.candidate").count() > 4
+    assert panel.locator(".stack").count() == 2
+    assert panel.locator(".steps canvas").count() == 1
+    page.tab.keyboard.press("Enter")
+    assert page.tab.locator("tr.behind").count() == 0
+
+
+def test_a_command_is_copied(visit: Any) -> None:
+    page = visit(full_run(text="worse\nAccept it with: ci/perf 'a b' --perf-update all --perf-reason WHY"))
+    page.tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.tab.locator("button.copy").first.click()
+    page.tab.get_by_text("Copied").wait_for()
+    assert page.tab.evaluate("navigator.clipboard.readText()") == "ci/perf 'a b'"
+
+
+def test_a_limit_is_dragged_and_moved_by_keys(visit: Any) -> None:
+    lines = full_run()
+    for line in lines:
+        if line.get("kind") == "workload":
+            line["model"] = "gpt2"
+        if line.get("case") == CASE and line.get("side") == "candidate" and "peak_memory_bytes" in line["metrics"]:
+            line["metrics"]["peak_memory_bytes"] = 50_000_000
+    page = visit(lines)
+    answer = page.tab.locator(".answer")
+    before = answer.inner_text()
+    assert "batch_size=4" in before
+    picture = page.tab.locator("svg.pareto")
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
+    at = box["x"] + box["width"] * 620 / 640, box["y"] + box["height"] * 150 / 330
+    page.tab.mouse.move(*at)
+    page.tab.mouse.down()
+    page.tab.mouse.move(box["x"] + box["width"] * 400 / 640, at[1], steps=4)
+    page.tab.mouse.up()
+    assert "batch_size=8" in answer.inner_text()
+    page.tab.locator(".limit-memory").focus()
+    page.tab.keyboard.press("Home")
+    assert answer.inner_text().startswith("No setting takes at most 0 B")
+
+
+def test_dark_mode_follows_the_system_and_the_button(visit: Any) -> None:
+    colour = "getComputedStyle(document.body).backgroundColor"
+    dark = visit(full_run(), color_scheme="dark")
+    light = visit(full_run(), color_scheme="light")
+    night, day = dark.tab.evaluate(colour), light.tab.evaluate(colour)
+    assert night != day
+    dark.tab.click("#theme")
+    assert dark.tab.evaluate(colour) == day
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_and_nothing_sticks_out(scheme: str, width: int, visit: Any) -> None:
+    page = visit(full_run(), color_scheme=scheme, viewport={"width": width, "height": 800})
+    page.tab.locator("#cases .toggle").first.click()
+    page.tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert violations(page.tab) == []
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_text_changes_nothing(text: str, visit: Any) -> None:
+    page = visit(full_run(f"training/test_x.py::test_x[{text}]", text), viewport={"width": 390, "height": 800})
+    assert page.tab.title().startswith("Perfgate run")
+    page.tab.locator("#cases .toggle").first.click()
+    assert page.tab.locator("tr.behind").count() == 1
+    assert text in page.tab.locator("#cases .toggle .id").first.text_content()
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.tab.locator("img").count() == 0
+    page.tab.locator("a.more").first.click()
+    assert page.tab.locator("tr.behind").count() == 1
+
+
+def test_large_data_is_compressed_and_found_again(visit: Any) -> None:
+    lines = full_run()
+    for number in range(2500):
+        case = f"many/test_many.py::test_many[{number}]"
+        lines += [workload_line(case, model="m"), dry(case), verdict(case, "flops", "pass", change=0.0)]
+    page = visit(lines)
+    assert page.tab.get_attribute("#data", "data-form") == "gzip"
+    assert len(page.rows()) == 200
+    page.tab.fill("#q", "test_many[2499]")
+    assert page.rows() == ["many/test_many.py::test_many[2499]"]
