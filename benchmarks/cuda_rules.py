@@ -184,6 +184,9 @@ def predicted(stage: Stage, row: Row, workload: Workload) -> Row:
         row.why = row.why or f"dry: {reason}"
         return row
     ledger = answer["ledgers"]["cuda"]
+    if reason := ledger["without_rules"]:
+        row.why = row.why or f"dry: {reason}"
+        return row
     row.predicted_bytes = int(ledger["peak_memory_bytes"])
     row.workspace_bytes = int(ledger["memory"].get("workspaces", {}).get("temporaries", 0))
     return row

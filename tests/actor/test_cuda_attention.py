@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from perfgate.actor.dry_run.cuda_attention import Asked, choose_attention, scratch_bytes
+from perfgate.actor.dry_run.cuda_rules import CudaRules
 
 TABLE = json.loads((Path(__file__).parent / "attention_kernels.json").read_text())
 VERSION = tuple(int(part) for part in TABLE["torch"].split(".")[:2])
@@ -74,3 +75,10 @@ def test_a_backward_pass_sums_the_query_in_32_bits_and_keys_by_head():
     assert scratch_bytes(name, query, query, 2) == 4 * 2 * 8 * 512 * 65
     assert scratch_bytes(name, query, key, 2) - scratch_bytes(name, query, query, 2) == 2 * 2 * 2 * 8 * 512 * 64
     assert scratch_bytes("_scaled_dot_product_cudnn_attention", query, key, 2) == 0
+
+
+def test_what_generate_compiles_by_itself_has_no_rule():
+    rules = CudaRules(training=False)
+    assert "compiles by itself over a static cache" in rules.unknown({"cache": "static"})
+    assert not rules.unknown({"cache": "dynamic"})
+    assert not rules.unknown({"cache": "static", "compile_decode": "off"})

@@ -4,7 +4,7 @@ Fake CUDA tensors abort the process on a build of torch without CUDA, so the dry
 put CUDA's operators in place of the CPU's. ``RULES`` is the table; each has a test on a real GPU (``tests/gpu/``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -124,8 +124,9 @@ class CpuRules:
     def __init__(self, training: bool = False, capability: tuple[int, int] = (0, 0)) -> None:
         del training, capability
 
-    def unknown(self) -> str:
-        """Why the rules may be wrong under this torch; empty where they hold."""
+    def unknown(self, params: Mapping[str, Any]) -> str:
+        """Why the rules may be wrong for a program's parameters, under this torch; empty where they hold."""
+        del params
         return ""
 
     def attending(self, kernel: str) -> AbstractContextManager[Any]:
@@ -192,9 +193,11 @@ class CudaRules(CpuRules):
         self.workspace_bytes = self.handle_bytes * (2 if training else 1)
         self._functions = CudaFunctions(capability)
 
-    def unknown(self) -> str:
-        """The rules are keyed by the version of torch."""
-        return without_rules(torch.__version__)
+    def unknown(self, params: Mapping[str, Any]) -> str:
+        """The rules are keyed by the version of torch, and none is known of what a compiler makes."""
+        compiles = params.get("cache") == "static" and params.get("compile_decode", "auto") == "auto"
+        itself = "generate compiles by itself over a static cache on CUDA, and the compiler chooses its operators"
+        return without_rules(torch.__version__) or (itself if compiles else "")
 
     def attending(self, kernel: str) -> AbstractContextManager[Any]:
         """Tell the function that chooses kernels which one is allowed."""

@@ -120,7 +120,7 @@ def attempt(
         found = {**sizes_of(networks), **account}
         if not found["operator_calls"]:
             raise NothingToCount(f"program {program.__name__} does no work in torch")
-        return found | metrics_of(found, target) | {"without_rules": rules.unknown()}, stand_ins.used_at
+        return found | metrics_of(found, target) | {"without_rules": rules.unknown(params)}, stand_ins.used_at
 
 
 def metrics_of(found: Mapping[str, Any], target: str) -> dict[str, float]:
