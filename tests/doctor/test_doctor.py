@@ -77,9 +77,19 @@ def test_json_is_one_document_and_nothing_else(tmp_path):
     assert document["machine"]["name"] == this_machine().name
     assert document["software"]["torch"] == importlib.metadata.version("torch")
     assert sum(document["summary"].values()) == len(document["findings"])
-    assert {"device", "gpu", "software", "optional", "clock", "load", "container", "locks", "git", "baselines"} == {
-        finding["topic"] for finding in document["findings"]
-    }
+    assert {
+        "device",
+        "gpu",
+        "emulated gpu",
+        "software",
+        "optional",
+        "clock",
+        "load",
+        "container",
+        "locks",
+        "git",
+        "baselines",
+    } == {finding["topic"] for finding in document["findings"]}
 
 
 def test_without_baselines_the_command_that_stores_them_and_other_machines_are_named(tmp_path):
