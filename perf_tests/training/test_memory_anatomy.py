@@ -49,8 +49,14 @@ def test_mixed_precision_keeps_a_copy_of_2_bytes_for_the_backward_pass(perf, tra
 
 
 def test_predicted_peak_is_what_is_measured(perf, training):
-    metrics = perf(training(SMALL, batch_size=8)).metrics
-    if "peak_memory_bytes" in metrics:
+    result = perf(training(SMALL, batch_size=8))
+    metrics = result.metrics
+    if "peak_reserved_bytes" in metrics:  # of a GPU, whose libraries keep workspaces that are larger than this model
+        workspaces = result.ledger["cuda_memory"]["workspaces"]["temporaries"]
+        measured = metrics["peak_memory_bytes"] - workspaces
+        assert metrics["predicted_cuda_peak_bytes"] - workspaces == pytest.approx(measured, rel=0.05)
+    elif "peak_memory_bytes" in metrics:
         assert metrics["predicted_peak_bytes"] == pytest.approx(metrics["peak_memory_bytes"], rel=0.005)
+    if "peak_memory_bytes" in metrics:
         for part in ("weights", "optimizer_state"):
             assert metrics[f"{part}_bytes"] == pytest.approx(metrics[f"measured_{part}_bytes"], rel=0.005)
