@@ -7,7 +7,8 @@ from pathlib import Path
 from perfgate.actor.devices.assumed import last_refusal
 from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+# The last one ends statuses of cuBLAS and cuDNN, as in CUBLAS_STATUS_ALLOC_FAILED.
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "_status_alloc_failed")
 ASKED_ON_CPU = re.compile(r"tried to allocate (\d+) bytes")
 # "Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.23 GiB is free."
 ASKED_ON_GPU = re.compile(r"Tried to allocate ([\d.]+ \w+)\..*?of which ([\d.]+ \w+) is free", re.DOTALL)

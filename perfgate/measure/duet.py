@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from perfgate.measure.actor import Actor, LaunchFailed
+from perfgate.measure.disturbance import ALLOWED_SHARE
 from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
@@ -145,7 +146,7 @@ def apart(
                 return launches
         launches[index] = stage.judged(completed(starts[index], columns(rows), ready))
     if capped_unlike(launches):
-        reason = "one side was held to its power limit, the other was not"
+        reason = "the clock of one side was held down, that of the other was not"
         launches = [launch if launch.invalid else launch.rejected(reason) for launch in launches]
     return both_or_none(launches)
 
@@ -215,11 +216,11 @@ def undisturbed(launches: list[Launch]) -> list[Launch]:
 
 
 def capped_unlike(launches: Sequence[Launch]) -> bool:
-    """Whether the GPU's clocks were held down by the power limit for one side only.
+    """Whether the GPU's clocks were held down by the power limit for one side only, in more than 5% of its time.
 
     Such capping is normal on an H100, and does no harm if both sides are stepped in turn.
     """
-    capped = [bool(launch.details.seen.slowdown_s.get("sw_power_cap")) for launch in launches]
+    capped = [launch.details.seen.slowdown_shares.get("sw_power_cap", 0.0) > ALLOWED_SHARE for launch in launches]
     return capped[0] != capped[1]
 
 

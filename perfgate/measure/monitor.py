@@ -1,11 +1,12 @@
 """Monitors the device during a launch, through its driver."""
 
 import os
+import statistics
 import time
 from collections.abc import Set
 
 from perfgate.measure.devices.base import Device, Status
-from perfgate.measure.validity import undisturbed
+from perfgate.measure.disturbance import Company, undisturbed
 from perfgate.records.launch import Launch
 
 
@@ -22,6 +23,7 @@ class DeviceMonitor:
         self._actors = actors
         self._seen: list[Status] = []
         self._foreign: set[int] = set()
+        self._shares: list[dict[int, float]] = []
         self._visible = False
         self._next_s = 0.0
         self.look(at_once=True)
@@ -36,10 +38,12 @@ class DeviceMonitor:
             return
         # The first look comes before the actor is there, so the second one is not put off.
         self._next_s = now_s + self._device.look_s if self._seen else 0.0
-        self._seen.append(status)
-        own = {pid for pid in status.pids or () if self._owns(pid)}
+        own = {pid for pid in {*(status.pids or ()), *(status.busy or ())} if self._owns(pid)}
         self._visible = self._visible or bool(own)
         self._foreign |= (status.pids or frozenset()) - own
+        if self._seen and status.busy:  # the first look's samples are of the time before the launch
+            self._shares.append({pid: share for pid, share in status.busy.items() if pid not in own})
+        self._seen.append(status)
 
     def _owns(self, pid: int) -> bool:
         """Whether a process is an actor, or was started by one. (Actors lead sessions of their own.)"""
@@ -52,5 +56,12 @@ class DeviceMonitor:
         """The launch, with what was seen of the device; rejected if something disturbed it."""
         if not self._seen:
             return launch
-        others = sorted(self._foreign) if self._visible else None
-        return undisturbed(launch, self._device.uuid, self._seen, others)
+        return undisturbed(launch, self._device.uuid, self._seen, self.company())
+
+    def company(self) -> Company | None:
+        """The other processes on the device; ``None`` if the driver does not show the stage's own ones either."""
+        if not self._visible:
+            return None
+        busy = sorted({pid for shares in self._shares for pid, share in shares.items() if share > 0})
+        share = statistics.fmean(sum(shares.values()) for shares in self._shares) if self._shares else None
+        return Company(sorted(self._foreign), busy, share)

@@ -11,6 +11,8 @@ from perfgate.shared.workload import Workload
 from perfgate.system.hosts import find_hosts
 from perfgate.system.locks import DeviceLock
 
+SLICE = "MIG-"
+
 
 def ranks_of(workload: Workload) -> int:
     """The number of processes of a launch of this workload."""
@@ -18,8 +20,8 @@ def ranks_of(workload: Workload) -> int:
 
 
 def alike(device: Device) -> list[Device]:
-    """The device and its peers; ranks take the first ones."""
-    return [device, *device.peers]
+    """The device and its peers; ranks take the first ones. A process can use one slice of a GPU (MIG) only."""
+    return [device] if device.uuid.startswith(SLICE) else [device, *device.peers]
 
 
 def room(device: Device) -> int:

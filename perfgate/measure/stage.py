@@ -160,6 +160,8 @@ class Stage:
         finally:
             if pass_name in TIMED:
                 self._neighbours.look(begin=False)
+            # An ended actor is not on the device any more, and the device's clock falls.
+            self._monitor.look(at_once=True)
             actor.close(kill=True)
 
     def unreached(self, server: Server, workload: Workload) -> str:
@@ -188,7 +190,4 @@ class Stage:
             self.timesheet.waiting_s += time.perf_counter() - begin
             self._monitor = DeviceMonitor(self.device, self._actors)
             self._neighbours = Neighbours(self.core, self._actors)
-            try:
-                yield
-            finally:
-                self._monitor.look(at_once=True)
+            yield

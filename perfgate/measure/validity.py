@@ -5,21 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from perfgate.measure.devices.base import Status
 from perfgate.measure.neighbours import contended
 from perfgate.records.clocks import CONTENDED, STEP, WAITED, Value, by_clock
-from perfgate.records.details import DeviceSeen
 from perfgate.records.launch import Launch
 
 UNSTEADY = 1.5
 YARDSTICK_PARTS = ("matmul_s", "python_s", "copy_s")
-# A launch is invalid if a GPU's clocks were held down for one of these reasons. The power limit is no such reason.
-SLOWDOWNS = {
-    "hw_thermal_slowdown": "it was too hot",
-    "sw_thermal_slowdown": "it was too hot",
-    "hw_power_brake_slowdown": "its power supply braked it",
-    "hw_slowdown": "its hardware slowed it down",
-}
 
 
 def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> str:
@@ -90,41 +81,3 @@ def steady(launch: Launch, steps: Sequence[float]) -> Launch:
     if settled(steps):
         return launch
     return launch.rejected(f"unsteady: steps went from 1 to {drift(steps):.2f} within the launch")
-
-
-def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], others: Sequence[int] | None) -> Launch:
-    """Attach the driver's reports about the device, and reject a launch that was disturbed.
-
-    Clocks that are held down disturb only times. Other processes also disturb memory, if it runs out.
-
-    Args:
-        launch: the launch after its end.
-        uuid: the UUID of the device.
-        seen: the driver's reports from before the launch until after it.
-        others: processes on the device that are no actors of the stage; ``None`` if that is not known.
-    """
-    slowdown_s = held_down_s(seen)
-    told = DeviceSeen(uuid, "cannot tell" if others is None else list(others), slowdown_s)
-    launch = launch.detailed(seen=told)
-    timed = launch.pass_name == "time"
-    if others and (timed or launch.out_of_memory):
-        why = f", and the launch ended: {launch.invalid}" if launch.invalid else ""
-        names = ", ".join(map(str, others))
-        return launch.rejected(f"contended: process {names} was on the device{why}")
-    reasons = [reason for reason in SLOWDOWNS if reason in slowdown_s]
-    if timed and reasons and not launch.invalid:
-        took = max(slowdown_s[reason] or 0.0 for reason in reasons)
-        length = f" for {took:.2g} s" if took else ""
-        return launch.rejected(f"throttled: the device's clock was held down{length}, as {SLOWDOWNS[reasons[0]]}")
-    return launch
-
-
-def held_down_s(seen: Sequence[Status]) -> dict[str, float | None]:
-    """By reason, how long clocks were held down between the first and the last report.
-
-    The value is ``None`` if the driver does not count seconds, but a report after the beginning gave that reason.
-    """
-    first, last = seen[0].slowdown_ns, seen[-1].slowdown_ns
-    grown = {name: (last[name] - first.get(name, 0)) / 1e9 for name in last}
-    found: dict[str, float | None] = {name: seconds for name, seconds in grown.items() if seconds > 0}
-    return {name: None for status in seen[1:] for name in status.reasons} | found

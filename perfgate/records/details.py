@@ -90,13 +90,17 @@ class DeviceSeen(Group):
 
     Attributes:
         device: the UUID of the device.
-        others: foreign processes on the device; ``None`` if there is no driver to ask.
+        others: foreign processes that can compute on the device; ``None`` if there is no driver to ask.
         slowdown_s: by reason, how long the device's clocks were held down; ``None`` if the driver gave no duration.
+        slowdown_shares: by reason, in which share of the launch they were held down.
+        others_share: the share of the multiprocessors' time that foreign processes used.
     """
 
     device: str | None = None
     others: Sequence[int] | CannotTell | None = None
     slowdown_s: Mapping[str, float | None] = field(default_factory=dict)
+    slowdown_shares: Mapping[str, float] = field(default_factory=dict)
+    others_share: float | CannotTell | None = None
 
 
 @dataclass(frozen=True)

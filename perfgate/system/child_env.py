@@ -14,6 +14,7 @@ QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_UPDATE_DOWNLOAD_COUNTS": "0",
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0",  # NVIDIA's containers set it, and fp32 would be multiplied in TF32
     **HIDDEN,
 }
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from fnmatch import fnmatch
 from types import SimpleNamespace
 
 import pytest
@@ -20,9 +21,11 @@ from perfgate.cases.derived import with_host_share
 from perfgate.measure.devices.base import Status
 from perfgate.measure.devices.find import find_device
 from perfgate.measure.devices.visible import cores_of, visible
+from perfgate.measure.disturbance import Company, undisturbed
 from perfgate.measure.duet import DuetSide, count_steps, in_bursts
+from perfgate.measure.monitor import DeviceMonitor
 from perfgate.measure.steps import burst_steps, energy
-from perfgate.measure.validity import undisturbed
+from perfgate.records.details import Turns
 from perfgate.records.gpu import gpu_from
 from perfgate.records.launch import Launch
 from perfgate.shared.errors import UserError
@@ -255,46 +258,106 @@ def test_what_the_driver_does_not_tell_is_left_out(nvml):
     assert status.slowdown_ns == {"sw_power_cap": 5_000, "hw_thermal_slowdown": 7_001}
     assert status.reasons == {"sw_power_cap", "hw_power_brake_slowdown"}
     assert (status.energy_j, status.power_w, status.clock_mhz) == (12.345, None, None)
-    assert status.pids == {7}
+    assert (status.pids, status.busy) == ({7}, None)
 
 
 def timed(**fields):
     return Launch("case", "w", 0, {"step_time_s": [1.0]}, pass_name="time", **fields)
 
 
+def reports(*held_ns, reason="hw_thermal_slowdown"):
+    """Reports of the driver a second apart, the first one from before the launch."""
+    return [Status({reason: held}, at_s=float(second)) for second, held in enumerate(held_ns)]
+
+
+ALONE = Company()
+BRAKED = Status(reasons=frozenset({"hw_power_brake_slowdown"}))
+
+
 @pytest.mark.parametrize(
-    ("seen", "others", "reason"),
+    ("seen", "company", "reason"),
     [
-        ([Status(), Status()], [], None),
+        ([Status(), Status()], ALONE, None),
         ([Status(), Status()], None, None),
-        ([Status({"sw_power_cap": 0}), Status({"sw_power_cap": 10**9})], [], None),
-        ([Status({"hw_thermal_slowdown": 5}), Status({"hw_thermal_slowdown": 5})], [], None),
+        (reports(0, 10**9, 2 * 10**9, reason="sw_power_cap"), ALONE, None),
+        (reports(5, 5, 5), ALONE, None),
+        (reports(0, 0, 4 * 10**7), ALONE, None),
+        # What held clocks down before the end of the first step has not disturbed the steps.
+        (reports(0, 9 * 10**8, 9 * 10**8), ALONE, None),
         (
-            [Status({"hw_thermal_slowdown": 5}), Status({"hw_thermal_slowdown": 5 + 2 * 10**8})],
-            [],
-            "throttled: the device's clock was held down for 0.2 s, as it was too hot",
+            reports(0, 10, 10 + 2 * 10**8),
+            ALONE,
+            "throttled: the device's clock was held down for 20% of the time, as it was too hot",
         ),
         (
-            [Status(), Status(reasons=frozenset({"hw_power_brake_slowdown"})), Status()],
-            [],
-            "throttled: the device's clock was held down, as its power supply braked it",
+            [Status(), BRAKED, Status()],
+            ALONE,
+            "throttled: the device's clock was held down for 50% of the time, as its power supply braked it",
         ),
-        # What held clocks down before the launch began has not disturbed it.
-        ([Status(reasons=frozenset({"hw_slowdown"})), Status()], [], None),
-        ([Status(), Status()], [12, 13], "contended: process 12, 13 was on the device"),
+        # The bit is also set while the clock changes, as at the launch's end.
+        ([*[Status()] * 30, Status(reasons=frozenset({"hw_slowdown"}))], ALONE, None),
+        ([Status(), Status()], Company([12, 13]), None),
+        ([Status(), Status()], Company([12, 13], [13], 0.04), None),
+        (
+            [Status(), Status()],
+            Company([12, 13], [13], 0.34),
+            "contended: process 13 used the device for 34% of the time",
+        ),
     ],
 )
-def test_a_timed_launch_is_rejected_for_heat_brakes_and_company_alone(seen, others, reason):
-    judged = undisturbed(timed(), "GPU-1", seen, others)
-    assert judged.invalid == reason
+def test_a_timed_launch_is_rejected_for_a_share_of_heat_brakes_and_company(seen, company, reason):
+    judged = undisturbed(timed(), "GPU-1", seen, company)
+    assert fnmatch(judged.invalid or "", reason or "")
     assert not judged.fault
-    assert judged.details.seen.others == ("cannot tell" if others is None else others)
+    assert judged.details.seen.others == ("cannot tell" if company is None else list(company.pids))
+
+
+def test_a_duet_in_turn_bears_heat_which_both_its_sides_share():
+    hot = reports(0, 0, 10**9)
+    in_turn = timed().detailed(turns=Turns(stepped="in turn"))
+    assert undisturbed(in_turn, "GPU-1", hot, ALONE).invalid is None
+    apart = timed().detailed(turns=Turns(stepped="one after the other"))
+    assert undisturbed(apart, "GPU-1", hot, ALONE).invalid.startswith("throttled")
+
+
+class Watched:
+    """A device whose driver gives these reports, one after the other."""
+
+    uuid, look_s = "GPU-1", 0.0
+
+    def __init__(self, *reports):
+        self.status = iter(reports).__next__
+
+
+def test_other_processes_count_by_what_they_computed_and_not_by_being_there():
+    own = os.getpid()
+    seen = (
+        Status(pids=frozenset({7}), busy={7: 0.9}),
+        Status(pids=frozenset({7, own}), busy={own: 0.9}),
+        Status(pids=frozenset({7, own}), busy={}),
+        Status(pids=frozenset({7, own}), busy={own: 0.8, 7: 0.1}),
+    )
+    monitor = DeviceMonitor(Watched(*seen), {own})
+    for _ in seen[1:]:
+        monitor.look(at_once=True)
+    assert monitor.company() == Company([7], [7], 0.05)
+
+
+@pytest.mark.parametrize(
+    ("pids", "share"), [(None, "cannot tell"), ({7}, "cannot tell")], ids=["not listed", "own one not listed"]
+)
+def test_where_processes_cannot_be_told_nothing_is_rejected(pids, share):
+    seen = Status(pids=pids and frozenset(pids), busy=pids and dict.fromkeys(pids, 0.9))
+    monitor = DeviceMonitor(Watched(seen, seen), {os.getpid()})
+    monitor.look(at_once=True)
+    judged = monitor.judge(timed())
+    assert (judged.invalid, judged.details.seen.others, judged.details.seen.others_share) == (None, share, share)
 
 
 def test_a_crash_stays_a_crash_whatever_the_clocks_did():
     crashed = timed().rejected("crash: it fell over", fault=True)
     seen = [Status(), Status(reasons=frozenset({"hw_slowdown"}))]
-    judged = undisturbed(crashed, "GPU-1", seen, [])
+    judged = undisturbed(crashed, "GPU-1", seen, ALONE)
     assert (judged.invalid, judged.fault) == ("crash: it fell over", True)
 
 

@@ -11,7 +11,7 @@ import pytest
 from fixtures.models import models
 from perfgate.actor.ranks import Ending, Rank, blamed, free_port, merged
 from perfgate.cli.hosts import dismiss
-from perfgate.measure.placement import placed
+from perfgate.measure.placement import placed, room
 from perfgate.records.runfile import read
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
@@ -143,6 +143,11 @@ def test_each_rank_has_a_gpu_of_its_own_and_sees_all_of_them():
     told = [place["device"] for place in found["places"]]
     assert [(device["uuid"], device["position"]) for device in told] == [("GPU-a,GPU-b", 0), ("GPU-a,GPU-b", 1)]
     assert "places" not in placed(gpu("GPU-a", gpu("GPU-b")), Workload("a:B", {}), pinned=True)
+
+
+def test_slices_of_gpus_give_room_to_one_rank_because_a_process_can_use_one_alone():
+    assert room(gpu("GPU-a", gpu("GPU-b"))) == 2
+    assert room(gpu("MIG-a", gpu("MIG-b"))) == 1
 
 
 def test_two_ranks_on_one_gpu_are_refused_before_anything_is_started():

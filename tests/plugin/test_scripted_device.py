@@ -21,6 +21,7 @@ from tests.conftest import Suite
 
 CASE = "def test_it(perf):\n    perf(work(rounds=1))"
 KEY = "test_case.py::test_it"
+LASTING = ("throttled", "power_brake")
 FAULTS = ("throttled", "power_brake", "contended", "out_of_memory", "crash", "killed")
 STORED = []
 HARMLESS = ("power_capped", None, None, None)
@@ -78,8 +79,9 @@ def bench(pytester) -> Bench:
 
 
 def faulty(event, launches=5, at=8, pass_name="time"):
-    """An event in each of the first launches of a pass."""
-    return {"launches": {pass_name: [{"events": {str(at): event}}] * launches}}
+    """An event in each of the first launches of a pass; what disturbs a launch lasts, from that step on."""
+    when = f"{at}-" if event in LASTING else str(at)
+    return {"launches": {pass_name: [{"events": {when: event}}] * launches}}
 
 
 def test_a_launch_is_timed_in_bursts_by_the_devices_clock(bench):
@@ -131,9 +133,9 @@ def test_disturbed_launches_are_never_a_pass_and_never_a_regression(bench):
     bench.write(CASE)
     bench.sessions()
     reasons = {
-        "throttled": "throttled: the device's clock was held down for *, as it was too hot",
-        "power_brake": "throttled: the device's clock was held down for *, as its power supply braked it",
-        "contended": "contended: process 1 was on the device",
+        "throttled": "throttled: the device's clock was held down for *% of the time, as it was too hot",
+        "power_brake": "throttled: the device's clock was held down for *% of the time, as its power supply braked it",
+        "contended": "contended: process 1 used the device for *% of the time",
         "out_of_memory": "out of memory: MemoryError: the fake device is out of memory",
     }
     for event, reason in reasons.items():
@@ -151,14 +153,16 @@ def test_disturbed_launches_are_never_a_pass_and_never_a_regression(bench):
         result.assert_outcomes(failed=int(program), skipped=int(not program))
 
 
-def test_a_disturbed_launch_is_repeated_and_a_power_cap_is_only_recorded(bench):
+def test_a_disturbed_launch_is_repeated_and_a_power_cap_or_a_moment_of_heat_is_only_recorded(bench):
     bench.write(CASE)
-    events = [{"events": {"8": "throttled"}}, {"events": {"9": "power_capped"}}, {"events": {"3": "contended"}}, {}]
-    bench.script(launches={"time": events})
+    happened = ({"8-": "throttled"}, {"9-": "power_capped"}, {"3": "contended"}, {"8": "throttled"})
+    bench.script(launches={"time": [{"events": events} for events in happened]})
     bench.run().assert_outcomes(passed=1)
     reasons = [(launch.invalid or "valid").partition(":")[0] for launch in bench.launches()]
     assert reasons == ["throttled", "valid", "contended", "valid"]
     assert [*bench.launches()[1].details.seen.slowdown_s] == ["sw_power_cap"]
+    assert bench.launches()[1].details.seen.slowdown_shares["sw_power_cap"] > 0.5
+    assert 0 < bench.launches()[3].details.seen.slowdown_shares["hw_thermal_slowdown"] < 0.05
     assert bench.launches()[2].details.seen.others == [1]
 
 
@@ -245,7 +249,10 @@ def random_passes(source):
     passes = {}
     for pass_name, last in (("counters", 2), ("memory", 2), ("time", 40)):
         events = [source.choice((*FAULTS * 2, "hang", *HARMLESS * 2)) for _ in range(3)]
-        passes[pass_name] = [{"events": {str(source.randrange(last)): event} if event else {}} for event in events]
+        steps = [f"{source.randrange(last)}{'-' * (event in LASTING)}" for event in events]
+        passes[pass_name] = [
+            {"events": {step: event} if event else {}} for step, event in zip(steps, events, strict=True)
+        ]
     return passes
 
 

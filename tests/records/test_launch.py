@@ -52,6 +52,8 @@ DETAILS = st.builds(
         maybe(WORDS),
         maybe(st.just("cannot tell") | st.lists(st.integers())),
         st.dictionaries(WORDS, maybe(NUMBERS)),
+        st.dictionaries(WORDS, NUMBERS),
+        maybe(st.just("cannot tell") | NUMBERS),
     ),
     findings=st.builds(
         Findings,

@@ -131,7 +131,9 @@ def graph_bytes(segments: list[dict[str, Any]]) -> Iterator[int]:
 def pinned_bytes() -> int:
     """The highest level of pinned host memory in bytes; 0 if this torch does not report it."""
     try:
-        return int(torch.cuda.host_memory_stats().get("allocated_bytes.peak", 0))
+        stats = torch.cuda.host_memory_stats()
+        # Allocated blocks include those that only wait to be used again.
+        return int(stats.get("active_bytes.peak", stats.get("allocated_bytes.peak", 0)))
     except AttributeError:
         return 0
 

@@ -4,12 +4,13 @@ The script is a JSON file::
 
     {"devices": [{"uuid": "GPU-a", "name": "Fake 1", "memory_bytes": 2**30, "power_limit_w": 300,
                   "step_time_s": 0.01, "noise": 0.005, "seed": 0, "peak_bytes": 1000000,
-                  "forks": true, "pids_visible": true,
+                  "forks": true, "pids_visible": true, "foreign_share": 0.5,
                   "yardstick": {"arithmetic": 0.002, "copy": 0.001, "launches": 0.003},
                   "launches": {"time": [{"step_time_s": 0.02, "events": {"5": "throttled"}}, {}]}}]}
 
 An entry of ``launches`` says what is different in the first, second, ... launch of a pass (``yardstick`` is one, beside
-each of ``time``); ``events`` happen at the step of that number, counted from 0, warm-up included. Between
+each of ``time``); ``events`` happen at the step of that number, counted from 0, warm-up included, or from that step on
+(``"8-"``). Between
 ``memory_bytes`` and ``noise`` everything has a default.
 What the device would tell its driver it writes beside the script, where the stage reads it.
 """
@@ -30,7 +31,7 @@ POWER_W = 100.0
 MEMORY_BYTES = 1 << 30
 PEAK_BYTES = 1_000_000
 YARDSTICK_S = {"arithmetic": 0.002, "copy": 0.001, "launches": 0.003}
-FOREIGN_PID = 1
+FOREIGN_PID, FOREIGN_SHARE = 1, 0.5
 COUNTED = {"throttled": "hw_thermal_slowdown", "power_brake": "hw_power_brake_slowdown", "power_capped": "sw_power_cap"}
 
 
@@ -83,7 +84,8 @@ class Fake:
     def synchronize(self) -> None:
         """Let the driver know what energy was taken."""
         state = self._read()
-        self._write(state | {"energy_j": state["energy_j"] + self._energy_j})
+        taken = {"energy_j": state["energy_j"] + self._energy_j, "now_s": state["now_s"] + self._energy_j / POWER_W}
+        self._write(state | taken)
         self._energy_j = 0.0
 
     def begin_burst(self) -> None:
@@ -96,8 +98,9 @@ class Fake:
         self._now_s += took_s
         self._marks.append(self._now_s)
         self._energy_j += POWER_W * took_s
-        if event := self._script.get("events", {}).get(str(self._steps)):
-            self._happen(event, took_s)
+        for when, event in self._script.get("events", {}).items():
+            if when == str(self._steps) or (when.endswith("-") and self._steps >= int(when[:-1])):
+                self._happen(event, took_s)
         self._steps += 1
 
     def yardstick_parts_s(self) -> dict[str, float]:
@@ -112,7 +115,7 @@ class Fake:
             held_ns = state["slowdown_ns"].get(reason, 0) + round(took_s * 1e9)
             self._write(state | {"slowdown_ns": {**state["slowdown_ns"], reason: held_ns}})
         elif event == "contended":
-            self._write(state | {"foreign": [FOREIGN_PID]})
+            self._write(state | {"foreign": [FOREIGN_PID], "share": self._script.get("foreign_share", FOREIGN_SHARE)})
         elif event == "out_of_memory":
             raise MemoryError("the fake device is out of memory")
         elif event == "crash":
@@ -158,7 +161,8 @@ class Fake:
     def _read(self) -> dict[str, Any]:
         """What the driver would know. The actors of a duet share it; each writes in its own turn only."""
         found = json.loads(self._state_path.read_text()) if self._state_path.exists() else {}
-        return {"launches": {}, "pids": [], "foreign": [], "slowdown_ns": {}, "energy_j": 0.0} | found
+        nothing = {"launches": {}, "pids": [], "foreign": [], "slowdown_ns": {}, "energy_j": 0.0, "now_s": 0.0}
+        return nothing | found
 
     def _write(self, state: dict[str, Any]) -> None:
         temporary = self._state_path.with_suffix(".tmp")

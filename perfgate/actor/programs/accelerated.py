@@ -17,7 +17,7 @@ from perfgate.actor.techniques.distributed import sharding_plugin
 from perfgate.actor.techniques.optimizers import assembled, state_of
 from perfgate.actor.techniques.readback import asked_and_in_force
 from perfgate.actor.techniques.training_parts import TrainingParts, plain_optimizer
-from perfgate.actor.techniques.training_settings import compile_mode, enable_checkpointing
+from perfgate.actor.techniques.training_settings import GRAPHED, compile_mode, enable_checkpointing
 
 MAX_GRAD_NORM = 1.0
 
@@ -93,7 +93,9 @@ class AcceleratedLoop(Program):
                 with span("optimizer"):
                     self.optimizer.step()
                 self.optimizer.zero_grad()
-            losses.append(loss.detach())
+            # The next step overwrites a loss that is in the memory of a CUDA graph.
+            copied = self.keeps_outcome and self.chosen.compile in GRAPHED
+            losses.append(loss.detach().clone() if copied else loss.detach())
         if self.keeps_outcome:
             self.steps.append(losses)
         return losses

@@ -16,7 +16,7 @@ from perfgate.actor.request import Request, TrainingSettings
 from perfgate.actor.techniques.optimizers import built_here, state_of
 from perfgate.actor.techniques.readback import asked_and_in_force
 from perfgate.actor.techniques.training_parts import TrainingParts
-from perfgate.actor.techniques.training_settings import training_arguments
+from perfgate.actor.techniques.training_settings import GRAPHED, training_arguments
 
 ENDLESS = 1_000_000
 
@@ -65,6 +65,7 @@ class TrainerLoop(Program):
 
     def drive(self, pace: Pace) -> None:
         """Hand the loop to the Trainer."""
+        self.trainer.in_graphs = self.chosen.compile in GRAPHED
         self.trainer.steps = deque(maxlen=OUTCOME_STEPS if self.keeps_outcome else 0)
         self.trainer.add_callback(PaceCallback(pace, self.phases, self.trainer, self.tokens if self.is_padded else 0))
         self.trainer.train()
@@ -105,11 +106,13 @@ class LossKeeper(Trainer):
         steps: losses of the last steps, where they are asked for.
         places: for tokens in the batches of the step at work, padded ones among them.
         mask: whether the latest batch had one.
+        in_graphs: whether a loss may be in the memory of a CUDA graph, which the next step overwrites.
     """
 
     def __init__(self, phases: Phases, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.losses: list[Any] = []
+        self.in_graphs = False
         self.places = 0
         self.mask = ""
         self.steps: deque[list[Any]] = deque(maxlen=0)
@@ -137,7 +140,7 @@ class LossKeeper(Trainer):
         self.places += inputs["input_ids"].numel() if "input_ids" in inputs else 0
         self.mask = "given" if "attention_mask" in inputs else "none"
         loss = super().training_step(model, inputs, *arguments, **keywords)
-        self.losses.append(loss)
+        self.losses.append(loss.detach().clone() if self.steps.maxlen and self.in_graphs else loss)
         return loss
 
 

@@ -83,8 +83,10 @@ def precision_of(network: Any, mixed_precision: str | None) -> str:
 
 def multiplies_in_tf32() -> bool:
     """Whether torch may multiply matrices of float32 with 10 bits of mantissa, on a GPU that can."""
-    whole = getattr(torch.backends, "fp32_precision", None)  # torch 2.9 and newer refuse the older question
-    return bool(whole == "tf32" if whole is not None else torch.backends.cuda.matmul.allow_tf32)
+    products = torch.backends.cuda.matmul
+    if getattr(torch.backends, "fp32_precision", None) is None:
+        return bool(products.allow_tf32)
+    return products.fp32_precision == "tf32"  # torch 2.9 and newer refuse the older question
 
 
 def checkpointing(network: Any) -> bool | str:

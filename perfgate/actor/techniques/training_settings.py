@@ -12,6 +12,8 @@ from perfgate.actor.techniques.optimizers import as_argument
 
 SHARDING = ("fsdp", "fsdp-offload")
 
+GRAPHED = ("reduce-overhead", "max-autotune")  # the modes of torch.compile that capture CUDA graphs
+
 
 def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, **more: Any) -> TrainingArguments:
     """The Trainer's arguments. Options that would cost time unnoticed are set, whatever their default is."""
@@ -52,7 +54,7 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
 
 def compile_mode(chosen: str) -> str | None:
     """The name of the mode in ``torch.compile``; ``None`` for its default mode."""
-    return chosen if chosen in ("reduce-overhead", "max-autotune") else None
+    return chosen if chosen in GRAPHED else None
 
 
 def sharding_arguments(chosen: TrainingSettings) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The parent's view of a device: its identity, its processes, and what slows it down."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -20,7 +21,10 @@ class Status:
         energy_j: joules used since the driver was loaded.
         power_w: power now.
         clock_mhz: clock of the multiprocessors now.
-        pids: processes that use the device; ``None`` if the driver does not report them.
+        pids: processes that compute on the device; ``None`` if the driver does not report them.
+        busy: by process, the share of the multiprocessors' time that it used since the last report; empty if the driver
+            has taken no new sample, ``None`` if it does not report them.
+        at_s: when the report was made, in seconds from any beginning.
     """
 
     slowdown_ns: Mapping[str, int] = field(default_factory=dict)
@@ -29,6 +33,8 @@ class Status:
     power_w: float | None = None
     clock_mhz: float | None = None
     pids: frozenset[int] | None = None
+    busy: Mapping[int, float] | None = None
+    at_s: float = field(default_factory=time.monotonic)
 
 
 class Device(Protocol):

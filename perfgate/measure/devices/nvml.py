@@ -1,6 +1,6 @@
 """Reads the GPUs through NVML's Python binding (https://docs.nvidia.com/deploy/nvml-api/)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pynvml
@@ -46,6 +46,8 @@ class Nvml:
             raise RuntimeError(str(error)) from None
         # By UUID: the handle of the device and, if the device is a slice, that of the whole GPU.
         self._handles: dict[str, tuple[Any, Any]] = {}
+        # By UUID: the time of the newest sample of processes' use that was read, in microseconds.
+        self._sampled_us: dict[str, int] = {}
 
     def gpus(self) -> list[GpuIdentity]:
         """All GPUs. A GPU that is divided into slices (MIG) is replaced by its slices.
@@ -81,7 +83,23 @@ class Nvml:
             power_w=None if power_mw is None else power_mw / 1e3,
             clock_mhz=told(pynvml.nvmlDeviceGetClockInfo, whole, pynvml.NVML_CLOCK_SM),
             pids=processes(handle),
+            busy=self._busy(uuid, handle),
         )
+
+    def _busy(self, uuid: str, handle: Any) -> dict[int, float] | None:
+        """The share of the multiprocessors' time by process, in the samples since the last question.
+
+        The driver takes one about each second. It keeps none of slices.
+        """
+        since_us = self._sampled_us.get(uuid, 0)
+        try:
+            samples = pynvml.nvmlDeviceGetProcessUtilization(handle, since_us)
+        except pynvml.NVMLError as error:
+            # What has computed nothing since then is not found.
+            return {} if error.value == pynvml.NVML_ERROR_NOT_FOUND else None
+        newer = [sample for sample in samples if sample.timeStamp > since_us]
+        self._sampled_us[uuid] = max((sample.timeStamp for sample in newer), default=since_us)
+        return {sample.pid: sample.smUtil / 100 for sample in newer}
 
 
 def told(ask: Callable[..., Any], *arguments: Any) -> Any:
@@ -141,14 +159,6 @@ def counters(whole: Any) -> dict[str, int]:
 
 
 def processes(handle: Any) -> frozenset[int] | None:
-    """Processes with a context on the device; ``None`` if the driver does not report them."""
-    lists = list(_running(handle))
-    if not lists:
-        return None
-    return frozenset(process.pid for running in lists for process in running)
-
-
-def _running(handle: Any) -> Iterator[Any]:
-    for ask in (pynvml.nvmlDeviceGetComputeRunningProcesses, pynvml.nvmlDeviceGetGraphicsRunningProcesses):
-        if (running := told(ask, handle)) is not None:
-            yield running
+    """Processes that compute on the device, and not those that draw; ``None`` if the driver does not report them."""
+    running = told(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)
+    return None if running is None else frozenset(process.pid for process in running)
