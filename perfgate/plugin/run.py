@@ -1,9 +1,8 @@
 """One pytest run, in one process or over xdist's workers, from collection to run file and baselines."""
 
 import secrets
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from perfgate.plugin.extensions import instruments_of, reports_of, write_page, w
 from perfgate.plugin.last_lines import UNCALIBRATED, last_lines, relative
 from perfgate.plugin.namesakes import PerfgateWarning, namesakes
 from perfgate.plugin.options import Options
+from perfgate.plugin.screen import Screen
 from perfgate.plugin.selection import (
     check_marks,
     fixtures_of,
@@ -28,7 +28,6 @@ from perfgate.plugin.selection import (
 )
 from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
-from perfgate.reports.live import SYMBOLS, Live
 from perfgate.shared.command import command
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
@@ -60,7 +59,7 @@ class Run:
         self.problem = ""
         self.update: Update | None = None
         self.page: Path | None = None
-        self._live: Live | None = None
+        self._screen = Screen(config)
         worker = getattr(config, "workerinput", None)
         self.worker: str | None = worker["workerid"] if worker else None
         now = datetime.now(UTC)
@@ -97,31 +96,15 @@ class Run:
             return f"{where}, tier {self.target.tier}, {self.sides.headline()}"
         return f"{where}, tier {self.target.tier}, baselines {self.options.baselines}"
 
-    def _show(self, case: str, what: str) -> None:
-        if self._live is not None:
-            with self._uncaptured():
-                self._live.show(case, what)
-
-    def _uncaptured(self) -> AbstractContextManager[None]:
-        """What is printed within goes to the terminal, and not into pytest's capture."""
-        capture: Any = self.config.pluginmanager.getplugin("capturemanager")
-        return capture.global_and_fixture_disabled()  # type: ignore[no-any-return]
-
     def pytest_sessionstart(self) -> None:
         """Make both sides ready, once for all workers."""
         if self.worker:
             self.sides.receive(self.config.workerinput["perf_sides"])  # type: ignore[attr-defined]
         elif self.sides.wanted_first and not self.config.option.collectonly:
             try:
-                self.sides.open(self._stack, self._tell)
+                self.sides.open(self._stack, self._screen.tell)
             except UserError as error:
                 raise pytest.UsageError(str(error)) from None
-
-    def _tell(self, what: str) -> None:
-        """Show what is being built: each step as a line, and on a terminal what pip says meanwhile."""
-        self._live = self._live or Live(sys.stdout, 0)
-        with self._uncaptured():
-            self._live.note(what)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -155,7 +138,7 @@ class Run:
             raise pytest.UsageError(str(error)) from None
         if self.options.plan:
             self._plan = self._planned(session.items)
-        self._cases = Cases(self.options, self.target, selection, process, self.sides, self._show)
+        self._cases = Cases(self.options, self.target, selection, process, self.sides, self._screen.show)
         if not selection.cases or self.worker or self.config.option.collectonly:
             return
         try:
@@ -165,7 +148,7 @@ class Run:
                 self.target.check_writable(self.sides.software)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
-        self._live = Live(sys.stdout, selection.cases)
+        self._screen.expect(selection.cases)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -176,8 +159,8 @@ class Run:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Learn from a worker how many items there are."""
-        if self._live is None:
-            self._live = Live(sys.stdout, len(ids))
+        if not self._screen.expects:
+            self._screen.expect(len(ids))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -221,14 +204,7 @@ class Run:
         result = getattr(report, "perfgate", None)
         if result is None or "line" not in result or (report.when == "setup" and report.passed):
             return
-        writer = self.config.pluginmanager.getplugin("terminalreporter")
-        live = self._live or Live(sys.stdout, 0)
-        live.clear()
-        symbol = SYMBOLS["failed" if report.failed else result["kind"]]
-        text = live.finished(f"{symbol} {result['line']}", len(self.ends.results))
-        if writer is not None and writer.verbosity >= 0:
-            # Not as a line of its own, or pytest would repeat the file's name before every case.
-            writer.write(f"\n{text}", flush=True)
+        self._screen.ended("failed" if report.failed else result["kind"], result["line"], len(self.ends.results))
 
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
         """A case has its own line, so it needs no dot."""
@@ -243,8 +219,7 @@ class Run:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """End all processes, write the run file, move the baselines."""
         self._close()
-        if self._live is not None:
-            self._live.clear()
+        self._screen.clear()
         try:
             if not self.worker:
                 self._finish()
