@@ -718,10 +718,13 @@ def test_cudas_dropout_keeps_a_mask_of_one_byte_an_element():
     assert device["memory_by_part_bytes"]["activations"] < host["memory_by_part_bytes"]["activations"]
 
 
-def test_cuda_checkpoints_with_its_own_operators():
-    plain, thrifty = (dried(training(GPT2, activation_checkpointing=on), "cuda") for on in (False, True))
+@pytest.mark.parametrize(("precision", "kernel"), [("fp32", ATTENTION[1]), ("bf16-amp", ATTENTION[0])])
+def test_cuda_checkpoints_with_its_own_operators(precision, kernel):
+    plain, thrifty = (
+        dried(training(GPT2, activation_checkpointing=on, precision=precision), "cuda") for on in (False, True)
+    )
     assert thrifty["operators"]["native_dropout"] == 2 * 2 * 2 + 1
-    assert thrifty["operators"][ATTENTION[1]] == 2 * plain["operators"][ATTENTION[1]]
+    assert thrifty["operators"][kernel] == 2 * plain["operators"][kernel]
     assert "bernoulli_" not in thrifty["operators"]
     assert thrifty["memory_by_part_bytes"]["activations"] < 0.7 * plain["memory_by_part_bytes"]["activations"]
 

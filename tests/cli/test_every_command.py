@@ -240,7 +240,7 @@ def test_a_format_of_ones_own_is_named_by_its_import_path(base: Path, tmp_path: 
         ("own:missing", "format own:missing cannot be imported: module 'own' has no attribute 'missing'"),
         ("own:nothing", "format own:nothing returned NoneType; it must return text"),
         ("own:number", "format own:number is not a function; a format is a function that takes a Report"),
-        ("own:", "unknown format 'own:'; it may be terminal, markdown, csv, json, or module:function"),
+        ("own:", "unknown format 'own:'; it may be terminal, markdown, csv, json, html, or module:function"),
     ],
 )
 def test_a_format_of_ones_own_that_is_none_is_refused_in_a_sentence(

@@ -1,7 +1,5 @@
 """Replaces functions of the CPU by those of CUDA on fake CPU tensors: dropout, attention and mixed precision."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -35,17 +33,7 @@ class CudaFunctions(TorchFunctionMode):
         super().__init__()
         self._capability = capability
         self._version = tuple(int(part) for part in torch.__version__.split(".")[:2])
-        self._mixed = False
         self.kernel = ""
-
-    @contextmanager
-    def mixed(self) -> Iterator[None]:
-        """Within the block, run functions in float32 that CUDA's autocast runs in float32."""
-        before, self._mixed = self._mixed, True
-        try:
-            yield
-        finally:
-            self._mixed = before
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function, or the one that CUDA runs in its place."""
@@ -54,7 +42,8 @@ class CudaFunctions(TorchFunctionMode):
             return dropout(*args, **kwargs)
         if func is functional.scaled_dot_product_attention:
             return self.attention(*args, **kwargs)
-        if self._mixed and func in FLOAT32_FUNCTIONS and torch.is_autocast_enabled("cpu"):
+        # Also where a backward pass computes a checkpointed layer again, which brings autocast back by itself.
+        if func in FLOAT32_FUNCTIONS and torch.is_autocast_enabled("cpu"):
             args = [in_float32(value) for value in args]
             kwargs = {name: in_float32(value) for name, value in kwargs.items()}
             with torch.autocast("cpu", enabled=False):

@@ -216,15 +216,8 @@ class CudaRules(CpuRules):
         return self._functions
 
     def autocast(self, dtype: torch.dtype) -> Any:
-        """The CPU's autocast with CUDA's list of functions that run in float32."""
-        functions = self._functions
-
-        @contextmanager
-        def both() -> Iterator[None]:
-            with torch.autocast("cpu", dtype=dtype), functions.mixed():
-                yield
-
-        return both()
+        """The CPU's autocast; ``functions`` adds CUDA's list of functions that run in float32."""
+        return torch.autocast("cpu", dtype=dtype)
 
     def optimizer_options(self, make: Any, options: dict[str, Any]) -> dict[str, Any]:
         """Make torch's optimizers work on lists unless they are fused; other optimizers have no such choice."""
