@@ -110,6 +110,7 @@ class Options:
     reports: tuple[str, ...]
     accepted: tuple[str, ...]
     plan: str
+    history: str
 
     def to_json(self) -> dict[str, Any]:
         """The object that the run file's first line holds."""
@@ -130,6 +131,12 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         metavar="CASE:METRIC:+12%",
         help="let a metric get worse against --perf-ref, by so much at most; CASE:dry_run accepts a lost dry run",
+    )
+    group.addoption(
+        "--perf-history",
+        metavar="add",
+        choices=("add",),
+        help="keep this run in the history that perf_history names; the tree must hold no uncommitted changes",
     )
     group.addoption(
         "--perf-plan", metavar="CARD", default="", help="with --collect-only: the seconds of each case on this GPU"
@@ -184,6 +191,9 @@ def read_options(config: pytest.Config) -> Options:
         )
     for text in accepted:
         of_option(text)
+    history = str(config.getini("perf_history")) if config.getoption("--perf-history") else ""
+    if config.getoption("--perf-history") and not history:
+        raise UserError("--perf-history add needs a place; name a folder or a URL as perf_history in the ini file")
     plan = config.getoption("--perf-plan")
     if plan and not config.option.collectonly:
         raise UserError("--perf-plan measures nothing; add --collect-only")
@@ -218,6 +228,7 @@ def read_options(config: pytest.Config) -> Options:
         reports=tuple(config.getoption("--perf-report") or ()),
         accepted=accepted,
         plan=plan,
+        history=history,
     )
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from perfgate.models.folders import Places
 from perfgate.models.model import resolve
-from perfgate.plugin.selection import fixtures_of, marks_of
+from perfgate.plugin.options import Options
+from perfgate.plugin.selection import fixtures_of, is_case, marks_of
+from perfgate.plugin.target import Target
 from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.session_cost import case_s, step_s
 from perfgate.shared.errors import UserError
@@ -54,6 +56,23 @@ def workload_of(item: pytest.Item) -> Workload | None:
     except (UserError, pytest.skip.Exception):
         return None
     return None
+
+
+def planned(items: Sequence[pytest.Item], options: Options, target: Target) -> list[str]:
+    """The plan of the cases of a run on the GPU that ``--perf-plan`` names.
+
+    Raises:
+        pytest.UsageError: there is no such GPU.
+    """
+
+    def stored_step_s(node: str, workload: Workload) -> float | None:
+        return target.stored_step_s(node.removeprefix(f"{options.root}/"), workload)
+
+    cases = [item for item in items if is_case(item)]
+    try:
+        return list(plan_lines(cases, options.plan, options.launches, stored_step_s))
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def plan_lines(

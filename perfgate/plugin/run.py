@@ -13,6 +13,7 @@ from perfgate.plugin.cases import RESULT, Cases, Process
 from perfgate.plugin.coverage import UNSEEN, is_without_actors
 from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of, write_page, write_reports
+from perfgate.plugin.history import check_history, keep
 from perfgate.plugin.last_lines import UNCALIBRATED, last_lines, relative
 from perfgate.plugin.namesakes import PerfgateWarning, namesakes
 from perfgate.plugin.options import Options
@@ -31,7 +32,6 @@ from perfgate.plugin.target import Target
 from perfgate.shared.command import command
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
-from perfgate.shared.workload import Workload
 
 if TYPE_CHECKING:
     from perfgate.cases.update import Update
@@ -50,6 +50,7 @@ class Run:
         ends: how each case ended.
         update: what was stored; ``None`` where nothing was to be.
         page: the page that was written; ``None`` where there is none.
+        kept: says that the run is in the history; empty where it is not.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -59,6 +60,7 @@ class Run:
         self.problem = ""
         self.update: Update | None = None
         self.page: Path | None = None
+        self.kept = ""
         self._screen = Screen(config)
         worker = getattr(config, "workerinput", None)
         self.worker: str | None = worker["workerid"] if worker else None
@@ -137,13 +139,16 @@ class Run:
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
         if self.options.plan:
-            self._plan = self._planned(session.items)
+            from perfgate.plugin.plan import planned
+
+            self._plan = planned(session.items, self.options, self.target)
         self._cases = Cases(self.options, self.target, selection, process, self.sides, self._screen.show)
         if not selection.cases or self.worker or self.config.option.collectonly:
             return
         try:
             self.sides.check(selection.needs_libraries)
             reports_of(self.config, self.options.reports)
+            check_history(self.options.history, self.config.rootpath)
             if self.options.update:
                 self.target.check_writable(self.sides.software)
         except UserError as error:
@@ -269,24 +274,13 @@ class Run:
         write_reports(self.config, options.reports, self.path)
         if options.html == "auto":
             self.page = write_page(self.path)
+        if options.history:
+            self.kept = keep(self.path, options.history)
 
     @property
     def path(self) -> Path:
         """Where the run file lies."""
         return self.output / f"{self.run_id}.jsonl"
-
-    def _planned(self, items: Sequence[pytest.Item]) -> list[str]:
-        """The plan of these cases on the GPU that ``--perf-plan`` names."""
-        from perfgate.plugin.plan import plan_lines
-
-        def stored_step_s(node: str, workload: Workload) -> float | None:
-            return self.target.stored_step_s(node.removeprefix(f"{self.options.root}/"), workload)
-
-        cases = [item for item in items if is_case(item)]
-        try:
-            return list(plan_lines(cases, self.options.plan, self.options.launches, stored_step_s))
-        except UserError as error:
-            raise pytest.UsageError(str(error)) from None
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the verdicts, and the commands that act on them."""
@@ -302,6 +296,8 @@ class Run:
             terminalreporter.write_line(line)
         if self.page is not None:
             terminalreporter.write_line(f"Page, to open in a browser: {relative(self.page, Path.cwd())}")
+        if self.kept:
+            terminalreporter.write_line(self.kept)
         if self.sides.reference and self.target.kind != "none" and not self.target.noise.df:
             terminalreporter.write_line(UNCALIBRATED)
         if self.ends.unasked:

@@ -1,0 +1,51 @@
+"""Keeping a run in the history that the ini file names: ``--perf-history add``."""
+
+from pathlib import Path
+
+from perfgate.shared.errors import UserError
+from perfgate.system.git import git_state
+
+
+def check_history(url: str, folder: Path) -> None:
+    """Refuse, before anything is measured, a run that the history would not take.
+
+    Args:
+        url: of the history; empty where the run is not to be kept.
+        folder: of the code under test.
+
+    Raises:
+        UserError: the folder has no commit or uncommitted changes, or the history cannot be opened.
+    """
+    if not url:
+        return
+    from perfgate.history.store import Store
+
+    commit, dirty = git_state(folder)
+    if not commit or dirty:
+        why = "holds changes that were not committed" if commit else "is in no git repository with a commit"
+        raise UserError(f"--perf-history add: {folder} {why}, and a history needs a commit that one can return to")
+    Store(url)
+
+
+def keep(run: Path, url: str) -> str:
+    """Keep a run, and return a sentence that says so.
+
+    Raises:
+        UserError: it cannot be kept. The run file stays, so ``perfgate history add`` can keep it later.
+    """
+    from perfgate.history.points import points_of, run_of
+    from perfgate.history.store import Store
+    from perfgate.records.runfile import read
+
+    found = read(run)
+    points = list(points_of(found))
+    try:
+        new = Store(url).add(run_of(found), points)
+    except UserError as error:
+        raise UserError(
+            f"the run is not in the history: {error}; keep it later with: perfgate history add {run} --to {url}"
+        ) from None
+    if not new:
+        return "History: this run measured nothing that is gated, so nothing of it is kept."
+    moved = f"perfgate history changes --from {url}"
+    return f"History: {len(points)} points of this run are kept at {url}. What moved: {moved}"
