@@ -4,7 +4,7 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
-from perfgate.cli.common import OK, Command, add_command
+from perfgate.cli.common import OK, add_command
 from perfgate.history.points import points_of, run_of
 from perfgate.history.store import Store
 from perfgate.records.runfile import read
@@ -20,11 +20,11 @@ def add(commands: Any) -> None:
     """Declare the command and its parts."""
     parser = commands.add_parser("history", help=HELP, description=f"Perfgate can {HELP}.")
     parts = parser.add_subparsers(required=True, metavar="PART")
-    added = declare(parts, "add", add_runs, "keep runs: RUN... --to URL")
+    added = add_command(parts, "add", add_runs, "keep runs: RUN... --to URL")
     added.add_argument("runs", metavar="RUN", nargs="+", help="run file")
     added.add_argument("--to", dest="url", metavar="URL", help=URL)
-    with_source(declare(parts, "compact", compact, "merge the files of each machine into one, sorted by case"))
-    changes = with_source(declare(parts, "changes", list_changes, "what moved, the newest first"))
+    with_source(add_command(parts, "compact", compact, "merge the files of each machine into one, sorted by case"))
+    changes = with_source(add_command(parts, "changes", list_changes, "what moved, the newest first"))
     changes.add_argument("--since", type=date, metavar="DATE", help="leave out what happened before: 2026-11-01")
     changes.add_argument(
         "--alpha",
@@ -32,13 +32,8 @@ def add(commands: Any) -> None:
         metavar="SHARE",
         help="chance that the whole list shows a change where nothing changed; default: 0.1",
     )
-    show = with_source(declare(parts, "show", show_case, "the values of one case over its runs, and what moved"))
+    show = with_source(add_command(parts, "show", show_case, "the values of one case over its runs, and what moved"))
     show.add_argument("case", metavar="CASE", help="a case's id, or a part of it")
-
-
-def declare(parts: Any, name: str, run: Command, help: str) -> argparse.ArgumentParser:
-    """Declare one part."""
-    return add_command(parts, name, run, help)
 
 
 def with_source(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -98,7 +98,6 @@ def changes_of(machine: Machine, series: Series, alpha: float, since: datetime |
         since: leaves out what happened earlier.
     """
     exact = series.row.exact
-    numbers = {run_id: index for index, run_id in enumerate(machine.runs)}
     found = exact_steps(series.levels) if exact else steps(series.levels, alpha)
     cuts = [0, *(step.at for step in found), len(series.levels)]
     for step, start, end in zip(found, cuts, cuts[2:], strict=False):
@@ -115,7 +114,7 @@ def changes_of(machine: Machine, series: Series, alpha: float, since: datetime |
             statistics.median(series.values[step.at : end]),
             last,
             first,
-            numbers[first.run_id],
+            machine.numbers[first.run_id],
             step.at,
             next(
                 (series.accepted[i] for i in range(step.at, min(step.at + TOGETHER, end)) if i in series.accepted), ""

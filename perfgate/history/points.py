@@ -1,17 +1,15 @@
 """Points: what one run says of each metric of each case, as the history keeps it."""
 
 import json
-import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from perfgate.records.launch import Launch
+from perfgate.gate.launches import gated_values, having, ratios_to_yardstick
 from perfgate.records.runfile import RunFile
 from perfgate.shared.errors import UserError
-from perfgate.shared.metric import Metric
-from perfgate.shared.metrics import METRICS
+from perfgate.shared.metrics import metric
 
 
 @dataclass(frozen=True)
@@ -76,18 +74,9 @@ def run_of(run: RunFile) -> Run:
 def points_of(run: RunFile) -> Iterator[Point]:
     """The points of a run: the gated metrics of the code under test, over the launches that may be used."""
     accepted = {(verdict.case, verdict.metric): verdict.accepted for verdict in run.verdicts}
-    gated = [row for row in METRICS.values() if row.gated]
     for case, launches in run.by_case().items():
-        for what in gated:
-            having = [launch for launch in launches if not launch.invalid and what.name in launch.metrics]
-            if having:
-                value = statistics.median(launch.value(what.name) for launch in having)
-                told = accepted.get((case, what.name), "")
-                yield Point(case, what.name, value, in_yardsticks(what, having), len(having), told)
-
-
-def in_yardsticks(what: Metric, launches: Sequence[Launch]) -> float | None:
-    """The mean ratio of a time to its yardstick over launches; ``None`` where one had none."""
-    ratios = [launch.in_yardsticks(what.name) for launch in launches] if what.noisy else [None]
-    known = [ratio for ratio in ratios if ratio]
-    return statistics.geometric_mean(known) if len(known) == len(ratios) and all(map(math.isfinite, known)) else None
+        for name, values in gated_values(launches).items():
+            ratios = ratios_to_yardstick(metric(name), having(launches, name))
+            yardsticks = statistics.geometric_mean(ratios) if ratios else None
+            told = accepted.get((case, name), "")
+            yield Point(case, name, statistics.median(values), yardsticks, len(values), told)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -50,6 +51,11 @@ class Machine:
 
     name: str
     runs: Mapping[str, Run]
+
+    @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """The place of each run in time, by id."""
+        return {run_id: number for number, run_id in enumerate(self.runs)}
 
 
 class Opened:

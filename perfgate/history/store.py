@@ -70,8 +70,6 @@ class Store:
 
     def stored(self, machine: str) -> list[Stored]:
         """The complete files of a machine, those that hold most runs first."""
-        import pyarrow.parquet as pq
-
         found = []
         with told(self.url):
             folder = f"{self.root}/{quote(machine)}"
@@ -79,8 +77,8 @@ class Store:
             for name in sorted(names):
                 if name.endswith(SUFFIX):
                     # Another process may have merged it meanwhile; what it held stands in the merged file.
-                    with suppress(FileNotFoundError), self.files.open(name) as file:
-                        found.append(Stored(name, runs_in(name, pq.ParquetFile(file).schema_arrow.metadata)))
+                    with suppress(FileNotFoundError):
+                        found.append(Stored(name, runs_in(name, self._footer(name).metadata)))
         return sorted(found, key=lambda one: (-len(one.runs), one.path))
 
     def add(self, run: Run, points: Sequence[Point]) -> bool:
@@ -115,8 +113,8 @@ class Store:
             )
             expected = database.execute("select count(*) from points").fetchone()[0]
             merged = self._publish(target, machine, "merged")
-        kept = [one for one in self.stored(machine) if one.path == merged and one.runs == frozenset(runs)]
-        if not kept or self._rows(merged) != expected:
+        footer = self._footer(merged)
+        if footer.num_rows != expected or runs_in(merged, footer.metadata) != frozenset(runs):
             raise UserError(f"{merged}: was not written completely, so the files that it replaces were kept")
         for one in old:
             with suppress(FileNotFoundError), told(self.url):
@@ -167,11 +165,12 @@ class Store:
                 return target
         raise UserError(f"{self.url}: its files of {machine} changed {ATTEMPTS} times while they were read; run again")
 
-    def _rows(self, path: str) -> int:
+    def _footer(self, path: str) -> Any:
+        """What a file says of itself: its rows, and the runs that it holds."""
         import pyarrow.parquet as pq
 
         with self.files.open(path) as file:
-            return int(pq.ParquetFile(file).metadata.num_rows)
+            return pq.read_metadata(file)
 
     def _write(self, table: Any, machine: str, name: str) -> str:
         import pyarrow.parquet as pq
