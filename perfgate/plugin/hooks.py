@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfgate import __version__
-from perfgate.models.folders import Places
 from perfgate.models.model import resolve
 from perfgate.plugin import hookspecs
 from perfgate.plugin.benchmark_bridge import connect
+from perfgate.plugin.builders import OF_MODEL, places_of
 from perfgate.plugin.namesakes import ALIAS, PerfgateWarning
 from perfgate.plugin.options import add_options, read_options, read_tolerance
 from perfgate.plugin.run import Run
 from perfgate.plugin.selection import marks_of
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
-from perfgate.workloads import operators, tasks
+from perfgate.workloads import operators
 
 if TYPE_CHECKING:
     from perfgate.cases.runner import Result
@@ -148,12 +148,12 @@ def builder(name: str, build: Callable[..., Workload]) -> Any:
     return pytest.fixture(fixture, name=name)
 
 
-def of_model(name: str, build: Callable[..., Workload]) -> Any:
+def of_model(name: str) -> Any:
     """Make a fixture that builds workloads of a model; a folder is looked for from the test's own file on."""
+    build = OF_MODEL[name]
 
     def fixture(request: pytest.FixtureRequest) -> Callable[..., Workload]:
-        config = request.config
-        places = Places((request.path.parent, config.rootpath, config.invocation_params.dir), config.rootpath)
+        places = places_of(request.path, request.config)
 
         def safe(model: Any, **settings: Any) -> Workload:
             __tracebackhide__ = True
@@ -166,8 +166,8 @@ def of_model(name: str, build: Callable[..., Workload]) -> Any:
     return pytest.fixture(fixture, name=name)
 
 
-training = of_model("training", tasks.training)
-generation = of_model("generation", tasks.generation)
-serving = of_model("serving", tasks.serving)
-forward = of_model("forward", tasks.forward)
+training = of_model("training")
+generation = of_model("generation")
+serving = of_model("serving")
+forward = of_model("forward")
 operator = builder("operator", operators.operator)

@@ -1,13 +1,13 @@
 """The plan of a run on a GPU: how many seconds each of its cases should take, told without measuring anything."""
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from perfgate.models.folders import Places
 from perfgate.models.model import resolve
+from perfgate.plugin.builders import OF_MODEL, places_of
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import fixtures_of, is_case, marks_of
 from perfgate.plugin.target import Target
@@ -15,14 +15,7 @@ from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.session_cost import case_s, step_s
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Workload
-from perfgate.workloads import operators, tasks
-
-BUILDERS: Mapping[str, Callable[..., Workload]] = {
-    "training": tasks.training,
-    "generation": tasks.generation,
-    "serving": tasks.serving,
-    "forward": tasks.forward,
-}
+from perfgate.workloads import operators
 
 
 class PlannedError(Exception):
@@ -33,7 +26,7 @@ def workload_of(item: pytest.Item) -> Workload | None:
     """What a case would measure, or ``None`` where only a run can tell, as for an effect."""
     if "perf" not in fixtures_of(item) or not isinstance(item, pytest.Function):
         return None
-    places = Places((item.path.parent, item.config.rootpath, item.config.invocation_params.dir), item.config.rootpath)
+    places = places_of(item.path, item.config)
     asked: list[Workload] = []
 
     def perf(workload: Workload, **_: Any) -> None:
@@ -44,7 +37,7 @@ def workload_of(item: pytest.Item) -> Workload | None:
         return lambda model, **settings: build(resolve(model, places), **settings)
 
     known: dict[str, Any] = {"perf": perf, "perfgate_perf": perf, "operator": operators.operator}
-    known |= {name: of_model(build) for name, build in BUILDERS.items()}
+    known |= {name: of_model(build) for name, build in OF_MODEL.items()}
     known |= item.callspec.params if hasattr(item, "callspec") else {}
     names = item._fixtureinfo.argnames
     if any(name not in known for name in names):

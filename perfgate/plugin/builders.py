@@ -1,0 +1,23 @@
+"""What makes workloads of a model for the cases, and where a model's folder is looked for."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from perfgate.models.folders import Places
+from perfgate.shared.workload import Workload
+from perfgate.workloads import tasks
+
+# By the name of the fixture.
+OF_MODEL: Mapping[str, Callable[..., Workload]] = {
+    "training": tasks.training,
+    "generation": tasks.generation,
+    "serving": tasks.serving,
+    "forward": tasks.forward,
+}
+
+
+def places_of(test_file: Path, config: pytest.Config) -> Places:
+    """The folders in which a model's folder is looked for, from the test's own file on."""
+    return Places((test_file.parent, config.rootpath, config.invocation_params.dir), config.rootpath)
