@@ -9,6 +9,7 @@ import pytest
 from perfgate.shared.errors import UserError, nearest
 
 if TYPE_CHECKING:
+    from perfgate.records.runfile import RunFile
     from perfgate.reports.formats import Writer
 
 
@@ -55,23 +56,20 @@ def reports_of(config: pytest.Config, wanted: Sequence[str]) -> dict[Path, "Writ
     return writers
 
 
-def write_reports(config: pytest.Config, wanted: Sequence[str], run: Path) -> None:
+def write_reports(config: pytest.Config, wanted: Sequence[str], run: "RunFile") -> None:
     """Write the reports that a run was asked for.
 
     Args:
         config: of the run.
         wanted: as ``--perf-report`` takes them.
-        run: the run file.
+        run: as it was written.
 
     Raises:
         UserError: a file cannot be written.
     """
-    if not wanted:
-        return
-    from perfgate.records.runfile import read
     from perfgate.reports.run_report import run_report
 
-    report = run_report([read(run)])
+    report = run_report([run])
     for path, writer in reports_of(config, wanted).items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,19 +78,18 @@ def write_reports(config: pytest.Config, wanted: Sequence[str], run: Path) -> No
             raise UserError(f"--perf-report: {path} cannot be written: {error.strerror}") from None
 
 
-def write_page(run: Path) -> Path:
+def write_page(run_file: Path, run: "RunFile") -> Path:
     """Write the page of a run beside its run file, and return where.
 
     Raises:
         UserError: it cannot be written.
     """
-    from perfgate.records.runfile import read
     from perfgate.reports.page.assemble import page
     from perfgate.reports.page.content import content_of
 
-    path = run.with_suffix(".html")
+    path = run_file.with_suffix(".html")
     try:
-        path.write_text(page(content_of(read(run))), encoding="utf-8")
+        path.write_text(page(content_of(run)), encoding="utf-8")
     except OSError as error:
         raise UserError(f"--perf-html: {path} cannot be written: {error.strerror}") from None
     return path

@@ -1,9 +1,13 @@
 """Keeping a run in the history that the ini file names: ``--perf-history add``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfgate.shared.errors import UserError
 from perfgate.system.git import git_state
+
+if TYPE_CHECKING:
+    from perfgate.records.runfile import RunFile
 
 
 def check_history(url: str, folder: Path) -> None:
@@ -27,7 +31,7 @@ def check_history(url: str, folder: Path) -> None:
     Store(url)
 
 
-def keep(run: Path, url: str) -> str:
+def keep(run_file: Path, run: "RunFile", url: str) -> str:
     """Keep a run, and return a sentence that says so.
 
     Raises:
@@ -35,15 +39,13 @@ def keep(run: Path, url: str) -> str:
     """
     from perfgate.history.points import points_of, run_of
     from perfgate.history.store import Store
-    from perfgate.records.runfile import read
 
-    found = read(run)
-    points = list(points_of(found))
+    points = list(points_of(run))
     try:
-        new = Store(url).add(run_of(found), points)
+        new = Store(url).add(run_of(run), points)
     except UserError as error:
         raise UserError(
-            f"the run is not in the history: {error}; keep it later with: perfgate history add {run} --to {url}"
+            f"the run is not in the history: {error}; keep it later with: perfgate history add {run_file} --to {url}"
         ) from None
     if not new:
         return "History: this run measured nothing that is gated, so nothing of it is kept."

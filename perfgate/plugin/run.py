@@ -5,18 +5,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from perfgate.plugin.cases import RESULT, Cases, Process
 from perfgate.plugin.coverage import UNSEEN, is_without_actors
 from perfgate.plugin.ends import Ends
-from perfgate.plugin.extensions import instruments_of, reports_of, write_page, write_reports
-from perfgate.plugin.history import check_history, keep
+from perfgate.plugin.extensions import instruments_of, reports_of
+from perfgate.plugin.history import check_history
 from perfgate.plugin.last_lines import UNCALIBRATED, last_lines, relative
 from perfgate.plugin.namesakes import PerfgateWarning, namesakes
 from perfgate.plugin.options import Options
+from perfgate.plugin.products import Products
 from perfgate.plugin.screen import Screen
 from perfgate.plugin.selection import (
     check_marks,
@@ -33,9 +34,6 @@ from perfgate.shared.command import command
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
-if TYPE_CHECKING:
-    from perfgate.cases.update import Update
-
 
 class Run:
     """One run, from collection to baselines. It is registered as a plugin: its methods are pytest hooks.
@@ -48,9 +46,7 @@ class Run:
         target: where the run measures.
         sides: where this code runs, and what it is held against.
         ends: how each case ended.
-        update: what was stored; ``None`` where nothing was to be.
-        page: the page that was written; ``None`` where there is none.
-        kept: says that the run is in the history; empty where it is not.
+        products: what the run makes of its run file.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -58,9 +54,6 @@ class Run:
         self.options = options
         self.ends = Ends()
         self.problem = ""
-        self.update: Update | None = None
-        self.page: Path | None = None
-        self.kept = ""
         self._screen = Screen(config)
         worker = getattr(config, "workerinput", None)
         self.worker: str | None = worker["workerid"] if worker else None
@@ -68,6 +61,7 @@ class Run:
         self.created = now.isoformat(timespec="seconds")
         self.run_id: str = worker["perf_run_id"] if worker else f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         self.output = config.rootpath / options.output
+        self.products = Products(config, options, self.path)
         self.target = Target(options, config.rootpath, self.worker)
         self.sides = Sides(config, options)
         self._pairs = 1
@@ -262,20 +256,7 @@ class Run:
         header["command"] = command()
         header["failed"] = self.ends.failed_besides()
         runfile.merge(self.path, header, parts)
-        options = self.options
-        if options.update:
-            from perfgate.cases.update import update_baselines
-
-            root = self.config.rootpath / options.baselines
-            passed = {end.result["case"] for end in self.ends.of.values() if end.result and end.passed}
-            self.update = update_baselines(
-                runfile.read(self.path), root, options.update, options.reason, passed, self.ends.unfit()
-            )
-        write_reports(self.config, options.reports, self.path)
-        if options.html == "auto":
-            self.page = write_page(self.path)
-        if options.history:
-            self.kept = keep(self.path, options.history)
+        self.products.make(self.ends)
 
     @property
     def path(self) -> Path:
@@ -292,12 +273,12 @@ class Run:
             return
         terminalreporter.section("perfgate")
         arguments = self.config.invocation_params.args
-        for line in last_lines(self.options, arguments, self.ends.results, self.sides, self.update, self.path):
+        for line in last_lines(self.options, arguments, self.ends.results, self.sides, self.products.update, self.path):
             terminalreporter.write_line(line)
-        if self.page is not None:
-            terminalreporter.write_line(f"Page, to open in a browser: {relative(self.page, Path.cwd())}")
-        if self.kept:
-            terminalreporter.write_line(self.kept)
+        if self.products.page is not None:
+            terminalreporter.write_line(f"Page, to open in a browser: {relative(self.products.page, Path.cwd())}")
+        if self.products.kept:
+            terminalreporter.write_line(self.products.kept)
         if self.sides.reference and self.target.kind != "none" and not self.target.noise.df:
             terminalreporter.write_line(UNCALIBRATED)
         if self.ends.unasked:
