@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmarks.dry_calls import collected
@@ -110,6 +111,7 @@ def unique(orders: Sequence[tuple[str, dict]]) -> list[tuple[str, Workload]]:
     return list(found.values())
 
 
+@cache
 def digest() -> str:
     """Names the rules: it changes with the sources of the dry run."""
     texts = b"".join(path.read_bytes() for path in sorted(RULES.rglob("*.py")))

@@ -42,17 +42,19 @@ def plain_page(sections: Sequence[Section]) -> str:
         }
         for section in sections
     ]
-    return filled("sections.html", [], {"sections": found})
+    return filled("sections.html", [], {"title": "Perfgate", "sections": found})
 
 
 def filled(template: str, scripts: list[str], content: Mapping[str, Any]) -> str:
     """A template with its content, which is escaped, and with all styles and scripts inside."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     styles = [static(name) for name in STYLES]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(static), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     about = {"policy": policy(styles, scripts), "styles": styles, "scripts": scripts}
-    return environment.from_string(static(template)).render(**about, **content)
+    return environment.get_template(template).render(**about, **content)
 
 
 def static(name: str) -> str:
