@@ -1,5 +1,6 @@
 """The confirmation of stored times: what they do not pass is stepped beside the state its baseline comes from."""
 
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,10 @@ from perfgate.workloads.programs import modules_of
 
 SAME_CODE = "code and libraries are the baseline's, so that there is nothing to step beside each other, but "
 OTHER_FILES = "the files that it reads are not those of the baseline, and both sides of a duet read the same"
+UNBUILT = (
+    "the environment with its baseline's libraries was not ready within --perf-budget; a run without it builds that "
+    "environment once"
+)
 Remark = Callable[[Verdict], Verdict]
 
 
@@ -86,8 +91,11 @@ class Confirmer:
                 return [], changed_by(verdicts, names, same_code(state, before, now))
             if not self.policy.deadline.allows(took_s + self._start_s(state)):
                 return [], changed_by(verdicts, names, lambda stored: confirmed.alone(stored, OUT_OF_TIME))
-            reference = self.states.open(state, progress)
+            reference = self.states.open(state, progress, self.policy.deadline.surplus_s)
             return self._duets(case, workload, verdicts, names, state, reference, progress)
+        except TimeoutError:
+            why = f"{UNBUILT}: pytest {shlex.quote(case.id)}"
+            return [], changed_by(verdicts, names, lambda stored: confirmed.alone(stored, why))
         except NoStateError as missing:
             why, remark = str(missing), confirmed.undecided if missing.remedy else confirmed.alone
             return [], changed_by(verdicts, names, lambda stored: remark(stored, why))

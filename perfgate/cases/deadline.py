@@ -37,7 +37,12 @@ class Deadline:
 
     def allows(self, cost_s: float) -> bool:
         """Whether so many seconds may be spent on the case at hand, with the others' usual share left."""
-        return self.left_s - max(self._cases, 0) * self._typical_s > cost_s
+        return self.surplus_s > cost_s
+
+    @property
+    def surplus_s(self) -> float:
+        """What may be spent on the case at hand besides its usual share; infinite without a limit."""
+        return self.left_s - max(self._cases, 0) * self._typical_s
 
     @property
     def _typical_s(self) -> float:

@@ -27,12 +27,16 @@ class Parser(argparse.ArgumentParser):
     behind = ""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse what stands before ``--``, and keep what stands behind it."""
-        if not self.behind or args is None or "--" not in args:
-            return super().parse_known_args(args, namespace)
-        at = list(args).index("--")
-        found, unknown = super().parse_known_args(args[:at], namespace)
-        setattr(found, self.behind, list(args[at + 1 :]))
+        """Parse what stands before ``--`` and keep what stands behind it; a command refuses what it does not know."""
+        kept: list[str] = []
+        if self.behind and args is not None and "--" in args:
+            at = list(args).index("--")
+            args, kept = args[:at], list(args[at + 1 :])
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown and self._subparsers is None:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        if kept:
+            setattr(found, self.behind, kept)
         return found, unknown
 
     def error(self, message: str) -> NoReturn:

@@ -8,6 +8,8 @@ import pytest
 
 OWN = "perfgate.plugin.hooks"
 NAMES = ("perf", "effect")  # those that make an item a case
+# Those that make workloads, which others measure.
+BUILDERS = ("training", "generation", "serving", "forward", "operator")
 ALIAS = "perfgate_perf"
 
 
@@ -20,6 +22,14 @@ def names_of(item: pytest.Item) -> list[str]:
     names = list(getattr(item, "fixturenames", []))
     own = [name for name in names if name not in NAMES or is_own(definitions(item, name))]
     return [*own, "perf"] if ALIAS in own and "perf" not in own else own
+
+
+def builders_of(item: pytest.Item) -> list[str]:
+    """Names of the fixtures of Perfgate that make workloads, in a test that asks for none that measures."""
+    names = names_of(item)
+    if {*NAMES} & {*names}:
+        return []
+    return [name for name in names if name in BUILDERS and (found := definitions(item, name)) and is_own(found)]
 
 
 def definitions(item: pytest.Item, name: str) -> Sequence[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perfgate.models.model import TIERS
-from perfgate.plugin.namesakes import names_of
+from perfgate.plugin.namesakes import builders_of, names_of
 from perfgate.plugin.options import Options, check_marker
 from perfgate.workloads.programs import DRY_RUN, OF_FIXTURE, modules_of, noisy_metrics
 
@@ -86,8 +86,8 @@ def in_shard(cases: Sequence[pytest.Item], shard: tuple[int, int]) -> list[pytes
 
 
 def is_case(item: pytest.Item) -> bool:
-    """Whether an item measures anything."""
-    return bool({"perf", "effect"} & set(fixtures_of(item)))
+    """Whether an item measures anything, or makes a workload that it may have forgotten to measure."""
+    return bool({"perf", "effect"} & set(fixtures_of(item)) or builders_of(item))
 
 
 def fixtures_of(item: pytest.Item) -> list[str]:

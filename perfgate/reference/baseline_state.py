@@ -4,6 +4,7 @@ A file of baselines that is committed together with the code that it was measure
 """
 
 import json
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -150,10 +151,16 @@ class BaselineStates:
         before = self._open[0].commit
         return before == state.commit or not between(self._root, before, state.commit, self._written)
 
-    def open(self, state: BaselineState, progress: Progress) -> Reference:
+    def open(self, state: BaselineState, progress: Progress, left_s: float = math.inf) -> Reference:
         """Check a state out, with an environment that has its libraries; the one that was open before is closed.
 
+        Args:
+            state: of a baseline.
+            progress: told each step in words.
+            left_s: the longest that building an environment may take, in seconds.
+
         Raises:
+            TimeoutError: the environment was not ready by then.
             UserError: it cannot be checked out, or its libraries cannot be had.
         """
         if self._open is not None and self.is_open(state):
@@ -164,7 +171,7 @@ class BaselineStates:
         progress(f"checks out {state.commit[:12]}, which last changed the baseline")
         worktree = Worktree(self._root, state.commit)
         try:
-            python = self._interpreter(worktree.folder, state, progress)
+            python = self._interpreter(worktree.folder, state, progress, left_s)
         except BaseException as error:
             worktree.close()
             if isinstance(error, UserError):  # an environment that does not build is not tried for every case
@@ -183,7 +190,7 @@ class BaselineStates:
         self._open = state, worktree, reference
         return reference
 
-    def _interpreter(self, folder: Path, state: BaselineState, progress: Progress) -> str:
+    def _interpreter(self, folder: Path, state: BaselineState, progress: Progress, left_s: float) -> str:
         """The candidate's interpreter, or one that is built: as the state's lock files say, else by its versions."""
         moved = self.moved(state)
         if "python" in moved:
@@ -191,7 +198,8 @@ class BaselineStates:
             raise UserError(f"the baseline was measured under Python {before}, and this is Python {now}")
         libraries = {name: version for name, (version, _) in moved.items()}
         if moved_locks(folder, self._root, self._locks):
-            return self._as_recorded(built_for(folder, self._locks, self._install, OPTION, progress), libraries)
+            python = built_for(folder, self._locks, self._install, OPTION, progress, left_s)
+            return self._as_recorded(python, libraries)
         if not libraries:
             return self._candidate.python
         pins = [f"{name}=={version}" for name, version in state.software.items() if name not in ("python", "perfgate")]
@@ -199,7 +207,7 @@ class BaselineStates:
             others = list(self._install) or requirements(folder, self._locks, OPTION)
         except UserError:  # nothing is pinned, so that the versions are all that is known
             others = []
-        return built_for(folder, self._locks, [*others, *pins], OPTION, progress)
+        return built_for(folder, self._locks, [*others, *pins], OPTION, progress, left_s)
 
     def _as_recorded(self, python: str, libraries: Mapping[str, str]) -> str:
         """An interpreter that was built by lock files, once its libraries are those that the baseline names."""

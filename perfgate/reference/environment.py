@@ -2,16 +2,21 @@
 
 import hashlib
 import json
+import math
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from perfgate.reference.lock_files import content
@@ -72,6 +77,7 @@ def built_for(
     install: Sequence[str],
     option: str = "--perf-ref",
     progress: Progress = lambda _: None,
+    left_s: float = math.inf,
 ) -> str:
     """An interpreter with the libraries that a checkout pins. It is built only if the cache does not have it.
 
@@ -82,15 +88,17 @@ def built_for(
             the locks is installed.
         option: the option that asked for the environment, for messages.
         progress: called with a few words at each step.
+        left_s: the longest that building it may take, in seconds.
 
     Raises:
+        TimeoutError: it was not ready by then.
         UserError: the environment cannot be built.
     """
     arguments = list(install) or requirements(folder, locks, option)
-    return built(Recipe(folder, [arguments], locks), option, progress)
+    return built(Recipe(folder, [arguments], locks), option, progress, left_s)
 
 
-def built(recipe: Recipe, option: str, progress: Progress = lambda _: None) -> str:
+def built(recipe: Recipe, option: str, progress: Progress = lambda _: None, left_s: float = math.inf) -> str:
     """The interpreter of an environment; from the cache where it was built before.
 
     One that was not finished, whatever ended it, is not kept and never counts as built.
@@ -99,30 +107,33 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None) -> s
         recipe: what it is made of.
         option: that asked for it, for messages.
         progress: told each step in words.
+        left_s: the longest that building it may take, in seconds; another run that builds it is waited for as long.
 
     Raises:
+        TimeoutError: it was not ready by then.
         UserError: it cannot be built.
     """
     place = user_cache_path("perfgate") / "environments" / recipe.digest
     place.parent.mkdir(parents=True, exist_ok=True)
     python = str(place / "bin" / "python")
-    with FileLock(f"{place}.lock"):
+    begin = time.monotonic()
+    with locked(Path(f"{place}.lock"), left_s):
         if (place / READY).exists():
             return python
-        begin = time.monotonic()
         shutil.rmtree(place, ignore_errors=True)
         progress(f"{option}: builds an environment in {place}, once")
         try:
-            run([recipe.python, "-m", "venv", str(place)], recipe.folder, option, progress)
+            run([recipe.python, "-m", "venv", str(place)], recipe.folder, option, progress, begin + left_s)
             if recipe.over:
                 lay_over(place, recipe.python, option)
             for step in recipe.steps:
                 progress(f"{option}: pip install {' '.join(step)}")
                 install = [python, "-m", "pip", "install", "--progress-bar", "off", "--disable-pip-version-check"]
-                run([*install, *step], recipe.folder, option, progress)
+                run([*install, *step], recipe.folder, option, progress, begin + left_s)
             if recipe.over and recipe.unasked:
                 # What a new environment comes with would hide the versions beneath.
-                run([python, "-m", "pip", "uninstall", "--yes", *recipe.unasked], recipe.folder, option, progress)
+                removal = [python, "-m", "pip", "uninstall", "--yes", *recipe.unasked]
+                run(removal, recipe.folder, option, progress, begin + left_s)
             (place / READY).touch()
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
@@ -165,26 +176,83 @@ def requirements(folder: Path, locks: Sequence[str], option: str) -> list[str]:
     return ["-r", present[0]]
 
 
-def run(command: Sequence[str], folder: Path, option: str, progress: Progress) -> None:
+def run(command: Sequence[str], folder: Path, option: str, progress: Progress, end: float = math.inf) -> None:
     """Run one step of a build, and show each line that it prints.
 
+    Args:
+        command: the step.
+        folder: in which it runs.
+        option: that asked for the build, for messages.
+        progress: told each line.
+        end: when it is killed, on the monotonic clock.
+
     Raises:
-        UserError: the step failed; the details have the end of its output.
+        TimeoutError: it had not ended by then.
+        UserError: the step failed; the message has the end of its output.
     """
     said: list[str] = []
     try:
-        with subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        ) as process:
+        with (
+            # In a session of its own, so that it ends with all that it started.
+            subprocess.Popen(
+                command,
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            ) as process,
+            ended_by(process, end),
+        ):
             assert process.stdout is not None
             for line in process.stdout:
                 said.append(line.strip())
                 progress(f"  {said[-1]}")
-            code = process.wait(BUILD_TIMEOUT_S)
+            code = process.wait()
     except (OSError, subprocess.SubprocessError) as error:
         said, code = [str(error)], 1
+    if code and time.monotonic() >= end:
+        raise TimeoutError(f"{option}: the environment was not built in time")
     if code:
         raise UserError(
             f"{option}: the environment does not build: {' '.join(command[1:])} failed in {folder}: "
             f"{' '.join(said[-3:]) or f'exit code {code}'}"
         )
+
+
+@contextmanager
+def ended_by(process: "subprocess.Popen[str]", end: float) -> Iterator[None]:
+    """Kill a process and all that it started when its time is over, or when the block is left by an exception."""
+
+    def kill() -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(max(min(end - time.monotonic(), BUILD_TIMEOUT_S), 0.0), kill)
+    timer.start()
+    try:
+        yield
+    except BaseException:
+        kill()
+        raise
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def locked(path: Path, left_s: float) -> Iterator[None]:
+    """Hold a lock; whoever has it is waited for no longer than so many seconds.
+
+    Raises:
+        TimeoutError: it was not free by then.
+    """
+    lock = FileLock(path, timeout=-1 if math.isinf(left_s) else max(left_s, 0.0))
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TimeoutError(f"{path}: another run still builds this environment") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -21,7 +21,7 @@ class Workload:
 
     Attributes:
         program: import path ``package.module:Class`` of a subclass of ``perfgate.Program``.
-        params: keyword arguments of that class; JSON values only.
+        params: keyword arguments of that class; JSON values only. Without any, the class is made with the device alone.
         model: name of the model, for reports; not part of the identity.
         setting: the settings that the case named, for reports; not part of the identity.
         vanilla: identity of the same workload in its default configuration; ``None`` if there is none.
@@ -30,7 +30,7 @@ class Workload:
     """
 
     program: str
-    params: Mapping[str, Json]
+    params: Mapping[str, Json] = field(default_factory=dict)
     model: str = field(default="", compare=False)
     setting: Mapping[str, Json] = field(default_factory=dict, compare=False)
     vanilla: str | None = field(default=None, compare=False)

@@ -153,3 +153,15 @@ def test_programs_that_cannot_be_imported_are_named_with_the_remedy(suite):
     result.stdout.fnmatch_lines(
         ["perf_preload names no_such_module, which * cannot import: ModuleNotFoundError: No module named*"]
     )
+
+
+def test_a_folder_for_run_files_that_cannot_be_written_is_refused_before_anything_runs(suite):
+    suite.write("def test_it(perf):\n    perf(work())\n")
+    (suite.path / "taken").write_text("a file")
+
+    result = suite.run("--perf-device", "none", "--perf-output", "taken/below")
+
+    result.stderr.fnmatch_lines(
+        ["ERROR: *taken/below: run files cannot be written there; name another folder with --perf-output DIR"]
+    )
+    result.stdout.no_fnmatch_line("*test_it*")
