@@ -20,6 +20,7 @@ from perfgate.shared.wire import Channel
 
 TURN_FD, REPLY_FD = 3, 4
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 PADDING = 400
 AFTER_PATH = "PERFGATE_PATH"  # folders with programs of the user's own, which ``perfgate.system.child_env`` names
 
@@ -97,6 +98,12 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
+
+
+def adopt() -> None:
+    """Ask the kernel (Linux) to make this process the parent of all that its descendants leave behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def pad_heap() -> None:

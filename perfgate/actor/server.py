@@ -47,6 +47,8 @@ class Server:
         finally:
             for pid in tuple(self.children):
                 kill_group(pid)
+            self.children.clear()
+            self.end_strays()
 
     def answer(self, message: dict[str, Any]) -> None:
         """Write one line to the stage."""
@@ -106,7 +108,31 @@ class Server:
             time.sleep(0.001)
         kill_group(pid)
         self.children.discard(pid)
+        if not self.children:
+            self.end_strays()
         return {"exit_code": os.waitstatus_to_exitcode(status)}
+
+    def end_strays(self) -> None:
+        """Kill what left its actor's process group, as daemons do: without a parent it became a child of this process."""
+        end = time.monotonic() + REAP_GRACE_S
+        while strays := [pid for pid in children_here() if pid not in self.children]:
+            for pid in strays:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+            if time.monotonic() > end:
+                return
+            time.sleep(0.001)
+
+
+def children_here() -> list[int]:
+    """Process ids of all children of this process's first thread; none where the kernel does not tell."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
 
 
 def kill_group(pid: int) -> None:
@@ -161,6 +187,7 @@ def hidden(packages: tuple[str, ...]) -> Iterator[None]:
 def main() -> None:
     """Import, report ready, serve."""
     process.look_there_too()
+    process.adopt()
     control = socket.socket(fileno=int(sys.argv[1]))
     server = Server(control)
     try:

@@ -2,12 +2,17 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from perfgate.shared.wire import UNSUPPORTED, Channel, describe_exit
+
+LOOK_S = 1.0  # between two looks at what an actor prints
+OUTPUT_BYTES = 64 << 20  # of its output are kept until they are cut to the end
+KEPT_BYTES = 1 << 16
 
 
 class LaunchFailed(Exception):  # noqa: N818  a result of the launch, not an error of the stage
@@ -59,10 +64,13 @@ class Actor:
             LaunchFailed: no good answer came; the actor is gone by then.
         """
         try:
-            answer = self._channel.receive(timeout_s)
+            answer = self._received(timeout_s)
         except TimeoutError:
             self.close(kill=True)
             raise LaunchFailed(f"hang: no answer within {timeout_s:g} s", self.output) from None
+        except ValueError:
+            self.close(kill=True)
+            raise LaunchFailed("crash: something else than an answer came from the process", self.output) from None
         if answer is None:
             code = self.close()
             raise LaunchFailed(f"crash: {describe_exit(code)}", self.output)
@@ -71,6 +79,17 @@ class Actor:
             unsupported = error["reason"] == UNSUPPORTED
             raise LaunchFailed(f"{error['reason']}: {error['message']}", self.output, not unsupported, unsupported)
         return answer
+
+    def _received(self, timeout_s: float) -> dict[str, Any] | None:
+        """Wait for a message; meanwhile what the actor prints is kept short."""
+        end = time.monotonic() + timeout_s
+        while True:
+            try:
+                return self._channel.receive(max(min(LOOK_S, end - time.monotonic()), 0.001))
+            except TimeoutError:
+                shorten(self.output)
+                if time.monotonic() >= end:
+                    raise
 
     def close(self, kill: bool = False) -> int:
         """End the actor, by killing it or by closing its pipes; return its exit code."""
@@ -81,4 +100,19 @@ class Actor:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         self._channel.close()
-        return self._reap(self.pid)
+        code = self._reap(self.pid)
+        shorten(self.output)
+        return code
+
+
+def shorten(output: Path) -> None:
+    """Cut an output file that became large to its end, so that a program that prints without end fills no disk."""
+    with suppress(OSError), output.open("r+b") as file:
+        if (size := os.fstat(file.fileno()).st_size) <= OUTPUT_BYTES:
+            return
+        file.seek(size - KEPT_BYTES)
+        end = file.read(KEPT_BYTES)
+        # Whoever still prints appends, so that the text goes on behind what is written here.
+        file.truncate(0)
+        file.seek(0)
+        file.write(end)

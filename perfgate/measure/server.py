@@ -17,6 +17,7 @@ from perfgate.shared.errors import UserError
 from perfgate.shared.wire import Channel
 from perfgate.system.child_env import QUIET, keeping_pages, on_path
 
+TAIL_BYTES = 1 << 16
 TAIL_LINES = 15
 NO_MODULE = re.compile(r"No module named '(\w+)")
 START_TIMEOUT_S = 300.0
@@ -176,9 +177,11 @@ class Server:
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of an output file; empty if the file does not exist."""
+    """The last lines of an output file, as far as they lie in its last bytes; empty if the file does not exist."""
     try:
-        text = path.read_text(errors="replace")
+        with path.open("rb") as file:
+            file.seek(max(path.stat().st_size - TAIL_BYTES, 0))
+            text = file.read(TAIL_BYTES).decode(errors="replace")
     except OSError:
         return ""
     return "\n".join(text.strip().splitlines()[-lines:])

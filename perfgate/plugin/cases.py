@@ -1,12 +1,13 @@
 """What the fixtures ask for: each case measured by a runner, which is opened when the first case needs it."""
 
 import shlex
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from perfgate.measure.stage import Stage
 
 RESULT = pytest.StashKey[dict[str, Any]]()
+
+SCRATCH = "perfgate-run-"
+CLAIM = "claim"
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,7 @@ class Cases:
 
             options, target = self._options, self._target
             root = self._stack.enter_context(open_root(options.baselines, self._process.root))
-            folder = self._stack.enter_context(TemporaryDirectory(prefix="perfgate-", ignore_cleanup_errors=True))
+            folder = self._stack.enter_context(scratch())
             plan = MeasurementPlan(
                 launches=options.launches,
                 timeout_s=options.timeout_s,
@@ -184,7 +188,7 @@ class Cases:
             servers = 1 if target.kind == "none" else 2
             preload = self._selection.preload
             candidate, reference = self._sides.candidate(), self._sides.reference
-            stage = Stage(preload, Path(folder), plan, servers, reference, target.device, candidate)
+            stage = Stage(preload, folder, plan, servers, reference, target.device, candidate)
             store = Store(root, target.device.machine.name)
             portable = PortableStore(root, pair_of(self._sides.software))
             policy = self._policy()
@@ -227,6 +231,18 @@ class Cases:
         if runner is not None:
             runner.close()
         self._stack.close()
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary folder for outputs of processes; those that killed runs left are deleted."""
+    from perfgate.system.claims import abandoned, claimed
+
+    for path in Path(gettempdir()).glob(f"{SCRATCH}*/{CLAIM}"):
+        if abandoned(path):
+            shutil.rmtree(path.parent, ignore_errors=True)
+    with TemporaryDirectory(prefix=SCRATCH, ignore_cleanup_errors=True) as folder, claimed(Path(folder) / CLAIM):
+        yield Path(folder)
 
 
 def attach(item: pytest.Item, result: "Result") -> None:

@@ -15,7 +15,7 @@ from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of
 from perfgate.plugin.history import check_history
 from perfgate.plugin.last_lines import UNCALIBRATED, last_lines, relative
-from perfgate.plugin.namesakes import PerfgateWarning, namesakes
+from perfgate.plugin.namesakes import PerfgateWarning, builders_of, namesakes
 from perfgate.plugin.options import Options
 from perfgate.plugin.products import Products
 from perfgate.plugin.screen import Screen
@@ -139,10 +139,14 @@ class Run:
         self._cases = Cases(self.options, self.target, selection, process, self.sides, self._screen.show)
         if not selection.cases or self.worker or self.config.option.collectonly:
             return
+        from perfgate.records import runfile
+
         try:
             self.sides.check(selection.needs_libraries)
             reports_of(self.config, self.options.reports)
             check_history(self.options.history, self.config.rootpath)
+            runfile.check_writable(self.output)
+            self._stack.enter_context(runfile.claim(self.output, self.run_id))
             if self.options.update:
                 self.target.check_writable(self.sides.software)
         except UserError as error:
@@ -190,6 +194,9 @@ class Run:
         """Let nobody take a test for a case that passed; under strict it fails."""
         name = "effect" if "effect" in fixtures_of(item) else "perf"
         sentence = f"{item.nodeid} asks for {name} and never called {name}(), so nothing was measured there"
+        if builders := builders_of(item):
+            asks = f"{item.nodeid} asks for {' and '.join(builders)} and not for perf"
+            sentence = f"{asks}, so nothing was measured there: perf({builders[0]}(...))"
         if self.options.strict:
             report.outcome, report.longrepr = "failed", sentence
         else:

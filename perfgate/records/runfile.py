@@ -1,8 +1,9 @@
 """The run file: everything that one run measured and decided, one JSON object a line. Reports read nothing else."""
 
 import json
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from perfgate.records.launch import Launch
 from perfgate.records.runfile_lines import SCHEMA, check_header, check_launch, check_verdict, check_workload, parse
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
+from perfgate.system.claims import abandoned, claimed
 from perfgate.system.git import git_state
+
+CLAIM = ".claim"
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,47 @@ class RunFile:
         return {line["case"]: line["tolerance"] for line in lines}
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder for run files that cannot be made or written, before anything is measured.
+
+    Raises:
+        UserError: naming the folder, and the option that names another one.
+    """
+    there = next(place for place in (folder, *folder.resolve().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: run files cannot be written there; name another folder with --perf-output DIR")
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder for run files, which git leaves alone; one that is there already stays as it is."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".gitignore").write_text("# What runs of Perfgate wrote.\n*\n", encoding="utf-8")
+
+
+@contextmanager
+def claim(folder: Path, run_id: str) -> Iterator[None]:
+    """Keep a run's parts from being taken for those of a run that was killed; clears away what such runs left.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    try:
+        make_folder(folder)
+        clear_away(folder)
+        with claimed(folder / f"{run_id}{CLAIM}"):
+            yield
+    except OSError as error:
+        raise UserError(f"{folder}: run files cannot be written there: {error.strerror}") from None
+
+
+def clear_away(folder: Path) -> None:
+    """Delete the parts of runs that were killed before they could make a run file of them."""
+    for path in folder.glob(f"*{CLAIM}"):
+        if abandoned(path):
+            for part in folder.glob(f"{path.name.removesuffix(CLAIM)}.*.part"):
+                part.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 class Writer:

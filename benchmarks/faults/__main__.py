@@ -1,0 +1,44 @@
+"""Runs the campaign and prints its table: ``python -m benchmarks.faults [WORD]``; the word chooses rows."""
+
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.faults.table import Fault, faults
+from benchmarks.faults.world import World
+
+AT_ONCE = 2
+
+
+def main() -> int:
+    """Run the chosen rows; the exit code is the number of those with a complaint."""
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    chosen = [fault for fault in faults() if word in f"{fault.kind}: {fault.name}"]
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        template = World.new(Path(folder) / "template")
+
+        def tried(at: int) -> list[str]:
+            return chosen[at].complaints(template.copy(Path(folder) / f"fault-{at}"))
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = list(pool.map(tried, range(len(chosen))))
+    print("| kind | injected | expected | came |\n| --- | --- | --- | --- |")
+    for fault, complaints in zip(chosen, found, strict=True):
+        print(row(fault, complaints))
+    wrong = sum(map(bool, found))
+    print(f"\n{len(chosen)} faults in {time.monotonic() - begin:.0f} s, {wrong} with a complaint.")
+    return min(wrong, 100)
+
+
+def row(fault: Fault, complaints: list[str]) -> str:
+    """A fault's line of the table."""
+    came = "; ".join(complaints).replace("\n", " ").replace("|", "/") or "as expected, nothing was left"
+    said = f", and says {fault.says!r}" if fault.says else ""
+    return f"| {fault.kind} | {fault.name} | {fault.end}{said} | {came} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What happens to files: full disks, folders that cannot be written, and files that are cut, doubled or garbage."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.faults.world import Ran, World
+
+# In a mount namespace of its own; the folder's files lie on a disk of so many bytes, or cannot be written.
+SMALL_DISK = (
+    'cp -a "$1" "$1.kept" && mount -t tmpfs -o size="$2" tmpfs "$1" && cp -a "$1.kept/." "$1" ; shift 2; exec "$@"'
+)
+READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"'
+
+
+def can_mount() -> bool:
+    """Whether this process may mount in a namespace of its own."""
+    done = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def on_small_disk(name: str, size: str, *arguments: str) -> Callable[[World], Ran]:
+    """A run in which a folder lies on a disk that is soon full."""
+
+    def act(world: World) -> Ran:
+        folder = world.folder / name
+        folder.mkdir(exist_ok=True)
+        before = ["unshare", "-m", "bash", "-c", SMALL_DISK, "-", str(folder), size]
+        ran = world.run(*arguments, before=before)
+        subprocess.run(["rm", "-rf", f"{folder}.kept"], check=True)
+        return ran
+
+    return act
+
+
+def read_only(name: str, *arguments: str) -> Callable[[World], Ran]:
+    """A run in which a folder cannot be written."""
+
+    def act(world: World) -> Ran:
+        folder = world.folder / name
+        folder.mkdir(exist_ok=True)
+        return world.run(*arguments, before=["unshare", "-m", "bash", "-c", READ_ONLY, "-", str(folder)])
+
+    return act
+
+
+def damaged(change: Callable[[bytes], bytes], *arguments: str) -> Callable[[World], Ran]:
+    """A run over a baseline file that was changed; it is put back behind it."""
+
+    def act(world: World) -> Ran:
+        (path,) = (world.folder / "baselines").rglob("test_it.json")
+        kept = path.read_bytes()
+        path.write_bytes(change(kept))
+        now = path.read_bytes()
+        ran = world.run(*arguments)
+        touched = path.read_bytes() != now
+        path.write_bytes(kept)
+        return Ran(99, f"the damaged file was written over\n{ran.output}") if touched else ran
+
+    return act
+
+
+def with_part(text: bytes) -> Callable[[World], Ran]:
+    """A report of a run file that holds garbage."""
+
+    def act(world: World) -> Ran:
+        world.run()
+        (path,) = (world.folder / "perf_output").glob("*.jsonl")
+        path.write_bytes(path.read_bytes()[: -len(text) or None] + text)
+        done = subprocess.run(
+            [os.sys.executable, "-m", "perfgate", "report", str(path)],  # type: ignore[attr-defined]
+            cwd=world.folder,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            check=False,
+        )
+        path.unlink()
+        return Ran(1 if done.returncode == 2 else done.returncode, (done.stdout + done.stderr).decode(errors="replace"))
+
+    return act
+
+
+def half(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "cut in half": half,
+    "doubled": lambda content: content + content,
+    "of zeros": lambda content: b"\0" * len(content),
+    "no UTF-8": lambda content: b"\xff\xfe" + content,
+    "a list": lambda content: b"[]",
+    "with conflict markers": lambda content: b"<<<<<<< HEAD\n" + content + b"=======\n" + content + b">>>>>>> other\n",
+    "of a later schema": lambda content: content.replace(b'"schema": ', b'"schema": 9'),
+    "deeply nested": lambda content: b"[" * 100_000,
+    "with numbers that are words": lambda content: content.replace(b"[0.", b'["0.').replace(b"0.0", b'x"'),
+}
+SPACE = "says nothing of space"
+
+ROWS = (
+    *((f"baseline {name}", "files", "refused", "", damaged(change)) for name, change in DAMAGE.items()),
+    *(
+        (f"baseline {name}, stored over", "files", "refused", "", damaged(change, "--perf-update", "more"))
+        for name, change in DAMAGE.items()
+    ),
+    ("baselines read-only", "files", "refused", "cannot be stored", read_only("baselines", "--perf-update", "more")),
+    ("output read-only", "files", "refused", "--perf-output", read_only("perf_output")),
+    ("temporary folder read-only", "files", "any", "", read_only("tmp")),
+    ("disk of baselines full", "files", "refused", "", on_small_disk("baselines", "16k", "--perf-update", "more")),
+    ("disk of output full", "files", "refused", "", on_small_disk("perf_output", "4k")),
+    ("disk of the temporary folder full", "files", "any", "", on_small_disk("tmp", "4k")),
+    ("run file with garbage", "files", "any", "", with_part(b"\x00\xff{garbage\n")),
+    ("run file cut", "files", "any", "", with_part(b"")),
+    ("run file with a deep line", "files", "any", "", with_part(b"[" * 100_000 + b"\n")),
+)

@@ -1,0 +1,125 @@
+"""The faults of the campaign, a row each: what is put in, what must come of it, and how it is put in."""
+
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.faults import files, people
+from benchmarks.faults.world import Ran, World
+
+End = Literal["passes", "fails", "refused", "interrupted", "killed", "any"]
+CODES: dict[str, set[int]] = {
+    "passes": {0},
+    "fails": {1},
+    "refused": {1, 4},
+    "interrupted": {2},
+    "killed": {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGQUIT, -signal.SIGINT, 2},
+    "any": {0, 1, 2, 4, -signal.SIGINT},
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row.
+
+    Attributes:
+        name: what is injected, as one word of the table.
+        kind: the group that it belongs to.
+        end: how the run must end.
+        says: words that the output must hold; empty for any.
+        act: puts the fault in, and makes the run.
+    """
+
+    name: str
+    kind: str
+    end: End
+    says: str
+    act: Callable[[World], Ran]
+
+    def complaints(self, world: World) -> list[str]:
+        """Inject the fault; what is not as it must be."""
+        ran = self.act(world)
+        found = []
+        if ran.code not in CODES[self.end]:
+            found.append(f"it ended with {ran.code} where it {self.end}: {ran.output[-3000:]}")
+        if self.says not in ran.output:
+            found.append(f"it did not say {self.says!r}: {ran.output[-3000:]}")
+        return found + world.complaints(ran)
+
+
+def in_a_launch(how: str, at: str = "step", launch: int = 0) -> Callable[[World], Ran]:
+    """A run in which a launch goes wrong."""
+
+    def act(world: World) -> Ran:
+        world.arm(how, at, launch)
+        return world.run()
+
+    return act
+
+
+# What goes wrong in the fourth step of each launch: how the run ends, and what it must say.
+STEPS: dict[str, tuple[End, str]] = {
+    "raises": ("fails", "crash: ValueError: the weights are upside down"),
+    "raises_badly": ("fails", "RuntimeError"),
+    "exits": ("fails", "crash: the process ended with exit code 3"),
+    "exits_well": ("fails", "crash: the process ended with exit code 0"),
+    "system_exit": ("fails", "goodbye"),
+    "interrupts": ("fails", "crash"),
+    "recurses": ("fails", "RecursionError"),
+    "stops": ("fails", "hang"),
+    "hangs": ("fails", "hang: no answer within 4 s"),
+    "hangs_deaf": ("fails", "hang"),
+    "spins": ("fails", "hang"),
+    "floods": ("passes", ""),
+    "floods_errors": ("fails", "after much text"),
+    "floods_without_end": ("fails", "hang"),
+    "speaks_garbage": ("fails", "crash: something else than an answer"),
+    "speaks_in_bytes": ("fails", "after bytes that are no text"),
+    "speaks_the_protocol": ("passes", ""),
+    "writes_everywhere": ("any", ""),
+    "closes_everything": ("fails", "crash"),
+    "closes_output": ("passes", ""),
+    "takes_memory": ("fails", "out of memory"),
+    "takes_descriptors": ("fails", "Too many open files"),
+    "leaves_children": ("passes", ""),
+    "leaves_grandchildren": ("passes", ""),
+    "leaves_a_daemon": ("passes", ""),
+    "forks_fifty": ("passes", ""),
+    "leaves_a_thread": ("passes", ""),
+    "kills_its_parent": ("fails", ""),
+    "changes_folder": ("passes", ""),
+    "removes_its_folder": ("passes", ""),
+    "changes_handlers": ("passes", ""),
+    "clears_environment": ("passes", ""),
+    "changes_environment": ("passes", ""),
+    "replaces_time": ("any", ""),
+    "replaces_open": ("any", ""),
+    "replaces_json": ("any", ""),
+    "removes_modules": ("any", ""),
+    "moves_off": ("any", ""),
+    "lowers_itself": ("any", ""),
+    "sets_an_alarm": ("fails", "crash"),
+    "segfaults": ("fails", "SIGSEGV"),
+    "aborts": ("fails", "SIGABRT"),
+}
+HARMLESS = ("floods", "leaves_grandchildren")
+ELSEWHERE = ("raises", "exits", "hangs_deaf", "gets_sigkill", "gets_sigterm", "segfaults", *HARMLESS)
+
+
+def faults() -> Iterator[Fault]:
+    """All rows."""
+    for how, (end, says) in STEPS.items():
+        yield Fault(how, "in a step", end, says, in_a_launch(how))
+    for number in signal.Signals:
+        if number in (signal.SIGCHLD, signal.SIGCONT):
+            continue
+        yield Fault(f"gets_{number.name.lower()}", "signals", "fails", "", in_a_launch(f"gets_{number.name.lower()}"))
+    for how in ELSEWHERE:
+        in_setup: End = "passes" if how in HARMLESS else "fails"
+        yield Fault(f"{how} in set-up", "set-up", in_setup, "", in_a_launch(how, "setup"))
+        yield Fault(f"{how} at exit", "exit", "any", "", in_a_launch(how, "exit"))
+    for launch in (1, 2, 3):
+        act = in_a_launch("gets_sigkill", "step", launch)
+        yield Fault(f"gets_sigkill in launch {launch}", "one launch", "any", "", act)
+    yield from (Fault(*row) for row in (*people.ROWS, *files.ROWS))

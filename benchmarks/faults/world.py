@@ -1,0 +1,191 @@
+"""A suite of a stranger's in a folder of its own: runs are made in it, and what they leave behind is looked at."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+CASE = """
+from perfgate import Workload
+
+
+def test_it(perf):
+    perf(Workload("programs:Faulty"), tolerance=5.0)
+"""
+INI = """[pytest]
+addopts = -p no:hypothesispytest -p no:benchmark -p no:anyio -p no:cacheprovider
+perf_launches = 2
+perf_timeout = 4
+perf_html = off
+"""
+LIMIT_S = 120
+KILLED = {
+    -number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
+}  # the next run clears away behind these
+REST_S = 8.0  # until every process of a run must have ended
+OWN_FRAME = re.compile(r'File ".*/perfgate/(plugin|cases|measure|records|gate|reports|system|reference|cli)/')
+KEPT = {
+    "perf_output": re.compile(r"\.gitignore|.*\.jsonl|.*\.html"),
+    "baselines": re.compile(r".*\.json|(.*\.)?lock|\.gitattributes|\.gitignore"),
+    "tmp": re.compile(r"\w+\.lock(\.db)?"),  # of the device; whoever measures next takes it
+}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a run ended.
+
+    Attributes:
+        code: its exit code; negative where a signal ended it.
+        output: all that it printed.
+    """
+
+    code: int
+    output: str
+
+
+@dataclass
+class World:
+    """The folder, and what is in it.
+
+    Attributes:
+        folder: of the suite.
+        name: that every process of it carries in its environment.
+        moved: whether a fault may change what is stored.
+    """
+
+    folder: Path
+    name: str
+    moved: bool = False
+    before: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def new(cls, folder: Path) -> "World":
+        """A suite of one case whose baseline is stored."""
+        (folder / "perf_tests").mkdir(parents=True)
+        (folder / "perf_tests" / "test_it.py").write_text(CASE)
+        (folder / "pytest.ini").write_text(INI)
+        (folder / "tmp").mkdir()
+        shutil.copy(HERE / "programs.py", folder / "programs.py")
+        world = cls(folder, folder.name)
+        ran = world.run("--perf-update", "new")
+        if ran.code:
+            raise RuntimeError(f"the suite does not run even without a fault:\n{ran.output}")
+        return world
+
+    def copy(self, folder: Path) -> "World":
+        """The same suite in another folder."""
+        shutil.copytree(self.folder, folder)
+        shutil.rmtree(folder / "perf_output")
+        world = World(folder, folder.name)
+        world.before = world.stored()
+        return world
+
+    def arm(self, how: str, at: str = "step", launch: int = 0) -> None:
+        """Let a launch go wrong; see ``Faulty``."""
+        (self.folder / "armed").write_text(f"{how} {at} {launch}")
+
+    def disarm(self) -> None:
+        """Let all go well again."""
+        for name in ("armed", "launches"):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def start(
+        self, *arguments: str, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
+    ) -> "subprocess.Popen[bytes]":
+        """Begin a run."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}
+        own = {"FAULT": self.name, "TMPDIR": str(self.folder / "tmp"), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        return subprocess.Popen(
+            [*before, sys.executable, "-m", "pytest", "perf_tests", *arguments],
+            cwd=self.folder,
+            env=kept | own | dict(env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def end(self, process: "subprocess.Popen[bytes]") -> Ran:
+        """Wait for a run; one that does not end is killed, and its code is that of the signal."""
+        try:
+            output, _ = process.communicate(timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+        return Ran(process.returncode, output.decode(errors="replace"))
+
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None, before: Sequence[str] = ()) -> Ran:
+        """Make a run, from its beginning to its end."""
+        return self.end(self.start(*arguments, env=env, before=before))
+
+    def stored(self) -> Counter[str]:
+        """Every stored number with its case and metric, and how often it is there."""
+        rows: Counter[str] = Counter()
+        for path in sorted((self.folder / "baselines").rglob("*.json")):
+            document = json.loads(path.read_text())
+            rows.update(f"{path.name} {json.dumps(row, sort_keys=True)}" for row in document["rows"] if row)
+        return rows
+
+    def processes(self) -> list[int]:
+        """Ids of all processes of this suite's runs that live."""
+        found = []
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                living = place.joinpath("stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+                words = place.joinpath("environ").read_bytes().split(b"\0")
+                inside = place.joinpath("cwd").readlink().is_relative_to(self.folder)
+            except OSError:
+                continue
+            if living and (f"FAULT={self.name}".encode() in words or inside):
+                found.append(int(place.name))
+        return found
+
+    def wait_for(self, there: Callable[[], bool], limit_s: float = 20.0) -> None:
+        """Wait until something is there, or so long."""
+        end = time.monotonic() + limit_s
+        while not there() and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def leftovers(self) -> list[str]:
+        """Files that no run should leave."""
+        return [
+            str(path.relative_to(self.folder))
+            for name, kept in KEPT.items()
+            for path in sorted((self.folder / name).rglob("*"))
+            if path.is_file() and not kept.fullmatch(path.name)
+        ]
+
+    def complaints(self, ran: Ran) -> list[str]:
+        """What is not as it must be after a fault: numbers, processes, files, traces, and the next run."""
+        found = []
+        self.wait_for(lambda: not self.processes(), REST_S)
+        for process_id in self.processes():
+            found.append(f"process {process_id} was left")
+            os.kill(process_id, signal.SIGKILL)
+        try:
+            lost = self.before - self.stored()
+            if lost and not self.moved:
+                found.append(f"{lost.total()} stored rows are gone")
+        except (ValueError, KeyError) as error:
+            found.append(f"a baseline cannot be read: {error}")
+        if ran.code not in KILLED:
+            found += [f"{name} was left" for name in self.leftovers()]
+        # An interruption before pytest has begun ends in Python's own words.
+        if "INTERNALERROR" in ran.output or (ran.code != -signal.SIGINT and OWN_FRAME.search(ran.output)):
+            found.append("the message was a traceback of Perfgate's own")
+        self.disarm()
+        after = self.run()
+        if after.code:
+            found.append(f"the next run did not work: {after.output[-2000:]}")
+        return found + [f"{name} was left by the next run" for name in self.leftovers()]

@@ -1,0 +1,23 @@
+"""Faults are injected into real runs; nothing that was stored may be lost, and nothing may be left behind."""
+
+import pytest
+
+from benchmarks.faults.table import faults
+from benchmarks.faults.world import World
+
+FAULTS = {fault.name: fault for fault in faults()}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return World.new(tmp_path_factory.mktemp("faults") / "template")
+
+
+@pytest.mark.slice
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_loses_nothing_leaves_nothing_and_the_next_run_works(template, tmp_path, name):
+    assert FAULTS[name].complaints(template.copy(tmp_path / "suite")) == []
+
+
+def test_the_campaign_has_a_hundred_faults_with_names_of_their_own():
+    assert len(FAULTS) == len(list(faults())) >= 100
