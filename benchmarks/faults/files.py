@@ -49,14 +49,14 @@ def damaged(change: Callable[[bytes], bytes], *arguments: str) -> Callable[[Worl
     """A run over a baseline file that was changed; it is put back behind it."""
 
     def act(world: World) -> Ran:
-        (path,) = (world.folder / "baselines").rglob("test_it.json")
-        kept = path.read_bytes()
-        path.write_bytes(change(kept))
-        now = path.read_bytes()
+        kept = {path: path.read_bytes() for path in (world.folder / "baselines").rglob("test_it.json")}
+        for path, content in kept.items():
+            path.write_bytes(change(content))
         ran = world.run(*arguments)
-        touched = path.read_bytes() != now
-        path.write_bytes(kept)
-        return Ran(99, f"the damaged file was written over\n{ran.output}") if touched else ran
+        touched = [path for path, content in kept.items() if path.read_bytes() != change(content)]
+        for path, content in kept.items():
+            path.write_bytes(content)
+        return Ran(99, f"damaged files were written over: {touched}\n{ran.output}") if touched else ran
 
     return act
 

@@ -113,7 +113,7 @@ class Server:
         return {"exit_code": os.waitstatus_to_exitcode(status)}
 
     def end_strays(self) -> None:
-        """Kill what left its actor's process group, as daemons do: without a parent it became a child of this process."""
+        """Kill what left its actor's process group, as daemons do; it has become a child of this process."""
         end = time.monotonic() + REAP_GRACE_S
         while strays := [pid for pid in children_here() if pid not in self.children]:
             for pid in strays:
