@@ -50,6 +50,8 @@ def answer(course: Course, state: State, left: Suspects, stopped: str) -> list[s
     if left.found and state.change:
         told = [f"{step(course, left.first_bad)} is the first {course.noun} that is worse.", moved(state, state.change)]
         return told + ([f"{state.change.why}."] if state.change.why else [])
+    if state.end is None:
+        return [f"Nothing is known yet, as {stopped}."]
     between = [*left.open, *left.hidden, left.first_bad]
     count = f"one of {len(between)} {course.noun}s" if len(between) > 1 else f"the {course.noun}"
     lines = [
