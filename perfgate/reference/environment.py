@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +24,8 @@ READY = ".perfgate-ready"
 FOLDERS = "import json, site; print(json.dumps([*site.getsitepackages(), site.getusersitepackages()]))"
 BROUGHT = ("pip", "setuptools")
 BUILD_TIMEOUT_S = 3600
+# As pip check says it: datasets 5.2.0 has requirement huggingface-hub<3.0, but you have huggingface-hub 0.36.2.
+BROKEN = re.compile(r"(?P<name>\S+) \S+ has requirement .+, but you have (?P<needed>\S+) ")
 Progress = Callable[[str], None]
 
 
@@ -49,7 +53,11 @@ class Recipe:
         """Names it: equal for equal recipes over equal environments."""
         words = [sys.version, *(word for step in self.steps for word in step)]
         if self.over:
-            words += ["over", self.python, *(f"{name}=={version}" for name, version in self.beneath.items())]
+            words += [
+                "over, with what broke",
+                self.python,
+                *(f"{name}=={version}" for name, version in self.beneath.items()),
+            ]
         digest = hashlib.sha256("\0".join(words).encode())
         for name in self.files:
             digest.update(content(self.folder / name))
@@ -120,6 +128,8 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None) -> s
                 progress(f"{option}: pip install {' '.join(step)}")
                 install = [python, "-m", "pip", "install", "--progress-bar", "off", "--disable-pip-version-check"]
                 run([*install, *step], recipe.folder, option, progress)
+            if recipe.over:
+                mend(python, place, recipe, option, progress)
             if recipe.over and recipe.unasked:
                 # What a new environment comes with would hide the versions beneath.
                 run([python, "-m", "pip", "uninstall", "--yes", *recipe.unasked], recipe.folder, option, progress)
@@ -129,6 +139,30 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None) -> s
             raise
         progress(f"{option}: the environment is ready after {time.monotonic() - begin:.0f} s")
     return python
+
+
+def mend(python: str, place: Path, recipe: Recipe, option: str, progress: Progress) -> None:
+    """Bring fitting versions of the packages beneath that need another version of what was installed over them.
+
+    An older transformers brings an older huggingface_hub, for instance, with which the datasets of beneath cannot be
+    imported. Where pip finds no fitting version, the environment stays as it is.
+    """
+    own = {path.name.partition("-")[0].lower() for path in place.glob("lib/python*/site-packages/*.dist-info")}
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            [python, "-m", "pip", "check"], capture_output=True, text=True, check=False, timeout=BUILD_TIMEOUT_S
+        )
+        found = [match for match in map(BROKEN.match, done.stdout.splitlines()) if match]
+        names = [one["name"] for one in found if one["needed"].lower().replace("-", "_") in own]
+        if not names:
+            return
+        asked = [word for step in recipe.steps for word in step]
+        step = [*asked, *dict.fromkeys(names)]
+        progress(f"{option}: pip install {' '.join(step)}, as these do not fit what is installed")
+        try:
+            run([python, "-m", "pip", "install", "--progress-bar", "off", *step], recipe.folder, option, progress)
+        except UserError as error:
+            progress(f"{option}: {', '.join(names)} may not work there: {error}")
 
 
 def lay_over(place: Path, python: str, option: str) -> None:
