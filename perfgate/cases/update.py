@@ -17,6 +17,8 @@ from perfgate.records.runfile import RunFile
 from perfgate.records.store import Store, moved_baseline
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
+from perfgate.shared.parsing import read_until
+from perfgate.system.git import user_of
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ def update_baselines(
         "reason": reason,
         "software": header["software"],
     }
+    if mode == "all":
+        about |= {"by": user_of(root), "until": read_until("the reason", reason)}
     # Exact metrics are the same in every session, so further sessions add nothing.
     modes = {False: mode, True: "new" if mode == "more" else mode}
     stored: set[str] = set()

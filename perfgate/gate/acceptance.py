@@ -17,6 +17,7 @@ from perfgate.gate.wording import moved
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import check_gated
+from perfgate.shared.parsing import read_until
 
 OPTION = "--perf-accept"
 TRAILER = "Perf-accept"
@@ -63,6 +64,11 @@ class Acceptance:
         if self.limit.endswith("%"):
             return bool(verdict.reference) and (verdict.change or 0.0) <= largest / 100 + ROUNDING
         return (verdict.candidate or 0.0) - (verdict.reference or 0.0) <= largest
+
+    @property
+    def until(self) -> str:
+        """The day until which it is accepted; empty if for good."""
+        return read_until(self.source, self.reason)
 
     @property
     def told(self) -> str:
@@ -120,7 +126,8 @@ def checked(found: re.Match[str], where: str, source: str, root: str) -> Accepta
     check_gated([name], where)
     if name != DRY_RUN and not limit:
         raise UserError(f"{where} names no largest change; write it behind the metric, like +12%")
-    reason = " ".join(found.groupdict().get("reason", "").split())
+    reason = " ".join((found.groupdict().get("reason") or "").split())
+    read_until(where, reason)
     return Acceptance(case, name, "" if name == DRY_RUN else limit, source, reason)
 
 

@@ -13,7 +13,7 @@ from perfgate.reference.lock_files import LOCKS
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metrics import METRICS, check_gated
-from perfgate.shared.parsing import positive, read_duration, read_share, read_shares
+from perfgate.shared.parsing import positive, read_duration, read_share, read_shares, read_until
 
 MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
 
@@ -66,7 +66,12 @@ OPTIONS = (
     Option("confirm", "auto", "HOW", CONFIRM_HELP, CONFIRMATIONS),
     Option("tier", "smoke", "TIER", "tier to run: smoke, quick, standard or full", TIERS),
     Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
-    Option("reason", "", "TEXT", "why baselines move; needed by --perf-update all, and stored with them"),
+    Option(
+        "reason",
+        "",
+        "TEXT",
+        "why baselines move, perhaps until 2027-01-31; needed by --perf-update all, and stored with them",
+    ),
     Option("baselines", "baselines", "DIR|git:REV", "folder of the baselines, or the same folder at a git revision"),
     Option("html", "auto", "auto|off", "whether a run writes its page beside its run file", ("auto", "off")),
     Option("output", "perf_output", "DIR", "folder that run files are written to"),
@@ -176,6 +181,7 @@ def read_options(config: pytest.Config) -> Options:
         if option.choices and value not in option.choices and value != option.default and not described:
             raise UserError(f"{option.flag} is {value!r}{nearest(value, option.choices)}")
         values[option.name] = value
+    read_until("--perf-reason", values["reason"])
     if values["update"] == "all" and not values["reason"].strip():
         raise UserError("--perf-update all replaces stored numbers; say why with --perf-reason 'WHY'")
     if values["update"] and values["baselines"].startswith("git:"):

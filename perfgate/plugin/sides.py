@@ -48,7 +48,8 @@ class Sides:
     @property
     def wanted_first(self) -> bool:
         """Whether something has to be opened or built before the first case is known."""
-        return bool(self._options.reference) or self._options.environment == "lock"
+        options = self._options
+        return bool(options.reference or options.candidate) or options.environment == "lock"
 
     def candidate(self, progress: Progress = lambda _: None) -> "Interpreter":
         """The interpreter that this code runs in.
@@ -57,17 +58,18 @@ class Sides:
             UserError: what is installed is too old, or not what the lock file names.
         """
         if self._candidate is None:
-            from perfgate.reference.candidate import candidate_of, other_candidate
-            from perfgate.reference.interpreter import program_folders
+            from perfgate.reference.candidate import candidate_of
 
-            options, root = self._options, self._root
-            programs = program_folders(root, self._pythonpath)
-            if options.candidate:
-                self._candidate = other_candidate(options.candidate, programs)
-                return self._candidate
-            how = (options.environment, root, options.locks, options.install, programs)
-            self._candidate = candidate_of(*how, progress)
+            options = self._options
+            how = (self._root, options.locks, options.install, self._programs())
+            self._candidate = candidate_of(options.environment, *how, progress)
         return self._candidate
+
+    def _programs(self) -> tuple[str, ...]:
+        """Folders with programs of the user's own."""
+        from perfgate.reference.interpreter import program_folders
+
+        return program_folders(self._root, self._pythonpath)
 
     def packages(self) -> Mapping[str, str]:
         """The version of every package that this code runs with; found out once."""
@@ -93,14 +95,18 @@ class Sides:
         Raises:
             UserError: one of them cannot serve.
         """
+        from perfgate.reference.candidate import other_candidate
         from perfgate.reference.reference import opened
 
         options, root = self._options, self._root
+        if options.candidate:
+            how = (options.candidate, root, options.locks, options.install, self._programs())
+            self._candidate = stack.enter_context(other_candidate(*how, progress))
         candidate = self.candidate(progress)
         if options.reference:
             written = [root / options.output, root / options.baselines]
-            how = (options.reference_python, options.locks, options.install, written, candidate.after)
-            self.reference = stack.enter_context(opened(options.reference, root, *how, candidate, progress))
+            where = (options.reference_python, options.locks, options.install, written, self._programs())
+            self.reference = stack.enter_context(opened(options.reference, root, *where, candidate, progress))
             said = [of_option(text, options.root) for text in options.accepted]
             committed, self.misread = read_trailers(root, self.reference.commit, options.root)
             self.accepted = (*said, *committed)
@@ -147,6 +153,8 @@ class Sides:
         found: dict[str, Any] = {"software": self.software}
         if self._candidate and not self._candidate.is_this:
             found["candidate"] = self._candidate.to_json()
+            if self._candidate.commit:
+                found |= {"commit": self._candidate.commit, "dirty": False}
         if self.reference:
             found["reference"] = self.reference.to_json()
         if self.accepted or self.misread:
@@ -158,6 +166,8 @@ class Sides:
         if not self.reference:
             return f"against {self._options.reference}"
         commit, dirty = git_state(self._root)
+        if self._candidate and self._candidate.commit:
+            commit, dirty = self._candidate.commit, False
         this = in_words(self.software, f"{commit[:12]}{' with changes' if dirty else ''}" if commit else "")
         there = in_words(self.reference.software, self.reference.commit[:12])
         return f"against {self.reference.name} ({there}), candidate {this}"

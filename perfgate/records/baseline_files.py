@@ -19,6 +19,7 @@ from perfgate.shared.metrics import metric
 
 SCHEMA = "perfgate.baseline/1"
 CASE_KEYS = {"case": str, "workload": str, "commit": str, "date": str, "reason": str}
+ACCEPTED_KEYS = ("by", "until")  # of a case's own row, where somebody accepted that it got worse
 LAUNCH_KEYS = {
     "case": str,
     "session": str,
@@ -89,7 +90,8 @@ def read_rows(path: Path, rows: list[Any]) -> dict[str, Baseline]:
         elif row["case"] in cases:
             raise UserError(f"{where}: case {row['case']!r} has two rows; remove one of them and its launches")
         else:
-            cases[row["case"]] = Baseline(**{key: row[key] for key in CASE_KEYS}, launches=())
+            accepted = {key: str(row[key]) for key in ACCEPTED_KEYS if key in row}
+            cases[row["case"]] = Baseline(**{key: row[key] for key in CASE_KEYS}, launches=(), **accepted)
     if lost := sorted(set(launches) - set(cases)):
         raise UserError(f"{path}: {lost[0]!r} has rows of launches, but no row of its own; {restore(path)}")
     return {case: replace(found, launches=tuple(launches.get(case, ()))) for case, found in cases.items()}
@@ -160,7 +162,8 @@ def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Ma
     rows = []
     for case in sorted(cases):
         found = cases[case]
-        rows.append({key: getattr(found, key) for key in CASE_KEYS})
+        accepted = {key: getattr(found, key) for key in ACCEPTED_KEYS if getattr(found, key)}
+        rows.append({key: getattr(found, key) for key in CASE_KEYS} | accepted)
         for launch in found.launches:
             row = {key: getattr(launch, key) for key in LAUNCH_KEYS if key not in ("case", "metrics")}
             row["metrics"] = {name: list(pair) for name, pair in launch.metrics.items()}

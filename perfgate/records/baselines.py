@@ -69,6 +69,8 @@ class Baseline:
         date: when it last moved.
         reason: why it last moved.
         launches: of all sessions that are kept.
+        by: who accepted a regression with the last move; empty if nobody did.
+        until: the day, ``2027-01-31``, until which it is accepted; empty if for good.
     """
 
     case: str
@@ -77,6 +79,8 @@ class Baseline:
     date: str
     reason: str
     launches: tuple[StoredLaunch, ...]
+    by: str = ""
+    until: str = ""
 
     @property
     def metrics(self) -> list[str]:

@@ -163,16 +163,17 @@ def moved_baseline(
         verdicts: on its metrics.
         before: what is stored.
         run: ``session``, ``commit``, ``date``, ``reason`` and ``software`` of this run; perhaps ``surroundings`` of the
-            case.
+            case, and for ``all`` who accepts it (``by``) and ``until`` which day.
     """
     stored = tuple(stored_launches(launches, run))
     names = {verdict.verdict for verdict in verdicts}
     workload = launches[0].workload if launches else before.workload if before else ""
     identity = {"workload": workload, "commit": run["commit"], "date": run["date"]}
+    accepted = {key: run.get(key, "") for key in ("reason", "by", "until")}
     lost = {verdict.verdict for verdict in verdicts if verdict.metric == "dry_run"}
     if mode == "all" and lost & {"regressed", "stale"}:
         # The user accepted that the case has no dry run any more: keep the reason and drop the numbers.
-        return Baseline(case, **identity, reason=run["reason"], launches=stored)
+        return Baseline(case, **identity, **accepted, launches=stored)
     if not stored or "invalid" in names:
         return None
     if before is None and mode != "all" and {"stale", "regressed"} & names:
@@ -181,14 +182,15 @@ def moved_baseline(
         return Baseline(case, **identity, reason=run["reason"] or "first measured", launches=stored)
     others = of_other_pythons(before.launches, stored) if before.workload == workload else []
     if mode == "all":
-        return Baseline(case, **identity, reason=run["reason"], launches=(*others, *stored))
+        return Baseline(case, **identity, **accepted, launches=(*others, *stored))
     if {"stale", "regressed"} & names:
         return None
     better = {verdict.metric for verdict in verdicts if verdict.verdict == "improved"}
     if mode == "improved" and better:
         here = [launch for launch in before.launches if launch not in others]
         kept = (*others, *only(here, set(before.metrics) - better))
-        moved = replace(before, commit=run["commit"], date=run["date"], reason="improved", launches=kept)
+        about = {"commit": run["commit"], "date": run["date"], "reason": "improved", "by": "", "until": ""}
+        moved = replace(before, **about, launches=kept)
         return moved.with_session(only(stored, better))
     if mode == "more" and not better:
         return before.with_session(stored)

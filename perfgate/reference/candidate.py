@@ -1,7 +1,9 @@
 """Finds the environment of the code under test, and checks that it is the one that its lock file names."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.version import Version
@@ -9,9 +11,13 @@ from packaging.version import Version
 from perfgate.reference.environment import Progress, built_for, requirements
 from perfgate.reference.interpreter import Interpreter, code_folders, packages_of
 from perfgate.reference.lock_files import disagreements
+from perfgate.reference.reference import check_versions as check_reference
+from perfgate.reference.reference import checked_out
 from perfgate.shared.errors import UserError
+from perfgate.system.git import commit_of
 from perfgate.system.provenance import libraries_among, software, version_here
 
+OPTION = "--perf-candidate"
 OLDEST = {"transformers": "4.57"}  # as in pyproject.toml
 
 
@@ -60,15 +66,33 @@ def candidate_of(
     )
 
 
-def other_candidate(python: str, programs: Sequence[str]) -> Interpreter:
-    """Another interpreter in the place of this one, which finds code as a reference that is an interpreter does.
+@contextmanager
+def other_candidate(
+    name: str,
+    root: Path,
+    locks: Sequence[str],
+    install: Sequence[str],
+    programs: Sequence[str],
+    progress: Progress = lambda _: None,
+) -> Iterator[Interpreter]:
+    """Another interpreter, or the code of a commit, in the place of this one; it is found as a reference is.
+
+    So its libraries may be as old as those of a reference. The other arguments are those of ``candidate_of``.
+
+    Args:
+        name: path of an interpreter, or the full hash of a commit.
 
     Raises:
-        UserError: its libraries are too old, or it cannot be asked.
+        UserError: its libraries are too old, it cannot be asked, or the commit has no interpreter.
     """
-    found = packages_of(python, "--perf-candidate")
-    check_versions(found, python)
-    return Interpreter(python=python, after=tuple(programs), software=libraries_among(found))
+    commit = "" if Path(name).is_absolute() else commit_of(root, name)
+    if not commit:
+        found = packages_of(name, OPTION)
+        check_reference(found, name, OPTION)
+        yield Interpreter(python=name, after=tuple(programs), software=libraries_among(found))
+        return
+    with checked_out(root, commit, "", locks, install, programs, Interpreter(), progress, OPTION) as side:
+        yield replace(side, software=libraries_among(packages_of(side.python, OPTION)))
 
 
 def install_arguments(root: Path, locks: Sequence[str], install: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,8 @@ READY = ".perfgate-ready"
 FOLDERS = "import json, site; print(json.dumps([*site.getsitepackages(), site.getusersitepackages()]))"
 BROUGHT = ("pip", "setuptools")
 BUILD_TIMEOUT_S = 3600
+# As pip check says it: datasets 5.2.0 has requirement huggingface-hub<3.0, but you have huggingface-hub 0.36.2.
+BROKEN = re.compile(r"(?P<name>\S+) \S+ has requirement .+, but you have (?P<needed>\S+) ")
 Progress = Callable[[str], None]
 
 
@@ -54,7 +57,11 @@ class Recipe:
         """Names it: equal for equal recipes over equal environments."""
         words = [sys.version, *(word for step in self.steps for word in step)]
         if self.over:
-            words += ["over", self.python, *(f"{name}=={version}" for name, version in self.beneath.items())]
+            words += [
+                "over, with what broke",
+                self.python,
+                *(f"{name}=={version}" for name, version in self.beneath.items()),
+            ]
         digest = hashlib.sha256("\0".join(words).encode())
         for name in self.files:
             digest.update(content(self.folder / name))
@@ -130,6 +137,8 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None, left
                 progress(f"{option}: pip install {' '.join(step)}")
                 install = [python, "-m", "pip", "install", "--progress-bar", "off", "--disable-pip-version-check"]
                 run([*install, *step], recipe.folder, option, progress, begin + left_s)
+            if recipe.over:
+                mend(python, place, recipe, option, progress, begin + left_s)
             if recipe.over and recipe.unasked:
                 # What a new environment comes with would hide the versions beneath.
                 removal = [python, "-m", "pip", "uninstall", "--yes", *recipe.unasked]
@@ -140,6 +149,34 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None, left
             raise
         progress(f"{option}: the environment is ready after {time.monotonic() - begin:.0f} s")
     return python
+
+
+def mend(python: str, place: Path, recipe: Recipe, option: str, progress: Progress, end: float = math.inf) -> None:
+    """Bring fitting versions of the packages beneath that need another version of what was installed over them.
+
+    An older transformers brings an older huggingface_hub, for instance, with which the datasets of beneath cannot be
+    imported. Where pip finds no fitting version, the environment stays as it is.
+
+    Raises:
+        TimeoutError: it had not ended by ``end``, on the monotonic clock.
+    """
+    own = {path.name.partition("-")[0].lower() for path in place.glob("lib/python*/site-packages/*.dist-info")}
+    check = [python, "-m", "pip", "check"]
+    try:
+        done = subprocess.run(check, capture_output=True, text=True, check=False, timeout=BUILD_TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError):
+        return
+    found = [match for match in map(BROKEN.match, done.stdout.splitlines()) if match]
+    names = [one["name"] for one in found if one["needed"].lower().replace("-", "_") in own]
+    if not names:
+        return
+    asked = [word for step in recipe.steps for word in step]
+    step = [*asked, *dict.fromkeys(names)]
+    progress(f"{option}: pip install {' '.join(step)}, as these do not fit what is installed")
+    try:
+        run([python, "-m", "pip", "install", "--progress-bar", "off", *step], recipe.folder, option, progress, end)
+    except UserError as error:
+        progress(f"{option}: {', '.join(names)} may not work there: {error}")
 
 
 def lay_over(place: Path, python: str, option: str) -> None:

@@ -23,12 +23,14 @@ class Interpreter:
         after: folders with programs of the user's own. They come after all installed packages, because the packages of
             the environment are what is measured.
         software: the versions of the interpreter's libraries, by name.
+        commit: whose code it runs; empty for the working tree, and for what is installed.
     """
 
     python: str = sys.executable
     path: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     software: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
 
     @property
     def is_this(self) -> bool:

@@ -1,7 +1,7 @@
 """Opens the reference of a run: another interpreter, or the code of a git revision."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from perfgate.reference.interpreter import Interpreter, code_folders, find_inter
 from perfgate.reference.lock_files import moved_locks
 from perfgate.reference.worktree import Worktree
 from perfgate.shared.errors import UserError
-from perfgate.system.git import commit_of, differing
+from perfgate.system.git import between, commit_of, differing
 from perfgate.system.provenance import installed, libraries_among
 
 PACKAGE = Path(perfgate.__file__).parent.resolve()
@@ -27,13 +27,11 @@ class Reference(Interpreter):
 
     Attributes:
         name: the name that the user gave.
-        commit: the commit of a revision; empty for an interpreter.
         moved: by name, every package whose version differs: the reference's version and the candidate's, which is empty
             if a side lacks the package.
     """
 
     name: str
-    commit: str = ""
     moved: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -86,21 +84,56 @@ def opened(
             f"--perf-ref is {name!r}; it is no Python interpreter, no folder of an environment, and no revision of "
             f"the repository in {root} (is it fetched? git fetch origin)"
         )
-    if not python and not differing(root, commit, (PACKAGE, *without)):
-        raise UserError(f"--perf-ref {name}: nothing differs between {commit[:12]} and the working tree")
-    worktree = Worktree(root, commit)
-    try:
-        folder = worktree.folder
-        chosen = interpreter_of(folder, root, python, locks, install, candidate, progress)
-        there = here if chosen == candidate.python else packages_of(chosen, "--perf-ref")
+    if not python and not changed(root, commit, candidate, (PACKAGE, *without)):
+        there_is = candidate.commit[:12] or "the working tree"
+        raise UserError(f"--perf-ref {name}: nothing differs between {commit[:12]} and {there_is}")
+    with checked_out(root, commit, python, locks, install, programs, candidate, progress) as side:
+        there = here if side.python == candidate.python else packages_of(side.python, "--perf-ref")
         yield Reference(
             name=name,
-            python=chosen,
-            path=code_folders(folder, root, programs),
-            after=tuple(place for place in programs if not Path(place).is_relative_to(root)),
+            python=side.python,
+            path=side.path,
+            after=side.after,
             software=libraries_among(there),
             commit=commit,
             moved=differences(there, here),
+        )
+
+
+def changed(root: Path, commit: str, candidate: Interpreter, without: Collection[Path]) -> list[str]:
+    """Files that differ between a commit and the code of the other side."""
+    if candidate.commit:
+        return between(root, commit, candidate.commit, without)
+    return differing(root, commit, without)
+
+
+@contextmanager
+def checked_out(
+    root: Path,
+    commit: str,
+    python: str,
+    locks: Sequence[str],
+    install: Sequence[str],
+    programs: Sequence[str],
+    candidate: Interpreter,
+    progress: Progress,
+    option: str = "--perf-ref",
+) -> Iterator[Interpreter]:
+    """The code of a commit in a temporary folder, and the interpreter for it, until the block ends.
+
+    The arguments are those of ``opened``; ``option`` is the one that asked for it, for messages.
+
+    Raises:
+        UserError: there is no interpreter for it.
+    """
+    worktree = Worktree(root, commit)
+    try:
+        folder = worktree.folder
+        yield Interpreter(
+            python=interpreter_of(folder, root, python, locks, install, candidate, progress, option),
+            path=code_folders(folder, root, programs),
+            after=tuple(place for place in programs if not Path(place).is_relative_to(root)),
+            commit=commit,
         )
     finally:
         worktree.close()
@@ -114,6 +147,7 @@ def interpreter_of(
     install: Sequence[str],
     candidate: Interpreter,
     progress: Progress,
+    option: str,
 ) -> str:
     """The interpreter for a revision: the named one, the candidate's, or one in a new environment.
 
@@ -126,8 +160,9 @@ def interpreter_of(
             raise UserError(f"--perf-ref-python is {python!r}; it must be a Python interpreter")
         return found
     if not moved_locks(folder, root, locks):
-        return candidate.python
-    return built_for(folder, locks, install, "--perf-ref", progress)
+        # The interpreter of a commit may belong to locks of its own.
+        return sys.executable if candidate.commit else candidate.python
+    return built_for(folder, locks, install, option, progress)
 
 
 def differences(there: Mapping[str, str], here: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -136,16 +171,17 @@ def differences(there: Mapping[str, str], here: Mapping[str, str]) -> dict[str, 
     return {name: (there.get(name, ""), here.get(name, "")) for name in names if there.get(name) != here.get(name)}
 
 
-def check_versions(there: Mapping[str, str], python: str) -> None:
-    """Check that the reference's libraries are not too old for the actor.
+def check_versions(there: Mapping[str, str], python: str, option: str = "--perf-ref") -> None:
+    """Check that an interpreter's libraries are not too old for the actor.
 
     Raises:
         UserError: a library is too old; the message has both versions.
     """
+    role = "a reference" if option == "--perf-ref" else "held against another"
     for name, oldest in OLDEST.items():
         if name in there and Version(there[name].partition("@")[0]) < Version(oldest):
             raise UserError(
-                f"--perf-ref {python} has {name} {there[name]}, and the oldest that can be a reference is {oldest}; "
+                f"{option} {python} has {name} {there[name]}, and the oldest that can be {role} is {oldest}; "
                 f"install a newer one there: {python} -m pip install '{name}>={oldest}'"
             )
 

@@ -1,6 +1,8 @@
 """Numbers, durations and shares that users write in options and marks."""
 
 import math
+import re
+from datetime import date
 from typing import Any
 
 from perfgate.shared.errors import UserError
@@ -35,6 +37,24 @@ def read_duration(where: str, value: str) -> float:
     if not 0 < number < math.inf:
         raise UserError(f"{where} is {value!r}; it must be a duration like 90s, 10m or 2h")
     return number
+
+
+def read_until(where: str, reason: str) -> str:
+    """The day until which something is accepted, from a reason that says so: ``slower for now, until 2027-01-31``.
+
+    Returns:
+        The day, or nothing where the reason names none.
+
+    Raises:
+        UserError: there is no such day.
+    """
+    found = re.search(r"\buntil (\d{4}-\d{2}-\d{2})\b", reason)
+    if not found:
+        return ""
+    try:
+        return date.fromisoformat(found[1]).isoformat()
+    except ValueError:
+        raise UserError(f"{where}: there is no day {found[1]}; write it like 2027-01-31") from None
 
 
 def read_share(where: str, value: str) -> float:

@@ -26,6 +26,15 @@ def git_state(folder: Path) -> tuple[str, bool]:
         return "", False
 
 
+def user_of(folder: Path) -> str:
+    """Who commits in a folder, as git knows them; empty where it does not."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    try:
+        return git(there, "config", "user.name")
+    except UserError:
+        return ""
+
+
 def git(folder: Path, *arguments: str) -> str:
     """Run a git command, and return its output.
 
@@ -99,6 +108,8 @@ class Trailer:
 def trailers(folder: Path, key: str, since: str) -> list[Trailer]:
     """The trailers with a key in the commits that HEAD has and a revision has not, the newest first.
 
+    Without a revision those of all commits of HEAD.
+
     Lines that look like one and stand elsewhere in a message are returned as well.
 
     Raises:
@@ -106,7 +117,7 @@ def trailers(folder: Path, key: str, since: str) -> list[Trailer]:
     """
     form = f"%x01%H%x02%(trailers:key={key},valueonly,unfold,separator=%x03)%x02%B"
     found = []
-    for record in git(folder, "log", f"--format={form}", f"{since}..HEAD").split("\1")[1:]:
+    for record in git(folder, "log", f"--format={form}", f"{since}..HEAD" if since else "HEAD").split("\1")[1:]:
         commit, values, message = record.split("\2", 2)
         written = [value.strip() for value in values.split("\3") if value.strip()]
         found += [Trailer(commit, value) for value in written]

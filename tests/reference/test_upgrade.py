@@ -41,14 +41,20 @@ def imported(python: str, code: str) -> str:
 
 
 @pytest.mark.slice
-def test_what_does_not_move_is_that_of_the_environment_beneath(cache: Path, tmp_path: Path) -> None:
+def test_what_does_not_move_is_that_of_the_environment_beneath_unless_it_cannot_work_with_what_does(
+    cache: Path, tmp_path: Path
+) -> None:
     before, told = start(tmp_path / "before"), list[str]()
+    (packages,) = (tmp_path / "before").glob("lib/python*/site-packages")
+    pretend_installed(packages, "needy", "5.0", needs="lib<2")
+    write_wheel(tmp_path, "needy", "4.0")
 
     sides = upgrade_sides(["lib==2.0", "other==3.0"], before, tmp_path, told.append)
     again = upgrade_sides(["lib==2.0", "other==3.0"], str(tmp_path / "before"), tmp_path, lambda _: pytest.fail("kept"))
 
-    assert {name: sides.moved[name] for name in ("lib", "other")} == {"lib": ("1.0", "2.0"), "other": ("", "3.0")}
-    assert set(sides.moved) == {"lib", "other"}, "what a new environment brings along does not count"
+    assert dict(sides.moved) == {"lib": ("1.0", "2.0"), "needy": ("5.0", "4.0"), "other": ("", "3.0")}, (
+        "what a new environment brings along does not count"
+    )
     assert imported(sides.now, "import base, lib, other; print(lib.VERSION, other.VERSION)") == "2.0 3.0"
     assert imported(sides.before, "import lib; print(lib.VERSION)") == "1.0"
     assert again.now == sides.now

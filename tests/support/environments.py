@@ -30,11 +30,12 @@ def version_of(python: str = sys.executable) -> tuple[int, ...]:
     return (0,) if done.returncode else tuple(map(int, done.stdout.split()))
 
 
-def pretend_installed(folder: Path, name: str, version: str) -> None:
-    """Let a folder of a path look as if a package were installed in it."""
+def pretend_installed(folder: Path, name: str, version: str, needs: str = "") -> None:
+    """Let a folder of a path look as if a package were installed in it, which may need another one."""
     place = folder / f"{name}-{version}.dist-info"
     place.mkdir()
-    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    needed = f"Requires-Dist: {needs}\n" if needs else ""
+    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needed}")
 
 
 def write_wheel(folder: Path, name: str, version: str) -> None:

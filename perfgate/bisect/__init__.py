@@ -1,0 +1,1 @@
+"""Finds the commit, or the version of a package, with which a case got worse."""
