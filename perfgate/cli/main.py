@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from perfgate import __version__
-from perfgate.cli import calibrate, compare, compare_settings, doctor, history, merge, predict, report, upgrade
+from perfgate.cli import calibrate, comment, compare, compare_settings, doctor, history, merge, predict, report, upgrade
 from perfgate.cli.common import BAD_INPUT, Parser, write
 from perfgate.shared.errors import UserError
 
-COMMANDS = (compare, report, compare_settings, predict, doctor, calibrate, upgrade, history, merge)
+COMMANDS = (compare, report, compare_settings, predict, doctor, calibrate, upgrade, history, merge, comment)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
