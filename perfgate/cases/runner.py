@@ -32,6 +32,7 @@ from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch, medians
 from perfgate.records.portable import PortableStore
 from perfgate.records.runfile import Writer
+from perfgate.records.shards import DEAL
 from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
@@ -76,6 +77,7 @@ class CaseRunner:
         policy: how the run judges.
         confirmer: decides what stored times leave open; ``None`` where they decide alone.
         packages: tells the version of every package that the code under test runs with.
+        dealt: how cases and the chance of a false alarm were divided among the shards; ``None`` in a run of all.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class CaseRunner:
         policy: Policy,
         confirmer: Confirmer | None = None,
         packages: Callable[[], Mapping[str, str]] = dict,
+        dealt: Mapping[str, Any] | None = None,
     ) -> None:
         self._store = store
         self._portable = portable
@@ -97,6 +100,7 @@ class CaseRunner:
         self._deadline = policy.deadline
         self._confirmer = confirmer
         self._packages = packages
+        self._dealt = [{"kind": DEAL, **dealt}] if dealt else []
 
     def run_case(self, case: Case, workload: Workload, progress: Progress) -> Result:
         """Measure a case, compare it with its reference or its baseline, and write it to the run file.
@@ -266,7 +270,7 @@ class CaseRunner:
         if self._confirmer:
             self._confirmer.close()
         self.stage.close()
-        self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}])
+        self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}, *self._dealt])
         self._writer.close()
 
 

@@ -10,10 +10,12 @@ from perfgate.cli import (
     baselines,
     bisect,
     calibrate,
+    comment,
     compare,
     compare_settings,
     doctor,
     history,
+    merge,
     predict,
     report,
     upgrade,
@@ -21,7 +23,20 @@ from perfgate.cli import (
 from perfgate.cli.common import BAD_INPUT, Parser, write
 from perfgate.shared.errors import UserError
 
-COMMANDS = (compare, report, compare_settings, predict, doctor, calibrate, upgrade, history, bisect, baselines)
+COMMANDS = (
+    compare,
+    report,
+    compare_settings,
+    predict,
+    doctor,
+    calibrate,
+    upgrade,
+    history,
+    bisect,
+    baselines,
+    merge,
+    comment,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

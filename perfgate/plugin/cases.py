@@ -194,7 +194,8 @@ class Cases:
             policy = self._policy()
             confirmer = self._confirmer(stage, policy)
             part = self._process.part
-            self._runner = CaseRunner(store, portable, part, stage, policy, confirmer, self._sides.packages)
+            more = confirmer, self._sides.packages, self._dealt
+            self._runner = CaseRunner(store, portable, part, stage, policy, *more)
         return self._runner
 
     @property
@@ -210,6 +211,18 @@ class Cases:
         states = self._sides.baseline_states(self._target.device.machine.name)
         return Confirmer(stage, states, policy, policy.alpha_budget)
 
+    @property
+    def _parts(self) -> int:
+        """How many processes share the chance of a false alarm: all workers of all shards."""
+        return self._process.workers * self._options.shard[1]
+
+    @property
+    def _dealt(self) -> Mapping[str, Any] | None:
+        """How the suite was divided, for those who put its shards together."""
+        if self._options.shard[1] == 1:
+            return None
+        return {"pairs": self._selection.pairs, "parts": self._parts, "digest": self._selection.digest}
+
     def _policy(self) -> "Policy":
         from perfgate.cases.deadline import Deadline
         from perfgate.cases.duets import Policy
@@ -217,8 +230,7 @@ class Cases:
         from perfgate.gate.alpha_budget import AlphaBudget
 
         options, workers = self._options, self._process.workers
-        parts = workers * options.shard[1]
-        alpha_budget, stored_share = AlphaBudget(self._selection.pairs, parts=parts), 1.0
+        alpha_budget, stored_share = AlphaBudget(self._selection.pairs, parts=self._parts), 1.0
         if self._confirms:
             alpha_budget, stored_share = confirmed.shared(alpha_budget), confirmed.STORED_SHARE
         deadline = Deadline(options.budget_s, -(-self._selection.cases // workers))

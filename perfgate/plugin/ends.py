@@ -16,11 +16,13 @@ class End:
         result: what was measured, as ``attach`` keeps it with the item; ``None`` where nothing was.
         finished: whether the report of its teardown has come.
         why: why it did not pass, as a clause; empty while nothing is known against it.
+        failed: whether any phase failed; one that was expected to is none.
     """
 
     result: Mapping[str, Any] | None = None
     finished: bool = False
     why: str = ""
+    failed: bool = False
 
     @property
     def passed(self) -> bool:
@@ -57,6 +59,7 @@ class Ends:
         end = self.of.setdefault(report.nodeid, End())
         if not report.passed and not end.why:
             end.why = reason(report)
+        end.failed = end.failed or report.failed
         end.finished = end.finished or report.when == "teardown"
         found = getattr(report, "perfgate", None)
         if found is None:
@@ -77,10 +80,16 @@ class Ends:
             if end.result is not None and not end.passed
         }
 
-    def failed_besides(self) -> dict[str, str]:
-        """Those of the unfit cases whose verdicts do not say so."""
+    def failed_besides(self, root: str) -> dict[str, str]:
+        """The cases that failed and whose verdicts do not say so, or that have none.
+
+        Args:
+            root: the folder that ids of cases are relative to.
+        """
         told = {end.result["case"] for end in self.of.values() if end.result and end.result["kind"] == "failed"}
-        return {case: why for case, why in self.unfit().items() if case not in told}
+        early = {node: end.why for node, end in self.of.items() if end.result is None and end.failed}
+        beside = {case: why for case, why in self.unfit().items() if case not in told}
+        return {node.removeprefix(f"{root}/"): why for node, why in early.items()} | beside
 
 
 def reason(report: Any) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from perfgate.gate.acceptance import of_option
 from perfgate.models.model import TIERS
+from perfgate.records.durations import DURATIONS
 from perfgate.records.store import MODES
 from perfgate.reference.lock_files import LOCKS
 from perfgate.shared.device_kinds import DEVICE_KINDS
@@ -78,7 +79,8 @@ OPTIONS = (
     Option("launches", "3", "N", "timed launches a case"),
     Option("budget", "", "DURATION", "longest time for the run, like 90s, 10m or 2h; what is left over is listed"),
     Option("timeout", "120", "SECONDS", "longest time for setting up a program or for one step"),
-    Option("shard", "1/1", "I/N", "run every Nth case, beginning with the Ith"),
+    Option("shard", "1/1", "I/N", "run the Ith of N shards, dealt by stored durations"),
+    Option("durations", DURATIONS, "FILE", "stored durations to deal shards by, as pytest-split keeps them"),
     Option("root", "perf_tests", "DIR", "folder below which a case's id begins"),
 )
 
@@ -96,6 +98,7 @@ class Options:
     launches: int
     timeout_s: float
     shard: tuple[int, int]
+    durations: str
     root: str
     strict: bool
     reference: str
@@ -215,6 +218,7 @@ def read_options(config: pytest.Config) -> Options:
         launches=int(positive("--perf-launches", values["launches"], whole=True)),
         timeout_s=positive("--perf-timeout", values["timeout"]),
         shard=read_shard(values["shard"]),
+        durations=values["durations"],
         root=values["root"].strip("/"),
         strict=bool(config.getini("perf_strict") if strict is None else strict),
         reference=values["ref"],

@@ -30,6 +30,7 @@ from perfgate.plugin.selection import (
 )
 from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
+from perfgate.records.durations import read_durations
 from perfgate.shared.command import command
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
@@ -65,6 +66,7 @@ class Run:
         self.target = Target(options, config.rootpath, self.worker)
         self.sides = Sides(config, options)
         self._pairs = 1
+        self._digest = ""
         self._plan: list[str] = []
         self._cases: Cases | None = None
         self._stack = ExitStack()
@@ -110,6 +112,7 @@ class Run:
         cases = [item for item in items if is_case(item)]
         try:
             check_marks(cases)
+            durations = read_durations(self.config.rootpath / self.options.durations) if self._sharded else {}
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
         within = within_tier(cases, self.target.tier)
@@ -117,7 +120,8 @@ class Run:
         for item in cases:
             if "effect" in fixtures_of(item):
                 item.add_marker("effect")
-        chosen = set(in_shard(within, self.options.shard))
+        mine, self._digest = in_shard(within, self.options.shard, durations)
+        chosen = set(mine)
         if dropped := [item for item in cases if item not in chosen]:
             self.config.hook.pytest_deselected(items=dropped)
             items[:] = [item for item in items if item in chosen or not is_case(item)]
@@ -125,7 +129,7 @@ class Run:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Prepare to measure the cases that are left, and check that their results can be stored."""
-        selection = select(session.items, self._pairs, self.options)
+        selection = select(session.items, self._pairs, self.options, self._digest)
         part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
         workers = self.config.workerinput["workercount"] if self.worker else 1  # type: ignore[attr-defined]
         try:
@@ -250,8 +254,8 @@ class Run:
         from perfgate.records import runfile
 
         parts = sorted(self.output.glob(f"{self.run_id}.*.part"))
-        if not parts:
-            return
+        if not parts and not (self._sharded and self._cases and not self.config.option.collectonly):
+            return  # a shard tells that it had nothing to measure
         header = runfile.new_header(
             self.run_id,
             self.created,
@@ -261,9 +265,14 @@ class Run:
             self.sides.header(),
         )
         header["command"] = command()
-        header["failed"] = self.ends.failed_besides()
+        header["failed"] = self.ends.failed_besides(self.options.root)
         runfile.merge(self.path, header, parts)
-        self.products.make(self.ends)
+        if parts:
+            self.products.make(self.ends)
+
+    @property
+    def _sharded(self) -> bool:
+        return self.options.shard[1] > 1
 
     @property
     def path(self) -> Path:

@@ -1,11 +1,12 @@
 """The selection of a run: which of the collected items are cases, within its tier and its shard."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from perfgate.cases.dealing import deal, digest, expected_s
 from perfgate.models.model import TIERS
 from perfgate.plugin.namesakes import builders_of, names_of
 from perfgate.plugin.options import Options, check_marker
@@ -24,21 +25,24 @@ class Selection:
             divided.
         preload: modules that the fork servers import ahead.
         needs_libraries: whether any case runs one of Perfgate's own programs.
+        digest: of what was dealt to the shards.
     """
 
     cases: int
     pairs: int
     preload: tuple[str, ...]
     needs_libraries: bool
+    digest: str
 
 
-def select(items: Iterable[pytest.Item], pairs: int, options: Options) -> Selection:
+def select(items: Iterable[pytest.Item], pairs: int, options: Options, digest: str = "") -> Selection:
     """The selection that is left after every plugin deselected items.
 
     Args:
         items: those that are to run.
         pairs: gated times of all cases within the tier.
         options: of the run.
+        digest: of what was dealt to the shards.
     """
     cases = [item for item in items if is_case(item)]
     used = {name for item in cases for name in fixtures_of(item)}
@@ -46,7 +50,7 @@ def select(items: Iterable[pytest.Item], pairs: int, options: Options) -> Select
     # Beside a reference no yardstick is stepped, and both sides import the same.
     modules = modules_of(programs if options.reference else [*programs, "yardstick.cpu"])
     preload = (*modules, *([DRY_RUN] if programs else []), *options.preload)
-    return Selection(len(cases), pairs, preload, needs_libraries=bool(programs))
+    return Selection(len(cases), pairs, preload, bool(programs), digest)
 
 
 def check_marks(cases: Iterable[pytest.Item]) -> None:
@@ -79,10 +83,20 @@ def gated_pairs(cases: Iterable[pytest.Item]) -> int:
     return sum(len(noisy_metrics(names)) for names in gated)
 
 
-def in_shard(cases: Sequence[pytest.Item], shard: tuple[int, int]) -> list[pytest.Item]:
-    """Every Nth case, beginning with the Ith, where the shard is (I, N)."""
-    first, count = shard
-    return list(cases[first - 1 :: count])
+def in_shard(
+    cases: Sequence[pytest.Item], shard: tuple[int, int], durations: Mapping[str, float]
+) -> tuple[list[pytest.Item], str]:
+    """The cases of one shard, and a digest of the deal.
+
+    Args:
+        cases: those of all shards.
+        shard: the number of the shard, and how many there are.
+        durations: stored ones by node id, in seconds.
+    """
+    number, count = shard
+    expected = expected_s([item.nodeid for item in cases], durations)
+    mine = set(deal(expected, count)[number - 1])
+    return [item for item in cases if item.nodeid in mine], digest(expected, count)
 
 
 def is_case(item: pytest.Item) -> bool:

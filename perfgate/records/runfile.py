@@ -166,6 +166,7 @@ def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> Non
     lines.sort(key=lambda line: json.loads(line).get("case", ""))
     temporary = target.with_suffix(".tmp")
     try:
+        make_folder(target.parent)
         temporary.write_text("\n".join([json.dumps(header, allow_nan=False), *lines]) + "\n", encoding="utf-8")
         temporary.replace(target)
     except OSError as error:

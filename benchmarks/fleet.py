@@ -1,0 +1,161 @@
+"""A fleet by simulation: makespan, load on the shared folder, and the time of a merge.
+
+    python benchmarks/fleet.py                       # 1,000 GPUs, 10,000 cases, 5% of the nodes fail once
+    python benchmarks/fleet.py --shards 40 --cases 400
+
+Durations are drawn from the baselines of this repository's suite: a log-normal whose median and spread are those of the
+recorded steps. Shards are dealt as ``--perf-shard`` deals them, a node that fails gives its whole shard back, and the
+next node that is free takes it. Then every shard's run file is written and merged, in a process of its own.
+"""
+
+import argparse
+import heapq
+import json
+import math
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from perfgate.cases.dealing import deal, expected_s
+
+ROOT = Path(__file__).parents[1]
+CASE_S = 20.0  # the median of a case on a GPU, as docs/gpu-runner.md plans it
+SHARD_START_S = 30.0  # a node's start: imports and the first CUDA context
+LIMIT_S, LIMIT_BYTES, LIMIT_MAKESPAN = 60.0, 10**9, 1.1
+
+
+def spread() -> float:
+    """The spread of recorded step times over cases, on a log scale."""
+    found = []
+    for path in sorted((ROOT / "baselines").glob("cpu-*/**/test_*.json")):
+        for row in json.loads(path.read_text())["rows"]:
+            value = row.get("metrics", {}).get("step_time_s")
+            if value:
+                found.append(math.log(value[0]))
+    return min(statistics.stdev(found), 1.0) if len(found) > 1 else 0.8
+
+
+def draw(cases: int, sd: float, generator: random.Random) -> dict[str, float]:
+    """The true seconds of each case."""
+    names = (f"training/test_technique_{number % 60}.py::test_it[{number}]" for number in range(cases))
+    return {name: CASE_S * math.exp(generator.gauss(0, sd)) for name in names}
+
+
+def makespan(dealt: list[list[str]], true_s: dict[str, float], nodes: int, failing: float, generator: random.Random):
+    """The seconds until the last shard has ended, and the seconds that failed nodes wasted.
+
+    A node that fails does so at a random time of its shard, and never comes back.
+    """
+    free = [(0.0, number) for number in range(nodes)]
+    waiting = [(SHARD_START_S + sum(true_s[case] for case in shard), False) for shard in dealt if shard]
+    waiting.sort(reverse=True)
+    end = wasted = 0.0
+    while waiting:
+        took, again = waiting.pop(0)
+        begin, number = heapq.heappop(free)
+        if not again and generator.random() < failing and len(free) > 1:
+            lost = generator.uniform(0, took)
+            wasted += lost
+            waiting.append((took, True))
+            heapq.heappush(free, (begin + lost + SHARD_START_S, number))  # another node takes its place
+            continue
+        heapq.heappush(free, (begin + took, number))
+        end = max(end, begin + took)
+    return end, wasted
+
+
+def lower_bound(true_s: dict[str, float], nodes: int) -> float:
+    """No fleet is faster: all work divided evenly, or the longest case alone."""
+    return SHARD_START_S + max(sum(true_s.values()) / nodes, max(true_s.values()))
+
+
+def write_parts(folder: Path, dealt: list[list[str]], true_s: dict[str, float], generator: random.Random) -> int:
+    """A run file for each shard, with lines as large as those of a real case; returns their bytes."""
+    total = 0
+    for number, cases in enumerate(dealt, 1):
+        head = {
+            "schema": "perfgate.run/1", "run_id": f"run-{number}", "created": "2026-01-01T00:00:00+00:00",
+            "commit": "0" * 40, "dirty": False, "machine": {"name": "h200"}, "software": {"torch": "2.13.0"},
+            "options": {"shard": [number, len(dealt)], "root": "perf_tests"},
+        }  # fmt: skip
+        lines = [head]
+        for case in sorted(cases):
+            lines += lines_of(case, true_s[case], generator)
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (folder / f"{number}.jsonl").write_text(text)
+        total += len(text)
+    return total
+
+
+def lines_of(case: str, took_s: float, generator: random.Random) -> list[dict]:
+    """The lines of one case: a workload, launches of 40 steps, a dry run with its ledger, verdicts, its end."""
+    identity = {"workload": "a" * 64, "spec": {"program": "p:C", "params": {"x": 1}}, "setting": {}, "vanilla": None}
+    lines: list[dict] = [{"kind": "workload", "case": case, **identity, "technique": "t", "model": "m"}]
+    modules = {f"model.layers.{n}.{part}": {"flops": 1e9 + n, "bytes": 1e6} for n in range(24) for part in "abcdefgh"}
+    for launch in range(4):
+        steps = [0.02 + 0.001 * generator.random() for _ in range(40)]
+        details = {"modules": modules} if launch == 3 else {}
+        lines.append({
+            "case": case, "workload": "a" * 64, "launch": launch, "side": "candidate", "pair": None,
+            "metrics": {"step_time_s": steps}, "yardstick_s": steps, "invalid": None, "details": details,
+        })  # fmt: skip
+    for metric in ("step_time_s", "peak_memory_bytes", "flops", "operator_calls", "host_syncs", "python_calls"):
+        lines.append(
+            {"kind": "verdict", "case": case, "metric": metric, "verdict": "pass", "change": 0.0, "launches": 3}
+        )
+    return [*lines, {"kind": "case", "case": case, "outcome": "passed", "took_s": took_s, "ended": 1.0}]
+
+
+def merged(folder: Path) -> tuple[float, int, int]:
+    """Seconds and peak bytes of ``perfgate merge`` over a folder, and its exit code."""
+    begin = time.perf_counter()
+    command = [sys.executable, "-m", "perfgate", "merge", str(folder), "-o", str(folder / "merged.jsonl"), "--json"]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+    took_s = time.perf_counter() - begin
+    return took_s, 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, done.returncode
+
+
+def main() -> int:
+    """Print the table; 1 where a limit is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument("--shards", type=int, default=1000)
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--failing", type=float, default=0.0, help="share of shards whose node fails once")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    generator = random.Random(asked.seed)
+    sd = spread()
+    true_s = draw(asked.cases, sd, generator)
+    # Durations were stored by an earlier run, which took a little more or less; a tenth of the cases is new.
+    stored = {case: s * math.exp(generator.gauss(0, 0.03)) for case, s in true_s.items() if generator.random() > 0.1}
+    dealings = {"stored durations": stored, "all known": true_s, "every Nth case": {}}
+    bound = lower_bound(true_s, asked.nodes)
+    print(f"{asked.cases} cases (spread {sd:.2f} on a log scale), {asked.shards} shards, {asked.nodes} GPUs")
+    print(f"{'dealt by':20} {'failing':>8} {'makespan s':>11} {'over bound':>11} {'wasted GPU-h':>13}")
+    missed = False
+    for name, known in dealings.items():
+        dealt = deal(expected_s(list(true_s), known), asked.shards)
+        for failing in sorted({0.0, asked.failing, 0.01}):
+            end, wasted = makespan(dealt, true_s, asked.nodes, failing, random.Random(asked.seed))
+            print(f"{name:20} {failing:8.0%} {end:11.0f} {end / bound:11.2f} {wasted / 3600:13.2f}")
+            missed |= name == "all known" and not failing and end > LIMIT_MAKESPAN * bound
+    dealt = deal(expected_s(list(true_s), stored), asked.shards)
+    with tempfile.TemporaryDirectory() as name:
+        size = write_parts(Path(name), dealt, true_s, generator)
+        took_s, peak, code = merged(Path(name))
+    rate = size / (sum(true_s.values()) / asked.nodes)
+    print(f"shared folder: {size / 1e6:.0f} MB in {asked.shards} files, {rate / 1e3:.0f} kB/s while all measure")
+    print(f"merge: {took_s:.1f} s, {peak / 1e6:.0f} MB, exit code {code}")
+    missed |= took_s > LIMIT_S or peak > LIMIT_BYTES or code != 0
+    print("limits: " + ("MISSED" if missed else "kept") + " (makespan 1.1 of the bound, merge in 60 s and 1 GB)")
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""``perfgate comment``: one comment on a pull request or merge request, made of run files that nobody has to trust."""
+
+import argparse
+import os
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from perfgate.cli.common import OK, add_command
+from perfgate.forges.forge import Change, Forge, NothingToSay
+from perfgate.forges.github import github
+from perfgate.forges.gitlab import gitlab
+from perfgate.records.untrusted import Untrusted, read_untrusted
+from perfgate.reports.report import Report
+from perfgate.shared.errors import UserError
+
+EPILOG = (
+    "Reads verdicts alone, within limits, and shows every name as text. On GitHub the pull request is the one that is "
+    "open and whose head is the commit that was measured; where there is not exactly one, nothing is posted."
+)
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = add_command(commands, "comment", run, "comment on a pull request or merge request", epilog=EPILOG)
+    parser.add_argument("runs", metavar="RUN", nargs="?", help="run file, folder of run files, or zip archive of them")
+    parser.add_argument("--artifact", metavar="NAME", help="download this artifact of the run that the event names")
+    parser.add_argument("--link", metavar="URL", default="", help="where the run or its page can be seen")
+    parser.add_argument("--dry", action="store_true", help="print the comment, and post nothing")
+    parser.add_argument("--event", metavar="FILE", help="the workflow's event; default: GITHUB_EVENT_PATH")
+    parser.add_argument(
+        "--login", metavar="NAME", default="", help="who writes; default on GitHub: github-actions[bot]"
+    )
+    parser.add_argument("--baselines", metavar="DIR", default="baselines", help="changes below it are told at the top")
+
+
+def run(options: argparse.Namespace) -> tuple[int, Report]:
+    """Read the verdicts, find the change, and write the comment.
+
+    Raises:
+        UserError: the verdicts cannot be used, which the comment then says, or the comment cannot be written.
+    """
+    if bool(options.runs) == bool(options.artifact):
+        raise UserError("name either a run file, or an artifact with --artifact")
+    from perfgate.reports.comment import MARKER, comment, refusal  # imports pandas, which a refusal need not pay
+
+    if options.dry:
+        if options.artifact:
+            raise UserError("--dry prints what a file on this machine says; name the file in place of --artifact")
+        return OK, plain(comment(read_untrusted(Path(options.runs)), options.link, ""))
+    forge = forge_of(options)
+    try:
+        change = forge.change()
+    except NothingToSay as nothing:
+        return OK, plain(str(nothing))
+    try:
+        found = verdicts(forge, options)
+    except UserError as error:
+        with suppress(UserError):
+            still(forge, change)
+            forge.publish(change, refusal(str(error), options.link, change.commit), MARKER)
+        raise
+    text = comment(found, options.link, change.commit, forge.moves_bar(change, options.baselines.rstrip("/")))
+    try:
+        still(forge, change)
+    except NothingToSay as nothing:
+        return OK, plain(str(nothing))
+    return OK, plain(forge.publish(change, text, MARKER))
+
+
+def verdicts(forge: Forge, options: argparse.Namespace) -> Untrusted:
+    """What the artifact says."""
+    if options.runs:
+        return read_untrusted(Path(options.runs))
+    with TemporaryDirectory(prefix="perfgate-comment-") as folder:
+        return read_untrusted(forge.download(options.artifact, Path(folder)))
+
+
+def still(forge: Forge, change: Change) -> None:
+    """Look again just before something is posted, as reading takes its time.
+
+    Raises:
+        NothingToSay: the change moved on.
+    """
+    if forge.change() != change:
+        raise NothingToSay("nothing was posted: the pull request moved on")
+
+
+def forge_of(options: argparse.Namespace) -> Forge:
+    """GitHub or GitLab, as the variables of the CI system tell.
+
+    Raises:
+        UserError: it is neither.
+    """
+    event = options.event or os.environ.get("GITHUB_EVENT_PATH", "")
+    if event:
+        return github(os.environ, Path(event), options.login)
+    if os.environ.get("GITLAB_CI"):
+        return gitlab(os.environ)
+    raise UserError("this is neither a workflow of GitHub nor a pipeline of GitLab; print the comment with --dry")
+
+
+def plain(text: str) -> Report:
+    """A report of text alone."""
+    import pandas as pd
+
+    from perfgate.reports.report import Section
+
+    lines = text.rstrip("\n").split("\n")
+    return Report([Section(lines=lines)], pd.DataFrame({"line": lines}), {"text": text})

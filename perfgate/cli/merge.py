@@ -1,0 +1,70 @@
+"""``perfgate merge``: puts the run files of a suite's shards together, and decides as one run would."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from perfgate.cli.common import OK, UNSURE, WORSE, add_command
+from perfgate.records.durations import write_durations
+from perfgate.records.shards import Merged, merge_shards
+from perfgate.reports.report import Report
+from perfgate.shared.errors import UserError
+
+UNDECIDED = {"inconclusive", "invalid"}
+EPILOG = (
+    "Exit codes: 0 nothing got worse; 1 something did, or a case failed, or nothing was decided; 2 the parts do not "
+    "belong together; 3 a shard is missing, or under --strict something could not be decided."
+)
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = add_command(commands, "merge", run, "put the run files of a suite's shards together", epilog=EPILOG)
+    parser.add_argument("parts", metavar="PART", nargs="+", help="run file of a shard, or a folder of them")
+    parser.add_argument("-o", dest="run", metavar="RUN", required=True, help="the merged run file")
+    parser.add_argument(
+        "--durations", metavar="FILE", help="keep there how long each case took, for later --perf-shard to deal by"
+    )
+    parser.add_argument("--strict", action="store_true", help="exit with 3 where something could not be decided")
+
+
+def run(options: argparse.Namespace) -> tuple[int, Report]:
+    """Write the merged run file, and judge the run by all its cases."""
+    target = Path(options.run)
+    merged = merge_shards(parts_of(options.parts, target), target)
+    if options.durations:
+        root = str(merged.header["options"].get("root") or "")
+        durations = {f"{root}/{case}" if root else case: took_s for case, took_s in merged.durations.items()}
+        write_durations(Path(options.durations), durations)
+    from perfgate.reports.merged import merged_report  # imports pandas, which a refusal need not pay
+
+    return exit_code(merged, options.strict), merged_report(merged, target)
+
+
+def parts_of(names: Sequence[str], target: Path) -> list[Path]:
+    """The run files that are named, and those in folders that are named.
+
+    Raises:
+        UserError: a folder holds none.
+    """
+    found: list[Path] = []
+    for path in map(Path, names):
+        inside = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+        # A merged file from an earlier time may lie in the same folder.
+        inside = [part for part in inside if not path.is_dir() or part.resolve() != target.resolve()]
+        if not inside:
+            raise UserError(f"{path}: holds no run file (*.jsonl)")
+        found += inside
+    return found
+
+
+def exit_code(merged: Merged, strict: bool) -> int:
+    """As the command's epilog says."""
+    names = {verdict.verdict for verdict in merged.verdicts if not verdict.accepted}
+    every = {verdict.verdict for verdict in merged.verdicts}
+    if names & {"regressed", "stale"} or merged.header.get("failed") or (every and every <= UNDECIDED):
+        return WORSE
+    if merged.missing or (strict and names & {*UNDECIDED, "new"}):
+        return UNSURE
+    return OK

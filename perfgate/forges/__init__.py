@@ -1,0 +1,1 @@
+"""Where comments on a change go: GitHub and GitLab, through their APIs."""

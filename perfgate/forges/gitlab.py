@@ -1,0 +1,85 @@
+"""GitLab: merge requests, found by the variables of the pipeline."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from perfgate.forges.forge import MOST_FILES, Change, Client, NothingToSay, moved_tolerance
+from perfgate.shared.errors import UserError
+
+API = "https://gitlab.com/api/v4"
+NEEDED = ("GITLAB_TOKEN", "CI_PROJECT_ID", "CI_MERGE_REQUEST_IID")
+
+
+class GitLab:
+    """Merge requests of one project.
+
+    Args:
+        client: of the API.
+        environment: the variables of the pipeline.
+
+    Raises:
+        UserError: a variable is missing.
+    """
+
+    def __init__(self, client: Client, environment: Mapping[str, str]) -> None:
+        self._client = client
+        self._project = f"projects/{quote(environment['CI_PROJECT_ID'], safe='')}"
+        self._number = int(environment["CI_MERGE_REQUEST_IID"])
+        # A pipeline of the merged result runs on a commit of its own.
+        self._commit = environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environment.get("CI_COMMIT_SHA", "")
+
+    def change(self) -> Change:
+        """The merge request of the pipeline, if it is open and has not moved on."""
+        found = self._client.ask("GET", f"{self._project}/merge_requests/{self._number}")
+        if found.get("state") != "opened" or found.get("sha") != self._commit:
+            raise NothingToSay(
+                f"nothing was posted: merge request {self._number} is not open, or its head is no longer "
+                f"{self._commit[:10]} that was measured"
+            )
+        return Change(self._number, self._commit)
+
+    def moves_bar(self, change: Change, baselines: str) -> list[str]:
+        """Files below the baselines, and files in which a line with a tolerance changed."""
+        found = []
+        for number, file in enumerate(self._client.pages(f"{self._project}/merge_requests/{change.number}/diffs")):
+            name = str(file["new_path"])
+            if number < MOST_FILES and (
+                name.startswith(f"{baselines}/") or moved_tolerance(str(file.get("diff") or ""))
+            ):
+                found.append(name)
+        return found
+
+    def publish(self, change: Change, text: str, marker: str) -> str:
+        """Update our own note; another's that begins alike is left alone."""
+        notes = f"{self._project}/merge_requests/{change.number}/notes"
+        me = self._client.ask("GET", "user")["username"]
+        for note in self._client.pages(notes):
+            if str(note.get("body") or "").startswith(marker) and note["author"]["username"] == me:
+                self._client.ask("PUT", f"{notes}/{int(note['id'])}", json={"body": text})
+                return f"Updated note {note['id']} of merge request {change.number}"
+        made = self._client.ask("POST", notes, json={"body": text})
+        return f"Posted note {made['id']} on merge request {change.number}"
+
+    def download(self, artifact: str, folder: Path) -> Path:
+        """A pipeline's later job has the artifacts of the earlier ones already.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError("on GitLab a job has the artifacts of earlier jobs; name the run file in place of --artifact")
+
+
+def gitlab(environment: Mapping[str, str]) -> GitLab:
+    """GitLab, as a pipeline's variables name it.
+
+    Raises:
+        UserError: a variable is missing.
+    """
+    for name in NEEDED:
+        if not environment.get(name):
+            raise UserError(
+                f"{name} is not set; run this in a pipeline for merge requests, with a token as GITLAB_TOKEN"
+            )
+    client = Client(environment.get("CI_API_V4_URL", API), {"PRIVATE-TOKEN": environment["GITLAB_TOKEN"]})
+    return GitLab(client, environment)

@@ -1,0 +1,335 @@
+"""The run files of a suite's shards, put together into one; read and written line by line, as they can be large."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from perfgate.records.runfile_lines import check_header, check_launch, check_verdict, check_workload, parse
+from perfgate.records.verdict import Verdict
+from perfgate.shared.errors import UserError
+
+DEAL = "deal"  # the kind of the line in which a shard tells what was dealt
+ONE = (1, 1)
+EVERYWHERE = ("commit", "software", "candidate", "reference")  # keys of the header that all shards have in common
+OPTIONS = ("device", "tier", "reference", "baselines", "launches", "calibrate")
+ROUNDING = 1e-9
+
+
+@dataclass
+class Attempt:
+    """One case in one part.
+
+    Attributes:
+        part: the number of the part.
+        ended: when the case ended, in seconds since the epoch; 0 where its end is not in the part.
+        whole: whether the case's end is in the part.
+        took_s: how long the case took; ``None`` where it is not known.
+        ranges: the bytes of its lines, from and to.
+        verdicts: on the case.
+    """
+
+    part: int
+    ended: float = 0.0
+    whole: bool = False
+    took_s: float | None = None
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    def extend(self, begin: int, end: int) -> None:
+        """Take one more line."""
+        if self.ranges and self.ranges[-1][1] == begin:
+            self.ranges[-1] = (self.ranges[-1][0], end)
+        else:
+            self.ranges.append((begin, end))
+
+
+@dataclass
+class Part:
+    """The run file of one shard.
+
+    Attributes:
+        path: where it lies.
+        header: its first line.
+        shard: its number, and how many there are.
+        cases: what it holds of each case.
+        loose: the bytes of lines that belong to no case, from and to.
+        deals: what was dealt, a line for each process that measured.
+    """
+
+    path: Path
+    header: Mapping[str, Any]
+    shard: tuple[int, int]
+    cases: dict[str, Attempt] = field(default_factory=dict)
+    loose: list[tuple[int, int]] = field(default_factory=list)
+    deals: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What was put together.
+
+    Attributes:
+        header: the first line of the merged file.
+        verdicts: on all cases, in the file's order.
+        durations: how long each case took, in seconds, where that is known.
+        count: how many shards there are.
+        missing: the numbers of those of which there is no part.
+        twice: cases that are in several parts; what ended last was kept.
+        overspent: how many times the chance of a false alarm was given out; 1 or less is as it should be.
+    """
+
+    header: Mapping[str, Any]
+    verdicts: Sequence[Verdict]
+    durations: Mapping[str, float]
+    count: int
+    missing: Sequence[int]
+    twice: Sequence[str]
+    overspent: float
+
+
+def merge_shards(paths: Sequence[Path], target: Path) -> Merged:
+    """Write one run file from those of shards.
+
+    Args:
+        paths: the shards' run files.
+        target: where the merged file goes. It is written whole or not at all.
+
+    Raises:
+        UserError: a part is damaged, is given twice, or is not of the same run as the others.
+    """
+    parts = [scan(number, path) for number, path in enumerate(paths)]
+    check_together(parts)
+    kept, twice = choose(parts)
+    given = {part.shard[0] for part in parts if part.shard != ONE}
+    count = max(part.shard[1] for part in parts)
+    missing = [number for number in range(1, count + 1) if number not in given] if count > 1 else []
+    verdicts = [verdict for case in sorted(kept) for verdict in kept[case].verdicts]
+    durations = {case: kept[case].took_s for case in sorted(kept)}
+    header = merged_header(parts, kept, missing, twice)
+    write(target, header, parts, kept)
+    known = {case: took_s for case, took_s in durations.items() if took_s}
+    return Merged(header, verdicts, known, count, missing, twice, overspent(parts))
+
+
+def scan(number: int, path: Path) -> Part:
+    """Read a part once, check each line, and remember where the lines of each case are.
+
+    Raises:
+        UserError: the part is damaged; the message has the file, the line and what to do.
+    """
+    part: Part | None = None
+    for line_number, begin, end, text, last in lines_of(path):
+        if not text.strip():
+            continue
+        line = parse(path, line_number, text, last)
+        if part is None:
+            header = check_header(path, line)
+            part = Part(path, header, shard_of(header))
+            continue
+        take(part, number, line, f"{path}: line {line_number}", (begin, end))
+    if part is None:
+        check_header(path, None)
+        raise AssertionError("an empty file is refused")
+    return part
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, int, int, str, bool]]:
+    """The lines of a file: number, first byte, byte behind the last, text, and whether it is cut off.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    begin = 0
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                yield number, begin, begin + len(raw), raw.decode("utf-8"), not raw.endswith(b"\n")
+                begin += len(raw)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such run file; a run writes one below its --perf-output folder") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not text; a run file is JSON lines in UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def take(part: Part, number: int, line: Mapping[str, Any], where: str, at: tuple[int, int]) -> None:
+    """Check one line, and put it with its case."""
+    kind = line.get("kind", "launch")
+    if kind == "launch":
+        check_launch(where, line)
+    elif kind == "workload":
+        check_workload(where, line)
+    elif kind == "verdict":
+        check_verdict(where, line)
+    elif kind == DEAL:
+        part.deals.append(line)
+        return
+    case = line.get("case")
+    if not isinstance(case, str):
+        part.loose.append(at)
+        return
+    attempt = part.cases.setdefault(case, Attempt(number))
+    attempt.extend(*at)
+    if kind == "verdict":
+        attempt.verdicts.append(Verdict.from_json(line))
+    elif kind == "case":
+        attempt.whole = True
+        attempt.ended, attempt.took_s = seconds(line.get("ended")) or 0.0, seconds(line.get("took_s"))
+
+
+def seconds(value: Any) -> float | None:
+    """A number of seconds; ``None`` for anything else."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def shard_of(header: Mapping[str, Any]) -> tuple[int, int]:
+    """The number of a part's shard, and how many there are; (1, 1) for a run of everything."""
+    found = header["options"].get("shard")
+    if isinstance(found, list | tuple) and len(found) == 2 and all(type(number) is int for number in found):
+        first, count = found
+        if 1 <= first <= count:
+            return first, count
+    return ONE
+
+
+def check_together(parts: Sequence[Part]) -> None:
+    """Refuse parts that are not of one run of one suite.
+
+    Raises:
+        UserError: naming two parts, and in what they differ.
+    """
+    first = parts[0]
+    seen: dict[str, Path] = {}
+    for part in parts:
+        name = str(part.header["run_id"])
+        if name in seen:
+            raise UserError(f"{seen[name]} and {part.path} are the same run {name}; name each part once")
+        seen[name] = part.path
+        if part.shard[1] != first.shard[1]:
+            told = f"one of {first.shard[1]} shards, {part.path} one of {part.shard[1]}"
+            raise UserError(f"{first.path} is {told}; put parts of one division together")
+        for what, one, other in differing(first, part):
+            raise UserError(f"{first.path} and {part.path} differ in {what}: {one} and {other}; merge parts of one run")
+    if len(dealt := {str(deal.get("digest")) for part in parts for deal in part.deals}) > 1:
+        raise UserError(
+            f"the parts were dealt from {len(dealt)} different lists of cases or durations, so cases may be in none of "
+            "them; run all shards from one commit, with the same tier and the same file of durations"
+        )
+
+
+def differing(one: Part, other: Part) -> Iterator[tuple[str, Any, Any]]:
+    """In what two parts differ that parts of one run have in common."""
+    pairs = [("machine", one.header["machine"]["name"], other.header["machine"]["name"])]
+    pairs += [(key, of(one.header.get(key)), of(other.header.get(key))) for key in EVERYWHERE]
+    told = one.header["options"], other.header["options"]
+    pairs += [(f"the option {key}", told[0].get(key), told[1].get(key)) for key in OPTIONS]
+    return (found for found in pairs if found[1] != found[2])
+
+
+def of(value: Any) -> Any:
+    """What one side of a run is: a reference by its commit and libraries, as its folder is another on each machine."""
+    if not isinstance(value, Mapping) or "software" not in value:
+        return value
+    return {key: value.get(key) for key in ("commit", "software")}
+
+
+def choose(parts: Sequence[Part]) -> tuple[dict[str, Attempt], list[str]]:
+    """What is kept of each case, and the cases that were in several parts: a whole attempt, and of these the last."""
+    kept: dict[str, Attempt] = {}
+    twice: set[str] = set()
+    order = sorted(range(len(parts)), key=lambda number: str(parts[number].header["created"]))
+    for number in order:
+        for case, attempt in parts[number].cases.items():
+            held = kept.get(case)
+            if held:
+                twice.add(case)
+            if held is None or (attempt.whole, attempt.ended) >= (held.whole, held.ended):
+                kept[case] = attempt
+    return kept, sorted(twice)
+
+
+def merged_header(
+    parts: Sequence[Part], kept: Mapping[str, Attempt], missing: Sequence[int], twice: Sequence[str]
+) -> dict[str, Any]:
+    """The first line of the merged file: that of the first part, with what all of them tell."""
+    ordered = sorted(parts, key=lambda part: (part.shard, str(part.header["created"])))
+    first = min(ordered, key=lambda part: str(part.header["created"])).header
+    options = {**first["options"]} | ({"shard": list(ONE)} if "shard" in first["options"] else {})
+    header = {**first, "options": options, "dirty": any(part.header.get("dirty") for part in parts)}
+    for key in ("accepted", "misread"):
+        if found := unique(item for part in ordered for item in part.header.get(key) or ()):
+            header[key] = found
+    failed = {
+        case: why
+        for number, part in enumerate(parts)
+        for case, why in (part.header.get("failed") or {}).items()
+        if case not in kept or kept[case].part == number
+    }
+    if "failed" in first or failed:
+        header["failed"] = dict(sorted(failed.items()))
+    runs = [part.header["run_id"] for part in ordered]
+    count = max(part.shard[1] for part in parts)
+    return header | {"shards": {"count": count, "runs": runs, "missing": list(missing), "twice": list(twice)}}
+
+
+def unique(items: Iterable[Any]) -> list[Any]:
+    """The items in their order, each once."""
+    return list({json.dumps(item, sort_keys=True): item for item in items}.values())
+
+
+def overspent(parts: Sequence[Part]) -> float:
+    """How many times the whole chance of a false alarm was given out: each process has its part of it.
+
+    Of parts that do not tell, each counts as the shard that it is.
+    """
+    spent = 0.0
+    for part in parts:
+        told = [deal.get("parts") for deal in part.deals]
+        shares = [1 / found for found in told if isinstance(found, int) and found > 0]
+        spent += sum(shares) if shares else 1 / part.shard[1]
+    return spent if spent > 1 + ROUNDING else 1.0
+
+
+def write(target: Path, header: Mapping[str, Any], parts: Sequence[Part], kept: Mapping[str, Attempt]) -> None:
+    """Write the merged file: lines of no case first, then the cases in sorted order.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    if any(target.resolve() == part.path.resolve() for part in parts):
+        raise UserError(f"{target} is one of the parts; name another file with -o")
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(json.dumps(header, allow_nan=False).encode() + b"\n")
+            seen: set[bytes] = set()
+            for part in parts:
+                for raw in (line for line in chunks(part.path, part.loose) if line not in seen):
+                    seen.add(raw)
+                    file.write(ended(raw))
+            for case in sorted(kept):
+                attempt = kept[case]
+                for raw in chunks(parts[attempt.part].path, attempt.ranges):
+                    file.write(ended(raw))
+        temporary.replace(target)
+    except OSError as error:
+        raise UserError(f"{target}: the run file cannot be written: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def chunks(path: Path, ranges: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+    """Pieces of a file."""
+    with path.open("rb") as file:
+        for begin, end in ranges:
+            file.seek(begin)
+            yield file.read(end - begin)
+
+
+def ended(raw: bytes) -> bytes:
+    """Lines with a newline behind the last."""
+    return raw if raw.endswith(b"\n") else raw + b"\n"

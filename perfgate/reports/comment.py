@@ -1,0 +1,112 @@
+"""The comment on a pull request: at most sixty lines, with every name shown as text and nothing else."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import pandas as pd
+
+from perfgate.gate.wording import counted_as, moved, summarize
+from perfgate.records.untrusted import Untrusted
+from perfgate.records.verdict import Verdict
+from perfgate.reports.formats import markdown
+from perfgate.reports.report import Report, Section
+from perfgate.reports.tables import ORDER, shown
+from perfgate.shared.metrics import METRICS
+
+MARKER = "<!-- perfgate -->"  # by which a comment is found again
+MOST_LINES = 60
+MOST_ROWS = 30
+MOST_FILES = 10
+NOT_TEXT = re.compile(r"[^\x20-\x7e]+")
+SHOWN = ("regressed", "stale", "invalid", "inconclusive", "improved")
+
+
+def comment(found: Untrusted, link: str, commit: str, bar: Sequence[str] = ()) -> str:
+    """The text of the comment.
+
+    Args:
+        found: the verdicts.
+        link: where the run or its page can be seen; empty where nowhere.
+        commit: that was measured; empty where it is not known.
+        bar: what moves the bar itself: names of changed files.
+    """
+    judged = sorted(found.verdicts, key=lambda verdict: ORDER.index(verdict.verdict))
+    worth = [verdict for verdict in judged if verdict.verdict in SHOWN]
+    lines = [*bar_lines(bar), headline(found)]
+    lines.append(", ".join(f"{count} {name}" for name, count in summarize(judged).items()))
+    rows = [row(verdict) for verdict in worth[:MOST_ROWS]]
+    tables = {"": pd.DataFrame(rows).dropna(axis="columns", how="all")} if rows else {}
+    notes = [f"... and {len(worth) - MOST_ROWS} more rows in the report."] if len(worth) > MOST_ROWS else []
+    notes += [footer(link, commit)]
+    text = markdown(Report([Section("Performance", list(filter(None, lines)), tables, notes)], pd.DataFrame(rows), {}))
+    return cut(f"{MARKER}\n{text}", footer(link, commit))
+
+
+def refusal(sentence: str, link: str, commit: str) -> str:
+    """The comment where the results cannot be used: an earlier one must not stand as if it were about this commit.
+
+    Args:
+        sentence: why, in words of ours alone.
+        link: where the run can be seen; empty where nowhere.
+        commit: that was measured.
+    """
+    return f"{MARKER}\n## Performance\n\nNothing is known of this commit: {sentence}.\n\n{footer(link, commit)}\n"
+
+
+def headline(found: Untrusted) -> str:
+    """The verdict on all of it, in a sentence."""
+    names = [counted_as(verdict) for verdict in found.verdicts]
+    worse = sum(name in ("regressed", "stale") for name in names)
+    parts = [f"{worse} {'metric' if worse == 1 else 'metrics'} got worse"] if worse else []
+    parts += (
+        [f"{found.failed} {'case' if found.failed == 1 else 'cases'} failed before a verdict"] if found.failed else []
+    )
+    parts += [f"{found.missing} {'shard is' if found.missing == 1 else 'shards are'} missing"] if found.missing else []
+    if parts:
+        return f"**{', '.join(parts)}.**"
+    if not set(names) - {"inconclusive", "invalid"}:
+        return "**Nothing was decided.**"
+    return "**Nothing got worse.**"
+
+
+def bar_lines(bar: Sequence[str]) -> list[str]:
+    """A sentence about changes of what the code is held against, first of all."""
+    if not bar:
+        return []
+    more = f" and {len(bar) - MOST_FILES} more" if len(bar) > MOST_FILES else ""
+    return [f"**This change moves its own bar:** {', '.join(map(code, bar[:MOST_FILES]))}{more}."]
+
+
+def row(verdict: Verdict) -> dict[str, str | None]:
+    """A row of the table."""
+    name = verdict.metric
+    return {
+        "verdict": counted_as(verdict),
+        "case": code(verdict.case),
+        "metric": name if name in METRICS else code(name),
+        "now": shown(name, verdict.candidate) if name in METRICS else None,
+        "before": shown(name, verdict.reference) if name in METRICS else None,
+        "change": moved(verdict) or None,
+    }
+
+
+def code(text: str) -> str:
+    """Somebody's text as text: in a code span that it cannot leave, without markup, mentions or line ends."""
+    plain = NOT_TEXT.sub("?", text).replace("`", "'").replace("<", "(").replace(">", ")").replace("|", "/")
+    return f"`{plain.strip() or '?'}`"
+
+
+def footer(link: str, commit: str) -> str:
+    """Where to read more, and whose numbers these are."""
+    at = f"of {commit[:10]} " if commit else ""
+    where = f" [The run]({quote(link, safe=':/?&=#%~')})." if link else ""
+    return f"Numbers {at}as the branch's own code measured them; the check decides.{where}"
+
+
+def cut(text: str, last: str) -> str:
+    """At most so many lines, the footer among them."""
+    lines = text.rstrip("\n").split("\n")
+    if len(lines) <= MOST_LINES:
+        return "\n".join(lines) + "\n"
+    return "\n".join([*lines[: MOST_LINES - 3], "...", "", last]) + "\n"

@@ -1,0 +1,168 @@
+"""``perfgate merge``: shards put together give what one run gives, and whatever is missing or twice is named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perfgate.records.shards import merge_shards
+from perfgate.shared.errors import UserError
+from tests.support.commands import Lines, refuse
+from tests.support.runs import CASE, OTHER_CASE, header, noisy_duets, noisy_launches, perfgate, workload_line, write_run
+
+WHOLE = [*noisy_launches(1), *noisy_launches(2, OTHER_CASE, typical_s=0.5)]
+
+
+def part(folder: Path, shard: int, lines: Lines, count: int = 2, **changes: Any) -> Path:
+    """The run file of a shard."""
+    about = {"run_id": f"run-{shard}-{count}", "options": {"shard": [shard, count], "root": "perf_tests"}, **changes}
+    return write_run(folder / f"{about['run_id']}.jsonl", lines, **about)
+
+
+def verdict(case: str = CASE, name: str = "pass", **more: Any) -> dict[str, Any]:
+    """A verdict's line."""
+    return {"kind": "verdict", "case": case, "metric": "step_time_s", "verdict": name, **more}
+
+
+def end(case: str = CASE, ended: float = 5.0, took_s: float = 2.5) -> dict[str, Any]:
+    """The line that ends a case."""
+    return {"kind": "case", "case": case, "outcome": "passed", "message": "", "took_s": took_s, "ended": ended}
+
+
+def deal(parts: int, digest: str = "abc") -> dict[str, Any]:
+    """The line of a process that measured a part."""
+    return {"kind": "deal", "pairs": 4, "parts": parts, "digest": digest}
+
+
+def merged(target: Path, *arguments: str | Path, code: int = 0) -> dict[str, Any]:
+    """What a merge prints as JSON."""
+    done = perfgate("merge", *arguments, "-o", target, "--json")
+    assert done.stderr == ""
+    assert done.returncode == code, done.stdout
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("sides", ["two files", "one file"])
+def test_two_shards_compare_as_one_run_does_to_the_byte(tmp_path: Path, sides: str) -> None:
+    cases = [f"training/test_x.py::test_x[{number}]" for number in range(6)]
+    if sides == "one file":
+        groups = [noisy_duets(number, case, change=0.03 * number) for number, case in enumerate(cases)]
+        base = ()
+    else:
+        groups = [noisy_launches(number, case, typical_s=0.02 + 0.001 * number) for number, case in enumerate(cases)]
+        before = [line for number, case in enumerate(cases) for line in noisy_launches(90 + number, case)]
+        base = (write_run(tmp_path / "base.jsonl", before),)
+    groups = [[workload_line(case), *group] for case, group in zip(cases, groups, strict=True)]
+    whole = write_run(tmp_path / "whole.jsonl", [line for group in groups for line in group])
+    first = part(tmp_path, 1, [line for group in groups[::2] for line in group])
+    second = part(tmp_path, 2, [line for group in groups[1::2] for line in group])
+
+    target = tmp_path / "merged.jsonl"
+    assert perfgate("merge", second, first, "-o", target).returncode == 0
+
+    alone, together = (perfgate("compare", *base, run, "--json") for run in (whole, target))
+    assert together.stdout == alone.stdout
+    assert together.returncode == alone.returncode
+    assert '"regressed"' in alone.stdout
+
+
+def test_what_is_missing_and_what_is_twice_is_named(tmp_path: Path) -> None:
+    first = part(tmp_path, 1, [verdict(name="regressed", change=0.5), end(ended=5)], count=4)
+    again = part(tmp_path, 1, [verdict(), end(ended=6)], count=4, run_id="again")
+    last = part(tmp_path, 4, [verdict(OTHER_CASE), end(OTHER_CASE)], count=4)
+
+    target = tmp_path / "merged.jsonl"
+    found = merged(target, first, again, last, code=3)  # nothing is worse, and what was not seen is no pass
+
+    assert found["shards"]["missing"] == [2, 3]
+    assert found["shards"]["twice"] == [CASE]
+    assert found["summary"] == {"pass": 2}
+    told = perfgate("merge", first, again, last, "-o", target).stdout
+    assert "Missing: shards 2-3 of 4" in told
+    assert f"    {CASE}" in told
+    assert json.loads(target.read_text().splitlines()[0])["shards"]["missing"] == [2, 3]
+    assert perfgate("report", target, "--format", "markdown").returncode == 0
+
+
+def test_an_attempt_that_was_cut_off_gives_way_to_a_whole_one(tmp_path: Path) -> None:
+    whole = part(tmp_path, 1, [verdict(), end()], created="2026-01-01T00:00:00+00:00")
+    cut = part(tmp_path, 1, [verdict(name="regressed", change=1.0)], run_id="cut")
+    other = part(tmp_path, 2, [])
+
+    assert merged(tmp_path / "merged.jsonl", whole, cut, other)["summary"] == {"pass": 1}
+
+
+def test_one_verdict_comes_out(tmp_path: Path) -> None:
+    good = part(tmp_path, 1, [verdict(), end()])
+    worse = part(tmp_path, 2, [verdict(OTHER_CASE, "regressed", change=0.5), end(OTHER_CASE)])
+    failed = part(tmp_path, 2, [], failed={"test_x.py::test_x": "it failed in its set-up: no"}, run_id="failed")
+    unsure = part(tmp_path, 2, [verdict(OTHER_CASE, "inconclusive"), end(OTHER_CASE)], run_id="unsure")
+    target = tmp_path / "merged.jsonl"
+
+    merged(target, good, worse, code=1)
+    merged(target, good, failed, code=1)
+    merged(target, good, unsure, code=0)
+    merged(target, good, unsure, "--strict", code=3)
+    assert "test_x.py::test_x did not pass: it failed" in perfgate("merge", good, failed, "-o", target).stdout
+
+
+def test_the_chance_of_a_false_alarm_is_divided_before_the_shards_start(tmp_path: Path) -> None:
+    right = [part(tmp_path, number, [verdict(f"a.py::{number}"), end(f"a.py::{number}"), deal(2)]) for number in (1, 2)]
+    wrong = [part(tmp_path, number, [verdict(f"a.py::{number}"), deal(1)], run_id=f"w{number}") for number in (1, 2)]
+
+    assert merged(tmp_path / "merged.jsonl", *right)["shards"]["overspent"] == 1
+    assert merged(tmp_path / "merged.jsonl", *wrong)["shards"]["overspent"] == 2
+    assert "given out 2 times" in perfgate("merge", *wrong, "-o", tmp_path / "merged.jsonl").stdout
+
+
+def test_a_folder_stands_for_its_run_files_and_durations_are_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    part(folder, 1, [verdict(), end()])
+    part(folder, 2, [verdict(OTHER_CASE), end(OTHER_CASE, took_s=4)])
+    kept = tmp_path / ".test_durations"
+
+    for _ in range(2):  # the merged file of the first time is no part of the second
+        merged(folder / "merged.jsonl", folder, "--durations", kept)
+
+    assert json.loads(kept.read_text()) == {f"perf_tests/{CASE}": 2.5, f"perf_tests/{OTHER_CASE}": 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"commit": "other"}, "differ in commit"),
+        ({"machine": {"name": "cpu-other"}}, "differ in machine"),
+        ({"software": {"torch": "2.12.0"}}, "differ in software"),
+        ({"options": {"shard": [2, 3]}}, "one of 3"),
+        ({"run_id": "run-1-2"}, "are the same run run-1-2"),
+    ],
+)
+def test_parts_of_different_runs_are_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    first, target = part(tmp_path, 1, [verdict()]), tmp_path / "merged.jsonl"
+    about = header(run_id="second", options={"shard": [2, 2], "root": "perf_tests"}) | changes
+    second = write_run(tmp_path / "second.jsonl", [verdict(OTHER_CASE)], **about)
+
+    with pytest.raises(UserError, match=told):
+        merge_shards([first, second], target)
+    assert not target.exists()
+
+
+def test_parts_of_different_deals_are_refused(tmp_path: Path) -> None:
+    parts = [part(tmp_path, 1, [verdict(), deal(2)]), part(tmp_path, 2, [verdict(OTHER_CASE), deal(2, "other")])]
+
+    with pytest.raises(UserError, match="from 2 different lists"):
+        merge_shards(parts, tmp_path / "merged.jsonl")
+
+
+def test_a_damaged_part_and_a_part_as_target_are_refused(tmp_path: Path) -> None:
+    first = part(tmp_path, 1, [verdict(change=0.1)])
+    before = first.read_text()
+    damaged = part(tmp_path, 2, [verdict(OTHER_CASE)])
+    damaged.write_text(damaged.read_text()[:-20])
+
+    assert "line 2, the last one, is cut off" in refuse("merge", first, damaged, "-o", tmp_path / "m")
+    assert "is one of the parts" in refuse("merge", first, "-o", first)
+    assert first.read_text() == before
