@@ -113,7 +113,7 @@ class Run:
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
         within = within_tier(cases, self.target.tier)
-        self._pairs = gated_pairs(within)
+        self._pairs = gated_pairs(within, self.target.on_gpu)
         for item in cases:
             if "effect" in fixtures_of(item):
                 item.add_marker("effect")

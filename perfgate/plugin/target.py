@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfgate.plugin.options import Options
-from perfgate.shared.device_kinds import DEVICE_KINDS
+from perfgate.shared.device_kinds import DEVICE_KINDS, DeviceKind
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Workload
 
@@ -54,11 +54,21 @@ class Target:
     @cached_property
     def default_tier(self) -> str:
         """The tier of a run that names none: ``standard`` on a GPU, else the suite's default."""
-        try:
-            on_gpu = self._options.device != "none" and DEVICE_KINDS[self.device.kind].gpu
-        except UserError:  # raised again when something is to be measured
-            on_gpu = False
+        on_gpu = self._found is not None and self._found.gpu
         return "standard" if on_gpu or self._options.plan else self._options.default_tier
+
+    @cached_property
+    def _found(self) -> DeviceKind | None:
+        """The kind of the device; ``None`` in a run that measures nothing, or has no device."""
+        try:
+            return None if self._options.device == "none" else DEVICE_KINDS[self.device.kind]
+        except UserError:  # raised again when something is to be measured
+            return None
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the device works while the host goes on, so that a step has two times."""
+        return self._found is not None and self._found.bursts
 
     @property
     def tier(self) -> str:

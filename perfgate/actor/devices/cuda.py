@@ -9,6 +9,10 @@ from typing import Any
 
 import torch
 
+from perfgate.actor.devices.base import Record
+from perfgate.actor.devices.kineto import Recording
+from perfgate.shared.device_kinds import DEVICE_KINDS
+
 CACHES = (
     "torch.cuda",
     "torch.accelerator",
@@ -76,6 +80,15 @@ class Cuda:
     def between_s(self, begin: Any, end: Any) -> float:
         """Seconds between two events, with a resolution of half a microsecond."""
         return float(begin.elapsed_time(end)) / 1e3
+
+    def begin_record(self) -> None:
+        """Start the profiler (https://docs.pytorch.org/docs/stable/profiler.html) for the device's work alone."""
+        self._recording = Recording(DEVICE_KINDS[self.name].activity)
+
+    def end_record(self) -> Record:
+        """Stop the profiler and read its events."""
+        self.synchronize()
+        return self._recording.ended()
 
     def reset_peaks(self) -> None:
         """Reset the allocator's highest levels, including that of pinned host memory if this torch has one."""
