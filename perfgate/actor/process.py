@@ -127,6 +127,7 @@ def perform(channel: Channel, output: str) -> int:
         path = order["workload"]["program"]
         build = find_program(path)
         if order["pass"] == "dry":
+            devices.bound_to(order.get("cores"))
             answer = dry_answer(build, order)
             coverage_data.save()
             channel.send(answer)

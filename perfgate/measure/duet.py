@@ -9,6 +9,7 @@ from typing import Any
 
 from perfgate.measure.actor import Actor, LaunchFailed
 from perfgate.measure.disturbance import ALLOWED_SHARE
+from perfgate.measure.placement import ranks_of
 from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
@@ -119,6 +120,8 @@ def together(
             warm: list[Warmth] = []
             for at_work in order:
                 warm.append(warmed_up(stage, actors[at_work]))
+            if not any(ranks_of(part.workload) > 1 for part in parts):
+                stage.sharing_core(*actors.values())
             steps = steps_of_turn(stage, max(each.step_s for each in warm))
             turns_s = [each.turn_s(steps) for each in warm]
             part = in_bursts(parts[0], max(turns_s)) if stage.device.bursts else parts[0]

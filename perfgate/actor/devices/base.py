@@ -58,7 +58,8 @@ class Device(Protocol):
         """Called when all work of a step was given to the device, whether it is done or not."""
 
     def spans_s(self) -> list[float]:
-        """The time of each step of the last burst on the device's own clock; empty if the device has no clock."""
+        """The time of a step on the device's own clock, as means over some steps each of the last burst where steps are
+        short; empty if the device has no clock."""
 
     def mark(self) -> Any:
         """Mark the current point in the device's work, without waiting for it."""
