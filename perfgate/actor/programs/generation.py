@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
@@ -121,18 +121,9 @@ class Generation(Program):
         return partial(told, self.arrivals.device, self.arrivals.passes, drafts)
 
 
-class Pass(NamedTuple):
-    """The end of a pass of the model.
-
-    Attributes:
-        length: of the texts by then.
-        at: a mark of the device.
-        computed_s: this process's time on the processor, where it computes the step itself.
-    """
-
-    length: int
-    at: Any
-    computed_s: Any
+# The end of a pass of the model: the length of the texts by then, a mark of the device, and this process's time on the
+# processor, where it computes the step itself. A plain tuple, as the call of another type would be counted.
+Pass = tuple[int, Any, Any]
 
 
 class Arrivals(StoppingCriteria):
@@ -158,7 +149,7 @@ class Arrivals(StoppingCriteria):
 
     def _mark(self, length: int) -> Pass:
         """The end of a pass, after which the texts have this length."""
-        return Pass(length, self.device.mark(), self.device.processor_s())
+        return length, self.device.mark(), self.device.processor_s()
 
     def allowed(self) -> Any:
         """The latest token's logits without those of suppressed tokens, which are minus infinity on purpose."""
@@ -173,15 +164,15 @@ def told(device: Device, passes: Sequence[Pass], drafts: Mapping[str, float]) ->
         passes: the beginning, and the end of each pass.
         drafts: what is to be told beside.
     """
-    begin, first, last = passes[0], passes[1], passes[-1]
-    tokens = last.length - first.length
-    result = {"forward_calls": float(len(passes) - 1), "time_to_first_token_s": device.between_s(begin.at, first.at)}
-    if begin.computed_s is not None:
-        result["process_time_to_first_token_s"] = first.computed_s - begin.computed_s
+    (_, begin, begin_s), (shortest, first, first_s), (longest, last, last_s) = passes[0], passes[1], passes[-1]
+    tokens = longest - shortest
+    result = {"forward_calls": float(len(passes) - 1), "time_to_first_token_s": device.between_s(begin, first)}
+    if begin_s is not None:
+        result["process_time_to_first_token_s"] = first_s - begin_s
     if len(passes) > 2:
-        result["time_per_output_token_s"] = device.between_s(first.at, last.at) / tokens
-        if begin.computed_s is not None:
-            result["process_time_per_output_token_s"] = (last.computed_s - first.computed_s) / tokens
+        result["time_per_output_token_s"] = device.between_s(first, last) / tokens
+        if begin_s is not None:
+            result["process_time_per_output_token_s"] = (last_s - first_s) / tokens
     return {**result, **drafts}
 
 
