@@ -217,7 +217,10 @@ class CaseRunner:
 
     def _left_out(self, case: Case, workload: Workload) -> Result:
         """List a case for which no time is left."""
-        why = "not measured: the run's time was spent before it began"
+        stored = None if self._alone else self._store.get(case.id)
+        last = max((launch.date for launch in stored.launches), default="") if stored else ""
+        age = f"last measured on {last[:10]}" if last else "never measured here"
+        why = f"not measured: the run's time was spent before it began; {age}"
         verdict = Verdict(case.id, "step_time_s", "inconclusive", why=why)
         outcome = Outcome("failed" if self._policy.strict else "skipped", f"{case.id} was {why}; raise --perf-budget")
         self._writer.write(lines(case, [workload], [], [], [verdict], outcome, 0.0, {}))

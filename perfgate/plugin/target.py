@@ -1,7 +1,8 @@
 """The device that a run measures on, and what depends on it: machine, tier, noise and the store of baselines."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from perfgate.shared.workload import Workload
 if TYPE_CHECKING:
     from perfgate.gate.noise import Noise
     from perfgate.measure.devices.base import Device
+    from perfgate.records.store import Store
 
 
 class Target:
@@ -54,11 +56,11 @@ class Target:
     @cached_property
     def default_tier(self) -> str:
         """The tier of a run that names none: ``standard`` on a GPU, else the suite's default."""
-        on_gpu = self._found is not None and self._found.gpu
+        on_gpu = self.kind_found is not None and self.kind_found.gpu
         return "standard" if on_gpu or self._options.plan else self._options.default_tier
 
     @cached_property
-    def _found(self) -> DeviceKind | None:
+    def kind_found(self) -> DeviceKind | None:
         """The kind of the device; ``None`` in a run that measures nothing, or has no device."""
         try:
             return None if self._options.device == "none" else DEVICE_KINDS[self.device.kind]
@@ -68,7 +70,7 @@ class Target:
     @property
     def on_gpu(self) -> bool:
         """Whether the device works while the host goes on, so that a step has two times."""
-        return self._found is not None and self._found.bursts
+        return self.kind_found is not None and self.kind_found.bursts
 
     @property
     def tier(self) -> str:
@@ -103,6 +105,18 @@ class Target:
             return None
         values = [value for session in found.values("step_time_s").values() for value in session]
         return statistics.median(values) if values else None
+
+    @contextmanager
+    def store(self) -> Iterator["Store"]:
+        """The baselines of this run's machine.
+
+        Raises:
+            UserError: there is no device, or the baselines cannot be opened.
+        """
+        from perfgate.records.store import Store, open_root
+
+        with open_root(self._options.baselines, self._root) as root:
+            yield Store(root, self.device.machine.name)
 
     def check_writable(self, software: Mapping[str, str]) -> None:
         """Find out before the first case whether the run's baselines can be written.
