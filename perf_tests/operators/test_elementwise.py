@@ -64,5 +64,5 @@ def test_half_the_bytes_in_half_precision(effect, operator):
         flops="> 0.99x and < 1.01x",
         moved_bytes="< 0.6x",
         arithmetic_intensity="> 1.8x",
-        device_busy_s={"cuda": "< 0.8x"},
+        device_time_s={"cuda": "< 0.8x"},
     )

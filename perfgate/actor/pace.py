@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from perfgate.actor import coverage_data
@@ -10,6 +10,8 @@ from perfgate.actor.devices.base import Device
 from perfgate.actor.failures import NotFinite
 from perfgate.actor.instrument import Instrument
 from perfgate.shared.wire import Channel
+
+Told = Mapping[str, float] | Callable[[], Mapping[str, float]]
 
 
 class Done(BaseException):
@@ -31,7 +33,7 @@ class Pace:
         self._began_s = self._now_s()
         self._active: list[Instrument] = []
         self._steps = self._left = self._discard = 0
-        self._told: list[Mapping[str, float]] = []
+        self._told: list[Told] = []
 
     def begin(self) -> None:
         """Block until the stage allows a step, then start the instruments; within a burst go straight on.
@@ -76,14 +78,14 @@ class Pace:
             instrument.begin_step()
         self._began_s = self._now_s()
 
-    def end(self, outcome: Any = None, metrics: Mapping[str, float] | None = None) -> None:
+    def end(self, outcome: Any = None, metrics: Told | None = None) -> None:
         """Report the step, or the burst when it is over.
 
         Args:
             outcome: tensor, or list of tensors, that must be finite (the loss or the logits), or a function that
                 returns such, called when the step's time is over; ``None`` where there is nothing to check. Of a burst
                 the last step's is looked at.
-            metrics: what the program itself measured in this step.
+            metrics: what the program itself measured in this step, or a function that tells it once the device is done.
 
         Raises:
             NotFinite: the outcome holds NaN or infinity.
@@ -111,8 +113,9 @@ class Pace:
                 raise NotFinite("the step's loss or logits are not finite")
         self._channel.send({"metrics": measured | self._means(metrics)})
 
-    def _means(self, last: Mapping[str, float] | None) -> dict[str, float]:
-        told, self._told = [*self._told, *([last] if last else [])], []
+    def _means(self, last: Told | None) -> dict[str, float]:
+        steps, self._told = [*self._told, *([last] if last else [])], []
+        told = [step() if callable(step) else step for step in steps]
         return {name: statistics.fmean(row[name] for row in told) for name in (told[0] if told else ())}
 
     def _spin(self) -> None:

@@ -13,9 +13,11 @@ import traceback
 from typing import Any, NoReturn
 
 from perfgate.actor import coverage_data, devices, instruments, ranks
+from perfgate.actor.devices.base import Device
 from perfgate.actor.failures import first_line, is_sentence, message_of, reason_of
 from perfgate.actor.pace import Done, Pace
 from perfgate.actor.programs.check import check_program, find_program
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.wire import Channel
 
 TURN_FD, REPLY_FD = 3, 4
@@ -132,6 +134,7 @@ def perform(channel: Channel, output: str) -> int:
         path = order["workload"]["program"]
         build = find_program(path)
         if order["pass"] == "dry":
+            devices.bound_to(order.get("cores"))
             answer = dry_answer(build, order)
             coverage_data.save()
             channel.send(answer)
@@ -148,7 +151,7 @@ def perform(channel: Channel, output: str) -> int:
             instrument.built(program)
         gc.collect()
         ready = {"setup_s": setup_s, "samples": int(program.samples), "tokens": int(program.tokens)}
-        channel.send({"ready": ready | {"by_itself": told_by_itself(program)}})
+        channel.send({"ready": ready | {"by_itself": told_by_itself(program, device)}})
         program.drive(Pace(channel, active, device, order.get("slowdown", 0.0)))
     except Done:
         return 0
@@ -162,9 +165,10 @@ def perform(channel: Channel, output: str) -> int:
     return 0
 
 
-def told_by_itself(program: Any) -> list[str]:
-    """What the program has to tell in steps of their own."""
-    return ["phases"] * (program.phases is not None) + ["communication"] * (program.ranks > 1)
+def told_by_itself(program: Any, device: Device) -> list[str]:
+    """What the program and its device have to tell in steps of their own."""
+    bursts = DEVICE_KINDS[device.name].bursts
+    return ["device"] * bursts + ["phases"] * (program.phases is not None) + ["communication"] * (program.ranks > 1)
 
 
 def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Metrics that follow from others: throughput, percentiles, rates of work, shares of the device's time."""
+"""Metrics that follow from others: throughput, percentiles, rates of work."""
 
 import statistics
 from collections.abc import Sequence
@@ -44,23 +44,4 @@ def rates(timed: Launch, dry: Launch) -> dict[str, float]:
             if row.rate.peak in timed.metrics:
                 spans_s, peaks = timed.steps("step_time_s"), timed.steps(row.rate.peak)
                 found[row.rate.share] = statistics.median(amount / s / p for s, p in zip(spans_s, peaks, strict=True))
-    return found
-
-
-def with_host_share(launches: Sequence[Launch]) -> list[Launch]:
-    """Add to timed launches the share of a step in which the device waited for the host.
-
-    It is the gap between a step's time and ``device_busy_s``, which the counters pass reads from the profiler. Events
-    alone show no gap, as the event at a step's end comes as late as the host's last call.
-    """
-    busy = [x.value("device_busy_s") for x in launches if "device_busy_s" in x.metrics and not x.invalid]
-    if not busy:
-        return list(launches)
-    busy_s = statistics.median(busy)
-    found = []
-    for launch in launches:
-        if launch.pass_name == "time" and not launch.invalid:
-            share = max(0.0, 1 - busy_s / launch.value("step_time_s"))
-            launch = replace(launch, metrics={**launch.metrics, "host_bound_share": share})
-        found.append(launch)
     return found

@@ -18,6 +18,7 @@ from perfgate.gate.improvement import improving, promising
 from perfgate.gate.looks import Look, to_next_look
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import Screen, screen, suspects
+from perfgate.gate.two_times import of_launches, rest_of_step
 from perfgate.gate.verdicts import Comparison
 from perfgate.gate.versions import TOLERANCE
 from perfgate.measure.duet import DuetSide, duet, valid_pair
@@ -124,15 +125,16 @@ class DuetSeries:
         """Whether a metric is known of both sides on the clock of the duets from ``begin`` on."""
         return all(name in launch.metrics for pair in self.on_clock(begin) for launch in pair)
 
-    def duets(self, name: str, begin: int = 0) -> list[Duet]:
+    def duets(self, name: str, begin: int = 0, of_step: bool = True) -> list[Duet]:
         """One metric of the duets from the one numbered ``begin`` on; none where their clock does not know it."""
-        return [of_pair(*pair, name) for pair in self.on_clock(begin)] if self.tells(name, begin) else []
+        return [of_pair(*pair, name, of_step) for pair in self.on_clock(begin)] if self.tells(name, begin) else []
 
-    def held(self, name: str, tolerance: float, begin: int = 0) -> Comparison:
+    def held(self, name: str, tolerance: float, begin: int = 0, of_step: bool = True) -> Comparison:
         """Compare the medians of both sides, over the duets from ``begin`` on."""
         sides = [[pair[side] for pair in self.on_clock(begin)] for side in (0, 1)]
         before, now = (statistics.median(launch.value(name) for launch in side) for side in sides)
-        return Comparison(self.case, name, before, now, len(sides[1]), tolerance)
+        rest = rest_of_step(metric(name), of_launches(sides[0])) if of_step else 0.0
+        return Comparison(self.case, name, before, now, len(sides[1]), tolerance, rest)
 
     def beside(self, verdict: Verdict, *remarks: str) -> Verdict:
         """A verdict on a candidate that was stepped beside its reference, as far as the clock of both can tell."""
@@ -239,12 +241,12 @@ def of_effect(series: DuetSeries, expectations: Sequence[Expectation], noise: No
         measured = [item for item in expectations if series.tells(item.metric)]
         for item in measured:
             if item not in looks or not looks[item].decided:
-                found = series.duets(item.metric)
+                found = series.duets(item.metric, of_step=False)
                 known = noise.on(series.clock.clock or "wall")
                 looks[item] = effects.noisy(item, found, known, final=not complete)
         done = complete and all(look.decided for look in looks.values())
         wanted = 0 if done or not complete else to_next_look(LOOKS, len(series.pairs))
-    told = [as_effect(looks[item].told(series.held(item.metric, 0.0)), item) for item in measured]
+    told = [as_effect(looks[item].told(series.held(item.metric, 0.0, of_step=False)), item) for item in measured]
     unseen = [nothing(series.case, item, "inconclusive", UNSEEN) for item in expectations if item not in measured]
     return [series.clock.told(with_remark(verdict, series.remark, series.invalid)) for verdict in told] + unseen
 

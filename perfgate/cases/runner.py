@@ -11,7 +11,7 @@ from perfgate.cases import effect
 from perfgate.cases.assumed import assumed_in
 from perfgate.cases.calibration import record
 from perfgate.cases.confirm import Confirmer
-from perfgate.cases.derived import with_derived, with_host_share, with_work
+from perfgate.cases.derived import with_derived, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
 from perfgate.cases.reference_side import unable, upgrade_from, without_program
@@ -23,6 +23,7 @@ from perfgate.gate.dry_run import has_dry_run, why_not
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide
+from perfgate.gate.two_times import which
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.placement import room
 from perfgate.measure.pool import Pool
@@ -119,7 +120,7 @@ class CaseRunner:
         stored = Stored(baseline, *self._portable.held(case.id, workload.sha256))
 
         def held() -> Found:
-            launches = with_host_share(measure(self.stage, case.id, workload, progress))
+            launches = measure(self.stage, case.id, workload, progress)
             clock, software = choose_against(launches, baseline), self.stage.pool.interpreter.software
             launches = on(clock, launches)
             return launches, *judge(case, workload, launches, clock, stored, self._policy, software, self._alone)
@@ -196,7 +197,7 @@ class CaseRunner:
         faulty = [launch for launch in launches if launch.fault and launch.side == "candidate"]
         # A case that never fitted into memory is skipped; one that used to fit, by its baseline, fails.
         unfit = all(launch.out_of_memory for launch in faulty) and not any(held) and not self.stage.reference
-        verdicts = [accept(verdict, self._policy.accepted) for verdict in verdicts]
+        verdicts = [accept(verdict, self._policy.accepted) for verdict in which(verdicts)]
         outcome = decide(
             verdicts,
             fault=bool(faulty) and not unfit,
@@ -220,7 +221,10 @@ class CaseRunner:
 
     def _left_out(self, case: Case, workload: Workload) -> Result:
         """List a case for which no time is left."""
-        why = "not measured: the run's time was spent before it began"
+        stored = None if self._alone else self._store.get(case.id)
+        last = max((launch.date for launch in stored.launches), default="") if stored else ""
+        age = f"last measured on {last[:10]}" if last else "never measured here"
+        why = f"not measured: the run's time was spent before it began; {age}"
         verdict = Verdict(case.id, "step_time_s", "inconclusive", why=why)
         outcome = Outcome("failed" if self._policy.strict else "skipped", f"{case.id} was {why}; raise --perf-budget")
         self._writer.write(lines(case, [workload], [], [], [verdict], outcome, 0.0, {}))

@@ -14,11 +14,13 @@ from perfgate.gate.launches import (
     invalid_verdicts,
     new_verdict,
     prior_note,
+    prior_of,
     ratios_to_yardstick,
 )
-from perfgate.gate.machine_drift import Move, drifted, moved, ratios_repeat_better
+from perfgate.gate.machine_drift import Move, drifted, moved
 from perfgate.gate.python_calls import uncounted
 from perfgate.gate.statistics import against_sessions
+from perfgate.gate.two_times import host_share, rest_of_step, wholes
 from perfgate.gate.verdicts import (
     MIN_BASELINE_LAUNCHES,
     MIN_BASELINE_SESSIONS,
@@ -89,7 +91,8 @@ def against_stored(
     """Judge one metric that is stored and was measured."""
     stored, now = baseline.values(what.name), having(launches, what.name)
     values = [launch.value(what.name) for launch in now]
-    held = Comparison(case, what.name, typical(stored), statistics.median(values), len(values), tolerance)
+    rest = rest_of_step(what, baseline.values)
+    held = Comparison(case, what.name, typical(stored), statistics.median(values), len(values), tolerance, rest)
     demoted = ""
     if not what.noisy:
         if verdict := exact_if_repeated(held, (values, *stored.values()), baseline.launches, now):
@@ -102,28 +105,28 @@ def against_stored(
         stored, values = ratios
     elif drift := drifted(stored_parts, parts):
         slower = f"the yardstick beside it is {percent(drift, '')} slower than in the baseline"
+    stored, values = {session: wholes(group, rest) for session, group in stored.items()}, wholes(values, rest)
     count = sum(map(len, stored.values()))
-    if count < MIN_BASELINE_LAUNCHES or len(stored) < MIN_BASELINE_SESSIONS:
+    if what.prior is None and (count < MIN_BASELINE_LAUNCHES or len(stored) < MIN_BASELINE_SESSIONS):
         return young_verdict(held, statistics.median(values) / typical(stored) - 1, count, len(stored))
-    found = against_sessions(logarithms(stored), [math.log(value) for value in values])
-    why = demoted or "; ".join(filter(None, (slower, prior_note(found))))
+    found = against_sessions(logarithms(stored), [math.log(value) for value in values], prior_of(what))
+    why = demoted or "; ".join(filter(None, (slower, prior_note(what, found))))
     verdict = noisy_verdict(held, found, alpha, tolerance, why)
-    move = moved(stored_parts, parts)
+    move = moved(stored_parts, parts, host_share(what, now))
     return suspended(verdict, move) if move and found and move.explains(found.estimate) else verdict
 
 
 def in_yardsticks(
     what: Metric, baseline: Baseline, stored: Mapping[str, Sequence[float]], now: Sequence[Launch]
 ) -> tuple[dict[str, list[float]], list[float]] | None:
-    """Stored and new values as ratios to the yardstick; ``None`` where seconds are to be compared.
+    """Stored and new values as ratios to the yardstick; ``None`` where seconds are compared: on a GPU.
 
-    All launches must have had a yardstick of the same version. On a GPU the stored sessions must also show that ratios
-    vary less from session to session than seconds do.
+    All launches must have had a yardstick of the same version.
     """
+    if now[-1].yardstick_kind != "cpu":
+        return None
     yardsticks, ratios = baseline.yardsticks(what.name, now[-1].yardstick), ratios_to_yardstick(what, now)
     if ratios is None or sum(map(len, yardsticks.values())) != sum(map(len, stored.values())):
-        return None
-    if now[-1].yardstick_kind != "cpu" and not ratios_repeat_better(stored, yardsticks):
         return None
     return yardsticks, ratios
 

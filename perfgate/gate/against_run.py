@@ -16,10 +16,12 @@ from perfgate.gate.launches import (
     invalid_verdicts,
     new_verdict,
     prior_note,
+    prior_of,
     ratios_to_yardstick,
 )
 from perfgate.gate.python_calls import uncounted, unlike
 from perfgate.gate.statistics import against_sessions
+from perfgate.gate.two_times import of_launches, rest_of_step, which, wholes
 from perfgate.gate.verdicts import DELTA_MIN_SHARE, Comparison, logarithms, noisy_verdict, share_of_alpha
 from perfgate.gate.versions import SAME, Upgrade
 from perfgate.records.launch import Launch
@@ -105,7 +107,7 @@ def compare_case(
         if name not in judged and not (DRY_RUN in judged and metric(name).dry):
             held = statistics.median(values)
             verdicts.append(Verdict(case, name, "inconclusive", reference=held, why=NOT_MEASURED))
-    return verdicts
+    return which(verdicts)
 
 
 def invalid_against(case: str, before: Sequence[Launch], now: Sequence[Launch]) -> list[Verdict]:
@@ -127,7 +129,8 @@ def compare_metric(
     if {launch.workload for launch in before} != {launch.workload for launch in now}:
         return Verdict(case, what.name, "stale", launches=len(now), why=OTHER_WORKLOAD)
     old, new = ([launch.value(what.name) for launch in side] for side in (before, now))
-    held = Comparison(case, what.name, statistics.median(old), statistics.median(new), len(new), tolerance)
+    rest = rest_of_step(what, of_launches(before))
+    held = Comparison(case, what.name, statistics.median(old), statistics.median(new), len(new), tolerance, rest)
     demoted = ""
     if not what.noisy:
         if verdict := exact_if_repeated(held, (old, new), before, now):
@@ -137,8 +140,10 @@ def compare_metric(
     if found := duets.of_launches(before, now, what.name):
         return noisy_verdict(held, duets.difference(found), alpha, threshold, demoted)
     old, new = ratios_of_both(what, before, now) or (old, new)
-    apart = against_sessions(logarithms({"": old}), [math.log(value) for value in new])
-    return noisy_verdict(held, apart, alpha, threshold, demoted or prior_note(apart))
+    apart = against_sessions(
+        logarithms({"": wholes(old, rest)}), [math.log(value) for value in wholes(new, rest)], prior_of(what)
+    )
+    return noisy_verdict(held, apart, alpha, threshold, demoted or prior_note(what, apart))
 
 
 def ratios_of_both(
@@ -146,8 +151,7 @@ def ratios_of_both(
 ) -> tuple[list[float], list[float]] | None:
     """The values of both sides as ratios to the yardstick; ``None`` where seconds are to be compared.
 
-    All launches must have had the same yardstick. On a GPU two runs do not tell whether ratios vary less from run to
-    run than seconds do, so there seconds are compared.
+    All launches must have had the same yardstick. On a GPU seconds are compared.
     """
     units = {(launch.yardstick_kind, launch.details.yardstick.version) for launch in (*before, *now)}
     if len(units) != 1 or now[-1].yardstick_kind != "cpu":

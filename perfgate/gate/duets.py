@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from perfgate.gate.noise import UNKNOWN, Noise, Spread
 from perfgate.gate.statistics import Difference, f_tail, sum_of_squares
+from perfgate.gate.two_times import of_launches as of_session
+from perfgate.gate.two_times import rest_of_step
 from perfgate.records.launch import Launch
+from perfgate.shared.metrics import metric
 
 SERVERS_DIFFER = 0.01
 
@@ -41,14 +44,22 @@ def of_launches(reference: Iterable[Launch], candidate: Iterable[Launch], name: 
     return found
 
 
-def of_pair(reference: Launch, candidate: Launch, name: str) -> Duet:
-    """The duet of two launches."""
+def of_pair(reference: Launch, candidate: Launch, name: str, of_step: bool = True) -> Duet:
+    """The duet of two launches.
+
+    Args:
+        reference: of the duet.
+        candidate: of the duet.
+        name: of the metric.
+        of_step: whether the change of a part of a step is one of the step, where the metric's row says so.
+    """
     servers = f"{reference.server or ''}+{candidate.server or ''}"
+    rest = rest_of_step(metric(name), of_session([reference])) if of_step else 0.0
     beside, steps = reference.metrics[name], candidate.metrics[name]
     if isinstance(steps, list) and isinstance(beside, list):
-        ratios = [math.log(a) - math.log(b) for a, b in zip(steps, beside, strict=False)]
+        ratios = [math.log(a + rest) - math.log(b + rest) for a, b in zip(steps, beside, strict=False)]
         return Duet(statistics.median(ratios), servers, len(ratios))
-    return Duet(math.log(candidate.value(name)) - math.log(reference.value(name)), servers)
+    return Duet(math.log(candidate.value(name) + rest) - math.log(reference.value(name) + rest), servers)
 
 
 def spread(duets: Sequence[Duet]) -> Spread:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from perfgate.gate.attribution import growth, new_tensor
-from perfgate.gate.statistics import Difference
+from perfgate.gate.statistics import SESSION_PRIOR, Difference
 from perfgate.gate.verdicts import Comparison, agree, exact_verdict
 from perfgate.records.baselines import StoredLaunch
 from perfgate.records.launch import Launch
@@ -94,6 +94,11 @@ def ledger_of(launches: Sequence[Launch | StoredLaunch]) -> Mapping[str, Any]:
     return next((launch.ledger for launch in reversed(launches) if launch.ledger), {})
 
 
-def prior_note(found: Difference | None) -> str:
+def prior_of(what: Metric) -> float:
+    """By how much sessions are taken to differ in a metric before they have shown it."""
+    return SESSION_PRIOR if what.prior is None else what.prior
+
+
+def prior_note(what: Metric, found: Difference | None) -> str:
     """Say where the interval rests on an assumption about sessions."""
-    return "sessions are taken to differ by 2%" if found is not None and found.widened else ""
+    return f"sessions are taken to differ by {prior_of(what):.0%}" if found is not None and found.widened else ""

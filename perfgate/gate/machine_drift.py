@@ -2,18 +2,18 @@
 
 import itertools
 import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfgate.gate.statistics import against_sessions, safe_expm1
-from perfgate.gate.verdicts import MIN_BASELINE_SESSIONS, logarithms
+from perfgate.gate.verdicts import MIN_BASELINE_SESSIONS
 from perfgate.gate.wording import percent
 
 Parts = Mapping[str, float]
 LEAST = 0.10
 LEVEL = 0.001
 ALLOWANCE = 2.0
+OF_HOST = ("launches_s",)  # components of a GPU's yardstick that the host takes, and not the device
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,18 @@ class Move:
         slower: the component whose time grew in proportion to the other's.
         other: the other component.
         change: of their ratio; 0.25 is 25%.
+        share: the part of a step that the two can change: where one of them is the host's, the host's share.
     """
 
     slower: str
     other: str
     change: float
+    share: float = 1.0
+
+    @property
+    def allowed(self) -> float:
+        """The largest difference in time that it explains, as the logarithm of a ratio."""
+        return ALLOWANCE * self.share * math.log1p(self.change)
 
     def explains(self, difference: float) -> bool:
         """Whether the move could be the cause of a case's difference in time, given as the logarithm of a ratio.
@@ -37,7 +44,7 @@ class Move:
         size. A larger difference comes from the case itself, because a component's time depends a little on the steps
         around it.
         """
-        return abs(difference) <= ALLOWANCE * math.log1p(self.change)
+        return abs(difference) <= self.allowed
 
     def __str__(self) -> str:
         slower, other = (part.removesuffix("_s") for part in (self.slower, self.other))
@@ -45,8 +52,9 @@ class Move:
         return f"the yardstick's components moved against each other: {named} since the baseline"
 
 
-def moved(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts]) -> Move | None:
-    """The two components whose ratio changed most, by at least 10% and by more than sessions differ by chance.
+def moved(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts], host_share: float = 1.0) -> Move | None:
+    """The move that explains most: of two components whose ratio changed by at least 10%, and by more than sessions
+    differ by chance.
 
     If all components slow down alike, their ratios stay the same: such a machine is slower, but of the same kind. Each
     pair is tested in both directions at 0.1%, as times are (``against_sessions``). Fewer than three sessions decide
@@ -55,14 +63,19 @@ def moved(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts]) -> Move |
     Args:
         stored: the components' times in seconds in each stored launch, by session.
         now: the components' times in the launches of this run.
+        host_share: the host's share of the time that is judged.
     """
     if len(stored) < MIN_BASELINE_SESSIONS or not now:
         return None
     everything = [*itertools.chain.from_iterable(stored.values()), *now]
     shared = [name for name in everything[0] if all(name in parts for parts in everything)]
     changes = {(a, b): grown(stored, now, ratio_of(a, b)) for a, b in itertools.permutations(shared, 2)}
-    moves = [Move(*pair, change) for pair, change in changes.items() if change is not None]
-    return max(moves, key=lambda move: move.change, default=None)
+    moves = [
+        Move(*pair, change, host_share if set(pair) & set(OF_HOST) else 1.0)
+        for pair, change in changes.items()
+        if change is not None
+    ]
+    return max(moves, key=lambda move: move.allowed, default=None)
 
 
 def ratio_of(part: str, other: str) -> Callable[[Parts], float]:
@@ -84,20 +97,3 @@ def grown(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts], of: Calla
     if found is None or found.estimate < math.log1p(LEAST) or found.lower(LEVEL) <= 0:
         return None
     return safe_expm1(found.estimate)
-
-
-def ratios_repeat_better(seconds: Mapping[str, Sequence[float]], ratios: Mapping[str, Sequence[float]]) -> bool:
-    """Whether ratios to the yardstick varied less from session to session than seconds did.
-
-    Args:
-        seconds: values in seconds by session; with fewer than three sessions the answer is ``False``.
-        ratios: ratios of the same launches to the yardstick, by session.
-    """
-    if min(len(seconds), len(ratios)) < MIN_BASELINE_SESSIONS:
-        return False
-    return spread(ratios) < spread(seconds)
-
-
-def spread(values: Mapping[str, Sequence[float]]) -> float:
-    """The variance between sessions of the mean logarithm of their values."""
-    return statistics.variance(statistics.fmean(group) for group in logarithms(values).values())

@@ -62,18 +62,21 @@ class Difference:
         return safe_expm1(threshold + errors_shown(alpha, self.wide_freedom) * self.wide_error)
 
 
-def against_sessions(reference: Mapping[str, Sequence[float]], candidate: Sequence[float]) -> Difference | None:
+def against_sessions(
+    reference: Mapping[str, Sequence[float]], candidate: Sequence[float], prior: float = SESSION_PRIOR
+) -> Difference | None:
     """Hold the launches of one session against those of earlier sessions.
 
     A launch varies within its session, and sessions vary among themselves. The new session's mean is predicted from
     the earlier ones': its variance is b²(1 + 1/S) + w²(1/k + 1/n), for S sessions, n launches in them, k launches now.
     w² is pooled over all sessions, b² is what the sessions' means vary beyond that, with S - 1 degrees of freedom, and
     the two are combined as Satterthwaite does. So few means tell little of b, so for failing a case it is drawn towards
-    2% with the weight of four degrees of freedom (moderated as in Smyth 2004), which fades as sessions come in.
+    a prior with the weight of four degrees of freedom (moderated as in Smyth 2004), which fades as sessions come in.
 
     Args:
         reference: values (logarithms) of the launches of each earlier session.
         candidate: values of the launches now.
+        prior: by how much sessions are taken to differ before they have shown it.
 
     Returns:
         ``None`` where there are too few launches for a spread (none on a side, or one on each).
@@ -95,7 +98,7 @@ def against_sessions(reference: Mapping[str, Sequence[float]], candidate: Sequen
         share = statistics.fmean(1 / len(values) for values in groups)
         between = max(0.0, statistics.variance(means) - within * share)
         parts.append((between * growth, float(known)))
-    moderated = (PRIOR_FREEDOM * SESSION_PRIOR**2 + known * between) / (PRIOR_FREEDOM + known)
+    moderated = (PRIOR_FREEDOM * prior**2 + known * between) / (PRIOR_FREEDOM + known)
     wide.append((moderated * growth, float(PRIOR_FREEDOM + known)))
     # Sessions count alike: launches of one session are not independent of each other.
     estimate = statistics.fmean(candidate) - statistics.fmean(means)

@@ -17,7 +17,12 @@ ROUNDING = 1e-14  # a ratio of just 1.01 less 1 is above 0.01 in floating point
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric of one case: its value in the reference and in the candidate, and the largest acceptable change."""
+    """One metric of one case: its value in the reference and in the candidate, and the largest acceptable change.
+
+    Attributes:
+        beside: what is added to both values before their ratio is taken: the rest of a step, of a metric that is a part
+            of one.
+    """
 
     case: str
     metric: str
@@ -25,6 +30,7 @@ class Comparison:
     candidate: float
     launches: int
     tolerance: float
+    beside: float = 0.0
 
     def verdict(
         self,
@@ -43,8 +49,9 @@ class Comparison:
         """
         beside = self.reference
         if change is not None and change > -1 and beside > 0:
-            apart = abs(self.candidate - (1 + change) * beside)
-            beside = self.candidate / (1 + change) if apart > ROUNDING * self.candidate else beside
+            whole = self.candidate + self.beside
+            apart = abs(whole - (1 + change) * (beside + self.beside))
+            beside = whole / (1 + change) - self.beside if apart > ROUNDING * whole else beside
         return Verdict(
             self.case,
             self.metric,

@@ -70,7 +70,8 @@ def moved(verdict: Verdict) -> str:
     if verdict.change is None or verdict.reference == 0:
         return ""
     found = percent(verdict.change)
-    return f"to {found}" if found.startswith("1/") else found
+    share = " of a step" if metric(verdict.metric).beside else ""
+    return f"{'to ' if found.startswith('1/') else ''}{found}{share}"
 
 
 def interval(verdict: Verdict) -> str:

@@ -9,12 +9,23 @@ from typing import Any
 
 from perfgate.measure.actor import Actor, LaunchFailed
 from perfgate.measure.disturbance import ALLOWED_SHARE
+from perfgate.measure.placement import ranks_of
 from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
-from perfgate.measure.steps import Warmth, burst_steps, columns, completed, failed, on_core, warmed_up
+from perfgate.measure.steps import (
+    Warmth,
+    burst_steps,
+    columns,
+    completed,
+    failed,
+    on_core,
+    steps_by_themselves,
+    warmed_up,
+    with_host_time,
+)
 from perfgate.measure.validity import contended_by_clock, drift, settled, undelayed
-from perfgate.records.clocks import STEP
+from perfgate.records.clocks import STEP, Value
 from perfgate.records.details import Details, Turns
 from perfgate.records.launch import Launch, Side
 from perfgate.shared.workload import Workload
@@ -24,6 +35,7 @@ FAR, FAR_STEPS = 2.0, 6  # sides of which one takes twice the time of the other 
 FILLED_S = 3.0
 BURSTS_S = 2.0  # a side's bursts take no longer, unless a few of them do
 RELAUNCHES = 2
+DEVICE_TIME = ("device",)  # what is measured in steps by themselves
 
 
 @dataclass(frozen=True)
@@ -108,19 +120,26 @@ def together(
             warm: list[Warmth] = []
             for at_work in order:
                 warm.append(warmed_up(stage, actors[at_work]))
+            if not any(ranks_of(part.workload) > 1 for part in parts):
+                stage.sharing_core(*actors.values())
             steps = steps_of_turn(stage, max(each.step_s for each in warm))
             turns_s = [each.turn_s(steps) for each in warm]
             part = in_bursts(parts[0], max(turns_s)) if stage.device.bursts else parts[0]
             for _ in range(count_steps(sum(turns_s), part, far=max(turns_s) > FAR * min(turns_s))):
                 for at_work in order:
                     rows[at_work].append(taken(stage, actors[at_work], steps))
+            beside: dict[int, dict[str, Value]] = {}
+            for at_work in order:
+                beside[at_work] = steps_by_themselves(stage, actors[at_work], ready[at_work], DEVICE_TIME)
         except LaunchFailed as failure:
             partner = f"{parts[at_work].side} ended: {failure.reason}"
             return [
                 failed(start, failure) if index == at_work else start.rejected(partner)
                 for index, start in enumerate(starts)
             ]
-    done = [completed(starts[index], columns(rows[index]), ready[index]) for index in (0, 1)]
+    done = [
+        completed(starts[index], with_host_time(columns(rows[index]) | beside[index]), ready[index]) for index in (0, 1)
+    ]
     return undisturbed([stage.judged(launch) for launch in done])
 
 
@@ -140,11 +159,13 @@ def apart(
                     turn_s = warm.turn_s(steps)
                     bounded = in_bursts(part, turn_s) if stage.device.bursts else part
                     rows = [taken(stage, actor, steps) for _ in range(count_steps(2 * turn_s, bounded))]
+                    beside = steps_by_themselves(stage, actor, ready, DEVICE_TIME)
             except LaunchFailed as failure:
                 launches[index] = failed(starts[index], failure)
                 launches[1 - index] = starts[1 - index].rejected(f"{part.side} ended: {failure.reason}")
                 return launches
-        launches[index] = stage.judged(completed(starts[index], columns(rows), ready))
+        done = completed(starts[index], with_host_time(columns(rows) | beside), ready)
+        launches[index] = stage.judged(done)
     if capped_unlike(launches):
         reason = "the clock of one side was held down, that of the other was not"
         launches = [launch if launch.invalid else launch.rejected(reason) for launch in launches]

@@ -16,7 +16,7 @@ class MeasurementPlan:
         min_steps: the lower bound on the number of timed steps.
         max_steps: the upper bound on the number of timed steps.
         timeout_s: the longest time that set-up or one step may take.
-        threads: number of threads that an actor may compute with.
+        threads: number of threads that an actor may compute with on a CPU; beside a GPU it has all of the GPU's cores.
         instruments: import paths of the instruments that users added.
         device: the kind of the stage's device, or ``none`` if there are only dry runs.
     """

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Container, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from perfgate.measure.passes import timed_bursts
@@ -104,11 +105,11 @@ def untimed(
     if "dry" not in passes:
         return real()
     progress("dry run")
-    with dry_launch(stage, case, workload, pool.next(), side) as finished:
-        beside = [] if stage.device.bursts else real()
+    # On a GPU these passes wait until nobody else uses the device, and so the dry run beside them does.
+    held = stage.held(stage.untimed(workload)) if stage.device.bursts else nullcontext()
+    with held, dry_launch(stage, case, workload, pool.next(), side) as finished:
+        found = real()
         dry, expected = finished()
-    # A pass on a GPU waits until no other process uses the device, not even for a dry run.
-    found = real() if stage.device.bursts else beside
     # If other settings are in force than were asked for, the dry run's prediction does not apply either.
     if wrong := next((launch for launch in found if launch.final), None):
         dry = dry.rejected(wrong.invalid or "")

@@ -1,5 +1,6 @@
 """The stage, with which passes start actors, give them turns, lock the device, and account for time."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -142,7 +143,7 @@ class Stage:
                 "workload": workload.order,
                 "pass": pass_name,
                 **placed(self.device, workload, pinned=pass_name != "memory"),
-                "threads": self.plan.threads,
+                "threads": self.threads,
                 "slowdown": slowdown,
                 "instruments": self.plan.instruments if pass_name != "yardstick" else (),
                 "timeout_s": self.plan.timeout_s,
@@ -163,6 +164,20 @@ class Stage:
             # An ended actor is not on the device any more, and the device's clock falls.
             self._monitor.look(at_once=True)
             actor.close(kill=True)
+
+    @property
+    def threads(self) -> int:
+        """The number of threads that an actor may compute with; what is offloaded to a GPU's host has its cores."""
+        return len(self.device.cores) if self.device.bursts and self.device.cores else self.plan.threads
+
+    def sharing_core(self, *actors: Actor) -> None:
+        """Let the main threads of actors that take turns share one of a GPU's cores, so that it treats both alike.
+
+        Their other threads stay free, as those that exist already keep their own cores.
+        """
+        if self.device.bursts and self.device.cores and hasattr(os, "sched_setaffinity"):
+            for actor in actors:
+                os.sched_setaffinity(actor.pid, self.device.cores[:1])
 
     def unreached(self, server: Server, workload: Workload) -> str:
         """The reason why an actor needs a fresh interpreter: a fork cannot use the device. Empty if it can."""

@@ -4,7 +4,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +13,7 @@ from perfgate.measure.actor import Actor, LaunchFailed
 from perfgate.measure.devices.base import Status
 from perfgate.measure.server import Server, tail
 from perfgate.measure.stage import Stage
+from perfgate.measure.validity import spans
 from perfgate.records.clocks import STEP, Times, Value, by_clock
 from perfgate.records.launch import Launch
 from perfgate.shared.workload import Workload
@@ -20,6 +21,7 @@ from perfgate.shared.workload import Workload
 WARMUP_STEPS = 3
 FEW_STEPS = 2
 BURST_S = 0.1
+NOTHING_S = 1e-9  # below any clock's grain: a ratio of times needs one above 0
 
 Row = dict[str, Any]
 
@@ -58,21 +60,41 @@ def burst_steps(step_s: float, least_s: float = BURST_S) -> int:
     return math.ceil(least_s / max(step_s, 1e-6))
 
 
-def steps_by_themselves(stage: Stage, actor: Actor, ready: Mapping[str, Any]) -> dict[str, Value]:
+def steps_by_themselves(
+    stage: Stage, actor: Actor, ready: Mapping[str, Any], only: Container[str] | None = None
+) -> dict[str, Value]:
     """Take a few more steps for measurements that would slow down timed steps.
 
-    Such measurements are the times of a step's phases, and the communication between ranks.
+    Such measurements are the device's time in kernels, the times of a step's phases, and the communication between
+    ranks.
 
     Args:
         stage: the stage with the device.
         actor: the actor, after its timed steps.
         ready: the actor's answer when its program was built; ``by_itself`` lists the measurements.
+        only: the measurements to take; all by default.
     """
     found: dict[str, Value] = {}
     for what in ready["by_itself"]:
+        if only is not None and what not in only:
+            continue
         rows = [stage.step(actor, by_itself=what) for _ in range(FEW_STEPS)]
         found |= {name: [row[name] for row in rows if name in row] for name in rows[0]}
     return found
+
+
+def with_host_time(metrics: Mapping[str, Value]) -> dict[str, Value]:
+    """Add what a step takes beyond its kernels: ``host_time_s``, in which the device waits for the host.
+
+    The time in kernels comes from the profiler, in other steps of the same launch. Events alone show no gap, as the one
+    at a step's end comes as late as the host's last call.
+    """
+    if "device_time_s" not in metrics:
+        return dict(metrics)
+    device_s, steps_s = statistics.median(spans(metrics["device_time_s"])), spans(metrics[STEP])
+    host_s: list[float] = [max(step_s - device_s, NOTHING_S) for step_s in steps_s]
+    share = statistics.median(host / step for host, step in zip(host_s, steps_s, strict=True))
+    return {**metrics, "host_time_s": host_s, "host_bound_share": share}
 
 
 def last_answer(stage: Stage, actor: Actor) -> Row:

@@ -119,6 +119,7 @@ class Options:
     accepted: tuple[str, ...]
     plan: str
     history: str
+    affected: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The object that the run file's first line holds."""
@@ -148,6 +149,9 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--perf-plan", metavar="CARD", default="", help="with --collect-only: the seconds of each case on this GPU"
+    )
+    group.addoption(
+        "--perf-affected", metavar="REV", default="", help="run only cases whose imported files changed since REV"
     )
     # Set by `perfgate upgrade` for the runs that it starts: the interpreter that takes this one's part.
     group.addoption("--perf-candidate", default="", help=argparse.SUPPRESS)
@@ -239,6 +243,7 @@ def read_options(config: pytest.Config) -> Options:
         accepted=accepted,
         plan=plan,
         history=history,
+        affected=config.getoption("--perf-affected"),
     )
 
 

@@ -14,6 +14,7 @@ from perfgate.plugin.coverage import UNSEEN, is_without_actors
 from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of
 from perfgate.plugin.history import check_history
+from perfgate.plugin.imports import touched
 from perfgate.plugin.last_lines import UNCALIBRATED, last_lines, relative
 from perfgate.plugin.namesakes import PerfgateWarning, builders_of, namesakes
 from perfgate.plugin.options import Options
@@ -30,6 +31,7 @@ from perfgate.plugin.selection import (
 )
 from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
+from perfgate.plugin.worth import put_in_order
 from perfgate.records.durations import read_durations
 from perfgate.shared.command import command
 from perfgate.shared.device_kinds import DEVICE_KINDS
@@ -68,6 +70,7 @@ class Run:
         self._pairs = 1
         self._digest = ""
         self._plan: list[str] = []
+        self._touching: list[str] = []
         self._cases: Cases | None = None
         self._stack = ExitStack()
 
@@ -116,15 +119,21 @@ class Run:
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
         within = within_tier(cases, self.target.tier)
-        self._pairs = gated_pairs(within)
+        self._pairs = gated_pairs(within, self.target.on_gpu)
         for item in cases:
             if "effect" in fixtures_of(item):
                 item.add_marker("effect")
-        mine, self._digest = in_shard(within, self.options.shard, durations)
+        try:
+            concerned, self._touching = touched(within, self.options)
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
+        mine, self._digest = in_shard(concerned, self.options.shard, durations)
         chosen = set(mine)
         if dropped := [item for item in cases if item not in chosen]:
             self.config.hook.pytest_deselected(items=dropped)
             items[:] = [item for item in items if item in chosen or not is_case(item)]
+        if self.options.budget_s is not None:
+            put_in_order(items, self.options, self.target, self.sides.software)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -284,6 +293,10 @@ class Run:
         if self._plan:
             terminalreporter.section("perfgate plan")
             for line in self._plan:
+                terminalreporter.write_line(line)
+        if self._touching and not self.worker:
+            terminalreporter.section(f"cases that changes since {self.options.affected} concern")
+            for line in self._touching:
                 terminalreporter.write_line(line)
         if self.worker or not (self.ends.results or self.problem):
             return

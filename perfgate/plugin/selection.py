@@ -77,10 +77,15 @@ def within_tier(cases: Iterable[pytest.Item], tier: str) -> list[pytest.Item]:
     return [item for item in cases if TIERS.index(tier_of(item)) <= limit]
 
 
-def gated_pairs(cases: Iterable[pytest.Item]) -> int:
-    """How many times of these cases are held against a baseline or a reference."""
+def gated_pairs(cases: Iterable[pytest.Item], on_gpu: bool = False) -> int:
+    """How many times of these cases are held against a baseline or a reference.
+
+    Args:
+        cases: those of the tier.
+        on_gpu: whether the device works while the host goes on.
+    """
     gated = [fixtures_of(item) for item in cases if "perf" in fixtures_of(item)]
-    return sum(len(noisy_metrics(names)) for names in gated)
+    return sum(len(noisy_metrics(names, on_gpu)) for names in gated)
 
 
 def in_shard(

@@ -1,19 +1,21 @@
 """The device that a run measures on, and what depends on it: machine, tier, noise and the store of baselines."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfgate.plugin.options import Options
-from perfgate.shared.device_kinds import DEVICE_KINDS
+from perfgate.shared.device_kinds import DEVICE_KINDS, DeviceKind
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Workload
 
 if TYPE_CHECKING:
     from perfgate.gate.noise import Noise
     from perfgate.measure.devices.base import Device
+    from perfgate.records.store import Store
 
 
 class Target:
@@ -54,11 +56,21 @@ class Target:
     @cached_property
     def default_tier(self) -> str:
         """The tier of a run that names none: ``standard`` on a GPU, else the suite's default."""
-        try:
-            on_gpu = self._options.device != "none" and DEVICE_KINDS[self.device.kind].gpu
-        except UserError:  # raised again when something is to be measured
-            on_gpu = False
+        on_gpu = self.kind_found is not None and self.kind_found.gpu
         return "standard" if on_gpu or self._options.plan else self._options.default_tier
+
+    @cached_property
+    def kind_found(self) -> DeviceKind | None:
+        """The kind of the device; ``None`` in a run that measures nothing, or has no device."""
+        try:
+            return None if self._options.device == "none" else DEVICE_KINDS[self.device.kind]
+        except UserError:  # raised again when something is to be measured
+            return None
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the device works while the host goes on, so that a step has two times."""
+        return self.kind_found is not None and self.kind_found.bursts
 
     @property
     def tier(self) -> str:
@@ -93,6 +105,18 @@ class Target:
             return None
         values = [value for session in found.values("step_time_s").values() for value in session]
         return statistics.median(values) if values else None
+
+    @contextmanager
+    def store(self) -> Iterator["Store"]:
+        """The baselines of this run's machine.
+
+        Raises:
+            UserError: there is no device, or the baselines cannot be opened.
+        """
+        from perfgate.records.store import Store, open_root
+
+        with open_root(self._options.baselines, self._root) as root:
+            yield Store(root, self.device.machine.name)
 
     def check_writable(self, software: Mapping[str, str]) -> None:
         """Find out before the first case whether the run's baselines can be written.

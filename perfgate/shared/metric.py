@@ -67,6 +67,11 @@ class Metric:
         rate: how it follows from the time of a step, if it is a rate.
         column: heading in the tables of techniques; empty where it has no column there.
         cells: where a ledger attributes it to modules, if any does.
+        on_gpu: whether only a device has it that works while the host goes on.
+        prior: by how much sessions are taken to differ, 0.01 is 1%, of a time that is gated from the first session on;
+            ``None`` for one whose sessions must show it first.
+        beside: a metric that makes a step together with it. Where both are held against earlier ones, its change is
+            told as a share of that step, since of next to nothing any change is large.
 
     Raises:
         ValueError: it is gated, and better when it is higher.
@@ -86,6 +91,9 @@ class Metric:
     rate: Rate | None = None
     column: str = ""
     cells: Cells | None = None
+    on_gpu: bool = False
+    prior: float | None = None
+    beside: str = ""
 
     def __post_init__(self) -> None:
         if self.gated and self.higher_is_better:

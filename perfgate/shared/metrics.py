@@ -24,6 +24,9 @@ METRICS = {
     metric.name: metric
     for metric in (
         _timed("step_time_s", "s", "noisy", over_ranks="largest", column="step time"),
+        # The two parts of a step on a GPU: kernels at work, and the rest, in which the device waits for the host.
+        _timed("device_time_s", "s", "noisy", over_ranks="largest", on_gpu=True, prior=0.01, column="device time"),
+        _timed("host_time_s", "s", "noisy", over_ranks="largest", on_gpu=True, beside="device_time_s"),
         _timed("time_to_first_token_s", "s", "noisy", fixtures=("generation",), column="time to first token"),
         _timed("time_per_output_token_s", "s", "noisy", fixtures=("generation",), column="time per output token"),
         _timed("samples_per_s", "1/s", "reported", higher_is_better=True, rate=Rate("samples"), column="samples/s"),
@@ -83,7 +86,6 @@ METRICS = {
         _counted("recompiles", "", "exact"),
         _counted("kernel_launches", "", "exact"),
         _counted("copies", "", "exact"),
-        _counted("device_busy_s", "s", "reported"),
         _counted("compile_time_s", "s", "reported"),
         _counted("forward_calls", "", "reported"),
         _counted("accepted_share", "", "reported", higher_is_better=True),
@@ -101,7 +103,6 @@ METRICS = {
         _timed("queue_time_s", "s", "reported", over_ranks="nothing", from_zero=True),
         _timed("idle_time_s", "s", "reported", over_ranks="nothing", from_zero=True),
         _timed("peak_rss_bytes", "bytes", "reported"),
-        _timed("device_time_s", "s", "reported"),
         _timed("host_bound_share", "", "reported"),
         _timed("forward_s", "s", "reported"),
         _timed("backward_s", "s", "reported"),

@@ -44,7 +44,7 @@ def workload_of(program: str, params: Mapping[str, Json], **about: Any) -> Workl
     return Workload(PROGRAMS[program], params, id=program, **about)
 
 
-def noisy_metrics(fixtures: Collection[str]) -> list[str]:
+def noisy_metrics(fixtures: Collection[str], on_gpu: bool = False) -> list[str]:
     """The names of the noisy metrics that a case can have.
 
     Each of them is judged, so each takes a part of the run's alpha budget.
@@ -52,9 +52,10 @@ def noisy_metrics(fixtures: Collection[str]) -> list[str]:
     Args:
         fixtures: names of the fixtures that the case uses. If none of them makes workloads, the case runs a program of
             the user's own, which may have any noisy metric.
+        on_gpu: whether the device works while the host goes on.
     """
     known = set(OF_FIXTURE) & set(fixtures)
-    noisy = [row for row in METRICS.values() if row.noisy]
+    noisy = [row for row in METRICS.values() if row.noisy and (on_gpu or not row.on_gpu)]
     return [row.name for row in noisy if not known or not row.fixtures or known & set(row.fixtures)]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from perfgate.actor.devices.driver import Driver, DriverError
 from perfgate.actor.yardsticks.cuda import PTX
-from perfgate.gate.machine_drift import drifted, moved, ratios_repeat_better
+from perfgate.gate.machine_drift import drifted, moved
 from perfgate.records.baseline_files import dump, load_file
 from perfgate.records.runfile import read
 from tests.plugin.test_scripted_device import CASE as FAKE_CASE
@@ -51,12 +51,20 @@ def test_little_movement_few_sessions_and_no_launch_decide_nothing():
     assert moved(SESSIONS, []) is None
 
 
-def test_ratios_are_compared_where_the_sessions_show_that_they_repeat_better():
-    wild = {"a": [1.0, 1.0], "b": [1.3, 1.3], "c": [0.8, 0.8]}
-    calm = {"a": [1.0, 1.0], "b": [1.01, 1.0], "c": [1.0, 0.99]}
-    assert ratios_repeat_better(wild, calm)
-    assert not ratios_repeat_better(calm, wild)
-    assert not ratios_repeat_better({"a": [1.0]}, {"a": [1.0]})
+GPU = {"arithmetic_s": 0.002, "copy_s": 0.001, "launches_s": 0.003}
+GPU_SESSIONS = {f"s{n}": [{part: s * (1 + 0.01 * k) for part, s in GPU.items()} for k in range(3)] for n in range(4)}
+
+
+@pytest.mark.parametrize(("host_share", "explained"), [(1.0, 0.6), (0.05, 0.03), (0.0, 0.0)])
+def test_another_host_explains_no_more_than_what_the_host_takes_of_a_step(host_share, explained):
+    found = moved(GPU_SESSIONS, [{**GPU, "launches_s": 0.00405}] * 3, host_share)
+    assert found is not None
+    assert found.slower == "launches_s"
+    assert found.allowed == pytest.approx(explained, abs=0.05 * host_share)
+    device = moved(GPU_SESSIONS, [{**GPU, "copy_s": 0.00135}] * 3, host_share)
+    assert device is not None
+    assert device.slower == "copy_s"
+    assert device.explains(0.5)
 
 
 def test_components_are_stored_and_read_back_and_what_is_none_is_refused(tmp_path):

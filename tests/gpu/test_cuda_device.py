@@ -162,10 +162,10 @@ def test_programs_run_on_the_device_in_bursts(timed_gpu, run, case):
         assert launch.invalid is None
         assert launch.details.seen.device == timed_gpu.uuid
         assert launch.details.turns.burst_steps >= 1
-        assert launch.value("device_time_s") <= launch.value("step_time_s") * 1.02
+        assert 0 < launch.value("device_time_s") <= launch.value("step_time_s") * 1.02
         assert 0 <= launch.value("host_bound_share") < 1
     (counted,) = launches(run, case, "counters")
-    assert counted.value("device_busy_s") > 0
+    assert counted.value("kernel_launches") > 0
 
 
 @pytest.mark.measures

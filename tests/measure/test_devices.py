@@ -11,20 +11,19 @@ from types import SimpleNamespace
 import pytest
 
 from perfgate.actor import instruments
+from perfgate.actor.devices.base import covered
 from perfgate.actor.devices.cpu import Cpu
 from perfgate.actor.instruments.clock import Clock
-from perfgate.actor.instruments.kernels import covered
 from perfgate.actor.instruments.phases import StepPhases
 from perfgate.actor.pace import Done, Pace
 from perfgate.actor.phases import Phases
-from perfgate.cases.derived import with_host_share
 from perfgate.measure.devices.base import Status
 from perfgate.measure.devices.find import find_device
 from perfgate.measure.devices.visible import cores_of, visible
 from perfgate.measure.disturbance import Company, undisturbed
 from perfgate.measure.duet import DuetSide, count_steps, in_bursts
 from perfgate.measure.monitor import DeviceMonitor
-from perfgate.measure.steps import burst_steps, energy
+from perfgate.measure.steps import burst_steps, energy, with_host_time
 from perfgate.records.details import Turns
 from perfgate.records.gpu import gpu_from
 from perfgate.records.launch import Launch
@@ -377,11 +376,11 @@ def test_energy_of_a_step_is_left_out_where_it_is_not_told():
     assert energy(None, Status(), 3) == energy(Status(), Status(energy_j=1.0), 3) == {}
 
 
-def test_the_hosts_share_is_what_the_device_was_not_busy():
-    counters = Launch("case", "w", 0, {"device_busy_s": [0.5, 0.7, 0.6]}, pass_name="counters")
-    (_, found) = with_host_share([counters, timed()])
-    assert found.metrics["host_bound_share"] == pytest.approx(0.4)
-    assert with_host_share([timed()]) == [timed()]
+def test_the_host_has_what_the_kernels_leave_of_a_step_and_never_less_than_nothing():
+    found = with_host_time({"step_time_s": [1.0, 0.8, 0.5], "device_time_s": [0.5, 0.7]})
+    assert found["host_time_s"] == pytest.approx([0.4, 0.2, 1e-9])
+    assert found["host_bound_share"] == pytest.approx(0.25)
+    assert with_host_time({"step_time_s": [1.0]}) == {"step_time_s": [1.0]}
 
 
 def test_work_on_two_streams_at_once_keeps_a_device_busy_once():

@@ -91,7 +91,9 @@ def test_a_launch_is_timed_in_bursts_by_the_devices_clock(bench):
     for launch in bench.launches():
         assert launch.details.turns.burst_steps == 4
         assert launch.metrics["step_time_s"] == pytest.approx([0.03] * len(launch.metrics["step_time_s"]))
-        assert launch.metrics["device_time_s"] == pytest.approx(launch.metrics["step_time_s"])
+        assert launch.metrics["device_time_s"] == pytest.approx([0.024] * 2)
+        assert launch.metrics["host_time_s"] == pytest.approx([0.006] * len(launch.metrics["step_time_s"]))
+        assert launch.metrics["host_bound_share"] == pytest.approx(0.2)
         assert launch.metrics["energy_j"] == pytest.approx(3.0)
         assert launch.yardstick_s == pytest.approx([0.006] * len(launch.metrics["step_time_s"]))
         assert launch.other is None
@@ -127,6 +129,47 @@ def test_a_slower_step_and_a_higher_peak_fail_the_case_and_nothing_else_does(ben
     result.stdout.fnmatch_lines([f"{KEY}: step_time_s got worse by *", "Accept it with: *--perf-device fake:gpu.json*"])
     bench.script(peak_bytes=1_006_000)
     bench.run().stdout.fnmatch_lines([f"{KEY}: peak_memory_bytes got worse by +0.60%*"])
+
+
+@pytest.mark.parametrize(
+    ("device_s", "worse", "told"),
+    [
+        (0.010, "device_time_s", "its kernels take [12]* ms more and the device waits for the host *"),
+        (0.008, "host_time_s", "its kernels take * and the device waits for the host [12]* ms more"),
+    ],
+)
+def test_a_slower_step_says_whether_its_kernels_or_the_host_became_slower(bench, device_s, worse, told):
+    bench.write(CASE)
+    bench.sessions()
+    bench.script(step_time_s=0.012, device_time_s=device_s)
+    bench.run().stdout.fnmatch_lines([f"{KEY}: step_time_s got worse by *{told}*"])
+    slower = {name for name, verdict in bench.verdicts().items() if verdict == "regressed"}
+    assert slower == {"step_time_s", worse}
+
+
+def test_the_time_in_kernels_is_gated_from_the_first_session_on(bench):
+    bench.write(CASE)
+    bench.run("--perf-update", "new").assert_outcomes(passed=1)
+    bench.run()
+    assert bench.verdicts()["device_time_s"] == "pass"
+    assert bench.verdicts()["step_time_s"] == "inconclusive"
+    bench.script(step_time_s=0.018, device_time_s=0.016)
+    result = bench.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"{KEY}: device_time_s got worse by *sessions are taken to differ by 1%*"])
+    assert bench.verdicts()["step_time_s"] == "inconclusive"
+
+
+def test_an_effect_on_one_of_the_two_times_is_decided_by_duets(bench):
+    bench.write(
+        "def test_it(effect):\n"
+        "    effect(work(rounds=1), work(rounds=2), device_time_s={'fake': '< 0.7x'}, host_time_s={'fake': '> 0.9x'})"
+    )
+    # The first side of each duet is vanilla's or the setting's in turn.
+    vanilla, setting = {}, {"step_time_s": 0.006, "device_time_s": 0.004}
+    bench.script(launches={"time": [vanilla, setting, setting, vanilla] * 12})
+    bench.run().assert_outcomes(passed=1)
+    assert bench.verdicts() == {"device_time_s": "pass", "host_time_s": "pass"}
 
 
 def test_disturbed_launches_are_never_a_pass_and_never_a_regression(bench):

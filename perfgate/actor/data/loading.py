@@ -1,11 +1,11 @@
 """Makes the samples of a training step, with their sampler, collator and loader."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerFast
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
@@ -19,6 +19,7 @@ from perfgate.actor.request import Request, TrainingSettings
 SPREAD = 0.75  # standard deviation of the logarithm of the lengths
 MEDIAN_SHARE = 4  # the longest sample is this many times as long as the median one
 SHORTEST = 4
+REPEATS = 64
 SAMPLERS = {
     "RandomSampler": "random",
     "SeedableRandomSampler": "random",
@@ -36,11 +37,22 @@ class Source:
         rows: a data set with one row for each sample.
         collator: makes a batch of several rows; ``None`` for the Trainer's default.
         tokens: number of real (unpadded) tokens that a step reads.
+        one_step: whether a step reads all of them.
     """
 
     rows: Any
     collator: Any
     tokens: int
+    one_step: bool = True
+
+    def repeated(self) -> "Source":
+        """The same samples many times over, without copies, so that no epoch ends within a burst of steps.
+
+        Samples that make up just one step stay as they are, as do those that are no table.
+        """
+        if self.one_step or not isinstance(self.rows, Dataset):
+            return self
+        return replace(self, rows=concatenate_datasets([self.rows] * REPEATS))
 
 
 def is_collated(request: Request) -> bool:
@@ -69,7 +81,7 @@ def training_source(request: Request, config: Any) -> Source:
         else:
             options = {"padded": chosen.padded, "masked": chosen.mask == "given"}
             rows = training_rows(config, request.task, count, length, request.seed, **options)
-        return Source(rows, None, int(spread(length, chosen.samples, chosen.padded).sum()))
+        return Source(rows, None, int(spread(length, chosen.samples, chosen.padded).sum()), bool(chosen.padded))
     if text:
         rows = pair_rows(text, config.vocab_size, chosen.samples, length, request.seed)
     else:

@@ -23,8 +23,7 @@ def open_device(device: Mapping[str, Any], pass_name: str, cores: Sequence[int] 
         ValueError: there is no such kind.
     """
     kind = kind_of(device)
-    if cores is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)
+    bound_to(cores)
     show_device(device)
     if kind.gpu and pass_name == "yardstick":
         # It reaches the driver by itself and waits for its own work; nothing of torch shall be in its time.
@@ -32,6 +31,12 @@ def open_device(device: Mapping[str, Any], pass_name: str, cores: Sequence[int] 
     # The module of a GPU is imported only here, because it imports torch, which not every program needs.
     opened: Device = load(kind.actor).opened(device, pass_name, threads)
     return opened
+
+
+def bound_to(cores: Sequence[int] | None) -> None:
+    """Keep this process on these processors, if any are named."""
+    if cores is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
 
 
 def show_device(device: Mapping[str, Any]) -> None:

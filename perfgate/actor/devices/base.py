@@ -1,6 +1,34 @@
 """The interface of a device for programs, the pace and instruments. Each kind of device has a module of its own."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Record:
+    """The work that a device did, as its profiler recorded it.
+
+    Attributes:
+        launches: number of kernels.
+        copies: number of copies and fills of memory.
+        busy_s: how long at least one of them was at work; ``None`` where times mean nothing.
+    """
+
+    launches: int
+    copies: int
+    busy_s: float | None
+
+
+def covered(spans: Iterable[tuple[int, int]]) -> int:
+    """The length of the union of spans. Spans can overlap, because streams work at the same time."""
+    total = reached = 0
+    for begin, end in sorted(spans):
+        begin = max(begin, reached)
+        if end > begin:
+            total += end - begin
+            reached = end
+    return total
 
 
 class Device(Protocol):
@@ -30,13 +58,20 @@ class Device(Protocol):
         """Called when all work of a step was given to the device, whether it is done or not."""
 
     def spans_s(self) -> list[float]:
-        """The time of each step of the last burst on the device's own clock; empty if the device has no clock."""
+        """The time of a step on the device's own clock, as means over some steps each of the last burst where steps are
+        short; empty if the device has no clock."""
 
     def mark(self) -> Any:
         """Mark the current point in the device's work, without waiting for it."""
 
     def between_s(self, begin: Any, end: Any) -> float:
         """Seconds from one mark to another; the device must have reached both."""
+
+    def begin_record(self) -> None:
+        """Begin to record the device's work, with nothing pending; that slows the host down, and not the device."""
+
+    def end_record(self) -> Record | None:
+        """Wait for the device, and return what it did since ``begin_record``; ``None`` where it keeps no record."""
 
     def reset_peaks(self) -> None:
         """Begin to record the highest levels of memory anew."""

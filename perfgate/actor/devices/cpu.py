@@ -51,6 +51,12 @@ class Cpu:
         """Marks are times."""
         return end - begin
 
+    def begin_record(self) -> None:
+        """Do nothing: there is no device beside the host."""
+
+    def end_record(self) -> None:
+        """``None``: there is no device beside the host."""
+
     def reset_peaks(self) -> None:
         """The CPU allocator keeps no count."""
 

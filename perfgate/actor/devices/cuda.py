@@ -9,6 +9,10 @@ from typing import Any
 
 import torch
 
+from perfgate.actor.devices.base import Record
+from perfgate.actor.devices.kineto import Recording
+from perfgate.shared.device_kinds import DEVICE_KINDS
+
 CACHES = (
     "torch.cuda",
     "torch.accelerator",
@@ -17,6 +21,7 @@ CACHES = (
     "accelerate.utils.imports",
 )
 NO_POOL = (0, 0)
+MARKS_S = 1e-3  # between two events of a burst
 
 
 class Cuda:
@@ -39,7 +44,8 @@ class Cuda:
         torch.set_num_threads(threads)
         torch.cuda.init()
         torch.cuda.set_device(position)
-        self._events: list[Any] = []
+        self._events: list[tuple[int, Any]] = []
+        self._steps, self._marked_s = 0, 0.0
 
     def processor_s(self) -> None:
         """``None``: the GPU does the work of a step, so the host's processor time says little about it."""
@@ -56,16 +62,26 @@ class Cuda:
 
     def begin_burst(self) -> None:
         """Record an event at the beginning of the burst."""
-        self._events = [self.mark()]
+        self._steps, self._events, self._marked_s = 0, [(0, self.mark())], self.now_s()
 
     def stepped(self) -> None:
-        """Record an event at the end of a step. That takes no time of the device, and some microseconds of the host."""
-        self._events.append(self.mark())
+        """Record an event at the end of a step, if the last one is a millisecond old.
+
+        An event takes no time of the device, and some microseconds of the host: much, beside a step of ten.
+        """
+        self._steps += 1
+        now_s = self.now_s()
+        if now_s - self._marked_s >= MARKS_S:
+            self._events.append((self._steps, self.mark()))
+            self._marked_s = now_s
 
     def spans_s(self) -> list[float]:
-        """The times from event to event, including time in which the device waits for the host."""
+        """The mean time of a step from event to event, including time in which the device waits for the host."""
         events, self._events = self._events, []
-        return [self.between_s(begin, end) for begin, end in itertools.pairwise(events)]
+        return [
+            self.between_s(begin, end) / (after - before)
+            for (before, begin), (after, end) in itertools.pairwise(events)
+        ]
 
     def mark(self) -> Any:
         """An event on the current stream (https://docs.pytorch.org/docs/stable/generated/torch.cuda.Event.html)."""
@@ -76,6 +92,15 @@ class Cuda:
     def between_s(self, begin: Any, end: Any) -> float:
         """Seconds between two events, with a resolution of half a microsecond."""
         return float(begin.elapsed_time(end)) / 1e3
+
+    def begin_record(self) -> None:
+        """Start the profiler (https://docs.pytorch.org/docs/stable/profiler.html) for the device's work alone."""
+        self._recording = Recording(DEVICE_KINDS[self.name].activity)
+
+    def end_record(self) -> Record:
+        """Stop the profiler and read its events."""
+        self.synchronize()
+        return self._recording.ended()
 
     def reset_peaks(self) -> None:
         """Reset the allocator's highest levels, including that of pinned host memory if this torch has one."""

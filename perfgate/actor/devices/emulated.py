@@ -1,10 +1,12 @@
 """An emulated CUDA card as a program sees it: torch's own CUDA path, over a driver that computes nothing."""
 
 import importlib.util
+from dataclasses import replace
 from typing import Any
 
 import torch
 
+from perfgate.actor.devices.base import Record
 from perfgate.actor.devices.cuda import Cuda
 
 
@@ -26,6 +28,10 @@ class Emulated(Cuda):
         found = super().peaks()
         found.pop("non_torch_memory_bytes", None)
         return found
+
+    def end_record(self) -> Record:
+        """What was launched; nothing takes time."""
+        return replace(super().end_record(), busy_s=None)
 
     def prove(self, compiled: bool) -> None:
         """Use memory, a stream and a launch; what is computed is nobody's."""

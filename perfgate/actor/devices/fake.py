@@ -3,7 +3,7 @@
 The script is a JSON file::
 
     {"devices": [{"uuid": "GPU-a", "name": "Fake 1", "memory_bytes": 2**30, "power_limit_w": 300,
-                  "step_time_s": 0.01, "noise": 0.005, "seed": 0, "peak_bytes": 1000000,
+                  "step_time_s": 0.01, "device_time_s": 0.008, "noise": 0.005, "seed": 0, "peak_bytes": 1000000,
                   "forks": true, "pids_visible": true, "foreign_share": 0.5,
                   "yardstick": {"arithmetic": 0.002, "copy": 0.001, "launches": 0.003},
                   "launches": {"time": [{"step_time_s": 0.02, "events": {"5": "throttled"}}, {}]}}]}
@@ -26,7 +26,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from perfgate.actor.devices.base import Record
+
 STEP_TIME_S = 0.01
+DEVICE_SHARE = 0.8
 POWER_W = 100.0
 MEMORY_BYTES = 1 << 30
 PEAK_BYTES = 1_000_000
@@ -130,6 +133,17 @@ class Fake:
     def spans_s(self) -> list[float]:
         """Scripted times of the burst's steps."""
         return [end - begin for begin, end in itertools.pairwise(self._marks)]
+
+    def begin_record(self) -> None:
+        """Note where the record begins."""
+        self._recorded = self._steps
+
+    def end_record(self) -> Record:
+        """The scripted time in kernels, and one kernel a step."""
+        steps = self._steps - self._recorded
+        share = math.exp(self._noise.gauss(0, 1) * self._script.get("noise", 0.0))
+        device_s = self._script.get("device_time_s", DEVICE_SHARE * self._step_s)
+        return Record(steps, 0, steps * device_s * share)
 
     def mark(self) -> float:
         """A time on the scripted clock."""

@@ -3,8 +3,8 @@
 import sys
 from typing import Any
 
+from perfgate.actor.devices.base import covered
 from perfgate.actor.instrument import Instrument
-from perfgate.actor.instruments.kernels import covered
 from perfgate.shared.device_kinds import DEVICE_KINDS
 
 

@@ -1,24 +1,28 @@
-"""Measures a step's time on the device's own clock."""
-
-import statistics
-from typing import Any
+"""Measures how long a step keeps the device at work, in steps that are not timed."""
 
 from perfgate.actor.instrument import Instrument
 
+BY_ITSELF = "device"
+
 
 class DeviceTime(Instrument):
-    """Reads ``device_time_s`` of a step, and ``device_spans_s``, a list with each step of a burst; nothing on a CPU.
+    """Reads ``device_time_s`` of a step: the time in which at least one kernel or copy was at work; nothing on a CPU.
 
-    These times run from event to event and include waiting for the host; ``device_busy_s`` of the counters pass does
-    not.
+    It comes from the profiler, which slows down the host, and not the kernels. So it is read in separate steps after
+    the timed ones, and does not hold what the device waited for the host.
     """
 
     passes = frozenset({"time"})
+    by_itself = BY_ITSELF
 
-    def end_step(self) -> dict[str, Any]:
-        """Read the device's marks."""
-        spans_s = self.device.spans_s()
-        return {"device_time_s": statistics.fmean(spans_s), "device_spans_s": spans_s} if spans_s else {}
+    def begin_step(self) -> None:
+        """Record this step."""
+        self.device.begin_record()
+
+    def end_step(self) -> dict[str, float]:
+        """Read the time in kernels and copies."""
+        record = self.device.end_record()
+        return {"device_time_s": record.busy_s} if record and record.busy_s else {}
 
 
 INSTRUMENT = DeviceTime

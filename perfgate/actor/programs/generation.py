@@ -1,5 +1,7 @@
 """Generation of a fixed number of tokens, with the first token's time and the others' apart."""
 
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -113,18 +115,22 @@ class Generation(Program):
         """Those of the latest token, which must be finite."""
         return self.arrivals.allowed() if self.speculation is None else self.speculation.logits
 
-    def metrics(self) -> dict[str, float]:
-        """When tokens arrived, in how many passes, and what became of drafts."""
-        if self.speculation is None:
-            return self.arrivals.metrics()
-        return self.arrivals.metrics() | self.speculation.metrics(self.prompt_length, self.new_tokens)
+    def metrics(self) -> Callable[[], dict[str, float]]:
+        """Tells, once the device is done, when tokens arrived, in how many passes, and what became of drafts."""
+        drafts = self.speculation.metrics(self.prompt_length, self.new_tokens) if self.speculation else {}
+        return partial(told, self.arrivals.device, self.arrivals.passes, drafts)
+
+
+# The end of a pass of the model: the length of the texts by then, a mark of the device, and this process's time on the
+# processor, where it computes the step itself. A plain tuple, as the call of another type would be counted.
+Pass = tuple[int, Any, Any]
 
 
 class Arrivals(StoppingCriteria):
-    """Notes when the new tokens of each pass were there; it never stops the generation."""
+    """Marks in the device's work where the new tokens of each pass were there; it never stops the generation."""
 
     def __init__(self, device: Device) -> None:
-        self._device = device
+        self.device = device
         self.logits: Any = None
         self.rows = 0
         self.restart()
@@ -133,37 +139,41 @@ class Arrivals(StoppingCriteria):
         """Begin to wait for the first token, whose logits are kept where they are asked for."""
         self.first: Any = None
         self.keeps_first = keeps_first
-        self._begin = self._read()
-        self._times: list[dict[str, float]] = []
-        self._lengths: list[int] = []
+        self.passes = [self._mark(0)]
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        """Note the time, once the device is done with the token, or with several where a draft was accepted."""
+        """Mark the token, or several where a draft was accepted. Waiting for it would stop the host from going on."""
         del scores
-        self._device.synchronize()
-        self._times.append(self._read())
-        self._lengths.append(input_ids.shape[1])
+        self.passes.append(self._mark(input_ids.shape[1]))
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
-    def _read(self) -> dict[str, float]:
-        """The clock that steps are timed by and, where this process computes them itself, its time on the processor."""
-        computed_s = self._device.processor_s()
-        return {"": self._device.now_s()} | ({} if computed_s is None else {"process_": computed_s})
+    def _mark(self, length: int) -> Pass:
+        """The end of a pass, after which the texts have this length."""
+        return length, self.device.mark(), self.device.processor_s()
 
     def allowed(self) -> Any:
         """The latest token's logits without those of suppressed tokens, which are minus infinity on purpose."""
         return without_suppressed(self.logits)
 
-    def metrics(self) -> dict[str, float]:
-        """Seconds to the first pass's tokens, and for each token after them where there is one; and how many passes."""
-        result = {"forward_calls": float(len(self._times))}
-        for clock, begin_s in self._begin.items():
-            first_s, last_s = self._times[0][clock], self._times[-1][clock]
-            result[f"{clock}time_to_first_token_s"] = first_s - begin_s
-            if len(self._times) > 1:
-                tokens = self._lengths[-1] - self._lengths[0]
-                result[f"{clock}time_per_output_token_s"] = (last_s - first_s) / tokens
-        return result
+
+def told(device: Device, passes: Sequence[Pass], drafts: Mapping[str, float]) -> dict[str, float]:
+    """Seconds to the first pass's tokens, and for each token after them where there is one; and how many passes.
+
+    Args:
+        device: which has reached all marks.
+        passes: the beginning, and the end of each pass.
+        drafts: what is to be told beside.
+    """
+    (_, begin, begin_s), (shortest, first, first_s), (longest, last, last_s) = passes[0], passes[1], passes[-1]
+    tokens = longest - shortest
+    result = {"forward_calls": float(len(passes) - 1), "time_to_first_token_s": device.between_s(begin, first)}
+    if begin_s is not None:
+        result["process_time_to_first_token_s"] = first_s - begin_s
+    if len(passes) > 2:
+        result["time_per_output_token_s"] = device.between_s(first, last) / tokens
+        if begin_s is not None:
+            result["process_time_per_output_token_s"] = (last_s - first_s) / tokens
+    return {**result, **drafts}
 
 
 def without_suppressed(logits: Any) -> Any:

@@ -14,6 +14,7 @@ from perfgate.actor.techniques.memory_savings import configure_allocator, save_m
 from perfgate.actor.techniques.models import build_training
 from perfgate.actor.techniques.optimizers import built_here
 from perfgate.actor.techniques.training_settings import training_arguments
+from perfgate.shared.device_kinds import DEVICE_KINDS
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class TrainingParts:
         join(chosen, device)
         configure_allocator(chosen.allocator)
         network = network_to_train(request, device=device.torch_device)
-        return cls(chosen, network, training_source(request, network.config))
+        source = training_source(request, network.config)
+        return cls(chosen, network, source.repeated() if DEVICE_KINDS[device.name].bursts else source)
 
 
 def network_to_train(request: Request, load: bool = True, offloading: Any = None, device: str = "cpu") -> Any:

@@ -33,12 +33,14 @@ def dry_launch(
     """
     start = Launch(case, workload.sha256, 0, {}, side=side, server=server.name, pass_name="dry")
     begin = time.perf_counter()
-    # If no process on this machine takes times, a dry run disturbs nothing.
-    alone = stage.plan.device == "none"
+    # If no process on this machine takes times, a dry run disturbs nothing. On a GPU the caller holds the device, and
+    # the dry run stays on the device's cores, so that it disturbs no neighbour either.
+    alone = stage.plan.device == "none" or stage.device.bursts
+    cores = stage.device.cores if stage.device.bursts else None
     with nullcontext() if alone else stage.held(stage.lock.shared()):
         actor = server.launch()
         try:
-            actor.tell({"workload": workload.order, "pass": "dry", "targets": DRY_TARGETS})
+            actor.tell({"workload": workload.order, "pass": "dry", "targets": DRY_TARGETS, "cores": cores})
             yield lambda: finished(stage, actor, start, begin)
         finally:
             actor.close(kill=True)

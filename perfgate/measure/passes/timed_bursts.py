@@ -18,6 +18,7 @@ from perfgate.measure.steps import (
     percentiles,
     steps_by_themselves,
     warmed_up,
+    with_host_time,
 )
 from perfgate.measure.validity import steady
 from perfgate.records.clocks import Value
@@ -56,7 +57,7 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
     spans_s = [span for row in rows for span in row.pop("device_spans_s", ())]
     metrics |= columns(rows) | by_themselves | percentiles(spans_s) | energy(before, after, longer + 1)
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warm.first_s}
-    launch = replace(completed(start, metrics, ready), yardstick_s=yardstick.yardstick_s)
+    launch = replace(completed(start, with_host_time(metrics), ready), yardstick_s=yardstick.yardstick_s)
     turns = Turns(first, burst_steps=steps)
     launch = launch.detailed(turns=turns, start=ready["start"], yardstick=yardstick.details)
     return steady(launch, [row["step_time_s"] for row in rows])
