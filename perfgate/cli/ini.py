@@ -4,12 +4,13 @@ import contextlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from perfgate.reference.interpreter import program_folders
 from perfgate.shared.errors import UserError
+
+if TYPE_CHECKING:
+    import pytest
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,7 @@ class Reader:
     def __init__(self) -> None:
         self.ini: Ini | None = None
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_cmdline_main(self, config: pytest.Config) -> int:
+    def pytest_cmdline_main(self, config: "pytest.Config") -> int:
         """Read, and end."""
         get: Any = config.getini
         self.ini = Ini(
@@ -63,6 +63,9 @@ def read_ini() -> Ini:
     Raises:
         UserError: pytest cannot read its ini file, or a run there would not load Perfgate.
     """
+    import pytest  # half of a command's start, and most commands read no ini file
+
+    pytest.hookimpl(tryfirst=True)(Reader.pytest_cmdline_main)
     reader, said = Reader(), io.StringIO()
     # Neither conftest.py nor what addopts asks for may run here.
     arguments = ["--noconftest", "-p", "no:cacheprovider", "-o", "addopts="]

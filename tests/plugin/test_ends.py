@@ -2,8 +2,12 @@
 
 import json
 
+import pytest
+
 from perfgate.records.runfile import read
 from tests.support.runs import perfgate
+
+pytestmark = pytest.mark.untimed
 
 UNFIT = """
 def test_good(perf):

@@ -2,6 +2,10 @@
 
 import re
 
+import pytest
+
+pytestmark = pytest.mark.untimed
+
 SUITE = """
 from perfgate.models.shapes import read_shapes
 

@@ -1,5 +1,6 @@
 """Second interpreters for tests: bare ones, made in a moment, and one with an older transformers, which is kept."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ def bare(folder: Path, python: str = sys.executable) -> str:
     return str(folder / "bin" / "python")
 
 
+@functools.cache
 def newest_python() -> str:
     """The newest Python at hand, of which this one may be one."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -23,6 +25,7 @@ def newest_python() -> str:
     return max((place for place in map(str, places) if version_of(place) >= (3, 11)), key=version_of)
 
 
+@functools.cache
 def version_of(python: str = sys.executable) -> tuple[int, ...]:
     """Major and minor version; (0,) of what is no Python that runs."""
     code = "import sys, venv; print(*sys.version_info[:2])"
