@@ -17,8 +17,8 @@ def trace_of(storages: Storages, since: int, charges: list[tuple[str, int, int, 
 
     ``asked_bytes``, ``freed`` and ``parts`` have a row for each allocation, in the order of allocation. ``freed`` is
     the number of allocations that were made before its release: releases between the same two allocations commute,
-    and their order differs from one dry run to the next. ``groups``, ``flops``, ``moved_bytes`` and ``dtypes`` have a row
-    for each operator.
+    and their order differs from one dry run to the next. ``groups``, ``flops``, ``moved_bytes`` and ``dtypes`` have a
+    row for each operator.
 
     Args:
         storages: the allocations.
