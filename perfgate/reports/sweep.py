@@ -1,5 +1,6 @@
 """The report of ``perfgate predict`` for several settings: a row for each, and which of them fits and is fastest."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,8 @@ import pandas as pd
 
 from perfgate.predict.memory_fit import room_bytes
 from perfgate.predict.sweep import Row, Sweep
+from perfgate.reports.plane import Point, drawing, with_front
+from perfgate.reports.ratios import Spread
 from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import number, shown, words
 
@@ -15,7 +18,7 @@ MEMORY, WORK, TIME = "peak_memory_bytes", "flops", "step_time_s"
 
 def sweep_report(sweep: Sweep) -> Report:
     """The report: sentences, and a table with a row for each combination of settings."""
-    section = Section(title(sweep), [*sentences(sweep)], {"": table(sweep)}, [*notes(sweep)])
+    section = Section(title(sweep), [*sentences(sweep)], {"": table(sweep)}, [*notes(sweep)], planes(sweep))
     return Report([section], rows(sweep), sweep.to_json())
 
 
@@ -76,6 +79,23 @@ def cells(sweep: Sweep, row: Row) -> dict[str, Any]:
         **{f"{name}, at most": None if rate is None else number(rate) for name, rate in rates.items()},
         "work": shown(WORK, row.cost.flops),
     }
+
+
+def points(sweep: Sweep) -> list[Point]:
+    """The rows of which time and memory are known, as points in the plane of both."""
+    found = []
+    for row in sweep.rows:
+        if row.cost and row.step_s and row.samples:
+            unit_s = row.step_s / row.samples
+            exact = Spread(math.log(unit_s), 0.0, 0)
+            found.append(Point(words(row.options), row.cost.peak_memory_bytes, row.step_s, unit_s, spread=exact))
+    return with_front(found)
+
+
+def planes(sweep: Sweep) -> list[Any]:
+    """The picture of the rows; none without times."""
+    found = points(sweep)
+    return [drawing(title(sweep), "sample", found)] if len(found) > 1 else []
 
 
 def rows(sweep: Sweep) -> pd.DataFrame:
