@@ -182,7 +182,7 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
 
     params = order["workload"]["params"]
     major, minor = order.get("capability", (9, 0))
-    gpu = (major, minor), order.get("speeds")
+    gpu = (major, minor), order.get("speeds"), bool(order.get("traced"))
     try:
         with apart():
             return {"ledgers": {target: dry_run(program, params, target, *gpu) for target in order["targets"]}}

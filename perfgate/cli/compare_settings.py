@@ -6,6 +6,7 @@ from typing import Any
 
 from perfgate.cli.common import OK, add_command
 from perfgate.records.runfile import read
+from perfgate.reports.plane import Limits
 from perfgate.reports.report import Report
 
 
@@ -15,15 +16,23 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "compare-settings", run, help)
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run file; all must be of one machine")
     parser.add_argument("--model", metavar="NAME", help="show this model alone; default: all of them")
-    parser.add_argument("--picture", metavar="FILE", help="draw the first table as SVG, speed over memory")
+    parser.add_argument("--picture", metavar="FILE", help="draw the first table as SVG, time over memory")
+    parser.add_argument(
+        "--under",
+        metavar="LIMIT",
+        action="append",
+        default=[],
+        help='name the fastest setting within limits, such as "memory 40GiB", "step 200ms", "sample 5ms", "token 5ms"',
+    )
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
     """Make a table for each model and kind of work."""
+    limits = Limits.read(options.under)
     runs = [read(path) for path in options.runs]
     from perfgate.reports.compare_settings import choices, draw, settings_report
 
     groups = choices(runs, options.model)
     if options.picture:
         draw(groups, Path(options.picture))
-    return OK, settings_report(groups)
+    return OK, settings_report(groups, limits)

@@ -8,7 +8,9 @@ from perfgate.cli.ini import add_preload, read_ini, with_preload
 from perfgate.models.shapes import find_shape
 from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.options import MODES, OPTIONS, add_settings
-from perfgate.predict.predict import Question, predict
+from perfgate.predict.predict import predict
+from perfgate.predict.question import Question
+from perfgate.predict.sweep import sweep
 from perfgate.reports.report import Report
 
 
@@ -25,17 +27,27 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--trust-remote-code", action="store_true", help="run the Python code that comes with the model"
     )
-    add_settings(parser.add_argument_group("settings"))
+    add_settings(
+        parser.add_argument_group(
+            "settings", "Several values of a setting are separated by commas; every combination is predicted."
+        )
+    )
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
     """Run the step dry, and compare its memory and work with the GPU's data sheet."""
-    settings = {name: getattr(options, name) for name in OPTIONS}
+    settings = {name: value for name in OPTIONS if (value := getattr(options, name)) is not None}
     model = find_shape(options.model, options.task, trust_remote_code=options.trust_remote_code)
-    question = Question.of_options(model, options.task, options.mode, settings)
     gpu = None if options.gpu is None else find_gpu(options.gpu)
     ini = read_ini()
-    prediction = predict(question, gpu, with_preload(ini, options.preload), ini.programs)
+    preload = with_preload(ini, options.preload)
+    if any(isinstance(value, tuple) for value in settings.values()):
+        found = sweep(model, options.task, options.mode, settings, gpu, preload, ini.programs)
+        from perfgate.reports.sweep import sweep_report
+
+        return OK, sweep_report(found)
+    question = Question.of_options(model, options.task, options.mode, settings)
+    prediction = predict(question, gpu, preload, ini.programs)
     from perfgate.reports.prediction import prediction_report  # imports pandas, which a refusal need not pay
 
     return OK, prediction_report(prediction)

@@ -140,25 +140,27 @@ def of_accumulated(two: StepCost, three: StepCost, count: int) -> StepCost:
     return StepCost(**{name: at(getattr(two, name), getattr(three, name)) for name in StepCost.__dataclass_fields__})
 
 
-def largest_batch(peak_bytes: Callable[[int], int], room: int, first: int, cap: int = MAX_BATCH) -> Largest:
+def largest_batch(peak_bytes: Callable[[int], int], room: int, first: Sequence[int], cap: int = MAX_BATCH) -> Largest:
     """Find the largest batch whose peak is at most ``room`` bytes, by trying it and the next larger one.
 
     Args:
         peak_bytes: returns the peak memory of a batch size. It must never fall as batches grow; the search is fastest
             if it consists of straight pieces.
         room: bytes that are available.
-        first: the batch size to try first.
+        first: batch sizes to try first, in this order.
         cap: the largest batch size to try.
     """
     known: dict[int, int] = {}
-    low, high, candidate = 0, cap + 1, min(first, cap)
+    low, high = 0, cap + 1
+    ahead = [size for size in (min(size, cap) for size in first) if size > 0]
     while high - low > 1:
+        ahead = [size for size in ahead if low < size < high]
+        candidate = ahead.pop(0) if ahead else min(max(guess(known, room, low, high), low + 1), high - 1)
         known[candidate] = peak_bytes(candidate)
         if known[candidate] <= room:
             low = candidate
         else:
             high = candidate
-        candidate = min(max(guess(known, room, low, high), low + 1), high - 1)
     return Largest(low, low == cap)
 
 

@@ -48,12 +48,12 @@ def add_settings(parser: Any) -> None:
     """Add one option for each setting to a parser or a parser's group. The value of an option not given is ``None``."""
     for option in dict.fromkeys(option for mode in MODES.values() for option in mode.settings):
         setting = OPTIONS[option]
-        more: dict[str, Any] = {"type": int, "metavar": "N"}
+        more: dict[str, Any] = {"type": several(int), "metavar": "N"}
         if isinstance(setting.default, bool):
             # The option without a value switches its setting on.
-            more = {"nargs": "?", "const": True, "type": reader(setting), "metavar": "NAME"}
+            more = {"nargs": "?", "const": True, "type": several(reader(setting)), "metavar": "NAME"}
         elif isinstance(setting.default, str):
-            more = {"type": reader(setting), "metavar": "NAME"}
+            more = {"type": several(reader(setting)), "metavar": "NAME"}
         parser.add_argument(flag(option), help=described(option), required=option == "batch_size", **more)
 
 
@@ -81,6 +81,17 @@ def described(option: str) -> str:
 def predicted(setting: Setting) -> list[Json]:
     """The values of a setting, besides its default, for which there is an answer."""
     return [value for value in setting.values if value not in setting.unpredicted and value != setting.default]
+
+
+def several(read: Callable[[str], Json]) -> Callable[[str], Json]:
+    """Make a function that reads one value, or a tuple of different values that commas separate."""
+
+    def read_all(written: str) -> Json:
+        values = tuple(dict.fromkeys(read(part.strip()) for part in written.split(",")))
+        return values if len(values) > 1 else values[0]
+
+    read_all.__name__ = getattr(read, "__name__", "value")  # argparse names it where a value cannot be read
+    return read_all
 
 
 def reader(setting: Setting) -> Callable[[str], Json]:

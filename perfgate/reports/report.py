@@ -17,12 +17,14 @@ class Section:
         lines: sentences above the tables; a line that begins with four spaces is a command.
         tables: by title; the cells are text with units, and an empty cell is ``None``.
         notes: sentences below the tables.
+        planes: pictures of settings by time and memory, which only a page shows.
     """
 
     title: str = ""
     lines: Sequence[str] = ()
     tables: Mapping[str, "pd.DataFrame"] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    planes: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)

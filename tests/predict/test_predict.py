@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from perfgate.cli.main import build_parser, main
 from perfgate.measure.pool import Pool
 from perfgate.models.shapes import find_shape, read_shapes
+from perfgate.predict.dry_runs import DryRuns
 from perfgate.predict.gpu_catalog import GPUS, find_gpu
 from perfgate.predict.memory_fit import (
     CONTEXT_BYTES,
@@ -26,7 +27,8 @@ from perfgate.predict.memory_fit import (
 )
 from perfgate.predict.memory_fit import room_bytes as room_of
 from perfgate.predict.options import MODES, OPTIONS, described
-from perfgate.predict.predict import DRY_RUN, DryRuns, Question
+from perfgate.predict.predict import DRY_RUN, find_largest
+from perfgate.predict.question import Question
 from perfgate.predict.suggestions import decides_resident, remedies, resident_bytes
 from perfgate.reports.formats import terminal
 from perfgate.reports.prediction import prediction_report
@@ -191,7 +193,7 @@ def test_many_micro_batches_follow_from_few(dry: DryRuns, tmp_path: Path, more: 
     question = ask(gpt2(tmp_path / "tiny"), gradient_accumulation=5, **more)
 
     followed = dry.of(question)
-    whole = DryRuns(dry.pool, dry.gpu)._of(question.workload)
+    whole = DryRuns(dry.pool, dry.gpu)._of(question)
 
     assert followed.roofline_s == pytest.approx(whole.roofline_s)
     assert replace(followed, roofline_s=None) == replace(whole, roofline_s=None)
@@ -205,8 +207,10 @@ def test_the_largest_batch_fits_and_one_more_does_not(dry: DryRuns, tmp_path: Pa
     def peak(batch_size: int) -> int:
         return dry.of(question.but({"batch_size": batch_size})).peak_memory_bytes
 
-    largest = largest_batch(peak, room, 2).batch_size
+    taken = dry.taken
+    largest = find_largest(question, dry, room).batch_size
 
+    assert dry.taken - taken <= 6
     assert 2 < largest < MAX_BATCH
     assert peak(largest) <= room < peak(largest + 1)
 
@@ -237,7 +241,7 @@ def test_along_a_line_the_largest_batch_takes_few_looks(base: int, slope: int, f
         size = base + slope * batch_size
         return -(-size // 512) * 512 if rounded else size
 
-    largest = largest_batch(peak, room, first)
+    largest = largest_batch(peak, room, [first])
 
     assert len(seen) == len(set(seen)) <= 8
     assert largest.batch_size == 0 or peak(largest.batch_size) <= room
@@ -260,13 +264,29 @@ def test_along_bent_lines_the_largest_batch_is_exact_all_the_same(
         seen.append(batch_size)
         return int(bend(base + slope * batch_size for base, slope in lines))
 
-    largest = largest_batch(peak, room, first, cap)
+    largest = largest_batch(peak, room, [first], cap)
 
     assert len(seen) == len(set(seen)) <= 40
     assert max(seen) <= cap
     assert largest.capped == (largest.batch_size == cap)
     assert largest.batch_size == 0 or peak(largest.batch_size) <= room
     assert largest.capped or peak(largest.batch_size + 1) > room
+
+
+@quickly
+@given(base=st.integers(0, 10**10), slope=st.integers(1, 10**8), wrong=st.integers(-3, 3))
+def test_an_expected_largest_batch_is_checked_with_two_looks(base: int, slope: int, wrong: int) -> None:
+    room, seen = 8 * 10**9, []
+
+    def peak(batch_size: int) -> int:
+        seen.append(batch_size)
+        return base + slope * batch_size
+
+    fits = min(max((room - base) // slope, 0), MAX_BATCH)
+    expected = max(fits + wrong, 0)
+
+    assert largest_batch(peak, room, [expected + 1, expected]).batch_size == fits
+    assert len(seen) <= (2 if expected == fits else 8)
 
 
 def test_a_plateau_before_the_activations_take_over_is_seen_through() -> None:
@@ -276,7 +296,7 @@ def test_a_plateau_before_the_activations_take_over_is_seen_through() -> None:
         seen.append(batch_size)
         return max(20 * 2**30, 6 * 2**30 + batch_size * 2**30 // 2)
 
-    assert largest_batch(peak, 79 * 2**30, 8) == Largest(146)
+    assert largest_batch(peak, 79 * 2**30, [8]) == Largest(146)
     assert len(seen) <= 8
 
 

@@ -163,10 +163,10 @@ def test_a_limit_is_dragged_and_moved_by_keys(visit: Any) -> None:
     picture = page.tab.locator("svg.pareto")
     picture.scroll_into_view_if_needed()
     box = picture.bounding_box()
-    at = box["x"] + box["width"] * 620 / 640, box["y"] + box["height"] * 150 / 330
+    at = box["x"] + box["width"] * 860 / 900, box["y"] + box["height"] * 150 / 360
     page.tab.mouse.move(*at)
     page.tab.mouse.down()
-    page.tab.mouse.move(box["x"] + box["width"] * 400 / 640, at[1], steps=4)
+    page.tab.mouse.move(box["x"] + box["width"] * 600 / 900, at[1], steps=4)
     page.tab.mouse.up()
     assert "batch_size=8" in answer.inner_text()
     page.tab.locator(".limit-memory").focus()

@@ -5,6 +5,7 @@ import importlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from perfgate.actor.dry_run.places import place_of
 from perfgate.actor.dry_run.refusals import NothingToCount
 from perfgate.actor.dry_run.stand_ins import StandIns, whole_lists
 from perfgate.actor.dry_run.storages import Allocation
+from perfgate.actor.dry_run.trace import trace_of
 from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.actor.programs.base import ITSELF
 from perfgate.actor.techniques.attention import kernel_of
@@ -46,6 +48,7 @@ def dry_run(
     target: str = "cpu",
     capability: tuple[int, int] = (9, 0),
     speeds: Mapping[str, float] | None = None,
+    traced: bool = False,
 ) -> dict[str, Any]:
     """Take a step on fake tensors and account for it.
 
@@ -55,6 +58,7 @@ def dry_run(
         target: the kind of device, whose rules apply.
         capability: compute capability of the target.
         speeds: peak FLOP/s by dtype and ``bytes_per_s``, for ``roofline_s``.
+        traced: whether to add what each allocation and each operator takes, as ``trace``.
 
     Raises:
         NoDryRun: with the reason as one clause.
@@ -62,8 +66,9 @@ def dry_run(
     if getattr(program, "dry_run", ITSELF) is None:
         why = getattr(program, "why_not_dry", "")
         raise NoDryRun(f"program {program.__name__} says dry_run = None{f': {why}' if why else ''}")
-    found, read_at = attempt(program, params, target, capability, speeds)
-    if read_at and not same_by(lambda: attempt(program, params, target, capability, speeds, OTHER)[0], found):
+    again = partial(attempt, program, params, target, capability, speeds, traced)
+    found, read_at = again()
+    if read_at and not same_by(lambda: again(OTHER)[0], found):
         raise NoDryRun(f"its work depends on a value that depends on weights, read at {read_at}")
     return found
 
@@ -82,12 +87,13 @@ def attempt(
     target: str,
     capability: tuple[int, int],
     speeds: Mapping[str, float] | None,
+    traced: bool,
     number: int = ONE,
 ) -> tuple[dict[str, Any], str]:
     """One dry run, with a number that stands in for unknown values; returns also where one was read, if any was."""
     module, _, name = program.dry_run.partition(":")
     rules: CpuRules = load(DEVICE_KINDS[target].rules)(module.endswith("training"), capability)
-    tracker = Tracker(rules.block_bytes, speeds)
+    tracker = Tracker(rules.block_bytes, speeds, traced=traced)
     tracker.scratch = rules.scratch_bytes
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     context = DryContext(fake, tracker, rules)
@@ -230,7 +236,7 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
     parts["temporaries"] += rules.workspace_bytes
     if rules.workspace_bytes:
         memory["workspaces"] = {"temporaries": rules.workspace_bytes}
-    return {
+    found = {
         "target": target,
         "operator_calls": sum(row[0] for row in groups.values()),
         "flops": sum(row[1] for row in groups.values()),
@@ -246,6 +252,9 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         "memory": dict(sorted(memory.items())),
         "largest": largest(living),
     }
+    if tracker.traced:
+        found["trace"] = trace_of(tracker.storages, tracker.since, tracker.charges, rules.workspace_bytes)
+    return found
 
 
 def largest(living: list[Allocation]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ class Allocation:
 
     Attributes:
         size_bytes: the size, rounded up as the allocator does.
+        asked_bytes: the size before it was rounded.
         frame: the module call that allocated it; ``None`` outside of module calls, as in the backward pass.
         path: the path of the module that it is charged to.
         part: one of ``PARTS``, or ``None`` if its part is not known for sure.
@@ -32,6 +33,7 @@ class Allocation:
     """
 
     size_bytes: int
+    asked_bytes: int
     frame: Frame | None
     path: str
     born: int
@@ -76,22 +78,27 @@ class Storages:
         storage = tensor.untyped_storage()
         key = storage._cdata
         found = self.living.get(key)
-        size = -(-storage.nbytes() // self.block_bytes) * self.block_bytes
+        asked = storage.nbytes()
+        size = self.rounded(asked)
         if found and found[1].size_bytes >= size:
             return found[1]
         if found:  # resized
             self._release(key)
         self.clock += 1
-        made = Allocation(size, frame, path, self.clock, made_for=(tensor.dtype, tuple(tensor.shape)))
+        made = Allocation(size, asked, frame, path, self.clock, made_for=(tensor.dtype, tuple(tensor.shape)))
         self.everything.append(made)
         self.living[key] = (weakref.ref(storage, lambda _: self._release(key)), made)
         return made
 
     def pass_by(self, size_bytes: int, frame: Frame | None, path: str) -> None:
         """Note memory that an operator takes only while it runs."""
-        size = -(-size_bytes // self.block_bytes) * self.block_bytes
-        self.everything.append(Allocation(size, frame, path, self.clock + 1, died=self.clock + 2))
+        size = self.rounded(size_bytes)
+        self.everything.append(Allocation(size, size_bytes, frame, path, self.clock + 1, died=self.clock + 2))
         self.clock += 2
+
+    def rounded(self, size_bytes: int) -> int:
+        """A size as the allocator hands it out."""
+        return -(-size_bytes // self.block_bytes) * self.block_bytes
 
     def _release(self, key: int) -> None:
         _, allocation = self.living.pop(key)

@@ -20,6 +20,7 @@ from perfgate.actor.dry_run.storages import Frame, Storages
 
 NORMALIZING = "norm"
 LIFTING = ("lift_fresh", "lift_fresh_copy", "lift")  # the argument of these is freed right after the call
+WHERE = torch.ops.prim.device.default
 READING = ("_local_scalar_dense", "item")
 # These return their first argument with its shape unchanged.
 IN_PLACE = {"add_", "addcdiv_", "addcmul_", "copy_", "div_", "fill_", "lerp_", "mul_", "sqrt_", "sub_", "zero_"}
@@ -35,11 +36,15 @@ class Tracker(TorchDispatchMode):
         block_bytes: the size to whose multiples the allocator rounds up.
         speeds: peak FLOP/s by dtype, and ``bytes_per_s``, for the roofline; ``None`` for no roofline.
         dry: whether tensors are fake. Known values are then followed, and in-place operators are not run.
+        traced: whether to keep the work of each operator, for ``trace_of``.
     """
 
-    def __init__(self, block_bytes: int, speeds: Mapping[str, float] | None = None, dry: bool = True) -> None:
+    def __init__(
+        self, block_bytes: int, speeds: Mapping[str, float] | None = None, dry: bool = True, traced: bool = False
+    ) -> None:
         super().__init__()
         self.dry = dry
+        self.traced = traced
         self.storages = Storages(block_bytes)
         self.known = KnownValues()
         self.speeds = dict(speeds or {})
@@ -61,6 +66,7 @@ class Tracker(TorchDispatchMode):
         """Set all counts back to zero and begin a step."""
         self.work: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0, 0, 0, 0.0])
         self.operators: Counter[str] = Counter()
+        self.charges: list[tuple[str, int, int, str]] = []
         self.since = self.storages.begin()
 
     def watch(self, model: Any, prefix: str = "") -> None:
@@ -130,6 +136,8 @@ class Tracker(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator, then account for it."""
         kwargs = kwargs or {}
+        if func is WHERE and isinstance(args[0], FakeTensor):
+            return args[0].fake_device  # asked so often that the way through the fake mode takes a tenth of the time
         if func.namespace == "prim":
             return func(*args, **kwargs)
         if self.takes_in and name_of(func) not in LIFTING:
@@ -145,7 +153,7 @@ class Tracker(TorchDispatchMode):
                 with self:
                     return body(*args, **kwargs)
             try:
-                out = args[0] if self.dry and name_of(func) in IN_PLACE else self._run(func, args, kwargs)
+                out = self._run(func, args, kwargs)
             except Exception:
                 # The path is kept now, because the module calls have ended by the time the error is handled.
                 self.failed_at = self.failed_at or self.path()
@@ -169,6 +177,10 @@ class Tracker(TorchDispatchMode):
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run an operator. The fake kernel of grouped products refuses float32, although the real one accepts it."""
+        if self.dry and name_of(func) in IN_PLACE:
+            return args[0]
+        if self.dry and is_in_place_on_lists(name_of(func)):
+            return None
         if self.dry and name_of(func) == "_grouped_mm" and args[0].dtype == args[1].dtype == torch.float32:
             low = [args[0].to(torch.bfloat16), args[1].to(torch.bfloat16)]
             with _disable_current_modes(), args[0].fake_mode:
@@ -201,18 +213,30 @@ class Tracker(TorchDispatchMode):
         entry[1] += flops
         entry[2] += read
         entry[3] += written
-        entry[4] += self._roofline_s(group, args, flops, read + written)
+        if self.speeds or self.traced:
+            dtype = dtype_of(group, args)
+            entry[4] += self._roofline_s(dtype, flops, read + written)
+            if self.traced:
+                self.charges.append((group, flops, read + written, dtype))
         self.operators[name_of(func)] += 1
 
-    def _roofline_s(self, group: str, args: Any, flops: int, moved_bytes: int) -> float:
+    def _roofline_s(self, dtype: str, flops: int, moved_bytes: int) -> float:
         if not self.speeds:
             return 0.0
-        dtype = "float32"
-        if group == "contractions":
-            first = next(iter(tensors_of(args)), None)
-            dtype = str(first.dtype).rpartition(".")[2] if first is not None else dtype
         peak = self.speeds.get(dtype) or self.speeds["float32"]
         return max(flops / peak, moved_bytes / self.speeds["bytes_per_s"])
+
+
+def dtype_of(group: str, args: Any) -> str:
+    """The type of numbers whose peak rate an operator reaches; only contractions have other rates than 32 bits."""
+    first = next(iter(tensors_of(args)), None) if group == "contractions" else None
+    return "float32" if first is None else str(first.dtype).rpartition(".")[2]
+
+
+@cache
+def is_in_place_on_lists(name: str) -> bool:
+    """Whether an operator changes the tensors of a list and returns nothing."""
+    return name.startswith("_foreach_") and name.endswith("_")
 
 
 @cache

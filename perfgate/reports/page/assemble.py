@@ -13,13 +13,17 @@ from perfgate.reports.report import Section
 
 STATIC = files("perfgate.reports.page") / "static"
 STYLES = ("uplot/uPlot.min.css", "page.css")
-SCRIPTS = ("uplot/uPlot.iife.min.js", "format.js", "pictures.js", "behind.js", "cases.js", "settings.js", "page.js")
+SCRIPTS = (
+    "uplot/uPlot.iife.min.js", "format.js", "data.js", "pictures.js", "behind.js", "cases.js", "settings.js",
+    "plane.js", "page.js",
+)  # fmt: skip
+PLANE_SCRIPTS = ("format.js", "data.js", "plane.js", "planes.js")  # of a page that has no cases
 NONE = "'none'"
 COMPRESSED_FROM = 600_000  # characters of data; gzip makes them a tenth
 
 
 # What scripts draw; the rest of the content is written into the page as it is.
-DRAWN = ("run", "cases", "details", "techniques", "points", "metrics", "counts", "against", "before")
+DRAWN = ("run", "cases", "details", "techniques", "planes", "metrics", "counts", "against", "before")
 
 
 def page(content: Content) -> str:
@@ -42,7 +46,11 @@ def plain_page(sections: Sequence[Section]) -> str:
         }
         for section in sections
     ]
-    return filled("sections.html", [], {"title": "Perfgate", "sections": found})
+    planes = [plane for section in sections for plane in section.planes]
+    scripts = [static(name) for name in PLANE_SCRIPTS] if planes else []
+    return filled(
+        "sections.html", scripts, {"title": "Perfgate", "sections": found, "data": packed({"planes": planes})}
+    )
 
 
 def filled(template: str, scripts: list[str], content: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from perfgate.gate.wording import can_see, counted_as, moved
 from perfgate.records.launch import Launch
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
+from perfgate.reports.choices import groups_of
 from perfgate.reports.difference import Sides
 from perfgate.reports.page.behind import baseline_ledger, behind
 from perfgate.reports.page.overview import (
@@ -19,7 +20,8 @@ from perfgate.reports.page.overview import (
     where_time_went,
 )
 from perfgate.reports.page.rows import CaseRow, case_rows, commands, sentences
-from perfgate.reports.page.techniques import effects, points, techniques
+from perfgate.reports.page.techniques import effects, techniques
+from perfgate.reports.plane import drawing
 from perfgate.reports.tables import workload_lines
 from perfgate.shared.metrics import metric
 
@@ -59,13 +61,20 @@ def content_of(run: RunFile, base: RunFile | None = None, verdicts: Sequence[Ver
         "cases": [case(row) for row in rows],
         "details": details(run, base, rows),
         "techniques": tables,
-        "points": points(tables),
+        "planes": planes(run),
         "effects": effects(judged),
         "time": where_time_went(run),
         "slowest": slowest(rows),
         "skipped": skipped(rows),
         "metrics": {name: about(name) for name in sorted({*used, *more_metrics(run)})},
     }
+
+
+def planes(run: RunFile) -> list[Content]:
+    """Time over memory of the settings of each model and kind of work."""
+    return [
+        drawing(name, group[0].unit, [choice.point for choice in group]) for name, group in groups_of([run]).items()
+    ]
 
 
 def against_what(run: RunFile, base: RunFile | None, verdicts: Sequence[Verdict]) -> str:

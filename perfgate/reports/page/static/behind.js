@@ -60,10 +60,6 @@ function launchTable(launches, metrics) {
   return folded("Table of launches", table("Every launch", ["Launch", "Pass", "#Duet", "#Step", "#Peak memory", "Remark"], rows));
 }
 
-function folded(title, content) {
-  return make("details", {}, make("summary", {}, title), content);
-}
-
 function groupTable(groups) {
   const both = Object.keys(groups.before).length > 0;
   const names = [...new Set([...Object.keys(groups.now), ...Object.keys(groups.before)])];

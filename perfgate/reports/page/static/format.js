@@ -81,3 +81,7 @@ function table(caption, titles, rows) {
 function how(text) {
   return make("details", { class: "how" }, make("summary", {}, "How to read this"), make("p", {}, text));
 }
+
+function folded(title, content) {
+  return make("details", {}, make("summary", {}, title), content);
+}

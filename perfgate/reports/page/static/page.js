@@ -1,14 +1,5 @@
 "use strict";
-// Starts the page: reads the data, draws what scripts draw, and makes buttons work.
-
-async function readData() {
-  const element = document.getElementById("data");
-  const text = element.textContent;
-  if (element.dataset.form !== "gzip") return JSON.parse(text);
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return JSON.parse(await new Response(plain).text());
-}
+// Starts the page: draws what scripts draw, and makes buttons work.
 
 /** Copy a text, also where the clipboard is closed to pages that come from a file. */
 async function copyText(text) {
@@ -50,7 +41,7 @@ readData().then((data) => {
   const tables = document.getElementById("tables");
   if (tables) {
     techniqueTables(data.techniques, data.metrics, tables);
-    paretoPicture(data.points, document.getElementById("pareto"));
+    planePicture(data.planes, document.getElementById("pareto"));
   }
   document.documentElement.dataset.ready = "yes";
 });

@@ -1,0 +1,53 @@
+"""What a dry step takes, allocation by allocation and operator by operator, so that other batches can be worked out.
+
+A step of another batch size calls the same operators in the same order. Two traces of one step, of two batch sizes,
+therefore give the size of every allocation, and the work of every operator, for all batch sizes between them.
+"""
+
+from typing import Any
+
+from perfgate.actor.dry_run.storages import Allocation, Storages
+from perfgate.shared.metrics import PARTS
+
+NEVER = -1
+
+
+def trace_of(storages: Storages, since: int, charges: list[tuple[str, int, int, str]], workspace_bytes: int) -> Any:
+    """The trace of a step as JSON, in columns.
+
+    ``asked_bytes``, ``freed`` and ``parts`` have a row for each allocation, in the order of allocation. ``freed`` is
+    the number of allocations that were made before its release: releases between the same two allocations commute,
+    and their order differs from one dry run to the next. ``groups``, ``flops``, ``moved_bytes`` and ``dtypes`` have a
+    row for each operator.
+
+    Args:
+        storages: the allocations.
+        since: the number of the last event before the step.
+        charges: the operators, as the tracker kept them.
+        workspace_bytes: what libraries hold beside all tensors.
+    """
+    made = sorted(storages.everything, key=lambda allocation: allocation.born)
+    return {
+        "block_bytes": storages.block_bytes,
+        "workspace_bytes": workspace_bytes,
+        "before": sum(allocation.born <= since for allocation in made),
+        "asked_bytes": [allocation.asked_bytes for allocation in made],
+        "freed": freed(made),
+        "parts": [PARTS.index(allocation.what) for allocation in made],
+        "groups": [group for group, *_ in charges],
+        "flops": [flops for _, flops, *_ in charges],
+        "moved_bytes": [moved for *_, moved, _ in charges],
+        "dtypes": [dtype for *_, dtype in charges],
+    }
+
+
+def freed(made: list[Allocation]) -> list[int]:
+    """For each allocation, how many had been made when it was released; -1 where it was not."""
+    found = [NEVER] * len(made)
+    deaths = sorted((allocation.died, at) for at, allocation in enumerate(made) if allocation.died is not None)
+    count = 0
+    for died, at in deaths:
+        while count < len(made) and made[count].born < died:
+            count += 1
+        found[at] = count
+    return found

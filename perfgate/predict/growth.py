@@ -1,0 +1,150 @@
+"""How the cost of a step grows with the batch, worked out from the traces of two dry runs; pure functions.
+
+Between two batch sizes, every allocation and the work of every operator grow along a straight line of their own. The
+peak does not: it moves from one moment of the step to another. So each allocation is followed by itself, rounded up as
+the allocator does, and the peak is looked for among all moments.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from perfgate.predict.memory_fit import StepCost
+from perfgate.shared.metrics import PARTS
+from perfgate.shared.workload import Json
+
+Column = npt.NDArray[np.int64]
+GROUPS = ("contractions", "normalizations", "element-wise", "other")  # of operators, as dry runs tell them
+GROWING = ("asked_bytes", "flops", "moved_bytes")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a dry step takes, allocation by allocation and operator by operator.
+
+    Attributes:
+        block_bytes: to whose multiples the allocator rounds up.
+        workspace_bytes: what libraries hold beside all tensors; it counts as temporaries.
+        before: how many of the allocations were made before the step.
+        asked_bytes: the size of each allocation before rounding, in the order of allocation.
+        freed: for each, how many allocations had been made when it was released; their number if it was not.
+        parts: for each, the index of its part in ``PARTS``.
+        groups: the group of each operator.
+        dtypes: the type of numbers that each operator computes in.
+        flops: the floating-point operations of each operator.
+        moved_bytes: the bytes that each operator reads and writes.
+    """
+
+    block_bytes: int
+    workspace_bytes: int
+    before: int
+    asked_bytes: Column
+    freed: Column
+    parts: Column
+    groups: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    flops: Column
+    moved_bytes: Column
+
+    @classmethod
+    def from_json(cls, answer: Mapping[str, Json]) -> "Trace":
+        """Read the trace in the answer of a dry run."""
+        columns = {name: np.array(answer[name], np.int64) for name in ("asked_bytes", "parts", "flops", "moved_bytes")}
+        freed = np.array(answer["freed"], np.int64)
+        freed[freed < 0] = len(freed)
+        return cls(
+            block_bytes=answer["block_bytes"],
+            workspace_bytes=answer["workspace_bytes"],
+            before=answer["before"],
+            freed=freed,
+            groups=tuple(answer["groups"]),
+            dtypes=tuple(answer["dtypes"]),
+            **columns,
+        )
+
+    def like(self, other: "Trace") -> bool:
+        """Whether the step of another batch allocates, releases and computes in the same order."""
+        sizes = [(t.block_bytes, t.workspace_bytes, t.before, t.groups, t.dtypes) for t in (self, other)]
+        return (
+            sizes[0] == sizes[1] and np.array_equal(self.freed, other.freed) and np.array_equal(self.parts, other.parts)
+        )
+
+    def cost(self, speeds: Mapping[str, float] | None) -> StepCost:
+        """The cost of this step.
+
+        Args:
+            speeds: peak FLOP/s by dtype and ``bytes_per_s``; ``None`` for no time.
+        """
+        size = -(-self.asked_bytes // self.block_bytes) * self.block_bytes
+        alive = self.alive_at_peak(size)
+        parts = {part: int(size[alive & (self.parts == index)].sum()) for index, part in enumerate(PARTS)}
+        parts["temporaries"] += self.workspace_bytes
+        groups = np.array(self.groups)
+        return StepCost(
+            peak_memory_bytes=sum(parts.values()),
+            memory_by_part_bytes=parts,
+            flops=int(self.flops.sum()),
+            flops_by_group={group: int(self.flops[groups == group].sum()) for group in GROUPS},
+            operator_calls=len(groups),
+            roofline_s=None if speeds is None else self.roofline_s(speeds),
+        )
+
+    def alive_at_peak(self, size: Column) -> npt.NDArray[np.bool_]:
+        """Which allocations are alive at the first of the highest moments: the beginning, or after an allocation."""
+        numbers = np.arange(len(size))
+        freed = np.bincount(self.freed, size, len(size) + 1)[: len(size)].astype(np.int64)
+        levels = np.concatenate([[size[: self.before].sum()], np.cumsum(size - freed)[self.before :]])
+        highest = int(np.argmax(levels))
+        if highest == 0:
+            return numbers < self.before
+        moment = self.before + highest - 1
+        return (numbers <= moment) & (self.freed > moment)
+
+    def roofline_s(self, speeds: Mapping[str, float]) -> float:
+        """The sum over all operators of the longer of computing and moving, at the peak rates of a GPU."""
+        rates = np.array([speeds.get(dtype) or speeds["float32"] for dtype in self.dtypes])
+        return float(np.maximum(self.flops / rates, self.moved_bytes / speeds["bytes_per_s"]).sum())
+
+
+@dataclass(frozen=True)
+class Growth:
+    """The step of one setting at all batch sizes between two that were run dry.
+
+    Attributes:
+        first: the smaller batch size.
+        last: the larger one.
+        least: the trace of the smaller one.
+        most: the trace of the larger one.
+    """
+
+    first: int
+    last: int
+    least: Trace
+    most: Trace
+
+    @classmethod
+    def between(cls, traces: Mapping[int, Trace]) -> "Growth | None":
+        """The growth between the smallest and the largest batch size; ``None`` where the two steps are not alike.
+
+        Args:
+            traces: by batch size.
+        """
+        first, last = min(traces, default=0), max(traces, default=0)
+        if first == last:
+            return None
+        least, most = traces[first], traces[last]
+        if not least.like(most):
+            return None
+        columns = ((getattr(least, name), getattr(most, name)) for name in GROWING)
+        whole = all(not ((high - low) % (last - first)).any() for low, high in columns)
+        return cls(first, last, least, most) if whole else None
+
+    def trace(self, batch_size: int) -> Trace:
+        """The trace of the step of a batch size."""
+        grown = {}
+        for name in GROWING:
+            low, high = getattr(self.least, name), getattr(self.most, name)
+            grown[name] = low + (batch_size - self.first) * ((high - low) // (self.last - self.first))
+        return replace(self.least, **grown)

@@ -1,0 +1,82 @@
+"""Ratios of two settings' times and memory, with their 95% intervals over launches."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from perfgate.gate.statistics import t_quantile
+from perfgate.records.launch import Launch
+from perfgate.shared.metrics import metric
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The logarithms of a metric over launches.
+
+    Attributes:
+        mean: their mean.
+        error: the variance of the mean; 0 for what is exact.
+        df: degrees of freedom; 0 for what is exact.
+    """
+
+    mean: float
+    error: float
+    df: int
+
+
+def spread(name: str, launches: Sequence[Launch]) -> Spread | None:
+    """The spread of a metric; ``None`` where a single launch leaves it unknown, or there is none."""
+    found = logs(name, launches)
+    if not found:
+        return None
+    if metric(name).exact or metric(name).kind == "bytes":
+        return Spread(statistics.fmean(found), 0.0, 0)
+    if len(found) < 2:
+        return None
+    return Spread(statistics.fmean(found), statistics.variance(found) / len(found), len(found) - 1)
+
+
+def compared(one: Spread, other: Spread) -> list[float]:
+    """The ratio of two metrics and the ends of its interval (Welch), equal where it is exact."""
+    centre = math.exp(one.mean - other.mean)
+    error = one.error + other.error
+    if not error:
+        return [centre] * 3
+    # Welch: the freedom of a difference of two means whose variances differ.
+    freedom = error**2 / sum(side.error**2 / side.df for side in (one, other) if side.df)
+    reach = quantile(round(freedom, 1)) * math.sqrt(error)
+    return [centre, centre * math.exp(-reach), centre * math.exp(reach)]
+
+
+@cache
+def quantile(freedom: float) -> float:
+    """The quantile of Student's distribution for an interval."""
+    return t_quantile((1 + CONFIDENCE) / 2, freedom)
+
+
+def ratio(name: str, launches: Sequence[Launch], vanilla: Sequence[Launch]) -> list[float] | None:
+    """The ratio to vanilla and the ends of its 95% interval over launches, equal where it is exact.
+
+    ``None`` where a side lacks the metric. With a single launch a noisy metric has no interval: the ends are 0.
+    """
+    here, there = (logs(name, side) for side in (launches, vanilla))
+    if not here or not there:
+        return None
+    one, other = spread(name, launches), spread(name, vanilla)
+    if one is None or other is None:
+        return [math.exp(statistics.fmean(here) - statistics.fmean(there)), 0.0, 0.0]
+    return compared(one, other)
+
+
+def logs(name: str, launches: Sequence[Launch]) -> list[float]:
+    """The logarithm of a metric in each valid launch; of a time in yardsticks, where one ran beside every launch."""
+    valid = [launch for launch in launches if not launch.invalid and name in launch.metrics]
+    if metric(name).noisy:
+        relative = [launch.in_yardsticks(name) for launch in valid]
+        if all(relative):
+            return [math.log(value) for value in relative if value]
+    return [math.log(launch.value(name)) for launch in valid if launch.value(name) > 0]
