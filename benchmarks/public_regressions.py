@@ -50,6 +50,9 @@ ENVIRONMENTS = {
     "transformers-4.56.2": libraries("4.56.2", "1.10.1", "4.1.1"),
     "transformers-4.57.6": libraries("4.57.6", "1.11.0", "4.3.0"),
     "transformers-5.0.0": libraries("5.0.0", "1.13.0", "4.3.0"),
+    "datasets-3.6.0": libraries("4.57.6", "1.11.0", "3.6.0"),
+    "datasets-4.0.0": libraries("4.57.6", "1.11.0", "4.0.0"),
+    "datasets-4.8.5": libraries("4.57.6", "1.11.0", "4.8.5"),
     "peft-0.11.1": libraries("4.46.3", "1.1.1", "3.1.0", "peft==0.11.1"),
     "peft-0.12.0": libraries("4.46.3", "1.1.1", "3.1.0", "peft==0.12.0"),
 }

@@ -2,7 +2,17 @@
 
 from pathlib import Path
 
-from perfgate.shared.settings import FORWARD, GENERATION, OPERATORS, SERVING, TRAINING, Kind, Setting
+from perfgate.shared.settings import (
+    FORWARD,
+    GENERATION,
+    OPERATORS,
+    READING,
+    SERVING,
+    TOKENIZING,
+    TRAINING,
+    Kind,
+    Setting,
+)
 
 PAGE = Path(__file__).with_suffix(".md")
 BEGIN = """# Settings
@@ -24,6 +34,8 @@ def page() -> str:
         ("Generation", GENERATION),
         ("Serving", SERVING),
         ("Forward passes", FORWARD),
+        ("Tokenizing", TOKENIZING),
+        ("Reading data", READING),
     ]
     parts = [BEGIN, *(f"## {title}\n\n{table(kind)}" for title, kind in kinds)]
     operators = (f"### {kind.name}\n\n{table(kind)}" for kind in OPERATORS.values())

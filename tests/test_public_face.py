@@ -76,7 +76,17 @@ def test_pytest_lists_every_fixture_with_what_it_is_for(tmp_path):
     told = {lines[n].split()[0]: lines[n + 1].strip() for n in range(len(lines)) if "perfgate/plugin/" in lines[n]}
 
     assert told.pop("perfgate_perf") == told["perf"]
-    assert set(told) == {"perf", "effect", "training", "generation", "serving", "forward", "operator"}
+    assert set(told) == {
+        "perf",
+        "effect",
+        "training",
+        "generation",
+        "serving",
+        "forward",
+        "operator",
+        "tokenizing",
+        "reading",
+    }
     builders = {name: text for name, text in told.items() if name not in ("perf", "effect")}
     assert all(text.startswith("Build a workload that ") for text in builders.values())
     assert told["perf"].startswith("Measure a workload and compare it with its baseline")

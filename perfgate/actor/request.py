@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from perfgate.shared.settings import FORWARD, GENERATION, OPERATOR, SERVING, TRAINING
+from perfgate.shared.settings import FORWARD, GENERATION, OPERATOR, READING, SERVING, TOKENIZING, TRAINING
 
 TEXTS = ("data", "prompts", "sentences")
 # Classes that are made at run time; a type checker sees their fields as Any.
@@ -13,6 +13,8 @@ _Generation: Any = GENERATION.dataclass()
 _Serving: Any = SERVING.dataclass()
 _Forward: Any = FORWARD.dataclass()
 _Operator: Any = OPERATOR.dataclass()
+_Tokenizing: Any = TOKENIZING.dataclass()
+_Reading: Any = READING.dataclass()
 
 
 class TrainingSettings(_Training):
@@ -53,6 +55,14 @@ class ForwardSettings(_Forward):
 
 class OperatorSettings(_Operator):
     """The settings of all operators; each has some of them."""
+
+
+class TokenizingSettings(_Tokenizing):
+    """The settings of tokenizing."""
+
+
+class ReadingSettings(_Reading):
+    """The settings of reading data sets."""
 
 
 @dataclass(frozen=True)

@@ -292,6 +292,6 @@ def require_workload(value: object) -> Workload:
     if not isinstance(value, Workload):
         raise UserError(
             f"perf() takes a workload, not {type(value).__name__}; "
-            "build one with the fixtures training, generation, serving, forward or operator"
+            "build one with the fixtures training, generation, serving, forward, operator, tokenizing or reading"
         )
     return value

@@ -7,7 +7,7 @@ import pytest
 
 from perfgate.models.folders import Places
 from perfgate.shared.workload import Workload
-from perfgate.workloads import tasks
+from perfgate.workloads import data, operators, tasks
 
 # By the name of the fixture.
 OF_MODEL: Mapping[str, Callable[..., Workload]] = {
@@ -15,6 +15,11 @@ OF_MODEL: Mapping[str, Callable[..., Workload]] = {
     "generation": tasks.generation,
     "serving": tasks.serving,
     "forward": tasks.forward,
+}
+OF_NO_MODEL: Mapping[str, Callable[..., Workload]] = {
+    "operator": operators.operator,
+    "tokenizing": data.tokenizing,
+    "reading": data.reading,
 }
 
 

@@ -10,14 +10,13 @@ from perfgate import __version__
 from perfgate.models.model import resolve
 from perfgate.plugin import hookspecs
 from perfgate.plugin.benchmark_bridge import connect
-from perfgate.plugin.builders import OF_MODEL, places_of
+from perfgate.plugin.builders import OF_MODEL, OF_NO_MODEL, places_of
 from perfgate.plugin.namesakes import ALIAS, PerfgateWarning
 from perfgate.plugin.options import add_options, read_options, read_tolerance
 from perfgate.plugin.run import Run
 from perfgate.plugin.selection import marks_of
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
-from perfgate.workloads import operators
 
 if TYPE_CHECKING:
     from perfgate.cases.runner import Result
@@ -170,4 +169,6 @@ training = of_model("training")
 generation = of_model("generation")
 serving = of_model("serving")
 forward = of_model("forward")
-operator = builder("operator", operators.operator)
+operator = builder("operator", OF_NO_MODEL["operator"])
+tokenizing = builder("tokenizing", OF_NO_MODEL["tokenizing"])
+reading = builder("reading", OF_NO_MODEL["reading"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perfgate.models.model import resolve
-from perfgate.plugin.builders import OF_MODEL, places_of
+from perfgate.plugin.builders import OF_MODEL, OF_NO_MODEL, places_of
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import fixtures_of, is_case, marks_of
 from perfgate.plugin.target import Target
@@ -15,7 +15,6 @@ from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.session_cost import case_s, step_s
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Workload
-from perfgate.workloads import operators
 
 
 class PlannedError(Exception):
@@ -36,7 +35,7 @@ def workload_of(item: pytest.Item) -> Workload | None:
     def of_model(build: Callable[..., Workload]) -> Callable[..., Workload]:
         return lambda model, **settings: build(resolve(model, places), **settings)
 
-    known: dict[str, Any] = {"perf": perf, "perfgate_perf": perf, "operator": operators.operator}
+    known: dict[str, Any] = {"perf": perf, "perfgate_perf": perf, **OF_NO_MODEL}
     known |= {name: of_model(build) for name, build in OF_MODEL.items()}
     known |= item.callspec.params if hasattr(item, "callspec") else {}
     names = item._fixtureinfo.argnames

@@ -52,6 +52,8 @@ METRICS = {
         _timed("peak_flops_per_s", "FLOP/s", "reported", higher_is_better=True),
         _timed("peak_bytes_per_s", "bytes/s", "reported", higher_is_better=True),
         _memory("peak_memory_bytes", "bytes", "bytes", column="peak memory"),
+        # Of programs whose work is the host's alone.
+        _memory("peak_host_bytes", "bytes", "bytes", from_zero=True, column="peak of the host"),
         # Only a verdict has this name, on a case that has no dry run: it stands for all metrics below.
         _dry("dry_run", "", "exact"),
         _dry("operator_calls", "", "exact", cells=Cells("work", 0)),

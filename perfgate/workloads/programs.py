@@ -18,6 +18,8 @@ PROGRAMS = {
     "serving": "perfgate.actor.programs.serving:Serving",
     "forward": "perfgate.actor.programs.forward:Forward",
     "operator": "perfgate.actor.programs.operators:Operator",
+    "tokenizing": "perfgate.actor.programs.tokenizing:Tokenizing",
+    "reading": "perfgate.actor.programs.reading:Reading",
     "calibration": "perfgate.actor.yardsticks.calibration:Calibration",
     **{f"yardstick.{name}": kind.yardstick for name, kind in DEVICE_KINDS.items()},
 }
@@ -28,6 +30,8 @@ OF_FIXTURE = {
     "serving": ("serving",),
     "forward": ("forward",),
     "operator": ("operator",),
+    "tokenizing": ("tokenizing",),
+    "reading": ("reading",),
 }
 TRAINING = ("training.trainer", "training.seq2seq-trainer", "training.accelerate")
 DRY_RUN = "perfgate.actor.dry_run.run"

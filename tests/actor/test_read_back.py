@@ -13,12 +13,12 @@ from perfgate.actor.devices import open_device
 from perfgate.actor.pace import Done
 from perfgate.actor.techniques.attention import allow_kernel
 from perfgate.measure.validity import other_settings
-from perfgate.shared.settings import KINDS
+from perfgate.shared.settings import KINDS, OPERATORS
+from perfgate.workloads.data import reading, tokenizing
 from perfgate.workloads.operators import operator
 from perfgate.workloads.tasks import forward, generation, serving, training
 from tests import ROOT
 
-TASKS = ("training", "generation", "serving", "forward")
 # Continuous batching starts a thread that ends only with its process, so its step is taken in a process of its own.
 APART = ("continuous",)
 GPT2, T5 = (models()[name] for name in ("gpt2-quick", "t5-quick"))
@@ -33,7 +33,11 @@ WORKLOADS = {
     "padded": serving(GPT2, requests=2, **SHORT),
     "continuous": serving(GPT2, requests=2, batching="continuous", prefix_sharing=True, **SHORT),
     "forward": forward(GPT2, **SMALL),
-    **{name: operator(name, **dict.fromkeys(kind.sizes, 8)) for name, kind in KINDS.items() if name not in TASKS},
+    **{name: operator(name, **dict.fromkeys(kind.sizes, 8)) for name, kind in OPERATORS.items()},
+    "tokenizing": tokenizing("convert", tokenizer="slow", added_tokens=5, texts=2),
+    "reading": reading("batches", rows=8, format="numpy"),
+    "mapping": reading("map", rows=8, processes=2),
+    "loader": reading("loader", rows=8, processes=1),
 }
 
 

@@ -63,6 +63,8 @@ def dry_run(
     Raises:
         NoDryRun: with the reason as one clause.
     """
+    if getattr(program, "host_work", False):
+        raise NothingToCount(f"program {program.__name__} is work of the host alone")
     if getattr(program, "dry_run", ITSELF) is None:
         why = getattr(program, "why_not_dry", "")
         raise NoDryRun(f"program {program.__name__} says dry_run = None{f': {why}' if why else ''}")

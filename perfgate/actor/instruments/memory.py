@@ -38,8 +38,8 @@ class TensorMemory(Instrument):
     def built(self, program: Any) -> None:
         """Keep the program, whose parts are measured at the end."""
         self._program = program
-        if program.threaded and self._profile is not None:
-            # The profiler sees the allocations of this thread only.
+        if (program.threaded or program.host_work) and self._profile is not None:
+            # The profiler sees the allocations of this thread only, and of tensors only.
             self._profile.stop()
             self._profile = None
 

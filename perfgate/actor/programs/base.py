@@ -24,6 +24,8 @@ class Program:
         keeps_outcome: whether ``outcome`` will be called. If not, outcomes need not be kept, which saves memory.
         network: the model that it runs, or ``None``.
         rates_of: the number type in which the device's peak rates are measured after each step; ``None`` for no rates.
+        host_work: whether its steps are work of the host alone, such as reading data: then there is no dry run, and the
+            memory that counts is the host's.
         threaded: whether a thread of its own does the work; the CPU's profiler does not see that thread's allocations.
         phases: marks waiting for data, forward pass, backward pass and optimizer within a step; ``None`` for no phases.
         samples: the number of samples in a step.
@@ -40,6 +42,7 @@ class Program:
     network: Any = None
     phases: Phases | None = None
     rates_of: Any = None
+    host_work: bool = False
     threaded: bool = False
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -49,6 +49,7 @@ MEANINGS = {
     "phases": Meaning(
         "its clock of phases, a perfgate Phases, or None", lambda value: value is None or hasattr(value, "span")
     ),
+    "host_work": Meaning("whether a step is the host's alone, a bool", lambda value: isinstance(value, bool)),
     "threaded": Meaning("whether a thread of its own does the work, a bool", lambda value: isinstance(value, bool)),
     "keeps_outcome": Meaning("whether its outcome will be asked for", lambda value: isinstance(value, bool)),
 }

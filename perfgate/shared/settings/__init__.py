@@ -6,6 +6,7 @@ programs take, what a machine must have, the options of ``perfgate predict``, an
 
 from collections.abc import Mapping
 
+from perfgate.shared.settings.data import READING, TOKENIZING
 from perfgate.shared.settings.declaration import Kind, Need, Setting, Settings, asked
 from perfgate.shared.settings.inference import FORWARD, GENERATION
 from perfgate.shared.settings.operators import CONTRACTIONS, ELEMENTWISE, NORMALIZATIONS, OPERATORS
@@ -13,7 +14,9 @@ from perfgate.shared.settings.operators import SETTINGS as OPERATOR
 from perfgate.shared.settings.serving import SERVING
 from perfgate.shared.settings.training import TRAINING
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (TRAINING, GENERATION, SERVING, FORWARD, *OPERATORS.values())}
+OF_MODELS = (TRAINING, GENERATION, SERVING, FORWARD)
+OF_DATA = (TOKENIZING, READING)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*OF_MODELS, *OF_DATA, *OPERATORS.values())}
 
 __all__ = [
     "CONTRACTIONS",
@@ -24,7 +27,9 @@ __all__ = [
     "NORMALIZATIONS",
     "OPERATOR",
     "OPERATORS",
+    "READING",
     "SERVING",
+    "TOKENIZING",
     "TRAINING",
     "Kind",
     "Need",
