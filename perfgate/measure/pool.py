@@ -14,6 +14,7 @@ from perfgate.shared.errors import UserError
 
 PACKAGE = Path(perfgate.__file__).parent
 ACTOR_ONLY = ("__init__.py", "shared", "actor")
+PASSING = ("*.pyc.*", "*-pytest-*")  # what an interpreter is just writing, and what pytest compiled for itself
 
 
 class Pool:
@@ -109,12 +110,15 @@ class Pool:
 
 
 def copy_of_actor(folder: Path) -> Path:
-    """Copy the actor's side of Perfgate into a folder, to be put on an import path; returns the folder."""
+    """Copy the actor's side of Perfgate into a folder, to be put on an import path; returns the folder.
+
+    Compiled modules come along, as they hold for the same Python.
+    """
     for name in ACTOR_ONLY:
         source, target = PACKAGE / name, folder / "perfgate" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*PASSING))
         else:
             shutil.copy(source, target)
     return folder

@@ -360,7 +360,7 @@ for spec, target in json.load(sys.stdin):
 REPEATED = [
     (chosen("gpt2-quick", "lora"), "cpu"),
     (generation(with_layers(MODELS["t5-quick"], 1), **SHORT), "cpu"),
-    (forward(LLAMA, **SMALL), "cuda"),
+    (forward(FLAT_LLAMA, **SMALL), "cuda"),
 ]
 ORDERS = ((2, 0, 1, 1, 0, 2, 0), (2, 2, 1, 0, 1, 2, 0, 1, 0, 0))
 

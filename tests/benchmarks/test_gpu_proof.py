@@ -223,6 +223,8 @@ def test_what_takes_too_long_is_interrupted_and_what_breaks_costs_itself_alone(
     from benchmarks.proof import __main__ as proof
 
     monkeypatch.setattr(proof, "show", lambda place: ("", []))
+    # What runs in the background of a shell is not interrupted, and has to be killed.
+    monkeypatch.setattr("benchmarks.proof.bench.PATIENCE_S", 2.0)
     place = Place(tmp_path / "out", tmp_path, "dry")
     place.open()
     bench = Bench(place, 0.0)

@@ -117,7 +117,7 @@ def test_more_than_was_accepted_fails_and_the_message_says_how_to_accept_it(faul
     options = accepting(
         "test_case.py::test_fault[call]:flops:+49.9%", "test_case.py::test_fault[keep]:leaked_bytes:+511"
     )
-    result = faulty.run("--perf-device", "none", "--perf-ref", "HEAD~1", *options, "-n", "2")
+    result = faulty.run("--perf-device", "none", "--perf-ref", "HEAD~1", *options, "-n", "1")
     result.assert_outcomes(failed=2, passed=1)
     result.stdout.fnmatch_lines_random(
         [

@@ -7,6 +7,8 @@ from perfgate.records.runfile import read
 from tests import ROOT, SUPPORT
 from tests.support.environments import older_transformers
 
+pytestmark = pytest.mark.untimed
+
 CASES = """
 import transformers
 from perfgate.models.shapes import read_shapes

@@ -6,6 +6,7 @@ from perfgate.records.portable import pair_of
 from perfgate.system.provenance import software
 
 NONE = ("--perf-device", "none")
+PRELOAD = "torch_programs perfgate.actor.dry_run.run"  # else each actor imports them again
 CASES = """
 @pytest.mark.parametrize("fault", ["call", "looks", "none"])
 def test_fault(perf, fault):
@@ -38,7 +39,7 @@ def test_what_got_worse_since_other_versions_fails_until_it_is_stored_for_these(
     assert "[call]" not in stored, "a case that failed is not stored"
     # What CUDA would do is not known for this torch, whatever is stored.
     (exact.path / "newer_torch.py").write_text(NEWER_TORCH)
-    accept = ("--perf-update", "all", "--perf-reason", "upgrade", "-o", "perf_preload=newer_torch")
+    accept = ("--perf-update", "all", "--perf-reason", "upgrade", "-o", f"perf_preload=newer_torch {PRELOAD}")
     accepted = exact.run(*NONE, *accept)
     accepted.assert_outcomes(passed=3)
     reason = "the rules of CUDA are known for torch 2.6 to 2.14, and this is torch 2.99"

@@ -11,6 +11,8 @@ from tests import ROOT, SUPPORT
 from tests.actor.test_python_calls import EVERYTHING
 from tests.support.environments import bare, newest_python, version_of
 
+pytestmark = pytest.mark.untimed
+
 CASES = """
 def calling(name):
     return Workload(f"calling_programs:{name}", {})
@@ -136,6 +138,8 @@ def test_a_real_gpt2_repeats_itself_and_an_added_look_up_in_its_layers_is_named(
     text = (ROOT / "benchmarks" / "plain_steps.py").read_text()
     (suite.path / "gpt2.py").write_text(text)
     suite.write(GPT2)
+    with (suite.path / "tox.ini").open("a") as ini:
+        ini.write("\nperf_preload = gpt2\n")  # else each launch imports torch and transformers again
     monkeypatch.setenv("PYTHONHASHSEED", "1")
     suite.run("--perf-update", "new").assert_outcomes(passed=1)
     monkeypatch.setenv("PYTHONHASHSEED", "2")
