@@ -1,5 +1,6 @@
-"""Programs on a device with memory of its own. Where the file ``faulty`` is, each has the fault that it names."""
+"""Programs on a device with memory of its own. Where the file ``faulty`` is, each has the faults that it names."""
 
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -34,11 +35,13 @@ class Middle(torch.nn.Module):
 
 
 class Stack(Program):
-    """Two linear layers, what may have a fault between them, and a backward pass."""
+    """Two linear layers, what may have faults between them, and a backward pass."""
 
-    def __init__(self, device, fault):
+    def __init__(self, device, faults):
         self.where = device.torch_device
-        self.model = torch.nn.Sequential(torch.nn.Linear(64, 64), Middle(fault), torch.nn.Linear(64, 64))
+        middle = [(fault, Middle(fault)) for fault in faults]
+        layers = [("first", torch.nn.Linear(64, 64)), *middle, ("last", torch.nn.Linear(64, 64))]
+        self.model = torch.nn.Sequential(OrderedDict(layers))
         self.model.to(self.where)
 
     def step(self):
@@ -51,8 +54,8 @@ class Stack(Program):
 class Compiled(Stack):
     """The same without a backward pass and as one compiled program, which ``mode`` may put into a CUDA graph."""
 
-    def __init__(self, device, fault, mode):
-        super().__init__(device, fault)
+    def __init__(self, device, mode):
+        super().__init__(device, [])
         self.run = torch.compile(self.model, mode=mode)
         self.data = torch.ones(8, 64, device=self.where)
 
