@@ -1,17 +1,20 @@
 """``perfgate predict``: predicts memory, work and time of a step on a GPU; this machine does not need one."""
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 from perfgate.cli.common import OK, add_command
 from perfgate.cli.ini import add_preload, read_ini, with_preload
 from perfgate.models.shapes import find_shape
+from perfgate.predict.emulated_step import card_of, emulated_step
 from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.options import MODES, OPTIONS, add_settings
 from perfgate.predict.predict import predict
 from perfgate.predict.question import Question
 from perfgate.predict.sweep import sweep
 from perfgate.reports.report import Report
+from perfgate.shared.errors import UserError
 
 
 def add(commands: Any) -> None:
@@ -23,6 +26,13 @@ def add(commands: Any) -> None:
     parser.add_argument("--task", help="default: the model's first")
     parser.add_argument("--mode", choices=MODES, default="train", help="train, forward or generate; default: train")
     parser.add_argument("--gpu", metavar="NAME", help="like H200 or a100-sxm-80gb; without one only sizes are told")
+    parser.add_argument(
+        "--emulate",
+        nargs="?",
+        const="",
+        metavar="CARD",
+        help="also take the step on an emulated card, by default the one of --gpu",
+    )
     add_preload(parser)
     parser.add_argument(
         "--trust-remote-code", action="store_true", help="run the Python code that comes with the model"
@@ -41,13 +51,18 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     gpu = None if options.gpu is None else find_gpu(options.gpu)
     ini = read_ini()
     preload = with_preload(ini, options.preload)
+    card = None if options.emulate is None else card_of(gpu.name if gpu else None, options.emulate)
     if any(isinstance(value, tuple) for value in settings.values()):
+        if card is not None:
+            raise UserError("--emulate takes one step, and there are several here: name one value of each setting")
         found = sweep(model, options.task, options.mode, settings, gpu, preload, ini.programs)
         from perfgate.reports.sweep import sweep_report
 
         return OK, sweep_report(found)
     question = Question.of_options(model, options.task, options.mode, settings)
     prediction = predict(question, gpu, preload, ini.programs)
+    if card is not None:
+        prediction = replace(prediction, emulated=emulated_step(question.workload, card, preload, ini.programs))
     from perfgate.reports.prediction import prediction_report  # imports pandas, which a refusal need not pay
 
     return OK, prediction_report(prediction)

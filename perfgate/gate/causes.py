@@ -101,9 +101,9 @@ def causes(moved: Iterable[Moved]) -> list[Cause]:
 def root_of(moved: Sequence[Moved]) -> str:
     """The module that what moved in one case comes from: the one with the largest shares of all metrics together.
 
-    Python's calls are told by file, so they decide where nothing else moved.
+    Where nothing else moved, what is told by file decides, such as Python's calls.
     """
-    moved = [found for found in moved if not metric(found.verdict.metric).of_python] or moved
+    moved = [found for found in moved if not by_file(found.verdict.metric)] or moved
     shares: dict[str, float] = defaultdict(float)
     for found in moved:
         before, now = found.ledgers
@@ -118,6 +118,12 @@ def root_of(moved: Sequence[Moved]) -> str:
             )
     inner = {path: share for path, share in shares.items() if path not in BESIDE}
     return max(inner, key=lambda path: (inner[path], path), default="") or ""
+
+
+def by_file(name: str) -> bool:
+    """Whether a metric is told by file, and not by module."""
+    held = metric(name).cells
+    return held is not None and held.by_file
 
 
 def module(path: str, architecture: str) -> str:

@@ -11,7 +11,7 @@ from perfgate.records.baselines import StoredLaunch
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metric import Metric
-from perfgate.shared.metrics import METRICS, stands_for
+from perfgate.shared.metrics import METRICS, metric, stands_for
 
 DISAGREE = "its launches do not agree"
 
@@ -67,7 +67,7 @@ def exact_if_repeated(
     if reason := without_rules(held.metric, before, now):
         return held.verdict("inconclusive", reason)
     if all(map(agree, found)):
-        return exact_verdict(held, grown(held, ledger_of(before), ledger_of(now)))
+        return exact_verdict(held, grown(held, *(ledger_of(side, held.metric) for side in (before, now))))
     # A counter may be 0, and then there is no ratio to judge.
     if any(value <= 0 for values in found for value in values):
         return held.verdict("inconclusive", DISAGREE)
@@ -76,7 +76,7 @@ def exact_if_repeated(
 
 def without_rules(name: str, before: Sequence[Launch | StoredLaunch], now: Sequence[Launch]) -> str:
     """Why a prediction says nothing of the code: a side's dry run has no rules for its version of torch."""
-    told = (ledger_of(side).get("without_rules", {}).get(name, "") for side in (now, before))
+    told = (ledger_of(side, name).get("without_rules", {}).get(name, "") for side in (now, before))
     return next(filter(None, told), "")
 
 
@@ -89,9 +89,14 @@ def grown(held: Comparison, before: Mapping[str, Any], now: Mapping[str, Any]) -
     return "; ".join(filter(None, [growth(held.metric, before, now), new_tensor(held.metric, before, now)]))
 
 
-def ledger_of(launches: Sequence[Launch | StoredLaunch]) -> Mapping[str, Any]:
-    """The newest ledger among launches; empty where none has one."""
-    return next((launch.ledger for launch in reversed(launches) if launch.ledger), {})
+def ledger_of(launches: Sequence[Launch | StoredLaunch], name: str) -> Mapping[str, Any]:
+    """The newest ledger among launches, of those that tell of a metric if any does; empty where none has one.
+
+    Each pass has a ledger of its own, so the newest of all may be about other metrics.
+    """
+    held = metric(name).cells
+    ledgers = [launch.ledger for launch in reversed(launches) if launch.ledger]
+    return next((ledger for ledger in ledgers if held and held.table in ledger), next(iter(ledgers), {}))
 
 
 def prior_of(what: Metric) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from perfgate.predict.emulated_step import EmulatedStep
 from perfgate.predict.gpu_catalog import GpuSpec
 from perfgate.shared.workload import Json
 
@@ -85,6 +86,7 @@ class Prediction:
         gpu: the GPU that was asked about, or ``None``.
         largest: the largest batch that fits the GPU.
         remedies: changes that were tried to make the step fit, in that order; empty if it fits already.
+        emulated: what torch's allocator says on an emulated card; ``None`` if it was not asked.
     """
 
     workload: Mapping[str, Json]
@@ -94,6 +96,7 @@ class Prediction:
     gpu: GpuSpec | None = None
     largest: Largest | None = None
     remedies: tuple[Remedy, ...] = field(default=())
+    emulated: EmulatedStep | None = None
 
     @property
     def fits(self) -> bool | None:
@@ -112,6 +115,7 @@ class Prediction:
             "model": self.model,
             "workload": self.workload,
             "remedies": [asdict(remedy) for remedy in self.remedies],
+            "emulated": self.emulated and asdict(self.emulated),
         }
 
 

@@ -129,7 +129,7 @@ def read_pairs(row: Any, where: str, path: Path) -> dict[str, tuple[float, float
         if not isinstance(pair, list) or len(pair) != 2:
             raise UserError(f"{where}: metric {name!r} must be [value, value in yardsticks or null]; {restore(path)}")
         for position, value in enumerate(pair):
-            zero = metric(name).may_be_zero and metric(name).exact
+            zero = metric(name).from_zero or (metric(name).may_be_zero and metric(name).exact)
             number = isinstance(value, int | float) and not isinstance(value, bool) and value <= sys.float_info.max
             if not (number and (value > 0 or (zero and value == 0))) and not (value is None and position == 1):
                 least = "of at least 0" if zero else "above 0"

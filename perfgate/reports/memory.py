@@ -17,6 +17,7 @@ from perfgate.shared.metrics import LASTING, PARTS, metric
 def memory_rows(run: RunFile) -> list[dict[str, Any]]:
     """A mapping for each case that ran dry: the predicted and measured peak and the size of each part, in bytes."""
     here = DEVICE_KINDS.get(run.header["machine"].get("device"), DEVICE_KINDS["cpu"])
+    here = DEVICE_KINDS[here.real]
     # The fake device of the tests has no dry run of its own.
     here = here if here.rules else DEVICE_KINDS["cpu"]
     rows = []

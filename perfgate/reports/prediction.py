@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
+from perfgate.gate.wording import percent
+from perfgate.predict.emulated_step import EmulatedStep
 from perfgate.predict.memory_fit import Prediction, room_bytes
 from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import share, shown, words
@@ -21,7 +23,9 @@ def prediction_report(prediction: Prediction) -> Report:
     }
     if prediction.remedies:
         tables["Tried to make it fit"] = remedies(prediction)
-    section = Section(title(prediction), [*sentences(prediction)], tables)
+    if prediction.emulated and not prediction.emulated.why:
+        tables["By torch's allocator, on an emulated card"] = beside(prediction, prediction.emulated)
+    section = Section(title(prediction), [*sentences(prediction), *emulated(prediction.emulated)], tables)
     return Report([section], rows(prediction), prediction.to_json())
 
 
@@ -65,6 +69,25 @@ def sentences(prediction: Prediction) -> Iterator[str]:
     else:
         yield f"The largest batch that fits is {largest.batch_size}."
     yield f"A step takes at least {shown(TIME, ledger.roofline_s)}, the time at the peak rates of the data sheet."
+
+
+def emulated(step: EmulatedStep | None) -> Iterator[str]:
+    """A sentence where the emulated card was asked and has no answer."""
+    if step is not None and step.why:
+        yield f"On the emulated {step.card} the step did not run: {step.why}."
+
+
+def beside(prediction: Prediction, step: EmulatedStep) -> pd.DataFrame:
+    """A table of what the allocator says, beside the dry run's peak."""
+    predicted = prediction.ledger.peak_memory_bytes
+    rows = [
+        ("predicted by the dry run", predicted, ""),
+        (f"allocated on {step.card}", step.allocated_bytes, percent(predicted / step.allocated_bytes - 1)),
+        ("reserved", step.reserved_bytes, ""),
+        ("reserved and in no tensor", step.lost_bytes, share(step.lost_bytes / step.reserved_bytes, "")),
+    ]
+    found = [{"memory": name, "size": shown(MEMORY, size), "prediction, share": told} for name, size, told in rows]
+    return pd.DataFrame(found)
 
 
 def parts(metric: str, name: str, values: Mapping[str, int]) -> pd.DataFrame:

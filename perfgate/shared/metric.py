@@ -19,11 +19,13 @@ class Cells:
         table: name of the ledger's table, which maps a module path to what is told of it by group, part or reason.
         column: of the row that stands there; ``None`` where it is a single number.
         shown: how people see a path and what is told of it.
+        by_file: whether the paths are those of files, and not of modules.
     """
 
     table: str
     column: int | None = None
     shown: str = "{path} ({what})"
+    by_file: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,21 @@ from tests import SUPPORT
 
 pytestmark = [pytest.mark.untimed, pytest.mark.slice, pytest.mark.usefixtures("emulation")]
 CASES = """
-def test_stack(perf):
-    perf(Workload("emulated_programs:Stack", {}))
+def test_waits(perf):
+    perf(Workload("emulated_programs:Stack", {"faults": ["item", "synchronize"]}))
+def test_grows(perf):
+    perf(Workload("emulated_programs:Stack", {"faults": ["kernel", "cache", "allocation", "segment"]}))
+"""
+COMPILED = """
+def test_captured(perf):
+    perf(Workload("emulated_programs:Compiled", {"mode": "reduce-overhead"}))
 """
 LARGE = """
 def test_large(perf):
     perf(Workload("emulated_programs:Large", {"gibibytes": 23}))
 """
-RUN = ("--perf-env", "installed", "--perf-launches", "1")
+RUN = ("--perf-env", "installed", "--perf-launches", "1", "-o", "perf_preload=emulated_programs")
+L4 = ("--perf-device", "emulated:l4-24gb", *RUN)
 
 # Only a real card could tell them.
 UNTOLD = {"power_w", "energy_j", "clock_mhz", "device_time_s", "non_torch_memory_bytes", "step_time_s"}
@@ -28,16 +35,10 @@ UNTOLD = {"power_w", "energy_j", "clock_mhz", "device_time_s", "non_torch_memory
 
 @pytest.fixture
 def stacks(suite):
-    """A suite with one program on the device, whose faults a file switches on."""
+    """A suite with programs on the device, whose faults a file switches on."""
     (suite.path / "emulated_programs.py").write_text((SUPPORT / "emulated_programs.py").read_text())
     suite.write(CASES)
     return suite
-
-
-def faulty(suite, fault):
-    """The lines of a run with a fault, against what was stored without it."""
-    (suite.path / "fault").write_text(fault)
-    return suite.run("--perf-device", "emulated:l4-24gb", *RUN)
 
 
 @pytest.mark.parametrize("title", PROFILES)
@@ -72,28 +73,59 @@ def test_what_is_not_there_ends_with_its_name(program):
     assert done.stdout.startswith(f"the emulated GPU does not implement {ABSENT[program]}")
 
 
-def test_an_unchanged_case_is_equal_in_two_runs_and_faults_are_named(stacks):
-    on = ("--perf-device", "emulated:l4-24gb", *RUN)
-    first = stacks.run(*on, "--perf-update", "new")
-    first.assert_outcomes(passed=1)
+# What the messages about the faults say: the case, the metric, and where it grew.
+NAMED = (
+    ("grows", "kernel_launches", "sin_kernel_cuda* in kernel +1"),
+    ("waits", "host_syncs", "item (item at emulated_programs.py:LINE) +3"),
+    ("waits", "host_syncs", "synchronize (synchronize at emulated_programs.py:LINE) +3"),
+    ("grows", "kept_bytes", "grown: emulated_programs.py (forward:LINE) +32.00 MiB"),
+    ("grows", "allocations", "emulated_programs.py (forward:LINE) +1"),
+    ("grows", "device_allocations", "emulated_programs.py (forward:LINE) +"),
+)
+LINES = {  # by what stands in the line, the entry above
+    "sum().item()": 1, "torch.cuda.synchronize": 2, "32 << 20": 3, "torch.empty(24": 4, "empty_cache": 5,
+}  # fmt: skip
+
+
+def named_faults():
+    """A pattern for each fault, with the line of the program that it is in."""
+    found = [f"*test_{case}: {metric} got worse*{where}*" for case, metric, where in NAMED]
+    for number, line in enumerate((SUPPORT / "emulated_programs.py").read_text().splitlines(), 1):
+        for told, which in LINES.items():
+            if told in line:
+                found[which] = found[which].replace("LINE", str(number))
+    return found
+
+
+def test_an_unchanged_case_is_equal_in_two_runs_and_each_fault_is_named(stacks):
+    first = stacks.run(*L4, "--perf-update", "new")
+    first.assert_outcomes(passed=2)
     first.stdout.fnmatch_lines(["*machine emulated-l4-24gb (an emulated card: exact memory and launches, no times)*"])
-    again = stacks.run(*on)
-    again.assert_outcomes(passed=1)
+    stacks.run(*L4, "-n", "2").assert_outcomes(passed=2)
     launches = [launch for path in stacks.run_files for launch in read(path).launches]
-    for name in ("kernel_launches", "peak_memory_bytes", "peak_reserved_bytes"):
-        values = [value for launch in launches for value in launch.metrics.get(name, [])]
-        assert len(values) > 1
-        assert len(set(values)) == 1, name
+    for name in ("kernel_launches", "peak_memory_bytes", "peak_reserved_bytes", "allocations"):
+        values = {str(launch.metrics[name]) for launch in launches if name in launch.metrics}
+        assert len(values) == 1, name
     assert not UNTOLD & {name for launch in launches for name in launch.metrics}
-    for fault, metric in (("kernel", "kernel_launches"), ("sync", "copies"), ("allocation", "peak_memory_bytes")):
-        found = faulty(stacks, fault)
-        found.assert_outcomes(failed=1)
-        found.stdout.fnmatch_lines([f"*{metric}* got worse*"])
+    (stacks.path / "faulty").touch()
+    found = stacks.run(*L4)
+    found.assert_outcomes(failed=2)
+    for line in named_faults():
+        found.stdout.fnmatch_lines([line])
+
+
+def test_a_compiled_program_is_counted_as_it_runs_and_its_graphs_are_counted(stacks):
+    stacks.write(COMPILED)
+    stacks.run(*L4).assert_outcomes(passed=1)
+    (counted,) = (launch for launch in read(stacks.run_files[-1]).launches if launch.pass_name == "counters")
+    assert counted.metrics["graphs"] == 1
+    assert (counted.value("graph_captures"), counted.value("graph_replays")) == (0, 1)
+    assert counted.value("host_syncs") == 0
 
 
 def test_out_of_memory_is_a_result_with_its_numbers(stacks):
     stacks.write(LARGE)
-    found = stacks.run("--perf-device", "emulated:l4-24gb", *RUN)
+    found = stacks.run(*L4)
     found.assert_outcomes(skipped=1)
     found.stdout.fnmatch_lines(["*out of memory: it does not fit: 23.00 GiB asked, 21.54 GiB free*"])
     stacks.run("--perf-device", "emulated:l40s-48gb", *RUN).assert_outcomes(passed=1)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from perfgate.gate.outcome import Outcome, decide
 from perfgate.gate.verdicts import Comparison
 from perfgate.gate.wording import interval, percent, sentence, summarize
 from perfgate.records.baselines import Baseline
+from perfgate.records.details import Findings
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Name, Verdict
 from perfgate.reports.summary import unshown
@@ -509,3 +511,19 @@ def test_large_changes_that_are_not_shown_are_named_all_the_same() -> None:
 def test_a_verdict_without_an_interval_is_told_without_one() -> None:
     assert interval(Verdict(CASE, TIME, "new")) == ""
     assert sentence(Verdict(CASE, TIME, "new")) == f"{CASE}: step_time_s is new"
+
+
+def test_what_grew_is_looked_up_in_the_ledger_of_the_pass_that_tells_it() -> None:
+    names = {"kernel_launches": "kernels", MEMORY: "held_at_peak"}
+    stored = baseline({"s": [{"kernel_launches": (2, None)}, {MEMORY: (100, None)}]})
+    kept = [
+        replace(launch, ledger={names[next(iter(launch.metrics))]: {"a": {"mul": 2}}}) for launch in stored.launches
+    ]
+    counted, memory = (*launches([3], "kernel_launches"), *launches([100], MEMORY))
+    now = [
+        counted.detailed(findings=Findings(ledger={"kernels": {"a": {"mul": 3}}})),
+        memory.detailed(findings=Findings(ledger={"held_at_peak": {"a": {"mul": 2}}})),
+    ]
+
+    found = judged(now, replace(stored, launches=tuple(kept)))["kernel_launches"]
+    assert found.why == "grown: mul in a +1"

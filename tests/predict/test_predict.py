@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfgate.cli.main import build_parser, main
+from perfgate.emulator.profiles import PROFILES
 from perfgate.measure.pool import Pool
 from perfgate.models.shapes import find_shape, read_shapes
 from perfgate.predict.dry_runs import DryRuns
+from perfgate.predict.emulated_step import CARDS, EmulatedStep, card_of
 from perfgate.predict.gpu_catalog import GPUS, find_gpu
 from perfgate.predict.memory_fit import (
     CONTEXT_BYTES,
@@ -52,6 +54,7 @@ KEYS = {
     "model",
     "workload",
     "remedies",
+    "emulated",
 }
 T4 = find_gpu("T4")
 quickly = settings(deadline=None, derandomize=True, database=None, max_examples=200)
@@ -87,7 +90,7 @@ def test_a_model_without_weights_is_predicted_as_json(tmp_path: Path) -> None:
     folder = gpt2(tmp_path / "tiny")
     options = ("--batch-size", "4", "--seq-len", "32", "--gradient-accumulation", "6", "--gpu", "t4", "--json")
 
-    done = perfgate("predict", "--model", folder, *options)
+    done = perfgate("predict", "--model", folder, *options, "--emulate")
 
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
@@ -106,6 +109,14 @@ def test_a_model_without_weights_is_predicted_as_json(tmp_path: Path) -> None:
     assert (found["fits"], found["gpu"], found["remedies"]) == (True, "T4", [])
     assert 4 < found["max_batch_size"] <= MAX_BATCH
     assert found["workload"]["params"]["gradient_accumulation"] == 6
+    step = found["emulated"]
+    assert step["card"] == "t4-16gb"
+    # Where torch is built for CUDA the step runs; elsewhere the answer says what is missing.
+    assert (
+        step["reserved_bytes"] >= step["allocated_bytes"] > parts["weights"]
+        if not step["why"]
+        else "torch" in step["why"]
+    )
 
 
 def test_what_does_not_fit_is_said_to_with_a_change_that_helps(tmp_path: Path) -> None:
@@ -439,6 +450,31 @@ def test_the_answer_stands_before_the_tables() -> None:
 )
 def test_each_answer_has_its_sentence(changes: Mapping[str, Any], said: str) -> None:
     assert said in text(**changes)
+
+
+def test_the_allocators_answer_stands_beside_the_dry_runs() -> None:
+    lines = text(emulated=EmulatedStep("t4-16gb", 2**30 * 5 // 4, 2**30 * 2))
+
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines.splitlines() if "│" in line]
+    assert rows[-3:] == [
+        ["allocated on t4-16gb", "1.25 GiB", "-20.0%"],
+        ["reserved", "2.00 GiB", ""],
+        ["reserved and in no tensor", "768.00 MiB", "37.5%"],
+    ]
+
+
+def test_an_emulated_card_without_an_answer_says_why() -> None:
+    said = text(emulated=EmulatedStep("t4-16gb", why="out of memory: it does not fit: 23.00 GiB asked, 14.50 GiB free"))
+
+    assert "On the emulated t4-16gb the step did not run: out of memory: it does not fit: 23.00 GiB asked" in said
+
+
+def test_a_gpu_has_its_card_or_one_is_to_be_named() -> None:
+    assert [card_of("H200", ""), card_of("A10", "l4-24gb"), card_of(None, "")] == ["h200-141gb", "l4-24gb", ""]
+    assert set(CARDS) <= {gpu.name for gpu in GPUS.values()}
+    assert set(CARDS.values()) == set(PROFILES)
+    with pytest.raises(UserError, match="no card that stands for A10; name one: h100-sxm-80gb"):
+        card_of("A10", "")
 
 
 def test_without_a_gpu_nothing_is_held_against_one() -> None:

@@ -1,6 +1,6 @@
 """The interface of a device for programs, the pace and instruments. Each kind of device has a module of its own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,11 +13,17 @@ class Record:
         launches: number of kernels.
         copies: number of copies and fills of memory.
         busy_s: how long at least one of them was at work; ``None`` where times mean nothing.
+        kernels: the profiler's events of kernels.
+        memory: those of copies and fills.
+        of_host: those of the host, where they were asked for.
     """
 
     launches: int
     copies: int
     busy_s: float | None
+    kernels: Sequence[Any] = ()
+    memory: Sequence[Any] = ()
+    of_host: Sequence[Any] = ()
 
 
 def covered(spans: Iterable[tuple[int, int]]) -> int:
@@ -67,8 +73,12 @@ class Device(Protocol):
     def between_s(self, begin: Any, end: Any) -> float:
         """Seconds from one mark to another; the device must have reached both."""
 
-    def begin_record(self) -> None:
-        """Begin to record the device's work, with nothing pending; that slows the host down, and not the device."""
+    def begin_record(self, host: bool = False) -> None:
+        """Begin to record the device's work, with nothing pending; that slows the host down, and not the device.
+
+        Args:
+            host: whether to record operators on the host too.
+        """
 
     def end_record(self) -> Record | None:
         """Wait for the device, and return what it did since ``begin_record``; ``None`` where it keeps no record."""

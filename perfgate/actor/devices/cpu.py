@@ -51,8 +51,9 @@ class Cpu:
         """Marks are times."""
         return end - begin
 
-    def begin_record(self) -> None:
+    def begin_record(self, host: bool = False) -> None:
         """Do nothing: there is no device beside the host."""
+        del host
 
     def end_record(self) -> None:
         """``None``: there is no device beside the host."""

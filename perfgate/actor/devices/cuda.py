@@ -93,9 +93,9 @@ class Cuda:
         """Seconds between two events, with a resolution of half a microsecond."""
         return float(begin.elapsed_time(end)) / 1e3
 
-    def begin_record(self) -> None:
-        """Start the profiler (https://docs.pytorch.org/docs/stable/profiler.html) for the device's work alone."""
-        self._recording = Recording(DEVICE_KINDS[self.name].activity)
+    def begin_record(self, host: bool = False) -> None:
+        """Start the profiler (https://docs.pytorch.org/docs/stable/profiler.html)."""
+        self._recording = Recording(DEVICE_KINDS[self.name].activity, host)
 
     def end_record(self) -> Record:
         """Stop the profiler and read its events."""

@@ -134,8 +134,9 @@ class Fake:
         """Scripted times of the burst's steps."""
         return [end - begin for begin, end in itertools.pairwise(self._marks)]
 
-    def begin_record(self) -> None:
+    def begin_record(self, host: bool = False) -> None:
         """Note where the record begins."""
+        del host
         self._recorded = self._steps
 
     def end_record(self) -> Record:

@@ -1,4 +1,4 @@
-"""What torch's profiler (Kineto) records of a device's work, and nothing of the host's."""
+"""What torch's profiler (Kineto) records of a device's work and, where that is asked for, of the host's."""
 
 from torch.profiler import ProfilerActivity, profile
 
@@ -12,18 +12,22 @@ class Recording:
 
     Args:
         activity: the member of ``ProfilerActivity`` for the device.
+        host: whether to record operators and marks on the host too.
     """
 
-    def __init__(self, activity: str) -> None:
+    def __init__(self, activity: str, host: bool) -> None:
         self._activity = activity
-        self._profile = profile(activities=[getattr(ProfilerActivity, activity)])
+        chosen = [getattr(ProfilerActivity, activity)]
+        self._profile = profile(activities=[*chosen, ProfilerActivity.CPU] if host else chosen)
         self._profile.start()
 
     def ended(self) -> Record:
         """End it, when the device is done."""
         self._profile.stop()
-        events = self._profile.profiler.kineto_results.events()
-        events = [event for event in events if str(event.device_type()).endswith(self._activity)]
-        copies = sum(event.name().lower().startswith(COPIES) for event in events)
-        busy_ns = covered((event.start_ns(), event.start_ns() + event.duration_ns()) for event in events)
-        return Record(len(events) - copies, copies, busy_ns / 1e9 if busy_ns else None)
+        events = [event for event in self._profile.profiler.kineto_results.events() if not event.is_user_annotation()]
+        on_device = [event for event in events if str(event.device_type()).endswith(self._activity)]
+        copies = [event for event in on_device if event.name().lower().startswith(COPIES)]
+        kernels = [event for event in on_device if not event.name().lower().startswith(COPIES)]
+        host = [event for event in events if str(event.device_type()).endswith("CPU")]
+        busy_ns = covered((event.start_ns(), event.start_ns() + event.duration_ns()) for event in on_device)
+        return Record(len(kernels), len(copies), busy_ns / 1e9 if busy_ns else None, kernels, copies, host)

@@ -201,10 +201,15 @@ class HostSyncs(TorchFunctionMode):
 
     def table(self) -> dict[str, dict[str, int]]:
         """How often the host waited, by module path and by operation and line, sorted."""
-        table: dict[str, dict[str, int]] = {}
-        for (path, what), count in sorted(self.found.items()):
-            table.setdefault(path, {})[what] = count
-        return table
+        return table_of(self.found)
+
+
+def table_of(found: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Counts by module path and by operation and line, sorted."""
+    table: dict[str, dict[str, int]] = {}
+    for (path, what), count in sorted(found.items()):
+        table.setdefault(path, {})[what] = count
+    return table
 
 
 def storage_of(tensor: Any) -> int:

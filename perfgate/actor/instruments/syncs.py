@@ -5,13 +5,17 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import Any
 
+from perfgate.actor.compiled import compiles, may_compile
 from perfgate.actor.instrument import Instrument
+from perfgate.shared.device_kinds import DEVICE_KINDS
 
 
 class Syncs(Instrument):
     """Reads ``host_syncs`` of each step, and the finding of the same name by module path, operation and line.
 
-    Compiled programs and compiled optimizers cannot be watched, so the metric is missing for them.
+    A program that is watched runs as if it were not compiled. So on a GPU nothing watches the first step, in which
+    programs compile; where one did, torch's own warnings tell from then on where it waits. On a CPU a program that
+    compiles is not watched at all, and the metric is missing for it.
     """
 
     passes = frozenset({"counters"})
@@ -19,6 +23,10 @@ class Syncs(Instrument):
     def start(self) -> None:
         """Follow from now on which tensors are moved to the device, if the program has imported torch at all."""
         self._syncs: Any = None
+        self._gpu = DEVICE_KINDS[self.device.name].gpu
+        self._networks: dict[str, Any] = {}
+        self._waited: Counter[tuple[str, str]] = Counter()
+        self._steps = 0
         self._setup = ExitStack()
         self._following = ExitStack()
         self._step = ExitStack()
@@ -28,50 +36,84 @@ class Syncs(Instrument):
         from perfgate.actor.dry_run.host_syncs import HostSyncs, pinning
 
         self._calls = Calls()
-        emulates = self.device.name != "cuda"
-        self._syncs = HostSyncs(lambda: frame.path if (frame := self._calls.innermost) else "", emulates)
-        self._following.enter_context(pinning())
-        self._setup.enter_context(self._syncs)
+        self._syncs = HostSyncs(self._path, emulates=not self._gpu)
+        if not self._gpu:
+            self._following.enter_context(pinning())
+            self._setup.enter_context(self._syncs)
+
+    def _path(self) -> str:
+        return frame.path if (frame := self._calls.innermost) else ""
 
     def built(self, program: Any) -> None:
-        """Learn the modules' names, and follow their calls."""
+        """Learn the modules' names."""
         self._setup.close()
         if self._syncs is None:
             return
         from perfgate.actor.dry_run.calls import networks_of
         from perfgate.actor.techniques.optimizers import COMPILED
 
-        asked, _ = program.effective()
-        if asked.get("compile", "off") != "off" or asked.get("optimizer") in COMPILED:
+        self._networks = networks_of(program)
+        if self._gpu:
+            return
+        if may_compile(program) or program.effective()[0].get("optimizer") in COMPILED:
             self._following.close()
             self._syncs = None
             return
-        for prefix, network in networks_of(program).items():
+        self._follow()
+
+    def _follow(self) -> None:
+        """Follow the calls of modules."""
+        for prefix, network in self._networks.items():
             self._calls.learn(network, prefix)
         self._following.enter_context(self._calls.followed())
 
     def begin_step(self) -> None:
         """Count from now on."""
-        if self._syncs:
-            from perfgate.actor.dry_run.host_syncs import Watcher
+        self._steps += 1
+        if self._syncs is None or self._unwatched():
+            return
+        self._waited.clear()
+        if self._gpu:
+            from perfgate.actor.dry_run.waits import explicit_waits, warned_waits
 
-            self._syncs.found = Counter()
-            self._syncs.counting = True
-            self._step.enter_context(self._syncs)
-            self._step.enter_context(Watcher(self._syncs.seen))
+            if self._steps == 2 and not compiles():
+                self._follow()
+            self._step.enter_context(explicit_waits(self._note))
+            if compiles():
+                self._step.enter_context(warned_waits(self._note))
+                return
+        from perfgate.actor.dry_run.host_syncs import Watcher
+
+        self._syncs.found = self._waited
+        self._syncs.counting = True
+        self._step.enter_context(self._syncs)
+        self._step.enter_context(Watcher(self._syncs.seen))
+
+    def _unwatched(self) -> bool:
+        """Whether this is a step in which a program may compile itself."""
+        return self._gpu and self._steps == 1
+
+    def _note(self, what: str) -> None:
+        from perfgate.actor.dry_run.waits import at_place
+
+        self._waited[self._path(), at_place(what)] += 1
 
     def end_step(self) -> dict[str, float]:
         """Count how often the host waited in this step."""
-        if not self._syncs:
+        if self._syncs is None or self._unwatched():
             return {}
         self._step.close()
         self._syncs.counting = False
-        return {"host_syncs": self._syncs.found.total()}
+        return {"host_syncs": self._waited.total()}
 
     def findings(self) -> dict[str, Any]:
         """The last step's waits by module path, operation and line."""
         self._following.close()
-        return {"host_syncs": self._syncs.table()} if self._syncs else {}
+        if self._syncs is None:
+            return {}
+        from perfgate.actor.dry_run.host_syncs import table_of
+
+        return {"host_syncs": table_of(self._waited)}
 
 
 INSTRUMENT = Syncs

@@ -3,6 +3,7 @@
 from typing import Any
 
 from perfgate.actor import versions
+from perfgate.actor.compiled import compiles
 from perfgate.actor.request import GenerationSettings
 
 CACHES: dict[str, dict[str, Any]] = {
@@ -55,7 +56,7 @@ class Prefill:
 
     def in_force(self, prompt_length: int) -> dict[str, Any]:
         """The settings, by name, that the recorded call and the model's compiled call show."""
-        compiled = hasattr(self._network, "_compiled_call")
+        compiled = hasattr(self._network, "_compiled_call") and compiles()
         return {
             "cache": kind_of(self.cache),
             "prefill_chunk_size": self.length if self.length < prompt_length else 0,

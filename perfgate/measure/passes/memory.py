@@ -9,7 +9,8 @@ from perfgate.measure.steps import Row, columns, completed, untimed_launch
 from perfgate.records.clocks import Value
 from perfgate.records.details import Details
 from perfgate.records.launch import Launch
-from perfgate.shared.metrics import metric
+from perfgate.records.layers import collapsed
+from perfgate.shared.metrics import METRICS, metric
 from perfgate.shared.workload import Workload
 
 
@@ -23,7 +24,11 @@ def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> La
     """The launch that went through; see ``untimed_launch``."""
     steady = {name: without_first(value) for name, value in answer["metrics"].items()}
     told = {name: values for name, values in columns(steps).items() if metric(name).brought_in("memory")}
-    return replace(completed(start, steady | told, ready), details=Details.from_json(answer["findings"]))
+    tables = {row.cells.table for row in METRICS.values() if row.cells and row.brought_by == "memory"}
+    ledger = {name: collapsed(table) for name, table in answer["findings"].items() if name in tables}
+    found = Details.from_json({name: value for name, value in answer["findings"].items() if name not in tables})
+    launch = replace(completed(start, steady | told, ready), details=found)
+    return launch.detailed(findings=replace(found.findings, ledger=ledger))
 
 
 def without_first(value: Value) -> Value:

@@ -1,0 +1,172 @@
+"""Reads the allocator's own record of a step: what asked for memory, what stays, and what is held at the peak.
+
+The record is that of ``torch.cuda.memory._snapshot()``
+(https://docs.pytorch.org/docs/stable/torch_cuda_memory.html#snapshot-api-reference).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+BACKWARD = "backward pass", "autograd"
+PIECES = {"device": ("segment_alloc", "segment_map"), "freed": ("segment_free", "segment_unmap")}
+Table = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of memory that the allocator gave out.
+
+    Attributes:
+        address: where it lies.
+        size_bytes: its size.
+        made: the position in the record at which it was given out; -1 for one that was there before the step.
+        freed: the position at which it came back; ``None`` where it stays.
+        place: file, and function with line; that of the backward pass where it was made by a thread without Python.
+    """
+
+    address: int
+    size_bytes: int
+    made: int = -1
+    freed: int | None = None
+    place: tuple[str, str] = ("", "")
+
+    def held_at(self, position: int) -> bool:
+        """Whether it was given out at a position in the record."""
+        return self.made <= position and (self.freed is None or self.freed > position)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A step's record.
+
+    Attributes:
+        blocks: in the order in which they were given out, those of before the step first.
+        asked: by place, how often the allocator itself asked the driver for memory, or gave some back.
+    """
+
+    blocks: Sequence[Block]
+    asked: Table
+
+    def made(self) -> Table:
+        """By place, how many blocks the step took."""
+        return table((block.place, 1) for block in self.blocks if block.made >= 0)
+
+    def kept(self, alive: Container[int]) -> Table:
+        """By place, how many bytes the step took and did not give back.
+
+        Args:
+            alive: the addresses in use when the step's results are gone as well.
+        """
+        return table((block.place, block.size_bytes) for block in self._kept(alive))
+
+    def kept_bytes(self, alive: Container[int]) -> int:
+        """By how much more is in use after the step than before it; 0 where it is less. See ``kept``."""
+        taken = sum(block.size_bytes for block in self._kept(alive))
+        given = sum(block.size_bytes for block in self.blocks if block.made < 0 and block.freed is not None)
+        return max(0, taken - given)
+
+    def _kept(self, alive: Container[int]) -> list[Block]:
+        return [block for block in self.blocks if block.made >= 0 and block.freed is None and block.address in alive]
+
+    def peak(self) -> int:
+        """The position in the record after which most memory is in use."""
+        changes: Counter[int] = Counter()
+        for block in self.blocks:
+            changes[block.made] += block.size_bytes
+            if block.freed is not None:
+                changes[block.freed] -= block.size_bytes
+        level = highest = 0
+        found = -1
+        for position in sorted(changes):
+            level += changes[position]
+            if level > highest:
+                highest, found = level, position
+        return found
+
+    def at_peak(self, parts: Mapping[int, str]) -> tuple[Table, dict[str, int]]:
+        """What is held at the peak, by place and part, and by part alone.
+
+        Args:
+            parts: by address, the part that a block is known to be: weights, buffers, gradients, optimizer
+                state, and the workspaces of libraries among the temporaries.
+        """
+        peak = self.peak()
+        begun = min((block.made for block in self.blocks if block.made >= 0 and block.place == BACKWARD), default=None)
+        rows = [(block, part_of(block, parts, begun)) for block in self.blocks if block.held_at(peak)]
+        by_part: Counter[str] = Counter()
+        for block, part in rows:
+            by_part[part] += block.size_bytes
+        placed = ((named(block, part), block.size_bytes) for block, part in rows)
+        return table(placed), dict(sorted(by_part.items()))
+
+
+def named(block: Block, part: str) -> tuple[str, str]:
+    """Where a block is listed: by its part alone, or at the line that made it in this step."""
+    return (block.place[0], f"{part} at {block.place[1]}") if block.made >= 0 else ("", part)
+
+
+def part_of(block: Block, parts: Mapping[int, str], backward: int | None) -> str:
+    """The part of memory that a block is.
+
+    What the forward pass makes and the backward pass still has are activations; what is shorter is temporary. What was
+    there before the step, and no part is known of, counts among the activations, as caches do.
+    """
+    if known := parts.get(block.address):
+        return known
+    if block.made < 0 or (backward is not None and block.made < backward and (block.freed or backward) >= backward):
+        return "activations"
+    return "temporaries"
+
+
+def record_of(
+    before: Iterable[Mapping[str, Any]], trace: Sequence[Mapping[str, Any]], place: Callable[[Any], tuple[str, str]]
+) -> Record:
+    """Replay a step.
+
+    Args:
+        before: the allocator's segments before the step.
+        trace: what it noted since.
+        place: finds the place in the frames of an entry.
+    """
+    blocks = [Block(address, size) for address, size in in_use(before).items()]
+    held = {block.address: number for number, block in enumerate(blocks)}
+    asked: Counter[tuple[str, str]] = Counter()
+    for position, entry in enumerate(trace):
+        action = entry["action"]
+        if action == "alloc":
+            held[entry["addr"]] = len(blocks)
+            where = place(entry.get("frames", ()))
+            blocks.append(Block(entry["addr"], entry["size"], position, None, where))
+        elif action == "free_completed" and (number := held.pop(entry["addr"], None)) is not None:
+            blocks[number] = replace(blocks[number], freed=position)
+        elif action in (*PIECES["device"], *PIECES["freed"]):
+            asked[place(entry.get("frames", ()))] += 1
+    return Record(blocks, table(asked.items()))
+
+
+def in_use(segments: Iterable[Mapping[str, Any]]) -> dict[int, int]:
+    """The bytes of the blocks that are given out, by address."""
+    return {
+        block["address"]: block["size"]
+        for segment in segments
+        for block in segment["blocks"]
+        if block["state"].startswith("active")
+    }
+
+
+def table(rows: Iterable[tuple[tuple[str, str], int]]) -> Table:
+    """Sums by file, and there by function and line."""
+    sums: Counter[tuple[str, str]] = Counter()
+    for place, amount in rows:
+        sums[place] += amount
+    found: Table = {}
+    for (file, line), amount in sorted(sums.items()):
+        found.setdefault(file, {})[line] = amount
+    return found
+
+
+def total(rows: Table) -> int:
+    """The sum of a table."""
+    return sum(sum(found.values()) for found in rows.values())

@@ -1,0 +1,25 @@
+"""Whether a program compiles itself: Dynamo leaves frames alone while anything watches operators, and for good."""
+
+import sys
+from typing import Any
+
+
+def compiles() -> bool:
+    """Whether Dynamo has compiled anything in this process so far."""
+    if "torch._dynamo.utils" not in sys.modules:
+        return False
+    from torch._dynamo import utils  # slow to import, and already imported if something was compiled
+
+    return bool(utils.get_compilation_metrics())
+
+
+def may_compile(program: Any) -> bool:
+    """Whether a program is going to compile something when it first steps, as its settings or its parts say."""
+    asked, _ = program.effective()
+    if any(asked.get(name, "off") not in ("off", "auto") for name in ("compile", "compile_decode")):
+        return True
+    parts = list(vars(program).values())
+    modules = [module for part in parts if hasattr(part, "named_modules") for module in part.modules()]
+    return any(hasattr(part, "_torchdynamo_orig_callable") for part in parts) or any(
+        getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod") for module in modules
+    )

@@ -1,0 +1,135 @@
+"""Finds the module that a kernel or a copy belongs to, from the profiler's events of one step.
+
+Modules mark their calls in the profiler's own record, so marks and kernels are on one clock. What the backward pass
+launches belongs to the module whose forward pass made the node of the graph.
+"""
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+MARK = "perfgate.module:"
+BACKWARD = "autograd::engine::evaluate_function"
+NAMESPACES = re.compile(r"(?:\(anonymous namespace\)|\w+)::|^void ")
+LONGEST = 80
+Table = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Span:
+    """What the host did from one moment to another.
+
+    Attributes:
+        name: of an operator, of a node of the backward pass, or of a module's call with ``MARK`` before its path.
+        begin_ns: on the profiler's clock.
+        end_ns: on the same clock.
+        thread: the profiler's number of the thread.
+        sequence: of the node of autograd's graph, or of the one that is made next; negative where there is none.
+        forward_thread: of a node of the backward pass, the thread that made it; 0 for everything else.
+    """
+
+    name: str
+    begin_ns: int
+    end_ns: int
+    thread: int = 1
+    sequence: int = -1
+    forward_thread: int = 0
+
+    @classmethod
+    def of(cls, event: Any) -> "Span":
+        """The span of one of the profiler's events."""
+        return cls(
+            event.name(),
+            event.start_ns(),
+            event.start_ns() + event.duration_ns(),
+            event.start_thread_id(),
+            event.sequence_nr(),
+            event.fwd_thread_id(),
+        )
+
+
+def by_module(launched: Iterable[tuple[int, str]], host: Sequence[Span]) -> Table:
+    """How often each kernel or copy was launched, by module path and name.
+
+    Args:
+        launched: when the host launched something, in ns, and its name.
+        host: what the host did meanwhile.
+    """
+    modules = sorted((span for span in host if span.name.startswith(MARK)), key=lambda span: span.begin_ns)
+    backward = sorted((span for span in host if span.name.startswith(BACKWARD)), key=lambda span: span.begin_ns)
+    # Several operators carry the number of the next node; the last of them makes it.
+    makers = {
+        (span.thread, span.sequence): span.begin_ns
+        for span in sorted(host, key=lambda span: span.begin_ns)
+        if not span.forward_thread and not span.name.startswith(MARK)
+    }
+    found: Counter[tuple[str, str]] = Counter()
+    for at_ns, name in launched:
+        inside = innermost(modules, at_ns)
+        if inside is None and (node := innermost(backward, at_ns)):
+            inside = innermost(modules, makers.get((node.forward_thread, node.sequence), 0))
+        found[inside.name.removeprefix(MARK) if inside else "", shortened(name)] += 1
+    table: Table = {}
+    for (path, name), count in sorted(found.items()):
+        table.setdefault(path, {})[name] = count
+    return table
+
+
+def innermost(spans: Sequence[Span], at_ns: int) -> Span | None:
+    """The latest span around a moment; spans are sorted by their beginning, and lie within or beside each other."""
+    for span in reversed(spans[: bisect_right(spans, at_ns, key=lambda span: span.begin_ns)]):
+        if span.end_ns >= at_ns:
+            return span
+    return None
+
+
+def launches(device: Iterable[Any], host: Iterable[Any]) -> Iterator[tuple[int, str]]:
+    """When the host launched each of the device's events, and its name.
+
+    The driver's calls on the host have the numbers of what they launched. Where they are not recorded, as on an
+    emulated card, an event begins when it is launched.
+    """
+    calls = {event.correlation_id(): event.start_ns() for event in host if event.name().startswith(("cu", "hip"))}
+    for event in device:
+        yield calls.get(event.correlation_id(), event.start_ns()), event.name()
+
+
+def shortened(name: str) -> str:
+    """A kernel's name without namespaces, and cut where it is long."""
+    plain = NAMESPACES.sub("", name)
+    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
+
+
+@contextmanager
+def marked(networks: Mapping[str, Any]) -> Iterator[None]:
+    """Within the block each call of a module is in the profiler's record.
+
+    Args:
+        networks: models, by the prefix of their modules' paths.
+    """
+    from torch._C._profiler import _RecordFunctionFast as Record  # not every program needs torch
+    from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+
+    names = {id(module): path for prefix, net in networks.items() for path, module in net.named_modules(prefix=prefix)}
+    open_calls: list[Any] = []
+
+    def enter(module: Any, _: Any) -> None:
+        path = names.get(id(module))
+        open_calls.append(None if path is None else Record(f"{MARK}{path}"))
+        if open_calls[-1] is not None:
+            open_calls[-1].__enter__()
+
+    def leave(*_: Any) -> None:
+        if (record := open_calls.pop()) is not None:
+            record.__exit__(None, None, None)
+
+    hooks = (register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
