@@ -33,7 +33,7 @@ def test_compiled_steps_keep_less(effect, training):
         training(LLAMA),
         training(LLAMA, compile="default"),
         step_time_s={"cuda": "< 0.9x"},
-        peak_memory_bytes="< 0.96x",
+        peak_memory_bytes={"cpu": "< 0.96x", "cuda": "< 0.99x"},  # beside 64 MiB of workspaces
         near={"losses": 1e-4},
     )
 

@@ -19,6 +19,8 @@ QUICK = ["adafactor", "muon", "adamw_bnb_8bit", "lomo"]
 LOW_RANK = ["galore_adamw", "apollo_adamw"]
 FURTHER = ["adamw_torch_fused", "sgd", "sgd_momentum", "adamw_torch_8bit", "lion_8bit", "paged_adamw_8bit", *LOW_RANK]
 RANK = 16
+# Of llama-quick's 90 MiB on a GPU, 64 MiB are cuBLAS's workspaces, which no optimizer changes.
+BESIDE_WORKSPACES = {"cpu": "< 0.95x", "cuda": "< 0.98x"}
 
 
 def rank(optimizer):
@@ -73,9 +75,9 @@ def test_less_state(effect, training, optimizer, ratio):
 )
 def test_less_state_in_another_librarys_optimizer(effect, training, optimizer, ratio):
     setting = training(LLAMA, optimizer=optimizer, **rank(optimizer))
-    effect(training(LLAMA), setting, measured_optimizer_state_bytes=ratio, peak_memory_bytes="< 0.95x")
+    effect(training(LLAMA), setting, measured_optimizer_state_bytes=ratio, peak_memory_bytes=BESIDE_WORKSPACES)
 
 
 @pytest.mark.perf(tier="quick")
 def test_paged_state_leaves_the_devices_memory(effect, training):
-    effect(training(LLAMA), training(LLAMA, optimizer="paged_adamw_8bit"), peak_memory_bytes={"cuda": "< 0.9x"})
+    effect(training(LLAMA), training(LLAMA, optimizer="paged_adamw_8bit"), peak_memory_bytes={"cuda": "< 0.97x"})

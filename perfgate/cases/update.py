@@ -121,7 +121,7 @@ def young_cases(cases: Iterable[str], store: Store) -> dict[str, tuple[int, int]
     found: dict[str, tuple[int, int]] = {}
     for case in cases:
         if baseline := store.get(case):
-            times = [baseline.values(name) for name in baseline.metrics if metric(name).noisy]
+            times = [baseline.values(name) for name in baseline.metrics if metric(name).needs_sessions]
             counts = [(sum(map(len, sessions.values())), len(sessions)) for sessions in times]
             few = [each for each in counts if each[0] < MIN_BASELINE_LAUNCHES or each[1] < MIN_BASELINE_SESSIONS]
             found |= {case: min(few)} if few else {}

@@ -15,6 +15,7 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "doctor", run, help)
     parser.add_argument("--quick", action="store_true", help="leave out the calibration of its noise, about 20 s")
     parser.add_argument("--baselines", metavar="DIR", help="default: perf_baselines of the ini file, or baselines")
+    parser.add_argument("--device", metavar="DEVICE", default="auto", help="the device to look at, as --perf-device")
     add_preload(parser)
 
 
@@ -25,7 +26,8 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
 
     ini = read_ini()
     preload = with_preload(ini, options.preload), ini.programs
-    diagnosis = diagnose(ini.root, options.baselines or ini.baselines, options.quick, show_progress, *preload)
+    folder = options.baselines or ini.baselines
+    diagnosis = diagnose(ini.root, folder, options.quick, show_progress, *preload, options.device)
     show_progress("")
     return OK if diagnosis.fit else WORSE, doctor_report(diagnosis)
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from perfgate.doctor import emulated, gpus, host, noise, software, stored_baselines
+from perfgate.doctor import device, emulated, gpus, host, noise, software, stored_baselines
 from perfgate.doctor.finding import LEVELS, Finding
 from perfgate.records.machine import Machine, this_machine
 from perfgate.records.portable import pair_of
@@ -39,6 +39,7 @@ class Diagnosis:
         noise: the spread between launches; ``None`` if it was not measured.
         baselines: the stored baselines of this machine.
         portable: the stored baselines of this pair of torch and transformers versions.
+        on_gpu: the stored baselines of the GPU that a run would measure on; ``None`` if it would take the CPU.
     """
 
     machine: Machine
@@ -48,6 +49,7 @@ class Diagnosis:
     baselines: stored_baselines.Stored
     portable: stored_baselines.Stored
     findings: tuple[Finding, ...]
+    on_gpu: stored_baselines.Stored | None = None
 
     @property
     def fit(self) -> bool:
@@ -61,13 +63,15 @@ class Diagnosis:
         young = f"{here.young} of {here.cases} baselines have too few launches or sessions" if here.young else ""
         none = "" if here.cases else "nothing is stored for this machine"
         unknown = "" if pair.cases else f"nothing is stored for {pair.name}"
-        cuda = bool(self.gpus)
-        no_cuda = "" if cuda else "there is no GPU"
+        gpu = self.on_gpu
+        no_gpu = "there is a GPU, and torch cannot use it" if self.gpus else "there is no GPU"
+        why_not = no_gpu if gpu is None else "" if gpu.cases else f"nothing is stored for {gpu.name}"
+        few = f"{gpu.young} of {gpu.cases} baselines have too few launches or sessions" if gpu and gpu.young else ""
         found = [
             Ability("times on the CPU", True, here.cases > here.young, none or young),
             Ability("peak memory on the CPU", True, here.cases > 0, none),
             Ability("exact metrics, by dry run", True, pair.cases > 0, unknown),
-            Ability("times and memory on a GPU", cuda, cuda and here.cases > here.young, no_cuda or none or young),
+            Ability("times and memory on a GPU", gpu is not None, bool(gpu and gpu.cases > gpu.young), why_not or few),
         ]
         return found if self.fit else [Ability(one.what, False, False, "see the problems below") for one in found]
 
@@ -82,6 +86,7 @@ class Diagnosis:
             "noise": self.noise.to_json() if self.noise else None,
             "baselines": self.baselines.to_json(),
             "portable": self.portable.to_json(),
+            "gpu_baselines": self.on_gpu.to_json() if self.on_gpu else None,
             "abilities": [asdict(ability) for ability in self.abilities],
             "findings": [finding.to_json() for finding in self.findings],
             "summary": {level: sum(one.level == level for one in self.findings) for level in LEVELS},
@@ -95,6 +100,7 @@ def diagnose(
     progress: Callable[[str], None],
     preload: Sequence[str] = (),
     programs: Sequence[str] = (),
+    wanted: str = "auto",
 ) -> Diagnosis:
     """Examine the machine, its libraries and its baselines.
 
@@ -105,6 +111,7 @@ def diagnose(
         progress: called with a few words before each part that takes time.
         preload: the user's own modules that runs import ahead.
         programs: folders in which they lie.
+        wanted: the device to look at, as for ``--perf-device``.
     """
     machine, versions = this_machine(), software.versions()
     cards, about_gpus = gpus.look(versions)
@@ -118,6 +125,15 @@ def diagnose(
     ]
     found += [*host.load(machine.cpus), *host.container(machine), stored_baselines.locks(), software.git(folder)]
     found += damaged or stored_baselines.baselines(here, pair)
+    gpu, missing = device.find(wanted)
+    found += missing
+    on_gpu = None
+    if gpu is not None:
+        on_gpu, _, broken = stored_baselines.open_stores(folder / baselines, gpu.machine.name, pair_of(versions))
+        found += [*device.told(gpu), *(broken or [next(stored_baselines.baselines(on_gpu, pair))])]
+        if not quick:
+            progress("whether a fork reaches the GPU")
+            found.append(device.reached(gpu))
     measured = None
     if not quick and not any(finding.level == "problem" for finding in found):
         try:
@@ -125,4 +141,4 @@ def diagnose(
             found += noise.findings(measured)
         except UserError as error:
             found.append(Finding("noise", "problem", f"{error}."))
-    return Diagnosis(machine, versions, tuple(cards), measured, here, pair, tuple(found))
+    return Diagnosis(machine, versions, tuple(cards), measured, here, pair, tuple(found), on_gpu)

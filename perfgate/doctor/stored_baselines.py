@@ -62,7 +62,7 @@ def stored(store: Store, name: str) -> Stored:
 
 def is_young(baseline: Baseline) -> bool:
     """Whether any time of a baseline has too few launches or sessions to be gated."""
-    times = [baseline.values(name) for name in baseline.metrics if metric(name).noisy]
+    times = [baseline.values(name) for name in baseline.metrics if metric(name).needs_sessions]
     return any(
         len(values) < MIN_BASELINE_SESSIONS or sum(map(len, values.values())) < MIN_BASELINE_LAUNCHES
         for values in times

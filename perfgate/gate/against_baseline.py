@@ -107,7 +107,7 @@ def against_stored(
         slower = f"the yardstick beside it is {percent(drift, '')} slower than in the baseline"
     stored, values = {session: wholes(group, rest) for session, group in stored.items()}, wholes(values, rest)
     count = sum(map(len, stored.values()))
-    if what.prior is None and (count < MIN_BASELINE_LAUNCHES or len(stored) < MIN_BASELINE_SESSIONS):
+    if (what.needs_sessions or demoted) and (count < MIN_BASELINE_LAUNCHES or len(stored) < MIN_BASELINE_SESSIONS):
         return young_verdict(held, statistics.median(values) / typical(stored) - 1, count, len(stored))
     found = against_sessions(logarithms(stored), [math.log(value) for value in values], prior_of(what))
     why = demoted or "; ".join(filter(None, (slower, prior_note(what, found))))

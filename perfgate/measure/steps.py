@@ -3,6 +3,7 @@
 import math
 import os
 import statistics
+import threading
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -188,17 +189,45 @@ def percentiles(spans_s: Sequence[float]) -> dict[str, Value]:
     return found
 
 
-def energy(before: Status | None, after: Status | None, steps: int) -> dict[str, Value]:
-    """The energy of a step in joules, and power and clock after the steps, as far as the driver reports them.
+def looked_within(stage: Stage, actor: Actor, steps: int, took_s: float) -> Status | None:
+    """Take a burst, and look at the device in its middle, since clock and power fall as soon as it has nothing to do.
+
+    Args:
+        stage: the stage with the device.
+        actor: whose turn it is.
+        steps: of the burst.
+        took_s: how long the burst takes.
+
+    Returns:
+        The status under load; ``None`` if the burst was over before the look, or the driver reports nothing.
+    """
+    seen: list[Status | None] = []
+    look = threading.Timer(took_s / 2, lambda: seen.append(stage.device.status()))
+    look.start()
+    try:
+        stage.step(actor, steps)
+        over = not seen
+    finally:
+        look.cancel()
+        look.join()
+    return None if over else seen[0]
+
+
+def energy(before: Status | None, within: Status | None, after: Status | None, steps: int) -> dict[str, Value]:
+    """The energy of a step in joules, and power and clock under load, as far as the driver reports them.
 
     Args:
         before: the device's status before the steps.
-        after: the device's status after the steps.
-        steps: the number of steps in between.
+        within: its status in the middle of them; where it is not known, that after them stands for it.
+        after: its status after the steps.
+        steps: the number of steps in between; 0 where they are too few to tell their energy.
     """
     if before is None or after is None:
         return {}
-    told: dict[str, Any] = {"power_w": after.power_w, "clock_mhz": after.clock_mhz}
+    loaded = within or after
+    told: dict[str, Any] = {"power_w": loaded.power_w, "clock_mhz": loaded.clock_mhz}
+    if not steps:
+        return {name: value for name, value in told.items() if value is not None}
     if before.energy_j is not None and after.energy_j is not None:
         told["energy_j"] = (after.energy_j - before.energy_j) / steps
     return {name: value for name, value in told.items() if value is not None}

@@ -17,6 +17,7 @@ HOST_TRAINING_S, HOST_FORWARD_S = 2.5e-3, 0.6e-3  # of Python, for a layer and m
 COMPILED, GRAPHS = 0.5, 0.1  # what compilation and CUDA graphs leave of these
 START_S, SETUP_S, PROFILER_S, DRY_S = 1.0, 1.0, 1.5, 5.0  # fork and context; model and loop; CUPTI; the dry run
 COMPILE_S, WARM_COMPILE_S = 30.0, 8.0  # in the first launch, and with warm caches
+ENERGY_S, LOAD_S = 2.0, 0.2  # bursts in which energy is read, once, and the clock under load
 BURST_S, BURSTS, WARMUP_STEPS, UNTIMED_STEPS = 0.1, 8, 3, 3
 TIMED, MEMORY = 3, 2
 BYTES = {"bf16": 2, "fp16": 2}
@@ -123,8 +124,8 @@ def case_s(workload: Workload, step: float, launches: int = TIMED) -> float:
     untimed = (1 + MEMORY) * UNTIMED_STEPS + UNTIMED_STEPS
     burst = math.ceil(BURST_S / step)
     bursts = BURSTS if burst > 1 else 5
-    timed = WARMUP_STEPS + (1 + bursts) * (burst + 1) + math.ceil(0.5 / step) + 1
-    return started + compiled + (untimed + launches * timed) * step
+    timed = WARMUP_STEPS + (1 + bursts) * (burst + 1) + math.ceil(LOAD_S / step) + 1 + UNTIMED_STEPS
+    return started + compiled + ENERGY_S + (untimed + launches * timed) * step
 
 
 def duet_s(step: float) -> float:

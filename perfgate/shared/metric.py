@@ -123,6 +123,11 @@ class Metric:
         return self.kind == "noisy"
 
     @property
+    def needs_sessions(self) -> bool:
+        """Whether several sessions must be stored before it is gated."""
+        return self.noisy and self.prior is None
+
+    @property
     def exact(self) -> bool:
         """Whether it is the same in every run of the same code."""
         return self.portable or self.kind == "exact"

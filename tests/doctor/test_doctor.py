@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from perfgate.doctor import host, noise
+from perfgate.doctor import device, host, noise
 from perfgate.gate.statistics import SESSION_PRIOR, against_sessions
 from perfgate.gate.verdicts import share_of_alpha
+from perfgate.measure.devices.find import find_device
 from perfgate.records.baselines import Baseline, StoredLaunch
 from perfgate.records.machine import Machine, this_machine
 from perfgate.records.portable import PortableStore, pair_of
@@ -53,13 +54,13 @@ def ability(document, what):
     return found["measured"], found["gated"]
 
 
-def store(root, case, sessions, name="step_time_s"):
+def store(root, case, sessions, name="step_time_s", machine=""):
     """Store a baseline of two launches a session."""
     launches = [
         StoredLaunch(f"s{number // 2}", "server", "cpu", "", "", {name: (1.0, 1.0)}) for number in range(2 * sessions)
     ]
     exact = name == "operator_calls"
-    where = PortableStore(root, PAIR) if exact else Store(root, this_machine().name)
+    where = PortableStore(root, PAIR) if exact else Store(root, machine or this_machine().name)
     where.put({case: Baseline(case, "0" * 64, "", "", "first measured", tuple(launches))}, {}, {})
 
 
@@ -285,3 +286,36 @@ def test_the_smallest_detectable_slowdown_is_caught_by_the_gate_in_nine_of_ten_r
         found = against_sessions(dict(enumerate(sessions)), now)
         caught += found.lower(share_of_alpha(noise.SUITE)) > math.log(1.03)
     assert 0.83 < caught / draws < 0.98
+
+
+def of_fake(document):
+    """The findings on the scripted GPU."""
+    return [finding for finding in document["findings"] if "fake-gpu-1gib" in finding["text"]]
+
+
+def test_it_looks_at_the_gpu_as_a_run_does(tmp_path):
+    """Baselines under the GPU's name, a fork on it, and what its driver tells."""
+    tag = f"GPU-{os.getpid()}-{random.randrange(1 << 30):x}"
+    script = tmp_path / "gpu.json"
+    script.write_text(json.dumps({"devices": [{"uuid": tag}]}))
+    arguments = ("--quick", "--json", "--device", f"fake:{script}")
+    document = json.loads(doctor(tmp_path, *arguments).stdout)
+    assert ability(document, "times and memory on a GPU") == (True, False)
+    (gpu,) = [one for one in document["abilities"] if "GPU" in one["what"]]
+    assert gpu["why"] == "nothing is stored for fake-gpu-1gib"
+    (told, stored) = of_fake(document)
+    assert told["text"] == "No other process uses fake-gpu-1gib, and runs would see one."
+    assert stored["text"].startswith("No baselines for fake-gpu-1gib")
+    store(tmp_path / "baselines", "test_a.py::test_it", 3, machine="fake-gpu-1gib")
+    document = json.loads(doctor(tmp_path, *arguments).stdout)
+    assert ability(document, "times and memory on a GPU") == (True, True)
+    assert ability(document, "times on the CPU") == (True, False)
+    script.write_text(json.dumps({"devices": [{"uuid": tag, "pids_visible": False, "forks": False}]}))
+    document = json.loads(doctor(tmp_path, *arguments).stdout)
+    assert any(one["text"].startswith("Which processes use fake-gpu-1gib is not vis") for one in of_fake(document))
+    found = device.reached(find_device(f"fake:{script}"))
+    assert (found.level, "cannot be reached after a fork" in found.text) == ("note", True)
+    script.write_text(json.dumps({"devices": [{"uuid": tag}]}))
+    assert device.reached(find_device(f"fake:{script}")).text == "A fork reaches fake-gpu-1gib and computes there."
+    missing = json.loads(doctor(tmp_path, "--quick", "--json", "--device", "cuda").stdout)
+    assert "problem" in {one["level"] for one in about(missing, "gpu")}

@@ -369,11 +369,13 @@ def test_a_burst_takes_a_tenth_of_a_second_and_one_step_at_least():
 
 
 def test_energy_of_a_step_is_left_out_where_it_is_not_told():
-    assert energy(Status(energy_j=1.0), Status(energy_j=7.0, power_w=200.0), 3) == {
-        "energy_j": 2.0,
-        "power_w": 200.0,
-    }
-    assert energy(None, Status(), 3) == energy(Status(), Status(energy_j=1.0), 3) == {}
+    within = Status(power_w=300.0, clock_mhz=1500.0)
+    after = Status(energy_j=7.0, power_w=200.0, clock_mhz=345.0)
+    loaded = {"power_w": 300.0, "clock_mhz": 1500.0}
+    assert energy(Status(energy_j=1.0), within, after, 3) == {"energy_j": 2.0, **loaded}
+    assert energy(Status(energy_j=1.0), within, after, 0) == loaded
+    assert energy(Status(energy_j=1.0), None, after, 0) == {"power_w": 200.0, "clock_mhz": 345.0}
+    assert energy(None, None, Status(), 3) == energy(Status(), None, Status(energy_j=1.0), 3) == {}
 
 
 def test_the_host_has_what_the_kernels_leave_of_a_step_and_never_less_than_nothing():

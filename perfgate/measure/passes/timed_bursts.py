@@ -15,6 +15,7 @@ from perfgate.measure.steps import (
     completed,
     energy,
     failed,
+    looked_within,
     percentiles,
     steps_by_themselves,
     warmed_up,
@@ -27,14 +28,16 @@ from perfgate.records.launch import Launch
 from perfgate.shared.workload import Workload
 
 MIN_BURSTS = 5
-ENERGY_S = 0.5
+ENERGY_S = 2.0  # the counter moves every 100 ms
+LOAD_S = 0.2
 
 
 def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
     """Step the case in bursts, in turn with the yardstick; the first burst warms clocks and caches and is left out.
 
-    Energy is read over one longer burst at the end. Drivers update their counter of energy seldom, so that over shorter
-    bursts the energy of the case could not be separated from that of the yardstick.
+    Clock and power are read within a burst at the end, and in the first launch energy over a long one. Drivers update
+    their counter of energy seldom, so that over shorter bursts the energy of the case could not be separated from that
+    of the yardstick.
     """
     first = "case" if number % 2 == 0 else "yardstick"
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="time")
@@ -42,12 +45,12 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
         try:
             actor, ready = stack.enter_context(stage.actor(server, workload, "time"))
             warm = warmed_up(stage, actor)
-            steps, longer = burst_steps(warm.step_s), burst_steps(warm.step_s, ENERGY_S)
+            steps, longer = burst_steps(warm.step_s), burst_steps(warm.step_s, LOAD_S if number else ENERGY_S)
             stage.step(actor, steps)
             yardstick = DeviceYardstick(stage, server, stack)
             rows = in_turn(stage, actor, yardstick, steps, count_bursts(stage, warm.step_s, steps), first)
             before = stage.device.status()
-            stage.step(actor, longer)
+            within = looked_within(stage, actor, longer, longer * warm.step_s)
             after = stage.device.status()
             by_themselves = steps_by_themselves(stage, actor, ready)
             metrics: dict[str, Value] = stage.ask(actor, {"finish": True})["metrics"]
@@ -55,7 +58,12 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
             return failed(start, failure)
     # Within a burst, only the device's own clock can time single steps.
     spans_s = [span for row in rows for span in row.pop("device_spans_s", ())]
-    metrics |= columns(rows) | by_themselves | percentiles(spans_s) | energy(before, after, longer + 1)
+    metrics |= (
+        columns(rows)
+        | by_themselves
+        | percentiles(spans_s)
+        | energy(before, within, after, 0 if number else longer + 1)
+    )
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warm.first_s}
     launch = replace(completed(start, with_host_time(metrics), ready), yardstick_s=yardstick.yardstick_s)
     turns = Turns(first, burst_steps=steps)

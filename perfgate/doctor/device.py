@@ -1,0 +1,73 @@
+"""The GPU that a run would measure on: whether forks reach it, and what its driver tells; asked as a run asks."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from perfgate.doctor.finding import Finding
+from perfgate.measure.devices.base import Device
+from perfgate.measure.devices.find import find_device
+from perfgate.measure.plan import MeasurementPlan
+from perfgate.measure.stage import Stage
+from perfgate.shared.device_kinds import DEVICE_KINDS
+from perfgate.shared.errors import UserError
+
+VISIBLE = "docker run --pid=host ... (outside of a container: run as the user who may see all processes)"
+
+
+def find(wanted: str) -> tuple[Device | None, list[Finding]]:
+    """The GPU that a run measures on, or ``None`` if it would take the CPU; and why there is none that was asked for.
+
+    Args:
+        wanted: as for ``--perf-device``.
+    """
+    try:
+        device = find_device(wanted)
+    except UserError as error:
+        return None, [Finding("gpu", "problem", f"{error}.")]
+    return (device if device.bursts else None), []
+
+
+def told(device: Device) -> Iterator[Finding]:
+    """Findings about what the driver tells, by which runs judge whether a launch was disturbed."""
+    name = device.machine.name
+    status = device.status()
+    if status is None:
+        yield Finding("gpu", "note", f"The driver of {name} tells nothing, so no disturbance of it is seen.")
+        return
+    if not status.pids and status.busy is None:
+        text = f"Which processes use {name} is not visible, so runs say 'cannot tell' in place of 'contended'."
+        yield Finding("gpu", "note", text, VISIBLE)
+    elif status.pids:
+        pids = ", ".join(map(str, sorted(status.pids)))
+        text = f"Process {pids} has a context on {name}; launches are rejected where such a process computes."
+        yield Finding("gpu", "note", text, f"ps -fp {','.join(map(str, sorted(status.pids)))}")
+    else:
+        yield Finding("gpu", "ok", f"No other process uses {name}, and runs would see one.")
+    if not status.slowdown_ns and DEVICE_KINDS[device.kind].timed and not DEVICE_KINDS[device.kind].scripted:
+        text = (
+            f"The driver of {name} does not count how long clocks are held down, so runs go by its momentary reasons."
+        )
+        yield Finding("gpu", "note", text, "update the driver")
+    if status.reasons:
+        text = f"The clock of {name} is held down now: {', '.join(sorted(status.reasons))}."
+        yield Finding("gpu", "note", text, "nvidia-smi -q -d PERFORMANCE")
+
+
+def reached(device: Device) -> Finding:
+    """Whether the fork of a server can use the device; tried as a run tries it."""
+    kind, name = DEVICE_KINDS[device.kind], device.machine.name
+    with tempfile.TemporaryDirectory(prefix="perfgate-doctor-") as folder:
+        preload = [] if kind.scripted else ["torch"]
+        stage = Stage(preload, Path(folder), MeasurementPlan(device=device.kind), servers=1, device=device)
+        try:
+            stage.start()
+            reason = stage.pool.next().unreached(device.order, compiled=False)
+        except UserError as error:
+            return Finding("gpu", "problem", f"No program can be started for {name}: {error}.")
+        finally:
+            stage.close()
+    if reason:
+        text = f"A fork does not reach {name} ({reason}), so each launch imports all libraries anew."
+        return Finding("gpu", "note", text)
+    return Finding("gpu", "ok", f"A fork reaches {name} and computes there.")
