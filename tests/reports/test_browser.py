@@ -154,12 +154,15 @@ def test_a_limit_is_dragged_and_moved_by_keys(visit: Any) -> None:
     for line in lines:
         if line.get("kind") == "workload":
             line["model"] = "gpt2"
-        if line.get("case") == CASE and line.get("side") == "candidate" and "peak_memory_bytes" in line["metrics"]:
-            line["metrics"]["peak_memory_bytes"] = 50_000_000
+        if line.get("side") == "candidate" and "step_time_s" in line["metrics"]:
+            samples = 8 if line["case"] == CASE else 4
+            line["metrics"]["samples_per_s"] = [samples / step for step in line["metrics"]["step_time_s"]]
+            line["metrics"]["peak_memory_bytes"] *= samples / 4
+            line["workload"] = line["workload"] if line["case"] == CASE else "b" * 64
     page = visit(lines)
     answer = page.tab.locator(".answer")
     before = answer.inner_text()
-    assert "batch_size=4" in before
+    assert "batch_size=8" in before
     picture = page.tab.locator("svg.pareto")
     picture.scroll_into_view_if_needed()
     box = picture.bounding_box()
@@ -168,7 +171,13 @@ def test_a_limit_is_dragged_and_moved_by_keys(visit: Any) -> None:
     page.tab.mouse.down()
     page.tab.mouse.move(box["x"] + box["width"] * 600 / 900, at[1], steps=4)
     page.tab.mouse.up()
-    assert "batch_size=8" in answer.inner_text()
+    assert "batch_size=4" in answer.inner_text()
+    names = page.tab.locator("svg.pareto text.name").all_text_contents()
+    assert {name.partition(",")[0] for name in names} == {"batch_size=8", "batch_size=4 (vanilla)"}
+    page.tab.locator(".limit-step").focus()
+    page.tab.keyboard.press("Home")
+    assert answer.inner_text().startswith("No setting takes at most ")
+    page.tab.keyboard.press("End")
     page.tab.locator(".limit-memory").focus()
     page.tab.keyboard.press("Home")
     assert answer.inner_text().startswith("No setting takes at most 0 B")
