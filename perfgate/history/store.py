@@ -7,8 +7,9 @@ one, nothing counts twice.
 """
 
 import json
+import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from perfgate.shared.errors import UserError
 SUFFIX = ".parquet"
 RUNS = "perfgate.runs"  # the key of a file's metadata that names its runs
 UNFINISHED = ".part"
+MERGED = "merged"  # how the names of merged files begin
 MEMORY = "600MB"  # for sorting; more goes to the disk
 COLUMNS = "case_id, metric, value, yardsticks, launches, accepted, run_id, created, machine, commit_id, software"
 ATTEMPTS = 5
@@ -70,29 +72,39 @@ class Store:
 
     def stored(self, machine: str) -> list[Stored]:
         """The complete files of a machine, those that hold most runs first."""
-        found = []
+        return sorted(self._read(self._names(machine)), key=lambda one: (-len(one.runs), one.path))
+
+    def _names(self, machine: str) -> list[str]:
+        """The complete files of a machine, which are not read."""
+        folder = f"{self.root}/{quote(machine)}"
         with told(self.url):
-            folder = f"{self.root}/{quote(machine)}"
             names = self.files.ls(folder, detail=False, refresh=True) if self.files.exists(folder) else []
-            for name in sorted(names):
-                if name.endswith(SUFFIX):
-                    # Another process may have merged it meanwhile; what it held stands in the merged file.
-                    with suppress(FileNotFoundError):
-                        found.append(Stored(name, runs_in(name, self._footer(name).metadata)))
-        return sorted(found, key=lambda one: (-len(one.runs), one.path))
+        return sorted(name for name in names if name.endswith(SUFFIX))
+
+    def _read(self, names: Iterable[str]) -> Iterator[Stored]:
+        """What files say of themselves."""
+        for name in names:
+            # Another process may have merged it meanwhile; what it held stands in the merged file.
+            with told(self.url), suppress(FileNotFoundError):
+                yield Stored(name, runs_in(name, self._footer(name).metadata))
+
+    def holds(self, run: Run) -> bool:
+        """Whether a run is kept. Only files that may hold it are read: its own, and merged ones."""
+        beginnings = (f"{name_of(run)}-", f"{MERGED}-")
+        names = [name for name in self._names(run.machine) if name.rpartition("/")[2].startswith(beginnings)]
+        return any(run.run_id in one.runs for one in self._read(names))
 
     def add(self, run: Run, points: Sequence[Point]) -> bool:
         """Keep a run; ``False`` if it is kept already, or measured nothing that is gated."""
         import pyarrow as pa
 
-        if not points or any(run.run_id in one.runs for one in self.stored(run.machine)):
+        if not points or self.holds(run):
             return False
         common = asdict(run)
         common["commit_id"] = common.pop("commit")
         rows = [{"case_id": row.pop("case"), **row, **common} for row in map(asdict, points)]
         rows.sort(key=lambda row: (row["case_id"], row["metric"]))
-        date = run.created.strftime("%Y%m%d")
-        self._write(pa.Table.from_pylist(rows, schema=schema([run.run_id])), run.machine, f"{date}-{run.commit[:12]}")
+        self._write(pa.Table.from_pylist(rows, schema=schema([run.run_id])), run.machine, name_of(run))
         return True
 
     def compact(self, machine: str) -> int:
@@ -112,7 +124,7 @@ class Store:
                 f"(format parquet, compression zstd, kv_metadata {{'{RUNS}': '{listed}'}})"
             )
             expected = database.execute("select count(*) from points").fetchone()[0]
-            merged = self._publish(target, machine, "merged")
+            merged = self._publish(target, machine, MERGED)
         footer = self._footer(merged)
         if footer.num_rows != expected or runs_in(merged, footer.metadata) != frozenset(runs):
             raise UserError(f"{merged}: was not written completely, so the files that it replaces were kept")
@@ -149,15 +161,22 @@ class Store:
             yield database
 
     def sorted_file(self, machine: str, scratch: Path) -> Path:
-        """A copy of a machine's points in one file, sorted by case, metric and time.
+        """A machine's points in one file, sorted by case, metric and time.
 
-        Another process may merge files meanwhile; then it is made again from what stands there now.
+        A single file is sorted already, so it is only linked: a merge that removes it meanwhile takes nothing away.
+        Another process may merge several files meanwhile; then the sorted one is made again from what stands there now.
         """
         import duckdb
 
         target = scratch / "sorted.parquet"
         for _ in range(ATTEMPTS):
-            with suppress(duckdb.IOException), self.query(machine) as database:
+            files = self.stored(machine)
+            if self.local and len(files) == 1:
+                with suppress(FileNotFoundError):
+                    link(Path(files[0].path), target)
+                    return target
+                continue
+            with suppress(duckdb.IOException), self.query(machine, files) as database:
                 database.execute(
                     f"copy (select * from points order by case_id, metric, created, run_id) to '{target}' "
                     "(format parquet, row_group_size 100000)"
@@ -192,6 +211,21 @@ class Store:
             else:
                 self.files.put_file(str(source), final)
         return final
+
+
+def name_of(run: Run) -> str:
+    """How the name of a run's own file begins."""
+    return f"{run.created:%Y%m%d}-{run.commit[:12]}"
+
+
+def link(source: Path, target: Path) -> None:
+    """Let a file have another name, or copy it where file systems differ."""
+    try:
+        target.hardlink_to(source)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def owned(files: Mapping[str, Stored]) -> dict[str, str]:

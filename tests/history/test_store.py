@@ -56,6 +56,22 @@ def test_a_run_is_kept_once(tmp_path: Path) -> None:
     assert not keep(str(tmp_path), 1)
 
 
+def test_keeping_a_run_reads_only_files_that_may_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        keep(str(tmp_path), number)
+    Store(str(tmp_path)).compact(MACHINE)
+    for number in range(4, 8):
+        keep(str(tmp_path), number)
+    read: list[str] = []
+    footer = Store._footer
+    monkeypatch.setattr(Store, "_footer", lambda store, path: read.append(Path(path).name) or footer(store, path))
+
+    assert keep(str(tmp_path), 9)
+    assert [name.partition("-")[0] for name in read] == ["merged"]
+    assert not keep(str(tmp_path), 5)
+    assert [name.partition("-")[0] for name in read[1:]] == ["20260106"]
+
+
 def test_a_run_in_two_files_counts_once(tmp_path: Path) -> None:
     for number in range(3):
         keep(str(tmp_path), number)
@@ -70,7 +86,7 @@ def test_a_run_in_two_files_counts_once(tmp_path: Path) -> None:
 
 
 def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
-    with ProcessPoolExecutor(4) as pool:
+    with ProcessPoolExecutor(10) as pool:
         kept = list(pool.map(keep, [str(tmp_path)] * 12, range(12)))
     assert all(kept)
     assert values(str(tmp_path))["operator_calls"] == list(range(100, 112))
