@@ -39,6 +39,7 @@ def last_lines(
         update: what was stored, if anything was to be.
         path: of the run file.
     """
+    from perfgate.reports.bar import bar_lines
     from perfgate.reports.summary import summary
     from perfgate.reports.update import update_line
 
@@ -46,7 +47,8 @@ def last_lines(
     stored = [update_line(update, again)] if update else []
     if not results:
         return stored
-    more = [*acceptance_lines(sides.accepted, results), *sides.misread, *stored]
+    bar = sides.bar()
+    more = [*bar_lines(bar), *acceptance_lines(sides.accepted, results), *sides.misread, *stored]
     return summary(results, None if options.reference else again, relative(path, Path.cwd()), options.update, more)
 
 

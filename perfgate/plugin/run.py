@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from perfgate.plugin import annotations
 from perfgate.plugin.cases import RESULT, Cases, Process
 from perfgate.plugin.coverage import UNSEEN, is_without_actors
 from perfgate.plugin.ends import Ends
@@ -69,6 +70,7 @@ class Run:
         self.sides = Sides(config, options)
         self._pairs = 1
         self._digest = ""
+        self._marked: list[str] = []
         self._plan: list[str] = []
         self._touching: list[str] = []
         self._cases: Cases | None = None
@@ -220,6 +222,8 @@ class Run:
         if self.worker or not getattr(report, "perfgate_case", True):
             return
         self.ends.add(report)
+        if report.failed and annotations.wanted():
+            self._marked.append(annotations.annotation(report, self.config.rootpath))
         result = getattr(report, "perfgate", None)
         if result is None or "line" not in result or (report.when == "setup" and report.passed):
             return
@@ -298,6 +302,8 @@ class Run:
             terminalreporter.section(f"cases that changes since {self.options.affected} concern")
             for line in self._touching:
                 terminalreporter.write_line(line)
+        for line in self._marked:
+            terminalreporter.write_line(line)
         if self.worker or not (self.ends.results or self.problem):
             return
         terminalreporter.section("perfgate")

@@ -11,7 +11,7 @@ import pytest
 from perfgate.gate.acceptance import TRAILER, Acceptance, from_json, of_option, of_trailer, to_json
 from perfgate.plugin.options import Options
 from perfgate.shared.errors import UserError
-from perfgate.system.git import git_state, trailers
+from perfgate.system.git import commit_of, git_state, moved_bar, trailers
 from perfgate.system.provenance import installed, software
 
 if TYPE_CHECKING:
@@ -44,6 +44,13 @@ class Sides:
         self.misread: list[str] = []
         self._candidate: Interpreter | None = None
         self._packages: Mapping[str, str] = {}
+
+    def bar(self) -> list[str]:
+        """Files that move what the code is held against, since the revision that it is held against."""
+        held = self._options.baselines.removeprefix("git:")
+        stored = commit_of(self._root, held) if held != self._options.baselines else None
+        commit = self.reference.commit if self.reference else stored
+        return moved_bar(self._root, commit, "baselines" if stored else self._options.baselines) if commit else []
 
     @property
     def wanted_first(self) -> bool:
@@ -157,6 +164,8 @@ class Sides:
                 found |= {"commit": self._candidate.commit, "dirty": False}
         if self.reference:
             found["reference"] = self.reference.to_json()
+        if bar := self.bar():
+            found["bar"] = bar
         if self.accepted or self.misread:
             found |= {"accepted": to_json(self.accepted), "misread": self.misread}
         return found

@@ -9,6 +9,7 @@ import pandas as pd
 from perfgate.gate.wording import counted_as, moved, summarize
 from perfgate.records.untrusted import Untrusted
 from perfgate.records.verdict import Verdict
+from perfgate.reports.bar import bar_lines
 from perfgate.reports.formats import markdown
 from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import ORDER, shown
@@ -17,7 +18,6 @@ from perfgate.shared.metrics import METRICS
 MARKER = "<!-- perfgate -->"  # by which a comment is found again
 MOST_LINES = 60
 MOST_ROWS = 30
-MOST_FILES = 10
 NOT_TEXT = re.compile(r"[^\x20-\x7e]+")
 SHOWN = ("regressed", "stale", "invalid", "inconclusive", "improved")
 
@@ -33,7 +33,7 @@ def comment(found: Untrusted, link: str, commit: str, bar: Sequence[str] = ()) -
     """
     judged = sorted(found.verdicts, key=lambda verdict: ORDER.index(verdict.verdict))
     worth = [verdict for verdict in judged if verdict.verdict in SHOWN]
-    lines = [*bar_lines(bar), headline(found)]
+    lines = [*(f"**{line}.**" for line in bar_lines(bar, code)), headline(found)]
     lines.append(", ".join(f"{count} {name}" for name, count in summarize(judged).items()))
     rows = [row(verdict) for verdict in worth[:MOST_ROWS]]
     tables = {"": pd.DataFrame(rows).dropna(axis="columns", how="all")} if rows else {}
@@ -68,14 +68,6 @@ def headline(found: Untrusted) -> str:
     if not set(names) - {"inconclusive", "invalid"}:
         return "**Nothing was decided.**"
     return "**Nothing got worse.**"
-
-
-def bar_lines(bar: Sequence[str]) -> list[str]:
-    """A sentence about changes of what the code is held against, first of all."""
-    if not bar:
-        return []
-    more = f" and {len(bar) - MOST_FILES} more" if len(bar) > MOST_FILES else ""
-    return [f"**This change moves its own bar:** {', '.join(map(code, bar[:MOST_FILES]))}{more}."]
 
 
 def row(verdict: Verdict) -> dict[str, str | None]:

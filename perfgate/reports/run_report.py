@@ -10,6 +10,7 @@ from perfgate.gate.dry_run import has_dry_run, why_not
 from perfgate.gate.wording import summarize
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
+from perfgate.reports.bar import bar_lines
 from perfgate.reports.memory import memory_rows, memory_table
 from perfgate.reports.page.content import content_of
 from perfgate.reports.report import Report, Section
@@ -59,7 +60,7 @@ def section_of(run: RunFile, work: str | None) -> Section:
         "work: each operator group's share of FLOPs / of bytes moved": group_table(run),
     }
     tables = technique_tables(run) | {name: frame for name, frame in more.items() if not frame.empty}
-    opening = [subtitle(run), *accepted(run), *failed_lines(run)]
+    opening = [subtitle(run), *bar_lines(run.header.get("bar") or ()), *accepted(run), *failed_lines(run)]
     if not run.verdicts:
         return Section(title(run), opening, tables, without_exact(run))
     verdicts = {"Verdicts": verdict_table(run.verdicts)}

@@ -175,7 +175,7 @@ def test_a_moved_bar_is_told_first(github: Forge, tmp_path: Path) -> None:
     assert main(["comment", "--artifact", "perf"]) == 0
 
     first = next(line for line in github.comments[0]["body"].splitlines() if line.startswith("**"))
-    assert first == "**This change moves its own bar:** `baselines/cpu/test_x.json`, `perf_tests/test_x.py`."
+    assert first == "**This change moves its own bar: `baselines/cpu/test_x.json`, `perf_tests/test_x.py`.**"
 
 
 def test_gitlab(forge: Forge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,18 @@
+"""Changes of what the code is held against, told before anything else: a branch must not move its own bar unseen."""
+
+from collections.abc import Callable, Sequence
+
+MOST_FILES = 10
+
+
+def bar_lines(bar: Sequence[str], show: Callable[[str], str] = str) -> list[str]:
+    """A sentence about such changes.
+
+    Args:
+        bar: names of the changed files.
+        show: how a name is written.
+    """
+    if not bar:
+        return []
+    more = f" and {len(bar) - MOST_FILES} more" if len(bar) > MOST_FILES else ""
+    return [f"This change moves its own bar: {', '.join(map(show, bar[:MOST_FILES]))}{more}"]

@@ -1,0 +1,180 @@
+"""The templates of ci/templates: checked by their own tools, and GitHub's run as its runner would run it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perfgate.plugin.annotations import escaped
+from perfgate.system.git import commit_of, moved_bar
+from tests import ROOT
+from tests.support.repositories import begin, commit, git
+from tests.support.workflow import REPLACED, load, run_job
+
+TEMPLATES = ROOT / "ci" / "templates"
+GITHUB = sorted(TEMPLATES.glob("github-actions*.yml"))
+BASE = "github.event.merge_group.base_sha || 'HEAD^1'"
+
+PROGRAM = """
+import torch
+from perfgate import Program
+
+
+class Layers(Program):
+    def __init__(self, device):
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(16, 16) for _ in range(LAYERS))
+
+    def step(self):
+        value = torch.zeros(4, 16)
+        for layer in self.layers:
+            value = layer(value)
+        return value
+
+
+LAYERS = 5
+"""
+CASE = """
+from perfgate import Workload
+
+
+def test_layers(perf):
+    perf(Workload("models:Layers", {}))
+"""
+
+
+def tool(name: str) -> str:
+    """A tool beside this Python, or on the path."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if not found:
+        pytest.skip(f"{name} is not installed; pip install {name}")
+    return found
+
+
+@pytest.mark.untimed
+@pytest.mark.parametrize(
+    ("schema", "pattern", "more"),
+    [
+        ("vendor.github-workflows", "github-actions*.yml", []),
+        ("vendor.gitlab-ci", "gitlab-ci.yml", ["--data-transform", "gitlab-ci"]),
+        ("vendor.buildkite", "buildkite.yml", []),
+    ],
+)
+def test_templates_keep_to_their_schemas(schema: str, pattern: str, more: list[str]) -> None:
+    command = [tool("check-jsonschema"), "--builtin-schema", schema, *more, *map(str, TEMPLATES.glob(pattern))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.untimed
+def test_zizmor_finds_nothing_in_the_workflows() -> None:
+    command = [tool("zizmor"), "--offline", "--no-progress", *map(str, GITHUB)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.untimed
+def test_actionlint_finds_nothing_in_the_workflows() -> None:
+    done = subprocess.run([tool("actionlint"), *map(str, GITHUB)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.sh")), ids=lambda path: path.name)
+def test_scripts_are_scripts(path: Path) -> None:
+    assert subprocess.run(["bash", "-n", str(path)], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", GITHUB, ids=lambda path: path.name)
+def test_a_step_holds_one_command_and_no_expression(path: Path) -> None:
+    workflow = load(path)
+    for job in workflow["jobs"].values():
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", "")
+            assert "\n" not in step.get("run", "").strip()
+            assert step.get("uses", "actions/checkout@").partition("@")[0] in REPLACED
+    if "pull_request" in workflow["on"]:  # it runs the branch's code
+        assert workflow["permissions"] == {"contents": "read"}
+        assert "secrets." not in path.read_text()
+        assert "github.token" not in path.read_text()
+        assert "merge_group" in workflow["on"]
+        assert workflow["concurrency"]["cancel-in-progress"]
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with one model, one case, and the template."""
+    folder = tmp_path_factory.mktemp("example")
+    (folder / "perf_tests").mkdir()
+    (folder / "models.py").write_text(PROGRAM)
+    (folder / "perf_tests" / "test_layers.py").write_text(CASE)
+    (folder / "requirements.txt").write_text("perfgate\n")
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:benchmark\nperf_env = installed\n")
+    (folder / ".gitignore").write_text("perf_output/\n__pycache__/\n")
+    (folder / ".github" / "workflows").mkdir(parents=True)
+    shutil.copy(TEMPLATES / "github-actions.yml", folder / ".github" / "workflows" / "performance.yml")
+    git(folder, "init", "-q", "-b", "main")
+    commit(folder, "a model")
+    return folder
+
+
+CHANGES = {
+    "slower": ("LAYERS = 5", "LAYERS = 6"),
+    "refactored": ("        value = torch.zeros(4, 16)\n", "        value = torch.zeros((4, 16))  # a batch\n"),
+}
+
+
+@pytest.mark.slice
+@pytest.mark.untimed
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_slower_pull_request_is_red_and_a_refactored_one_green(example: Path, tmp_path: Path, change: str) -> None:
+    """In a fresh clone, checked out as GitHub does: the merge of the pull request into its base."""
+    clone = tmp_path / "clone"
+    git(example, "clone", "-q", str(example), str(clone))
+    git(clone, "checkout", "-q", "-b", change)
+    old, new = CHANGES[change]
+    text = (clone / "models.py").read_text()
+    assert old in text
+    (clone / "models.py").write_text(text.replace(old, new))
+    commit(clone, change)
+    git(clone, "checkout", "-q", "--detach", "main")
+    git(clone, "merge", "-q", "--no-ff", "-m", "the merge that GitHub makes", change)
+    told = {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(clone), "GITHUB_BASE_REF": "main"}
+    told |= {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PIP_NO_INDEX": "1"}
+
+    ran = run_job(clone / ".github" / "workflows" / "performance.yml", clone, {BASE: "HEAD^1"}, told)
+
+    assert ran.used == ["actions/checkout", "actions/setup-python", "actions/upload-artifact"]
+    assert list((clone / "perf_output").glob("*.jsonl"))
+    if change == "slower":
+        assert ran.failed.startswith("python -m pytest")
+        assert (
+            "::error file=perf_tests/test_layers.py,line=5,title=perfgate::test_layers.py::test_layers: " in ran.output
+        )
+        assert "+20.0%" in ran.output
+    else:
+        assert not ran.failed, ran.output
+        assert "::error" not in ran.output
+
+
+def test_a_branch_that_moves_its_own_bar_is_seen(tmp_path: Path) -> None:
+    suite = tmp_path / "suite"
+    (suite / "baselines").mkdir(parents=True)
+    (suite / "test_a.py").write_text("tolerance = 0.01\nother = 1\n")
+    begin(tmp_path)
+    base = commit_of(tmp_path, "HEAD")
+    assert base
+    (suite / "test_a.py").write_text("tolerance = 0.01\nother = 2\n")
+    commit(tmp_path)
+    assert moved_bar(suite, base, "baselines") == []
+
+    (suite / "test_a.py").write_text("tolerance = 0.5\nother = 2\n")
+    (suite / "baselines" / "a.json").write_text("{}")
+    commit(tmp_path)
+
+    assert moved_bar(suite, base, "baselines") == ["baselines/a.json", "test_a.py"]
+
+
+def test_nothing_leaves_an_annotation() -> None:
+    assert escaped("a\n::error::100%") == "a%0A::error::100%25"
+    assert escaped("a,line=3::b", more=True) == "a%2Cline=3%3A%3Ab"

@@ -1,0 +1,75 @@
+"""Runs the steps of a GitHub workflow as its runner would: each ``run`` in a shell, with GitHub's variables."""
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# What takes the place of an action: the test has made the checkout and has a Python; artifacts stay where they are.
+REPLACED = {"actions/checkout", "actions/setup-python", "actions/upload-artifact"}
+EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
+ALWAYS = "always()"
+
+
+@dataclass
+class Ran:
+    """How a job ended.
+
+    Attributes:
+        failed: the command of the first step that failed; empty where none did.
+        output: of all steps.
+    """
+
+    failed: str = ""
+    output: str = ""
+    used: list[str] = field(default_factory=list)
+
+
+def load(path: Path) -> Any:
+    """A workflow; ``on`` is a truth value in YAML 1.1."""
+    found = yaml.safe_load(path.read_text())
+    return {("on" if key is True else key): value for key, value in found.items()}
+
+
+def run_job(workflow: Path, folder: Path, values: Mapping[str, str], environment: Mapping[str, str]) -> Ran:
+    """Run the only job of a workflow in a checkout.
+
+    Args:
+        workflow: the file.
+        folder: the checkout.
+        values: of the expressions that it uses; any other is refused.
+        environment: what GitHub sets.
+    """
+    (job,) = load(workflow)["jobs"].values()
+    ran = Ran()
+    told = os.environ | dict(environment) | evaluated(job.get("env", {}), values)
+    for step in job["steps"]:
+        if ran.failed and step.get("if") != ALWAYS:
+            continue
+        assert step.get("if") in (None, ALWAYS)
+        if "uses" in step:
+            name = step["uses"].partition("@")[0]
+            assert name in REPLACED, f"no test knows how to replace {name}"
+            ran.used.append(name)
+            continue
+        command = step["run"]
+        assert "\n" not in command.strip()
+        assert "${{" not in command
+        own = told | evaluated(step.get("env", {}), values)
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command],
+            cwd=folder, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        ran.output += done.stdout
+        ran.failed = ran.failed or (command if done.returncode else "")
+    return ran
+
+
+def evaluated(variables: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, str]:
+    """Variables with their expressions replaced."""
+    return {name: EXPRESSION.sub(lambda found: values[found[1]], str(text)) for name, text in variables.items()}
