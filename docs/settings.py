@@ -5,6 +5,7 @@ from pathlib import Path
 from perfgate.shared.settings import (
     FORWARD,
     GENERATION,
+    IMAGE_GENERATION,
     OPERATORS,
     READING,
     SERVING,
@@ -34,6 +35,7 @@ def page() -> str:
         ("Generation", GENERATION),
         ("Serving", SERVING),
         ("Forward passes", FORWARD),
+        ("Image generation", IMAGE_GENERATION),
         ("Tokenizing", TOKENIZING),
         ("Reading data", READING),
     ]

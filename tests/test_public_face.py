@@ -83,6 +83,7 @@ def test_pytest_lists_every_fixture_with_what_it_is_for(tmp_path):
         "generation",
         "serving",
         "forward",
+        "image_generation",
         "operator",
         "tokenizing",
         "reading",

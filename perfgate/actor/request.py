@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from perfgate.shared.settings import FORWARD, GENERATION, OPERATOR, READING, SERVING, TOKENIZING, TRAINING
+from perfgate.shared.settings import (
+    FORWARD,
+    GENERATION,
+    IMAGE_GENERATION,
+    OPERATOR,
+    READING,
+    SERVING,
+    TOKENIZING,
+    TRAINING,
+)
 
 TEXTS = ("data", "prompts", "sentences")
 # Classes that are made at run time; a type checker sees their fields as Any.
@@ -15,6 +24,7 @@ _Forward: Any = FORWARD.dataclass()
 _Operator: Any = OPERATOR.dataclass()
 _Tokenizing: Any = TOKENIZING.dataclass()
 _Reading: Any = READING.dataclass()
+_Images: Any = IMAGE_GENERATION.dataclass()
 
 
 class TrainingSettings(_Training):
@@ -63,6 +73,10 @@ class TokenizingSettings(_Tokenizing):
 
 class ReadingSettings(_Reading):
     """The settings of reading data sets."""
+
+
+class ImageSettings(_Images):
+    """The settings of image generation."""
 
 
 @dataclass(frozen=True)

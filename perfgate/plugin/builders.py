@@ -15,6 +15,7 @@ OF_MODEL: Mapping[str, Callable[..., Workload]] = {
     "generation": tasks.generation,
     "serving": tasks.serving,
     "forward": tasks.forward,
+    "image_generation": tasks.image_generation,
 }
 OF_NO_MODEL: Mapping[str, Callable[..., Workload]] = {
     "operator": operators.operator,

@@ -83,6 +83,8 @@ METRICS = {
             _counted(f"rank_{part}_bytes", "bytes", "exact", from_zero=True)
             for part in ("weights", "gradients", "optimizer_state")
         ),
+        _counted("denoiser_calls", "", "exact"),
+        _counted("denoised_samples", "", "exact"),
         _counted("graphs", "", "exact"),
         _counted("graph_breaks", "", "exact", cells=Cells("graph_breaks")),
         _counted("recompiles", "", "exact"),
@@ -115,6 +117,9 @@ METRICS = {
         _timed("forward_s", "s", "reported"),
         _timed("backward_s", "s", "reported"),
         _timed("optimizer_s", "s", "reported"),
+        _timed("denoising_step_s", "s", "reported"),
+        _timed("text_encoder_s", "s", "reported"),
+        _timed("vae_s", "s", "reported"),
         _timed("data_wait_s", "s", "reported"),
         _timed("data_wait_share", "", "reported"),
         _timed("collectives", "", "reported"),

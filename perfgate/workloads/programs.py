@@ -18,6 +18,7 @@ PROGRAMS = {
     "serving": "perfgate.actor.programs.serving:Serving",
     "forward": "perfgate.actor.programs.forward:Forward",
     "operator": "perfgate.actor.programs.operators:Operator",
+    "image_generation": "perfgate.actor.programs.image_generation:ImageGeneration",
     "tokenizing": "perfgate.actor.programs.tokenizing:Tokenizing",
     "reading": "perfgate.actor.programs.reading:Reading",
     "calibration": "perfgate.actor.yardsticks.calibration:Calibration",
@@ -30,6 +31,7 @@ OF_FIXTURE = {
     "serving": ("serving",),
     "forward": ("forward",),
     "operator": ("operator",),
+    "image_generation": ("image_generation",),
     "tokenizing": ("tokenizing",),
     "reading": ("reading",),
 }

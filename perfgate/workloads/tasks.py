@@ -10,7 +10,7 @@ from pathlib import Path
 from perfgate.models import sentence_pairs, text_data
 from perfgate.models.model import Model, resolve
 from perfgate.shared.errors import UserError
-from perfgate.shared.settings import FORWARD, GENERATION, SERVING, TRAINING, Kind
+from perfgate.shared.settings import FORWARD, GENERATION, IMAGE_GENERATION, SERVING, TRAINING, Kind
 from perfgate.shared.workload import Json, Workload
 from perfgate.workloads.programs import workload_of
 
@@ -22,6 +22,7 @@ LOOPS = {
 TRAINING_TASKS = ("causal-lm", "sequence-classification", "masked-lm", "seq2seq-lm", "image-classification")
 GENERATION_TASKS = ("causal-lm", "seq2seq-lm")
 SERVING_TASKS = ("causal-lm",)
+IMAGE_TASKS = ("text-to-image",)
 FORWARD_TASKS = ("masked-lm", "sequence-classification", "embedding", "causal-lm", "image-classification")
 
 
@@ -124,6 +125,21 @@ def forward(
     """
     extra = {"sentences": sentences} if sentences else {}
     return _workload("forward", resolve(model), FORWARD_TASKS, task, FORWARD, settings, seed, extra)
+
+
+def image_generation(model: Model | str | Path, *, seed: int = 0, **settings: Json) -> Workload:
+    """Build a workload that generates images by denoising; a step makes one batch of images.
+
+    Args:
+        model: whose configuration has those of a ``denoiser`` and a ``vae`` of diffusers, and for a prompt that of a
+            ``text_encoder``, too.
+        seed: the seed of random weights and prompts.
+        settings: the settings by name; ``docs/settings.md`` lists them.
+
+    Raises:
+        UserError: an unknown setting, a value out of range, or settings that exclude each other.
+    """
+    return _workload("image_generation", resolve(model), IMAGE_TASKS, None, IMAGE_GENERATION, settings, seed)
 
 
 def read_data(data: text_data.Data, model: Model, task: str, loop: str) -> Json:

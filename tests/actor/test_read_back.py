@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from fixtures.models import models
+from fixtures.models import image_models, models
 from perfgate.actor.devices import open_device
 from perfgate.actor.pace import Done
 from perfgate.actor.techniques.attention import allow_kernel
@@ -16,12 +16,13 @@ from perfgate.measure.validity import other_settings
 from perfgate.shared.settings import KINDS, OPERATORS
 from perfgate.workloads.data import reading, tokenizing
 from perfgate.workloads.operators import operator
-from perfgate.workloads.tasks import forward, generation, serving, training
+from perfgate.workloads.tasks import forward, generation, image_generation, serving, training
 from tests import ROOT
 
 # Continuous batching starts a thread that ends only with its process, so its step is taken in a process of its own.
 APART = ("continuous",)
 GPT2, T5 = (models()[name] for name in ("gpt2-quick", "t5-quick"))
+SD = image_models()["stable-diffusion-quick"]
 SMALL = {"batch_size": 2, "sequence_length": 16}
 SHORT = {"batch_size": 1, "prompt_length": 8, "new_tokens": 2}
 WORKLOADS = {
@@ -33,6 +34,8 @@ WORKLOADS = {
     "padded": serving(GPT2, requests=2, **SHORT),
     "continuous": serving(GPT2, requests=2, batching="continuous", prefix_sharing=True, **SHORT),
     "forward": forward(GPT2, **SMALL),
+    "pictures": image_generation(SD, denoising_steps=2, guidance=True, attention="eager", scheduler="euler"),
+    "sliced pictures": image_generation(SD, denoising_steps=2, attention_slicing=True, vae_tiling=True),
     **{name: operator(name, **dict.fromkeys(kind.sizes, 8)) for name, kind in OPERATORS.items()},
     "tokenizing": tokenizing("convert", tokenizer="slow", added_tokens=5, texts=2),
     "reading": reading("batches", rows=8, format="numpy"),
@@ -84,6 +87,8 @@ def in_force_in_another_process(name):
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_a_program_tells_of_every_setting_that_its_declaration_does_not_except(name):
     workload = WORKLOADS[name]
+    if "pictures" in name:
+        pytest.importorskip("diffusers")
     kind = KINDS[workload.params["operator"] if workload.id == "operator" else workload.id.partition(".")[0]]
     asked, effective = in_force_in_another_process(name) if name in APART else in_force_after_a_step(workload)
     assert {setting.name for setting in kind if not setting.unread} <= set(effective)

@@ -16,7 +16,7 @@ def test_defaults_are_left_out_and_the_vanilla_workload_is_the_same_work() -> No
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: tokenizing("encoding"), "tokenizing: unknown work 'encoding'; did you mean 'encode'"),
+        (lambda: tokenizing("encoding"), "tokenizing: unknown work 'encoding'; it may be encode, decode"),
         (lambda: reading("rows", processes=2), "processes=2 is a setting of map and loader"),
         (lambda: reading("map", format="numpy"), "format='numpy' is a setting of column, rows"),
         (lambda: reading("rows", batched=False), "batched=False is a setting of map"),

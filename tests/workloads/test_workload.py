@@ -383,6 +383,7 @@ IDS = {
     "calibration",
     "forward",
     "generation",
+    "image_generation",
     "operator",
     "reading",
     "serving",

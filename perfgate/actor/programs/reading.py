@@ -101,8 +101,8 @@ class Reading(Program):
         return lambda: exhaust(rows[position] for position in self.order)
 
     def prepared_stream(self) -> Callable[[], None]:
-        """Rows of an iterable data set with a function over them."""
-        rows = self.rows.to_iterable_dataset(num_shards=SHARDS).map(with_length, batched=True)
+        """Rows of an iterable data set."""
+        rows = self.rows.to_iterable_dataset(num_shards=SHARDS)
         return lambda: exhaust(iter(rows))
 
     def prepared_collate(self) -> Callable[[], None]:

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 
 from perfgate.shared.settings.data import READING, TOKENIZING
 from perfgate.shared.settings.declaration import Kind, Need, Setting, Settings, asked
+from perfgate.shared.settings.images import IMAGE_GENERATION
 from perfgate.shared.settings.inference import FORWARD, GENERATION
 from perfgate.shared.settings.operators import CONTRACTIONS, ELEMENTWISE, NORMALIZATIONS, OPERATORS
 from perfgate.shared.settings.operators import SETTINGS as OPERATOR
 from perfgate.shared.settings.serving import SERVING
 from perfgate.shared.settings.training import TRAINING
 
-OF_MODELS = (TRAINING, GENERATION, SERVING, FORWARD)
+OF_MODELS = (TRAINING, GENERATION, SERVING, FORWARD, IMAGE_GENERATION)
 OF_DATA = (TOKENIZING, READING)
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*OF_MODELS, *OF_DATA, *OPERATORS.values())}
 
@@ -23,6 +24,7 @@ __all__ = [
     "ELEMENTWISE",
     "FORWARD",
     "GENERATION",
+    "IMAGE_GENERATION",
     "KINDS",
     "NORMALIZATIONS",
     "OPERATOR",

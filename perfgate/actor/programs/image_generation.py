@@ -1,0 +1,189 @@
+"""Generates images by a pipeline of diffusers, from a configuration and a seed."""
+
+import contextlib
+import time
+from typing import Any
+
+import torch
+
+from perfgate.actor.devices.base import Device
+from perfgate.actor.pace import Pace
+from perfgate.actor.programs.base import OUTCOME_VALUES, Program
+from perfgate.actor.request import ImageSettings, Request
+from perfgate.actor.techniques.models import DTYPES
+from perfgate.shared.settings import asked
+
+# Where it is not installed, cases of images are skipped; the fork server imports it ahead where it is.
+with contextlib.suppress(ImportError):
+    import diffusers
+    from diffusers import AutoencoderKL, DiTPipeline, StableDiffusionPipeline
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+SCHEDULERS = {"ddim": "DDIMScheduler", "euler": "EulerDiscreteScheduler", "dpm": "DPMSolverMultistepScheduler"}
+EAGER, SLICED = "AttnProcessor", "SlicedAttnProcessor"
+GUIDANCE = 7.5
+CLASSES = 1000
+
+
+class ImageGeneration(Program):
+    """A step makes a batch of images, from the prompt's tokens to pixels."""
+
+    dry_run = None
+    why_not_dry = "a scheduler computes its timesteps with NumPy"
+
+    def __init__(self, device: Device, **params: Any) -> None:
+        request = Request.of(ImageSettings, params)
+        self.chosen = chosen = request.chosen
+        self.device = device
+        torch.manual_seed(request.seed)
+        config = request.model["config"]
+        self.pipeline = build_pipeline(config, chosen).to(device.torch_device, DTYPES[chosen.precision])
+        self.pipeline.set_progress_bar_config(disable=True)
+        put_into_force(self.pipeline, chosen)
+        self.denoiser = denoiser_of(self.pipeline)
+        self.network = torch.nn.ModuleDict(
+            {name: part for name, part in self.pipeline.components.items() if isinstance(part, torch.nn.Module)}
+        )
+        self.network.requires_grad_(False)
+        self.prompt = torch.randint(0, 999, (chosen.batch_size, 77), device=device.torch_device)
+        self.samples = chosen.batch_size
+        self.images: Any = None
+        self.clock = Clocks(self.pipeline, self.denoiser, device)
+
+    def drive(self, pace: Pace) -> None:
+        """Tell the time of the components and the calls of the denoiser beside each step."""
+        while True:
+            pace.begin()
+            self.clock.begin()
+            images = self.step()
+            pace.end(images, self.clock.told())
+
+    def step(self) -> Any:
+        """Return images, whose pixels are between 0 and 1."""
+        chosen = self.chosen
+        options: dict[str, Any] = {"num_inference_steps": chosen.denoising_steps, "output_type": "pt"}
+        options["guidance_scale"] = GUIDANCE if chosen.guidance else 1.0
+        options["generator"] = torch.Generator("cpu").manual_seed(0)
+        with torch.inference_mode():
+            if "text_encoder" in self.pipeline.components:
+                text = self.pipeline.text_encoder(self.prompt)[0]
+                images = self.pipeline(prompt_embeds=text, negative_prompt_embeds=text, **options).images
+            else:
+                options["output_type"] = "np"
+                found = self.pipeline(class_labels=[n % CLASSES for n in range(chosen.batch_size)], **options).images
+                images = torch.from_numpy(found)
+        self.images = images if self.keeps_outcome else None
+        return images
+
+    def outcome(self) -> dict[str, list[float]]:
+        """The first pixels."""
+        return {"logits": [] if self.images is None else self.images.flatten()[:OUTCOME_VALUES].float().tolist()}
+
+    def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read from the pipeline."""
+        processors = {type(one).__name__ for one in getattr(self.denoiser, "attn_processors", {}).values()}
+        names = {name: short for short, name in SCHEDULERS.items()}
+        weight = next(one for one in self.denoiser.parameters() if one.dim() == 4 and min(one.shape[1:3]) > 1)
+        return asked(self.chosen), {
+            "guidance": self.clock.largest > self.chosen.batch_size,
+            "scheduler": names.get(type(self.pipeline.scheduler).__name__, "other"),
+            "precision": next(name for name, dtype in DTYPES.items() if dtype == weight.dtype),
+            "attention": "eager" if processors == {EAGER} else "sdpa",
+            "attention_slicing": processors == {SLICED},
+            "vae_tiling": self.pipeline.vae.use_tiling,
+            "vae_slicing": self.pipeline.vae.use_slicing,
+            "channels_last": weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous(),
+        }
+
+
+class Clocks:
+    """Times a pipeline's components and counts the denoiser's calls, by hooks around their forward passes.
+
+    Where work is handed over and done later no component is timed, as waiting for it would slow the step down.
+    """
+
+    def __init__(self, pipeline: Any, denoiser: Any, device: Device) -> None:
+        self.times = device.torch_device == "cpu"
+        self.seconds: dict[str, float] = {}
+        self.calls = self.denoised = self.largest = 0
+        self.now = 0.0
+        parts = {"denoising_s": denoiser, "text_encoder_s": pipeline.components.get("text_encoder")}
+        for name, part in parts.items():
+            if part is not None:
+                part.register_forward_pre_hook(self._started)
+                part.register_forward_hook(lambda *_, name=name: self._ended(name))
+        denoiser.register_forward_pre_hook(self._called, with_kwargs=True)
+        decode = pipeline.vae.decode
+
+        def timed(*given: Any, **named: Any) -> Any:
+            self._started()
+            found = decode(*given, **named)
+            self._ended("vae_s")
+            return found
+
+        pipeline.vae.decode = timed
+
+    def begin(self) -> None:
+        """Forget the last step."""
+        self.seconds, self.calls, self.denoised = {}, 0, 0
+
+    def told(self) -> dict[str, float]:
+        """The metrics of a step; a denoising step is the mean over the denoiser's calls."""
+        seconds = dict(self.seconds)
+        if "denoising_s" in seconds:
+            seconds["denoising_step_s"] = seconds.pop("denoising_s") / max(self.calls, 1)
+        return {**seconds, "denoiser_calls": self.calls, "denoised_samples": self.denoised}
+
+    def _called(self, _: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        seen: Any = given[0] if given else named.get("sample", named.get("hidden_states"))
+        batch = len(seen)
+        self.calls += 1
+        self.denoised += batch
+        self.largest = max(self.largest, batch)
+
+    def _started(self, *_: Any) -> None:
+        self.now = time.perf_counter()
+
+    def _ended(self, name: str) -> None:
+        if self.times:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self.now
+
+
+def build_pipeline(config: dict[str, Any], chosen: ImageSettings) -> Any:
+    """The pipeline with random weights."""
+    vae = AutoencoderKL.from_config(config["vae"])
+    scheduler = getattr(diffusers, SCHEDULERS[chosen.scheduler])()
+    cls = getattr(diffusers, config["denoiser"]["_class_name"])
+    denoiser = cls.from_config(config["denoiser"])
+    if "text_encoder" not in config:
+        return DiTPipeline(transformer=denoiser, vae=vae, scheduler=scheduler)
+    return StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=CLIPTextModel(CLIPTextConfig(**config["text_encoder"])),
+        tokenizer=None,
+        unet=denoiser,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def put_into_force(pipeline: Any, chosen: ImageSettings) -> None:
+    """Put the settings into force that a pipeline takes once it is built."""
+    denoiser = denoiser_of(pipeline)
+    if chosen.attention == "eager":
+        denoiser.set_attn_processor(diffusers.models.attention_processor.AttnProcessor())
+    if chosen.attention_slicing:
+        pipeline.enable_attention_slicing(1)
+    if chosen.vae_tiling:
+        pipeline.vae.enable_tiling()
+    if chosen.vae_slicing:
+        pipeline.vae.enable_slicing()
+    if chosen.channels_last:
+        denoiser.to(memory_format=torch.channels_last)
+
+
+def denoiser_of(pipeline: Any) -> Any:
+    """The network that takes away noise."""
+    return pipeline.components.get("unet") or pipeline.components["transformer"]
