@@ -9,6 +9,7 @@ from typing import Any
 
 from perfgate.bisect.decisions import Decision
 from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import load_json
 
 
 @dataclass
@@ -67,7 +68,7 @@ def opened(folder: Path, question: Mapping[str, Any], afresh: bool) -> State:
     if afresh or not path.exists():
         return State(path, question)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = load_json(path.read_text(encoding="utf-8"))
         end, change = (found[name] and Decision.from_json(found[name]) for name in ("end", "change"))
         decided = [Decision.from_json(row) for row in found["decided"]]
         rest = (found["metric"], found["dry"], found["workload"], end, found["others"], decided, change)

@@ -7,6 +7,7 @@ from perfgate.gate.noise import REMEDY, UNKNOWN, Noise
 from perfgate.records.clocks import Clock
 from perfgate.records.store import write_whole
 from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import load_json
 
 NAME = "noise.json"
 
@@ -21,7 +22,7 @@ def read_noise(folder: Path) -> Noise:
     if not path.exists():
         return UNKNOWN
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = load_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is not JSON ({error}){REMEDY}") from None
     return Noise.from_json(found, str(path))

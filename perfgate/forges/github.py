@@ -1,12 +1,12 @@
 """GitHub: pull requests, found by the event of the workflow that measured them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from perfgate.forges.forge import MOST_FILES, Change, Client, NothingToSay, moved_tolerance
 from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import load_json
 
 API = "https://api.github.com"
 BOT = "github-actions[bot]"
@@ -94,7 +94,7 @@ def github(environment: Mapping[str, str], event: Path, login: str) -> GitHub:
     if not token:
         raise UserError("GITHUB_TOKEN is not set; give the step: env: {GITHUB_TOKEN: '${{ github.token }}'}")
     try:
-        told = json.loads(event.read_text(encoding="utf-8"))
+        told = load_json(event.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UserError(f"{event}: the event of the workflow cannot be read") from None
     client = Client(environment.get("GITHUB_API_URL", API), {**VERSION, "Authorization": f"Bearer {token}"})

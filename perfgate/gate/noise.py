@@ -6,7 +6,7 @@ moves each case's own spread towards it (moderated variances: G. K. Smyth 2004, 
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,7 +95,7 @@ class Noise:
         }
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any], where: str) -> "Noise":
+    def from_json(cls, found: Any, where: str) -> "Noise":
         """Read what ``to_json`` wrote.
 
         Args:
@@ -105,6 +105,8 @@ class Noise:
         Raises:
             UserError: naming the file, the key and the remedy.
         """
+        if not isinstance(found, dict):
+            raise UserError(f"{where}: is no JSON object{REMEDY}")
         if found.get("schema") != SCHEMA:
             raise UserError(f"{where}: key 'schema' is {found.get('schema')!r}, this perfgate reads {SCHEMA!r}{REMEDY}")
         for key, kinds in (("machine", str), ("d0", int | float | None), ("s0", int | float), ("cases", int)):

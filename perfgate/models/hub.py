@@ -6,7 +6,6 @@ https://huggingface.co/docs/huggingface_hub/package_reference/environment_variab
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 from perfgate.shared.errors import UserError
 from perfgate.shared.model_files import cached_file, sha256_of
+from perfgate.shared.parsing import load_json
 from perfgate.shared.workload import Json
 
 KINDS = {"model": "model", "dataset": "data set"}
@@ -172,7 +172,7 @@ def code_of(source: Mapping[str, Json]) -> list[str]:
 def read_object(path: Path) -> dict[str, Json]:
     """The JSON object in a file; an empty one if there is none, as transformers then explains what is wrong."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = load_json(path.read_text(encoding="utf-8"))
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,6 +1,5 @@
 """The shapes of well-known models that Perfgate brings, and the shapes of models in folders and on the hub."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from perfgate.models import hub, hub_ids
 from perfgate.models.model import AUTO_CLASSES, Model
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.model_files import origin_of
+from perfgate.shared.parsing import load_json
 from perfgate.shared.workload import Json
 
 SHAPES = Path(__file__).parent / "shapes.json"
@@ -24,7 +24,7 @@ HEADS = {
 
 def read_shapes(path: Path = SHAPES) -> dict[str, Model]:
     """The models of a file of shapes by name, in the order of the file; by default those that Perfgate brings."""
-    shapes = json.loads(path.read_text(encoding="utf-8"))
+    shapes = load_json(path.read_text(encoding="utf-8"))
     return {name: Model.from_shape(name, shape, str(path)) for name, shape in shapes.items()}
 
 
@@ -100,7 +100,7 @@ def read_config(path: Path) -> dict[str, Json]:
         UserError: the file does not exist, or is not a JSON object.
     """
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = load_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"the config.json of model folder {path.parent} cannot be read: {error.strerror}") from None
     except ValueError:

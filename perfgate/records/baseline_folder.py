@@ -11,6 +11,7 @@ from perfgate.records.baseline_files import SCHEMA, case_file, dump, load_file
 from perfgate.records.baselines import Baseline
 from perfgate.records.store import LOCK_TIMEOUT_S, PORTABLE, write_whole
 from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import load_json
 
 Cases = Mapping[str, Baseline]
 
@@ -96,7 +97,7 @@ def rewrite(
 def document(path: Path) -> dict[str, Any]:
     """A JSON object in a file; empty if it holds none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = load_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -7,6 +7,7 @@ from typing import Any
 
 from perfgate.records.store import write_whole
 from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import load_json
 
 DURATIONS = ".test_durations"  # where pytest-split keeps them
 
@@ -18,10 +19,10 @@ def read_durations(path: Path) -> dict[str, float]:
         UserError: the file is damaged.
     """
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        found: Any = load_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: stored durations cannot be read ({error}); remove it, or write it again") from None
     if isinstance(found, list):  # an older form of pytest-split
         found = dict(pair for pair in found if isinstance(pair, list) and len(pair) == 2)

@@ -19,6 +19,7 @@ from perfgate.reference.lock_files import moved_locks
 from perfgate.reference.reference import Reference
 from perfgate.reference.worktree import Worktree
 from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import load_json
 from perfgate.system.git import between, blob, boundary, commit_of, differing, git, last_commit
 
 OPTION = "--perf-confirm"
@@ -257,7 +258,7 @@ def rows_of(text: str, case: str) -> list[Any]:
 def document_of(text: str) -> dict[str, Any]:
     """What a file of baselines holds; nothing where it is none."""
     try:
-        found = json.loads(text)
+        found = load_json(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

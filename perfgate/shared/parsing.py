@@ -1,5 +1,6 @@
 """Numbers, durations and shares that users write in options and marks."""
 
+import json
 import math
 import re
 from datetime import date
@@ -87,3 +88,15 @@ def read_shares(where: str, value: str) -> tuple[float, ...]:
             f"{where} is {value!r}; it must be shares of a step's time with commas between them, like 0,0.03"
         )
     return shares
+
+
+def load_json(text: str | bytes) -> Any:
+    """Read JSON that people or other programs wrote.
+
+    Raises:
+        ValueError: it is none, or is nested too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

@@ -1,0 +1,114 @@
+"""Every reader of what people write, with a text that it takes; anything else ends in a value or a sentence."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from perfgate.cases.noise_file import NAME, read_noise
+from perfgate.gate import acceptance, effects
+from perfgate.models import shapes
+from perfgate.records import baseline_files, durations, runfile, untrusted
+from perfgate.reports.plane import Limits
+from perfgate.shared import parsing
+from perfgate.shared.errors import UserError
+
+BASELINES = Path(__file__).parents[2] / "baselines"
+RUN = [
+    {
+        "schema": "perfgate.run/1",
+        "run_id": "r",
+        "created": "2026-01-01T00:00:00+00:00",
+        "commit": "c",
+        "dirty": False,
+        "machine": {"name": "m"},
+        "options": {},
+        "software": {"torch": "2.13.0"},
+    },
+]
+
+
+@dataclass(frozen=True)
+class Parser:
+    """One reader.
+
+    Attributes:
+        read: takes the bytes of a file, or of a text.
+        valid: bytes that it takes.
+    """
+
+    read: Callable[[bytes], object]
+    valid: bytes
+
+
+@contextmanager
+def written(name: str, content: bytes) -> Iterator[Path]:
+    """A file with this content, while the block runs."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        yield path
+
+
+def of_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
+    """A reader of files as one of bytes."""
+
+    def from_bytes(content: bytes) -> object:
+        with written(name, content) as path:
+            return read(path)
+
+    return from_bytes
+
+
+def of_text(read: Callable[[str], object]) -> Callable[[bytes], object]:
+    """A reader of words as one of bytes."""
+    return lambda content: read(content.decode(errors="surrogateescape"))
+
+
+def stored() -> bytes:
+    """A baseline file of this repository, with its first rows."""
+    path = next(path for path in sorted(BASELINES.glob("cpu-*/*/*.json")) if path.name != NAME)
+    document = json.loads(path.read_text())
+    return json.dumps(document | {"rows": document["rows"][:6]}).encode()
+
+
+def lines(rows: list[dict[str, Any]]) -> bytes:
+    """JSON lines."""
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def parsers(run: bytes | None = None) -> Mapping[str, Parser]:
+    """All readers by name; ``run`` is a run file that a run wrote, if there is one."""
+    run = run or lines(RUN)
+    noise = next(iter(sorted(BASELINES.glob(f"*/{NAME}")))).read_bytes()
+    config = b'{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 2}'
+    return {
+        "run file": Parser(of_file("run.jsonl", runfile.read), run),
+        "untrusted run file": Parser(of_file("run.jsonl", untrusted.read_untrusted), run),
+        "baseline": Parser(of_file("test.json", lambda path: baseline_files.load_file(path, path.parent)), stored()),
+        "noise": Parser(of_file(NAME, lambda path: read_noise(path.parent)), noise),
+        "durations": Parser(of_file("durations.json", durations.read_durations), b'{"test_a.py::test_it": 1.5}'),
+        "configuration of a model": Parser(of_file("config.json", shapes.read_config), config),
+        "duration": Parser(of_text(lambda text: parsing.read_duration("--perf-budget", text)), b"10m"),
+        "share": Parser(of_text(lambda text: parsing.read_share("--perf-version-tolerance", text)), b"1%"),
+        "date": Parser(of_text(lambda text: parsing.read_until("trailer", text)), b"until 2027-01-01: reason"),
+        "acceptance": Parser(of_text(acceptance.of_option), b"test_it:step_time_s:+12%"),
+        "effect": Parser(of_text(lambda text: effects.parse("peak_memory_bytes", text)), b"< 0.5x"),
+        "limits": Parser(of_text(lambda text: Limits.read([text])), b"memory 40GiB"),
+    }
+
+
+def ends_well(parser: Parser, content: bytes) -> bool:
+    """Whether a reader took something, or refused it in a sentence; anything else is raised.
+
+    Returns:
+        Whether it took it.
+    """
+    try:
+        parser.read(content)
+    except UserError:
+        return False
+    return True

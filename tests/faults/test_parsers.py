@@ -1,0 +1,92 @@
+"""Readers are given what nobody meant to write: they end in a value or in a sentence, and in nothing else."""
+
+import json
+from functools import cache
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.faults.parsers import ends_well, parsers
+from tests.support.runs import CASE, header, launch_line, workload_line
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+ODD = (
+    b"",
+    b"\0",
+    b"[" * 100_000,
+    b'{"a":' * 50_000,
+    b"\xff\xfe",
+    b"null",
+    b"1e999",
+    b"-" * 5000,
+    "²".encode(),
+    "٣m".encode(),
+)
+NAMES = tuple(parsers())
+VERDICT = {
+    "kind": "verdict",
+    "case": CASE,
+    "metric": "step_time_s",
+    "verdict": "pass",
+    "value": 0.1,
+    "reference": 0.1,
+    "change": 0.0,
+    "why": "",
+}
+
+
+@cache
+def parser(name):
+    lines = [header(), workload_line(CASE), launch_line(), VERDICT]
+    return parsers("".join(json.dumps(line) + "\n" for line in lines).encode())[name]
+
+
+def changed(data, value):
+    """A copy of a JSON value in which one place holds something else, or is gone, or stands twice."""
+    if isinstance(value, dict) and value and data.draw(st.integers(0, 5)):
+        key = data.draw(st.sampled_from(sorted(value)))
+        kept = {name: inner for name, inner in value.items() if name != key}
+        return (
+            kept
+            if data.draw(st.booleans()) and not data.draw(st.integers(0, 3))
+            else kept | {key: changed(data, value[key])}
+        )
+    if isinstance(value, list) and value and data.draw(st.integers(0, 5)):
+        at = data.draw(st.integers(0, len(value) - 1))
+        return [*value[:at], changed(data, value[at]), *value[at + data.draw(st.integers(0, 1)) :]]
+    return data.draw(JSON)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reader_takes_what_it_should(name):
+    assert ends_well(parser(name), parser(name).valid)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_odd_bytes_end_in_a_sentence(name):
+    for content in (*ODD, parser(name).valid[:-3], parser(name).valid * 2):
+        ends_well(parser(name), content)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_changed_text_ends_in_a_value_or_a_sentence(name, data):
+    valid = parser(name).valid
+    try:
+        documents = [json.loads(line) for line in valid.splitlines()] if b"\n{" in valid else [json.loads(valid)]
+    except ValueError:
+        documents = []
+    if documents and data.draw(st.integers(0, 3)):
+        at = data.draw(st.integers(0, len(documents) - 1))
+        documents[at] = changed(data, documents[at])
+        content = "\n".join(json.dumps(document) for document in documents).encode()
+    else:
+        at, length = data.draw(st.integers(0, len(valid))), data.draw(st.integers(0, 8))
+        content = valid[:at] + data.draw(st.binary(max_size=12)) + valid[at + length :]
+    ends_well(parser(name), content)
