@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from perfgate.records.launch import medians
 from perfgate.reports.memory import memory_rows
+from perfgate.shared.device_kinds import DEVICE_KINDS
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Measured:
         busy: share of a step in which the device works; ``None`` if it is not known, as on a CPU.
         peaks: the different values of the allocated peak among the launches, in bytes.
         predicted_bytes: the peak that the dry run predicts for this device; ``None`` without a dry run.
+        workspace_bytes: what the prediction counts for the workspaces of libraries, by rule and not by the program.
         flops: floating-point operations of a step, from the dry run.
         moved_bytes: bytes that the step's operators read and write, from the dry run; some of them stay in caches.
         in_force: the settings that were read back.
@@ -33,6 +35,7 @@ class Measured:
     busy: float | None = None
     peaks: tuple[float, ...] = ()
     predicted_bytes: float | None = None
+    workspace_bytes: float = 0.0
     flops: float | None = None
     moved_bytes: float | None = None
     in_force: Mapping[str, object] = field(default_factory=dict)
@@ -47,10 +50,14 @@ class Measured:
 def measured(run):
     """The figures of all cases of a run, in the run's order."""
     predicted = {row["case"]: row["predicted_peak_bytes"] for row in memory_rows(run)}
-    return [of_case(case, launches, predicted.get(case)) for case, launches in run.by_case().items()]
+    gpu = DEVICE_KINDS[run.header["machine"].get("device", "cpu")].gpu
+    return [
+        of_case(case, launches, predicted.get(case), workspace_bytes(launches) if gpu else 0.0)
+        for case, launches in run.by_case().items()
+    ]
 
 
-def of_case(case, launches, predicted_bytes):
+def of_case(case, launches, predicted_bytes, workspaces):
     """The figures of one case, from its launches."""
     valid = [launch for launch in launches if not launch.invalid]
     steps = [x.value("step_time_s") for x in valid if x.pass_name == "time"]
@@ -65,8 +72,15 @@ def of_case(case, launches, predicted_bytes):
         None if host_bound is None else 1 - host_bound,
         tuple(sorted({x.value("peak_memory_bytes") for x in valid if "peak_memory_bytes" in x.metrics})),
         predicted_bytes,
+        workspaces,
         values.get("flops"),
         values.get("moved_bytes"),
         next((x.details.findings.effective for x in counters), {}),
         next((x.invalid or "" for x in counters if x.final), ""),
     )
+
+
+def workspace_bytes(launches):
+    """What the dry run's rules for CUDA count for the workspaces of libraries; 0 where it has none."""
+    tables = (launch.ledger.get("cuda_memory", {}) for launch in launches if launch.pass_name == "dry")
+    return next((sum(table["workspaces"].values()) for table in tables if "workspaces" in table), 0.0)
