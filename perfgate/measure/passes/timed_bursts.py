@@ -28,7 +28,7 @@ from perfgate.records.launch import Launch
 from perfgate.shared.workload import Workload
 
 MIN_BURSTS = 5
-ENERGY_S = 2.0  # the counter moves every 100 ms
+ENERGY_S = 1.0  # the counter moves every 100 ms
 LOAD_S = 0.2
 
 
