@@ -1,68 +1,41 @@
-"""Runs a GPU's yardstick in turn with the case's bursts. (Calls to a GPU return before the work is done.)"""
+"""A GPU's yardstick: once a session it tells whether the machine is the one that it was. Times are in seconds."""
 
-from contextlib import ExitStack
-
-from perfgate.measure.actor import Actor, LaunchFailed
+from perfgate.measure.actor import LaunchFailed
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.records.clocks import PREFIX
 from perfgate.records.details import Yardstick
 from perfgate.records.launch import YARDSTICK_VERSIONS
+from perfgate.shared.workload import Workload
 from perfgate.workloads.programs import workload_of
 
-STEPS = 4
+STEPS, TURNS = 4, 8
 
 
-class DeviceYardstick:
-    """The actor of the yardstick. If it fails, the case continues without it, and ``why_not`` has the reason.
+def health(stage: Stage, server: Server, workload: Workload) -> Yardstick:
+    """The times of the yardstick's components, measured before the first timed launch of a session and then known.
 
-    It is launched after the case has warmed up and allocated its memory, so that it can only take what is left.
+    If it fails, cases continue without it, and ``missing`` has the reason.
 
     Args:
         stage: the stage with the device.
         server: the server that the actor is forked from.
-        stack: ends the actor when it is closed.
+        workload: of the case, which tells the devices to lock.
     """
+    if stage.health is None:
+        with stage.held(stage.timed(workload)):
+            stage.health = measured(stage, server)
+    return stage.health
 
-    def __init__(self, stage: Stage, server: Server, stack: ExitStack) -> None:
-        self._stage = stage
-        self._kind = stage.device.kind
-        self._rows: list[dict[str, float]] = []
-        self._actor: Actor | None = None
-        self.why_not = ""
-        workload = workload_of(f"yardstick.{self._kind}", {"version": YARDSTICK_VERSIONS[self._kind]})
-        try:
-            self._actor, _ = stack.enter_context(stage.actor(server, workload, "yardstick"))
-        except LaunchFailed as failure:
-            self._leave(failure)
-        # The first steps warm the caches, as the case's first burst does.
-        self.step()
-        self._rows.clear()
 
-    def step(self) -> None:
-        """Take some steps, and keep their mean time as the one beside a burst."""
-        if self._actor is None:
-            return
-        try:
-            self._rows.append(self._stage.step_yardstick(self._actor, STEPS))
-        except LaunchFailed as failure:
-            self._leave(failure)
-
-    def _leave(self, failure: LaunchFailed) -> None:
-        self._actor = None
-        self._rows.clear()
-        self.why_not = failure.reason
-
-    @property
-    def yardstick_s(self) -> list[float] | None:
-        """The yardstick's time beside each burst; ``None`` if it failed."""
-        return [row["step_time_s"] for row in self._rows] or None
-
-    @property
-    def details(self) -> Yardstick:
-        """The facts about the yardstick for the launch's details."""
-        if not self._rows:
-            return Yardstick(self._kind, missing=self.why_not)
-        parts = [name for name in self._rows[0] if name.removesuffix("_time_s") == name and not name.startswith(PREFIX)]
-        parts_s = {part: [row[part] for row in self._rows] for part in parts}
-        return Yardstick(self._kind, YARDSTICK_VERSIONS[self._kind], STEPS, parts_s)
+def measured(stage: Stage, server: Server) -> Yardstick:
+    """Step the yardstick by itself; its first turn warms clocks and caches and is left out."""
+    kind = stage.device.kind
+    yardstick = workload_of(f"yardstick.{kind}", {"version": YARDSTICK_VERSIONS[kind]})
+    try:
+        with stage.actor(server, yardstick, "yardstick") as (actor, _):
+            rows = [stage.step_yardstick(actor, STEPS) for _ in range(1 + TURNS)][1:]
+    except LaunchFailed as failure:
+        return Yardstick(kind, missing=failure.reason)
+    parts = [name for name in rows[0] if name.removesuffix("_time_s") == name and not name.startswith(PREFIX)]
+    return Yardstick(kind, YARDSTICK_VERSIONS[kind], STEPS, {part: [row[part] for row in rows] for part in parts})

@@ -16,7 +16,7 @@ from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.pool import Pool
 from perfgate.measure.server import Server
 from perfgate.measure.timesheet import Timesheet
-from perfgate.records.details import Span, Start
+from perfgate.records.details import Span, Start, Yardstick
 from perfgate.records.launch import Launch
 from perfgate.reference.interpreter import Interpreter
 from perfgate.reference.reference import Reference
@@ -61,6 +61,7 @@ class Stage:
         cores = self.device.cores
         # On the actors' core the stage has no other processor to wake; among several cores it stays out of the way.
         self.core = cores[0] if cores and not self.device.bursts else None
+        self.health: Yardstick | None = None  # what a GPU's yardstick told in this session
         self._actors: set[int] = set()
         self._monitor = DeviceMonitor(self.device, self._actors)
         self._neighbours = Neighbours(self.core, self._actors)

@@ -17,7 +17,7 @@ HOST_TRAINING_S, HOST_FORWARD_S = 2.5e-3, 0.6e-3  # of Python, for a layer and m
 COMPILED, GRAPHS = 0.5, 0.1  # what compilation and CUDA graphs leave of these
 START_S, SETUP_S, PROFILER_S, DRY_S = 1.0, 1.0, 1.5, 5.0  # fork and context; model and loop; CUPTI; the dry run
 COMPILE_S, WARM_COMPILE_S = 30.0, 8.0  # in the first launch, and with warm caches
-ENERGY_S, LOAD_S = 2.0, 0.2  # bursts in which energy is read, once, and the clock under load
+ENERGY_S, LOAD_S = 1.0, 0.2  # bursts in which energy is read, once, and the clock under load
 BURST_S, BURSTS, WARMUP_STEPS, UNTIMED_STEPS = 0.1, 8, 3, 3
 TIMED, MEMORY = 3, 2
 BYTES = {"bf16": 2, "fp16": 2}
@@ -119,7 +119,9 @@ def case_s(workload: Workload, step: float, launches: int = TIMED) -> float:
         step: seconds of its step.
         launches: how many launches are timed.
     """
-    started = (1 + MEMORY + launches) * (START_S + SETUP_S) + PROFILER_S + DRY_S
+    # The dry run goes beside counters and memory. The profiler starts in each launch but those of the memory pass.
+    started = launches * (START_S + SETUP_S) + (1 + launches) * PROFILER_S
+    started += max(DRY_S, (1 + MEMORY) * (START_S + SETUP_S))
     compiled = COMPILE_S + (MEMORY + launches) * WARM_COMPILE_S if compiles(workload.params) else 0.0
     untimed = (1 + MEMORY) * UNTIMED_STEPS + UNTIMED_STEPS
     burst = math.ceil(BURST_S / step)

@@ -8,8 +8,8 @@ The script is a JSON file::
                   "yardstick": {"arithmetic": 0.002, "copy": 0.001, "launches": 0.003},
                   "launches": {"time": [{"step_time_s": 0.02, "events": {"5": "throttled"}}, {}]}}]}
 
-An entry of ``launches`` says what is different in the first, second, ... launch of a pass (``yardstick`` is one, beside
-each of ``time``); ``events`` happen at the step of that number, counted from 0, warm-up included, or from that step on
+An entry of ``launches`` says what is different in the first, second, ... launch of a pass (``yardstick`` is one, once
+a session); ``events`` happen at the step of that number, counted from 0, warm-up included, or from that step on
 (``"8-"``). Between
 ``memory_bytes`` and ``noise`` everything has a default.
 What the device would tell its driver it writes beside the script, where the stage reads it.

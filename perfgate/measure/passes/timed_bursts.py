@@ -2,11 +2,9 @@
 
 import math
 from contextlib import ExitStack
-from dataclasses import replace
-from typing import Any
 
-from perfgate.measure.actor import Actor, LaunchFailed
-from perfgate.measure.device_yardstick import DeviceYardstick
+from perfgate.measure.actor import LaunchFailed
+from perfgate.measure.device_yardstick import health
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import (
@@ -28,18 +26,17 @@ from perfgate.records.launch import Launch
 from perfgate.shared.workload import Workload
 
 MIN_BURSTS = 5
-ENERGY_S = 2.0  # the counter moves every 100 ms
+ENERGY_S = 1.0  # the counter moves every 100 ms
 LOAD_S = 0.2
 
 
 def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
-    """Step the case in bursts, in turn with the yardstick; the first burst warms clocks and caches and is left out.
+    """Step the case in bursts; the first one warms clocks and caches and is left out.
 
     Clock and power are read within a burst at the end, and in the first launch energy over a long one. Drivers update
-    their counter of energy seldom, so that over shorter bursts the energy of the case could not be separated from that
-    of the yardstick.
+    their counter of energy seldom, so that shorter bursts do not show it.
     """
-    first = "case" if number % 2 == 0 else "yardstick"
+    yardstick = health(stage, server, workload)
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="time")
     with stage.held(stage.timed(workload)), ExitStack() as stack:
         try:
@@ -47,8 +44,7 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
             warm = warmed_up(stage, actor)
             steps, longer = burst_steps(warm.step_s), burst_steps(warm.step_s, LOAD_S if number else ENERGY_S)
             stage.step(actor, steps)
-            yardstick = DeviceYardstick(stage, server, stack)
-            rows = in_turn(stage, actor, yardstick, steps, count_bursts(stage, warm.step_s, steps), first)
+            rows = [stage.step(actor, steps) for _ in range(count_bursts(stage, warm.step_s, steps))]
             before = stage.device.status()
             within = looked_within(stage, actor, longer, longer * warm.step_s)
             after = stage.device.status()
@@ -65,24 +61,9 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
         | energy(before, within, after, 0 if number else longer + 1)
     )
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warm.first_s}
-    launch = replace(completed(start, with_host_time(metrics), ready), yardstick_s=yardstick.yardstick_s)
-    turns = Turns(first, burst_steps=steps)
-    launch = launch.detailed(turns=turns, start=ready["start"], yardstick=yardstick.details)
+    launch = completed(start, with_host_time(metrics), ready)
+    launch = launch.detailed(turns=Turns("case", burst_steps=steps), start=ready["start"], yardstick=yardstick)
     return steady(launch, [row["step_time_s"] for row in rows])
-
-
-def in_turn(
-    stage: Stage, actor: Actor, yardstick: DeviceYardstick, steps: int, count: int, first: str
-) -> list[dict[str, Any]]:
-    """Take bursts of the case, each with steps of the yardstick before or after it; return a row for each burst."""
-    rows = []
-    for _ in range(count):
-        if first != "case":
-            yardstick.step()
-        rows.append(stage.step(actor, steps))
-        if first == "case":
-            yardstick.step()
-    return rows
 
 
 def count_bursts(stage: Stage, step_s: float, steps: int) -> int:
