@@ -70,6 +70,18 @@ def add_command(commands: Any, name: str, run: Command, help: str, **more: Any) 
     return parser
 
 
+def add_fold(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of commands that show verdicts."""
+    parser.add_argument("--all", action="store_true", help="every verdict by itself, in place of a row a case")
+    parser.add_argument("--page", metavar="URL", default="", help="address of the page, for a link in markdown")
+
+
+def page_beside(run_file: str) -> str:
+    """The page that lies beside a run file; empty where none does."""
+    path = Path(run_file).with_suffix(".html")
+    return str(path) if path.is_file() else ""
+
+
 def format_name(value: str) -> str:
     """Check the name of a format. A format of the user's own is imported only when the report is written."""
     if value not in WRITERS and ":" not in value:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from perfgate.cli.common import OK, UNSURE, WORSE, add_command
+from perfgate.cli.common import OK, UNSURE, WORSE, add_command, add_fold
 from perfgate.gate.acceptance import accept, from_json
 from perfgate.gate.against_run import compare
 from perfgate.gate.versions import Upgrade, differing
@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
     parser.add_argument("base", metavar="BASE", help="run file of the old state, or one file that holds both sides")
     parser.add_argument("head", metavar="HEAD", nargs="?", help="run file of the new state")
     parser.add_argument("--strict", action="store_true", help="exit with 3 where nothing could be decided")
+    add_fold(parser)
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
@@ -38,7 +39,8 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
         verdicts = [accept(replace(verdict, against="reference"), said) for verdict in verdicts]
     from perfgate.reports.comparison import comparison_report  # imports pandas, which a refusal need not pay
 
-    report = comparison_report(verdicts, sorted(set(reference) - set(candidate)), base, head)
+    gone = sorted(set(reference) - set(candidate))
+    report = comparison_report(verdicts, gone, base, head, options.all, options.page)
     return exit_code(verdicts, options.strict), report
 
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from perfgate.cli.common import OK, add_command
+from perfgate.cli.common import OK, add_command, add_fold, page_beside
 from perfgate.records.runfile import read
 from perfgate.reports.report import Report
 
@@ -13,6 +13,7 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "report", run, "tables of the values and verdicts in run files")
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run file")
     parser.add_argument("--work", metavar="CASE", help="the work of cases whose id holds CASE, by operator and module")
+    add_fold(parser)
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
@@ -20,4 +21,5 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     runs = [read(path) for path in options.runs]
     from perfgate.reports.run_report import run_report  # imports pandas, which a refusal need not pay
 
-    return OK, run_report(runs, options.work)
+    link = options.page or page_beside(options.runs[-1])
+    return OK, run_report(runs, options.work, options.all, link)

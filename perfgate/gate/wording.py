@@ -1,6 +1,7 @@
 """Verdicts in words: a sentence for one, a summary of many."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
@@ -126,11 +127,14 @@ def summarize(verdicts: Sequence[Verdict]) -> dict[str, int]:
 def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Collapse each case's exact metrics that pass, or are new, into one summary verdict.
 
-    A verdict that has something to say, as how it differs from another pair of versions, stays by itself.
+    A verdict that has something to say, as how it differs from another pair of versions, or what an effect measured,
+    stays by itself. Both bounds of an effect on one metric are one promise.
     """
+    verdicts = promises(verdicts)
     groups: dict[tuple[str, str, str], list[Verdict]] = {}
     for verdict in verdicts:
-        if metric(verdict.metric).exact and verdict.verdict in ("pass", "new") and not verdict.why:
+        quiet = verdict.verdict in ("pass", "new") and not verdict.why and not verdict.expected
+        if quiet and metric(verdict.metric).exact:
             groups.setdefault((verdict.case, verdict.verdict, verdict.since), []).append(verdict)
     told: list[Verdict] = []
     for verdict in verdicts:
@@ -141,3 +145,35 @@ def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
             name = f"{len(group)} exact metrics"
             told.append(Verdict(verdict.case, name, verdict.verdict, launches=1, since=verdict.since))
     return told
+
+
+def promises(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts, with those in one that say the same of one metric's several bounds: ``> 0.4x and < 0.6x``."""
+    told: dict[tuple[object, ...], Verdict] = {}
+    for number, verdict in enumerate(verdicts):
+        same = (verdict.case, verdict.metric, verdict.verdict, verdict.change, verdict.why)
+        key = same if verdict.expected else (number,)
+        before = told.get(key)
+        told[key] = replace(before, expected=f"{before.expected} and {verdict.expected}") if before else verdict
+    return list(told.values())
+
+
+def promised_and_measured(verdict: Verdict) -> str:
+    """What an effect measured and what was promised: ``0.36x of vanilla's, promised < 0.7x``."""
+    measured = f"{times(verdict.change)} of {verdict.against}'s" if verdict.change is not None else verdict.why
+    return ", ".join(filter(None, [measured, f"promised {verdict.expected}"]))
+
+
+def in_short(verdict: Verdict) -> str:
+    """The verdict on one metric without its case, for lists: the change, both values, and the interval."""
+    if verdict.expected:
+        return f"{verdict.metric}{' ' if verdict.change is not None else ': '}{promised_and_measured(verdict)}"
+    if verdict.metric == "dry_run":
+        return verdict.why
+    values = ""
+    if verdict.candidate is not None:
+        what = metric(verdict.metric)
+        before = f"{what.show(verdict.reference)} to " if verdict.reference is not None else ""
+        values = f"{before}{what.show(verdict.candidate)}"
+    details = "; ".join(filter(None, [values, interval(verdict), verdict.why, verdict.accepted]))
+    return " ".join(filter(None, [verdict.metric, moved(verdict), since(verdict), f"({details})" if details else ""]))

@@ -1,5 +1,8 @@
 """Shows Perfgate's cases in pytest-benchmark's table, JSON, histogram and comparison, with one value a timed launch.
 
+It does so where one of pytest-benchmark's options is given, or ``--perf-benchmark-table``: its table is no part of a
+run that did not ask for it.
+
 It rests on three internals of pytest-benchmark (5.3), which ``missing`` checks:
 
 - ``config._benchmarksession.benchmarks``, the list from which it reports when the session finishes. It does so on the
@@ -11,6 +14,8 @@ It rests on three internals of pytest-benchmark (5.3), which ``missing`` checks:
 
 import importlib.metadata
 import inspect
+import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -53,6 +58,9 @@ class Bridge:
         self.config = config
         self.controls = not hasattr(config, "workerinput")
         self.lost = ""
+        self.asked = config.getoption("--perf-benchmark-table") or any(
+            argument.startswith("--benchmark-") for argument in arguments_of(config)
+        )
 
     def pytest_sessionstart(self) -> None:
         """Warn where this version of pytest-benchmark is unknown; its own session exists only now."""
@@ -68,15 +76,21 @@ class Bridge:
             yield
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Give a finished case to pytest-benchmark, on the controller, unless it is to report nothing."""
+        """Give a finished case to pytest-benchmark, on the controller, if anything was asked of it."""
         found = getattr(report, "perfgate", None)
-        if not (found and found.get("steps_s") and self.controls) or self.lost:
+        if not (found and found.get("steps_s") and self.controls and self.asked) or self.lost:
             return
         if not self.config.getoption("benchmark_disable") or self.config.getoption("benchmark_enable"):
             source = Source(fullname=report.nodeid, **found["benchmark"])
             rows = self.config._benchmarksession.benchmarks  # type: ignore[attr-defined]
             # Another plugin may have run the case before: its last run stands.
             rows[:] = [*(row for row in rows if row.fullname != report.nodeid), entry(source, found["steps_s"])]
+
+
+def arguments_of(config: pytest.Config) -> list[str]:
+    """The arguments of a run, from the command line, the ini file and the environment."""
+    added = config.getini("addopts")
+    return [*config.invocation_params.args, *added, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
 
 
 def connect(config: pytest.Config) -> None:

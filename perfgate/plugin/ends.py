@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LONGEST = 200  # characters of a reason
+SKIPPED = "it was skipped"
 PHASES = {"setup": "in its set-up", "call": "in its test", "teardown": "in its teardown"}
 
 
@@ -28,6 +29,12 @@ class End:
     def passed(self) -> bool:
         """Whether what it measured may be stored."""
         return self.finished and not self.why and self.result is not None
+
+    @property
+    def told(self) -> bool:
+        """Whether its verdicts say why it did not pass."""
+        kind = self.result["kind"] if self.result else ""
+        return kind == "failed" or (kind == "skipped" and self.why.startswith(SKIPPED))
 
 
 @dataclass
@@ -83,10 +90,12 @@ class Ends:
     def failed_besides(self, root: str) -> dict[str, str]:
         """The cases that failed and whose verdicts do not say so, or that have none.
 
+        A case that was skipped as it could not be measured did not fail.
+
         Args:
             root: the folder that ids of cases are relative to.
         """
-        told = {end.result["case"] for end in self.of.values() if end.result and end.result["kind"] == "failed"}
+        told = {end.result["case"] for end in self.of.values() if end.result and end.told}
         early = {node: end.why for node, end in self.of.items() if end.result is None and end.failed}
         beside = {case: why for case, why in self.unfit().items() if case not in told}
         return {node.removeprefix(f"{root}/"): why for node, why in early.items()} | beside
@@ -94,9 +103,9 @@ class Ends:
 
 def reason(report: Any) -> str:
     """Why a phase did not pass, as a clause on one line."""
-    word = "was skipped" if report.skipped and not hasattr(report, "wasxfail") else "failed"
+    word = SKIPPED if report.skipped and not hasattr(report, "wasxfail") else "it failed"
     where = PHASES.get(report.when, "")
-    return f"{' '.join(filter(None, ['it', word, where]))}: {first_line(report)}"
+    return f"{' '.join(filter(None, [word, where]))}: {first_line(report)}"
 
 
 def first_line(report: Any) -> str:

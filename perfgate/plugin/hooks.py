@@ -124,7 +124,8 @@ def conclude(item: pytest.Item, result: "Result") -> "Result":
     if details:
         item.add_report_section("call", "perfgate", details)
     if result.outcome.kind == "failed":
-        pytest.fail(message, pytrace=False)
+        # Pytest's summary names the case in front of this, and cuts what is behind it to the width of the terminal.
+        pytest.fail("\n".join(line.removeprefix(f"{result.case}: ") for line in message.split("\n")), pytrace=False)
     if result.outcome.kind == "skipped":
         pytest.skip(message)
     if result.outcome.kind == "warned":

@@ -153,6 +153,11 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--perf-affected", metavar="REV", default="", help="run only cases whose imported files changed since REV"
     )
+    group.addoption(
+        "--perf-benchmark-table",
+        action="store_true",
+        help="show the cases in pytest-benchmark's table, as any of its own options does",
+    )
     # Set by `perfgate upgrade` for the runs that it starts: the interpreter that takes this one's part.
     group.addoption("--perf-candidate", default="", help=argparse.SUPPRESS)
     # Set by `perfgate calibrate` for the run that it starts.

@@ -7,10 +7,12 @@ Users can name a format of their own by the import path ``module:function`` of a
 import importlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from perfgate.reports.digest import plain
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError, nearest
 
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Writer = Callable[[Report], str]
-WIDTH = 240  # columns, if the output is no terminal
+WIDTH = 100  # columns, if the output is no terminal
+NUMBER_WIDTH = 14  # columns of a cell that is never broken
+LEAST_WIDTH = 12  # columns of one that may be
+JOINT = re.compile(r"(?<=::)|(?<=/)|(?<=_)|(?=\[)|(?<=-)")  # where an id may be broken
 RATED = ("verdict", "level")  # a first column of this name colours its row
 STYLES = {
     "regressed": "bold red",
@@ -54,28 +59,62 @@ def terminal(report: Report, interactive: bool = False) -> str:
             console.print(f"[bold]{escape(section.title)}[/bold]", highlight=False, soft_wrap=True)
         print_lines(section.lines)
         for name, frame in section.tables.items():
-            console.print(rich_table(name, frame))
+            console.print(rich_table(name, frame, width))
         print_lines(section.notes)
     return stream.getvalue()
 
 
-def rich_table(title: str, frame: "pd.DataFrame") -> Any:
-    """Make a table for the terminal from a data frame; a verdict in the first column colours its row."""
+def rich_table(title: str, frame: "pd.DataFrame", width: int = WIDTH) -> Any:
+    """Make a table for the terminal from a data frame; a verdict in the first column colours its row.
+
+    Numbers with their units stay whole; columns of longer text share what is left of the width, and are broken between
+    words, or in an id where it has joints.
+    """
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=escape(title) or None, title_justify="left", header_style="bold")
-    for column in frame.columns:
-        table.add_column(escape(str(column)), overflow="fold")
+    texts = [list(map(str, column)) for column in frame.fillna("").itertuples(index=False)]
+    longest = [
+        max((len(line) for row in texts for line in row[at].split("\n")), default=0) for at in range(len(frame.columns))
+    ]
+    heads = [max(map(len, str(column).split()), default=0) for column in frame.columns]
+    numbers = [size <= NUMBER_WIDTH for size in longest]
+    taken = sum(max(size, head) for size, head, number in zip(longest, heads, numbers, strict=True) if number)
+    left = width - taken - 3 * len(frame.columns) - 1
+    share = max(left // max(numbers.count(False), 1), LEAST_WIDTH)
+    for column, size, head, number in zip(frame.columns, longest, heads, numbers, strict=True):
+        table.add_column(escape(str(column)), overflow="fold", width=max(size, head) if number else None)
     rated = bool(len(frame.columns)) and frame.columns[0] in RATED
-    for row in frame.fillna("").itertuples(index=False):
-        cells = [str(cell) for cell in row]
+    for row in texts:
+        cells = [cell if number else broken(cell, share) for cell, number in zip(row, numbers, strict=True)]
         table.add_row(*map(escape, cells), style=STYLES.get(cells[0], "") if rated else "")
     return table
 
 
+def broken(text: str, width: int) -> str:
+    """A cell's text in lines that fit, broken between words, and within a long word where it has joints."""
+    lines = []
+    for line in text.split("\n"):
+        lines.append("")
+        for word in line.split(" "):
+            space = " " if lines[-1] else ""
+            if len(lines[-1]) + len(space) + len(word) <= width:
+                lines[-1] += space + word
+                continue
+            for piece in JOINT.split(word) if len(word) > width else [word]:
+                if lines[-1] and len(lines[-1]) + len(space) + len(piece) > width:
+                    lines.append("")
+                    space = ""
+                lines[-1] += space + piece
+                space = ""
+    return "\n".join(lines)
+
+
 def markdown(report: Report) -> str:
-    """Write headings, paragraphs and tables in markdown, for example for a comment on a pull request."""
+    """Write markdown, for example for a comment on a pull request: the digest, or headings, paragraphs and tables."""
+    if report.digest:
+        return "".join(f"{line}\n" for line in report.digest())
     blocks = []
     for section in report.sections:
         blocks += [f"## {section.title}"] if section.title else []
@@ -88,8 +127,8 @@ def markdown(report: Report) -> str:
 
 
 def pipe_table(frame: "pd.DataFrame") -> str:
-    """Make a markdown table from a data frame; bars inside cells are escaped."""
-    safe = frame.fillna("").astype(str).map(lambda cell: cell.replace("|", "\\|").replace("\n", " "))
+    """Make a markdown table from a data frame; no text of a cell can break it."""
+    safe = frame.fillna("").astype(str).map(plain)
     return safe.to_markdown(index=False, disable_numparse=True)
 
 

@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from perfgate.gate.wording import can_see, counted_as, moved, percent, since, together
+from perfgate.gate.wording import can_see, counted_as, in_short, moved, percent, since, together
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
@@ -95,6 +95,8 @@ def one_line(result: "Result") -> str:
 def one_verdict(verdict: Verdict) -> str:
     """The verdict on one metric in a few words."""
     what = metric(verdict.metric)
+    if verdict.expected and verdict.change is not None:
+        return f"{in_short(verdict)} {counted_as(verdict)}"
     if verdict.candidate is None:
         why = f"({verdict.why})" if verdict.why else ""
         return " ".join(filter(None, [verdict.metric, counted_as(verdict), since(verdict), why]))

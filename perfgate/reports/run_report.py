@@ -11,8 +11,12 @@ from perfgate.gate.wording import summarize
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.bar import bar_lines
+from perfgate.reports.digest import digest, settings_of
+from perfgate.reports.folded import first_line, folded_tables
 from perfgate.reports.memory import memory_rows, memory_table
-from perfgate.reports.page.content import content_of
+from perfgate.reports.page.content import against_what, content_of
+from perfgate.reports.page.overview import headline, sight
+from perfgate.reports.page.rows import CaseRow, case_rows
 from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import long_table, setting_rows, technique_tables, verdict_table
 from perfgate.reports.update import named
@@ -21,22 +25,25 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
 
-def run_report(runs: Sequence[RunFile], work: str | None = None) -> Report:
+def run_report(runs: Sequence[RunFile], work: str | None = None, everything: bool = False, link: str = "") -> Report:
     """The report of one or more runs.
 
     Args:
         runs: the runs; each becomes a section.
         work: if given, the report shows only the work of cases whose id contains this text, by operator and by module.
+        everything: a row for each verdict, and predicted memory and work of each case, in place of a row a case.
+        link: the address of the page, for a digest in markdown.
 
     Raises:
         UserError: no case whose id contains ``work`` ran dry.
     """
     frames = [rows_of(run, work).assign(run=run.header["run_id"]) for run in runs]
     return Report(
-        [section_of(run, work) for run in runs],
+        [section_of(run, work, everything) for run in runs],
         pd.concat(frames),
         {"runs": [document_of(run, work) for run in runs]},
         lambda: content_of(only(runs)),
+        None if everything or work is not None else lambda: [line for run in runs for line in digest_of(run, link)],
     )
 
 
@@ -51,20 +58,46 @@ def only(runs: Sequence[RunFile]) -> RunFile:
     return runs[0]
 
 
-def section_of(run: RunFile, work: str | None) -> Section:
+def section_of(run: RunFile, work: str | None = None, everything: bool = False) -> Section:
     """The section of one run."""
     if work is not None:
         return Section(title(run), [subtitle(run)], work_tables(run, work))
+    rows = case_rows(run, run.verdicts, ends=True)
+    opening = [subtitle(run), *bar_lines(run.header.get("bar") or ()), *judged(run, rows), *accepted(run)]
+    counted = [counts(run.verdicts)] if run.verdicts else []
+    notes = [*skipped_lines(rows), *without_exact(run)]
+    if not everything:
+        return Section(title(run), [*opening, *counted], folded_tables(rows) | technique_tables(run), [*notes, MORE])
     more = {
         "memory: predicted and measured": memory_table(run),
         "work: each operator group's share of FLOPs / of bytes moved": group_table(run),
     }
     tables = technique_tables(run) | {name: frame for name, frame in more.items() if not frame.empty}
-    opening = [subtitle(run), *bar_lines(run.header.get("bar") or ()), *accepted(run), *failed_lines(run)]
+    verdicts = {"Verdicts": verdict_table(run.verdicts)} if run.verdicts else {}
+    return Section(title(run), [*opening, *failed_lines(run), *counted], verdicts | tables, notes)
+
+
+def judged(run: RunFile, rows: Sequence[CaseRow]) -> list[str]:
+    """One sentence on what got worse, and what this run could have seen."""
     if not run.verdicts:
-        return Section(title(run), opening, tables, without_exact(run))
-    verdicts = {"Verdicts": verdict_table(run.verdicts)}
-    return Section(title(run), [*opening, counts(run.verdicts)], verdicts | tables, without_exact(run))
+        return []
+    return [headline(rows, against_what(run, None, run.verdicts))[1], *sight(run, run.verdicts)]
+
+
+def digest_of(run: RunFile, link: str) -> list[str]:
+    """The digest of one run."""
+    rows = case_rows(run, run.verdicts, ends=True)
+    opening = [*judged(run, rows), *bar_lines(run.header.get("bar") or ()), *accepted(run)]
+    return digest(title(run), opening, rows, subtitle(run).splitlines(), link, settings_of(run))
+
+
+def skipped_lines(rows: Sequence[CaseRow]) -> list[str]:
+    """The cases that pytest skipped and that have no verdict, by reason."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.ended == "skipped" and not row.verdicts:
+            reasons.setdefault(first_line(row.message) or "no reason is known", []).append(row.case)
+    return [f"Skipped: {named(found)}: {why}" for why, found in reasons.items()]
 
 
 def rows_of(run: RunFile, work: str | None) -> pd.DataFrame:
@@ -82,6 +115,9 @@ def document_of(run: RunFile, work: str | None) -> dict[str, Any]:
         "memory": memory_rows(run),
         "work": [row for row in work_rows(run) if (work or "") in row["case"]],
     }
+
+
+MORE = "Every verdict by itself, predicted memory, and work by group of operators: add --all."
 
 
 def title(run: RunFile) -> str:

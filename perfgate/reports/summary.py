@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from perfgate.gate.confirmed import MACHINE, UNCONFIRMED
-from perfgate.gate.wording import can_see, counted_as, moved, sentence, summarize
+from perfgate.gate.wording import can_see, counted_as, moved, promised_and_measured, promises, sentence, summarize
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
@@ -34,8 +34,8 @@ def summary(
     cases = f"{len(results)} {'case' if len(results) == 1 else 'cases'}"
     lines = [f"{cases} measured{f', by metric: {counts}' if counts else ''}."]
     named = {name: [verdict for verdict in verdicts if counted_as(verdict) == name] for name in summarize(verdicts)}
-    lines += some(map(sentence, named.get("regressed", ())))
-    lines += some(map(sentence, named.get("improved", ())))
+    lines += some(by_case(named.get("regressed", ())))
+    lines += some(by_case(named.get("improved", ())))
     lines += some(machine_sentence(verdict) for verdict in verdicts if verdict.why.startswith(MACHINE))
     if unsure := named.get("inconclusive"):
         lines += undecided(unsure, again, update)
@@ -48,6 +48,20 @@ def summary(
         lines.append(f"Nothing is stored yet for what is new. Store it with: {again} --perf-update new")
     lines.append(f"Run file: {path}. Report: perfgate report {path}")
     return [*lines, *more, decided(verdicts)] if verdicts else [*lines, *more]
+
+
+def by_case(verdicts: Sequence[Verdict]) -> list[str]:
+    """A line for each case: a sentence on the first of its metrics, and how far the others moved."""
+    cases: dict[str, list[Verdict]] = {}
+    for verdict in promises(verdicts):
+        cases.setdefault(verdict.case, []).append(verdict)
+    return [f"{sentence(first)}{f'; also {and_others(others)}' if others else ''}" for first, *others in cases.values()]
+
+
+def and_others(verdicts: Sequence[Verdict]) -> str:
+    """Further metrics of a case, with how far each moved."""
+    told = [promised_and_measured(v) if v.expected else moved(v) or v.verdict for v in verdicts]
+    return ", ".join(f"{verdict.metric} {words}" for verdict, words in zip(verdicts, told, strict=True))
 
 
 def machine_sentence(verdict: Verdict) -> str:

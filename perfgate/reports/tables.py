@@ -1,6 +1,6 @@
 """Makes tables from run files: the verdicts, and the settings of each technique."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfgate.gate.wording import can_see, counted_as, moved, percent, together
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ORDER = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
 ANYWHERE = ""
+LONG_VALUE = 40  # characters of a setting's value
 SHOWN = ("verdict", "change", "low", "high", "smallest_detectable", "accepted")
 
 
@@ -55,12 +56,13 @@ def setting_rows(run: RunFile) -> list[dict[str, Any]]:
             for place in (file_of(case), ANYWHERE):
                 measured.setdefault((place, line["workload"]), found[case])
     rows = []
+    fixed = unvaried(lines.values())
     for case, line in lines.items():
         values = found.get(case, {})
         identity = line["vanilla"] or ""
         vanilla = measured.get((file_of(case), identity)) or measured.get((ANYWHERE, identity), {})
-        about = {"technique": line["technique"], "model": line["model"]}
-        row = {**about, "case": case, "setting": words(shown_setting(line))}
+        about = {"technique": line["technique"], "model": line["model"] or own_program(line)}
+        row = {**about, "case": case, "setting": words(varying(line, fixed))}
         ratios = {
             f"{name}_to_vanilla": values[name] / vanilla[name]
             for name in ("step_time_s", "samples_per_s", "peak_memory_bytes")
@@ -94,23 +96,30 @@ def group_of(row: Mapping[str, Any]) -> str:
 
 
 def technique_table(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
-    """A technique's table: time, throughput and memory of each setting, and ratios to vanilla."""
+    """A technique's table: time, throughput and memory of each setting, and ratios to vanilla.
+
+    Where nothing was timed, it has what a dry run tells. The first column names the test too, where there are several.
+    """
     import pandas as pd
 
-    table = []
-    for row in sorted(rows, key=lambda row: str(row["model"])):
+    timed = any("step_time_s" in row for row in rows)
+    columns = [what for what in METRICS.values() if what.column and not (what.dry and timed)]
+    tests = {test_of(str(row["case"])) for row in rows}
+    table: list[dict[str, Any]] = []
+    before = ""
+    for row in sorted(rows, key=lambda row: (test_of(str(row["case"])), str(row["model"]))):
+        name = test_of(str(row["case"]))
+        test, before = f"{name}:" if name != before and len(tests) > 1 else "", name
+        setting = f"{row['setting']}{' (vanilla)' if row['vanilla'] else ''}"
         cells = {
-            "model": row["model"],
-            "test": test_of(str(row["case"])),
-            "setting": f"{row['setting']}{' (vanilla)' if row['vanilla'] else ''}",
-            **{what.column: cell(what, row) for what in METRICS.values() if what.column},
+            "model, setting": "\n".join(filter(None, [test, ": ".join(filter(None, [row["model"], setting]))])),
+            **{what.column: cell(what, row) for what in columns},
             "time ratio": ratio(row.get("step_time_s_to_vanilla")),
             "samples/s ratio": ratio(row.get("samples_per_s_to_vanilla")),
             "memory ratio": ratio(row.get("peak_memory_bytes_to_vanilla")),
         }
         table.append(cells)
-    frame = pd.DataFrame(table).dropna(axis="columns", how="all")
-    return frame.drop(columns="test") if frame["test"].nunique() < 2 else frame
+    return pd.DataFrame(table).dropna(axis="columns", how="all")
 
 
 def cell(what: Metric, row: Mapping[str, Any]) -> str | None:
@@ -138,16 +147,45 @@ def long_table(run: RunFile) -> "pd.DataFrame":
     return pd.DataFrame(rows)
 
 
+def own_program(line: Mapping[str, Any]) -> str:
+    """The id of a user's own program, which has no model; empty for a program of Perfgate."""
+    name = str((line.get("spec") or {}).get("program", ""))
+    return name if ":" in name else ""
+
+
 def shown_setting(line: Mapping[str, Any]) -> Mapping[str, Any]:
     """The settings of a case; of a user's own program, which has none, its parameters."""
-    spec = line["spec"]
-    found: Mapping[str, Any] = line["setting"] or (spec["params"] if ":" in spec["program"] else {})
+    found: Mapping[str, Any] = line["setting"] or (line["spec"]["params"] if own_program(line) else {})
     return found
 
 
+def unvaried(lines: Iterable[Mapping[str, Any]]) -> dict[str, set[tuple[str, str]]]:
+    """By a user's own program, the parameters that have the same value in each of its cases, where it has several."""
+    found: dict[str, list[set[tuple[str, str]]]] = {}
+    for line in lines:
+        if program := own_program(line):
+            found.setdefault(program, []).append({(name, str(value)) for name, value in shown_setting(line).items()})
+    return {program: set.intersection(*cases) for program, cases in found.items() if len(cases) > 1}
+
+
+def varying(line: Mapping[str, Any], fixed: Mapping[str, set[tuple[str, str]]]) -> Mapping[str, Any]:
+    """The settings of a case; of a user's own program, the parameters that tell its cases apart."""
+    same = fixed.get(own_program(line), set())
+    return {name: value for name, value in shown_setting(line).items() if (name, str(value)) not in same}
+
+
 def words(setting: Mapping[str, Any]) -> str:
-    """The settings that are not at their default as text."""
-    return ", ".join(f"{name}={value}" for name, value in setting.items()) or "defaults"
+    """The settings that are not at their default as text; long values are cut."""
+    return ", ".join(f"{name}={in_a_word(value)}" for name, value in setting.items()) or "defaults"
+
+
+def in_a_word(value: Any) -> str:
+    """A setting's value as text of at most forty characters."""
+    if isinstance(value, Mapping) and value:
+        first = next((found for found in value.values() if isinstance(found, str)), "")
+        return f"{first or '{'}..." if len(str(value)) > LONG_VALUE else str(value)
+    text = str(value)
+    return text if len(text) <= LONG_VALUE else f"{text[: LONG_VALUE - 3]}..."
 
 
 def file_of(case: str) -> str:

@@ -67,7 +67,8 @@ class Metric:
             nothing; ``None`` takes the largest of bytes and else the first.
         each_counts: whether one more fails also between versions of a library, where all else may move a little.
         rate: how it follows from the time of a step, if it is a rate.
-        column: heading in the tables of techniques; empty where it has no column there.
+        column: heading in the tables of techniques; empty where it has no column there. What a dry run tells has one
+            in tables without times alone.
         cells: where a ledger attributes it to modules, if any does.
         on_gpu: whether only a device has it that works while the host goes on.
         prior: by how much sessions are taken to differ, 0.01 is 1%, of a time that is gated from the first session on;

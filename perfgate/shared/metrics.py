@@ -56,11 +56,17 @@ METRICS = {
         _memory("peak_host_bytes", "bytes", "bytes", from_zero=True, column="peak of the host"),
         # Only a verdict has this name, on a case that has no dry run: it stands for all metrics below.
         _dry("dry_run", "", "exact"),
-        _dry("operator_calls", "", "exact", cells=Cells("work", 0)),
-        _dry("flops", "FLOP", "exact", cells=Cells("work", 1)),
-        _dry("moved_bytes", "bytes", "bytes", cells=Cells("work", 2)),
+        _dry("operator_calls", "", "exact", column="operator calls", cells=Cells("work", 0)),
+        _dry("flops", "FLOP", "exact", column="FLOPs", cells=Cells("work", 1)),
+        _dry("moved_bytes", "bytes", "bytes", column="bytes moved", cells=Cells("work", 2)),
         *(
-            _dry(kind.predicted_peak, "bytes", "bytes", cells=Cells(f"{kind.prefix}memory"))
+            _dry(
+                kind.predicted_peak,
+                "bytes",
+                "bytes",
+                column=f"predicted peak{f' on {kind.title}' if kind.gpu else ''}",
+                cells=Cells(f"{kind.prefix}memory"),
+            )
             for kind in map(DEVICE_KINDS.__getitem__, DRY_TARGETS)
         ),
         _dry("leaked_bytes", "bytes", "bytes", from_zero=True, cells=Cells("kept")),

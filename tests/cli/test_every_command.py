@@ -230,7 +230,7 @@ def test_a_format_of_ones_own_is_named_by_its_import_path(base: Path, tmp_path: 
 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "Verdicts\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Cases by technique\n", "")
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,10 @@ def test_the_terminal_report_shows_verdicts_worst_first_and_a_table_for_each_tec
     assert "Perfgate run 20260102-030405-abcd" in text
     assert str(MACHINE["name"]) in text
     assert "1 regressed, 1 pass" in text
-    assert text.index("regressed │ " + CASE) < text.index(OTHER_CASE)
-    assert "training / batch_size" in text
+    assert text.index("regressed │ " + CASE) < text.index("Cases by technique")
+    assert "step_time_s +50.0%" in text
+    assert f"│ {OTHER_CASE}" not in text  # it passed, so it is counted and has no row
+    assert re.search(r"training / batch_size +│ 1 +│ 1 ", text)
     assert "inference / encoders" in text
     assert "batch_size=8 (vanilla)" in text
     assert "40 ms" in text
@@ -67,8 +69,8 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
-def test_the_markdown_report_has_a_table_for_verdicts_and_for_each_technique(measured: Path) -> None:
-    done = perfgate("report", measured, "--format", "markdown")
+def test_every_verdict_by_itself_is_shown_on_request(measured: Path) -> None:
+    done = perfgate("report", measured, "--all", "--format", "markdown")
 
     assert (done.returncode, done.stderr) == (0, "")
     blocks = done.stdout.split("\n\n")
@@ -79,15 +81,29 @@ def test_the_markdown_report_has_a_table_for_verdicts_and_for_each_technique(mea
         "### training / batch_size",
         "### inference / encoders",
     ]
-    assert [table[0][0] for table in tables] == ["verdict", "model", "model"]
+    assert [table[0][0] for table in tables] == ["verdict", "model, setting", "model, setting"]
     assert all(len({len(row) for row in table}) == 1 for table in tables)
     assert all(set("".join(table[1])) <= set(":-") for table in tables)
     assert tables[0][2][:3] == ["regressed", CASE, "step_time_s"]
-    assert tables[2][2][0] == "bert\\|large"
-    settings = {row[1]: dict(zip(tables[1][0], row, strict=True)) for row in tables[1][2:]}
-    assert settings["batch_size=16"]["time ratio"] == "0.50"
-    assert settings["batch_size=16"]["samples/s ratio"] == "2.00"
-    assert settings["batch_size=8 (vanilla)"]["peak memory"] == "1.00 MiB"
+    assert tables[2][2][0] == "bert\\|large: defaults"
+    settings = {row[0]: dict(zip(tables[1][0], row, strict=True)) for row in tables[1][2:]}
+    assert settings["gpt2-quick: batch_size=16"]["time ratio"] == "0.50"
+    assert settings["gpt2-quick: batch_size=16"]["samples/s ratio"] == "2.00"
+    assert settings["gpt2-quick: batch_size=8 (vanilla)"]["peak memory"] == "1.00 MiB"
+
+
+def test_the_markdown_digest_tells_the_failures_first_and_has_one_line_for_what_passed(measured: Path) -> None:
+    measured.with_suffix(".html").write_text("")
+
+    lines = perfgate("report", measured, "--format", "markdown").stdout.splitlines()
+
+    assert lines[0] == "## Perfgate run 20260102-030405-abcd"
+    assert cells(lines[lines.index("| --- | --- | --- |") + 1])[:2] == ["regressed", CASE]
+    assert lines.count("1 case passed.") == 1
+    assert lines[-1] == f"Page: {measured.with_suffix('.html')}"
+    page = "https://example.org/page.html"
+    linked = perfgate("report", measured, "--format", "markdown", "--page", page).stdout.splitlines()
+    assert linked[-1].endswith(f"]({page})")
 
 
 def test_the_csv_report_has_a_row_for_each_run_case_and_metric(measured: Path, base: Path) -> None:
@@ -182,7 +198,7 @@ def counted(base: Path) -> Path:
 
 
 def test_a_report_tells_each_groups_share_of_the_work_of_a_case(counted: Path) -> None:
-    blocks = perfgate("report", counted, "--format", "markdown").stdout.split("\n\n")
+    blocks = perfgate("report", counted, "--all", "--format", "markdown").stdout.split("\n\n")
 
     title = "### work: each operator group's share of FLOPs / of bytes moved"
     names, _, row = map(cells, blocks[blocks.index(title) + 1].splitlines())

@@ -52,7 +52,7 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
         return "unsure", f"Nothing was decided: {new or len(rows)} of {cases} {why}."
     better = sum(row.verdict == "improved" for row in rows)
     new = sum(row.verdict == "new" for row in rows)
-    clauses = [f"{better} got better" if better else "", f"{new} are new" if new else ""]
+    clauses = [f"{better} got better" if better else "", f"{new} {'is' if new == 1 else 'are'} new" if new else ""]
     tail = "".join(f", {clause}" for clause in clauses if clause)
     return "fine", f"None of {len(decided)} decided {plural(len(decided), 'case')} got worse than {against}{tail}."
 

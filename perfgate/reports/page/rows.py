@@ -3,14 +3,13 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from perfgate.gate.acceptance import OPTION, can_be_accepted, proposed
 from perfgate.gate.wording import counted_as, sentence
 from perfgate.records.launch import medians
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
-from perfgate.reports.tables import shown_setting, words, workload_lines
+from perfgate.reports.tables import own_program, shown_setting, words, workload_lines
 
 # The worst first. "failed" is a case that ended badly without a verdict that says so.
 ORDER = (
@@ -102,12 +101,6 @@ def worst(verdicts: Sequence[Verdict], ended: str) -> str:
 def largest(verdicts: Sequence[Verdict]) -> float:
     """How far the worst metric moved."""
     return max((verdict.change or 0.0 for verdict in verdicts), default=0.0)
-
-
-def own_program(line: Mapping[str, Any]) -> str:
-    """The name of a user's own program, which has no model."""
-    name = str((line.get("spec") or {}).get("program", ""))
-    return name if ":" in name else ""
 
 
 def commands(row: CaseRow, run: RunFile) -> tuple[str, list[str]]:
