@@ -2,9 +2,9 @@
 
     python -m benchmarks.page [--cases 200 10000]
 
-The page of the quick tier, about 200 cases, should be under 1 MB and built in at most 2 s. The page of 10,000 cases should
-be under 8 MB and built in at most 10 s; Chromium should open it within 2 s and filter it within 100 ms. The runs are
-generated: a case in a hundred got worse, each has five pairs of launches, a dry run of both sides with 60 modules,
+The page of the quick tier, about 200 cases, should be under 1 MB and built in at most 2 s. The page of 10,000 cases
+should be under 8 MB and built in at most 10 s; Chromium should open it within 2 s and filter it within 100 ms. The runs
+are generated: a case in a hundred got worse, each has five pairs of launches, a dry run of both sides with 60 modules,
 and three verdicts. ``ci/browser-setup`` brings Chromium; without it the browser's times are left out.
 """
 
