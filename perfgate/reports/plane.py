@@ -130,6 +130,7 @@ def simplicity(point: Point) -> tuple[bool, int, float, str]:
 WIDTH, LEFT, RIGHT, TOP, FOOT = 900, 76, 860, 24, 44
 LETTER, LINE = 6.6, 14  # of a name of 11 pixels, generously
 STEP = 3
+NAMED = 60  # of more settings only the front and vanilla are named in the picture, and all in its table
 
 
 def drawing(name: str, unit: str, points: Sequence[Point]) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def drawing(name: str, unit: str, points: Sequence[Point]) -> dict[str, Any]:
         unit: ``sample`` or ``token``.
         points: with their front.
     """
-    height = max(360, TOP + FOOT + LINE * (len(points) + 6))
+    height = max(360, TOP + FOOT + LINE * (min(len(points), NAMED) + 6))
     most = {
         "memory": max(point.memory_bytes for point in points) * 1.08,
         "time": max(point.unit_s for point in points) * 1.08,
@@ -154,7 +155,12 @@ def drawing(name: str, unit: str, points: Sequence[Point]) -> dict[str, Any]:
         )
         for point in points
     ]
-    names = [f"{point.setting}{' (vanilla)' if point.vanilla else ''}" for point in points]
+    names = [
+        f"{point.setting}{' (vanilla)' if point.vanilla else ''}"
+        if len(points) <= NAMED or point.front or point.vanilla
+        else ""
+        for point in points
+    ]
     labels = placed_names(names, places, bottom)
     return {
         "name": name,
@@ -185,9 +191,13 @@ def placed_names(names: Sequence[str], places: Sequence[tuple[float, float]], bo
         for each name its text, cut where it is long, the left end and the middle of its line, and whether it stands so
         far from its dot that a line should lead there.
     """
-    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in places]
+    # Among very many dots there may be no room between them.
+    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in places] if len(places) <= NAMED else []
     found: list[Mapping[str, Any]] = []
     for name, (x, y) in zip(names, places, strict=True):
+        if not name:
+            found.append({"text": "", "at": [round(x, 1), round(y, 1)], "far": False})
+            continue
         text = name if len(name) <= 60 else f"{name[:57]}..."
         width = LETTER * len(text)
         left, middle = next(

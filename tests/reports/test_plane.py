@@ -51,6 +51,15 @@ def test_no_name_overlaps_another_or_a_dot(given_points: list[Point]) -> None:
         assert not any(left < p["at"][0] < right and top < p["at"][1] < bottom for p in plane["points"])
 
 
+def test_of_very_many_settings_the_best_are_named() -> None:
+    many = [Point(f"a={number}", 10**8 + number * 10**6, 1.0, 1.0 + number) for number in range(300)]
+    plane = drawing("many", "sample", with_front([*many, Point("defaults", 2 * 10**9, 9.0, 9.0, True)]))
+    named = {point["label"]["text"] for point in plane["points"]} - {""}
+    assert named == {"a=0", "defaults (vanilla)"}
+    assert len(plane["points"]) == 301
+    assert plane["box"]["height"] < 2000
+
+
 def test_the_front_needs_more_than_noise() -> None:
     def point(name: str, seconds: float, memory: float, error: float = 1e-4, **more: Any) -> Point:
         from math import log
