@@ -14,6 +14,7 @@ from perfgate.cli import (
     compare,
     compare_settings,
     doctor,
+    fleet,
     history,
     merge,
     predict,
@@ -35,6 +36,7 @@ COMMANDS = (
     bisect,
     baselines,
     merge,
+    fleet,
     comment,
 )
 

@@ -1,0 +1,82 @@
+"""``perfgate fleet``: a suite as one array of jobs, with one verdict."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from perfgate.cli.common import OK, UNSURE, add_command
+from perfgate.cli.merge import exit_code
+from perfgate.fleet.fleet import Fleet, Plan, begin, load, parts_of
+from perfgate.records.runfile import read
+from perfgate.records.shards import merge_shards
+from perfgate.reports.report import Report
+from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import positive
+
+EPILOG = (
+    "Example: perfgate fleet --engine slurm --partition gpu --constraint h100 --shards 40 --folder /shared/night -- "
+    "perf_tests. Where the command itself died, --resume goes on: the jobs do not need it."
+)
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = add_command(commands, "fleet", run, "measure a suite as jobs of Slurm or of this machine", epilog=EPILOG)
+    parser.add_argument("--folder", metavar="DIR", required=True, help="folder that all machines see")
+    parser.add_argument("--engine", choices=("local", "slurm"), default="local", help="default: local")
+    parser.add_argument("--shards", metavar="N", default="2", help="how many; default: 2")
+    parser.add_argument("--parallel", metavar="N", default="1", help="shards at once on this machine; default: 1")
+    parser.add_argument("--partition", metavar="NAME", help="Slurm's partition")
+    parser.add_argument("--constraint", metavar="FEATURE", help="Slurm's feature of one kind of machine, like h100")
+    parser.add_argument("--gpus", metavar="N", help="GPUs of a job")
+    parser.add_argument("--minutes", metavar="N", default="120", help="longest time of a job; default: 120")
+    parser.add_argument("--resume", action="store_true", help="go on with the fleet that was begun in this folder")
+    parser.add_argument("--strict", action="store_true", help="exit with 3 where something could not be decided")
+    parser.set_defaults(pytest=())
+    parser.behind = "pytest"
+
+
+def run(options: argparse.Namespace) -> tuple[int, Report]:
+    """Run all shards, put them together, and write the page."""
+    folder = Path(options.folder).resolve()
+    if options.resume:
+        plan = load(folder)
+    else:
+        plan = plan_of(options)
+        begin(folder, plan)
+    fleet = Fleet(folder, plan, lambda line: print(line, file=sys.stderr, flush=True))
+    try:
+        lost = fleet.run()
+    except KeyboardInterrupt:
+        raise UserError(f"stopped; the jobs go on, and so does: perfgate fleet --folder {folder} --resume") from None
+    parts = list(parts_of(fleet.shards))
+    if not parts:
+        raise UserError(f"no shard wrote a run file; see what the jobs said in {folder / 'jobs'}")
+    target = folder / "merged.jsonl"
+    merged = merge_shards(parts, target)
+    from perfgate.reports.merged import merged_report  # imports pandas, which a refusal need not pay
+    from perfgate.reports.page.assemble import page
+    from perfgate.reports.page.content import content_of
+
+    (folder / "merged.html").write_text(page(content_of(read(target))), encoding="utf-8")
+    code = exit_code(merged, options.strict)
+    return UNSURE if code == OK and lost else code, merged_report(merged, target)
+
+
+def plan_of(options: argparse.Namespace) -> Plan:
+    """What was asked for.
+
+    Raises:
+        UserError: a number is none, or an option belongs to the other engine.
+    """
+    slurm = {"slurm_partition": options.partition, "slurm_constraint": options.constraint}
+    if options.engine == "local" and any(slurm.values()):
+        raise UserError("--partition and --constraint go with --engine slurm")
+    settings: dict[str, Any] = {key: value for key, value in slurm.items() if value}
+    settings |= {"name": "perfgate", "timeout_min": int(positive("--minutes", options.minutes, whole=True))}
+    if options.gpus:
+        settings["gpus_per_node"] = int(positive("--gpus", options.gpus, whole=True))
+    numbers = [int(positive(f"--{name}", getattr(options, name), whole=True)) for name in ("shards", "parallel")]
+    arguments = tuple(options.pytest) or ("perf_tests",)
+    return Plan(options.engine, numbers[0], arguments, str(Path.cwd()), settings, numbers[1], {})

@@ -1,0 +1,69 @@
+"""What a job does: measure one shard, and say that it ended."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perfgate.records.store import write_whole
+
+ENDED = "ended.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard of a fleet.
+
+    Attributes:
+        number: from 1.
+        count: how many shards there are.
+        folder: of the fleet, which all machines see.
+    """
+
+    number: int
+    count: int
+    folder: Path
+
+    @property
+    def ended(self) -> Path:
+        """The file that is there once the shard has been measured."""
+        return self.folder / f"shard-{self.number}" / ENDED
+
+    @property
+    def code(self) -> int | None:
+        """pytest's exit code; ``None`` while the shard has not ended."""
+        found = self._told()
+        return None if found is None else int(found["code"])
+
+    @property
+    def parts(self) -> list[Path]:
+        """The run files of the attempt that ended; none while the shard has not ended."""
+        found = self._told()
+        return [] if found is None else sorted((self.ended.parent / found["attempt"]).glob("*.jsonl"))
+
+    def _told(self) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = json.loads(self.ended.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return found
+
+
+def measure(shard: Shard, command: Sequence[str], root: str, attempt: str) -> int:
+    """Run pytest on one shard; submitit calls it in the job. Returns pytest's exit code.
+
+    Args:
+        shard: to measure.
+        command: of pytest, without the options of the shard.
+        root: the folder to run it in.
+        attempt: the name of this try's folder; only that of a try that ended counts.
+    """
+    output = shard.ended.parent / attempt
+    output.mkdir(parents=True, exist_ok=True)
+    more = ["--perf-shard", f"{shard.number}/{shard.count}", "--perf-output", str(output)]
+    code = subprocess.run([*command, *more], cwd=root, check=False).returncode
+    if code >= 0:  # one that was killed has not ended
+        write_whole(shard.ended, json.dumps({"code": code, "attempt": attempt}) + "\n")
+    return code

@@ -1,0 +1,70 @@
+"""``perfgate fleet`` on this machine: shards as jobs, one that is killed, and the command itself killed amid them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Suite
+from tests.support.runs import perfgate
+
+pytest.importorskip("submitit")
+pytestmark = [pytest.mark.slice, pytest.mark.untimed]
+
+CASES = """
+import os, time
+from pathlib import Path
+
+
+@pytest.mark.parametrize("name", "abcd")
+def test_letters(perf, name):
+    Path(f"pid-{name}").write_text(str(os.getpid()))
+    if Path("slow").exists():
+        time.sleep(600)
+    perf(work(rounds=1))
+"""
+
+
+def arguments(*more: str) -> list[str]:
+    """Of a fleet of four shards, two at once."""
+    return ["fleet", "--folder", "shared", "--shards", "4", "--parallel", "2", *more, "--json"]
+
+
+def wait_for(path: Path, limit_s: float = 60) -> str:
+    """What a file says, once it is there."""
+    end = time.monotonic() + limit_s
+    while not path.exists() or not path.read_text():
+        assert time.monotonic() < end, f"{path} never came"
+        time.sleep(0.1)
+    return path.read_text()
+
+
+def test_a_killed_shard_and_a_killed_fleet_lose_nothing(suite: Suite) -> None:
+    suite.write(CASES)
+    slow = suite.path / "slow"
+    slow.write_text("")
+    command = [sys.executable, "-m", "perfgate", *arguments()]
+    fleet = subprocess.Popen(command, cwd=suite.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    pids = [int(wait_for(suite.path / f"pid-{name}")) for name in "ab"]
+
+    fleet.kill()
+    fleet.wait()
+    slow.unlink()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    done = perfgate(*arguments("--resume"), cwd=suite.path)
+
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("submitted once more") == 2
+    assert found["shards"]["missing"] == []
+    assert found["shards"]["twice"] == []
+    assert found["shards"]["overspent"] == 1
+    assert {verdict["case"] for verdict in found["verdicts"]} == {f"test_case.py::test_letters[{n}]" for n in "abcd"}
+    assert (suite.path / "shared" / "merged.html").exists()
+    assert "a fleet was begun there" in perfgate(*arguments(), cwd=suite.path).stderr
