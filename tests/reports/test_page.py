@@ -51,7 +51,7 @@ def test_an_undecided_case_stands_in_the_headline(tmp_path: Path) -> None:
         verdict(OTHER_CASE, "step_time_s", "pass", change=0.0, tolerance=0.03),
     ]
     text = write_page(tmp_path, lines).read_text(encoding="utf-8")
-    assert "Nothing was shown to be worse than the stored baseline, but 1 of 2 cases are undecided." in text
+    assert "Nothing was shown to be worse than the stored baseline, but 1 of 2 cases is undecided." in text
 
 
 def test_a_failed_case_has_the_commands_that_measure_and_accept_it(tmp_path: Path) -> None:

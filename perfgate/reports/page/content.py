@@ -78,13 +78,13 @@ def planes(run: RunFile) -> list[Content]:
 
 
 def against_what(run: RunFile, base: RunFile | None, verdicts: Sequence[Verdict]) -> str:
-    """What the cases were held against, as a noun."""
+    """What the cases were held against, as a noun; empty if nothing was stored."""
     if base is not None and base is not run:
         return f"run {base.header['run_id']}"
     reference = run.header.get("reference")
     if reference:
         return f"reference {reference.get('name', '')}".strip()
-    return "the stored baseline" if any(v.verdict != "new" for v in verdicts) else "anything"
+    return "the stored baseline" if any(v.verdict != "new" for v in verdicts) else ""
 
 
 def failed(row: CaseRow, run: RunFile) -> Content:

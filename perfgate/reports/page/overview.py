@@ -28,7 +28,7 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
 
     Args:
         rows: all cases.
-        against: what the run was held against, as a noun.
+        against: what the run was held against, as a noun; empty if nothing was.
     """
     worse = [row for row in rows if row.failed]
     unsure = [row for row in rows if row.verdict in ("inconclusive", "invalid")]
@@ -41,11 +41,17 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
             told = f": {worst.metric} of {worst.case.rpartition('::')[2]} {by_how_much(worst)}"
         other = f" Of the others, {len(unsure)} could not be decided." if unsure else ""
         which = "The only case" if len(rows) == 1 else f"{len(worse)} of {cases}"
-        word = "got worse than" if moved_most else "failed, held against"
-        return "worse", f"{which} {word} {against}{told}.{other}"
+        held = f", held against {against}" if against else ""
+        how = f"got worse than {against}" if moved_most else f"failed{held}"
+        return "worse", f"{which} {how}{told}.{other}"
     decided = [row for row in rows if row.verdict in ("pass", "improved", "accepted")]
     if unsure:
-        return "unsure", f"Nothing was shown to be worse than {against}, but {len(unsure)} of {cases} are undecided."
+        shown = (
+            f"Nothing was shown to be worse than {against}, but"
+            if against
+            else "Nothing was held against anything, and"
+        )
+        return "unsure", f"{shown} {len(unsure)} of {cases} {'is' if len(unsure) == 1 else 'are'} undecided."
     if not decided:
         new = sum(row.verdict == "new" for row in rows)
         why = "are new: nothing is stored to hold them against" if new else "ended without a verdict"
