@@ -16,7 +16,9 @@ CASES = """
 def test_waits(perf):
     perf(Workload("emulated_programs:Stack", {"faults": ["item", "synchronize"]}))
 def test_grows(perf):
-    perf(Workload("emulated_programs:Stack", {"faults": ["kernel", "cache", "allocation", "segment"]}))
+    perf(Workload("emulated_programs:Stack", {"faults": ["kernel", "cache"]}))
+def test_takes(perf):
+    perf(Workload("emulated_programs:Stack", {"faults": ["allocation", "segment"]}))
 """
 COMPILED = """
 def test_captured(perf):
@@ -79,8 +81,8 @@ NAMED = (
     ("waits", "host_syncs", "item (item at emulated_programs.py:LINE) +3"),
     ("waits", "host_syncs", "synchronize (synchronize at emulated_programs.py:LINE) +3"),
     ("grows", "kept_bytes", "grown: emulated_programs.py (forward:LINE) +32.00 MiB"),
-    ("grows", "allocations", "emulated_programs.py (forward:LINE) +1"),
-    ("grows", "device_allocations", "emulated_programs.py (forward:LINE) +"),
+    ("takes", "allocations", "emulated_programs.py (forward:LINE) +1"),
+    ("takes", "device_allocations", "emulated_programs.py (forward:LINE) +1"),
 )
 LINES = {  # by what stands in the line, the entry above
     "sum().item()": 1, "torch.cuda.synchronize": 2, "32 << 20": 3, "torch.empty(24": 4, "empty_cache": 5,
@@ -99,9 +101,9 @@ def named_faults():
 
 def test_an_unchanged_case_is_equal_in_two_runs_and_each_fault_is_named(stacks):
     first = stacks.run(*L4, "--perf-update", "new")
-    first.assert_outcomes(passed=2)
+    first.assert_outcomes(passed=3)
     first.stdout.fnmatch_lines(["*machine emulated-l4-24gb (an emulated card: exact memory and launches, no times)*"])
-    stacks.run(*L4, "-n", "2").assert_outcomes(passed=2)
+    stacks.run(*L4, "-n", "2").assert_outcomes(passed=3)
     launches = [launch for path in stacks.run_files for launch in read(path).launches]
     for name in ("kernel_launches", "peak_memory_bytes", "peak_reserved_bytes", "allocations"):
         values = {str(launch.metrics[name]) for launch in launches if name in launch.metrics}
@@ -109,7 +111,7 @@ def test_an_unchanged_case_is_equal_in_two_runs_and_each_fault_is_named(stacks):
     assert not UNTOLD & {name for launch in launches for name in launch.metrics}
     (stacks.path / "faulty").touch()
     found = stacks.run(*L4)
-    found.assert_outcomes(failed=2)
+    found.assert_outcomes(failed=3)
     for line in named_faults():
         found.stdout.fnmatch_lines([line])
 

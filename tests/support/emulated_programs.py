@@ -30,6 +30,7 @@ class Middle(torch.nn.Module):
         if self.fault == "allocation":
             torch.empty(24, device=hidden.device)
         if self.fault == "segment":
+            torch.empty(64 << 20, dtype=torch.uint8, device=hidden.device)
             torch.cuda.empty_cache()
         return hidden
 
