@@ -84,7 +84,10 @@ class Trials:
             process.wait(ENDING_S)
             raise OutOfTimeError from None
         except KeyboardInterrupt:
-            process.wait(ENDING_S)
+            try:
+                process.wait(ENDING_S)
+            except subprocess.TimeoutExpired:
+                process.terminate()
             raise
 
 

@@ -1,9 +1,11 @@
 """``perfgate bisect`` as a process of its own: among commits, among versions of a package, and what it refuses."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,11 +69,13 @@ def test_a_planted_call_is_found_among_64_commits_past_one_that_does_not_run_and
         (suite_of_work / "size.py").write_text(texts.get(number, (suite_of_work / "size.py").read_text()))
         made.append(commit(suite_of_work, f"step {number}"))
 
-    with subprocess.Popen(bisect("--good", made[0]), stderr=subprocess.PIPE, text=True) as process:
+    # As in a terminal, where Ctrl-C reaches all processes; a background job would ignore it.
+    typed = {"start_new_session": True, "preexec_fn": partial(signal.signal, signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(bisect("--good", made[0]), stderr=subprocess.PIPE, text=True, **typed) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "is skipped" in line:
-                process.send_signal(signal.SIGINT)
+                os.killpg(process.pid, signal.SIGINT)
                 break
         said = process.stderr.read()
         assert process.wait() == 2
