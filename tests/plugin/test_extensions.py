@@ -40,7 +40,7 @@ def test_an_instrument_and_a_format_of_ones_own_are_used_by_a_run(example):
     page = (example.path / "out" / "report.html").read_text()
     assert page.startswith("<!doctype html>")
     assert "test_sums.py::test_sums" in page
-    assert "| verdict " in (example.path / "report.md").read_text()
+    assert "**Nothing was decided: 1 of 1 case is new" in (example.path / "report.md").read_text()
 
 
 def test_outside_of_pytest_the_format_is_named_by_its_import_path(example):

@@ -23,6 +23,9 @@ TIMES = {
 }
 
 
+NEW = "are new: nothing is stored to hold them against"
+
+
 def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
     """A word for the whole run, ``worse``, ``unsure`` or ``fine``, and the one sentence that stands on top.
 
@@ -54,7 +57,9 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
         return "unsure", f"{shown} {len(unsure)} of {cases} {'is' if len(unsure) == 1 else 'are'} undecided."
     if not decided:
         new = sum(row.verdict == "new" for row in rows)
-        why = "are new: nothing is stored to hold them against" if new else "ended without a verdict"
+        why = "ended without a verdict"
+        if new:
+            why = "is new: nothing is stored to hold it against" if new == 1 else NEW
         return "unsure", f"Nothing was decided: {new or len(rows)} of {cases} {why}."
     better = sum(row.verdict == "improved" for row in rows)
     new = sum(row.verdict == "new" for row in rows)
