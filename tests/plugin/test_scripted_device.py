@@ -149,12 +149,13 @@ def test_a_slower_step_says_whether_its_kernels_or_the_host_became_slower(bench,
 
 
 def test_the_time_in_kernels_is_gated_from_the_first_session_on(bench):
+    bench.script(noise=0.0005)
     bench.write(CASE)
     bench.run("--perf-update", "new").assert_outcomes(passed=1)
     bench.run()
     assert bench.verdicts()["device_time_s"] == "pass"
     assert bench.verdicts()["step_time_s"] == "inconclusive"
-    bench.script(step_time_s=0.018, device_time_s=0.016)
+    bench.script(step_time_s=0.018, device_time_s=0.016, noise=0.0005)
     result = bench.run()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"{KEY}: device_time_s got worse by *sessions are taken to differ by 1%*"])
