@@ -13,7 +13,8 @@ def test_a_case_counts_with_every_noisy_metric_that_it_can_have() -> None:
 
 
 def test_a_program_of_the_users_own_may_have_any_noisy_metric() -> None:
-    assert noisy_metrics(["perf"]) == [row.name for row in METRICS.values() if row.noisy]
+    assert noisy_metrics(["perf"], on_gpu=True) == [row.name for row in METRICS.values() if row.noisy]
+    assert noisy_metrics(["perf"]) == [row.name for row in METRICS.values() if row.noisy and not row.on_gpu]
 
 
 @pytest.mark.parametrize("fixture", OF_FIXTURE)
