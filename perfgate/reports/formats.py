@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Writer = Callable[[Report], str]
 WIDTH = 100  # columns, if the output is no terminal
+BARS = "▁▂▃▄▅▆▇█"  # a course in one line, the lowest value first
 NUMBER_WIDTH = 14  # columns of a cell that is never broken
 LEAST_WIDTH = 12  # columns of one that may be
 JOINT = re.compile(r"(?<=::)|(?<=/)|(?<=_)|(?=\[)|(?<=-)")  # where an id may be broken
@@ -67,8 +68,8 @@ def terminal(report: Report, interactive: bool = False) -> str:
 def rich_table(title: str, frame: "pd.DataFrame", width: int = WIDTH) -> Any:
     """Make a table for the terminal from a data frame; a verdict in the first column colours its row.
 
-    Numbers with their units stay whole; columns of longer text share what is left of the width, and are broken between
-    words, or in an id where it has joints.
+    Numbers with their units and lines of bars stay whole; columns of longer text share what is left of the width, and
+    are broken between words, or in an id where it has joints.
     """
     from rich.markup import escape
     from rich.table import Table
@@ -79,7 +80,8 @@ def rich_table(title: str, frame: "pd.DataFrame", width: int = WIDTH) -> Any:
         max((len(line) for row in texts for line in row[at].split("\n")), default=0) for at in range(len(frame.columns))
     ]
     heads = [max(map(len, str(column).split()), default=0) for column in frame.columns]
-    numbers = [size <= NUMBER_WIDTH for size in longest]
+    drawn = [all(set(row[at]) <= {*BARS} for row in texts) for at in range(len(frame.columns))]
+    numbers = [size <= NUMBER_WIDTH or line for size, line in zip(longest, drawn, strict=True)]
     taken = sum(max(size, head) for size, head, number in zip(longest, heads, numbers, strict=True) if number)
     left = width - taken - 3 * len(frame.columns) - 1
     share = max(left // max(numbers.count(False), 1), LEAST_WIDTH)

@@ -12,11 +12,11 @@ from perfgate.history.changes import Change, Creep, Event
 from perfgate.history.points import Run
 from perfgate.history.series import Machine, Series
 from perfgate.history.survey import Look, Survey
+from perfgate.reports.formats import BARS
 from perfgate.reports.report import Report, Section
 from perfgate.shared.metrics import metric
 
-BARS = "▁▂▃▄▅▆▇█"
-WIDTH = 60  # sessions in a sparkline; of more the newest are shown
+WIDTH = 40  # sessions in a sparkline; of more the newest are shown
 SHOWN = 8  # changes of an event that have a row; the rest is counted
 
 

@@ -216,7 +216,7 @@ def test_what_a_failed_launch_printed_is_apart_from_the_sentence(suite):
         "from types import SimpleNamespace\n\n"
         "def test_it(request):\n"
         "    outcome = Outcome('failed', 'one sentence', 'what it printed')\n"
-        "    hooks.conclude(request.node, SimpleNamespace(outcome=outcome))"
+        "    hooks.conclude(request.node, SimpleNamespace(case='test_case.py::test_it', outcome=outcome))"
     )
 
     result = suite.run()
