@@ -6,6 +6,9 @@ from benchmarks.faults.table import faults
 from benchmarks.faults.world import World
 
 FAULTS = {fault.name: fault for fault in faults()}
+# The other signals are left to ``python -m benchmarks.faults``: they end a process in the same few ways.
+SIGNALS = ("gets_sigterm", "gets_sigkill", "gets_sigsegv", "gets_sigstop", "gets_sigint", "gets_sighup")
+CHOSEN = [name for name, fault in FAULTS.items() if fault.kind != "signals" or name in SIGNALS]
 
 
 @pytest.fixture(scope="module")
@@ -14,10 +17,11 @@ def template(tmp_path_factory):
 
 
 @pytest.mark.slice
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", CHOSEN)
 def test_a_fault_loses_nothing_leaves_nothing_and_the_next_run_works(template, tmp_path, name):
     assert FAULTS[name].complaints(template.copy(tmp_path / "suite")) == []
 
 
 def test_the_campaign_has_a_hundred_faults_with_names_of_their_own():
-    assert len(FAULTS) == len(list(faults())) >= 100
+    assert len(FAULTS) == len(list(faults()))
+    assert len(CHOSEN) >= 100
