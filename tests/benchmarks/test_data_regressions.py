@@ -23,7 +23,17 @@ def python_of(name):
 def verdicts(folder, case, before, now=""):
     """The verdicts on one case by metric, from one environment to another or to this one."""
     sides = ["--perf-ref", python_of(before), *(["--perf-candidate", python_of(now)] if now else [])]
-    command = [sys.executable, "-m", "pytest", f"perf_tests/{case}", "--perf-env", "installed", *sides]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        f"perf_tests/{case}",
+        "--perf-env",
+        "installed",
+        "--perf-tier",
+        "full",
+        *sides,
+    ]
     done = subprocess.run(
         [*command, "--perf-output", str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
     )
