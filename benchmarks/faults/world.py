@@ -77,7 +77,7 @@ class World:
         (folder / "pytest.ini").write_text(INI)
         (folder / "tmp").mkdir()
         shutil.copy(HERE / "programs.py", folder / "programs.py")
-        world = cls(folder, folder.name)
+        world = cls(folder, str(folder))
         ran = world.run("--perf-update", "new")
         if ran.code:
             raise RuntimeError(f"the suite does not run even without a fault:\n{ran.output}")
@@ -87,7 +87,7 @@ class World:
         """The same suite in another folder."""
         shutil.copytree(self.folder, folder)
         shutil.rmtree(folder / "perf_output")
-        world = World(folder, folder.name)
+        world = World(folder, str(folder))
         world.before = world.stored()
         return world
 
