@@ -72,7 +72,7 @@ def suite_of_lib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def squeezed(printed: str, column: int) -> str:
-    """One column of all tables and the lines between them, without spaces, as cells are broken where words have joints."""
+    """One column of all tables and the lines between them, without spaces, as cells are broken at joints."""
     lines = (line.split("│")[column] if line.startswith("│") else line for line in printed.splitlines())
     return "".join("".join(lines).split())
 

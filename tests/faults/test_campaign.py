@@ -6,7 +6,7 @@ from benchmarks.faults.table import faults
 from benchmarks.faults.world import World
 
 FAULTS = {fault.name: fault for fault in faults()}
-# The rest is left to ``python -m benchmarks.faults``: faults of files, which take minutes more, and signals alike to these.
+# The rest is left to ``python -m benchmarks.faults``: faults of files, and signals alike to these.
 SIGNALS = ("gets_sigterm", "gets_sigkill", "gets_sigsegv", "gets_sigstop")
 CHOSEN = [
     name
