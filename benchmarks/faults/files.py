@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +13,6 @@ SMALL_DISK = (
     'cp -a "$1" "$1.kept" && mount -t tmpfs -o size="$2" tmpfs "$1" && cp -a "$1.kept/." "$1" ; shift 2; exec "$@"'
 )
 READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"'
-
-
-def can_mount() -> bool:
-    """Whether this process may mount in a namespace of its own."""
-    done = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
-    return done.returncode == 0
 
 
 def on_small_disk(name: str, size: str, *arguments: str) -> Callable[[World], Ran]:
@@ -69,7 +64,7 @@ def with_part(text: bytes) -> Callable[[World], Ran]:
         (path,) = (world.folder / "perf_output").glob("*.jsonl")
         path.write_bytes(path.read_bytes()[: -len(text) or None] + text)
         done = subprocess.run(
-            [os.sys.executable, "-m", "perfgate", "report", str(path)],  # type: ignore[attr-defined]
+            [sys.executable, "-m", "perfgate", "report", str(path)],
             cwd=world.folder,
             env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
             capture_output=True,
@@ -97,7 +92,6 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "deeply nested": lambda content: b"[" * 100_000,
     "with numbers that are words": lambda content: content.replace(b"[0.", b'["0.').replace(b"0.0", b'x"'),
 }
-SPACE = "says nothing of space"
 
 ROWS = (
     *((f"baseline {name}", "files", "refused", "", damaged(change)) for name, change in DAMAGE.items()),

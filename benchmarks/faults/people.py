@@ -112,11 +112,10 @@ def together(count: int):
         started = [world.start("--perf-update", "new", "-k", f"many and {number}]") for number in range(count)]
         ended = [world.end(process) for process in started]
         worst = max(ended, key=lambda ran: abs(ran.code))
-        cases = {case for row in world.stored() for case in [row.split()[0]]}
         names = "".join(path.read_text() for path in (world.folder / "baselines").rglob("test_many.json"))
         lost = [number for number in range(count) if f"test_many[{number}]" not in names]
         (world.folder / "perf_tests" / "test_many.py").unlink()
-        return Ran(1, f"lost {lost} of {cases}\n{worst.output}") if lost else worst
+        return Ran(1, f"the cases {lost} were lost\n{worst.output}") if lost else worst
 
     return act
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from perfgate.actor.tables import Table, table
+
 BACKWARD = "backward pass", "autograd"
 PIECES = {"device": ("segment_alloc", "segment_map"), "freed": ("segment_free", "segment_unmap")}
-Table = dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -154,19 +155,3 @@ def in_use(segments: Iterable[Mapping[str, Any]]) -> dict[int, int]:
         for block in segment["blocks"]
         if block["state"].startswith("active")
     }
-
-
-def table(rows: Iterable[tuple[tuple[str, str], int]]) -> Table:
-    """Sums by file, and there by function and line."""
-    sums: Counter[tuple[str, str]] = Counter()
-    for place, amount in rows:
-        sums[place] += amount
-    found: Table = {}
-    for (file, line), amount in sorted(sums.items()):
-        found.setdefault(file, {})[line] = amount
-    return found
-
-
-def total(rows: Table) -> int:
-    """The sum of a table."""
-    return sum(sum(found.values()) for found in rows.values())

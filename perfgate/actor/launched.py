@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from perfgate.actor.tables import Table, table
+
 MARK = "perfgate.module:"
 BACKWARD = "autograd::engine::evaluate_function"
 NAMESPACES = re.compile(r"(?:\(anonymous namespace\)|\w+)::|^void ")
 LONGEST = 80
-Table = dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,7 @@ def by_module(launched: Iterable[tuple[int, str]], host: Sequence[Span]) -> Tabl
         if inside is None and (node := innermost(backward, at_ns)):
             inside = innermost(modules, makers.get((node.forward_thread, node.sequence), 0))
         found[inside.name.removeprefix(MARK) if inside else "", shortened(name)] += 1
-    table: Table = {}
-    for (path, name), count in sorted(found.items()):
-        table.setdefault(path, {})[name] = count
-    return table
+    return table(found.items())
 
 
 def innermost(spans: Sequence[Span], at_ns: int) -> Span | None:

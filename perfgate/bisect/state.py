@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.bisect.decisions import Decision
+from perfgate.records.store import write_whole
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import load_json
 
@@ -47,9 +48,7 @@ class State:
         }
         plain = {name: getattr(self, name) for name in ("question", "metric", "dry", "workload", "others")}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps({**plain, **decisions}, indent=1) + "\n", encoding="utf-8")
-        part.replace(self.path)
+        write_whole(self.path, json.dumps({**plain, **decisions}, indent=1) + "\n")
 
 
 def opened(folder: Path, question: Mapping[str, Any], afresh: bool) -> State:

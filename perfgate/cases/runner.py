@@ -33,7 +33,7 @@ from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch, medians
 from perfgate.records.portable import PortableStore
 from perfgate.records.runfile import Writer
-from perfgate.records.shards import DEAL
+from perfgate.records.shard_parts import DEAL
 from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError

@@ -11,6 +11,7 @@ from typing import Any
 from perfgate.fleet.shard import Shard, measure
 from perfgate.records.store import write_whole
 from perfgate.shared.errors import Unavailable, UserError
+from perfgate.shared.parsing import load_json
 
 PLAN = "fleet.json"
 MOST_TRIES = 2
@@ -129,7 +130,7 @@ def load(folder: Path) -> Plan:
         UserError: there is none.
     """
     try:
-        found = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        found = load_json((folder / PLAN).read_text(encoding="utf-8"))
         return Plan(**{**found, "arguments": tuple(found["arguments"])})
     except (OSError, ValueError, TypeError, KeyError):
         raise UserError(f"{folder}: no fleet was begun there; leave out --resume") from None

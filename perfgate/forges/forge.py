@@ -1,7 +1,8 @@
 """What GitHub and GitLab have in common: a change under review, and requests that end in a sentence."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -125,6 +126,17 @@ def told(error: Exception) -> str:
     if answer is not None:
         return f"the API answered {answer.status_code} {answer.reason_phrase}"
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def moving_bar(files: Iterable[tuple[Any, Any]], baselines: str) -> list[str]:
+    """The files of a change that lie below the baselines, or in which a line with a tolerance changed.
+
+    Args:
+        files: the name and the patch of each, as the API tells them; those beyond ``MOST_FILES`` are not looked at.
+        baselines: the folder.
+    """
+    looked = ((str(name), str(patch or "")) for name, patch in islice(files, MOST_FILES))
+    return [name for name, patch in looked if name.startswith(f"{baselines}/") or moved_tolerance(patch)]
 
 
 def moved_tolerance(patch: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perfgate.forges.forge import MOST_FILES, Change, Client, NothingToSay, moved_tolerance
+from perfgate.forges.forge import Change, Client, NothingToSay, moving_bar
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import load_json
 
@@ -56,14 +56,8 @@ class GitHub:
 
     def moves_bar(self, change: Change, baselines: str) -> list[str]:
         """Files below the baselines, and files in which a line with a tolerance changed."""
-        found = []
-        for number, file in enumerate(self._client.pages(f"repos/{self._repository}/pulls/{change.number}/files")):
-            name = str(file["filename"])
-            if number < MOST_FILES and (
-                name.startswith(f"{baselines}/") or moved_tolerance(str(file.get("patch") or ""))
-            ):
-                found.append(name)
-        return found
+        files = self._client.pages(f"repos/{self._repository}/pulls/{change.number}/files")
+        return moving_bar(((file["filename"], file.get("patch")) for file in files), baselines)
 
     def publish(self, change: Change, text: str, marker: str) -> str:
         """Update our own comment; another's that begins alike is left alone."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from perfgate.forges.forge import MOST_FILES, Change, Client, NothingToSay, moved_tolerance
+from perfgate.forges.forge import Change, Client, NothingToSay, moving_bar
 from perfgate.shared.errors import UserError
 
 API = "https://gitlab.com/api/v4"
@@ -41,14 +41,8 @@ class GitLab:
 
     def moves_bar(self, change: Change, baselines: str) -> list[str]:
         """Files below the baselines, and files in which a line with a tolerance changed."""
-        found = []
-        for number, file in enumerate(self._client.pages(f"{self._project}/merge_requests/{change.number}/diffs")):
-            name = str(file["new_path"])
-            if number < MOST_FILES and (
-                name.startswith(f"{baselines}/") or moved_tolerance(str(file.get("diff") or ""))
-            ):
-                found.append(name)
-        return found
+        files = self._client.pages(f"{self._project}/merge_requests/{change.number}/diffs")
+        return moving_bar(((file["new_path"], file.get("diff")) for file in files), baselines)
 
     def publish(self, change: Change, text: str, marker: str) -> str:
         """Update our own note; another's that begins alike is left alone."""

@@ -42,10 +42,9 @@ def why_touched(item: pytest.Item, changed: Iterable[Path], locks: Iterable[str]
 
     Args:
         item: the case.
-        changed: files that changed.
+        changed: files that changed, in the order in which they are looked at.
         locks: names of files that pin libraries.
     """
-    changed = sorted(changed)
     root, own = item.config.rootpath, files_of(item)
     for path in changed:
         name = path.relative_to(root) if path.is_relative_to(root) else path
@@ -66,7 +65,16 @@ def changed_files(root: Path, revision: str) -> list[Path]:
     """
     if (commit := commit_of(root, revision)) is None:
         raise UserError(f"--perf-affected {revision}: there is no such revision in the repository of {root}")
-    return [Path(name) for name in differing(root, commit)]
+    return changed_since(root, commit)
+
+
+def changed_since(root: Path, commit: str) -> list[Path]:
+    """The files that differ from a commit, sorted.
+
+    Raises:
+        UserError: git cannot tell.
+    """
+    return sorted(map(Path, differing(root, commit)))
 
 
 def is_library(path: Path, root: Path) -> bool:

@@ -6,9 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from perfgate.gate.acceptance import Acceptance, accepted_lines, unused_lines
+from perfgate.plugin.coverage import UNSEEN, is_without_actors
+from perfgate.plugin.ends import Ends
 from perfgate.plugin.options import Options
+from perfgate.plugin.products import Products
 from perfgate.plugin.sides import Sides
+from perfgate.plugin.target import Target
 from perfgate.shared.command import command
 
 if TYPE_CHECKING:
@@ -47,9 +53,27 @@ def last_lines(
     stored = [update_line(update, again)] if update else []
     if not results:
         return stored
-    bar = sides.bar()
-    more = [*bar_lines(bar), *acceptance_lines(sides.accepted, results), *sides.misread, *stored]
+    more = [*bar_lines(sides.bar), *acceptance_lines(sides.accepted, results), *sides.misread, *stored]
     return summary(results, None if options.reference else again, relative(path, Path.cwd()), options.update, more)
+
+
+def product_lines(products: Products) -> list[str]:
+    """Where the page lies, and that the run is in the history."""
+    page = products.page and f"Page, to open in a browser: {relative(products.page, Path.cwd())}"
+    return [line for line in (page, products.kept) if line]
+
+
+def unseen_lines(config: pytest.Config, sides: Sides, target: Target, ends: Ends) -> list[str]:
+    """What this run could not see: how much duets vary, cases that measured nothing, code that coverage missed."""
+    lines = []
+    if sides.reference and target.kind != "none" and not target.noise.df:
+        lines.append(UNCALIBRATED)
+    if ends.unasked:
+        named = ", ".join(sorted(ends.unasked))
+        lines.append(f"Not measured, as no workload was given to perf() or effect(): {named}")
+    if is_without_actors(config):
+        lines.append(UNSEEN)
+    return lines
 
 
 def acceptance_lines(accepted: Sequence[Acceptance], results: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from perfgate.workloads.programs import OF_FIXTURE
+
 OWN = "perfgate.plugin.hooks"
 NAMES = ("perf", "effect")  # those that make an item a case
-# Those that make workloads, which others measure.
-BUILDERS = ("training", "generation", "serving", "forward", "operator")
 ALIAS = "perfgate_perf"
 
 
@@ -29,7 +29,17 @@ def builders_of(item: pytest.Item) -> list[str]:
     names = names_of(item)
     if {*NAMES} & {*names}:
         return []
-    return [name for name in names if name in BUILDERS and (found := definitions(item, name)) and is_own(found)]
+    return [name for name in names if name in OF_FIXTURE and (found := definitions(item, name)) and is_own(found)]
+
+
+def unasked(item: pytest.Item) -> str:
+    """The sentence for a test that passed and measured nothing."""
+    names, builders = names_of(item), builders_of(item)
+    if builders:
+        asks = f"{item.nodeid} asks for {' and '.join(builders)} and not for perf"
+        return f"{asks}, so nothing was measured there: perf({builders[0]}(...))"
+    name = "effect" if "effect" in names else "perf"
+    return f"{item.nodeid} asks for {name} and never called {name}(), so nothing was measured there"
 
 
 def definitions(item: pytest.Item, name: str) -> Sequence[Any]:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,12 @@ import pytest
 
 from perfgate.plugin import annotations
 from perfgate.plugin.cases import RESULT, Cases, Process
-from perfgate.plugin.coverage import UNSEEN, is_without_actors
 from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of
 from perfgate.plugin.history import check_history
 from perfgate.plugin.imports import touched
-from perfgate.plugin.last_lines import UNCALIBRATED, last_lines, relative
-from perfgate.plugin.namesakes import PerfgateWarning, builders_of, namesakes
+from perfgate.plugin.last_lines import last_lines, product_lines, unseen_lines
+from perfgate.plugin.namesakes import PerfgateWarning, namesakes, unasked
 from perfgate.plugin.options import Options
 from perfgate.plugin.products import Products
 from perfgate.plugin.screen import Screen
@@ -35,8 +34,16 @@ from perfgate.plugin.target import Target
 from perfgate.plugin.worth import put_in_order
 from perfgate.records.durations import read_durations
 from perfgate.shared.command import command
-from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
+
+
+@contextmanager
+def a_usage_error() -> Iterator[None]:
+    """Within the block, a user's mistake ends pytest with its sentence, before anything is measured."""
+    try:
+        yield
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 class Run:
@@ -85,29 +92,17 @@ class Run:
 
     def headline(self) -> str:
         """Machine, tier and baselines, for the header."""
-        from perfgate.records.portable import pair_of
-
-        try:
-            device = self.target.device
-            where = f"machine {device.machine.name}{DEVICE_KINDS[device.kind].remark}"
-        except UserError as error:
-            # A run that only collects needs no device; one that measures fails with the same sentence.
-            where = str(error)
-        if self.options.device == "none":
-            where = f"no device, {pair_of(self.sides.software)}"
-        if self.options.reference:
-            return f"{where}, tier {self.target.tier}, {self.sides.headline()}"
-        return f"{where}, tier {self.target.tier}, baselines {self.options.baselines}"
+        where = f"{self.target.headline(self.sides.software)}, tier {self.target.tier}"
+        held = self.sides.headline() if self.options.reference else f"baselines {self.options.baselines}"
+        return f"{where}, {held}"
 
     def pytest_sessionstart(self) -> None:
         """Make both sides ready, once for all workers."""
         if self.worker:
             self.sides.receive(self.config.workerinput["perf_sides"])  # type: ignore[attr-defined]
         elif self.sides.wanted_first and not self.config.option.collectonly:
-            try:
+            with a_usage_error():
                 self.sides.open(self._stack, self._screen.tell)
-            except UserError as error:
-                raise pytest.UsageError(str(error)) from None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -115,20 +110,16 @@ class Run:
         for item, sentence in namesakes(items):
             item.warn(PerfgateWarning(sentence))
         cases = [item for item in items if is_case(item)]
-        try:
+        with a_usage_error():
             check_marks(cases)
             durations = read_durations(self.config.rootpath / self.options.durations) if self._sharded else {}
-        except UserError as error:
-            raise pytest.UsageError(str(error)) from None
         within = within_tier(cases, self.target.tier)
         self._pairs = gated_pairs(within, self.target.on_gpu)
         for item in cases:
             if "effect" in fixtures_of(item):
                 item.add_marker("effect")
-        try:
+        with a_usage_error():
             concerned, self._touching = touched(within, self.options)
-        except UserError as error:
-            raise pytest.UsageError(str(error)) from None
         mine, self._digest = in_shard(concerned, self.options.shard, durations)
         chosen = set(mine)
         if dropped := [item for item in cases if item not in chosen]:
@@ -143,10 +134,8 @@ class Run:
         selection = select(session.items, self._pairs, self.options, self._digest)
         part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
         workers = self.config.workerinput["workercount"] if self.worker else 1  # type: ignore[attr-defined]
-        try:
+        with a_usage_error():
             process = Process(self.config.rootpath, part, workers, instruments_of(self.config))
-        except UserError as error:
-            raise pytest.UsageError(str(error)) from None
         if self.options.plan:
             from perfgate.plugin.plan import planned
 
@@ -156,16 +145,13 @@ class Run:
             return
         from perfgate.records import runfile
 
-        try:
+        with a_usage_error():
             self.sides.check(selection.needs_libraries)
             reports_of(self.config, self.options.reports)
             check_history(self.options.history, self.config.rootpath)
-            runfile.check_writable(self.output)
             self._stack.enter_context(runfile.claim(self.output, self.run_id))
             if self.options.update:
                 self.target.check_writable(self.sides.software)
-        except UserError as error:
-            raise pytest.UsageError(str(error)) from None
         self._screen.expect(selection.cases)
 
     @pytest.hookimpl(optionalhook=True)
@@ -207,11 +193,7 @@ class Run:
 
     def _warn_unasked(self, item: pytest.Item, report: Any) -> None:
         """Let nobody take a test for a case that passed; under strict it fails."""
-        name = "effect" if "effect" in fixtures_of(item) else "perf"
-        sentence = f"{item.nodeid} asks for {name} and never called {name}(), so nothing was measured there"
-        if builders := builders_of(item):
-            asks = f"{item.nodeid} asks for {' and '.join(builders)} and not for perf"
-            sentence = f"{asks}, so nothing was measured there: perf({builders[0]}(...))"
+        sentence = unasked(item)
         if self.options.strict:
             report.outcome, report.longrepr = "failed", sentence
         else:
@@ -294,14 +276,12 @@ class Run:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the verdicts, and the commands that act on them."""
-        if self._plan:
-            terminalreporter.section("perfgate plan")
-            for line in self._plan:
-                terminalreporter.write_line(line)
-        if self._touching and not self.worker:
-            terminalreporter.section(f"cases that changes since {self.options.affected} concern")
-            for line in self._touching:
-                terminalreporter.write_line(line)
+        concerned = f"cases that changes since {self.options.affected} concern"
+        for title, lines in (("perfgate plan", self._plan), (concerned, [] if self.worker else self._touching)):
+            if lines:
+                terminalreporter.section(title)
+                for line in lines:
+                    terminalreporter.write_line(line)
         for line in self._marked:
             terminalreporter.write_line(line)
         if self.worker or not (self.ends.results or self.problem):
@@ -310,17 +290,8 @@ class Run:
         arguments = self.config.invocation_params.args
         for line in last_lines(self.options, arguments, self.ends.results, self.sides, self.products.update, self.path):
             terminalreporter.write_line(line)
-        if self.products.page is not None:
-            terminalreporter.write_line(f"Page, to open in a browser: {relative(self.products.page, Path.cwd())}")
-        if self.products.kept:
-            terminalreporter.write_line(self.products.kept)
-        if self.sides.reference and self.target.kind != "none" and not self.target.noise.df:
-            terminalreporter.write_line(UNCALIBRATED)
-        if self.ends.unasked:
-            named = ", ".join(sorted(self.ends.unasked))
-            terminalreporter.write_line(f"Not measured, as no workload was given to perf() or effect(): {named}")
-        if is_without_actors(self.config):
-            terminalreporter.write_line(UNSEEN)
+        for line in (*product_lines(self.products), *unseen_lines(self.config, self.sides, self.target, self.ends)):
+            terminalreporter.write_line(line)
         if self.problem:
             terminalreporter.write_line(f"ERROR: {self.problem}", red=True)
 

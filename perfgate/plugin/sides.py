@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ class Sides:
         self._candidate: Interpreter | None = None
         self._packages: Mapping[str, str] = {}
 
+    @cached_property
     def bar(self) -> list[str]:
         """Files that move what the code is held against, since the revision that it is held against."""
         held = self._options.baselines.removeprefix("git:")
@@ -164,8 +166,8 @@ class Sides:
                 found |= {"commit": self._candidate.commit, "dirty": False}
         if self.reference:
             found["reference"] = self.reference.to_json()
-        if bar := self.bar():
-            found["bar"] = bar
+        if self.bar:
+            found["bar"] = self.bar
         if self.accepted or self.misread:
             found |= {"accepted": to_json(self.accepted), "misread": self.misread}
         return found

@@ -118,6 +118,22 @@ class Target:
         with open_root(self._options.baselines, self._root) as root:
             yield Store(root, self.device.machine.name)
 
+    def headline(self, software: Mapping[str, str]) -> str:
+        """Where the run measures, for the header.
+
+        Args:
+            software: the versions of the libraries, which stand for a machine where nothing is measured.
+        """
+        if self._options.device == "none":
+            from perfgate.records.portable import pair_of
+
+            return f"no device, {pair_of(software)}"
+        try:
+            return f"machine {self.device.machine.name}{DEVICE_KINDS[self.device.kind].remark}"
+        except UserError as error:
+            # A run that only collects needs no device; one that measures fails with the same sentence.
+            return str(error)
+
     def check_writable(self, software: Mapping[str, str]) -> None:
         """Find out before the first case whether the run's baselines can be written.
 

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from perfgate.plugin.imports import why_touched
+from perfgate.plugin.imports import changed_since, why_touched
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import is_case
 from perfgate.plugin.target import Target
 from perfgate.records.baselines import Baseline
 from perfgate.records.runfile import read
 from perfgate.shared.errors import UserError
-from perfgate.system.git import differing
 
 MOVED = ("regressed", "improved", "invalid", "stale")
 
@@ -68,7 +67,7 @@ def in_order(items: Sequence[pytest.Item], case_of: Callable[[pytest.Item], str]
         if baseline is None:
             return (1 if case in known.moved else 2), ""
         if baseline.commit not in changes:
-            changes[baseline.commit] = changed_since(known.root, baseline.commit)
+            changes[baseline.commit] = known_changes(known.root, baseline.commit)
         other = {name for name, version in baseline.software.items() if known.software.get(name, version) != version}
         if other or why_touched(item, changes[baseline.commit], known.locks):
             return 0, measured_at(baseline)
@@ -77,10 +76,10 @@ def in_order(items: Sequence[pytest.Item], case_of: Callable[[pytest.Item], str]
     return sorted(items, key=rank)
 
 
-def changed_since(root: Path, commit: str) -> list[Path]:
+def known_changes(root: Path, commit: str) -> list[Path]:
     """The files that differ from a commit; none where git cannot tell."""
     try:
-        return [Path(name) for name in differing(root, commit)]
+        return changed_since(root, commit)
     except UserError:
         return []
 

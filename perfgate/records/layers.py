@@ -44,15 +44,19 @@ def expanded(rows: Mapping[str, Value]) -> dict[str, Value]:
 
 def ranges(numbers: Iterable[int]) -> str:
     """``3`` for one number, ``{0-2,5}`` for more."""
+    found = spans(numbers)
+    return found[0] if len(found) == 1 and found[0].isdigit() else "{" + ",".join(found) + "}"
+
+
+def spans(numbers: Iterable[int]) -> list[str]:
+    """Numbers in rising order, with those that follow each other as one text: ``0-2``, ``5``."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    if len(runs) == 1 and runs[0][0] == runs[0][1]:
-        return str(runs[0][0])
-    return "{" + ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs) + "}"
+    return [str(first) if first == last else f"{first}-{last}" for first, last in runs]
 
 
 def numbers_in(text: str) -> list[int]:

@@ -1,15 +1,14 @@
 """The run file: everything that one run measured and decided, one JSON object a line. Reports read nothing else."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from perfgate.records.launch import Launch
-from perfgate.records.runfile_lines import SCHEMA, check_header, check_launch, check_verdict, check_workload, parse
+from perfgate.records.runfile_lines import SCHEMA, check_header, check_line, parse, reading, writing
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.system.claims import abandoned, claimed
@@ -53,17 +52,6 @@ class RunFile:
         return {line["case"]: line["tolerance"] for line in lines}
 
 
-def check_writable(folder: Path) -> None:
-    """Refuse a folder for run files that cannot be made or written, before anything is measured.
-
-    Raises:
-        UserError: naming the folder, and the option that names another one.
-    """
-    there = next(place for place in (folder, *folder.resolve().parents) if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"{folder}: run files cannot be written there; name another folder with --perf-output DIR")
-
-
 def make_folder(folder: Path) -> None:
     """Make a folder for run files, which git leaves alone; one that is there already stays as it is."""
     if not folder.is_dir():
@@ -76,15 +64,17 @@ def claim(folder: Path, run_id: str) -> Iterator[None]:
     """Keep a run's parts from being taken for those of a run that was killed; clears away what such runs left.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be made or written; it names the option for another one.
     """
-    try:
-        make_folder(folder)
-        clear_away(folder)
-        with claimed(folder / f"{run_id}{CLAIM}"):
-            yield
-    except OSError as error:
-        raise UserError(f"{folder}: run files cannot be written there: {error.strerror}") from None
+    with ExitStack() as stack:
+        try:
+            make_folder(folder)
+            clear_away(folder)
+            stack.enter_context(claimed(folder / f"{run_id}{CLAIM}"))
+        except OSError:
+            named = "name another folder with --perf-output DIR"
+            raise UserError(f"{folder}: run files cannot be written there; {named}") from None
+        yield
 
 
 def clear_away(folder: Path) -> None:
@@ -101,11 +91,9 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
+        with writing(path):
             make_folder(path.parent)
             self._file = path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"{self.path}: the run file cannot be written: {error.strerror}") from None
 
     def write(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Append lines.
@@ -113,12 +101,10 @@ class Writer:
         Raises:
             UserError: the disk is full, or the file cannot be written.
         """
-        try:
+        with writing(self.path):
             for line in lines:
                 self._file.write(json.dumps(line, allow_nan=False) + "\n")
             self._file.flush()
-        except OSError as error:
-            raise UserError(f"{self.path}: the run file cannot be written: {error.strerror}") from None
 
     def close(self) -> None:
         """Close the file."""
@@ -165,12 +151,10 @@ def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> Non
     lines = last_attempts(part.read_text(encoding="utf-8").split("\n")[:-1] for part in parts)
     lines.sort(key=lambda line: json.loads(line).get("case", ""))
     temporary = target.with_suffix(".tmp")
-    try:
+    with writing(target):
         make_folder(target.parent)
         temporary.write_text("\n".join([json.dumps(header, allow_nan=False), *lines]) + "\n", encoding="utf-8")
         temporary.replace(target)
-    except OSError as error:
-        raise UserError(f"{target}: the run file cannot be written: {error.strerror}") from None
     for part in parts:
         part.unlink()
 
@@ -206,16 +190,8 @@ def read(path: str | Path) -> RunFile:
         UserError: the file is damaged; the message has the file, the line, the key and what to do.
     """
     path = Path(path)
-    try:
+    with reading(path):
         text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such run file; a run writes one below its --perf-output folder") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder; name the run file (*.jsonl) in it") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not text; a run file is JSON lines in UTF-8") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     lines = text.removesuffix("\n").split("\n") if text else []
     if not lines:
         raise UserError(f"{path}: is empty; a run file begins with a line of schema {SCHEMA!r}")
@@ -230,15 +206,12 @@ def read(path: str | Path) -> RunFile:
     verdicts: list[Verdict] = []
     others: list[Mapping[str, Any]] = []
     for number, line in numbered[1:]:
-        where = f"{path}: line {number}"
-        kind = line.get("kind", "launch")
+        kind = check_line(f"{path}: line {number}", line)
         if kind == "launch":
-            launches.append(Launch.from_json(check_launch(where, line)))
+            launches.append(Launch.from_json(line))
         elif kind == "workload":
-            check_workload(where, line)
             workloads[line.get("case") or line["workload"]] = line
         elif kind == "verdict":
-            check_verdict(where, line)
             verdicts.append(Verdict.from_json(line))
         else:
             others.append(line)

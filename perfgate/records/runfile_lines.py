@@ -3,7 +3,8 @@
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +20,38 @@ HEADER_KEYS: dict[str, type] = {
 }  # fmt: skip
 WORKLOAD_KEYS = ("workload", "spec", "technique", "setting", "model", "vanilla")
 VERDICT_KEYS = ("case", "metric", "verdict")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Within the block, whatever keeps a run file from being read ends in a sentence.
+
+    Raises:
+        UserError: naming the file.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such run file; a run writes one below its --perf-output folder") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; name the run file (*.jsonl) in it") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not text; a run file is JSON lines in UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within the block, whatever keeps a run file from being written ends in a sentence.
+
+    Raises:
+        UserError: naming the file.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: the run file cannot be written: {error.strerror}") from None
 
 
 def parse(path: Path, number: int, line: str, last: bool) -> dict[str, Any]:
@@ -68,6 +101,15 @@ def check_header(path: Path, line: Mapping[str, Any] | None) -> Mapping[str, Any
     return line
 
 
+def check_line(where: str, line: Mapping[str, Any]) -> str:
+    """Check a line behind the first, as its kind asks for; returns the kind. Kinds of others are left alone."""
+    kind = str(line.get("kind", "launch"))
+    checks = {"launch": check_launch, "workload": check_workload, "verdict": check_verdict}
+    if kind in checks:
+        checks[kind](where, line)
+    return kind
+
+
 def require(where: str, line: Mapping[str, Any], keys: Iterable[str]) -> None:
     """Refuse a line that lacks a key."""
     for key in keys:
@@ -99,7 +141,7 @@ def check_verdict(where: str, line: Mapping[str, Any]) -> None:
             check_numbers(f"{where}: key {key!r}", line[key], positive=False)
 
 
-def check_launch(where: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
+def check_launch(where: str, line: Mapping[str, Any]) -> None:
     """Check one launch's keys and numbers."""
     require(where, line, NEEDED)
     for key, kinds in (
@@ -125,7 +167,6 @@ def check_launch(where: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
         if not isinstance(line["yardstick_s"], list):
             raise UserError(f"{where}: key 'yardstick_s' is neither a list nor null")
         check_numbers(f"{where}: key 'yardstick_s'", line["yardstick_s"], positive=True)
-    return line
 
 
 def check_numbers(where: str, value: Any, positive: bool) -> None:

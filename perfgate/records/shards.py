@@ -1,69 +1,19 @@
-"""The run files of a suite's shards, put together into one; read and written line by line, as they can be large."""
+"""The run files of a suite's shards, put together into one, which is written line by line, as it can be large."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perfgate.records.runfile_lines import check_header, check_launch, check_verdict, check_workload, parse
+from perfgate.records.runfile_lines import writing
+from perfgate.records.shard_parts import ONE, Attempt, Part, scan
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 
-DEAL = "deal"  # the kind of the line in which a shard tells what was dealt
-ONE = (1, 1)
 EVERYWHERE = ("commit", "software", "candidate", "reference")  # keys of the header that all shards have in common
 OPTIONS = ("device", "tier", "reference", "baselines", "launches", "calibrate")
 ROUNDING = 1e-9
-
-
-@dataclass
-class Attempt:
-    """One case in one part.
-
-    Attributes:
-        part: the number of the part.
-        ended: when the case ended, in seconds since the epoch; 0 where its end is not in the part.
-        whole: whether the case's end is in the part.
-        took_s: how long the case took; ``None`` where it is not known.
-        ranges: the bytes of its lines, from and to.
-        verdicts: on the case.
-    """
-
-    part: int
-    ended: float = 0.0
-    whole: bool = False
-    took_s: float | None = None
-    ranges: list[tuple[int, int]] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
-
-    def extend(self, begin: int, end: int) -> None:
-        """Take one more line."""
-        if self.ranges and self.ranges[-1][1] == begin:
-            self.ranges[-1] = (self.ranges[-1][0], end)
-        else:
-            self.ranges.append((begin, end))
-
-
-@dataclass
-class Part:
-    """The run file of one shard.
-
-    Attributes:
-        path: where it lies.
-        header: its first line.
-        shard: its number, and how many there are.
-        cases: what it holds of each case.
-        loose: the bytes of lines that belong to no case, from and to.
-        deals: what was dealt, a line for each process that measured.
-    """
-
-    path: Path
-    header: Mapping[str, Any]
-    shard: tuple[int, int]
-    cases: dict[str, Attempt] = field(default_factory=dict)
-    loose: list[tuple[int, int]] = field(default_factory=list)
-    deals: list[Mapping[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -111,88 +61,6 @@ def merge_shards(paths: Sequence[Path], target: Path) -> Merged:
     write(target, header, parts, kept)
     known = {case: took_s for case, took_s in durations.items() if took_s}
     return Merged(header, verdicts, known, count, missing, twice, overspent(parts))
-
-
-def scan(number: int, path: Path) -> Part:
-    """Read a part once, check each line, and remember where the lines of each case are.
-
-    Raises:
-        UserError: the part is damaged; the message has the file, the line and what to do.
-    """
-    part: Part | None = None
-    for line_number, begin, end, text, last in lines_of(path):
-        if not text.strip():
-            continue
-        line = parse(path, line_number, text, last)
-        if part is None:
-            header = check_header(path, line)
-            part = Part(path, header, shard_of(header))
-            continue
-        take(part, number, line, f"{path}: line {line_number}", (begin, end))
-    if part is None:
-        check_header(path, None)
-        raise AssertionError("an empty file is refused")
-    return part
-
-
-def lines_of(path: Path) -> Iterator[tuple[int, int, int, str, bool]]:
-    """The lines of a file: number, first byte, byte behind the last, text, and whether it is cut off.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    begin = 0
-    try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                yield number, begin, begin + len(raw), raw.decode("utf-8"), not raw.endswith(b"\n")
-                begin += len(raw)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such run file; a run writes one below its --perf-output folder") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not text; a run file is JSON lines in UTF-8") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def take(part: Part, number: int, line: Mapping[str, Any], where: str, at: tuple[int, int]) -> None:
-    """Check one line, and put it with its case."""
-    kind = line.get("kind", "launch")
-    if kind == "launch":
-        check_launch(where, line)
-    elif kind == "workload":
-        check_workload(where, line)
-    elif kind == "verdict":
-        check_verdict(where, line)
-    elif kind == DEAL:
-        part.deals.append(line)
-        return
-    case = line.get("case")
-    if not isinstance(case, str):
-        part.loose.append(at)
-        return
-    attempt = part.cases.setdefault(case, Attempt(number))
-    attempt.extend(*at)
-    if kind == "verdict":
-        attempt.verdicts.append(Verdict.from_json(line))
-    elif kind == "case":
-        attempt.whole = True
-        attempt.ended, attempt.took_s = seconds(line.get("ended")) or 0.0, seconds(line.get("took_s"))
-
-
-def seconds(value: Any) -> float | None:
-    """A number of seconds; ``None`` for anything else."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def shard_of(header: Mapping[str, Any]) -> tuple[int, int]:
-    """The number of a part's shard, and how many there are; (1, 1) for a run of everything."""
-    found = header["options"].get("shard")
-    if isinstance(found, list | tuple) and len(found) == 2 and all(type(number) is int for number in found):
-        first, count = found
-        if 1 <= first <= count:
-            return first, count
-    return ONE
 
 
 def check_together(parts: Sequence[Part]) -> None:
@@ -303,23 +171,27 @@ def write(target: Path, header: Mapping[str, Any], parts: Sequence[Part], kept: 
         raise UserError(f"{target} is one of the parts; name another file with -o")
     temporary = target.with_name(f".{target.name}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(json.dumps(header, allow_nan=False).encode() + b"\n")
-            seen: set[bytes] = set()
-            for part in parts:
-                for raw in (line for line in chunks(part.path, part.loose) if line not in seen):
-                    seen.add(raw)
-                    file.write(ended(raw))
-            for case in sorted(kept):
-                attempt = kept[case]
-                for raw in chunks(parts[attempt.part].path, attempt.ranges):
-                    file.write(ended(raw))
-        temporary.replace(target)
-    except OSError as error:
-        raise UserError(f"{target}: the run file cannot be written: {error.strerror}") from None
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(json.dumps(header, allow_nan=False).encode() + b"\n")
+                file.writelines(lines_in_order(parts, kept))
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def lines_in_order(parts: Sequence[Part], kept: Mapping[str, Attempt]) -> Iterator[bytes]:
+    """The lines of no case, each once, then those of the cases in sorted order."""
+    seen: set[bytes] = set()
+    for part in parts:
+        for raw in chunks(part.path, part.loose):
+            if raw not in seen:
+                seen.add(raw)
+                yield ended(raw)
+    for case in sorted(kept):
+        attempt = kept[case]
+        yield from map(ended, chunks(parts[attempt.part].path, attempt.ranges))
 
 
 def chunks(path: Path, ranges: Iterable[tuple[int, int]]) -> Iterator[bytes]:

@@ -1,6 +1,5 @@
 """Reads verdicts of run files that somebody may have made up: within limits, and nothing but numbers and names."""
 
-import json
 import math
 import zipfile
 import zlib
@@ -12,6 +11,7 @@ from typing import IO, Any, get_args
 from perfgate.records.runfile_lines import SCHEMA
 from perfgate.records.verdict import Name, Verdict
 from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import load_json
 
 LIMIT_BYTES = 256 * 2**20  # of all run files of an artifact, unpacked
 LONGEST_LINE_BYTES = 16 * 2**20
@@ -122,8 +122,8 @@ def parse(raw: bytes, where: str) -> dict[str, Any]:
         UserError: it is none.
     """
     try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError):
+        found = load_json(raw)
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise UserError(f"{where} of the artifact is no JSON object")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from perfgate.records.launch import Launch, medians
 from perfgate.records.runfile import RunFile
-from perfgate.reports.plane import Point, with_front
+from perfgate.reports.plane import Point, drawing, with_front
 from perfgate.reports.ratios import Spread, compared, spread
 from perfgate.reports.tables import file_of, words, workload_lines
 
@@ -67,6 +67,11 @@ def groups_of(runs: Sequence[RunFile]) -> dict[str, list[Choice]]:
     for choice in measured(runs):
         found.setdefault(f"{choice.group}{choice.unit}", []).append(choice)
     return {group[0].group: placed(group) for group in found.values() if len(group) > 1}
+
+
+def drawn(groups: Mapping[str, Sequence[Choice]]) -> list[Mapping[str, object]]:
+    """The plane of each group, as data for a drawing."""
+    return [drawing(name, group[0].unit, [choice.point for choice in group]) for name, group in groups.items()]
 
 
 def measured(runs: Sequence[RunFile]) -> list[Choice]:

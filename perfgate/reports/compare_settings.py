@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from perfgate.records.runfile import RunFile
-from perfgate.reports.choices import PEAK, STEP, Choice, groups_of
-from perfgate.reports.plane import Limits, drawing, fastest
+from perfgate.reports.choices import PEAK, STEP, Choice, drawn, groups_of
+from perfgate.reports.plane import Limits, fastest
 from perfgate.reports.plane_svg import svg
 from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import number, shown
@@ -87,7 +87,7 @@ def settings_report(groups: Mapping[str, Sequence[Choice]], limits: Limits) -> R
         [answer(name, group, limits) for name, group in groups.items()] if limits != Limits() else [],
         {name: table(group, limits) for name, group in groups.items()},
         [LEGEND],
-        [drawing(name, group[0].unit, [choice.point for choice in group]) for name, group in groups.items()],
+        drawn(groups),
     )
     return Report([section], pd.DataFrame([row for rows in found.values() for row in rows]), found)
 
@@ -131,8 +131,7 @@ def draw(groups: Mapping[str, Sequence[Choice]], path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    name, group = next(iter(groups.items()))
     try:
-        path.write_bytes(svg(drawing(name, group[0].unit, [choice.point for choice in group])))
+        path.write_bytes(svg(drawn(groups)[0]))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None

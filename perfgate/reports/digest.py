@@ -49,7 +49,7 @@ def digest(
     end = [
         *map(plain, sides),
         *([""] if sides and link else []),
-        *(f"Page: {linked(place)}" for place in [link] if place),
+        *([f"Page: {linked(link)}"] if link else []),
     ]
     folds = [
         ("Cases by technique", [], technique_words(rows)),

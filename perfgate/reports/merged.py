@@ -1,12 +1,13 @@
 """The report of ``perfgate merge``: what was put together, and the verdicts of all shards as one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from perfgate.gate.acceptance import accepted_lines
 from perfgate.gate.wording import counted_as, sentence, summarize
+from perfgate.records.layers import spans
 from perfgate.records.shards import Merged
 from perfgate.reports.report import Report, Section
 from perfgate.reports.run_report import counts
@@ -38,9 +39,9 @@ def told(merged: Merged) -> Iterator[str]:
     runs = len(merged.header["shards"]["runs"])
     yield f"{runs} {'part' if runs == 1 else 'parts'} of {merged.count} shards."
     if merged.missing:
-        several = len(merged.missing) > 1
+        several, which = len(merged.missing) > 1, ", ".join(spans(merged.missing))
         yield (
-            f"Missing: {'shards' if several else 'shard'} {ranges(merged.missing)} of {merged.count}, so the cases of "
+            f"Missing: {'shards' if several else 'shard'} {which} of {merged.count}, so the cases of "
             f"{'these were' if several else 'this one were'} not judged; run "
             f"{'each' if several else 'it'} with --perf-shard {merged.missing[0]}/{merged.count}."
         )
@@ -53,14 +54,3 @@ def told(merged: Merged) -> Iterator[str]:
             f"The chance of a false alarm was given out {merged.overspent:.3g} times, as these parts were not all "
             "measured with --perf-shard I/N; read their verdicts with that in mind."
         )
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Numbers in rising order, with those that follow each other as a range: ``1-3, 7``."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from perfgate.actor.allocations import BACKWARD, Record, record_of, total
+from perfgate.actor.allocations import BACKWARD, Record, record_of
+from perfgate.actor.tables import total
 
 BEFORE = [
     {

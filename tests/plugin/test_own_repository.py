@@ -250,6 +250,7 @@ def test_coverage_follows_into_the_actors_or_a_line_says_that_it_does_not(suite,
 def test_a_workload_that_nobody_measures_is_named_and_a_run_of_nothing_else_fails(suite):
     suite.write(
         "def test_forgotten(operator):\n    operator('gelu')\n\n"
+        "def test_unread(reading):\n    pass\n\n"
         "import pytest\n\n"
         "class TestOther:\n"
         "    @pytest.fixture\n    def forward(self):\n        return 7\n\n"
@@ -259,8 +260,11 @@ def test_a_workload_that_nobody_measures_is_named_and_a_run_of_nothing_else_fail
     result = suite.run(*DRY)
 
     result.stdout.fnmatch_lines(
-        ["*test_forgotten asks for operator and not for perf, so nothing was measured there: perf(operator(...))"]
+        [
+            "*test_forgotten asks for operator and not for perf, so nothing was measured there: perf(operator(...))",
+            "*test_unread asks for reading and not for perf, so nothing was measured there: perf(reading(...))",
+        ]
     )
     result.stdout.no_fnmatch_line("*test_own asks for*")
     assert result.ret == 1
-    suite.run(*DRY, "--perf-strict").assert_outcomes(failed=1, passed=1)
+    suite.run(*DRY, "--perf-strict").assert_outcomes(failed=2, passed=1)

@@ -4,9 +4,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from perfgate.actor.allocations import BACKWARD, Record, in_use, record_of, total
+from perfgate.actor.allocations import BACKWARD, Record, in_use, record_of
 from perfgate.actor.compiled import compiles
 from perfgate.actor.instrument import Instrument
+from perfgate.actor.tables import total
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.metrics import LASTING, PARTS
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from perfgate.actor.compiled import compiles
 from perfgate.actor.instrument import Instrument
-from perfgate.actor.launched import Span, Table, by_module, launches, marked
+from perfgate.actor.launched import Span, by_module, launches, marked
+from perfgate.actor.tables import Table
 from perfgate.shared.device_kinds import DEVICE_KINDS
 
 

@@ -7,7 +7,7 @@ from perfgate.gate.wording import can_see, counted_as, moved
 from perfgate.records.launch import Launch
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
-from perfgate.reports.choices import groups_of
+from perfgate.reports.choices import drawn, groups_of
 from perfgate.reports.difference import Sides
 from perfgate.reports.page.behind import baseline_ledger, behind
 from perfgate.reports.page.overview import (
@@ -21,7 +21,6 @@ from perfgate.reports.page.overview import (
 )
 from perfgate.reports.page.rows import CaseRow, case_rows, commands, sentences
 from perfgate.reports.page.techniques import effects, techniques
-from perfgate.reports.plane import drawing
 from perfgate.reports.tables import workload_lines
 from perfgate.shared.metrics import metric
 
@@ -72,9 +71,7 @@ def content_of(run: RunFile, base: RunFile | None = None, verdicts: Sequence[Ver
 
 def planes(run: RunFile) -> list[Content]:
     """Time over memory of the settings of each model and kind of work."""
-    return [
-        drawing(name, group[0].unit, [choice.point for choice in group]) for name, group in groups_of([run]).items()
-    ]
+    return [*drawn(groups_of([run]))]
 
 
 def against_what(run: RunFile, base: RunFile | None, verdicts: Sequence[Verdict]) -> str:
