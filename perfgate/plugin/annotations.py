@@ -14,7 +14,9 @@ def wanted(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def annotation(report: Any, root: Path, environment: Mapping[str, str] = os.environ) -> str:
-    """The line that marks a failing case: its file as the repository has it, its line, and why.
+    """The line that marks a failing case: its file as the repository has it, its line, its name, and why.
+
+    Cases of one test share a line of the file, so each says its own name.
 
     Args:
         report: of the case, which failed.
@@ -26,7 +28,8 @@ def annotation(report: Any, root: Path, environment: Mapping[str, str] = os.envi
     if workspace and path.is_relative_to(Path(workspace).resolve()):
         name = str(path.relative_to(Path(workspace).resolve()))
     place = f"file={escaped(name, more=True)},line={(number or 0) + 1},title=perfgate"
-    return f"::error {place}::{escaped(first_line(report))}"
+    case = (getattr(report, "perfgate", None) or {}).get("case", report.nodeid)
+    return f"::error {place}::{escaped(f'{case}: {first_line(report)}')}"
 
 
 def escaped(text: str, more: bool = False) -> str:
