@@ -15,6 +15,11 @@ SMALL_DISK = (
 READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"'
 
 
+def can_mount() -> bool:
+    """Whether this process may mount in a namespace of its own."""
+    return subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
+
+
 def on_small_disk(name: str, size: str, *arguments: str) -> Callable[[World], Ran]:
     """A run in which a folder lies on a disk that is soon full."""
 

@@ -37,6 +37,11 @@ class Fault:
     says: str
     act: Callable[[World], Ran]
 
+    @property
+    def mounts(self) -> bool:
+        """Whether it mounts a file system."""
+        return self.kind == "files" and ("disk" in self.name or "read-only" in self.name)
+
     def complaints(self, world: World) -> list[str]:
         """Inject the fault; what is not as it must be."""
         ran = self.act(world)

@@ -270,12 +270,18 @@ class CaseRunner:
         return launches + series.judged(), [*map(upgrade.told, timed), *verdicts], remark
 
     def close(self) -> None:
-        """End all processes, write the timesheet, and close the part."""
+        """End all processes, write the timesheet, and close the part.
+
+        Raises:
+            UserError: the part cannot be written; it is closed, and no process is left.
+        """
         if self._confirmer:
             self._confirmer.close()
         self.stage.close()
-        self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}, *self._dealt])
-        self._writer.close()
+        try:
+            self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}, *self._dealt])
+        finally:
+            self._writer.close()
 
 
 def peaks(launches: Sequence[Launch]) -> list[Any]:

@@ -240,9 +240,11 @@ class Cases:
     def close(self) -> None:
         """End all processes, and clear away what the runner needed."""
         runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.close()
-        self._stack.close()
+        try:
+            if runner is not None:
+                runner.close()
+        finally:
+            self._stack.close()
 
 
 @contextmanager

@@ -243,7 +243,10 @@ class Run:
 
     def _close(self) -> None:
         if self._cases is not None:
-            self._cases.close()
+            try:
+                self._cases.close()
+            except UserError as error:
+                self.problem = str(error)
 
     def _finish(self) -> None:
         from perfgate.records import runfile

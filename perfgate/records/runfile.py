@@ -151,10 +151,13 @@ def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> Non
     lines = last_attempts(part.read_text(encoding="utf-8").split("\n")[:-1] for part in parts)
     lines.sort(key=lambda line: json.loads(line).get("case", ""))
     temporary = target.with_suffix(".tmp")
-    with writing(target):
-        make_folder(target.parent)
-        temporary.write_text("\n".join([json.dumps(header, allow_nan=False), *lines]) + "\n", encoding="utf-8")
-        temporary.replace(target)
+    try:
+        with writing(target):
+            make_folder(target.parent)
+            temporary.write_text("\n".join([json.dumps(header, allow_nan=False), *lines]) + "\n", encoding="utf-8")
+            temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
     for part in parts:
         part.unlink()
 
