@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from perfgate.records.store import write_whole
@@ -58,12 +59,12 @@ def measure(shard: Shard, command: Sequence[str], root: str, attempt: str) -> in
         shard: to measure.
         command: of pytest, without the options of the shard.
         root: the folder to run it in.
-        attempt: the name of this try's folder; only that of a try that ended counts.
+        attempt: what the name of this try's folder begins with; only the folder of a try that ended counts.
     """
-    output = shard.ended.parent / attempt
-    output.mkdir(parents=True, exist_ok=True)
+    shard.ended.parent.mkdir(parents=True, exist_ok=True)
+    output = Path(mkdtemp(prefix=f"{attempt}-", dir=shard.ended.parent))  # Slurm may start one job more than once
     more = ["--perf-shard", f"{shard.number}/{shard.count}", "--perf-output", str(output)]
     code = subprocess.run([*command, *more], cwd=root, check=False).returncode
     if code >= 0:  # one that was killed has not ended
-        write_whole(shard.ended, json.dumps({"code": code, "attempt": attempt}) + "\n")
+        write_whole(shard.ended, json.dumps({"code": code, "attempt": output.name}) + "\n")
     return code
