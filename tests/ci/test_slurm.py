@@ -45,7 +45,7 @@ def cluster() -> Iterator[Path]:
     running = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert running.stdin and running.stdout
+    assert running.stdout
     configuration = running.stdout.readline().strip()
     if not configuration:
         _, why = running.communicate()
