@@ -16,6 +16,7 @@ from perfgate.cli import (
     doctor,
     fleet,
     history,
+    issues,
     merge,
     predict,
     report,
@@ -38,6 +39,7 @@ COMMANDS = (
     merge,
     fleet,
     comment,
+    issues,
 )
 
 

@@ -78,18 +78,27 @@ class GitHub:
         return self._client.save(where, folder / "artifact.zip")
 
 
-def github(environment: Mapping[str, str], event: Path, login: str) -> GitHub:
-    """GitHub, as a workflow's variables name it.
+def client(environment: Mapping[str, str]) -> Client:
+    """The API, as a workflow's variables name it.
 
     Raises:
-        UserError: a variable or the event is missing.
+        UserError: there is no token.
     """
     token = environment.get("GITHUB_TOKEN", "")
     if not token:
         raise UserError("GITHUB_TOKEN is not set; give the step: env: {GITHUB_TOKEN: '${{ github.token }}'}")
+    return Client(environment.get("GITHUB_API_URL", API), {**VERSION, "Authorization": f"Bearer {token}"})
+
+
+def github(environment: Mapping[str, str], event: Path, login: str) -> GitHub:
+    """Pull requests, as a workflow's variables name them.
+
+    Raises:
+        UserError: a variable or the event is missing.
+    """
+    asked = client(environment)
     try:
         told = load_json(event.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UserError(f"{event}: the event of the workflow cannot be read") from None
-    client = Client(environment.get("GITHUB_API_URL", API), {**VERSION, "Authorization": f"Bearer {token}"})
-    return GitHub(client, told, login or BOT)
+    return GitHub(asked, told, login or BOT)

@@ -8,7 +8,7 @@ from perfgate.forges.forge import Change, Client, NothingToSay, moving_bar
 from perfgate.shared.errors import UserError
 
 API = "https://gitlab.com/api/v4"
-NEEDED = ("GITLAB_TOKEN", "CI_PROJECT_ID", "CI_MERGE_REQUEST_IID")
+NEEDED = ("CI_PROJECT_ID", "CI_MERGE_REQUEST_IID")
 
 
 class GitLab:
@@ -64,16 +64,26 @@ class GitLab:
         raise UserError("on GitLab a job has the artifacts of earlier jobs; name the run file in place of --artifact")
 
 
+def client(environment: Mapping[str, str]) -> Client:
+    """The API, as a pipeline's variables name it.
+
+    Raises:
+        UserError: there is no token.
+    """
+    token = environment.get("GITLAB_TOKEN", "")
+    if not token:
+        raise UserError("GITLAB_TOKEN is not set; give the pipeline a project access token of that name")
+    return Client(environment.get("CI_API_V4_URL", API), {"PRIVATE-TOKEN": token})
+
+
 def gitlab(environment: Mapping[str, str]) -> GitLab:
-    """GitLab, as a pipeline's variables name it.
+    """Merge requests, as a pipeline's variables name them.
 
     Raises:
         UserError: a variable is missing.
     """
+    asked = client(environment)
     for name in NEEDED:
         if not environment.get(name):
-            raise UserError(
-                f"{name} is not set; run this in a pipeline for merge requests, with a token as GITLAB_TOKEN"
-            )
-    client = Client(environment.get("CI_API_V4_URL", API), {"PRIVATE-TOKEN": environment["GITLAB_TOKEN"]})
-    return GitLab(client, environment)
+            raise UserError(f"{name} is not set; run this in a pipeline for merge requests")
+    return GitLab(asked, environment)

@@ -1,5 +1,6 @@
 """The two sides of a run: where the code under test runs, and what it is held against."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perfgate.forges.consent import objection
 from perfgate.gate.acceptance import TRAILER, Acceptance, from_json, of_option, of_trailer, to_json
 from perfgate.plugin.options import Options
 from perfgate.shared.errors import UserError
@@ -118,6 +120,9 @@ class Sides:
             self.reference = stack.enter_context(opened(options.reference, root, *where, candidate, progress))
             said = [of_option(text, options.root) for text in options.accepted]
             committed, self.misread = read_trailers(root, self.reference.commit, options.root)
+            if why := objection(os.environ):
+                self.misread += [f"{one.source} accepts {one.metric} of {one.case}: {why}" for one in committed]
+                committed = []
             self.accepted = (*said, *committed)
 
     def check(self, needs_libraries: bool) -> None:

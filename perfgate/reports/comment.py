@@ -10,6 +10,7 @@ from perfgate.gate.wording import counted_as, moved, summarize
 from perfgate.records.untrusted import Untrusted
 from perfgate.records.verdict import Verdict
 from perfgate.reports.bar import bar_lines
+from perfgate.reports.digest import Safe
 from perfgate.reports.formats import markdown
 from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import ORDER, shown
@@ -36,7 +37,8 @@ def comment(found: Untrusted, link: str, commit: str, bar: Sequence[str] = ()) -
     lines = [*(f"**{line}.**" for line in bar_lines(bar, code)), headline(found)]
     lines.append(", ".join(f"{count} {name}" for name, count in summarize(judged).items()))
     rows = [row(verdict) for verdict in worth[:MOST_ROWS]]
-    tables = {"": pd.DataFrame(rows).dropna(axis="columns", how="all")} if rows else {}
+    # A column of pandas' own text would lose which cells are markdown already.
+    tables = {"": pd.DataFrame(rows, dtype=object).dropna(axis="columns", how="all")} if rows else {}
     notes = [f"... and {len(worth) - MOST_ROWS} more rows in the report."] if len(worth) > MOST_ROWS else []
     notes += [footer(link, commit)]
     text = markdown(Report([Section("Performance", list(filter(None, lines)), tables, notes)], pd.DataFrame(rows), {}))
@@ -83,10 +85,10 @@ def row(verdict: Verdict) -> dict[str, str | None]:
     }
 
 
-def code(text: str) -> str:
-    """Somebody's text as text: in a code span that it cannot leave, without markup, mentions or line ends."""
+def code(text: str) -> Safe:
+    """Somebody's text as text: in a code span that it cannot leave, without markup, mentions, links or line ends."""
     plain = NOT_TEXT.sub("?", text).replace("`", "'").replace("<", "(").replace(">", ")").replace("|", "/")
-    return f"`{plain.strip() or '?'}`"
+    return Safe(f"`{plain.strip() or '?'}`")
 
 
 def footer(link: str, commit: str) -> str:

@@ -149,6 +149,10 @@ def linked(place: str) -> str:
     return plain(place)
 
 
+class Safe(str):
+    """Text that markdown shows as it is already, such as a code span that nothing in it can leave."""
+
+
 def plain(text: str, longest: int = LONG) -> str:
     """Text that markdown shows as it is, on one line: no character of it has a meaning there."""
     text = UNSEEN.sub(" ", text).strip()

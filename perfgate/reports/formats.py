@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from perfgate.reports.digest import plain
+from perfgate.reports.digest import Safe, plain
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError, nearest
 
@@ -130,7 +130,7 @@ def markdown(report: Report) -> str:
 
 def pipe_table(frame: "pd.DataFrame") -> str:
     """Make a markdown table from a data frame; no text of a cell can break it."""
-    safe = frame.fillna("").astype(str).map(plain)
+    safe = frame.astype(object).fillna("").map(lambda cell: cell if isinstance(cell, Safe) else plain(str(cell)))
     return safe.to_markdown(index=False, disable_numparse=True)
 
 

@@ -60,7 +60,8 @@ def survey_section(found: Survey) -> Section:
         f"{found.series} series of {len(found.machine.runs)} runs were looked at; where nothing changed, the chance "
         f"that this list shows a change of a metric that varies is {found.alpha:.0%}."
     )
-    moved = f"{len(found.events)} events moved something." if found.events else "Nothing moved."
+    count = len(found.events)
+    moved = f"{count} {'event' if count == 1 else 'events'} moved something." if count else "Nothing moved."
     return Section(found.machine.name, [looked, moved], tables)
 
 

@@ -1,6 +1,7 @@
 """``perfgate comment``: one comment, kept up to date, of artifacts that nobody has to trust."""
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -86,7 +87,9 @@ def test_names_are_shown_as_text(github: Forge, tmp_path: Path) -> None:
     row = next(line for line in body.splitlines() if "onerror" in line)
     assert "<img" not in body
     assert "<script" not in body
+    beside = re.sub(r"(?<!\\)`[^`]*`", "", row)  # what is not in a code span
     assert row.count("`") == 4  # two spans, of the case and of the metric, that nothing leaves
+    assert not re.search(r"[`@\[]|http", beside)  # so nobody is mentioned, and nothing is a link
     assert "# Title" in row
     assert "\u202e" not in body
     assert row.count("|") == body.splitlines()[body.splitlines().index(row) - 1].count("|")

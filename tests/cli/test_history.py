@@ -57,7 +57,7 @@ def test_what_moved_is_listed_with_commits_libraries_and_interval(store: Path) -
 
 
 def test_since_leaves_out_what_happened_before(store: Path) -> None:
-    assert "1 events moved" in perfgate("history", "changes", "--from", store, "--since", "2026-01-20").stdout
+    assert "1 event moved" in perfgate("history", "changes", "--from", store, "--since", "2026-01-20").stdout
     assert "Nothing moved." in perfgate("history", "changes", "--from", store, "--since", "2026-02-01").stdout
 
 

@@ -115,6 +115,39 @@ def test_what_commits_and_options_accept_passes_and_is_told_everywhere(faulty):
 
 
 @pytest.mark.untimed
+@pytest.mark.parametrize(
+    ("head", "action", "label", "passes"),
+    [
+        ("stranger/models", "synchronize", "", False),
+        ("stranger/models", "labeled", "documentation", False),
+        ("stranger/models", "labeled", "perf-accepted", True),
+        ("owner/models", "synchronize", "", True),
+    ],
+    ids=["of a fork", "another label", "accepted", "of a branch"],
+)
+def test_a_forks_trailer_only_proposes_until_it_gets_the_label(suite, monkeypatch, head, action, label, passes):
+    (suite.path / "torch_programs.py").write_text((SUPPORT / "torch_programs.py").read_text())
+    suite.write(CASES)
+    begin(suite.path)
+    switch(suite, "True")
+    commit(suite.path, MESSAGE)
+    pull = {side: {"repo": {"full_name": name}} for side, name in (("head", head), ("base", "owner/models"))}
+    event = suite.path / "event.json"
+    event.write_text(json.dumps({"action": action, "label": {"name": label}, "pull_request": pull}))
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
+
+    result = suite.run(
+        *("--perf-device", "none", "--perf-ref", "HEAD~1", "-k", "call"),
+        *accepting(
+            "test_case.py::test_fault[call]:flops:+50%", "test_case.py::test_fault[call]:predicted_peak_bytes:+6%"
+        ),
+    )
+
+    result.assert_outcomes(passed=int(passes), failed=int(not passes))
+    assert ("setting perf-accepted" in result.stdout.str()) is not passes
+
+
+@pytest.mark.untimed
 def test_more_than_was_accepted_fails_and_the_message_says_how_to_accept_it(faulty):
     options = accepting(
         "test_case.py::test_fault[call]:flops:+49.9%", "test_case.py::test_fault[keep]:leaked_bytes:+511"

@@ -22,6 +22,7 @@ class Forge:
         files: of the pull request, with their patches.
         comments: on pull requests, by number.
         artifact: the zip archive that is downloaded.
+        issues: of the repository, as both name their parts.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class Forge:
         self.files: list[dict[str, Any]] = []
         self.comments: list[dict[str, Any]] = []
         self.artifact = b""
+        self.issues: list[dict[str, Any]] = []
         self.merge_request = {"state": "opened", "sha": SHA}
         self.asked: list[str] = []
         self.url = ""
@@ -57,6 +59,13 @@ class Forge:
                 return self.comments if first else []
             self.comments.append(written(len(self.comments) + 1, BOT, body["body"]))
             return self.comments[-1]
+        if path in (f"{repository}/issues", "/projects/5/issues"):
+            if method == "GET":
+                return self.issues if first else []
+            text = body.get("body") or body["description"]
+            made = written(len(self.issues) + 1, BOT, text) | {"description": text, "web_url": "#1"}
+            self.issues.append(made | {"title": body["title"]})
+            return self.issues[-1]
         for place in (f"{repository}/issues/comments/", f"{project}/notes/"):
             if path.startswith(place):
                 found = next(c for c in self.comments if c["id"] == int(path.removeprefix(place)))
