@@ -3,10 +3,12 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from perfgate.cli.common import OK, UNSURE, WORSE, add_command
 from perfgate.records.durations import write_durations
+from perfgate.records.fetch import fetch, is_url
 from perfgate.records.shards import Merged, merge_shards
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
@@ -21,7 +23,7 @@ EPILOG = (
 def add(commands: Any) -> None:
     """Declare the command."""
     parser = add_command(commands, "merge", run, "put the run files of a suite's shards together", epilog=EPILOG)
-    parser.add_argument("parts", metavar="PART", nargs="+", help="run file of a shard, or a folder of them")
+    parser.add_argument("parts", metavar="PART", nargs="+", help="run file of a shard, a folder of them, or a URL")
     parser.add_argument("-o", dest="run", metavar="RUN", required=True, help="the merged run file")
     parser.add_argument(
         "--durations", metavar="FILE", help="keep there how long each case took, for later --perf-shard to deal by"
@@ -32,7 +34,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> tuple[int, Report]:
     """Write the merged run file, and judge the run by all its cases."""
     target = Path(options.run)
-    merged = merge_shards(parts_of(options.parts, target), target)
+    with TemporaryDirectory(prefix="perfgate-merge-") as folder:
+        merged = merge_shards(parts_of(options.parts, target, Path(folder)), target)
     if options.durations:
         root = str(merged.header["options"].get("root") or "")
         durations = {f"{root}/{case}" if root else case: took_s for case, took_s in merged.durations.items()}
@@ -42,14 +45,23 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     return exit_code(merged, options.strict), merged_report(merged, target)
 
 
-def parts_of(names: Sequence[str], target: Path) -> list[Path]:
-    """The run files that are named, and those in folders that are named.
+def parts_of(names: Sequence[str], target: Path, fetched: Path) -> list[Path]:
+    """The run files that are named, and those in folders and below URLs that are named.
+
+    Args:
+        names: of files, folders and URLs.
+        target: the merged file, which is no part of itself.
+        fetched: an empty folder for what URLs name.
 
     Raises:
-        UserError: a folder holds none.
+        UserError: one of them holds none, or cannot be read.
     """
     found: list[Path] = []
-    for path in map(Path, names):
+    for number, name in enumerate(names):
+        if is_url(name):
+            found += fetch(name, fetched / str(number))
+            continue
+        path = Path(name)
         inside = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
         # A merged file from an earlier time may lie in the same folder.
         inside = [part for part in inside if not path.is_dir() or part.resolve() != target.resolve()]

@@ -166,3 +166,29 @@ def test_a_damaged_part_and_a_part_as_target_are_refused(tmp_path: Path) -> None
     assert "line 2, the last one, is cut off" in refuse("merge", first, damaged, "-o", tmp_path / "m")
     assert "is one of the parts" in refuse("merge", first, "-o", first)
     assert first.read_text() == before
+
+
+def test_parts_below_a_url_are_fetched_and_merged_as_files_are(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    (tmp_path / "night" / "deep").mkdir(parents=True)
+    parts = [
+        part(tmp_path / "night", n + 1, [workload_line(case), verdict(case), end(case)]) for n, case in enumerate(cases)
+    ]
+    parts[1] = parts[1].rename(tmp_path / "night" / "deep" / "b.jsonl")
+    by_path = merged(tmp_path / "path.jsonl", *parts)
+    for number, url in enumerate((f"file://{tmp_path}/night", f"file://{tmp_path}/night/**/*.jsonl")):
+        assert merged(tmp_path / f"url-{number}.jsonl", url)["verdicts"] == by_path["verdicts"]
+    one = merged(tmp_path / "one.jsonl", f"file://{tmp_path}/night/deep/b.jsonl", code=3)
+    assert one["shards"]["missing"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("file:///nowhere/at/all", "holds no run file"),
+        ("strange://bucket/night", "cannot be read: ValueError: Protocol not known: strange"),
+    ],
+)
+def test_a_url_that_gives_nothing_is_refused_in_one_sentence(tmp_path: Path, url: str, why: str) -> None:
+    pytest.importorskip("fsspec")
+    assert f"{url}: {why}" in refuse("merge", url, "-o", tmp_path / "run.jsonl")

@@ -1,0 +1,43 @@
+"""Files of other machines: run files below a URL, fetched into a folder of this one."""
+
+from pathlib import Path, PurePosixPath
+
+from perfgate.shared.errors import Unavailable, UserError
+
+SCHEME = "://"
+
+
+def is_url(name: str) -> bool:
+    """Whether it names a place that fsspec opens, and no path."""
+    return SCHEME in name
+
+
+def fetch(url: str, folder: Path) -> list[Path]:
+    """Copy the run files that a URL names, or that lie anywhere below it.
+
+    Args:
+        url: of one file, of a folder, or with ``*`` in it, such as ``s3://bucket/night/*.jsonl``.
+        folder: that is made for the copies.
+
+    Raises:
+        UserError: it holds none, or cannot be read.
+        Unavailable: fsspec is not installed.
+    """
+    try:
+        import fsspec
+    except ImportError:
+        raise Unavailable(f"{url}: a URL needs fsspec; install it with: pip install 'perfgate[history]'") from None
+    try:
+        files, root = fsspec.core.url_to_fs(url)
+        found = sorted(files.glob(root) if "*" in root else [root] if files.isfile(root) else files.find(root))
+        names = [name for name in found if name.endswith(".jsonl")]
+        folder.mkdir(parents=True)
+        copies = [folder / f"{number}-{PurePosixPath(name).name}" for number, name in enumerate(names)]
+        for name, copy in zip(names, copies, strict=True):
+            files.get_file(name, str(copy))
+    except Exception as error:  # each kind of store has its own errors
+        told = next(iter(str(error).splitlines()), "")
+        raise UserError(f"{url}: cannot be read: {type(error).__name__}{f': {told}' if told else ''}") from None
+    if not copies:
+        raise UserError(f"{url}: holds no run file (*.jsonl)")
+    return copies
