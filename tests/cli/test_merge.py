@@ -171,9 +171,8 @@ def test_a_damaged_part_and_a_part_as_target_are_refused(tmp_path: Path) -> None
 def test_parts_below_a_url_are_fetched_and_merged_as_files_are(tmp_path: Path) -> None:
     pytest.importorskip("fsspec")
     (tmp_path / "night" / "deep").mkdir(parents=True)
-    parts = [
-        part(tmp_path / "night", n + 1, [workload_line(case), verdict(case), end(case)]) for n, case in enumerate(cases)
-    ]
+    lines = [[workload_line(case), verdict(case), end(case)] for case in (CASE, OTHER_CASE)]
+    parts = [part(tmp_path / "night", number, told) for number, told in enumerate(lines, 1)]
     parts[1] = parts[1].rename(tmp_path / "night" / "deep" / "b.jsonl")
     by_path = merged(tmp_path / "path.jsonl", *parts)
     for number, url in enumerate((f"file://{tmp_path}/night", f"file://{tmp_path}/night/**/*.jsonl")):
