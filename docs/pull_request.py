@@ -1,8 +1,8 @@
-"""Draws what a pull request shows, one that does more work and one that is refactored: python docs/pull_request.py FOLDER
+"""Draws what two pull requests show, a slower and a refactored one: python docs/pull_request.py FOLDER
 
-It makes an example repository, runs the command of ci/templates/github-actions.yml in the merge of each pull request, and draws
-the check, the marked line and the comment as plain HTML, photographed by Chromium (ci/browser-setup brings it). It is no
-picture of GitHub's own page.
+It makes an example repository, runs the command of ci/templates/github-actions.yml in the merge of each pull request, and
+draws the check, the marked line and the comment as plain HTML, photographed by Chromium (ci/browser-setup brings it). It
+is no picture of GitHub's own page.
 """
 
 import os
@@ -27,7 +27,8 @@ STYLE = """
 body { font: 15px/1.5 sans-serif; margin: 0; padding: 20px; width: 880px; color: #1f2328; background: #fff }
 .box { border: 1px solid #d0d7de; border-radius: 6px; padding: 4px 16px; margin-bottom: 14px; overflow: hidden }
 .red { border-left: 6px solid #cf222e } .green { border-left: 6px solid #1a7f37 }
-table { border-collapse: collapse; font-size: 13px } td, th { border: 1px solid #d0d7de; padding: 3px 9px; text-align: left }
+table { border-collapse: collapse; font-size: 13px }
+td, th { border: 1px solid #d0d7de; padding: 3px 9px; text-align: left }
 code { background: #eff1f3; padding: 1px 4px; border-radius: 4px; font-size: 12px }
 """
 
