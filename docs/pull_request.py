@@ -1,8 +1,8 @@
 """Draws what two pull requests show, a slower and a refactored one: python docs/pull_request.py FOLDER
 
-It makes an example repository, runs the command of ci/templates/github-actions.yml in the merge of each pull request, and
-draws the check, the marked line and the comment as plain HTML, photographed by Chromium (ci/browser-setup brings it). It
-is no picture of GitHub's own page.
+It makes an example repository, runs the command of ci/templates/github-actions.yml in the merge of each pull request,
+and draws the check, the marked line and the comment as plain HTML, photographed by Chromium, which ci/browser-setup
+brings. It is no picture of GitHub's own page.
 """
 
 import os
