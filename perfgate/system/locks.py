@@ -1,35 +1,63 @@
 """Locks on devices: one timed pass at a time, from whichever process; passes that are not timed share the device."""
 
+import fcntl
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import ReadWriteLock
+
+HELD: Counter[Path] = Counter()  # locks that this process holds now
 
 
 class DeviceLock:
     """A lock on a device, held during a launch; the kernel releases it if its holder dies.
 
+    Processes get it in the order in which they ask, so that none waits for long where many measure: each waits for its
+    turn, then for the lock, and ends its turn once it has the lock.
+
     Args:
         device: name of the device; one lock stands for all cores of a CPU.
-        folder: the folder of the lock's file, which all processes that share the device must use.
+        folder: the folder of the lock's files, which all processes that share the device must use.
     """
 
     def __init__(self, device: str, folder: Path | None = None) -> None:
         place = folder or Path(tempfile.gettempdir()) / f"perfgate-{os.getuid()}"
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = ReadWriteLock(place / f"{device.replace(os.sep, '-')}.lock.db")
+        name = device.replace(os.sep, "-")
+        self._lock = ReadWriteLock(place / f"{name}.lock.db")
+        self._turns = place / f"{name}.turn"
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the device alone, for a timed pass."""
-        with self._lock.write_lock():
+        with self._in_turn(self._lock.write_lock()):
             yield
 
     @contextmanager
     def shared(self) -> Iterator[None]:
         """Share the device, for a pass whose result does not depend on other processes."""
-        with self._lock.read_lock():
+        with self._in_turn(self._lock.read_lock()):
             yield
+
+    @contextmanager
+    def _in_turn(self, lock: AbstractContextManager[Any]) -> Iterator[None]:
+        # A process that holds the lock must not wait behind one that waits for it.
+        turn = None if HELD[self._turns] else os.open(self._turns, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if turn is not None:
+                fcntl.flock(turn, fcntl.LOCK_EX)
+            lock.__enter__()
+        finally:
+            if turn is not None:
+                os.close(turn)
+        HELD[self._turns] += 1
+        try:
+            yield
+        finally:
+            HELD[self._turns] -= 1
+            lock.__exit__(None, None, None)
