@@ -362,10 +362,11 @@ REPEATED = [
     (generation(with_layers(MODELS["t5-quick"], 1), **SHORT), "cpu"),
     (forward(FLAT_LLAMA, **SMALL), "cuda"),
 ]
-ORDERS = ((2, 0, 1, 1, 0, 2, 0), (2, 2, 1, 0, 1, 2, 0, 1, 0, 0))
+# After 0, 1, 2 the first order has each of them follow each of them, itself included.
+ORDERS = ((2, 0, 2, 1, 1, 0, 0), (2, 1, 0))
 
 
-def test_twenty_dry_runs_in_any_order_and_process_are_the_same():
+def test_dry_runs_in_any_order_and_process_are_the_same():
     """Here, after all that ran before; and in a fresh process with another hash seed and number of threads."""
     first = [dry_run(program_of(workload), workload.params, target) for workload, target in REPEATED]
     found = {index: [ledger] for index, ledger in enumerate(first)}
@@ -385,7 +386,7 @@ def test_twenty_dry_runs_in_any_order_and_process_are_the_same():
     for index, line in zip(ORDERS[1], lines, strict=True):
         found[index].append(json.loads(line))
     for expected, *others in found.values():
-        assert len(others) >= 5
+        assert len(others) >= 3
         assert all(ledger == expected for ledger in others)
 
 

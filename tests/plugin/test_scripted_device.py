@@ -308,7 +308,7 @@ def test_random_faults_leave_no_lock_no_process_and_no_wrong_number(tmp_path, mo
     workload = Workload("programs:Spin", {"rounds": 1})
     plan = MeasurementPlan(launches=1, memory_launches=1, steps_s=0.02, timeout_s=0.15, device="fake")
     before, uuids, outcomes = set(children(os.getpid())), [], set()
-    for batch in range(10):
+    for batch in range(5):
         uuid = f"GPU-{os.getpid()}-{source.randrange(1 << 30):x}"
         uuids.append(uuid)
         script = tmp_path / f"{batch}.json"
