@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perfgate.models.model import Model
     from perfgate.shared.workload import Workload
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Model", "Program", "Workload", "__version__"]
 # A reference interpreter sees only this file, shared/ and actor/: there Program and Workload are found, Model is not.
 _MODULES = {

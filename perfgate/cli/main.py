@@ -4,48 +4,37 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from perfgate import __version__
-from perfgate.cli import (
-    baselines,
-    bisect,
-    calibrate,
-    comment,
-    compare,
-    compare_settings,
-    doctor,
-    fleet,
-    history,
-    issues,
-    merge,
-    predict,
-    report,
-    upgrade,
-)
 from perfgate.cli.common import BAD_INPUT, Parser, write
 from perfgate.shared.errors import UserError
 
-COMMANDS = (
-    compare,
-    report,
-    compare_settings,
-    predict,
-    doctor,
-    calibrate,
-    upgrade,
-    history,
-    bisect,
-    baselines,
-    merge,
-    fleet,
-    comment,
-    issues,
-)
+# In the order of the help. The module of a command is imported when the command is asked for, so that the help and the
+# version need no library.
+COMMANDS = {
+    "compare": "decide whether one run is worse than another",
+    "report": "tables of the values and verdicts in run files",
+    "compare-settings": "a model's settings side by side, and which of them are on the front of speed and memory",
+    "predict": "memory, work and time of a step on a GPU, without one",
+    "doctor": "what this machine can measure and gate, and which commands help; "
+    "exits with 1 where it can measure nothing",
+    "calibrate": "how noisy this machine is, and which slowdowns the gate sees on it",
+    "upgrade": "what other versions of some packages do to the cases of this suite",
+    "history": "keep the numbers of many runs, and find what moved, when, and between which commits",
+    "bisect": "the commit, or the version of a package, with which a case got worse",
+    "baselines": "list, show, prune and move what is stored, and store accepted regressions",
+    "merge": "put the run files of a suite's shards together",
+    "fleet": "measure a suite as jobs of Slurm or of this machine",
+    "comment": "comment on a pull request or merge request",
+    "issues": "open one issue for each change of a history that made something worse",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
-    options = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = build_parser(next((word for word in words if word in COMMANDS), "")).parse_args(words)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -56,11 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+def build_parser(asked: str = "") -> argparse.ArgumentParser:
+    """The commands and their options.
+
+    Args:
+        asked: the command whose options are wanted; the others have their names and their help.
+    """
     parser = Parser(prog="perfgate", description="Performance regression tests for Hugging Face models.")
     parser.add_argument("--version", action="version", version=f"perfgate {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add(commands)
+    for name, help in COMMANDS.items():
+        if name == asked:
+            import_module(f"perfgate.cli.{name.replace('-', '_')}").add(commands)
+        else:
+            commands.add_parser(name, help=help)
     return parser

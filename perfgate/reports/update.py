@@ -1,14 +1,17 @@
 """What a run that stores baselines says of it: one line, so that nobody takes what was left out for stored."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from perfgate.cases.update import Update
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
+
+if TYPE_CHECKING:  # whose module brings all that measures
+    from perfgate.cases.update import Update
 
 NAMED = 3  # cases with one reason that are named; the others are counted
 
 
-def update_line(update: Update, again: str) -> str:
+def update_line(update: "Update", again: str) -> str:
     """What was stored, what was not and why, and what is missing until times are gated.
 
     Args:

@@ -6,12 +6,15 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from perfgate.cli.common import Parser
+from perfgate.cli.main import COMMANDS
 from tests.support.commands import FORMATS, compared, head, refuse
 from tests.support.runs import (
     CASE,
@@ -122,6 +125,13 @@ def test_an_unknown_format_is_told_with_those_that_exist(base: Path) -> None:
     message = refuse("report", base, "--format", "pdf")
 
     assert all(name in message for name in ("pdf", *FORMATS))
+
+
+def test_the_help_says_of_each_command_what_the_command_says_of_itself() -> None:
+    for name, told in COMMANDS.items():
+        commands = Parser().add_subparsers()
+        import_module(f"perfgate.cli.{name.replace('-', '_')}").add(commands)
+        assert [(action.dest, action.help) for action in commands._choices_actions] == [(name, told)]
 
 
 def test_version_and_help_succeed() -> None:

@@ -553,4 +553,4 @@ def test_the_options_come_from_the_settings_that_can_be_predicted(capsys: pytest
 )
 def test_a_switch_may_be_given_a_value(typed: str, value: object) -> None:
     words = ["predict", "--model", "gpt2", "--batch-size", "2", "--activation-checkpointing", *typed.split()]
-    assert build_parser().parse_args(words).activation_checkpointing == value
+    assert build_parser("predict").parse_args(words).activation_checkpointing == value

@@ -20,9 +20,16 @@ def bare(folder: Path, python: str = sys.executable) -> str:
 @functools.cache
 def newest_python() -> str:
     """The newest Python at hand, of which this one may be one."""
+    return interpreters()[-1]
+
+
+@functools.cache
+def interpreters() -> list[str]:
+    """One interpreter of each version of Python at hand that Perfgate runs on, the oldest first."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     places = [*versions.glob("3.*/bin/python"), *Path("/usr/bin").glob("python3.[0-9]*"), Path(sys.executable)]
-    return max((place for place in map(str, places) if version_of(place) >= (3, 11)), key=version_of)
+    found = {version_of(place): place for place in map(str, places)}
+    return [found[version] for version in sorted(found) if version >= (3, 11)]
 
 
 @functools.cache
