@@ -2,6 +2,7 @@
 
 import argparse
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from perfgate.cli.common import OK, add_command
@@ -34,6 +35,10 @@ def add(commands: Any) -> None:
     )
     show = with_source(add_command(parts, "show", show_case, "the values of one case over its runs, and what moved"))
     show.add_argument("case", metavar="CASE", help="a case's id, or a part of it")
+    for part in (changes, show):
+        part.add_argument(
+            "--runs", type=Path, metavar="DIR", help="folder of run files; the page links to them where they are there"
+        )
 
 
 def with_source(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -114,7 +119,7 @@ def list_changes(options: argparse.Namespace) -> tuple[int, Report]:
     store = opened(options)
     alpha = options.alpha or ALPHA
     names = machines(store, options)
-    return OK, changes_report([survey(store, name, alpha / len(names), options.since) for name in names])
+    return OK, changes_report([survey(store, name, alpha / len(names), options.since) for name in names], options.runs)
 
 
 def show_case(options: argparse.Namespace) -> tuple[int, Report]:
@@ -132,4 +137,4 @@ def show_case(options: argparse.Namespace) -> tuple[int, Report]:
             refusals.append(error)
     if not found:
         raise refusals[0]
-    return OK, shown_report(found)
+    return OK, shown_report(found, options.runs)

@@ -1,11 +1,14 @@
 """A survey: everything that moved in the history of one machine."""
 
+import heapq
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from perfgate.history.changes import ALPHA, Change, Creep, Event, abrupt, changes_of, creep_of, events_of
 from perfgate.history.series import Machine, Series, opened
 from perfgate.history.store import Store
+
+KEPT = 200  # series of a survey that a page can draw
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Survey:
         alpha: the chance that the survey shows a change where nothing changed.
         events: what moved together, the newest first.
         creeps: what left its epoch by small steps, the worst first.
+        moved: the series that moved most, with their changes; at most ``KEPT``, since each holds all of its points.
     """
 
     machine: Machine
@@ -25,6 +29,7 @@ class Survey:
     alpha: float
     events: list[Event] = field(default_factory=list)
     creeps: list[Creep] = field(default_factory=list)
+    moved: list[tuple[Series, list[Change]]] = field(default_factory=list)
 
 
 def survey(store: Store, name: str, alpha: float, since: datetime | None = None) -> Survey:
@@ -38,16 +43,24 @@ def survey(store: Store, name: str, alpha: float, since: datetime | None = None)
     """
     changes: list[Change] = []
     creeps: list[Creep] = []
+    largest: list[tuple[float, int, Series, list[Change]]] = []
     with opened(store, name) as history:
         share, count = alpha / max(history.varying(), 1), history.count()
-        for series in history.series(moving=True):
+        for number, series in enumerate(history.series(moving=True)):
             found = list(changes_of(history.machine, series, share, since))
-            if crept := creep_of(history.machine, series, share):
+            crept = creep_of(history.machine, series, share)
+            if crept:
                 creeps.append(crept)
                 found = [change for change in found if abrupt(change, series)]
             changes += found
+            if found or crept:
+                size = max([abs(change.change) for change in found] + ([crept.change] if crept else []))
+                heapq.heappush(largest, (size, -number, series, found))
+                if len(largest) > KEPT:
+                    heapq.heappop(largest)
     creeps.sort(key=lambda one: -one.change)
-    return Survey(history.machine, count, alpha, events_of(changes), creeps)
+    moved = [(series, found) for _, _, series, found in sorted(largest, key=lambda one: (-one[0], -one[1]))]
+    return Survey(history.machine, count, alpha, events_of(changes), creeps, moved)
 
 
 @dataclass(frozen=True)

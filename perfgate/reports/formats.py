@@ -146,8 +146,10 @@ def as_json(report: Report) -> str:
 
 def html(report: Report) -> str:
     """Write one page that needs no network; a report that has no page of its own becomes sentences and tables."""
-    from perfgate.reports.page.assemble import page, plain_page
+    from perfgate.reports.page.assemble import history_page, page, plain_page
 
+    if report.history:
+        return history_page(report.history())
     return page(report.page()) if report.page else plain_page(report.sections)
 
 

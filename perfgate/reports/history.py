@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,8 @@ from perfgate.history.points import Run
 from perfgate.history.series import Machine, Series
 from perfgate.history.survey import Look, Survey
 from perfgate.reports.formats import BARS
+from perfgate.reports.page.content import Content
+from perfgate.reports.page.history import history_content
 from perfgate.reports.report import Report, Section
 from perfgate.shared.metrics import metric
 
@@ -44,11 +47,18 @@ def compacted_report(files: Mapping[str, int]) -> Report:
     return Report([Section(lines=lines)], rows, {"merged": dict(files)})
 
 
-def changes_report(surveys: Sequence[Survey]) -> Report:
-    """What moved: for each machine its events, the newest first, and what crept."""
+def changes_report(surveys: Sequence[Survey], runs: Path | None = None) -> Report:
+    """What moved: for each machine its events, the newest first, and what crept; ``runs`` may hold the run files."""
     rows = [row for found in surveys for event in found.events for row in map(change_row, event.changes)]
     document = {"machines": [survey_document(found) for found in surveys]}
-    return Report([survey_section(found) for found in surveys], pd.DataFrame(rows), document)
+    sections = [survey_section(found) for found in surveys]
+
+    def page() -> Content:
+        lines = [line for section in sections for line in (section.title, *section.lines)]
+        looks = [Look(found.machine, found.moved) for found in surveys]
+        return history_content("What moved, when, and between which commits", lines, looks, runs)
+
+    return Report(sections, pd.DataFrame(rows), document, history=page)
 
 
 def survey_section(found: Survey) -> Section:
@@ -152,11 +162,16 @@ def survey_document(found: Survey) -> dict[str, Any]:
     }
 
 
-def shown_report(looks: Sequence[Look]) -> Report:
+def shown_report(looks: Sequence[Look], runs: Path | None = None) -> Report:
     """The values of cases over their runs: a sparkline and the changes of each metric."""
     sections = [Section(f"{look.machine.name}", tables={"Series": series_table(look)}) for look in looks]
     rows = [row for look in looks for one, _ in look.series for row in point_rows(look.machine, one)]
-    return Report(sections, pd.DataFrame(rows), {"points": rows})
+    series = sum(len(look.series) for look in looks)
+
+    def page() -> Content:
+        return history_content("Values over runs", [f"{series} series are shown."], looks, runs)
+
+    return Report(sections, pd.DataFrame(rows), {"points": rows}, history=page)
 
 
 def series_table(look: Look) -> pd.DataFrame:

@@ -36,6 +36,7 @@ class Report:
         rows: one table of plain numbers for a spreadsheet; column names end in their units.
         document: nested mappings and lists for a program; all of it can be written as JSON.
         page: makes what the format ``html`` shows; ``None`` for a report that has no page.
+        history: makes what ``html`` shows of a history; ``None`` for any other report.
         digest: makes the lines of the format ``markdown``; ``None`` for a report whose markdown is its sections.
     """
 
@@ -44,3 +45,4 @@ class Report:
     document: Mapping[str, Any]
     page: "Callable[[], Mapping[str, Any]] | None" = None
     digest: "Callable[[], Sequence[str]] | None" = None
+    history: "Callable[[], Mapping[str, Any]] | None" = None

@@ -17,24 +17,24 @@ MACHINE = "cpu-test"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def run(number: int) -> Run:
+def run(number: int, machine: str = MACHINE) -> Run:
     """A run of its own day."""
     software = json.dumps({"torch": "2.13.0"})
-    return Run(f"run-{number:03d}", START + timedelta(days=number), MACHINE, f"{number:040x}", software)
+    return Run(f"run-{number:03d}", START + timedelta(days=number), machine, f"{number:040x}", software)
 
 
-def keep(url: str, number: int) -> bool:
+def keep(url: str, number: int, machine: str = MACHINE) -> bool:
     """Keep a run of two metrics."""
     points = [
         Point("a.py::test", "step_time_s", 0.5 + number, 10.0 + number, 3, ""),
         Point("a.py::test", "operator_calls", 100 + number, None, 1, ""),
     ]
-    return Store(url).add(run(number), points)
+    return Store(url).add(run(number, machine), points)
 
 
-def values(url: str) -> dict[str, list[float]]:
+def values(url: str, machine: str = MACHINE) -> dict[str, list[float]]:
     """All that the store holds, by metric, in order of time."""
-    with opened(Store(url), MACHINE) as history:
+    with opened(Store(url), machine) as history:
         return {series.metric: list(series.levels) for series in history.series()}
 
 
@@ -85,11 +85,13 @@ def test_a_run_in_two_files_counts_once(tmp_path: Path) -> None:
     assert values(str(tmp_path))["step_time_s"] == [10, 11, 12]
 
 
-def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_ten_writers_of_two_machines_at_once_lose_nothing(tmp_path: Path) -> None:
+    machines = (MACHINE, "cpu-other")
     with ProcessPoolExecutor(10) as pool:
-        kept = list(pool.map(keep, [str(tmp_path)] * 12, range(12)))
+        kept = list(pool.map(keep, [str(tmp_path)] * 24, range(24), machines * 12))
     assert all(kept)
-    assert values(str(tmp_path))["operator_calls"] == list(range(100, 112))
+    for start, machine in enumerate(machines, 100):
+        assert values(str(tmp_path), machine)["operator_calls"] == list(range(start, 124, 2))
 
 
 def test_kills_at_random_moments_lose_and_double_nothing(tmp_path: Path) -> None:

@@ -1,17 +1,23 @@
 """The page in a real browser, headless Chromium, from a file: what one does with it, and that nothing else happens."""
 
 import importlib.util
+import json
+import math
+import random
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from perfgate.history.points import Point, Run
+from perfgate.history.store import Store
 from tests.support.pages import HOSTILE, dry, full_run, verdict, write_page
-from tests.support.runs import CASE, OTHER_CASE, workload_line
+from tests.support.runs import CASE, OTHER_CASE, perfgate, workload_line
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 AXE = Path(sys.prefix) / "share" / "perfgate-axe" / "axe.min.js"
@@ -226,3 +232,59 @@ def test_large_data_is_compressed_and_found_again(visit: Any) -> None:
     assert len(page.rows()) == 200
     page.tab.fill("#q", "test_many[2499]")
     assert page.rows() == ["many/test_many.py::test_many[2499]"]
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A history of 40 runs and the page of what moved: a time and a count move, libraries change, one is accepted."""
+    folder = tmp_path_factory.mktemp("history")
+    store, files = Store(str(folder / "history")), folder / "runs"
+    files.mkdir()
+    generator = random.Random(0)
+    for number in range(40):
+        software = json.dumps({"torch": "2.13.0" if number < 30 else "2.14.0"})
+        created = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number)
+        time_s = 0.02 * (1.1 if number >= 20 else 1) * math.exp(generator.gauss(0, 0.01))
+        told = f"Ada: {HOSTILE['an end of the script']}" if number == 20 else ""
+        points = [
+            Point("training/test_batch_size.py::test_it[8]", "step_time_s", time_s, time_s * 100, 3, told),
+            Point("inference/test_kv_cache.py::test_it", "operator_calls", 100 + 5 * (number >= 30), None, 1, ""),
+        ]
+        store.add(Run(f"run-{number}", created, "cpu-test", f"{number:040x}", software), points)
+        (files / f"run-{number}.jsonl").touch()
+        (files / f"run-{number}.html").touch()
+    page = folder / "history.html"
+    page.write_text(
+        perfgate("history", "changes", "--from", store.url, "--runs", files, "--format", "html").stdout, "utf-8"
+    )
+    return page
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_a_history(scheme: str, width: int, browser: Any, history: Path) -> None:
+    complaints: list[str] = []
+    asked: list[str] = []
+    tab = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(history.as_uri())
+    tab.wait_for_selector("html[data-ready=yes]")
+    tab.get_by_role("button", name="test_it[8]").first.click()
+    assert tab.locator("#picture canvas").count() == 1
+    rows = tab.locator("#events tbody tr").all_inner_texts()
+    assert [row.split()[2] for row in rows] == ["libraries", "change", "accepted"]
+    assert HOSTILE["an end of the script"] in rows[2]
+    assert "perfgate compare" in rows[1]
+    links = [link.get_attribute("href") for link in tab.locator("#events a").all()]
+    assert links == [(history.parent / "runs" / f"run-{number}.html").as_uri() for number in (19, 20)]
+    assert tab.locator("#multiples h3").all_inner_texts() == ["inference/kv cache", "training/batch size"]
+    assert tab.locator("#slowest tbody tr").count() == 2
+    tab.fill("#since", "2026-01-25")
+    assert ["operator_calls" in row for row in tab.locator("#slowest tbody tr").all_inner_texts()] == [True]
+    assert violations(tab) == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints == []
+    assert asked == [history.as_uri()]
+    tab.close()

@@ -18,6 +18,7 @@ SCRIPTS = (
     "plane.js", "page.js",
 )  # fmt: skip
 PLANE_SCRIPTS = ("format.js", "data.js", "plane.js", "planes.js")  # of a page that has no cases
+HISTORY_SCRIPTS = ("uplot/uPlot.iife.min.js", "format.js", "data.js", "history.js")
 NONE = "'none'"
 COMPRESSED_FROM = 600_000  # characters of data; gzip makes them a tenth
 
@@ -30,6 +31,13 @@ def page(content: Content) -> str:
     """The page as text."""
     data = packed({key: content[key] for key in DRAWN})
     return filled("page.html", [static(name) for name in SCRIPTS], {**content, "data": data})
+
+
+def history_page(content: Content) -> str:
+    """The page of a history as text."""
+    return filled(
+        "history.html", [static(name) for name in HISTORY_SCRIPTS], {**content, "data": packed(content["data"])}
+    )
 
 
 def plain_page(sections: Sequence[Section]) -> str:
