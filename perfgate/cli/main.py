@@ -14,6 +14,7 @@ from perfgate.cli import (
     compare,
     compare_settings,
     doctor,
+    explain,
     fleet,
     history,
     issues,
@@ -27,6 +28,7 @@ from perfgate.shared.errors import UserError
 
 COMMANDS = (
     compare,
+    explain,
     report,
     compare_settings,
     predict,
