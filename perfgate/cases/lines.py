@@ -59,7 +59,11 @@ def lines(
         sessions = {launch.session: launch.date for launch in baseline.launches}
         values = {name: baseline.values(name) for name in baseline.metrics}
         identity = {"workload": baseline.workload, "commit": baseline.commit, "date": baseline.date}
-        held.append({"kind": "baseline", "case": case.id, **identity, "sessions": sessions, "values": values})
+        # Of a case that got worse, so that reports can tell where; of all others a run file would only grow.
+        ledger = baseline.launches[-1].ledger if outcome.kind == "failed" and baseline.launches else {}
+        told_inside = {"ledger": dict(ledger)} if ledger else {}
+        about = {"kind": "baseline", "case": case.id, **identity, "sessions": sessions, "values": values}
+        held.append({**about, **told_inside})
     told = {"outcome": outcome.kind, "message": outcome.message, "took_s": took_s, "ended": time.time()}
     end = {"kind": "case", "case": case.id, **told}
     judged = [{"kind": "verdict", **verdict.to_json()} for verdict in verdicts]

@@ -14,6 +14,7 @@ from perfgate.shared.errors import UserError
 # version need no library.
 COMMANDS = {
     "compare": "decide whether one run is worse than another",
+    "explain": "why one case got worse: the difference of its two sides",
     "report": "tables of the values and verdicts in run files",
     "compare-settings": "a model's settings side by side, and which of them are on the front of speed and memory",
     "predict": "memory, work and time of a step on a GPU, without one",

@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from perfgate.cases.lines import Case
     from perfgate.cases.runner import CaseRunner, Result
     from perfgate.measure.stage import Stage
+    from perfgate.records.verdict import Verdict
 
 RESULT = pytest.StashKey[dict[str, Any]]()
 
@@ -262,8 +263,9 @@ def scratch() -> Iterator[Path]:
 def attach(item: pytest.Item, result: "Result") -> None:
     """Keep a result with its item: for JUnit files, for Perfgate's own lines, for pytest-benchmark's table."""
     # Another plugin may have run the item before.
-    others = [found for found in item.user_properties if found[0] not in result.metrics]
-    item.user_properties[:] = [*others, *result.metrics.items()]
+    told = {**result.metrics, **decided(result.verdicts)}
+    others = [found for found in item.user_properties if found[0] not in told]
+    item.user_properties[:] = [*others, *told.items()]
     item.stash[RESULT] = {
         "case": result.case,
         "kind": result.outcome.kind,
@@ -272,3 +274,13 @@ def attach(item: pytest.Item, result: "Result") -> None:
         "steps_s": list(result.steps_s),
         "benchmark": described(item, result.metrics, {v.metric: v.verdict for v in result.verdicts}),
     }
+
+
+def decided(verdicts: "Sequence[Verdict]") -> dict[str, str]:
+    """The verdict on each metric as a property, ``verdict.step_time_s``: the word, then change, values and interval."""
+    from perfgate.gate.wording import counted_as, in_short, promises
+
+    found: dict[str, str] = {}
+    for verdict in promises(verdicts):
+        found[f"verdict.{verdict.metric}"] = f"{counted_as(verdict)}: {in_short(verdict)}"
+    return found

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from perfgate.gate.attribution import cells, grown_cells, place
+from perfgate.gate.renames import renamed
 from perfgate.records.launch import Launch
 from perfgate.records.layers import collapsed, expanded
 from perfgate.shared.metrics import METRICS, PARTS
@@ -101,6 +102,26 @@ def work_by_group(ledger: Ledger) -> dict[str, list[float]]:
         for group, row in groups.items():
             sums[group] = [a + b for a, b in zip(sums.get(group, [0, 0, 0]), row, strict=True)]
     return sums
+
+
+def typed_operators(ledger: Ledger) -> dict[str, float]:
+    """Calls of each operator by the data type of its result: ``mul of float32``."""
+    found: dict[str, float] = ledger.get("typed_operators", {})
+    return found
+
+
+def conversions(before: Ledger, now: Ledger) -> list[Place]:
+    """Where conversions from one data type into another became more or fewer, what moved most first."""
+    if not ("conversions" in before and "conversions" in now):
+        return []
+    names = renamed(before, now)
+    old, new = (
+        {(path, what): count for path, row in expanded(side["conversions"]).items() for what, count in row.items()}
+        for side in (before, now)
+    )
+    old = {(names.get(path, path), what): count for (path, what), count in old.items()}
+    moved = {key: new.get(key, 0) - old.get(key, 0) for key in {**old, **new}}
+    return sorted(places(moved, 1), key=lambda row: -abs(row.each) * row.layers)
 
 
 def settings_in_force(launches: Sequence[Launch]) -> dict[str, Any]:

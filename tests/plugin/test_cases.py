@@ -253,11 +253,14 @@ def test_plain_lines_show_each_case_where_there_is_no_terminal(suite):
         assert "\x1b[" not in result.stdout.str()
 
 
-def test_numbers_reach_junit_as_properties(suite):
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["here", "in a worker"])
+def test_numbers_and_verdicts_reach_junit_as_properties(suite, workers):
     suite.write("def test_it(perf):\n    perf(work())")
-    suite.run("--junitxml=report.xml")
-    names = {found.get("name") for found in ElementTree.parse(suite.path / "report.xml").iter("property")}
-    assert {"step_time_s", "samples_per_s", "setup_s"} <= names
+    suite.run("--junitxml=report.xml", *workers).assert_outcomes(passed=1)
+    report = ElementTree.parse(suite.path / "report.xml")
+    found = {one.get("name"): one.get("value") for one in report.iter("property")}
+    assert {"step_time_s", "samples_per_s", "setup_s"} <= set(found)
+    assert found["verdict.step_time_s"].startswith("new: step_time_s (")
 
 
 def test_other_tests_are_left_alone(suite):

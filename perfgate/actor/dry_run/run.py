@@ -250,6 +250,8 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         "highest_by_part_bytes": tracker.storages.highest(tracker.since),
         "roofline_s": roofline_s if tracker.speeds else None,
         "operators": dict(sorted(tracker.operators.items())),
+        "typed_operators": dict(sorted(tracker.typed_operators.items())),
+        "conversions": by_path(tracker.conversions),
         "work": dict(sorted(work.items())),
         "memory": dict(sorted(memory.items())),
         "largest": largest(living),
@@ -257,6 +259,14 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
     if tracker.traced:
         found["trace"] = trace_of(tracker.storages, tracker.since, tracker.charges, rules.workspace_bytes)
     return found
+
+
+def by_path(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    """Counts by module path and kind as a table."""
+    table: dict[str, dict[str, int]] = {}
+    for (path, what), count in sorted(counts.items()):
+        table.setdefault(path, {})[what] = count
+    return table
 
 
 def largest(living: list[Allocation]) -> list[dict[str, Any]]:

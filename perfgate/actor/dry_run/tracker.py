@@ -21,6 +21,7 @@ from perfgate.actor.dry_run.storages import Frame, Storages
 NORMALIZING = "norm"
 LIFTING = ("lift_fresh", "lift_fresh_copy", "lift")  # the argument of these is freed right after the call
 WHERE = torch.ops.prim.device.default
+CONVERTING = ("_to_copy", "copy_")  # these change the data type of a tensor
 READING = ("_local_scalar_dense", "item")
 # These return their first argument with its shape unchanged.
 IN_PLACE = {"add_", "addcdiv_", "addcmul_", "copy_", "div_", "fill_", "lerp_", "mul_", "sqrt_", "sub_", "zero_"}
@@ -66,6 +67,8 @@ class Tracker(TorchDispatchMode):
         """Set all counts back to zero and begin a step."""
         self.work: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0, 0, 0, 0.0])
         self.operators: Counter[str] = Counter()
+        self.typed_operators: Counter[str] = Counter()
+        self.conversions: Counter[tuple[str, str]] = Counter()
         self.charges: list[tuple[str, int, int, str]] = []
         self.since = self.storages.begin()
 
@@ -218,13 +221,29 @@ class Tracker(TorchDispatchMode):
             entry[4] += self._roofline_s(dtype, flops, read + written)
             if self.traced:
                 self.charges.append((group, flops, read + written, dtype))
-        self.operators[name_of(func)] += 1
+        name = name_of(func)
+        self.operators[name] += 1
+        result = type_of(out)
+        self.typed_operators[f"{name} of {result}" if result else name] += 1
+        if name in CONVERTING and result and (source := source_type(name, args)) not in ("", result):
+            self.conversions[path, f"{source} to {result}"] += 1
 
     def _roofline_s(self, dtype: str, flops: int, moved_bytes: int) -> float:
         if not self.speeds:
             return 0.0
         peak = self.speeds.get(dtype) or self.speeds["float32"]
         return max(flops / peak, moved_bytes / self.speeds["bytes_per_s"])
+
+
+def type_of(value: Any) -> str:
+    """The data type of the first tensor in a value, such as ``float32``; empty where there is none."""
+    first = next(iter(tensors_of(value)), None)
+    return "" if first is None else str(first.dtype).rpartition(".")[2]
+
+
+def source_type(name: str, args: Any) -> str:
+    """The data type that a conversion reads."""
+    return type_of(args[1:] if name == "copy_" else args[:1])
 
 
 def dtype_of(group: str, args: Any) -> str:

@@ -19,7 +19,7 @@ from perfgate.shared.metrics import METRICS
 from perfgate.shared.workload import Workload
 
 # The entries of a ledger that are neither metrics nor tables.
-FACTS = ("parameters", "trainable_parameters", "flops_by_group", "highest_by_part_bytes", "largest")
+FACTS = ("parameters", "trainable_parameters", "flops_by_group", "highest_by_part_bytes", "largest", "typed_operators")
 
 
 @contextmanager
@@ -78,6 +78,7 @@ def with_ledgers(start: Launch, answer: dict[str, Any]) -> Launch:
     ledger = {name: host[name] for name in FACTS}
     tables = {row.cells.table for row in rows if row.cells}
     ledger |= {name: collapsed(table) for name, table in host.items() if name in tables}
+    ledger["conversions"] = collapsed(host["conversions"])
     kinds = [DEVICE_KINDS[target] for target in DRY_TARGETS]
     for kind in kinds:
         ledger[f"{kind.prefix}memory_by_part_bytes"] = ledgers[kind.name]["memory_by_part_bytes"]

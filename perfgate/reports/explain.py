@@ -1,0 +1,214 @@
+"""Why a case got worse or better: the difference of its two sides by operator, module, data type, memory and sync."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import pandas as pd
+
+from perfgate.gate.wording import counted_as, percent, sentence
+from perfgate.records.launch import medians
+from perfgate.records.verdict import Verdict
+from perfgate.reports.difference import (
+    Place,
+    Sides,
+    conversions,
+    memory_by_part,
+    moved_places,
+    settings_in_force,
+    told_by,
+    typed_operators,
+    work_by_group,
+)
+from perfgate.reports.remains import remaining
+from perfgate.reports.report import Report, Section
+from perfgate.reports.tables import shown
+from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import metric
+
+ROWS = 12  # of a table
+NAMED = 5  # cases in a message
+QUIET = ("pass", "new")
+PHASES = ("forward_s", "backward_s", "optimizer_s", "data_wait_s", "device_time_s", "host_time_s", "communication_s")
+SIZES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A case, and what both sides tell of it.
+
+    Attributes:
+        verdicts: all on the case.
+        against: the reference, as a noun; empty where there is none.
+        before: versions of the reference's libraries; empty where they are not known.
+        now: those of the candidate's.
+    """
+
+    case: str
+    verdicts: tuple[Verdict, ...]
+    sides: Sides
+    against: str
+    before: Mapping[str, str]
+    now: Mapping[str, str]
+
+
+def find_case(part: str, cases: Sequence[str], where: str) -> str:
+    """The case with this id, or the only one whose id holds this text.
+
+    Raises:
+        UserError: no case, or several, with those that come nearest.
+    """
+    if part in cases:
+        return part
+    found = [case for case in cases if part in case]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        raise UserError(f"{where}: {part!r} is in {len(found)} cases, name one: {', '.join(found[:NAMED])}{more}")
+    tails = {case.rpartition("::")[2]: case for case in cases}
+    near = [*get_close_matches(part, cases, NAMED, 0.5), *map(tails.__getitem__, get_close_matches(part, tails, NAMED))]
+    hint = f"; the nearest: {', '.join(dict.fromkeys(near))}" if near else f"; it holds {len(cases)} others"
+    raise UserError(f"{where}: no case {part!r}{hint}")
+
+
+def explain_report(found: Explained) -> Report:
+    """The report of one case: sentences on what moved, the difference inside, and what remains."""
+    tables = {name: rows for name, rows in differences(found.sides).items() if rows}
+    lines = [*opening(found), *remaining(found.verdicts, found.sides, found.before, found.now), *upcasts(found.sides)]
+    notes = [] if tables else [nothing(found.sides)]
+    rows = [{"table": name, **row} for name, part in tables.items() for row in part]
+    document = {
+        "case": found.case,
+        "against": found.against,
+        "lines": lines,
+        "verdicts": [verdict.to_json() for verdict in found.verdicts],
+        "differences": tables,
+        "notes": notes,
+    }
+    frames = {name: pd.DataFrame(part) for name, part in tables.items()}
+    return Report([Section(found.case, lines, frames, notes)], pd.DataFrame(rows), document)
+
+
+def opening(found: Explained) -> list[str]:
+    """A sentence on each verdict that says something; else one for all."""
+    told = [v for v in found.verdicts if counted_as(v) not in QUIET]
+    if not told:
+        moved = "nothing moved beyond its tolerance" if found.verdicts else "no verdict is known"
+        return [f"{'Against ' + found.against if found.against else 'By itself'}: {moved}."]
+    order = ("regressed", "stale", "invalid", "accepted", "inconclusive", "improved")
+    return [sentence(verdict) for verdict in sorted(told, key=lambda v: order.index(counted_as(v)))]
+
+
+def nothing(sides: Sides) -> str:
+    """Why there is no table: there is one side alone, or both are alike."""
+    before, now = sides.ledgers
+    if before and now:
+        return "Inside, both sides are alike: operators, modules, memory and host syncs."
+    if not (sides.before or before):
+        return "The run file holds one side of the case; name another run with --against RUN for the difference."
+    return "Neither operators nor modules of both sides are known: there was no dry run of one of them."
+
+
+def upcasts(sides: Sides) -> list[str]:
+    """A sentence on each conversion into a wider type that is new or became more frequent."""
+    told = []
+    for place in moved_conversions(sides):
+        narrow, _, wide = place.what.partition(" to ")
+        if place.each > 0 and SIZES.get(wide, 0) > SIZES.get(narrow, 9):
+            each = f" in each of {place.layers} layers" if place.layers > 1 else ""
+            told.append(f"Upcast: {place.path} converts {place.what}, {place.each:+.0f} a step{each}.")
+    return told[:NAMED]
+
+
+def moved_conversions(sides: Sides) -> list[Place]:
+    """Where conversions between types became more or fewer."""
+    before, now = sides.ledgers
+    return conversions(before, now)
+
+
+def differences(sides: Sides) -> dict[str, list[Row]]:
+    """Tables of what differs between both sides, by title; empty ones are there too."""
+    before, now = sides.ledgers
+    if not before or not now:
+        return {"Phases of a step": phases(sides), "Settings in force": settings(sides)}
+    old, new = work_by_group(before), work_by_group(now)
+    work = [
+        row
+        for at, name in enumerate(("operator_calls", "flops", "moved_bytes"))
+        for row in both("group of operators", column(old, at), column(new, at), name)
+    ]
+    return {
+        "Work by group of operators": work,
+        "Operators by data type": both(
+            "operator", typed_operators(before), typed_operators(now), "operator_calls", limit=ROWS
+        ),
+        "Conversions of data types": [
+            place_row("conversions", place, f"{place.each:+.0f}") for place in moved_conversions(sides)
+        ][:ROWS],
+        "Memory at the peak": both("part", memory_by_part(before), memory_by_part(now), "predicted_peak_bytes"),
+        "Modules and lines": modules(before, now),
+        "Phases of a step": phases(sides),
+        "Settings in force": settings(sides),
+    }
+
+
+def column(table: Mapping[str, Sequence[float]], number: int) -> dict[str, float]:
+    """One of the amounts that each row of a table has."""
+    return {name: row[number] for name, row in table.items()}
+
+
+def both(title: str, before: Mapping[str, float], now: Mapping[str, float], name: str, limit: int = 99) -> list[Row]:
+    """A row for each entry that differs, those that moved most first."""
+    show = metric(name).show
+    moved = {key: now.get(key, 0) - before.get(key, 0) for key in (*before, *now)}
+    keys = sorted((key for key in moved if moved[key]), key=lambda key: -abs(moved[key]))
+    return [
+        {title: key, "metric": name, "before": show(before.get(key, 0)), "now": show(now.get(key, 0)),
+         "change": f"{'-' if moved[key] < 0 else '+'}{show(abs(moved[key]))}"}
+        for key in keys[:limit]
+    ]  # fmt: skip
+
+
+def modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Row]:
+    """Where each metric moved: module or file, and the group, part or line there; a few rows for each metric.
+
+    Metrics that share a table, as predicted and measured host syncs do, are told once.
+    """
+    names = {metric(name).cells: name for name in reversed(told_by(before, now))}
+    return [
+        place_row(name, place, f"{'-' if place.each < 0 else '+'}{metric(name).show(abs(place.each))}")
+        for name in reversed(names.values())
+        for place in moved_places(name, before, now)[: ROWS // 3]
+    ]
+
+
+def place_row(name: str, place: Place, moved: str) -> Row:
+    """A place as a row of a table."""
+    each = f" each of {place.layers}" if place.layers > 1 else ""
+    return {"metric": name, "where": place.path, "what": place.what, "change": f"{moved}{each}"}
+
+
+def phases(sides: Sides) -> list[Row]:
+    """The parts of a step that were timed on both sides."""
+    before, now = (medians([launch for launch in side if not launch.invalid]) for side in (sides.before, sides.now))
+    return [
+        {"phase": name, "before": shown(name, before[name]), "now": shown(name, now[name]),
+         "change": percent(now[name] / before[name] - 1)}
+        for name in PHASES
+        if before.get(name) and now.get(name)
+    ]  # fmt: skip
+
+
+def settings(sides: Sides) -> list[Row]:
+    """The settings that differ in force."""
+    before, now = settings_in_force(sides.before), settings_in_force(sides.now)
+    if not before:
+        return []
+    return [
+        {"setting": name, "before": str(before.get(name, "")), "now": str(now.get(name, ""))}
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+    ]
