@@ -20,6 +20,7 @@ from perfgate.cli import (
     merge,
     predict,
     report,
+    tour,
     upgrade,
 )
 from perfgate.cli.common import BAD_INPUT, Parser, write
@@ -40,6 +41,7 @@ COMMANDS = (
     fleet,
     comment,
     issues,
+    tour,
 )
 
 
