@@ -124,12 +124,12 @@ def topics() -> tuple[Topic, ...]:
             "peaks that a GPU would have, from dry runs (docs/verified/tutorials.md holds them against its table).",
             tutorial_settings(bert),
             (GPU_PEAK, FLOPS, CALLS),
-            "Accumulation and checkpointing lower the peak most; checkpointing adds about a third to the FLOPs; all "
-            "together need the least.",
-            "Accumulation keeps the activations of one sample in place of four. Checkpointing keeps only the inputs of "
-            "each layer and computes the rest again in the backward pass: a second forward pass. Mixed precision "
-            "halves activations but keeps the weights twice. Adafactor drops AdamW's 8 bytes a parameter, which count "
-            "once little else is left.",
+            "With AdamW no setting brings the peak below a floor; Adafactor does, and all together need the least. "
+            "Checkpointing adds about a third to the FLOPs.",
+            "Accumulation keeps the activations of one sample in place of four; checkpointing keeps only the inputs of "
+            "each layer and computes the rest again, a second forward pass. Then the optimizer's own step is the peak: "
+            "16 bytes a parameter for weights, gradients and two averages, and 4 for a temporary copy. Only an optimizer "
+            "that keeps less goes below it. With larger batches activations count for more, and so do these settings.",
             "training/test_activation_checkpointing.py",
             exact=True,
             drawn=("peak on a GPU, predicted",),
