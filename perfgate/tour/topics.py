@@ -128,7 +128,7 @@ def topics() -> tuple[Topic, ...]:
             "Checkpointing adds about a third to the FLOPs.",
             "Accumulation keeps the activations of one sample in place of four; checkpointing keeps only the inputs of "
             "each layer and computes the rest again, a second forward pass. Then the optimizer's own step is the peak: "
-            "16 bytes a parameter for weights, gradients and two averages, and 4 for a temporary copy. Only an optimizer "
+            "16 bytes a parameter for weights, gradients and two averages, and 4 for a temporary copy. Only one "
             "that keeps less goes below it. With larger batches activations count for more, and so do these settings.",
             "training/test_activation_checkpointing.py",
             exact=True,
