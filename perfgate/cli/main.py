@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": "what this machine can measure and gate, and which commands help; "
     "exits with 1 where it can measure nothing",
     "calibrate": "how noisy this machine is, and which slowdowns the gate sees on it",
+    "tour": "what training and running models costs, topic by topic, measured here and explained",
     "upgrade": "what other versions of some packages do to the cases of this suite",
     "history": "keep the numbers of many runs, and find what moved, when, and between which commits",
     "bisect": "the commit, or the version of a package, with which a case got worse",
