@@ -104,10 +104,13 @@ def work_by_group(ledger: Ledger) -> dict[str, list[float]]:
     return sums
 
 
-def typed_operators(ledger: Ledger) -> dict[str, float]:
-    """Calls of each operator by the data type of its result: ``mul of float32``."""
-    found: dict[str, float] = ledger.get("typed_operators", {})
-    return found
+def typed_operators(before: Ledger, now: Ledger) -> tuple[dict[str, float], dict[str, float]]:
+    """Calls of each operator by the data type of its result, ``mul of float32``, on both sides.
+
+    Empty where one of them does not know, as ledgers of version 0.1.0 do not: nothing would then stand for all of them.
+    """
+    key = "typed_operators"
+    return (before[key], now[key]) if key in before and key in now else ({}, {})
 
 
 def conversions(before: Ledger, now: Ledger) -> list[Place]:

@@ -142,9 +142,7 @@ def differences(sides: Sides) -> dict[str, list[Row]]:
     ]
     return {
         "Work by group of operators": work,
-        "Operators by data type": both(
-            "operator", typed_operators(before), typed_operators(now), "operator_calls", limit=ROWS
-        ),
+        "Operators by data type": both("operator", *typed_operators(before, now), "operator_calls", limit=ROWS),
         "Conversions of data types": [
             place_row("conversions", place, f"{place.each:+.0f}") for place in moved_conversions(sides)
         ][:ROWS],

@@ -54,7 +54,11 @@ def changes_report(surveys: Sequence[Survey], runs: Path | None = None) -> Repor
     sections = [survey_section(found) for found in surveys]
 
     def page() -> Content:
-        lines = [line for section in sections for line in (section.title, *section.lines)]
+        lines = [
+            line
+            for found, section in zip(surveys, sections, strict=True)
+            for line in (section.title, *section.lines, *map(creep_line, found.creeps[:SHOWN]), *drawn_lines(found))
+        ]
         looks = [Look(found.machine, found.moved) for found in surveys]
         return history_content("What moved, when, and between which commits", lines, looks, runs)
 
@@ -70,9 +74,26 @@ def survey_section(found: Survey) -> Section:
         f"{found.series} series of {len(found.machine.runs)} runs were looked at; where nothing changed, the chance "
         f"that this list shows a change of a metric that varies is {found.alpha:.0%}."
     )
-    count = len(found.events)
-    moved = f"{count} {'event' if count == 1 else 'events'} moved something." if count else "Nothing moved."
-    return Section(found.machine.name, [looked, moved], tables)
+    count, crept = len(found.events), len(found.creeps)
+    told = [f"{count} {'event' if count == 1 else 'events'} moved something."] if count else []
+    told += [f"{crept} {'metric' if crept == 1 else 'metrics'} crept by small steps."] if crept else []
+    return Section(found.machine.name, [looked, *(told or ["Nothing moved."])], tables)
+
+
+def creep_line(crept: Creep) -> str:
+    """One creep as a sentence; no change on the page tells of it."""
+    row = creep_row(crept)
+    moved_to = f"{row['then']} to {row['now']}"
+    return f"{row['metric']} of {row['case']} crept by {row['change']} since {row['since']}, {moved_to}."
+
+
+def drawn_lines(found: Survey) -> list[str]:
+    """A sentence where the page does not draw every series that moved."""
+    every = {(change.case, change.metric) for event in found.events for change in event.changes}
+    every |= {(crept.case, crept.metric) for crept in found.creeps}
+    if len(every) <= len(found.moved):
+        return []
+    return [f"{len(every)} series moved; the {len(found.moved)} that moved most are drawn."]
 
 
 def heading(event: Event) -> str:

@@ -68,6 +68,9 @@ def test_a_creep_that_no_run_would_fail_is_named(tmp_path: Path) -> None:
     assert (crept["metric"], crept["epoch"]) == ("step_time_s", "run-00")
     assert 0.15 < crept["change"] < 0.25
     assert {change["metric"] for event in found["events"] for change in event["changes"]} == {"operator_calls"}
+    page = perfgate("history", "changes", "--from", store, "--format", "html").stdout
+    assert f"step_time_s of {CASE} crept by +" in page
+    assert "1 metric crept by small steps." in page
 
 
 def test_a_case_is_shown_with_its_course_after_a_merge_as_before(store: Path) -> None:
