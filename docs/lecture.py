@@ -1,7 +1,7 @@
 """Writes the page of the lecture, ``docs/lecture.md``: ``python docs/lecture.py``.
 
 The topics come from ``perfgate/tour/topics.py``, and the numbers from ``docs/lecture.json``, which the tour itself
-writes: ``perfgate tour --json --output docs/lecture.json``.
+writes: ``perfgate tour --json --output docs/lecture.json --pictures docs/lecture``.
 """
 
 import json
@@ -12,6 +12,7 @@ from perfgate.tour.topic import Topic
 from perfgate.tour.topics import topics
 from perfgate.tour.walk import Told
 
+PICTURES = Path(__file__).with_suffix("")
 PAGE, NUMBERS = Path(__file__).with_suffix(".md"), Path(__file__).with_suffix(".json")
 BEGIN = """# The lecture
 
@@ -49,6 +50,8 @@ def part(topic: Topic, found: dict) -> str:
         lines += [table(told).fillna("").to_markdown(index=False, disable_numparse=True), ""]
     else:
         lines += ["Its numbers have not been written down yet.", ""]
+    if (PICTURES / f"{topic.name}.svg").exists():
+        lines += [f"![{', '.join(topic.drawn)}]({PICTURES.name}/{topic.name}.svg)", ""]
     lines += [f"**Look.** {topic.look}", "", f"**Why.** {topic.why}", ""]
     return "\n".join([*lines, f"Gated by [{Path(topic.cases).name}](../perf_tests/{topic.cases}).", ""])
 

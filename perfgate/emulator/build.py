@@ -17,6 +17,7 @@ from platformdirs import user_cache_path
 from perfgate.emulator.profiles import Profile
 from perfgate.emulator.symbols import header_named, stubs
 from perfgate.shared.errors import UserError
+from perfgate.shared.private import private
 
 SOURCE = Path(__file__).with_name("source")
 HEADERS = ("cuda.h", "cuda_runtime_api.h", "driver_types.h", "cublas_v2.h", "cublasLt.h", "cudnn.h", "cupti.h")
@@ -81,9 +82,8 @@ def built(python: str) -> Path:
     """
     toolkit, compiler = parts_for(python)
     generated = stubs(toolkit.libraries, toolkit.headers, SOURCE)
-    place = user_cache_path("perfgate") / "emulator" / digest_of(toolkit, generated)
+    place = private(user_cache_path("perfgate") / "emulator") / digest_of(toolkit, generated)
     if not (place / "libemu.so").exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=place.parent, prefix="building-") as folder:
             done = Path(folder) / "done"
             done.mkdir()

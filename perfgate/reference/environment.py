@@ -22,6 +22,7 @@ from platformdirs import user_cache_path
 
 from perfgate.reference.lock_files import content
 from perfgate.shared.errors import UserError
+from perfgate.shared.private import private
 from perfgate.system.provenance import installed_in
 
 READY = ".perfgate-ready"
@@ -120,8 +121,7 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None, left
         TimeoutError: it was not ready by then.
         UserError: it cannot be built.
     """
-    place = user_cache_path("perfgate") / "environments" / recipe.digest
-    place.parent.mkdir(parents=True, exist_ok=True)
+    place = private(user_cache_path("perfgate") / "environments") / recipe.digest
     python = str(place / "bin" / "python")
     begin = time.monotonic()
     with locked(Path(f"{place}.lock"), left_s):

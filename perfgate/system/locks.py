@@ -11,6 +11,8 @@ from typing import Any
 
 from filelock import ReadWriteLock
 
+from perfgate.shared.private import private
+
 HELD: Counter[Path] = Counter()  # locks that this process holds now
 
 
@@ -23,11 +25,13 @@ class DeviceLock:
     Args:
         device: name of the device; one lock stands for all cores of a CPU.
         folder: the folder of the lock's files, which all processes that share the device must use.
+
+    Raises:
+        UserError: the usual folder belongs to somebody else.
     """
 
     def __init__(self, device: str, folder: Path | None = None) -> None:
-        place = folder or Path(tempfile.gettempdir()) / f"perfgate-{os.getuid()}"
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = folder or private(Path(tempfile.gettempdir()) / f"perfgate-{os.getuid()}")
         name = device.replace(os.sep, "-")
         self._lock = ReadWriteLock(place / f"{name}.lock.db")
         self._turns = place / f"{name}.turn"

@@ -50,7 +50,10 @@ def topics() -> tuple[Topic, ...]:
             "Batch size",
             "A training step reads all weights, however many samples it has, and Python calls each operator once. "
             "How much does a second sample cost?",
-            {f"{size} samples": training(gpt2, batch_size=size) for size in (1, 2, 4, 8)},
+            {
+                f"{size} {'sample' if size == 1 else 'samples'}": training(gpt2, batch_size=size)
+                for size in (1, 2, 4, 8)
+            },
             (STEP, SAMPLES, PEAK, CALLS),
             "Samples a second grow and then level off; operator calls stay the same; the peak grows by about the same "
             "amount with each sample.",
@@ -138,7 +141,10 @@ def topics() -> tuple[Topic, ...]:
             "back-propagation",
             "Back-propagation: forward, backward and optimizer apart",
             "A training step has three phases. Which of them takes the time?",
-            {f"{size} samples": training(gpt2, loop="accelerate", batch_size=size) for size in (1, 8)},
+            {
+                f"{size} {'sample' if size == 1 else 'samples'}": training(gpt2, loop="accelerate", batch_size=size)
+                for size in (1, 8)
+            },
             (
                 STEP,
                 Column("forward", "forward_s"),

@@ -18,6 +18,7 @@ from perfgate.records.runfile import RunFile, read
 from perfgate.shared.metrics import METRICS
 from perfgate.shared.workload import Json
 from perfgate.tour.topic import Column, Topic
+from perfgate.workloads.programs import DRY_RUN
 
 SUITE = Path(__file__).parent / "test_tour.py"
 ENDING_S, OWN_S = 60.0, 5.0
@@ -56,13 +57,18 @@ def walk(topic: Topic) -> Told:
     began = time.monotonic()
     with TemporaryDirectory(prefix="perfgate-tour-") as name:
         folder = Path(name)
-        (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+        (folder / "pytest.ini").write_text(f"[pytest]\nperf_preload = {preloaded(topic)}\n", encoding="utf-8")
         code = run_pytest(topic, folder)
         made = list((folder / "out").glob("*.jsonl"))
         run = read(made[0]) if made else None
         said = (folder / "said").read_text(encoding="utf-8", errors="replace")
     values = values_of(topic, run) if run else {}
     return Told(topic, values, time.monotonic() - began, problem_of(topic, values, code, said))
+
+
+def preloaded(topic: Topic) -> str:
+    """The modules that a fork server imports once, which each process would import by itself otherwise."""
+    return " ".join(dict.fromkeys([*(row.program.partition(":")[0] for row in topic.rows.values()), DRY_RUN]))
 
 
 def run_pytest(topic: Topic, folder: Path) -> int:
