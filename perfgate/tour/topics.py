@@ -50,13 +50,10 @@ def topics() -> tuple[Topic, ...]:
             "Batch size",
             "A training step reads all weights, however many samples it has, and Python calls each operator once. "
             "How much does a second sample cost?",
-            {
-                f"{size} {'sample' if size == 1 else 'samples'}": training(gpt2, batch_size=size)
-                for size in (1, 2, 4, 8)
-            },
+            {samples(size): training(gpt2, batch_size=size) for size in (1, 2, 4, 8)},
             (STEP, SAMPLES, PEAK, CALLS),
-            "Samples a second grow and then level off; operator calls stay the same; the peak grows by about the same "
-            "amount with each sample.",
+            "Samples a second grow, though less than the batch does; operator calls hardly change; from two samples on "
+            "the peak grows by about the same amount with each.",
             "What a step costs once, its Python calls and the optimizer's pass over the weights, is shared by more "
             "samples, until the arithmetic takes the time. Weights, gradients and optimizer state are there once; "
             "activations are kept for each sample. On a GPU the rate levels off far later.",
@@ -112,10 +109,11 @@ def topics() -> tuple[Topic, ...]:
             },
             (*PARTS, GPU_PEAK),
             "4 bytes of weights, 4 of gradients and 8 of AdamW's state for each parameter; Adafactor and SGD keep "
-            "next to none; mixed precision leaves all three as they are.",
+            "next to none; mixed precision leaves all three as they are. Each part is shown at its own highest.",
             "A number in 32 bits takes 4 bytes. AdamW keeps two of them, the averages of the gradient and of its "
             "square; Adafactor keeps sums of rows and columns. Mixed precision computes in 16 bits from weights in 32. "
-            "Activations follow the batch and not the parameters, and at this size they are most of it.",
+            "Activations follow the batch and not the parameters. The parts are not at their highest at the same time: "
+            "gradients come as activations go, so the peak is less than the sum.",
             "training/test_memory_anatomy.py",
             exact=True,
             drawn=tuple(column.head for column in PARTS),
@@ -141,20 +139,19 @@ def topics() -> tuple[Topic, ...]:
             "back-propagation",
             "Back-propagation: forward, backward and optimizer apart",
             "A training step has three phases. Which of them takes the time?",
-            {
-                f"{size} {'sample' if size == 1 else 'samples'}": training(gpt2, loop="accelerate", batch_size=size)
-                for size in (1, 8)
-            },
+            {samples(size): training(gpt2, loop="accelerate", batch_size=size) for size in (1, 8)},
             (
                 STEP,
                 Column("forward", "forward_s"),
                 Column("backward", "backward_s"),
                 Column("optimizer", "optimizer_s"),
             ),
-            "Backward takes about twice as long as forward; the optimizer takes the same time for any batch.",
+            "In this small model backward takes about as long as forward, although it has twice the products; the "
+            "optimizer takes the same time for any batch.",
             "Each matrix product of the forward pass has two in the backward pass, one for the gradient of its input "
-            "and one for that of its weights. The optimizer works on the weights alone, so its share shrinks as the "
-            "batch grows.",
+            "and one for that of its weights, so in a large model it takes about twice as long. In a small one the rest "
+            "counts as well: Python's calls and dropout's random numbers belong to the forward pass alone. The optimizer "
+            "works on the weights alone, so its share shrinks as the batch grows.",
             "training/test_batch_size.py",
             drawn=("forward", "backward", "optimizer"),
         ),
@@ -176,7 +173,8 @@ def topics() -> tuple[Topic, ...]:
             "transformer as many as before.",
             "Each word of the recurrent network waits for the state after the word before it, so its work is cut into "
             "many small calls, one after the other. The transformer does all positions in the same matrix products, "
-            "which is what a GPU needs. On a CPU the difference in time is smaller, because a CPU is busy early.",
+            "which is what a GPU needs. On a CPU the recurrent network is no slower here: it does a third of the "
+            "arithmetic, and small calls keep a CPU busy, too.",
             "training/test_translation.py",
         ),
         Topic(
@@ -211,8 +209,8 @@ def topics() -> tuple[Topic, ...]:
                 "256, 8 prompts": generation(gpt2, prompt_length=256, batch_size=8),
             },
             (STEP, FIRST, NEXT, FLOPS, PEAK),
-            "A longer prompt delays the first token and hardly the others; without a cache each further token costs as "
-            "much as the first.",
+            "A longer prompt delays the first token and hardly the others; without a cache each further token costs "
+            "nearly as much as the first.",
             "Prefill is matrix products over the whole prompt. A further token is a single row through the same "
             "weights, so reading these takes the time, and eight prompts at once read them once. Without kept keys and "
             "values the whole text is read again for each token.",
@@ -262,6 +260,11 @@ def tutorial_settings(bert: Model) -> dict[str, Workload]:
 def of_bert(bert: Model, **settings: Json) -> Workload:
     """A training step with samples of 512 tokens, as in the tutorial."""
     return training(bert, sequence_length=512, **settings)
+
+
+def samples(count: int) -> str:
+    """The name of a row with a batch of this size."""
+    return f"{count} {'sample' if count == 1 else 'samples'}"
 
 
 def recurrent(**settings: Json) -> Workload:
