@@ -149,9 +149,9 @@ def topics() -> tuple[Topic, ...]:
             "In this small model backward takes about as long as forward, although it has twice the products; the "
             "optimizer takes the same time for any batch.",
             "Each matrix product of the forward pass has two in the backward pass, one for the gradient of its input "
-            "and one for that of its weights, so in a large model it takes about twice as long. In a small one the rest "
-            "counts as well: Python's calls and dropout's random numbers belong to the forward pass alone. The optimizer "
-            "works on the weights alone, so its share shrinks as the batch grows.",
+            "and one for that of its weights, so in a large model it takes about twice as long. In a small one the "
+            "rest counts as well: Python's calls and dropout's random numbers belong to the forward pass alone. The "
+            "optimizer works on the weights alone, so its share shrinks as the batch grows.",
             "training/test_batch_size.py",
             drawn=("forward", "backward", "optimizer"),
         ),
