@@ -76,7 +76,7 @@ def opened(options: argparse.Namespace) -> Store:
 
         url = read_ini().history
     if not url:
-        option = "--to" if hasattr(options, "runs") else "--from"
+        option = "--from" if hasattr(options, "machine") else "--to"
         raise UserError(f"no history is named; name one with {option} URL, or as perf_history in the ini file")
     return Store(url)
 

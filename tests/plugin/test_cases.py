@@ -69,7 +69,7 @@ def test_a_slowdown_fails_its_case_with_one_sentence_and_accepting_it_passes(sto
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "test_case.py::test_it: step_time_s got worse by * (* ms, baseline *; interval * to *; *",
+            "step_time_s got worse by * (* ms, baseline *; interval * to *; *",
             "Accept it with: pytest perf_tests/test_case.py::test_it --perf-update all --perf-reason WHY",
         ]
     )

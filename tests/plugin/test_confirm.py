@@ -61,7 +61,7 @@ def test_a_slowdown_since_the_baseline_is_regressed_by_duets_against_its_commit(
     short = baseline[:12]
     result.stdout.fnmatch_lines(
         [
-            f"*test_it: step_time_s got worse by +* (*; beside the baseline's state {short}; the stored times alone: "
+            f"step_time_s got worse by +* (*; beside the baseline's state {short}; the stored times alone: "
             "+* (inconclusive))",
             "Accept it with: * --perf-update all --perf-reason WHY",
         ]

@@ -127,7 +127,7 @@ def test_a_slower_step_and_a_higher_peak_fail_the_case_and_nothing_else_does(ben
     bench.script(step_time_s=0.012)
     result = bench.run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"{KEY}: step_time_s got worse by *", "Accept it with: *--perf-device fake:gpu.json*"])
+    result.stdout.fnmatch_lines(["step_time_s got worse by *", "Accept it with: *--perf-device fake:gpu.json*"])
     bench.script(peak_bytes=1_006_000)
     bench.run().stdout.fnmatch_lines([f"{KEY}: peak_memory_bytes got worse by +0.60%*"])
 

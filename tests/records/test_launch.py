@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perfgate.records.details import GROUPS, Details, DeviceSeen, Findings, Span, Start, Turns, Yardstick
@@ -105,6 +105,7 @@ VERDICTS = st.builds(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # beside other work
 @given(launch=LAUNCHES, verdict=VERDICTS)
 def test_what_is_written_is_read_back_the_same(
     launch: Launch, verdict: Verdict, tmp_path_factory: pytest.TempPathFactory
