@@ -43,6 +43,7 @@ def verdicts(folder, case, before, now=""):
 
 
 @pytest.mark.slice
+@pytest.mark.measures
 @pytest.mark.parametrize(
     ("case", "before", "now", "file"),
     [
@@ -60,6 +61,7 @@ def test_hundredfold_regressions_are_caught_by_time_and_by_calls(tmp_path, case,
 
 
 @pytest.mark.slice
+@pytest.mark.measures
 def test_rows_of_a_stream_that_are_read_faster_are_called_an_improvement(tmp_path):
     found = verdicts(tmp_path, STREAM, "datasets-4.8.5")
     assert found["python_calls"].verdict == "improved"
