@@ -7,6 +7,7 @@ import pytest
 
 from perfgate.measure.pool import copy_of_actor
 from tests import ROOT
+from tests.support.release import SMOKE
 
 
 def run(code: str, cwd=ROOT) -> str:
@@ -51,20 +52,7 @@ def test_a_program_of_ones_own_finds_its_names_where_only_the_actors_side_is_lai
 
 @pytest.mark.untimed
 def test_a_model_made_of_a_configuration_is_taken_by_a_fixture(suite):
-    suite.write("""
-from perfgate import Model
-
-TINY = Model(
-    "tiny",
-    {"config": {"model_type": "gpt2", "vocab_size": 64, "n_embd": 16, "n_layer": 1, "n_head": 2}},
-    {"causal-lm": "GPT2LMHeadModel"},
-    tier="smoke",
-)
-
-
-def test_it(perf, training):
-    perf(training(TINY, batch_size=1, sequence_length=8))
-""")
+    suite.write(SMOKE)
     suite.run("--perf-device", "none").assert_outcomes(passed=1)
 
 

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +50,19 @@ class DeviceLock:
 
     @contextmanager
     def _in_turn(self, lock: AbstractContextManager[Any]) -> Iterator[None]:
-        # A process that holds the lock must not wait behind one that waits for it.
-        turn = None if HELD[self._turns] else os.open(self._turns, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            if turn is not None:
-                fcntl.flock(turn, fcntl.LOCK_EX)
-            lock.__enter__()
-        finally:
-            if turn is not None:
-                os.close(turn)
-        HELD[self._turns] += 1
-        try:
+        with ExitStack() as stack:
+            with self._turn():
+                stack.enter_context(lock)
+            HELD[self._turns] += 1
+            stack.callback(HELD.subtract, [self._turns])
             yield
-        finally:
-            HELD[self._turns] -= 1
-            lock.__exit__(None, None, None)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        # A process that holds the lock must not wait behind one that waits for it.
+        if HELD[self._turns]:
+            yield
+            return
+        with self._turns.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
