@@ -203,13 +203,20 @@ class Store:
         """Copy a complete file into the store, under a name that no other writer has."""
         folder = f"{self.root}/{quote(machine)}"
         final = f"{folder}/{name}-{uuid.uuid4().hex}{SUFFIX}"
-        with told(self.url):
-            self.files.makedirs(folder, exist_ok=True)
-            if self.local:  # an object store shows an object only when it is whole
-                self.files.put_file(str(source), final + UNFINISHED)
-                Path(final + UNFINISHED).replace(final)
-            else:
-                self.files.put_file(str(source), final)
+        try:
+            with told(self.url):
+                if self.local:
+                    self.files.makedirs(folder, exist_ok=True)
+                    self.files.put_file(str(source), final + UNFINISHED)
+                    Path(final + UNFINISHED).replace(final)
+                else:
+                    # An object store shows an object only when it is whole. It has no folders, and asked for one that
+                    # lies in no bucket it would make the bucket.
+                    self.files.put_file(str(source), final)
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{self.url}: cannot be written: {error}; make the bucket first, or mend its name"
+            ) from None
         return final
 
 
@@ -267,7 +274,7 @@ def told(url: str) -> Iterator[None]:
     """Turn what a file system refuses into a sentence."""
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, UserError):
         raise
-    except (OSError, ImportError) as error:
+    except Exception as error:  # the packages of object stores have exceptions of their own
         raise UserError(f"{url}: {getattr(error, 'strerror', None) or error}") from None
