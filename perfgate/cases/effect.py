@@ -6,6 +6,7 @@ from perfgate.cases.duets import DuetSeries, Policy, Progress, Promise, as_effec
 from perfgate.gate import effects
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence, alike
+from perfgate.gate.outcome import DRY_TELLS_NOT, EMULATED_TELLS_NOT
 from perfgate.gate.verdicts import Comparison
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.schedule import COUNTERS, UNTIMED, untimed
@@ -17,8 +18,8 @@ from perfgate.shared.workload import Workload
 
 # Shorter duets than the gate's: effects are much larger than the 3% that a gate must detect.
 FILLED_S, MIN_STEPS = 1.0, 10
-UNTOLD = "a dry run does not measure it; leave out --perf-device none"
-EMULATED = "an emulated device has no times and no values; measure it on a real one"
+UNTOLD = f"{DRY_TELLS_NOT}; leave out --perf-device none"
+EMULATED = f"{EMULATED_TELLS_NOT}; measure it on a real one"
 
 
 def tried(
@@ -44,20 +45,20 @@ def tried(
         progress: told in words what begins.
 
     Returns:
-        All launches, and a verdict for each expectation that can be decided on this device.
+        All launches, and a verdict for each expectation; ``invalid`` where this device cannot tell.
     """
     asked: list[Promise] = [*expectations, *likenesses]
     times = [item for item in expectations if metric(item.metric).stepped_in_turn]
     exact = [item for item in expectations if item not in times]
+    why = ""
     if stage.plan.device == "none":
-        exact, times = [item for item in exact if metric(item.metric).dry], []
-        if not exact:
-            return [], [nothing(case, item, "invalid", UNTOLD) for item in asked]
-        likenesses = []
+        exact, times, likenesses, why = [item for item in exact if metric(item.metric).dry], [], [], UNTOLD
     elif not stage.plan.timed:
-        times, likenesses = [], []
-        if not exact:
-            return [], [nothing(case, item, "invalid", EMULATED) for item in asked]
+        times, likenesses, why = [], [], EMULATED
+    held = {*exact, *times, *likenesses}
+    untold = [nothing(case, item, "invalid", why) for item in asked if item not in held]
+    if not held:
+        return [], untold
     sides: list[tuple[Side, Workload]] = [("reference", vanilla), ("candidate", setting)]
     wanted = {item.metric for item in exact}
     launches: list[Launch] = []
@@ -74,7 +75,7 @@ def tried(
         series = DuetSeries(stage, case, parts, policy.deadline, progress)
         verdicts += of_effect(series, times, policy.noise)
         launches += series.judged()
-    return launches, verdicts
+    return launches, [*verdicts, *untold]
 
 
 def passes_for(names: set[str]) -> list[str]:

@@ -10,6 +10,10 @@ from perfgate.gate.wording import WORDS, sentence
 from perfgate.records.launch import CORE_TAKEN
 from perfgate.records.verdict import Name, Verdict
 
+# How the reasons begin for which a device cannot tell a metric, whatever the program does.
+DRY_TELLS_NOT = "a dry run does not measure it"
+EMULATED_TELLS_NOT = "an emulated device has no times and no values"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -58,7 +62,10 @@ def decide(
         return Outcome("failed", f"{stale[0].case}: {stale[0].why}.{remedy}")
     if invalid := having("invalid"):
         told = f"{invalid[0].case} could not be measured: {invalid[0].why}"
-        if not fault and not strict and only_disturbed(verdicts):
+        tolerated = not fault and not strict and any(v.verdict in ("pass", "improved") for v in verdicts)
+        if tolerated and spoilt_by(invalid, DRY_TELLS_NOT, EMULATED_TELLS_NOT):
+            return Outcome("passed")
+        if tolerated and spoilt_by(invalid, CORE_TAKEN):
             return Outcome("warned", f"{told}; what could be measured {WORDS['pass']} or better", output)
         return Outcome("failed" if fault or strict else "skipped", told, output)
     if strict and (new := having("new")):
@@ -70,11 +77,9 @@ def decide(
     return Outcome("passed")
 
 
-def only_disturbed(verdicts: Sequence[Verdict]) -> bool:
-    """Whether other processes spoilt the times alone, and something else was decided that can stand for the case."""
-    invalid = [verdict for verdict in verdicts if verdict.verdict == "invalid"]
-    decided = any(verdict.verdict in ("pass", "improved") for verdict in verdicts)
-    return decided and all(verdict.why.startswith(CORE_TAKEN) for verdict in invalid)
+def spoilt_by(invalid: Sequence[Verdict], *reasons: str) -> bool:
+    """Whether each invalid verdict has one of these reasons, by which a reason begins."""
+    return all(verdict.why.startswith(reasons) for verdict in invalid)
 
 
 def accepted_by(update: str | None) -> frozenset[Name]:

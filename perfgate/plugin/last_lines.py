@@ -66,7 +66,7 @@ def product_lines(products: Products) -> list[str]:
 def unseen_lines(config: pytest.Config, sides: Sides, target: Target, ends: Ends) -> list[str]:
     """What this run could not see: how much duets vary, cases that measured nothing, code that coverage missed."""
     lines = []
-    if sides.reference and target.kind != "none" and not target.noise.df:
+    if sides.reference and target.timed and not target.noise.df:
         lines.append(UNCALIBRATED)
     if ends.unasked:
         named = ", ".join(sorted(ends.unasked))

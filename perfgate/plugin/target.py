@@ -53,6 +53,11 @@ class Target:
         """The kind of the device, or ``none`` in a run that measures nothing."""
         return "none" if self._options.device == "none" else self.device.kind
 
+    @property
+    def timed(self) -> bool:
+        """Whether this run takes times: not if it only runs dry, nor on an emulated card."""
+        return self.kind != "none" and DEVICE_KINDS[self.kind].timed
+
     @cached_property
     def default_tier(self) -> str:
         """The tier of a run that names none: ``standard`` on a GPU, else the suite's default."""

@@ -1,6 +1,7 @@
 """Shows progress: a line that is rewritten on a terminal, and plain lines in any other output."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from perfgate.gate.wording import can_see, counted_as, in_short, moved, percent, since, together
@@ -88,8 +89,19 @@ def terminal_width() -> int:
 
 def one_line(result: "Result") -> str:
     """The result of a case on one line; the symbol of how the case ended is put before it elsewhere."""
-    shown = "; ".join([*map(one_verdict, together(result.verdicts)), *filter(None, [result.remark])])
+    verdicts = together(result.verdicts)
+    told = [verdict for verdict in verdicts if verdict.verdict != "invalid"]
+    invalid = [verdict for verdict in verdicts if verdict.verdict == "invalid"]
+    shown = "; ".join([*map(one_verdict, told), *by_reason(invalid), *filter(None, [result.remark])])
     return f"{result.case}: {shown}"
+
+
+def by_reason(invalid: Sequence[Verdict]) -> list[str]:
+    """The metrics that could not be measured, those with one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for verdict in invalid:
+        reasons.setdefault(verdict.why, []).append(verdict.metric)
+    return [f"{', '.join(names)} invalid{f' ({why})' if why else ''}" for why, names in reasons.items()]
 
 
 def one_verdict(verdict: Verdict) -> str:

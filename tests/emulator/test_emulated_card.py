@@ -10,6 +10,8 @@ from perfgate.emulator.build import started_on
 from perfgate.emulator.profiles import PROFILES
 from perfgate.records.runfile import read
 from tests import SUPPORT
+from tests.support.repositories import begin, change, commit
+from tests.support.runs import perfgate
 
 pytestmark = [pytest.mark.untimed, pytest.mark.slice, pytest.mark.usefixtures("emulation")]
 CASES = """
@@ -124,3 +126,34 @@ def test_out_of_memory_is_a_result_with_its_numbers(stacks):
     found.assert_outcomes(skipped=1)
     found.stdout.fnmatch_lines(["*out of memory: it does not fit: 23.00 GiB asked, 21.54 GiB free*"])
     stacks.run("--perf-device", "emulated:l40s-48gb", *RUN).assert_outcomes(passed=1)
+
+
+PROMISED = """
+def test_wide(effect):
+    small, large = (Workload("emulated_programs:Wide", {"width": width}) for width in (64, 256))
+    effect(small, large, peak_memory_bytes="> 1.2x", step_time_s="> 1.1x")
+
+def test_same(perf):
+    perf(Workload("emulated_programs:Wide", {"width": 64}))
+"""
+
+
+def test_a_reference_and_effects_are_judged_on_it_and_promised_times_are_counted_as_undecided(suite):
+    (suite.path / "emulated_programs.py").write_text((SUPPORT / "emulated_programs.py").read_text())
+    suite.write(PROMISED)
+    begin(suite.path)
+    change(suite.path, "torch.nn.ReLU()", "torch.nn.ReLU(), torch.nn.Sigmoid()", "emulated_programs.py")
+    commit(suite.path)
+    result = suite.run(*L4, "--perf-ref", "HEAD~1", "-n", "2", "-p", "xdist")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*test_wide: peak_memory_bytes *, promised > 1.2x pass; step_time_s invalid (an emulated device *",
+            "kernel_launches got worse by +*, reference *sigmoid* in 2 +1*",
+            "Decided: * of *; not decided: 1 invalid.",
+        ]
+    )
+    assert "perfgate calibrate" not in result.stdout.str()
+    done = perfgate("report", suite.run_files[-1], "--format", "html", "--output", suite.path / "page.html")
+    assert done.returncode == 0, done.stderr
+    assert "sigmoid" in (suite.path / "page.html").read_text()

@@ -74,3 +74,12 @@ class Large(Program):
 
     def step(self):
         return torch.empty(self.bytes, dtype=torch.uint8, device=self.where)[:1].float()
+
+
+class Wide(Stack):
+    """One layer of a width."""
+
+    def __init__(self, device, width):
+        self.where = device.torch_device
+        self.model = torch.nn.Sequential(torch.nn.Linear(64, width * 64), torch.nn.ReLU())
+        self.model.to(self.where)

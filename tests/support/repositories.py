@@ -28,9 +28,9 @@ def commit(folder: Path, message: str = "a step") -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
-def change(folder: Path, old: str = "total += number", new: str = SLOW) -> None:
+def change(folder: Path, old: str = "total += number", new: str = SLOW, name: str = "programs.py") -> None:
     """Change the program under test."""
-    path = folder / "programs.py"
+    path = folder / name
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
