@@ -1,10 +1,8 @@
 """The page in a real browser, headless Chromium, from a file: what one does with it, and that nothing else happens."""
 
-import importlib.util
 import json
 import math
 import random
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,20 +14,13 @@ import pytest
 
 from perfgate.history.points import Point, Run
 from perfgate.history.store import Store
+from tests.support.browser import CHROMIUM
+from tests.support.browser import LACKING as BROWSER_LACKS
 from tests.support.pages import HOSTILE, dry, full_run, verdict, write_page
 from tests.support.runs import CASE, OTHER_CASE, perfgate, workload_line
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 AXE = Path(sys.prefix) / "share" / "perfgate-axe" / "axe.min.js"
-LACKING = [
-    name
-    for name, there in (
-        ("Chromium", CHROMIUM),
-        ("playwright", importlib.util.find_spec("playwright")),
-        ("axe-core", AXE.is_file()),
-    )
-    if not there
-]
+LACKING = [*BROWSER_LACKS, *([] if AXE.is_file() else ["axe-core"])]
 pytestmark = [
     pytest.mark.slice,
     pytest.mark.browser,
