@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfgate.records.runfile import RunFile, read
+from perfgate.shared.credentials import concealed
 from perfgate.shared.errors import UserError
+from perfgate.shared.private import no_link
 
 ENDING_S = 60
 LOG_TAIL = 3
@@ -66,8 +68,8 @@ class Trials:
         ]
         command += ["--perf-device", "none"] if dry else []
         start = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("a", encoding="utf-8") as log:
-            log.write(f"\n$ {' '.join([*command, *self.arguments])}\n")
+        with open(self.log, "a", encoding="utf-8", opener=no_link) as log:
+            log.write(concealed(f"\n$ {' '.join([*command, *self.arguments])}\n"))
             log.flush()
             self._wait(subprocess.Popen([*command, *self.arguments], stdout=log, stderr=subprocess.STDOUT), left_s)
         made = sorted(set(self.output.glob("*.jsonl")) - there, key=lambda path: path.stat().st_mtime_ns)

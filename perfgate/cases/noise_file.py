@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from perfgate.gate.noise import REMEDY, UNKNOWN, Noise
+from perfgate.records.baseline_files import check_inside
 from perfgate.records.clocks import Clock
 from perfgate.records.store import write_whole
 from perfgate.shared.errors import UserError
@@ -35,6 +36,7 @@ def write_noise(folder: Path, noise: Noise, clock: Clock = "wall") -> Path:
         UserError: the file is damaged, or cannot be written.
     """
     path = folder / NAME
+    check_inside(path, folder.parent)
     noise = read_noise(folder).learned(noise, clock)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from perfgate.records.shards import merge_shards
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import positive
+from perfgate.shared.private import write_no_link
 
 EPILOG = (
     "Example: perfgate fleet --engine slurm --partition gpu --constraint h100 --shards 40 --folder /shared/night -- "
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     from perfgate.reports.page.assemble import page
     from perfgate.reports.page.content import content_of
 
-    (folder / "merged.html").write_text(page(content_of(read(target))), encoding="utf-8")
+    write_no_link(folder / "merged.html", page(content_of(read(target))))
     code = exit_code(merged, options.strict)
     return UNSURE if code == OK and lost else code, merged_report(merged, target)
 

@@ -12,6 +12,7 @@ from perfgate.fleet.shard import Shard, measure
 from perfgate.records.store import write_whole
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.parsing import load_json
+from perfgate.shared.private import private
 
 PLAN = "fleet.json"
 MOST_TRIES = 2
@@ -58,7 +59,8 @@ class Fleet:
         self._folder, self._plan, self._tell = folder, plan, tell
         self.shards = [Shard(number, plan.shards, folder) for number in range(1, plan.shards + 1)]
         self._ids = {number: list(plan.jobs.get(str(number), ())) for number in range(1, plan.shards + 1)}
-        self._logs = folder / "jobs"
+        # What jobs run lies there as pickles, so whoever could write them could run code as this user.
+        self._logs = private(folder / "jobs")
         self._executor = submitit.AutoExecutor(folder=self._logs, cluster=plan.engine)
         self._executor.update_parameters(**plan.settings)
         of_engine = {"local": submitit.LocalJob, "slurm": submitit.SlurmJob}[plan.engine]

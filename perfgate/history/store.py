@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from perfgate.history.points import Point, Run
+from perfgate.shared.credentials import concealed
 from perfgate.shared.errors import UserError
 
 SUFFIX = ".parquet"
@@ -55,7 +56,7 @@ class Store:
             self.files, self.root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as error:
             raise UserError(f"{url}: cannot be opened: {error}") from None
-        self.url = url
+        self.url = concealed(url)  # for people
 
     @property
     def local(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perfgate.shared.errors import UserError, nearest
+from perfgate.shared.private import write_no_link
 
 if TYPE_CHECKING:
     from perfgate.records.runfile import RunFile
@@ -89,7 +90,7 @@ def write_page(run_file: Path, run: "RunFile") -> Path:
 
     path = run_file.with_suffix(".html")
     try:
-        path.write_text(page(content_of(run)), encoding="utf-8")
+        write_no_link(path, page(content_of(run)))
     except OSError as error:
         raise UserError(f"--perf-html: {path} cannot be written: {error.strerror}") from None
     return path

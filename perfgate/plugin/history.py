@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfgate.shared.credentials import concealed
 from perfgate.shared.errors import UserError
 from perfgate.system.git import git_state
 
@@ -49,5 +50,6 @@ def keep(run_file: Path, run: "RunFile", url: str) -> str:
         ) from None
     if not new:
         return "History: this run measured nothing that is gated, so nothing of it is kept."
-    moved = f"perfgate history changes --from {url}"
-    return f"History: {len(points)} points of this run are kept at {url}. What moved: {moved}"
+    place = concealed(url)
+    moved = f"perfgate history changes --from {place}"
+    return f"History: {len(points)} points of this run are kept at {place}. What moved: {moved}"

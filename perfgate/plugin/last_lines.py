@@ -16,6 +16,7 @@ from perfgate.plugin.products import Products
 from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
 from perfgate.shared.command import command
+from perfgate.shared.credentials import concealed
 
 if TYPE_CHECKING:
     from perfgate.cases.update import Update
@@ -91,7 +92,7 @@ def command_of(arguments: Sequence[str], root: str) -> str:
         arguments: of pytest.
         root: the folder of the cases, which a wrapper of the command adds by itself.
     """
-    again = f"{command()} {shlex.join(without_update(arguments))}".strip()
+    again = concealed(f"{command()} {shlex.join(without_update(arguments))}".strip())
     return again.replace(f"{command()} {root}", command()) if "PERFGATE_COMMAND" in os.environ else again
 
 

@@ -11,6 +11,7 @@ from perfgate.models.model import TIERS
 from perfgate.records.durations import DURATIONS
 from perfgate.records.store import MODES
 from perfgate.reference.lock_files import LOCKS
+from perfgate.shared.credentials import all_concealed
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metrics import METRICS, check_gated
@@ -122,8 +123,8 @@ class Options:
     affected: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The object that the run file's first line holds."""
-        return asdict(self)
+        """The object that the run file's first line holds; addresses are without users and passwords."""
+        return dict(all_concealed(asdict(self)))
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -37,6 +37,20 @@ def case_file(case: str) -> str:
     return str(Path(case.partition("::")[0]).with_suffix(".json"))
 
 
+def check_inside(path: Path, root: Path) -> None:
+    """Refuse a path that links lead out of a folder; the path need not exist.
+
+    Raises:
+        UserError: they do, or they lead nowhere.
+    """
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        raise UserError(f"{path}: is a link that leads to itself; remove it") from None
+    if not inside:
+        raise UserError(f"{path}: a link leads out of {root}; replace the link by a file")
+
+
 def load_file(path: Path, root: Path) -> dict[str, Baseline]:
     """Read one baseline file; a file that does not exist has no baselines.
 
@@ -47,12 +61,7 @@ def load_file(path: Path, root: Path) -> dict[str, Baseline]:
     Raises:
         UserError: the file is damaged or outside of ``root``; the message has the file, the row and what to do.
     """
-    try:
-        inside = path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):
-        raise UserError(f"{path}: is a link that leads to itself; remove it") from None
-    if not inside:
-        raise UserError(f"{path}: a link leads out of {root}; replace the link by a file")
+    check_inside(path, root)
     if not path.exists():
         return {}
     try:

@@ -11,6 +11,7 @@ from perfgate.records.launch import Launch
 from perfgate.records.runfile_lines import SCHEMA, check_header, check_line, parse, reading, writing
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
+from perfgate.shared.private import no_link, write_no_link
 from perfgate.system.claims import abandoned, claimed
 from perfgate.system.git import git_state
 
@@ -93,7 +94,7 @@ class Writer:
         self.path = path
         with writing(path):
             make_folder(path.parent)
-            self._file = path.open("a", encoding="utf-8")
+            self._file = open(path, "a", encoding="utf-8", opener=no_link)  # noqa: SIM115  close() closes it
 
     def write(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Append lines.
@@ -154,7 +155,7 @@ def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> Non
     try:
         with writing(target):
             make_folder(target.parent)
-            temporary.write_text("\n".join([json.dumps(header, allow_nan=False), *lines]) + "\n", encoding="utf-8")
+            write_no_link(temporary, "\n".join([json.dumps(header, allow_nan=False), *lines]) + "\n")
             temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

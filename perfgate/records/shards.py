@@ -10,6 +10,7 @@ from perfgate.records.runfile_lines import writing
 from perfgate.records.shard_parts import ONE, Attempt, Part, scan
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
+from perfgate.shared.private import no_link
 
 EVERYWHERE = ("commit", "software", "candidate", "reference")  # keys of the header that all shards have in common
 OPTIONS = ("device", "tier", "reference", "baselines", "launches", "calibrate")
@@ -173,7 +174,7 @@ def write(target: Path, header: Mapping[str, Any], parts: Sequence[Part], kept: 
     try:
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            with open(temporary, "wb", opener=no_link) as file:
                 file.write(json.dumps(header, allow_nan=False).encode() + b"\n")
                 file.writelines(lines_in_order(parts, kept))
             temporary.replace(target)

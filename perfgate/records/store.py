@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from perfgate.records.baseline_files import case_file, dump, load_file
+from perfgate.records.baseline_files import case_file, check_inside, dump, load_file
 from perfgate.records.baselines import Baseline, StoredLaunch
 from perfgate.records.clocks import is_clocked
 from perfgate.records.launch import Launch
@@ -58,6 +58,7 @@ class Store:
         Raises:
             UserError: they cannot.
         """
+        check_inside(self.folder, self.root)
         with self._writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder) as file:
@@ -81,6 +82,7 @@ class Store:
                 write_whole(self.root / ".gitignore", ".lock\n")
         for name in names:
             path = self.folder / name
+            check_inside(path, self.root)
             with self._writing(path), self._locked():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 cases = load_file(path, self.root)

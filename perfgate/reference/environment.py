@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from perfgate.reference.lock_files import content
+from perfgate.shared.credentials import concealed
 from perfgate.shared.errors import UserError
 from perfgate.shared.private import private
 from perfgate.system.provenance import installed_in
@@ -134,7 +135,7 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None, left
             if recipe.over:
                 lay_over(place, recipe.python, option)
             for step in recipe.steps:
-                progress(f"{option}: pip install {' '.join(step)}")
+                progress(concealed(f"{option}: pip install {' '.join(step)}"))
                 install = [python, "-m", "pip", "install", "--progress-bar", "off", "--disable-pip-version-check"]
                 run([*install, *step], recipe.folder, option, progress, begin + left_s)
             if recipe.over:
@@ -244,7 +245,7 @@ def run(command: Sequence[str], folder: Path, option: str, progress: Progress, e
         ):
             assert process.stdout is not None
             for line in process.stdout:
-                said.append(line.strip())
+                said.append(concealed(line.strip()))
                 progress(f"  {said[-1]}")
             code = process.wait()
     except (OSError, subprocess.SubprocessError) as error:

@@ -50,6 +50,9 @@ class Worktree:
             self.close()
             raise
         self.folder = tree / repository.resolve().relative_to(top.resolve())
+        if not self.folder.resolve().is_relative_to(tree.resolve()):
+            self.close()
+            raise UserError(f"{repository}: is a link out of the repository at {commit[:12]}, so its code is not run")
 
     def close(self) -> None:
         """Remove the checkout."""

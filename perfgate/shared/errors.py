@@ -3,11 +3,14 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from perfgate.shared.credentials import concealed
+
 
 class UserError(Exception):
     """A value, file or command of the user cannot be used.
 
-    The message is one sentence that names the file or key, and says what helps. It is printed without a traceback.
+    The message is one sentence that names the file or key, and says what helps. It is printed without a traceback, and
+    without users and passwords of addresses.
 
     Args:
         message: the sentence.
@@ -15,8 +18,8 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str = "", details: str = "") -> None:
-        super().__init__(message)
-        self.details = details
+        super().__init__(concealed(message))
+        self.details = concealed(details)
 
 
 class Unavailable(UserError):  # noqa: N818  a reason to skip, not an error

@@ -1,5 +1,6 @@
-"""Folders that are this user's alone."""
+"""Folders that are this user's alone, and files that are no links."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -23,3 +24,28 @@ def private(folder: Path) -> Path:
     except OSError as error:
         raise UserError(f"{folder}: cannot be made: {error.strerror}") from None
     return folder
+
+
+def no_link(path: str, flags: int) -> int:
+    """Open a file for ``open(..., opener=no_link)``, so that a link in its place does not lead to another file.
+
+    Raises:
+        UserError: it is a link.
+    """
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UserError(f"{path}: is a link, and is not followed; remove it") from None
+
+
+def write_no_link(path: Path, text: str) -> None:
+    """Write a file, and no other file to which a link in its place leads.
+
+    Raises:
+        OSError: it cannot be written.
+        UserError: it is a link.
+    """
+    with open(path, "w", encoding="utf-8", opener=no_link) as file:
+        file.write(text)

@@ -20,7 +20,7 @@ def claimed(path: Path) -> Iterator[None]:
     """
     # It gets its name when it is locked, so that nobody finds it free before.
     unnamed = path.with_name(f"{path.name}-{os.getpid()}")
-    descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         with suppress(OSError):  # of a file system without locks: then nobody can tell that it is abandoned either
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -34,7 +34,7 @@ def claimed(path: Path) -> Iterator[None]:
 def abandoned(path: Path) -> bool:
     """Whether the process that held a claim has ended without giving it up; false where nobody can tell."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

@@ -160,7 +160,8 @@ def test_real_text_needs_a_tokenizer_and_a_task_for_it() -> None:
 
 
 def test_only_what_is_loaded_is_downloaded_and_only_once(hub: Hub, env: dict[str, str]) -> None:
-    workload = tasks.generation(f"org/tiny@{hub.add('org/tiny', MODEL)}")
+    commit = hub.add("org/tiny", {**MODEL, "own.py": "raise SystemExit"})
+    workload = tasks.generation(f"org/tiny@{commit}")
 
     dry = bring(env, workload, weights=False)
     assert dry.stdout.split(": ")[1:] == ["config.json\n"]
@@ -168,6 +169,7 @@ def test_only_what_is_loaded_is_downloaded_and_only_once(hub: Hub, env: dict[str
 
     assert bring(env, workload).returncode == 0
     assert [path.rpartition("/")[2] for _, path in hub.requests if "/storage/" in path] == ["model.safetensors"]
+    assert hub.fetched() == ["config.json"], "and no code, which nothing allowed"
     asked = len(hub.requests)
     done = bring(env | {"HF_HUB_OFFLINE": "1"}, workload)
     assert (done.returncode, done.stdout, len(hub.requests)) == (0, "", asked)
