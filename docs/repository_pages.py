@@ -23,6 +23,7 @@ TOP = {
 }
 SHOWN = "repository/"  # where the pages are that show a file or a folder
 LARGEST_BYTES = 64 * 1024
+MADE = {"__pycache__", ".pytest_cache", "perf_output"}  # folders that runs leave in examples
 LANGUAGES = {".py": "python", ".yml": "yaml", ".yaml": "yaml", ".toml": "toml", ".json": "json"}
 # How far up a search puts a page, by the beginning of its path: an explanation before figures.
 BOOSTS = {"glossary": 4, "verified/": 0.5, "changelog": 0.5}
@@ -96,11 +97,15 @@ def page_of(target: str, files: Files) -> str | None:
 def shown(path: Path) -> str | None:
     """A page with the text of a file, or of all files of a folder; ``None`` for what is too large or no text."""
     inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-    found = [file for file in inside if file.is_file() and "__pycache__" not in file.parts]
+    found = [file for file in inside if file.is_file() and not MADE & set(file.parts)]
     if not found or sum(file.stat().st_size for file in found) > LARGEST_BYTES:
         return None
     parts = [f"---\nsearch:\n  exclude: true\n---\n\n# `{path.relative_to(ROOT)}`\n"]
     for file in found:
         heading = f"\n## `{file.relative_to(path)}`\n" if path.is_dir() else ""
-        parts.append(f"{heading}\n~~~~~~{LANGUAGES.get(file.suffix, 'text')}\n{file.read_text()}\n~~~~~~\n")
+        try:
+            text = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return None
+        parts.append(f"{heading}\n~~~~~~{LANGUAGES.get(file.suffix, 'text')}\n{text}\n~~~~~~\n")
     return "".join(parts)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from perfgate.fleet.fleet import Fleet, Plan
+from perfgate.forges.forge import Client
 from perfgate.records.runfile import Writer, merge
 from perfgate.records.shards import write as write_merged
 from perfgate.records.store import Store
@@ -346,6 +347,16 @@ def test_an_address_is_shown_without_user_and_password(text, shown):
     assert concealed(text) == shown
     assert str(UserError(text, text)) == UserError(text, text).details == shown
     assert all_concealed({"a": [text, 1], "b": {"c": (text,)}}) == {"a": [shown, 1], "b": {"c": [shown]}}
+
+
+def test_the_token_of_a_forge_is_in_no_message(tmp_path):
+    pytest.importorskip("httpx")
+    client = Client("http://127.0.0.1:9", {"Authorization": f"Bearer {CANARY}"})
+    with pytest.raises(UserError, match="GET user: ") as asked:
+        client.ask("GET", "user")
+    with pytest.raises(UserError, match="GET artifact: ") as saved:
+        client.save("artifact", tmp_path / "artifact")
+    assert CANARY not in f"{asked.value} {saved.value}"
 
 
 def test_what_pip_is_given_and_says_is_told_without_passwords(tmp_path):
