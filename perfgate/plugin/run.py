@@ -135,7 +135,8 @@ class Run:
         part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
         workers = self.config.workerinput["workercount"] if self.worker else 1  # type: ignore[attr-defined]
         with a_usage_error():
-            process = Process(self.config.rootpath, part, workers, instruments_of(self.config))
+            traces = self.path.with_suffix(".traces")
+            process = Process(self.config.rootpath, part, workers, instruments_of(self.config), traces)
         if self.options.plan:
             from perfgate.plugin.plan import planned
 

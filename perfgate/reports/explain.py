@@ -44,6 +44,7 @@ class Explained:
         against: the reference, as a noun; empty where there is none.
         before: versions of the reference's libraries; empty where they are not known.
         now: those of the candidate's.
+        traces: lines that name the traces of both sides.
     """
 
     case: str
@@ -52,6 +53,7 @@ class Explained:
     against: str
     before: Mapping[str, str]
     now: Mapping[str, str]
+    traces: Sequence[str] = ()
 
 
 def find_case(part: str, cases: Sequence[str], where: str) -> str:
@@ -78,7 +80,7 @@ def explain_report(found: Explained) -> Report:
     """The report of one case: sentences on what moved, the difference inside, and what remains."""
     tables = {name: rows for name, rows in differences(found.sides).items() if rows}
     lines = [*opening(found), *remaining(found.verdicts, found.sides, found.before, found.now), *upcasts(found.sides)]
-    notes = [] if tables else [nothing(found.sides)]
+    notes = [*([] if tables else [nothing(found.sides)]), *found.traces]
     rows = [{"table": name, **row} for name, part in tables.items() for row in part]
     document = {
         "case": found.case,

@@ -16,7 +16,7 @@ import pytest
 
 from perfgate.history.points import Point, Run
 from perfgate.history.store import Store
-from tests.support.pages import HOSTILE, dry, full_run, verdict, write_page
+from tests.support.pages import HOSTILE, TRACE_FILE, dry, full_run, verdict, write_page
 from tests.support.runs import CASE, OTHER_CASE, perfgate, workload_line
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -153,6 +153,18 @@ def test_a_command_is_copied(visit: Any) -> None:
     page.tab.locator("button.copy").first.click()
     page.tab.get_by_text("Copied").wait_for()
     assert page.tab.evaluate("navigator.clipboard.readText()") == "ci/perf 'a b'"
+
+
+def test_a_trace_opens_by_its_name_from_a_failed_case_and_from_behind_its_row(visit: Any, tmp_path: Path) -> None:
+    (tmp_path / TRACE_FILE).parent.mkdir()
+    (tmp_path / TRACE_FILE).write_bytes(b"a trace")
+    page = visit(full_run(), f"#open={CASE}")
+    for place in (".failure", ".panel"):
+        with page.tab.expect_download() as saved:
+            page.tab.locator(f"{place} a", has_text=TRACE_FILE).click()
+        assert Path(saved.value.path()).read_bytes() == b"a trace"
+        assert page.requests.pop() == (tmp_path / TRACE_FILE).as_uri()
+    assert "before: none, grown: h.0.mlp" in page.tab.locator(".panel").inner_text()
 
 
 def test_a_limit_is_dragged_and_moved_by_keys(visit: Any) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.records.runfile import read
+from perfgate.records.traces import Trace
 from perfgate.reports.page.assemble import page
 from perfgate.reports.page.content import content_of
 from tests.support.runs import CASE, OTHER_CASE, STEP_S, header, launch_line, noisy_duets, workload_line
 
+TRACE_FILE = "run.traces/case.candidate.json.gz"
 HOSTILE = {
     "a tag": "<script>document.title='broken'</script>",
     "an end of the script": "</script><img src=x onerror=\"document.title='broken'\">",
@@ -58,6 +60,8 @@ def full_run(case: str = CASE, text: str = "grown: h.0.mlp (other) +1", **change
         dry(case, copies=1),
         verdict(case, "step_time_s", "regressed", reference=STEP_S, candidate=1.3 * STEP_S, **slower),
         verdict(case, "operator_calls", "regressed", reference=5, candidate=6, why=text, **counted),
+        Trace(case, "candidate", file=TRACE_FILE).to_json(),
+        Trace(case, "reference", why=text).to_json(),
         end(case, "failed", text),
         workload_line(OTHER_CASE, workload="b" * 64, vanilla="b" * 64, setting={"batch_size": 4}),
         *noisy_duets(4, OTHER_CASE),

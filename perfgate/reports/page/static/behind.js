@@ -27,10 +27,17 @@ function behindPanel(row, details, metrics) {
   const places = details.places.map((found, at) => filled(folded(placesTitle(found), placesTable(found, unit(found.metric), kind(found.metric))), { open: at === 0 }, []));
   if (places.length) parts.push(block("Modules", "Where a metric grew or shrank, largest first; where there is one side alone, where it is. A path such as h.{0-11} stands for equal layers, and the amount is that of all of them.", places));
   if (details.settings.length) parts.push(block("Settings", "What was asked for, and what the program read back while it ran. A setting that is asked for and not in force had no effect.", folded(`${details.settings.length} settings`, settingsTable(details.settings))));
+  if (details.traces) parts.push(block("Traces", OPEN_TRACE, make("ul", {}, details.traces.map(traceLine))));
   parts.push(block("Raw numbers", "The median of every metric of each side over its valid launches, in its plain unit.", rawTable(details.launches, metrics)));
   const panel = make("div", { class: "panel" }, parts);
   requestAnimationFrame(() => { if (timed && box.isConnected) stepsPicture(details.launches, box); });
   return panel;
+}
+
+const OPEN_TRACE = "Two steps as torch's profiler saw them, apart from all that was measured. Save the file, and open it at https://ui.perfetto.dev or in chrome://tracing. The link leads to the folder of the run file, which must lie beside this page.";
+
+function traceLine(trace) {
+  return make("li", {}, `${trace.side}: `, trace.file ? make("a", { href: trace.file, download: "" }, trace.file) : make("bdi", {}, `none, ${trace.why}`));
 }
 
 function block(title, reading, ...content) {
