@@ -1,5 +1,6 @@
 """The page in a real browser, headless Chromium, from a file: what one does with it, and that nothing else happens."""
 
+import gzip
 import importlib.util
 import json
 import math
@@ -139,7 +140,7 @@ def test_a_row_opens_by_keyboard_and_shows_what_is_behind_it(visit: Any) -> None
     assert row.get_attribute("aria-expanded") == "true"
     panel = page.tab.locator("tr.behind")
     titles = panel.locator("h3").all_inner_texts()
-    assert titles == ["Verdicts", "Launches", "Memory", "Operators", "Modules", "Settings", "Raw numbers"]
+    assert titles == ["Verdicts", "Launches", "Memory", "Operators", "Modules", "Settings", "Traces", "Raw numbers"]
     assert panel.locator(".launches .dot.reference").count() == panel.locator(".launches .dot.candidate").count() > 4
     assert panel.locator(".stack").count() == 2
     assert panel.locator(".steps canvas").count() == 1
@@ -157,12 +158,12 @@ def test_a_command_is_copied(visit: Any) -> None:
 
 def test_a_trace_opens_by_its_name_from_a_failed_case_and_from_behind_its_row(visit: Any, tmp_path: Path) -> None:
     (tmp_path / TRACE_FILE).parent.mkdir()
-    (tmp_path / TRACE_FILE).write_bytes(b"a trace")
+    (tmp_path / TRACE_FILE).write_bytes(held := gzip.compress(b"{}"))
     page = visit(full_run(), f"#open={CASE}")
     for place in (".failure", ".panel"):
         with page.tab.expect_download() as saved:
             page.tab.locator(f"{place} a", has_text=TRACE_FILE).click()
-        assert Path(saved.value.path()).read_bytes() == b"a trace"
+        assert Path(saved.value.path()).read_bytes() == held
         assert page.requests.pop() == (tmp_path / TRACE_FILE).as_uri()
     assert "before: none, grown: h.0.mlp" in page.tab.locator(".panel").inner_text()
 
@@ -172,7 +173,7 @@ def test_a_limit_is_dragged_and_moved_by_keys(visit: Any) -> None:
     for line in lines:
         if line.get("kind") == "workload":
             line["model"] = "gpt2"
-        if line.get("side") == "candidate" and "step_time_s" in line["metrics"]:
+        if line.get("side") == "candidate" and "step_time_s" in line.get("metrics", ()):
             samples = 8 if line["case"] == CASE else 4
             line["metrics"]["samples_per_s"] = [samples / step for step in line["metrics"]["step_time_s"]]
             line["metrics"]["peak_memory_bytes"] *= samples / 4
