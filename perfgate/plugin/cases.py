@@ -15,6 +15,7 @@ import pytest
 from perfgate.models.model import TIERS
 from perfgate.plugin.benchmark_bridge import described
 from perfgate.plugin.options import Options
+from perfgate.plugin.report_plugins import attach_to_allure
 from perfgate.plugin.selection import Selection, marks_of, tier_of
 from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
@@ -275,6 +276,7 @@ def attach(item: pytest.Item, result: "Result") -> None:
     told = {**result.metrics, **decided(result.verdicts)}
     others = [found for found in item.user_properties if found[0] not in told]
     item.user_properties[:] = [*others, *told.items()]
+    attach_to_allure(item.config, item.user_properties)
     item.stash[RESULT] = {
         "case": result.case,
         "kind": result.outcome.kind,
