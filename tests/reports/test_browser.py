@@ -6,6 +6,7 @@ import json
 import math
 import random
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import pytest
 
 from perfgate.history.points import Point, Run
 from perfgate.history.store import Store
+from tests import ROOT
 from tests.support.pages import HOSTILE, TRACE_FILE, dry, full_run, verdict, write_page
 from tests.support.runs import CASE, OTHER_CASE, perfgate, workload_line
 
@@ -156,13 +158,24 @@ def test_a_command_is_copied(visit: Any) -> None:
     assert page.tab.evaluate("navigator.clipboard.readText()") == "ci/perf 'a b'"
 
 
+def test_the_pictures_of_the_readme_are_made_from_a_run(visit: Any, tmp_path: Path) -> None:
+    visit(full_run())
+    command = [sys.executable, ROOT / "docs" / "picture.py", tmp_path / "pictures", tmp_path / "run.jsonl"]
+    subprocess.run(command, check=True)
+    light, dark = (tmp_path / "pictures" / f"report-{scheme}.png" for scheme in ("light", "dark"))
+    assert light.read_bytes() != dark.read_bytes()
+    for path in (light, dark, *(ROOT / "docs" / "pictures").glob("report-*.png")):
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size < 200_000
+
+
 def test_a_trace_opens_by_its_name_from_a_failed_case_and_from_behind_its_row(visit: Any, tmp_path: Path) -> None:
     (tmp_path / TRACE_FILE).parent.mkdir()
     (tmp_path / TRACE_FILE).write_bytes(held := gzip.compress(b"{}"))
     page = visit(full_run(), f"#open={CASE}")
     for place in (".failure", ".panel"):
         with page.tab.expect_download() as saved:
-            page.tab.locator(f"{place} a", has_text=TRACE_FILE).click()
+            page.tab.locator(f"{place} a", has_text=Path(TRACE_FILE).name).click()
         assert Path(saved.value.path()).read_bytes() == held
         assert page.requests.pop() == (tmp_path / TRACE_FILE).as_uri()
     assert "before: none, grown: h.0.mlp" in page.tab.locator(".panel").inner_text()

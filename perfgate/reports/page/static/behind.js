@@ -37,7 +37,7 @@ function behindPanel(row, details, metrics) {
 const OPEN_TRACE = "Two steps as torch's profiler saw them, apart from all that was measured. Save the file, and open it at https://ui.perfetto.dev or in chrome://tracing. The link leads to the folder of the run file, which must lie beside this page.";
 
 function traceLine(trace) {
-  return make("li", {}, `${trace.side}: `, trace.file ? make("a", { href: trace.file, download: "" }, trace.file) : make("bdi", {}, `none, ${trace.why}`));
+  return make("li", {}, `${trace.side}: `, trace.file ? make("a", { href: trace.file, download: "" }, trace.file.split("/").pop()) : make("bdi", {}, `none, ${trace.why}`));
 }
 
 function block(title, reading, ...content) {
