@@ -142,7 +142,17 @@ def test_a_row_opens_by_keyboard_and_shows_what_is_behind_it(visit: Any) -> None
     assert row.get_attribute("aria-expanded") == "true"
     panel = page.tab.locator("tr.behind")
     titles = panel.locator("h3").all_inner_texts()
-    assert titles == ["Verdicts", "Launches", "Memory", "Operators", "Modules", "Settings", "Traces", "Raw numbers"]
+    assert titles == [
+        "Verdicts",
+        "Launches",
+        "Memory",
+        "Operators",
+        "Modules",
+        "Data types",
+        "Settings",
+        "Traces",
+        "Raw numbers",
+    ]
     assert panel.locator(".launches .dot.reference").count() == panel.locator(".launches .dot.candidate").count() > 4
     assert panel.locator(".stack").count() == 2
     assert panel.locator(".steps canvas").count() == 1

@@ -26,7 +26,9 @@ def dry(case: str, side: str = "candidate", copies: int = 0) -> dict[str, Any]:
     work = {"h.0.mlp": {"contractions": [4 + copies, 1000, 4096 * (1 + copies)]}, "head": {"other": [1, 0, 64]}}
     memory = {"h.0.mlp": {"weights": 4096, "activations": 1024 * (1 + copies)}}
     parts = {"weights": 4096, "activations": 1024 * (1 + copies)}
-    ledger = {"parameters": 1024, "work": work, "memory": memory, "memory_by_part_bytes": parts}
+    converted = {"h.0.mlp": {"bfloat16 to float32": copies}} if copies else {}
+    types = {"typed_operators": {"mul of bfloat16": 4 - copies, "mul of float32": copies}, "conversions": converted}
+    ledger = {"parameters": 1024, "work": work, "memory": memory, "memory_by_part_bytes": parts, **types}
     metrics = {"operator_calls": 5 + copies, "flops": 1000, "predicted_peak_bytes": 5120 + 1024 * copies}
     return launch_line(case, side=side, metrics=metrics, **{"pass": "dry", "details": {"ledger": ledger}})
 
