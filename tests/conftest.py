@@ -20,7 +20,8 @@ class Suite:
         shutil.copy(SUPPORT / "programs.py", self.path / "programs.py")
         (self.path / "perf_tests").mkdir()
         # The other plugins cost over a second at each start, and have no part in what is tested.
-        quiet = " ".join(f"-p no:{name}" for name in ("hypothesispytest", "benchmark", "anyio"))
+        other = ("hypothesispytest", "benchmark", "anyio", "html", "allure_pytest", "pytest_jsonreport", "metadata")
+        quiet = " ".join(f"-p no:{name}" for name in other)
         pytester.makeini(f"[pytest]\naddopts = {quiet}\nperf_launches = 2\nperf_html = off\n")
 
     def write(self, text: str, name: str = "test_case.py") -> None:

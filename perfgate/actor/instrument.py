@@ -13,12 +13,14 @@ class Instrument:
         innermost: whether it begins last and ends first, so that it does not measure the work of other instruments.
         by_itself: the name of separate steps, taken after the timed ones, if it takes part only in these; else ``""``.
         steps: the number of steps between ``begin_step`` and ``end_step``; more than one in a burst.
+        into: the file that it may write, if the stage asked for one.
     """
 
     passes: frozenset[str] = frozenset()
     innermost = False
     by_itself = ""
     steps = 1
+    into = ""
 
     def __init__(self, device: Device) -> None:
         self.device = device

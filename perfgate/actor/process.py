@@ -142,6 +142,7 @@ def perform(channel: Channel, output: str) -> int:
         device = devices.open_device(order["device"], order["pass"], order["cores"], order["threads"])
         active = instruments.for_pass(order["pass"], device, order.get("instruments", ()))
         for instrument in active:
+            instrument.into = order.get("into", "")
             instrument.start()
         start = time.perf_counter()
         program = build(device=device, **order["workload"]["params"])

@@ -49,6 +49,7 @@ class Confirmer:
     policy: Policy
     alpha_budget: AlphaBudget
     _pool: Pool | None = field(default=None, init=False)
+    _beside: tuple[str, Pool] | None = field(default=None, init=False)
     _started_s: float = field(default=0.0, init=False)
 
     @cached_property
@@ -130,8 +131,10 @@ class Confirmer:
         progress: Progress,
     ) -> tuple[list[Launch], list[Verdict]]:
         """Screen and confirm, as against a revision."""
+        pool = self._servers(reference)
+        self._beside = case.id, pool
         sides = [
-            DuetSide("reference", self._servers(reference), workload),
+            DuetSide("reference", pool, workload),
             DuetSide("candidate", self.stage.pool, workload),
         ]
         series = DuetSeries(self.stage, case.id, sides, self.policy.deadline, progress)
@@ -147,6 +150,10 @@ class Confirmer:
 
         launches = [marked(launch, state.commit) for launch in series.judged()]
         return launches, changed_by(verdicts, names, decided)
+
+    def beside(self, case: str) -> Pool | None:
+        """The servers that the last case was stepped beside, if it is this one; ``None`` where no duet was needed."""
+        return self._beside[1] if self._beside and self._beside[0] == case else None
 
     def _end_servers(self) -> None:
         if self._pool is not None:

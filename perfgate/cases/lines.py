@@ -8,6 +8,7 @@ from typing import Any
 from perfgate.gate.outcome import Outcome
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch
+from perfgate.records.traces import Trace
 from perfgate.records.verdict import Verdict
 from perfgate.shared.workload import Workload
 
@@ -38,6 +39,7 @@ def lines(
     outcome: Outcome,
     took_s: float,
     surroundings: Mapping[str, str],
+    traces: Sequence[Trace] = (),
 ) -> list[dict[str, Any]]:
     """The lines of a run file about one case. Its own workload comes before the one it is compared with."""
     known = {"surroundings": dict(surroundings)} if surroundings else {}
@@ -67,4 +69,5 @@ def lines(
     told = {"outcome": outcome.kind, "message": outcome.message, "took_s": took_s, "ended": time.time()}
     end = {"kind": "case", "case": case.id, **told}
     judged = [{"kind": "verdict", **verdict.to_json()} for verdict in verdicts]
-    return [*heads, *(launch.to_json() for launch in launches), *held, *judged, end]
+    traced = [trace.to_json() for trace in traces]
+    return [*heads, *(launch.to_json() for launch in launches), *held, *judged, *traced, end]

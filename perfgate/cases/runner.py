@@ -16,6 +16,7 @@ from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
 from perfgate.cases.reference_side import unable, upgrade_from, without_program
 from perfgate.cases.stored import Stored, judge
+from perfgate.cases.tracing import Tracer
 from perfgate.gate.acceptance import accept
 from perfgate.gate.against_run import compare
 from perfgate.gate.clocks import choose_against, on
@@ -35,6 +36,7 @@ from perfgate.records.portable import PortableStore
 from perfgate.records.runfile import Writer
 from perfgate.records.shard_parts import DEAL
 from perfgate.records.store import Store
+from perfgate.records.traces import Trace
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import METRICS
@@ -56,6 +58,7 @@ class Result:
         remark: a clause for its line, such as why there was no dry run.
         ledger: of the dry run: parameters, FLOPs by group, memory by part; empty where there was none.
         steps_s: the step time of each valid timed launch.
+        traces: of its sides, where they were asked for.
     """
 
     case: str
@@ -65,6 +68,7 @@ class Result:
     remark: str = ""
     ledger: Mapping[str, Any] = field(default_factory=dict)
     steps_s: tuple[float, ...] = ()
+    traces: tuple[Trace, ...] = ()
 
 
 class CaseRunner:
@@ -79,6 +83,7 @@ class CaseRunner:
         confirmer: decides what stored times leave open; ``None`` where they decide alone.
         packages: tells the version of every package that the code under test runs with.
         dealt: how cases and the chance of a false alarm were divided among the shards; ``None`` in a run of all.
+        tracer: takes traces; ``None`` where none are wanted.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class CaseRunner:
         confirmer: Confirmer | None = None,
         packages: Callable[[], Mapping[str, str]] = dict,
         dealt: Mapping[str, Any] | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._store = store
         self._portable = portable
@@ -101,6 +107,7 @@ class CaseRunner:
         self._deadline = policy.deadline
         self._confirmer = confirmer
         self._packages = packages
+        self._tracer = tracer
         self._dealt = [{"kind": DEAL, **dealt}] if dealt else []
 
     def run_case(self, case: Case, workload: Workload, progress: Progress) -> Result:
@@ -208,12 +215,17 @@ class CaseRunner:
         )
         stored = confirmed is not None and bool(self._policy.update)
         about = self._surroundings(workloads[0]) if stored else {}
-        self._writer.write(lines(case, workloads, launches, held, verdicts, outcome, took_s, about))
+        traces: tuple[Trace, ...] = ()
+        if self._tracer and not faulty:
+            beside = self._confirmer.beside(case.id) if self._confirmer else None
+            traces = self._tracer.take(case.id, workloads, beside, verdicts, progress)
+        told = lines(case, workloads, launches, held, verdicts, outcome, took_s, about, traces)
+        self._writer.write(told)
         candidates = [x for x in launches if x.side == "candidate" and not x.details.turns.confirms]
         ledger = next((launch.ledger for launch in candidates if launch.pass_name == "dry"), {})
         steps_s = tuple(x.value("step_time_s") for x in candidates if "step_time_s" in x.metrics and not x.invalid)
         remarks = "; ".join(filter(None, [remark, assumed_in(candidates)]))
-        return Result(case.id, medians(candidates), tuple(verdicts), outcome, remarks, ledger, steps_s)
+        return Result(case.id, medians(candidates), tuple(verdicts), outcome, remarks, ledger, steps_s, traces)
 
     def _surroundings(self, workload: Workload) -> Mapping[str, str]:
         """What a measurement of a workload depends on besides the code."""

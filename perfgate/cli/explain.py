@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfgate.cli.common import OK, add_command
@@ -10,6 +11,7 @@ from perfgate.gate.against_run import compare
 from perfgate.gate.versions import Upgrade, differing
 from perfgate.records.launch import Launch
 from perfgate.records.runfile import RunFile, read
+from perfgate.records.traces import traces_of
 from perfgate.records.verdict import Verdict
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
@@ -40,7 +42,7 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
         raise UserError(f"{options.head}: holds no case")
     case = find_case(options.case, cases, options.head)
     if base is None:
-        return OK, explain_report(within(head, case))
+        return OK, explain_report(within(head, case, Path(options.head).parent))
     check_comparable(base, head, options)
     return OK, explain_report(between(base, head, case, options))
 
@@ -51,10 +53,17 @@ def known(run: RunFile) -> list[str]:
     return list(dict.fromkeys([*lines, *run.by_case(), *(verdict.case for verdict in run.verdicts)]))
 
 
-def within(run: RunFile, case: str) -> "Explained":
-    """A case against what its own run held it against: a reference, or the baseline."""
+def within(run: RunFile, case: str, folder: Path) -> "Explained":
+    """A case against what its own run held it against: a reference, or the baseline.
+
+    Args:
+        run: that measured it.
+        case: its id.
+        folder: of the run file.
+    """
     from perfgate.reports.difference import Sides
     from perfgate.reports.explain import Explained
+    from perfgate.reports.traces import trace_lines
 
     before, now = (tuple(run.by_case(side).get(case, ())) for side in ("reference", "candidate"))
     stored: dict[str, Any] = {}
@@ -65,7 +74,8 @@ def within(run: RunFile, case: str) -> "Explained":
     reference = run.header.get("reference") or {}
     against = f"reference {reference.get('name', '')}".strip() if before else held_against(verdicts)
     versions = software_of(run, reference_side=True)
-    return Explained(case, verdicts, Sides(now, before, stored or None), against, versions, software_of(run))
+    traces = trace_lines(traces_of(run).get(case, ()), folder)
+    return Explained(case, verdicts, Sides(now, before, stored or None), against, versions, software_of(run), traces)
 
 
 def held_against(verdicts: Sequence[Verdict]) -> str:
@@ -81,6 +91,7 @@ def between(base: RunFile, head: RunFile, case: str, options: argparse.Namespace
     """
     from perfgate.reports.difference import Sides
     from perfgate.reports.explain import Explained, find_case
+    from perfgate.reports.traces import trace_lines, traces_of_sides
 
     reference, candidate = base.by_case(), head.by_case()
     find_case(case, list(reference), options.base)
@@ -90,4 +101,7 @@ def between(base: RunFile, head: RunFile, case: str, options: argparse.Namespace
     verdicts = compare(reference, candidate, head.tolerances(), Upgrade(differing(before, now)))
     of_case = tuple(verdict for verdict in verdicts if verdict.case == case)
     sides = Sides(tuple(candidate[case]), tuple(reference[case]))
-    return Explained(case, of_case, sides, f"run {base.header['run_id']}", before, now)
+    found = traces_of_sides(head, base).get(case, ())
+    traces = trace_lines(found, Path(options.head).parent, Path(options.base).parent)
+    against = f"run {base.header['run_id']}"
+    return Explained(case, of_case, sides, against, before, now, traces)

@@ -122,7 +122,7 @@ class Stage:
 
     @contextmanager
     def actor(
-        self, server: Server, workload: Workload, pass_name: str, slowdown: float = 0.0
+        self, server: Server, workload: Workload, pass_name: str, slowdown: float = 0.0, into: Path | None = None
     ) -> Iterator[tuple[Actor, dict[str, Any]]]:
         """Launch an actor and let it build its program; yield the actor and its answer.
 
@@ -131,6 +131,7 @@ class Stage:
             workload: the workload that it runs.
             pass_name: the pass, which decides on the actor's instruments.
             slowdown: slowdown to add to each step; 0.03 is 3%.
+            into: the file that an instrument is to write.
 
         Raises:
             LaunchFailed: the program could not be built.
@@ -148,6 +149,7 @@ class Stage:
                 "slowdown": slowdown,
                 "instruments": self.plan.instruments if pass_name != "yardstick" else (),
                 "timeout_s": self.plan.timeout_s,
+                "into": str(into or ""),
             }
             ready = actor.ask(order, self.plan.timeout_s)["ready"]
             ready["start"] = Start("spawned", unreached) if unreached else Start("forked")

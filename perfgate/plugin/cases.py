@@ -15,6 +15,7 @@ import pytest
 from perfgate.models.model import TIERS
 from perfgate.plugin.benchmark_bridge import described
 from perfgate.plugin.options import Options
+from perfgate.plugin.report_plugins import attach_to_allure
 from perfgate.plugin.selection import Selection, marks_of, tier_of
 from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from perfgate.cases.duets import Policy
     from perfgate.cases.lines import Case
     from perfgate.cases.runner import CaseRunner, Result
+    from perfgate.cases.tracing import Tracer
     from perfgate.measure.stage import Stage
     from perfgate.records.verdict import Verdict
 
@@ -47,12 +49,14 @@ class Process:
         part: the file that this process's lines go to.
         workers: how many processes share the cases.
         instruments: import paths of the instruments that users added.
+        traces: the folder for traces.
     """
 
     root: Path
     part: Path
     workers: int = 1
     instruments: tuple[str, ...] = ()
+    traces: Path = Path("traces")
 
 
 class Cases:
@@ -195,7 +199,7 @@ class Cases:
             policy = self._policy()
             confirmer = self._confirmer(stage, policy)
             part = self._process.part
-            more = confirmer, self._sides.packages, self._dealt
+            more = confirmer, self._sides.packages, self._dealt, self._tracer(stage, policy)
             self._runner = CaseRunner(store, portable, part, stage, policy, *more)
         return self._runner
 
@@ -211,6 +215,12 @@ class Cases:
             return None
         states = self._sides.baseline_states(self._target.device.machine.name)
         return Confirmer(stage, states, policy, policy.alpha_budget)
+
+    def _tracer(self, stage: "Stage", policy: "Policy") -> "Tracer | None":
+        from perfgate.cases.tracing import Tracer
+
+        wanted = self._options.trace
+        return None if wanted == "off" else Tracer(stage, self._process.traces, wanted == "all", policy.deadline)
 
     @property
     def _parts(self) -> int:
@@ -266,12 +276,14 @@ def attach(item: pytest.Item, result: "Result") -> None:
     told = {**result.metrics, **decided(result.verdicts)}
     others = [found for found in item.user_properties if found[0] not in told]
     item.user_properties[:] = [*others, *told.items()]
+    attach_to_allure(item.config, item.user_properties)
     item.stash[RESULT] = {
         "case": result.case,
         "kind": result.outcome.kind,
         "line": one_line(result),
         "verdicts": [verdict.to_json() for verdict in result.verdicts],
         "steps_s": list(result.steps_s),
+        "traces": [trace.to_json() for trace in result.traces],
         "benchmark": described(item, result.metrics, {v.metric: v.verdict for v in result.verdicts}),
     }
 

@@ -46,15 +46,19 @@ def last_lines(
         update: what was stored, if anything was to be.
         path: of the run file.
     """
+    from perfgate.records.traces import Trace
     from perfgate.reports.bar import bar_lines
-    from perfgate.reports.summary import summary
+    from perfgate.reports.summary import some, summary
+    from perfgate.reports.traces import trace_lines
     from perfgate.reports.update import update_line
 
     again = command_of(arguments, options.root)
+    traces = [Trace.from_json(trace) for result in results for trace in result["traces"]]
     stored = [update_line(update, again)] if update else []
     if not results:
         return stored
-    more = [*bar_lines(sides.bar), *acceptance_lines(sides.accepted, results), *sides.misread, *stored]
+    traced = some(trace_lines(traces, relative(path.parent, Path.cwd())))
+    more = [*bar_lines(sides.bar), *acceptance_lines(sides.accepted, results), *sides.misread, *traced, *stored]
     return summary(results, None if options.reference else again, relative(path, Path.cwd()), options.update, more)
 
 

@@ -52,6 +52,11 @@ CONFIRM_HELP = (
     "baseline comes from, never leaves it to stored times alone"
 )
 VERSION_HELP = "largest growth of what is counted, where the other side has other versions of the libraries"
+TRACED = ("regressed", "all", "off")
+TRACE_HELP = (
+    "cases of which torch's profiler writes a trace of each side beside the run file, when all else of them is "
+    "measured: those that regressed, all, or none (off)"
+)
 DEVICES = ("auto", *(name for name, kind in DEVICE_KINDS.items() if not kind.scripted), "none")
 OPTIONS = (
     Option(
@@ -76,6 +81,7 @@ OPTIONS = (
     ),
     Option("baselines", "baselines", "DIR|git:REV", "folder of the baselines, or the same folder at a git revision"),
     Option("html", "auto", "auto|off", "whether a run writes its page beside its run file", ("auto", "off")),
+    Option("trace", "off", "CASES", TRACE_HELP, TRACED),
     Option("output", "perf_output", "DIR", "folder that run files are written to"),
     Option("launches", "3", "N", "timed launches a case"),
     Option("budget", "", "DURATION", "longest time for the run, like 90s, 10m or 2h; what is left over is listed"),
@@ -116,6 +122,7 @@ class Options:
     preload: tuple[str, ...]
     default_tier: str
     html: str
+    trace: str
     reports: tuple[str, ...]
     accepted: tuple[str, ...]
     plan: str
@@ -245,6 +252,7 @@ def read_options(config: pytest.Config) -> Options:
         preload=tuple(config.getini("perf_preload")),
         default_tier=unnamed,
         html=values["html"],
+        trace=values["trace"],
         reports=tuple(config.getoption("--perf-report") or ()),
         accepted=accepted,
         plan=plan,

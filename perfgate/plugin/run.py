@@ -19,6 +19,7 @@ from perfgate.plugin.last_lines import last_lines, product_lines, unseen_lines
 from perfgate.plugin.namesakes import PerfgateWarning, namesakes, unasked
 from perfgate.plugin.options import Options
 from perfgate.plugin.products import Products
+from perfgate.plugin.report_plugins import show_in_html
 from perfgate.plugin.screen import Screen
 from perfgate.plugin.selection import (
     check_marks,
@@ -135,7 +136,8 @@ class Run:
         part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
         workers = self.config.workerinput["workercount"] if self.worker else 1  # type: ignore[attr-defined]
         with a_usage_error():
-            process = Process(self.config.rootpath, part, workers, instruments_of(self.config))
+            traces = self.path.with_suffix(".traces")
+            process = Process(self.config.rootpath, part, workers, instruments_of(self.config), traces)
         if self.options.plan:
             from perfgate.plugin.plan import planned
 
@@ -188,6 +190,7 @@ class Run:
         report.perfgate_case = is_case(item)
         if report.perfgate_case and (call.when == "call" or (call.when == "setup" and RESULT in item.stash)):
             report.perfgate = item.stash.get(RESULT, {"asked": False})
+            show_in_html(self.config, report)
             if report.passed and RESULT not in item.stash:
                 self._warn_unasked(item, report)
 

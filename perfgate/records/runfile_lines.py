@@ -1,6 +1,7 @@
 """The lines of a run file: the keys and the values that each kind of line must have."""
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,9 @@ HEADER_KEYS: dict[str, type] = {
 }  # fmt: skip
 WORKLOAD_KEYS = ("workload", "spec", "technique", "setting", "model", "vanilla")
 VERDICT_KEYS = ("case", "metric", "verdict")
+TRACE_KEYS = ("case", "side", "file", "why")
+SIDES = ("candidate", "reference")
+TRACE_FILE = re.compile(r"\w[\w.-]*/\w[\w.-]*\.json\.gz", re.ASCII)  # a link on the page: it leads nowhere else
 
 
 @contextmanager
@@ -104,7 +108,7 @@ def check_header(path: Path, line: Mapping[str, Any] | None) -> Mapping[str, Any
 def check_line(where: str, line: Mapping[str, Any]) -> str:
     """Check a line behind the first, as its kind asks for; returns the kind. Kinds of others are left alone."""
     kind = str(line.get("kind", "launch"))
-    checks = {"launch": check_launch, "workload": check_workload, "verdict": check_verdict}
+    checks = {"launch": check_launch, "workload": check_workload, "verdict": check_verdict, "trace": check_trace}
     if kind in checks:
         checks[kind](where, line)
     return kind
@@ -141,6 +145,15 @@ def check_verdict(where: str, line: Mapping[str, Any]) -> None:
             check_numbers(f"{where}: key {key!r}", line[key], positive=False)
 
 
+def check_trace(where: str, line: Mapping[str, Any]) -> None:
+    """Check the keys of a trace's line."""
+    require(where, line, TRACE_KEYS)
+    if line["side"] not in SIDES or not all(isinstance(line[key], str) for key in TRACE_KEYS):
+        raise UserError(f"{where}: a trace needs text for {', '.join(TRACE_KEYS)}, and a side that is one of {SIDES}")
+    if line["file"] and not TRACE_FILE.fullmatch(line["file"]):
+        raise UserError(f"{where}: key 'file' is {line['file']!r}; a trace lies in a folder beside its run file")
+
+
 def check_launch(where: str, line: Mapping[str, Any]) -> None:
     """Check one launch's keys and numbers."""
     require(where, line, NEEDED)
@@ -153,7 +166,7 @@ def check_launch(where: str, line: Mapping[str, Any]) -> None:
     ):
         if not isinstance(line[key], kinds) or isinstance(line[key], bool):
             raise UserError(f"{where}: key {key!r} has the value {line[key]!r}, which is of the wrong type")
-    if line["side"] not in ("candidate", "reference"):
+    if line["side"] not in SIDES:
         raise UserError(f"{where}: key 'side' is {line['side']!r}; it is 'candidate' or 'reference'")
     if line.get("pass") not in (None, *get_args(PassName)):
         raise UserError(f"{where}: key 'pass' is {line['pass']!r}; it is one of {', '.join(get_args(PassName))}")

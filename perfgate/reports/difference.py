@@ -11,6 +11,8 @@ from perfgate.records.layers import collapsed, expanded
 from perfgate.shared.metrics import METRICS, PARTS
 
 Ledger = Mapping[str, Any]
+SIZES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+UPCASTS = 5  # in sentences
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,17 @@ def conversions(before: Ledger, now: Ledger) -> list[Place]:
     old = {(names.get(path, path), what): count for (path, what), count in old.items()}
     moved = {key: new.get(key, 0) - old.get(key, 0) for key in {**old, **new}}
     return sorted(places(moved, 1), key=lambda row: -abs(row.each) * row.layers)
+
+
+def upcasts(moved: Sequence[Place]) -> list[str]:
+    """A sentence on each conversion into a wider type that is new or became more frequent, the first of them."""
+    told = []
+    for row in moved:
+        narrow, _, wide = row.what.partition(" to ")
+        if row.each > 0 and SIZES.get(wide, 0) > SIZES.get(narrow, 9):
+            each = f" in each of {row.layers} layers" if row.layers > 1 else ""
+            told.append(f"Upcast: {row.path} converts {row.what}, {row.each:+.0f} a step{each}.")
+    return told[:UPCASTS]
 
 
 def settings_in_force(launches: Sequence[Launch]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from perfgate.reports.difference import (
     settings_in_force,
     told_by,
     typed_operators,
+    upcasts,
     work_by_group,
 )
 from perfgate.reports.remains import remaining
@@ -31,7 +32,6 @@ ROWS = 12  # of a table
 NAMED = 5  # cases in a message
 QUIET = ("pass", "new")
 PHASES = ("forward_s", "backward_s", "optimizer_s", "data_wait_s", "device_time_s", "host_time_s", "communication_s")
-SIZES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 Row = dict[str, Any]
 
 
@@ -44,6 +44,7 @@ class Explained:
         against: the reference, as a noun; empty where there is none.
         before: versions of the reference's libraries; empty where they are not known.
         now: those of the candidate's.
+        traces: lines that name the traces of both sides.
     """
 
     case: str
@@ -52,6 +53,7 @@ class Explained:
     against: str
     before: Mapping[str, str]
     now: Mapping[str, str]
+    traces: Sequence[str] = ()
 
 
 def find_case(part: str, cases: Sequence[str], where: str) -> str:
@@ -77,8 +79,12 @@ def find_case(part: str, cases: Sequence[str], where: str) -> str:
 def explain_report(found: Explained) -> Report:
     """The report of one case: sentences on what moved, the difference inside, and what remains."""
     tables = {name: rows for name, rows in differences(found.sides).items() if rows}
-    lines = [*opening(found), *remaining(found.verdicts, found.sides, found.before, found.now), *upcasts(found.sides)]
-    notes = [] if tables else [nothing(found.sides)]
+    lines = [
+        *opening(found),
+        *remaining(found.verdicts, found.sides, found.before, found.now),
+        *upcasts(conversions(*found.sides.ledgers)),
+    ]
+    notes = [*([] if tables else [nothing(found.sides)]), *found.traces]
     rows = [{"table": name, **row} for name, part in tables.items() for row in part]
     document = {
         "case": found.case,
@@ -112,23 +118,6 @@ def nothing(sides: Sides) -> str:
     return "Neither operators nor modules of both sides are known: there was no dry run of one of them."
 
 
-def upcasts(sides: Sides) -> list[str]:
-    """A sentence on each conversion into a wider type that is new or became more frequent."""
-    told = []
-    for place in moved_conversions(sides):
-        narrow, _, wide = place.what.partition(" to ")
-        if place.each > 0 and SIZES.get(wide, 0) > SIZES.get(narrow, 9):
-            each = f" in each of {place.layers} layers" if place.layers > 1 else ""
-            told.append(f"Upcast: {place.path} converts {place.what}, {place.each:+.0f} a step{each}.")
-    return told[:NAMED]
-
-
-def moved_conversions(sides: Sides) -> list[Place]:
-    """Where conversions between types became more or fewer."""
-    before, now = sides.ledgers
-    return conversions(before, now)
-
-
 def differences(sides: Sides) -> dict[str, list[Row]]:
     """Tables of what differs between both sides, by title; empty ones are there too."""
     before, now = sides.ledgers
@@ -144,7 +133,7 @@ def differences(sides: Sides) -> dict[str, list[Row]]:
         "Work by group of operators": work,
         "Operators by data type": both("operator", *typed_operators(before, now), "operator_calls", limit=ROWS),
         "Conversions of data types": [
-            place_row("conversions", place, f"{place.each:+.0f}") for place in moved_conversions(sides)
+            place_row("conversions", place, f"{place.each:+.0f}") for place in conversions(before, now)
         ][:ROWS],
         "Memory at the peak": both("part", memory_by_part(before), memory_by_part(now), "predicted_peak_bytes"),
         "Modules and lines": modules(before, now),

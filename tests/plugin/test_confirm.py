@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from perfgate.records.runfile import read
+from perfgate.records.traces import traces_of
 from tests.support.environments import write_wheel
 from tests.support.repositories import begin, change, commit, git, worktrees
 
@@ -56,7 +57,7 @@ def test_a_slowdown_since_the_baseline_is_regressed_by_duets_against_its_commit(
     baseline = git(stored.path, "rev-parse", "HEAD")
     change(stored.path)
     commit(stored.path)
-    result = stored.run("--junitxml=report.xml")
+    result = stored.run("--junitxml=report.xml", "--perf-trace", "regressed")
     result.assert_outcomes(failed=1)
     short = baseline[:12]
     result.stdout.fnmatch_lines(
@@ -66,6 +67,9 @@ def test_a_slowdown_since_the_baseline_is_regressed_by_duets_against_its_commit(
             "Accept it with: * --perf-update all --perf-reason WHY",
         ]
     )
+    # The baseline's state is traced as well, and no side of this program works in torch.
+    sides = [(trace.side, trace.why) for trace in traces_of(read(stored.run_files[-1]))["test_case.py::test_it"]]
+    assert sides == [(side, "its program does no work in torch") for side in ("candidate", "reference")]
     halves = duets(stored)
     assert {(launch.side, launch.details.turns.confirms) for launch in halves} == {
         ("reference", baseline),

@@ -1,8 +1,10 @@
 """The page in a real browser, headless Chromium, from a file: what one does with it, and that nothing else happens."""
 
+import gzip
 import json
 import math
 import random
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,9 +16,10 @@ import pytest
 
 from perfgate.history.points import Point, Run
 from perfgate.history.store import Store
+from tests import ROOT
 from tests.support.browser import CHROMIUM
 from tests.support.browser import LACKING as BROWSER_LACKS
-from tests.support.pages import HOSTILE, dry, full_run, verdict, write_page
+from tests.support.pages import HOSTILE, TRACE_FILE, dry, full_run, verdict, write_page
 from tests.support.runs import CASE, OTHER_CASE, perfgate, workload_line
 
 AXE = Path(sys.prefix) / "share" / "perfgate-axe" / "axe.min.js"
@@ -130,7 +133,17 @@ def test_a_row_opens_by_keyboard_and_shows_what_is_behind_it(visit: Any) -> None
     assert row.get_attribute("aria-expanded") == "true"
     panel = page.tab.locator("tr.behind")
     titles = panel.locator("h3").all_inner_texts()
-    assert titles == ["Verdicts", "Launches", "Memory", "Operators", "Modules", "Settings", "Raw numbers"]
+    assert titles == [
+        "Verdicts",
+        "Launches",
+        "Memory",
+        "Operators",
+        "Modules",
+        "Data types",
+        "Settings",
+        "Traces",
+        "Raw numbers",
+    ]
     assert panel.locator(".launches .dot.reference").count() == panel.locator(".launches .dot.candidate").count() > 4
     assert panel.locator(".stack").count() == 2
     assert panel.locator(".steps canvas").count() == 1
@@ -146,12 +159,35 @@ def test_a_command_is_copied(visit: Any) -> None:
     assert page.tab.evaluate("navigator.clipboard.readText()") == "ci/perf 'a b'"
 
 
+def test_the_pictures_of_the_readme_are_made_from_a_run(visit: Any, tmp_path: Path) -> None:
+    visit(full_run())
+    command = [sys.executable, ROOT / "docs" / "picture.py", tmp_path / "pictures", tmp_path / "run.jsonl"]
+    subprocess.run(command, check=True)
+    light, dark = (tmp_path / "pictures" / f"report-{scheme}.png" for scheme in ("light", "dark"))
+    assert light.read_bytes() != dark.read_bytes()
+    for path in (light, dark, *(ROOT / "docs" / "pictures").glob("report-*.png")):
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size < 200_000
+
+
+def test_a_trace_opens_by_its_name_from_a_failed_case_and_from_behind_its_row(visit: Any, tmp_path: Path) -> None:
+    (tmp_path / TRACE_FILE).parent.mkdir()
+    (tmp_path / TRACE_FILE).write_bytes(held := gzip.compress(b"{}"))
+    page = visit(full_run(), f"#open={CASE}")
+    for place in (".failure", ".panel"):
+        with page.tab.expect_download() as saved:
+            page.tab.locator(f"{place} a", has_text=Path(TRACE_FILE).name).click()
+        assert Path(saved.value.path()).read_bytes() == held
+        assert page.requests.pop() == (tmp_path / TRACE_FILE).as_uri()
+    assert "before: none, grown: h.0.mlp" in page.tab.locator(".panel").inner_text()
+
+
 def test_a_limit_is_dragged_and_moved_by_keys(visit: Any) -> None:
     lines = full_run()
     for line in lines:
         if line.get("kind") == "workload":
             line["model"] = "gpt2"
-        if line.get("side") == "candidate" and "step_time_s" in line["metrics"]:
+        if line.get("side") == "candidate" and "step_time_s" in line.get("metrics", ()):
             samples = 8 if line["case"] == CASE else 4
             line["metrics"]["samples_per_s"] = [samples / step for step in line["metrics"]["step_time_s"]]
             line["metrics"]["peak_memory_bytes"] *= samples / 4

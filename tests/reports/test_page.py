@@ -78,6 +78,9 @@ def test_behind_a_row_stand_both_sides(tmp_path: Path) -> None:
     assert found["groups"]["before"]["contractions"] == [4, 1000, 4096]
     places = {table["metric"]: table["rows"] for table in found["places"]}
     assert places["predicted_peak_bytes"] == [["h.0.mlp", "activations", 1024, 1]]
+    assert found["types"]["upcasts"] == ["Upcast: h.0.mlp converts bfloat16 to float32, +1 a step."]
+    assert found["types"]["operators"] == [["mul of bfloat16", 4, 3], ["mul of float32", 0, 1]]
+    assert found["types"]["conversions"]["rows"] == [["h.0.mlp", "bfloat16 to float32", 1, 1]]
     assert sum(launch["side"] == "reference" and launch["pass"] == "time" for launch in found["launches"]) == 5
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.records.runfile import read
+from perfgate.records.traces import Trace
 from perfgate.reports.page.assemble import page
 from perfgate.reports.page.content import content_of
 from tests.support.runs import CASE, OTHER_CASE, STEP_S, header, launch_line, noisy_duets, workload_line
 
+TRACE_FILE = "run.traces/case.candidate.json.gz"
 HOSTILE = {
     "a tag": "<script>document.title='broken'</script>",
     "an end of the script": "</script><img src=x onerror=\"document.title='broken'\">",
@@ -24,7 +26,9 @@ def dry(case: str, side: str = "candidate", copies: int = 0) -> dict[str, Any]:
     work = {"h.0.mlp": {"contractions": [4 + copies, 1000, 4096 * (1 + copies)]}, "head": {"other": [1, 0, 64]}}
     memory = {"h.0.mlp": {"weights": 4096, "activations": 1024 * (1 + copies)}}
     parts = {"weights": 4096, "activations": 1024 * (1 + copies)}
-    ledger = {"parameters": 1024, "work": work, "memory": memory, "memory_by_part_bytes": parts}
+    converted = {"h.0.mlp": {"bfloat16 to float32": copies}} if copies else {}
+    types = {"typed_operators": {"mul of bfloat16": 4 - copies, "mul of float32": copies}, "conversions": converted}
+    ledger = {"parameters": 1024, "work": work, "memory": memory, "memory_by_part_bytes": parts, **types}
     metrics = {"operator_calls": 5 + copies, "flops": 1000, "predicted_peak_bytes": 5120 + 1024 * copies}
     return launch_line(case, side=side, metrics=metrics, **{"pass": "dry", "details": {"ledger": ledger}})
 
@@ -58,6 +62,8 @@ def full_run(case: str = CASE, text: str = "grown: h.0.mlp (other) +1", **change
         dry(case, copies=1),
         verdict(case, "step_time_s", "regressed", reference=STEP_S, candidate=1.3 * STEP_S, **slower),
         verdict(case, "operator_calls", "regressed", reference=5, candidate=6, why=text, **counted),
+        Trace(case, "candidate", file=TRACE_FILE).to_json(),
+        Trace(case, "reference", why=text).to_json(),
         end(case, "failed", text),
         workload_line(OTHER_CASE, workload="b" * 64, vanilla="b" * 64, setting={"batch_size": 4}),
         *noisy_duets(4, OTHER_CASE),

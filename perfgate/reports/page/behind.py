@@ -8,12 +8,15 @@ from perfgate.records.launch import Launch
 from perfgate.reports.difference import (
     Place,
     Sides,
+    conversions,
     held_places,
     memory_by_part,
     merged,
     moved_places,
     settings_in_force,
     told_by,
+    typed_operators,
+    upcasts,
     work_by_group,
 )
 
@@ -41,6 +44,8 @@ def behind(sides: Sides, line: Mapping[str, Any], stored: Mapping[str, Any] | No
         "places": modules(before, now),
         "settings": settings(sides, line),
     }
+    if types := data_types(before, now):
+        found["types"] = types
     if stored:
         found["stored"] = {key: stored.get(key) for key in ("commit", "date", "values")}
     return found
@@ -75,6 +80,26 @@ def modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[dict[str,
             shown = [row_of(place) for place in rows[:PLACES]]
             found.append({"metric": name, "moved": bool(before), "rows": shown, "more": len(rows) - len(shown)})
     return found
+
+
+def data_types(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Which operators have results of other types than before, and where conversions moved; empty where none did."""
+    old, new = typed_operators(before, now)
+    moved = {name: new.get(name, 0) - old.get(name, 0) for name in (*old, *new)}
+    names = sorted((name for name in moved if moved[name]), key=lambda name: -abs(moved[name]))
+    places = conversions(before, now)
+    if not (names or places):
+        return {}
+    return {
+        "upcasts": upcasts(places),
+        "operators": [[name, old.get(name, 0), new.get(name, 0)] for name in names[:PLACES]],
+        "conversions": {
+            "metric": "conversions",
+            "moved": True,
+            "rows": [row_of(place) for place in places[:PLACES]],
+            "more": len(places[PLACES:]),
+        },
+    }
 
 
 def row_of(place: Place) -> list[Any]:

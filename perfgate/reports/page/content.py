@@ -22,6 +22,7 @@ from perfgate.reports.page.overview import (
 from perfgate.reports.page.rows import CaseRow, case_rows, commands, sentences
 from perfgate.reports.page.techniques import effects, techniques
 from perfgate.reports.tables import workload_lines
+from perfgate.reports.traces import traces_of_sides
 from perfgate.shared.metrics import metric
 
 Content = Mapping[str, Any]
@@ -42,7 +43,7 @@ def content_of(run: RunFile, base: RunFile | None = None, verdicts: Sequence[Ver
     now, before = sides(run, base)
     against = against_what(run, base, judged)
     word, sentence = headline(rows, against)
-    tables = techniques(run)
+    tables, traces = techniques(run), traced(run, base)
     used = sorted({v.metric for v in judged} | {name for row in rows for name in row.values})
     return {
         "title": f"{'Comparison with' if base else 'Perfgate run'} {run.header['run_id']}",
@@ -56,9 +57,9 @@ def content_of(run: RunFile, base: RunFile | None = None, verdicts: Sequence[Ver
         "before": before,
         "against": against,
         "environment": environment(now, before),
-        "failed": [failed(row, run) for row in rows if row.failed],
+        "failed": [{**failed(row, run), "traces": traces.get(row.case, [])} for row in rows if row.failed],
         "cases": [case(row) for row in rows],
-        "details": details(run, base, rows),
+        "details": details(run, base, rows, traces),
         "techniques": tables,
         "planes": planes(run),
         "effects": effects(judged),
@@ -66,6 +67,15 @@ def content_of(run: RunFile, base: RunFile | None = None, verdicts: Sequence[Ver
         "slowest": slowest(rows),
         "skipped": skipped(rows),
         "metrics": {name: about(name) for name in sorted({*used, *more_metrics(run)})},
+    }
+
+
+def traced(run: RunFile, base: RunFile | None) -> Mapping[str, list[Content]]:
+    """The traces of each case: the side as the page names it, the file beside the run file, or why there is none."""
+    words = {"candidate": "now", "reference": "before"}
+    return {
+        case: [{"side": words[trace.side], "file": trace.file, "why": trace.why} for trace in found]
+        for case, found in traces_of_sides(run, base).items()
     }
 
 
@@ -164,7 +174,9 @@ def single(verdict: Verdict) -> Content:
     return {key: value for key, value in found.items() if value not in (None, "")}
 
 
-def details(run: RunFile, base: RunFile | None, rows: Sequence[CaseRow]) -> Content:
+def details(
+    run: RunFile, base: RunFile | None, rows: Sequence[CaseRow], traces: Mapping[str, list[Content]]
+) -> Content:
     """What stands behind the rows, by case."""
     wanted = {row.case for row in rows if len(rows) <= FEW_CASES or row.verdict not in QUIET}
     now = grouped(run.launches, "candidate", wanted)
@@ -182,6 +194,7 @@ def details(run: RunFile, base: RunFile | None, rows: Sequence[CaseRow]) -> Cont
             lines.get(name, {}),
             stored.get(name),
         )
+        | ({"traces": traces[name]} if name in traces else {})
         for name in (row.case for row in rows)
         if name in wanted and (name in now or name in before)
     }

@@ -26,11 +26,19 @@ function behindPanel(row, details, metrics) {
   if (Object.keys(details.groups.now).length) parts.push(block("Operators", "The work of a step by group of operators, from the dry run.", groupTable(details.groups)));
   const places = details.places.map((found, at) => filled(folded(placesTitle(found), placesTable(found, unit(found.metric), kind(found.metric))), { open: at === 0 }, []));
   if (places.length) parts.push(block("Modules", "Where a metric grew or shrank, largest first; where there is one side alone, where it is. A path such as h.{0-11} stands for equal layers, and the amount is that of all of them.", places));
+  if (details.types) parts.push(block("Data types", "Operators by the type of their result, and conversions from one type into another by module, where they became more or fewer. A conversion into a wider type is an upcast: it moves more bytes.", typesTables(details.types)));
   if (details.settings.length) parts.push(block("Settings", "What was asked for, and what the program read back while it ran. A setting that is asked for and not in force had no effect.", folded(`${details.settings.length} settings`, settingsTable(details.settings))));
+  if (details.traces) parts.push(block("Traces", OPEN_TRACE, make("ul", {}, details.traces.map(traceLine))));
   parts.push(block("Raw numbers", "The median of every metric of each side over its valid launches, in its plain unit.", rawTable(details.launches, metrics)));
   const panel = make("div", { class: "panel" }, parts);
   requestAnimationFrame(() => { if (timed && box.isConnected) stepsPicture(details.launches, box); });
   return panel;
+}
+
+const OPEN_TRACE = "Two steps as torch's profiler saw them, apart from all that was measured. Save the file, and open it at https://ui.perfetto.dev or in chrome://tracing. The link leads to the folder of the run file, which must lie beside this page.";
+
+function traceLine(trace) {
+  return make("li", {}, `${trace.side}: `, trace.file ? make("a", { href: trace.file, download: "" }, trace.file.split("/").pop()) : make("bdi", {}, `none, ${trace.why}`));
 }
 
 function block(title, reading, ...content) {
@@ -86,6 +94,15 @@ function placesTable(found, unit, kind) {
     return [path, what, found.moved ? plus(all, unit) : shown(all, unit, kind), layers > 1 ? `${layers} × ${shown(each, unit, kind)}` : "", drawn];
   });
   return table(placesTitle(found), ["Module", "What", found.moved ? "#Change" : "#Amount", "#Each layer", "Drawn"], rows);
+}
+
+function typesTables(types) {
+  const rows = types.operators.map(([name, before, now]) => [name, shown(before, "", "exact"), shown(now, "", "exact"), plus(now - before, "")]);
+  return [
+    types.upcasts.map((sentence) => make("p", {}, make("bdi", {}, sentence))),
+    types.operators.length ? table("Operators by type, calls in a step", ["Operator", "#Before", "#Now", "#Change"], rows) : null,
+    types.conversions.rows.length ? folded(placesTitle(types.conversions), placesTable(types.conversions, "", "exact")) : null,
+  ].flat();
 }
 
 function placesTitle(found) {

@@ -1,0 +1,45 @@
+"""Shows verdicts in reports of other plugins that do not show pytest's user properties by themselves.
+
+JUnit files and pytest-json-report show user properties. pytest-html shows a report's ``extras``, and allure-pytest the
+attachments of a test; neither is imported unless a run asked for its report.
+"""
+
+import csv
+import html
+import io
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+PREFIX = "verdict."
+TITLE = "Verdicts of Perfgate"
+Rows = list[tuple[str, str]]
+
+
+def verdicts_among(properties: Iterable[tuple[str, Any]]) -> Rows:
+    """Metric and verdict of each user property that tells one."""
+    return [(name.removeprefix(PREFIX), str(value)) for name, value in properties if name.startswith(PREFIX)]
+
+
+def show_in_html(config: pytest.Config, report: Any) -> None:
+    """Add the verdicts to what pytest-html shows of a test: a table, in which all text is escaped."""
+    rows = verdicts_among(report.user_properties)
+    if not (rows and config.pluginmanager.hasplugin("html")):
+        return
+    cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows)
+    # As pytest_html.extras.html makes it.
+    extra = {"name": TITLE, "format_type": "html", "content": f"<table><caption>{TITLE}</caption>{cells}</table>"}
+    report.extras = [*getattr(report, "extras", ()), {**extra, "mime_type": None, "extension": None}]
+
+
+def attach_to_allure(config: pytest.Config, properties: Iterable[tuple[str, Any]]) -> None:
+    """Attach the verdicts to the test that is running: a table, where the run writes a report of Allure."""
+    rows = verdicts_among(properties)
+    if not (rows and config.pluginmanager.hasplugin("allure_listener")):
+        return
+    import allure
+
+    table = io.StringIO()
+    csv.writer(table).writerows([("metric", "verdict"), *rows])
+    allure.attach(table.getvalue(), TITLE, allure.attachment_type.CSV)
