@@ -95,6 +95,28 @@ def test_a_value_that_nothing_depends_on_gets_a_stand_in():
     assert dry_run(doing(logs), {})["operator_calls"] > dry_run(Loop, {})["operator_calls"]
 
 
+def test_a_shuffled_loader_draws_the_same_order_each_time_and_nothing_depends_on_weights():
+    """Its batches have different lengths, so that another order would be other work."""
+
+    def padded(rows):
+        return nn.utils.rnn.pad_sequence([torch.ones(row, 64) for row in rows], batch_first=True)
+
+    class Shuffled(Loop):
+        def __init__(self, device):
+            super().__init__(device)
+            self.loader = DataLoader(range(1, 65), batch_size=4, shuffle=True, collate_fn=padded)
+
+        def drive(self, pace):
+            for batch in self.loader:
+                pace.begin()
+                loss = self.network(batch).sum()
+                pace.end(loss)
+                self.total = loss.item()  # read, and no decision depends on it
+
+    work = [sum(dry_run(Shuffled, {}, target)["work"][""]["contractions"]) for target in ("cpu", "cpu", "cuda")]
+    assert len(set(work)) == 1
+
+
 def test_values_are_taken_to_be_finite():
     def checks(self, loss):
         assert torch.isfinite(loss)

@@ -19,6 +19,7 @@ from torch._subclasses.fake_tensor import (
 )
 from transformers.utils import import_utils
 
+from perfgate.actor.dry_run.apart import seeded
 from perfgate.actor.dry_run.calls import networks_of
 from perfgate.actor.dry_run.context import DryContext, NoDryRun
 from perfgate.actor.dry_run.cuda_rules import CpuRules
@@ -101,7 +102,18 @@ def attempt(
     context = DryContext(fake, tracker, rules)
     stand_ins = StandIns(tracker, number)
     with ExitStack() as stack:
-        around = (uncollected(), believed(), converted(), whole_lists(), rules.functions(), stand_ins, fake, tracker)
+        # Seeded each time, as a program that draws an order of its samples must draw the same one for each target.
+        around = (
+            seeded(),
+            uncollected(),
+            believed(),
+            converted(),
+            whole_lists(),
+            rules.functions(),
+            stand_ins,
+            fake,
+            tracker,
+        )
         for entered in (*around, tracker.hooked()):
             stack.enter_context(entered)
         try:
