@@ -1,5 +1,6 @@
 """Programs of one's own run dry by themselves: what is counted, what stands in for unknown values, what stops."""
 
+import importlib
 import math
 import subprocess
 import sys
@@ -115,6 +116,20 @@ def test_a_shuffled_loader_draws_the_same_order_each_time_and_nothing_depends_on
 
     work = [sum(dry_run(Shuffled, {}, target)["work"][""]["contractions"]) for target in ("cpu", "cpu", "cuda")]
     assert len(set(work)) == 1
+
+
+def test_a_module_that_a_program_imports_late_makes_nothing_depend_on_weights(tmp_path, monkeypatch):
+    (tmp_path / "late_tensors.py").write_text("import torch\nKEPT = torch.zeros(8)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    class Late(Loop):
+        def __init__(self, device):
+            importlib.import_module("late_tensors")
+            super().__init__(device)
+
+        after = logs
+
+    assert dry_run(Late, {})["leaked_bytes"] == 0
 
 
 def test_values_are_taken_to_be_finite():

@@ -28,7 +28,7 @@ class KnownValues:
     def __init__(self) -> None:
         # Real storages with wrong values. They are kept alive, so that no other storage gets their address.
         self._wrong: dict[int, Any] = {}
-        # Real storages that random numbers were drawn into, by the fake one, of which there may be views without values.
+        # Real storages that numbers were drawn into, by the fake one, of which there may be views without values.
         self._drawn: dict[int, Any] = {}
 
     def know(self, fake: Any, real: Any) -> Any:
