@@ -25,6 +25,7 @@ REAP_GRACE_S = 2.0
 PROOF_S = 60.0
 MESSAGE_BYTES = 1 << 16
 DEVICE_BOUND = ("bitsandbytes",)
+DRY_RUN = "perfgate.actor.dry_run.run"
 AVAILABILITY = ("transformers.utils.import_utils", "accelerate.utils.imports", "peft.import_utils")
 
 
@@ -163,6 +164,9 @@ def preload(modules: list[str]) -> None:
                     importlib.import_module(name)
                 except Exception as error:
                     raise NotImported(name) from error
+            if "torch" in sys.modules:  # else each actor that runs dry would import it, which takes seconds
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(DRY_RUN)
     finally:
         gc.enable()
 

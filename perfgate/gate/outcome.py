@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from perfgate.gate import acceptance
-from perfgate.gate.wording import WORDS, sentence
+from perfgate.gate.wording import WORDS, sentence, telling_first
 from perfgate.records.launch import CORE_TAKEN
 from perfgate.records.verdict import Name, Verdict
 
@@ -56,7 +56,7 @@ def decide(
         return [verdict for verdict in standing if verdict.verdict == name and name not in accepted_by(update)]
 
     remedy = f"\nAccept it with: {accept} --perf-update all --perf-reason {shlex.quote('WHY')}" if accept else ""
-    if worse := having("regressed"):
+    if worse := telling_first(having("regressed")):
         return Outcome("failed", "\n".join(map(sentence, worse)) + (remedy or acceptance.remedy(worse)))
     if stale := having("stale"):
         return Outcome("failed", f"{stale[0].case}: {stale[0].why}.{remedy}")

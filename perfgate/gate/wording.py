@@ -147,6 +147,11 @@ def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return told
 
 
+def telling_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts, those first that name a line of code: a host sync is also an operator call, which tells less."""
+    return sorted(verdicts, key=lambda verdict: not metric(verdict.metric).each_counts)
+
+
 def promises(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts, with those in one that say the same of one metric's several bounds: ``> 0.4x and < 0.6x``."""
     told: dict[tuple[object, ...], Verdict] = {}

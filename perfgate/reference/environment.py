@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -133,6 +133,8 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None, left
         try:
             run([recipe.python, "-m", "venv", str(place)], recipe.folder, option, progress, begin + left_s)
             if recipe.over:
+                # What a new environment comes with hides what is beneath, which packages there may need newer.
+                remove(python, recipe, {"setuptools"}, option, progress, begin + left_s)
                 lay_over(place, recipe.python, option)
             for step in recipe.steps:
                 progress(concealed(f"{option}: pip install {' '.join(step)}"))
@@ -140,16 +142,27 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None, left
                 run([*install, *step], recipe.folder, option, progress, begin + left_s)
             if recipe.over:
                 mend(python, place, recipe, option, progress, begin + left_s)
-            if recipe.over and recipe.unasked:
-                # What a new environment comes with would hide the versions beneath.
-                removal = [python, "-m", "pip", "uninstall", "--yes", *recipe.unasked]
-                run(removal, recipe.folder, option, progress, begin + left_s)
+            if recipe.over:
+                remove(python, recipe, {"pip"}, option, progress, begin + left_s)
             (place / READY).touch()
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
         progress(f"{option}: the environment is ready after {time.monotonic() - begin:.0f} s")
     return python
+
+
+def remove(
+    python: str, recipe: Recipe, names: Set[str], option: str, progress: Progress, end: float = math.inf
+) -> None:
+    """Uninstall those of the packages that came with an environment and that no step installs.
+
+    Raises:
+        TimeoutError: it had not ended by ``end``, on the monotonic clock.
+        UserError: pip failed.
+    """
+    if unasked := sorted(names & set(recipe.unasked)):
+        run([python, "-m", "pip", "uninstall", "--yes", *unasked], recipe.folder, option, progress, end)
 
 
 def mend(python: str, place: Path, recipe: Recipe, option: str, progress: Progress, end: float = math.inf) -> None:

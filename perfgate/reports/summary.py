@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from perfgate.gate.confirmed import MACHINE, UNCONFIRMED
-from perfgate.gate.wording import can_see, counted_as, moved, promised_and_measured, promises, sentence, summarize
+from perfgate.gate.wording import (
+    can_see,
+    counted_as,
+    moved,
+    promised_and_measured,
+    promises,
+    sentence,
+    summarize,
+    telling_first,
+)
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
@@ -51,11 +60,12 @@ def summary(
 
 
 def by_case(verdicts: Sequence[Verdict]) -> list[str]:
-    """A line for each case: a sentence on the first of its metrics, and how far the others moved."""
+    """A line for each case: a sentence on the metric that tells most, and how far the others moved."""
     cases: dict[str, list[Verdict]] = {}
     for verdict in promises(verdicts):
         cases.setdefault(verdict.case, []).append(verdict)
-    return [f"{sentence(first)}{f'; also {and_others(others)}' if others else ''}" for first, *others in cases.values()]
+    told = map(telling_first, cases.values())
+    return [f"{sentence(first)}{f'; also {and_others(others)}' if others else ''}" for first, *others in told]
 
 
 def and_others(verdicts: Sequence[Verdict]) -> str:

@@ -422,7 +422,14 @@ def test_factories_and_random_whole_numbers_are_known_and_random_real_ones_are_n
         assert torch.tensor([1, 2]).sum().item() == 3
         assert sorted(values(torch.randperm(3))) == [0, 1, 2]
         assert torch.randint(2, 3, ()).item() == 2
-        for chance in (torch.rand(()), torch.zeros(()).uniform_(), torch.ones(2).bernoulli_()):
+        assert torch.empty(2, dtype=torch.int64).random_(2, 3).tolist() == [2, 2]
+        assert torch.zeros((), dtype=torch.int64).random_(2, 3).item() == 2
+        for chance in (
+            torch.rand(()),
+            torch.zeros(()).uniform_(),
+            torch.zeros(()).random_(9),
+            torch.ones(2).bernoulli_(),
+        ):
             with pytest.raises(DataDependentOutputException):
                 chance.sum().item()
 
@@ -450,9 +457,31 @@ def test_overwriting_with_what_is_known_is_followed():
         assert target.item() == 9
 
 
+def test_what_is_drawn_into_a_tensor_is_known_until_a_view_from_before_is_written():
+    with dry():
+        drawn = torch.empty(4, dtype=torch.int64)
+        before = drawn[1:]
+        drawn.random_(2, 3)
+        after = drawn[:1]
+        assert drawn.sum().item() == 8
+        drawn.random_(3, 4)
+        assert after.item() == 3
+        before.random_(5, 6)
+        assert before[0].item() == 5
+        for part in (drawn, after):
+            with pytest.raises(DataDependentOutputException):
+                part.sum().item()
+        drawn.random_(7, 8)
+        assert drawn[1].item() == 7
+        before.zero_()
+        for part in (drawn, before):
+            with pytest.raises(DataDependentOutputException):
+                part.sum().item()
+
+
 def unknown(*shape):
     """Whole numbers of which nothing is known."""
-    return torch.empty(shape, dtype=torch.int64).random_(9)
+    return torch.empty(shape, dtype=torch.int64)
 
 
 @pytest.mark.parametrize(
@@ -462,7 +491,6 @@ def unknown(*shape):
         lambda x: x.add_(unknown(4)),
         lambda x: x[1:].mul_(unknown(3)),
         lambda x: x.view(2, 2)[0].copy_(unknown(2)),
-        lambda x: x.random_(3),
         lambda x: torch._foreach_add_([x], [unknown(4)]),
         lambda x: torch.add(unknown(4), 1, out=x),
         lambda x: x.index_copy_(0, torch.arange(1), unknown(1)),

@@ -1,5 +1,6 @@
 """Programs of one's own run dry by themselves: what is counted, what stands in for unknown values, what stops."""
 
+import importlib
 import math
 import subprocess
 import sys
@@ -93,6 +94,42 @@ def logs(self, loss):
 
 def test_a_value_that_nothing_depends_on_gets_a_stand_in():
     assert dry_run(doing(logs), {})["operator_calls"] > dry_run(Loop, {})["operator_calls"]
+
+
+def test_a_shuffled_loader_draws_the_same_order_each_time_and_nothing_depends_on_weights():
+    """Its batches have different lengths, so that another order would be other work."""
+
+    def padded(rows):
+        return nn.utils.rnn.pad_sequence([torch.ones(row, 64) for row in rows], batch_first=True)
+
+    class Shuffled(Loop):
+        def __init__(self, device):
+            super().__init__(device)
+            self.loader = DataLoader(range(1, 65), batch_size=4, shuffle=True, collate_fn=padded)
+
+        def drive(self, pace):
+            for batch in self.loader:
+                pace.begin()
+                loss = self.network(batch).sum()
+                pace.end(loss)
+                self.total = loss.item()  # read, and no decision depends on it
+
+    work = [sum(dry_run(Shuffled, {}, target)["work"][""]["contractions"]) for target in ("cpu", "cpu", "cuda")]
+    assert len(set(work)) == 1
+
+
+def test_a_module_that_a_program_imports_late_makes_nothing_depend_on_weights(tmp_path, monkeypatch):
+    (tmp_path / "late_tensors.py").write_text("import torch\nKEPT = torch.zeros(8)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    class Late(Loop):
+        def __init__(self, device):
+            importlib.import_module("late_tensors")
+            super().__init__(device)
+
+        after = logs
+
+    assert dry_run(Late, {})["leaked_bytes"] == 0
 
 
 def test_values_are_taken_to_be_finite():

@@ -10,7 +10,7 @@ from perfgate.gate.against_baseline import against_baseline
 from perfgate.gate.against_run import compare
 from perfgate.gate.outcome import Outcome, decide
 from perfgate.gate.verdicts import Comparison
-from perfgate.gate.wording import interval, percent, sentence, summarize
+from perfgate.gate.wording import interval, percent, sentence, summarize, telling_first
 from perfgate.records.baselines import Baseline
 from perfgate.records.details import Findings
 from perfgate.records.launch import Launch
@@ -527,3 +527,12 @@ def test_what_grew_is_looked_up_in_the_ledger_of_the_pass_that_tells_it() -> Non
 
     found = judged(now, replace(stored, launches=tuple(kept)))["kernel_launches"]
     assert found.why == "grown: mul in a +1"
+
+
+def test_what_names_a_line_of_code_is_told_before_the_operator_calls_that_it_makes() -> None:
+    names = ("operator_calls", "moved_bytes", "predicted_host_syncs")
+    worse = [Verdict(CASE, name, "regressed", change=0.1, reference=10, candidate=11) for name in names]
+
+    assert [verdict.metric for verdict in telling_first(worse)] == [names[2], *names[:2]]
+    outcome = decide(worse, fault=False, strict=False, update=None, accept=ACCEPT)
+    assert outcome.message.startswith(f"{CASE}: predicted_host_syncs got worse")

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 MAX_WHOLE = 1 << 22  # elements; larger tensors of whole numbers are masks whose values no model reads one by one
 MAX_REAL = 1 << 14  # some models make their masks of real numbers
 DRAWN = ("randint", "randint_like", "randperm")
+DRAWN_INTO = "random_"  # torch's samplers draw their seed so, into a tensor that is not filled yet
 UNFILLED = ("empty", "new_empty")
 LOOKS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default, torch.ops.aten.is_nonzero.default)
 
@@ -27,6 +28,8 @@ class KnownValues:
     def __init__(self) -> None:
         # Real storages with wrong values. They are kept alive, so that no other storage gets their address.
         self._wrong: dict[int, Any] = {}
+        # Real storages that numbers were drawn into, by the fake one, of which there may be views without values.
+        self._drawn: dict[int, Any] = {}
 
     def know(self, fake: Any, real: Any) -> Any:
         """Set the values of a fake tensor, and return the tensor."""
@@ -54,7 +57,10 @@ class KnownValues:
         # Views are always followed: they cost nothing, and a later write to a view must reach its base.
         if not mutable and not func.is_view and not any(map(is_small, tensors_of(out))):
             return
-        if is_certain(func) and all(self.of(tensor) is not None for tensor in tensors_of((args, kwargs))):
+        drawn = name_of(func) == DRAWN_INTO and is_small(args[0]) and not args[0].dtype.is_floating_point
+        if drawn and self.of(args[0]) is None:
+            self._begin(args[0])
+        if (drawn or is_certain(func)) and all(self.of(tensor) is not None for tensor in tensors_of((args, kwargs))):
             with exact_modes():
                 result = func(*replaced(args, self.of), **replaced(kwargs, self.of))
             for fake, real in zip(tensors_of(out), tensors_of(result), strict=True):
@@ -64,12 +70,21 @@ class KnownValues:
             for tensor in written_by(func, args, kwargs):
                 self._forget(tensor)
 
+    def _begin(self, tensor: Any) -> None:
+        """Let a tensor have values, which are about to be drawn."""
+        self._forget(tensor)
+        with exact_modes():
+            real = torch.empty(tensor.shape, dtype=tensor.dtype)
+        self._drawn[tensor.untyped_storage()._cdata] = real.untyped_storage()
+        self.know(tensor, real)
+
     def _forget(self, tensor: Any) -> None:
         """Forget the values of a tensor, and of all other views of the same memory."""
         real = getattr(tensor, "_known_value", None)
-        if real is not None:
-            storage = real.untyped_storage()
-            self._wrong[storage._cdata] = storage
+        drawn = self._drawn.pop(tensor.untyped_storage()._cdata, None)
+        for storage in (drawn, None if real is None else real.untyped_storage()):
+            if storage is not None:
+                self._wrong[storage._cdata] = storage
 
 
 @cache
