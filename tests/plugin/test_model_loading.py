@@ -53,3 +53,45 @@ def test_weights_that_are_read_twice_and_held_in_more_bits_are_caught_exactly(su
     grown = {v.metric: v.change for v in read(suite.run_files[-1]).verdicts if v.verdict == "regressed"}
     assert set(grown) - TIMES == {"peak_memory_bytes", "python_calls"}
     assert min(grown["peak_memory_bytes"], grown["python_calls"]) > 0.5
+
+
+ELSEWHERE = """
+def test_step(perf):
+    perf(work(rounds=2), tolerance=5)
+
+def test_kept(effect):
+    effect(work(rounds=20), work(rounds=10), compile_time_s="< 0.7x")
+
+def test_lost(effect):
+    effect(work(rounds=20), work(rounds=10), compile_time_s="< 0.3x")
+"""
+# Stands for the account of a compiler, which counters launches have.
+ACCOUNT = """
+from perfgate.actor.instruments import Instrument
+
+class Account(Instrument):
+    passes = frozenset({"counters"})
+
+    def built(self, program):
+        self.program = program
+
+    def finish(self):
+        return {"compile_time_s": self.program.rounds / 1000}
+"""
+
+
+@pytest.mark.untimed
+def test_the_compiler_s_own_account_is_reported_and_gated_by_effects_alone(suite):
+    suite.write(ELSEWHERE)
+    (suite.path / "account.py").write_text(ACCOUNT)
+    (suite.path / "conftest.py").write_text(
+        "def pytest_perfgate_instruments(config):\n    return ['account:Account']\n"
+    )
+    done = suite.run("--perf-launches", "1", "--perf-update", "new")
+    done.assert_outcomes(passed=2, failed=1)
+    run = read(suite.run_files[-1])
+    told = {launch.pass_name for launch in run.launches if "compile_time_s" in launch.metrics}
+    judged = {verdict.case.partition("::")[2] for verdict in run.verdicts if verdict.metric == "compile_time_s"}
+    assert told == {"counters"}
+    assert judged == {"test_kept", "test_lost"}
+    assert not any("compile_time_s" in path.read_text() for path in suite.baselines)
