@@ -6,6 +6,7 @@ from perfgate.shared.settings import (
     FORWARD,
     GENERATION,
     IMAGE_GENERATION,
+    MODEL_LOADING,
     OPERATORS,
     READING,
     SERVING,
@@ -36,6 +37,7 @@ def page() -> str:
         ("Serving", SERVING),
         ("Forward passes", FORWARD),
         ("Image generation", IMAGE_GENERATION),
+        ("Loading a model", MODEL_LOADING),
         ("Tokenizing", TOKENIZING),
         ("Reading data", READING),
     ]

@@ -18,7 +18,7 @@ def may_compile(program: Any) -> bool:
     asked, _ = program.effective()
     if any(asked.get(name, "off") not in ("off", "auto") for name in ("compile", "compile_decode")):
         return True
-    parts = list(vars(program).values())
+    parts = [part for part in vars(program).values() if not isinstance(part, type)]
     modules = [module for part in parts if hasattr(part, "named_modules") for module in part.modules()]
     return any(hasattr(part, "_torchdynamo_orig_callable") for part in parts) or any(
         getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod") for module in modules

@@ -35,13 +35,18 @@ class Pace:
         self._steps = self._left = self._discard = 0
         self._told: list[Told] = []
 
-    def begin(self) -> None:
+    def begin(self, prepare: Callable[[], None] | None = None) -> None:
         """Block until the stage allows a step, then start the instruments; within a burst go straight on.
+
+        Args:
+            prepare: called when the step is allowed, before it is measured; within a burst it is a part of the time.
 
         Raises:
             Done: there will be no further step.
         """
         if self._left:
+            if prepare:
+                prepare()
             return
         message = self._channel.receive()
         while message and message.get("finish"):
@@ -53,6 +58,8 @@ class Pace:
         self._discard = message.get("discard", 0)
         by_itself = message.get("by_itself", "")
         self._active = [instrument for instrument in self._instruments if instrument.by_itself == by_itself]
+        if prepare:
+            prepare()
         if not self._discard:
             self._start()
 

@@ -5,7 +5,7 @@ One definition holds for every version of Python. A call is an entry of a functi
 - a generator or coroutine counts when it begins, and not when it is resumed, thrown into or closed;
 - comprehensions do not count, as newer versions run them within the function around them;
 - modules, class bodies and ``eval`` do not count, as they are no functions;
-- neither does what Perfgate does itself, nor what ``threading`` does around a thread.
+- neither does what Perfgate does itself, nor what ``threading`` and a pool of threads do around a thread.
 """
 
 import dis
@@ -136,7 +136,9 @@ class Calls:
 def is_counted(code: CodeType) -> bool:
     """Whether code is a function's, and neither Perfgate's own nor that around a thread."""
     function = bool(code.co_flags & inspect.CO_OPTIMIZED) and code.co_name not in COMPREHENSIONS
-    return function and not code.co_filename.startswith((OWN, threading.__file__))
+    # A pool is told that its owner is gone, or sees it by itself, whichever comes first.
+    of_pool = code.co_name == "weakref_cb" and code.co_filename.endswith("concurrent/futures/thread.py")
+    return function and not of_pool and not code.co_filename.startswith((OWN, threading.__file__))
 
 
 @cache

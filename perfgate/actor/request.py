@@ -8,6 +8,7 @@ from perfgate.shared.settings import (
     FORWARD,
     GENERATION,
     IMAGE_GENERATION,
+    MODEL_LOADING,
     OPERATOR,
     READING,
     SERVING,
@@ -25,6 +26,7 @@ _Operator: Any = OPERATOR.dataclass()
 _Tokenizing: Any = TOKENIZING.dataclass()
 _Reading: Any = READING.dataclass()
 _Images: Any = IMAGE_GENERATION.dataclass()
+_Loading: Any = MODEL_LOADING.dataclass()
 
 
 class TrainingSettings(_Training):
@@ -77,6 +79,10 @@ class ReadingSettings(_Reading):
 
 class ImageSettings(_Images):
     """The settings of image generation."""
+
+
+class LoadingSettings(_Loading):
+    """The settings of loading a model."""
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,9 @@ def tried(
         launches += untimed(stage, case, workload, progress, side, stage.pool, passes=passes_for(wanted))
     if unusable := [launch for launch in launches if launch.invalid]:
         return launches, [nothing(case, item, "invalid", unmeasured(unusable[0])) for item in asked]
+    # Of some times the counters pass tells already, once, where no step has one of its own.
+    exact += (once := [item for item in times if counted(item.metric, launches)])
+    times = [item for item in times if item not in once]
     verdicts = [decided(case, item, launches) for item in exact]
     verdicts += [likened(case, item, launches) for item in likenesses]
     if times:
@@ -76,6 +79,11 @@ def tried(
         verdicts += of_effect(series, times, policy.noise)
         launches += series.judged()
     return launches, [*verdicts, *untold]
+
+
+def counted(name: str, launches: Sequence[Launch]) -> bool:
+    """Whether untimed launches of both sides tell of a metric."""
+    return {launch.side for launch in launches if name in launch.metrics} == {"reference", "candidate"}
 
 
 def passes_for(names: set[str]) -> list[str]:

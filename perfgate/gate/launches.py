@@ -17,8 +17,8 @@ DISAGREE = "its launches do not agree"
 
 
 def having(launches: Iterable[Launch], name: str) -> list[Launch]:
-    """The valid launches that measured a metric."""
-    return [launch for launch in launches if not launch.invalid and name in launch.metrics]
+    """The valid launches that measured a metric; of a gated one, in the pass that brings it."""
+    return [launch for launch in launches if not launch.invalid and launch.measured(name)]
 
 
 def gated_values(launches: Sequence[Launch]) -> dict[str, list[float]]:

@@ -22,6 +22,7 @@ TAIL_LINES = 15
 NO_MODULE = re.compile(r"No module named '(\w+)")
 START_TIMEOUT_S = 300.0
 ANSWER_TIMEOUT_S = 60.0
+SCRATCH = "PERFGATE_SCRATCH"  # where actors may leave files until the run ends
 PROOF_TIMEOUT_S = 90.0
 
 
@@ -62,6 +63,7 @@ class Server:
         self._after = tuple(after)
         self._unreached: dict[bool, str] = {}
         self._control, theirs = socket.socketpair()
+        scratch = {SCRATCH: str(folder.absolute())}
         with theirs, self.output.open("ab") as output:
             try:
                 self._process = subprocess.Popen(
@@ -70,7 +72,7 @@ class Server:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     pass_fds=[theirs.fileno()],
-                    env=os.environ | QUIET | keeping_pages() | on_path(path, after) | dict(environment),
+                    env=os.environ | QUIET | keeping_pages() | on_path(path, after) | scratch | dict(environment),
                     start_new_session=True,
                 )
             except OSError as error:

@@ -10,7 +10,7 @@ from perfgate.records.clocks import STEP, Clock, Times, Value, is_clocked
 from perfgate.records.details import Details
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.metric import PassName
-from perfgate.shared.metrics import METRICS
+from perfgate.shared.metrics import METRICS, metric
 from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
 
 Side = Literal["candidate", "reference"]
@@ -94,6 +94,11 @@ class Launch:
             clock=clock,
             other=Times(moving, self.yardstick_s, yardstick.parts_s),
         )
+
+    def measured(self, name: str) -> bool:
+        """Whether it measured a metric; what another pass tells of a gated one is reported alone."""
+        what = metric(name)
+        return name in self.metrics and (not what.gated or what.gated_in(self.pass_name))
 
     @property
     def waited(self) -> float | None:

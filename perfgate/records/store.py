@@ -220,7 +220,7 @@ def chosen(values: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
 def stored_launches(launches: Sequence[Launch], run: Mapping[str, Any]) -> Iterator[StoredLaunch]:
     """The valid launches with their gated metrics, in the form that a baseline stores."""
     for launch in launches:
-        if launch.invalid or not any(metric(name).gated for name in launch.metrics):
+        if launch.invalid or not any(metric(name).gated_in(launch.pass_name) for name in launch.metrics):
             continue
         wall, processor = launch.on("wall"), launch.on("processor")
         about = (run["session"], launch.server or "", device_of(launch), run["commit"], run["date"])
@@ -245,7 +245,7 @@ def device_of(launch: Launch) -> str:
 
 def values_of(launch: Launch) -> dict[str, tuple[float, float | None]]:
     """The gated metrics of a launch: each one's value, and its ratio to the yardstick."""
-    names = [name for name in launch.metrics if metric(name).gated]
+    names = [name for name in launch.metrics if metric(name).gated_in(launch.pass_name)]
     return {name: (launch.value(name), launch.in_yardsticks(name)) for name in names}
 
 

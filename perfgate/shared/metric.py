@@ -115,6 +115,13 @@ class Metric:
         """Whether a case can fail by it."""
         return self.kind != "reported"
 
+    def gated_in(self, pass_name: PassName | None) -> bool:
+        """Whether a case can fail by what a launch of this pass tells of it: of the pass that brings it.
+
+        A launch that names no pass, as a recorded one may, has all of its metrics.
+        """
+        return self.gated and pass_name in (None, self.brought_by)
+
     @property
     def noisy(self) -> bool:
         """Whether statistics decide it, so that it takes a share of the chance of a false alarm.

@@ -19,6 +19,7 @@ PROGRAMS = {
     "forward": "perfgate.actor.programs.forward:Forward",
     "operator": "perfgate.actor.programs.operators:Operator",
     "image_generation": "perfgate.actor.programs.image_generation:ImageGeneration",
+    "loading": "perfgate.actor.programs.loading:Loading",
     "tokenizing": "perfgate.actor.programs.tokenizing:Tokenizing",
     "reading": "perfgate.actor.programs.reading:Reading",
     "calibration": "perfgate.actor.yardsticks.calibration:Calibration",
@@ -32,6 +33,7 @@ OF_FIXTURE = {
     "forward": ("forward",),
     "operator": ("operator",),
     "image_generation": ("image_generation",),
+    "loading": ("loading",),
     "tokenizing": ("tokenizing",),
     "reading": ("reading",),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from perfgate.models import sentence_pairs, text_data
 from perfgate.models.model import Model, resolve
 from perfgate.shared.errors import UserError
-from perfgate.shared.settings import FORWARD, GENERATION, IMAGE_GENERATION, SERVING, TRAINING, Kind
+from perfgate.shared.settings import FORWARD, GENERATION, IMAGE_GENERATION, MODEL_LOADING, SERVING, TRAINING, Kind
 from perfgate.shared.workload import Json, Workload
 from perfgate.workloads.programs import workload_of
 
@@ -140,6 +140,24 @@ def image_generation(model: Model | str | Path, *, seed: int = 0, **settings: Js
         UserError: an unknown setting, a value out of range, or settings that exclude each other.
     """
     return _workload("image_generation", resolve(model), IMAGE_TASKS, None, IMAGE_GENERATION, settings, seed)
+
+
+def loading(model: Model | str | Path, *, task: str | None = None, seed: int = 0, **settings: Json) -> Workload:
+    """Build a workload that loads a model from its files and calls it once; a step is both.
+
+    The files are written once, by ``save_pretrained``, with weights from the seed; each step finds them in the
+    system's page cache.
+
+    Args:
+        model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
+        task: defaults to the first of the model's tasks that has a forward pass.
+        seed: the seed of random weights and of what the first call reads.
+        settings: the settings by name; ``docs/settings.md`` lists them.
+
+    Raises:
+        UserError: an unknown task or setting, a value out of range, or settings that exclude each other.
+    """
+    return _workload("loading", resolve(model), FORWARD_TASKS, task, MODEL_LOADING, settings, seed)
 
 
 def read_data(data: text_data.Data, model: Model, task: str, loop: str) -> Json:

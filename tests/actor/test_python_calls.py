@@ -59,6 +59,13 @@ def test_entries_of_functions_count_on_all_threads_and_by_one_definition_for_eve
     assert counted(python, "Everything")["calling_programs.py"] == EVERYTHING
 
 
+@pytest.mark.parametrize("python", sorted({sys.executable, newest_python()}))
+def test_a_pool_that_is_let_go_counts_the_same_whoever_sees_it_first(python: str) -> None:
+    found = counted(python, "Pools")
+    assert found["calling_programs.py"] == {"Pools.step": 1}
+    assert not any("weakref_cb" in name for functions in found.values() for name in functions)
+
+
 def test_a_hash_seed_changes_no_count() -> None:
     assert counted(sys.executable, "Everything", "1") == counted(sys.executable, "Everything", "2")
 

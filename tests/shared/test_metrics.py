@@ -10,6 +10,7 @@ from perfgate.workloads.programs import OF_FIXTURE, noisy_metrics
 def test_a_case_counts_with_every_noisy_metric_that_it_can_have() -> None:
     assert noisy_metrics(["request", "perf", "training"]) == ["step_time_s"]
     assert noisy_metrics(["perf", "generation"]) == ["step_time_s", "time_to_first_token_s", "time_per_output_token_s"]
+    assert noisy_metrics(["perf", "loading"]) == ["step_time_s", "load_time_s", "first_call_time_s", "compile_time_s"]
 
 
 def test_a_program_of_the_users_own_may_have_any_noisy_metric() -> None:
@@ -45,6 +46,13 @@ def test_a_programs_own_times_hold_in_the_timed_pass_alone_and_its_counts_in_eve
     assert [metric("wait_s").brought_in(name) for name in passes] == [False, False, True]
     assert [metric("hits").brought_in(name) for name in passes] == [True, True, True]
     assert [metric("host_syncs").brought_in(name) for name in passes] == [True, False, False]
+
+
+def test_a_metric_is_gated_in_the_pass_that_brings_it_and_elsewhere_reported() -> None:
+    passes = ("counters", "memory", "time", None)
+    assert [metric("compile_time_s").gated_in(name) for name in passes] == [False, False, True, True]
+    assert [metric("compile_cache_misses").gated_in(name) for name in passes] == [True, False, False, True]
+    assert not any(metric("first_step_s").gated_in(name) for name in passes)
 
 
 @pytest.mark.parametrize(

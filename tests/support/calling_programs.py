@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from perfgate.actor.programs.base import Program
@@ -39,6 +40,17 @@ def layers(width):
     total = 0
     for number in range(4):
         total += number * width()
+
+
+class Pools(Program):
+    """Lets a pool of threads go that nobody shut down."""
+
+    def __init__(self, device):
+        del device
+
+    def step(self):
+        thread = ThreadPoolExecutor(1).submit(threading.current_thread).result()
+        thread.join()
 
 
 class Tokenizes(Program):

@@ -384,6 +384,7 @@ IDS = {
     "forward",
     "generation",
     "image_generation",
+    "loading",
     "operator",
     "reading",
     "serving",

@@ -51,14 +51,19 @@ class DryPace:
         self.account: dict[str, Any] | None = None
         self.leaked: Cells = {}
 
-    def begin(self) -> None:
+    def begin(self, prepare: Callable[[], None] | None = None) -> None:
         """Begin a step.
+
+        Args:
+            prepare: called first; it is no part of the step.
 
         Raises:
             Done: the last step repeated the one before it, or ``MAX_STEPS`` were taken.
         """
         if len(self._told) >= MAX_STEPS or (len(self._told) > 1 and self._told[-1] == self._told[-2]):
             raise Done
+        if prepare:
+            prepare()
         tracker = self._context.tracker
         self._before = cells(tracker.storages.kept(0))
         tracker.restart()

@@ -2,9 +2,11 @@
 
 The CPU allocator keeps no count of its own. The profiler watches from before the model is built, so the running sum of
 its ``[memory]`` events is the memory in use, and the highest sum within a step's time is that step's peak. The profiler
-slows the program several times over, so no time is measured in this pass.
+slows the program several times over, so no time is measured in this pass. It sees one thread's allocations only, so
+transformers, which converts weights on other threads while it loads them, is told to do so on the one that loads.
 """
 
+import os
 import sys
 import time
 from functools import cached_property
@@ -13,6 +15,8 @@ from typing import Any
 from perfgate.actor.devices.base import Device
 from perfgate.actor.instrument import Instrument
 from perfgate.actor.tensors import inner_tensors
+
+ON_ONE_THREAD = "HF_DEACTIVATE_ASYNC_LOAD"
 
 
 class TensorMemory(Instrument):
@@ -30,6 +34,7 @@ class TensorMemory(Instrument):
         """Start the profiler, unless torch was not imported: such a program has no tensors."""
         if "torch" not in sys.modules or self.device.name != "cpu":
             return
+        os.environ[ON_ONE_THREAD] = "1"
         from torch.profiler import ProfilerActivity, profile  # not needed by passes that take no memory
 
         self._profile = profile(activities=[ProfilerActivity.CPU], profile_memory=True)

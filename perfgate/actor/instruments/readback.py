@@ -6,7 +6,10 @@ from perfgate.actor.instrument import Instrument
 
 
 class Settings(Instrument):
-    """Reads the findings ``asked`` and ``effective``: values by the setting's name."""
+    """Reads the findings ``asked`` and ``effective``, which are values by the setting's name.
+
+    A program whose calls of Python cannot be counted adds the finding ``repeats_calls``, which is false.
+    """
 
     passes = frozenset({"counters"})
 
@@ -17,7 +20,8 @@ class Settings(Instrument):
     def findings(self) -> dict[str, Any]:
         """Ask the program."""
         asked, effective = self._program.effective()
-        return {"asked": asked, "effective": effective}
+        uncounted = {} if self._program.repeats_calls else {"repeats_calls": False}
+        return {"asked": asked, "effective": effective, **uncounted}
 
 
 INSTRUMENT = Settings

@@ -26,6 +26,8 @@ class Program:
         rates_of: the number type in which the device's peak rates are measured after each step; ``None`` for no rates.
         host_work: whether its steps are work of the host alone, such as reading data: then there is no dry run, and the
             memory that counts is the host's.
+        repeats_calls: whether each step enters the same functions of Python, so that they can be counted; a compiler's
+            work does not.
         threaded: whether a thread of its own does the work; the CPU's profiler does not see that thread's allocations.
         phases: marks waiting for data, forward pass, backward pass and optimizer within a step; ``None`` for no phases.
         samples: the number of samples in a step.
@@ -44,6 +46,7 @@ class Program:
     rates_of: Any = None
     host_work: bool = False
     threaded: bool = False
+    repeats_calls: bool = True
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings that were asked for and those that are in force, by the same names; called after the last step.

@@ -51,6 +51,9 @@ MEANINGS = {
     ),
     "host_work": Meaning("whether a step is the host's alone, a bool", lambda value: isinstance(value, bool)),
     "threaded": Meaning("whether a thread of its own does the work, a bool", lambda value: isinstance(value, bool)),
+    "repeats_calls": Meaning(
+        "whether each step enters the same functions of Python, a bool", lambda value: isinstance(value, bool)
+    ),
     "keeps_outcome": Meaning("whether its outcome will be asked for", lambda value: isinstance(value, bool)),
 }
 

@@ -18,6 +18,7 @@ from perfgate.records.layers import collapsed
 from perfgate.shared.metrics import PYTHON_CALLS, metric
 from perfgate.shared.workload import Workload
 
+REPEATS = "repeats_calls"
 MAX_STEPS = 8  # until Python's calls repeat themselves
 
 
@@ -33,6 +34,8 @@ def counters_launch(stage: Stage, case: str, workload: Workload, server: Server,
 def answered(stage: Stage, actor: Actor) -> Row:
     """Let the other instruments finish, and count Python's calls until two steps in succession have the same number."""
     answer = stage.ask(actor, {"finish": True, "but": PYTHON_CALLS})
+    if not answer["findings"].pop(REPEATS, True):
+        return answer
     counts: list[int] = []
     while len(counts) < MAX_STEPS and (len(counts) < 2 or counts[-1] != counts[-2]):
         row = stage.step(actor, by_itself=PYTHON_CALLS)
@@ -62,7 +65,10 @@ def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> La
     python = {name: findings.pop(name) for name in ("counted_under", "uncounted") if name in findings}
     tables = {name: collapsed(table) for name, table in findings.items()}
     told = Findings(effective, outcome, tables, assumed=assumed, **python)
-    counted = {name: values for name, values in columns(steps).items() if metric(name).brought_in("counters")}
-    launch = completed(start, {**answer["metrics"], **counted}, ready).detailed(findings=told)
+    told_by_steps = columns(steps)
+    # What the program itself tells of each step holds in the pass that brings it.
+    whole = {name: value for name, value in answer["metrics"].items() if name not in told_by_steps}
+    counted = {name: values for name, values in told_by_steps.items() if metric(name).brought_in("counters")}
+    launch = completed(start, {**whole, **counted}, ready).detailed(findings=told)
     wrong = other_settings(asked, effective)
     return launch.rejected(wrong, final=True) if wrong else launch

@@ -10,12 +10,13 @@ from perfgate.shared.settings.data import READING, TOKENIZING
 from perfgate.shared.settings.declaration import Kind, Need, Setting, Settings, asked
 from perfgate.shared.settings.images import IMAGE_GENERATION
 from perfgate.shared.settings.inference import FORWARD, GENERATION
+from perfgate.shared.settings.model_loading import MODEL_LOADING
 from perfgate.shared.settings.operators import CONTRACTIONS, ELEMENTWISE, NORMALIZATIONS, OPERATORS
 from perfgate.shared.settings.operators import SETTINGS as OPERATOR
 from perfgate.shared.settings.serving import SERVING
 from perfgate.shared.settings.training import TRAINING
 
-OF_MODELS = (TRAINING, GENERATION, SERVING, FORWARD, IMAGE_GENERATION)
+OF_MODELS = (TRAINING, GENERATION, SERVING, FORWARD, IMAGE_GENERATION, MODEL_LOADING)
 OF_DATA = (TOKENIZING, READING)
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*OF_MODELS, *OF_DATA, *OPERATORS.values())}
 
@@ -26,6 +27,7 @@ __all__ = [
     "GENERATION",
     "IMAGE_GENERATION",
     "KINDS",
+    "MODEL_LOADING",
     "NORMALIZATIONS",
     "OPERATOR",
     "OPERATORS",

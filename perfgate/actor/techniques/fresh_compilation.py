@@ -1,0 +1,45 @@
+"""Compilation as a new process begins it, again and again in one process."""
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+
+CACHES = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
+MISSES = "fxgraph_cache_miss"
+
+
+class FreshCompilation:
+    """Forgets what this process compiled, and keeps or empties the caches of the compilers.
+
+    Args:
+        folder: for the caches; nobody else may use it.
+        cold: whether they are emptied each time.
+    """
+
+    def __init__(self, folder: Path, cold: bool) -> None:
+        self._folder, self._cold = folder, cold
+        self.began_empty = True
+        for name, inside in CACHES.items():
+            os.environ[name] = str(folder / inside)
+
+    def restart(self) -> None:
+        """Forget, so that the next call compiles."""
+        from torch._dynamo.utils import clear_compilation_metrics, counters  # slow to import
+        from torch._inductor.utils import clear_inductor_caches
+
+        torch.compiler.reset()
+        clear_inductor_caches()
+        clear_compilation_metrics()
+        counters.clear()
+        if self._cold:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self.began_empty = not any(path.is_file() for path in self._folder.rglob("*"))
+
+    def metrics(self) -> dict[str, float]:
+        """Seconds of compilation since ``restart``, and the graphs that the cache did not hold."""
+        from torch._dynamo.utils import counters, get_compilation_metrics
+
+        seconds = [one.entire_frame_compile_time_s or 0.0 for one in get_compilation_metrics()]
+        return {"compile_time_s": sum(seconds), "compile_cache_misses": float(counters["inductor"][MISSES])}
