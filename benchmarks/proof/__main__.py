@@ -16,6 +16,8 @@ from benchmarks.proof import wheels
 from benchmarks.proof.bench import Bench
 from benchmarks.proof.place import SUMMARY, Place
 from benchmarks.proof.slices import SLICES
+from perfgate.emulator.build import started_on
+from perfgate.emulator.profiles import PROFILES, STANDARD
 from perfgate.shared.errors import UserError
 
 LIMIT_S = 480
@@ -42,7 +44,9 @@ def main():
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("gpu-proof"), help="default: gpu-proof")
     parser.add_argument("--slice", metavar="NAME", choices=[one.name for one in SLICES], help="this one alone, anew")
     parser.add_argument("--limit", metavar="SECONDS", type=float, default=LIMIT_S, help=f"default: {LIMIT_S}")
-    parser.add_argument("--dry", action="store_true", help="on the CPU with small shapes; proves nothing of CUDA")
+    stand = parser.add_mutually_exclusive_group()
+    stand.add_argument("--dry", action="store_true", help="on the CPU with small shapes; proves nothing of CUDA")
+    stand.add_argument("--emulated", action="store_true", help="on an emulated card: all slices but those about time")
     parser.add_argument("--wheels", metavar="DIR", type=Path, help="download wheels there, with a network, and end")
     parser.add_argument("--also", metavar="NAME", nargs="+", default=[], help="large wheels to download too")
     parser.add_argument("--install", metavar="DIR", type=Path, help="take what is missing from there")
@@ -68,16 +72,24 @@ def prove(options, work):
         paths = [work / "site-packages"]
         wheels.install(options.install, paths[0])
     wheels.check()
-    place = Place(options.out.resolve(), work, "dry" if options.dry else "cuda")
+    if options.emulated:
+        started_on(PROFILES[STANDARD])  # refuses where the card cannot be built
+    place = Place(options.out.resolve(), work, mode_of(options))
     place.open()
     done = place.state()["slices"]
-    wanted = [one for one in SLICES if one.name == options.slice or (not options.slice and one.name not in done)]
+    slices = [one for one in SLICES if not (one.timed and options.emulated)]
+    wanted = [one for one in slices if one.name == options.slice or (not options.slice and one.name not in done)]
     left = taken(Bench(place, end, tuple(paths)), wanted)
     page, rows = show(place)
     print(page)
     if left:
         print(f"Left to do: {', '.join(one.name for one in left)}. Go on with: {again(options)}")
     return REFUTED if any(row.held is False for row in rows) else 0
+
+
+def mode_of(options):
+    """Where the proof runs: on a card, on an emulated one, or on the CPU."""
+    return "emulated" if options.emulated else "dry" if options.dry else "cuda"
 
 
 def taken(bench, wanted):
@@ -111,7 +123,7 @@ def show(place):
 def again(options):
     """The command that continues the proof."""
     words = ["ci/gpu-proof", "--out", str(options.out)]
-    words += ["--dry"] if options.dry else []
+    words += [f"--{mode_of(options)}"] if options.dry or options.emulated else []
     words += ["--limit", f"{options.limit:g}"] if options.limit != LIMIT_S else []
     words += ["--install", str(options.install)] if options.install else []
     return " ".join(words)

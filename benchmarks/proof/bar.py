@@ -43,6 +43,8 @@ def rows(
     cases: Sequence[Measured],
     wanted: int,
     demoted: Sequence[str] = (),
+    *,
+    timed: bool = True,
 ) -> list[Row]:
     """All requirements.
 
@@ -52,21 +54,25 @@ def rows(
         cases: the cases of the slice ``store``.
         wanted: number of cases that should have been measured.
         demoted: ids of cases whose peak memory is known to differ between launches.
+        timed: whether the card has times; without them, lines that are about nothing else are left out.
     """
     whole = {name: found for name, found in slices.items() if not found.get("broken")}
+    about_time = [
+        *durations(slices),
+        *slowdown(whole.get("calibrate")),
+        launches_agree(cases),
+        work(runs.get("again"), whole.get("again")),
+    ]
     return [
         doctor(whole.get("doctor")),
         engine_tests(whole.get("tests")),
-        *durations(slices),
-        all_measured(cases, wanted),
+        all_measured(cases, wanted, timed),
         settings(cases),
         *false_regressions(runs.get("store"), runs.get("again")),
-        *slowdown(whole.get("calibrate")),
         growth(runs.get("growth"), runs.get("again")),
         predicted(cases),
-        launches_agree(cases),
         peaks_repeat(cases, demoted),
-        work(runs.get("again"), whole.get("again")),
+        *(about_time if timed else []),
     ]
 
 
@@ -101,9 +107,9 @@ def durations(slices):
             yield Row(what, f"at most {limit_s // 60} min", told, sum(took) <= limit_s if took else None)
 
 
-def all_measured(cases, wanted):
-    """All cases must be measured: each needs a valid timed launch."""
-    done = [case for case in cases if case.launches]
+def all_measured(cases, wanted, timed=True):
+    """All cases must be measured: each needs a valid timed launch, or a peak where nothing is timed."""
+    done = [case for case in cases if (case.launches if timed else case.peaks)]
     found = f"{len(done)} of {wanted}" if cases else ""
     return Row("cases measured", "all", found, len(done) == wanted if cases else None)
 

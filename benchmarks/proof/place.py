@@ -20,7 +20,7 @@ class Place:
     Attributes:
         out: the folder of results, which holds at most 8 files.
         work: the temporary folder of this invocation.
-        mode: ``cuda`` or ``dry``.
+        mode: ``cuda``, ``dry`` or ``emulated``.
     """
 
     out: Path

@@ -15,6 +15,12 @@ DRY = (
     "part of the proof runs, except for the calls of CUDA. The bar was set for one H100; a line that is not held here "
     "says nothing about a GPU."
 )
+EMULATED = (
+    "**Nothing on this page was run on a GPU.** torch's own CUDA path ran on an emulated card: its allocator, its "
+    "launches and its syncs are real, and nothing was computed or timed. The lines about time are left out."
+)
+TITLES = {"cuda": "", "dry": ", run dry", "emulated": ", on an emulated card"}
+WARNINGS = {"cuda": [], "dry": [DRY], "emulated": [EMULATED]}
 LEGEND = (
     "Step: median of the launches. Apart: how much slower the slowest launch is than the fastest. Busy: share of a "
     "step in which the device works. FLOP/s and bytes/s: share of the rates that the machine reaches (float32 product, "
@@ -27,10 +33,10 @@ def summary(place, tier):
     slices = place.state()["slices"]
     runs = {path.stem: read(path) for path in sorted(place.runs.glob("*.jsonl"))}
     cases = measured(runs["store"]) if "store" in runs else []
-    lines = rows(slices, runs, cases, len(tier.cases), tier.demoted)
+    lines = rows(slices, runs, cases, len(tier.cases), tier.demoted, timed=place.mode != "emulated")
     parts = [
-        "# The proof on a GPU" + (", run dry" if place.mode == "dry" else ""),
-        *([DRY] if place.mode == "dry" else []),
+        f"# The proof on a GPU{TITLES[place.mode]}",
+        *WARNINGS[place.mode],
         about(slices),
         table(("", "bar", "found", ""), [(row.what, row.bar, row.found, WORDS[row.held]) for row in lines]),
         "## Cases",

@@ -1,6 +1,6 @@
 """The cases of ``perf_tests`` that the proof runs: some wait for the host, and some keep the device busy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TRAINING, INFERENCE = "perf_tests/training", "perf_tests/inference"
 
@@ -72,4 +72,4 @@ DRY = Tier(
     ),
     grown=f"{TRAINING}/test_batch_size.py::test_batch_size[gpt2-quick-1]",
 )
-TIERS = {"cuda": CUDA, "dry": DRY}
+TIERS = {"cuda": CUDA, "dry": DRY, "emulated": replace(CUDA, device="emulated", calibrated=())}

@@ -1,5 +1,6 @@
 """The proof on a GPU, held against run files that were made up: what holds, what does not, and how it goes on."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from perfgate.shared.errors import UserError
 from tests import ROOT
 from tests.support.runs import CASE, launch_line, workload_line, write_run
 
+CUDA_BUILD = bool(
+    list(Path(importlib.metadata.distribution("torch").locate_file("torch")).glob("lib/libtorch_cuda.so"))
+)
 MIB, GIB = 2**20, 2**30
 GPU = {"name": "nvidia-h100", "device": "cuda"}
 LEDGER = {
@@ -92,11 +96,12 @@ def rows(runs: dict[str, RunFile]) -> Rows:
         changed: dict[str, dict[str, Any]] | None = None,
         cases: list[Measured] | None = None,
         demoted: tuple[str, ...] = (),
+        timed: bool = True,
         **others: RunFile,
     ) -> dict[str, bar.Row]:
         slices = {name: {**found, "took_s": 100.0, **(changed or {}).get(name, {})} for name, found in FOUND.items()}
         found = measured(runs["store"]) if cases is None else cases
-        lines = bar.rows(slices, {**runs, **others}, found, len(found), demoted)
+        lines = bar.rows(slices, {**runs, **others}, found, len(found), demoted, timed=timed)
         return {line.what: line for line in lines}
 
     return build
@@ -300,3 +305,27 @@ def test_the_help_tells_slices_and_wheels_and_a_wrong_folder_is_one_sentence(tmp
     assert done.returncode == 2
     assert done.stderr.startswith("ci/gpu-proof: ")
     assert "is not empty; name another folder" in done.stderr
+
+
+def test_an_emulated_card_is_held_to_no_line_about_time(rows: Rows) -> None:
+    found = rows(timed=False)
+    assert sorted(rows().keys() - found.keys()) == [
+        "a slowdown of 3%, called slower",
+        "duets without a slowdown, called slower",
+        "launches of a case agree in time",
+        "one run takes",
+        "storing it (5 launches) takes",
+        "the whole proof takes",
+        "time inside set-up and steps",
+    ]
+    assert all(row.held for row in found.values())
+
+
+@pytest.mark.skipif(CUDA_BUILD, reason="this torch is built for CUDA")
+def test_a_torch_without_cuda_has_no_emulated_card(tmp_path: Path) -> None:
+    command = [str(ROOT / "ci" / "gpu-proof"), "--emulated", "--out", str(tmp_path / "out")]
+    environment = os.environ | {"PYTHON": sys.executable}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("ci/gpu-proof: ")
+    assert not (tmp_path / "out").exists()
