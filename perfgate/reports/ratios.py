@@ -30,14 +30,21 @@ class Spread:
 
 def spread(name: str, launches: Sequence[Launch]) -> Spread | None:
     """The spread of a metric; ``None`` where a single launch leaves it unknown, or there is none."""
-    found = logs(name, launches)
+    return spread_of(name, logs(name, launches))
+
+
+def spread_of(name: str, found: Sequence[float]) -> Spread | None:
+    """The spread of a metric from its logarithms."""
     if not found:
         return None
+    mean, df = statistics.fmean(found), len(found) - 1
     if metric(name).exact or metric(name).kind == "bytes":
-        return Spread(statistics.fmean(found), 0.0, 0)
-    if len(found) < 2:
+        return Spread(mean, 0.0, 0)
+    if not df:
         return None
-    return Spread(statistics.fmean(found), statistics.variance(found) / len(found), len(found) - 1)
+    # `statistics.variance` counts in fractions, which took a quarter of the time of a page of 10,000 cases.
+    squares = math.fsum((value - mean) ** 2 for value in found)
+    return Spread(mean, squares / df / len(found), df)
 
 
 def compared(one: Spread, other: Spread) -> list[float]:
@@ -66,7 +73,7 @@ def ratio(name: str, launches: Sequence[Launch], vanilla: Sequence[Launch]) -> l
     here, there = (logs(name, side) for side in (launches, vanilla))
     if not here or not there:
         return None
-    one, other = spread(name, launches), spread(name, vanilla)
+    one, other = spread_of(name, here), spread_of(name, there)
     if one is None or other is None:
         return [math.exp(statistics.fmean(here) - statistics.fmean(there)), 0.0, 0.0]
     return compared(one, other)
