@@ -20,6 +20,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 OWN = f"{Path(__file__).parent}/"
+IMPORTS = "<frozen importlib"
 COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>")
 SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 BEGINNING = bytes((dis.opmap["RESUME"], 0))
@@ -134,11 +135,14 @@ class Calls:
 
 
 def is_counted(code: CodeType) -> bool:
-    """Whether code is a function's, and neither Perfgate's own nor that around a thread."""
+    """Whether code is a function's, and neither Perfgate's own, nor that around a thread or an import.
+
+    What an import calls depends on the places where modules are looked for, and so on the environment.
+    """
     function = bool(code.co_flags & inspect.CO_OPTIMIZED) and code.co_name not in COMPREHENSIONS
     # A pool is told that its owner is gone, or sees it by itself, whichever comes first.
     of_pool = code.co_name == "weakref_cb" and code.co_filename.endswith("concurrent/futures/thread.py")
-    return function and not of_pool and not code.co_filename.startswith((OWN, threading.__file__))
+    return function and not of_pool and not code.co_filename.startswith((OWN, threading.__file__, IMPORTS))
 
 
 @cache

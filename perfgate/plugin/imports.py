@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import re
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from perfgate.workloads.programs import OF_FIXTURE
 
 # What Perfgate's own programs import: a repository that develops one of these changes all of their cases.
 LIBRARIES = frozenset({"perfgate", "transformers", "torch", "accelerate", "datasets", "peft", "tokenizers", "triton"})
+INSTALLED = frozenset({"site-packages", "dist-packages"})
 SOURCES = ("src", "lib")  # folders that hold packages
 PROGRAM = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*")
 
@@ -99,11 +101,16 @@ def reached(begin: Path, root: Path) -> frozenset[Path]:
     left = [begin.resolve()]
     while left:
         path = left.pop()
-        if path in found or not path.is_relative_to(root):
+        if path in found or not path.is_relative_to(root) or is_installed(path):
             continue
         found.add(path)
         left += imported(path)
     return frozenset(found)
+
+
+def is_installed(path: Path) -> bool:
+    """Whether a file is a package's or Python's own, in an environment that may lie in the repository's folder."""
+    return not INSTALLED.isdisjoint(path.parts) or path.is_relative_to(sysconfig.get_path("stdlib"))
 
 
 @cache

@@ -123,7 +123,8 @@ def little(runs: UpgradeRuns, verdicts: Sequence[Verdict]) -> str:
     grew = sum(change > 0 for change in within)
     if not within:
         return ""
-    return f"Within that, {grew} metrics of single cases grew and {len(within) - grew} fell (perfgate report has them)."
+    what = "metric" if grew == 1 else "metrics"
+    return f"Within that, {grew} {what} of single cases grew and {len(within) - grew} fell (perfgate report has them)."
 
 
 def matters(verdict: Verdict, tolerance: float) -> bool:

@@ -71,3 +71,14 @@ def test_a_budget_is_spent_on_what_changed_then_on_what_moved_then_on_what_is_ol
     assert order(collected(suite, "--perf-budget", "1h")) == ["test_d.py", "test_b.py", "test_c.py", "test_a.py"]
     result = suite.run("--perf-budget", "1s", "-o", "perf_launches=1")
     result.stdout.fnmatch_lines(["*not measured: the run's time was spent before it began; last measured on 19*"])
+
+
+def test_packages_of_an_environment_in_the_repository_are_none_of_its_files(suite):
+    place = suite.path / "venv" / "lib" / "site-packages"
+    (place / "installed").mkdir(parents=True)
+    (place / "installed" / "__init__.py").write_text("")
+    suite.write("import installed\n\n\ndef test_it(perf):\n    perf(work(rounds=1))")
+    suite.pytester.makeconftest(f"import sys\n\nsys.path.append({str(place)!r})\n")
+    begin(suite.path)
+    (place / "installed" / "__init__.py").write_text("KIND = 2\n")
+    assert "1 of 1 cases are not concerned" in collected(suite, "--perf-affected", "HEAD").outlines
