@@ -39,11 +39,11 @@ print(dict(seen[0]))
 """
 
 
-def counted(python: str, name: str, seed: str = "0") -> dict[str, dict[str, int]]:
-    """The calls of a step in a fresh interpreter."""
+def counted(python: str, name: str, seed: str = "0", more: str = "") -> dict[str, dict[str, int]]:
+    """The calls of a step in a fresh interpreter, which looks for modules in more places."""
     done = subprocess.run(
         [python, "-c", COUNT.format(name=name)],
-        env={"PYTHONPATH": f"{ROOT}:{SUPPORT}", "PYTHONHASHSEED": seed},
+        env={"PYTHONPATH": f"{ROOT}:{SUPPORT}{more}", "PYTHONHASHSEED": seed},
         capture_output=True,
         text=True,
         check=False,
@@ -68,6 +68,13 @@ def test_a_pool_that_is_let_go_counts_the_same_whoever_sees_it_first(python: str
 
 def test_a_hash_seed_changes_no_count() -> None:
     assert counted(sys.executable, "Everything", "1") == counted(sys.executable, "Everything", "2")
+
+
+@pytest.mark.parametrize("python", sorted({sys.executable, newest_python()}))
+def test_the_places_where_modules_are_looked_for_change_no_count(python: str, tmp_path: Path) -> None:
+    found = counted(python, "Imports")
+    assert found == counted(python, "Imports", more=f":{tmp_path}/a:{tmp_path}/b")
+    assert found["calling_programs.py"] == {"Imports.step": 1, "load": 1}
 
 
 @pytest.mark.parametrize("python", sorted({sys.executable, newest_python()}))

@@ -53,6 +53,19 @@ class Pools(Program):
         thread.join()
 
 
+class Imports(Program):
+    """A step looks for a module that is nowhere, as code does for what is optional."""
+
+    def __init__(self, device):
+        self.step()  # each place is opened once
+
+    def step(self):
+        try:
+            import nowhere  # noqa: F401
+        except ImportError:
+            return load(1)
+
+
 class Tokenizes(Program):
     """A tokenizer that splits a text, or goes through it character by character."""
 
