@@ -21,6 +21,7 @@ from typing import Any
 
 OWN = f"{Path(__file__).parent}/"
 IMPORTS = "<frozen importlib"
+FINDER = ".find_spec"  # the method by which a package that is installed takes part in every import
 COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>")
 SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 BEGINNING = bytes((dis.opmap["RESUME"], 0))
@@ -137,12 +138,14 @@ class Calls:
 def is_counted(code: CodeType) -> bool:
     """Whether code is a function's, and neither Perfgate's own, nor that around a thread or an import.
 
-    What an import calls depends on the places where modules are looked for, and so on the environment.
+    What an import calls depends on the places where modules are looked for and on finders of packages that the
+    program never uses, and so on the environment.
     """
     function = bool(code.co_flags & inspect.CO_OPTIMIZED) and code.co_name not in COMPREHENSIONS
     # A pool is told that its owner is gone, or sees it by itself, whichever comes first.
     of_pool = code.co_name == "weakref_cb" and code.co_filename.endswith("concurrent/futures/thread.py")
-    return function and not of_pool and not code.co_filename.startswith((OWN, threading.__file__, IMPORTS))
+    of_import = FINDER in code.co_qualname or code.co_filename.startswith(IMPORTS)
+    return function and not of_pool and not of_import and not code.co_filename.startswith((OWN, threading.__file__))
 
 
 @cache

@@ -75,6 +75,7 @@ def test_the_places_where_modules_are_looked_for_change_no_count(python: str, tm
     found = counted(python, "Imports")
     assert found == counted(python, "Imports", more=f":{tmp_path}/a:{tmp_path}/b")
     assert found["calling_programs.py"] == {"Imports.step": 1, "load": 1}
+    assert found == counted(python, "ImportsBesideFinder")
 
 
 @pytest.mark.parametrize("python", sorted({sys.executable, newest_python()}))

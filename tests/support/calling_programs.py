@@ -1,6 +1,7 @@
 """Programs for the tests of Python's calls: work of Python alone, which grows once the file ``grown`` is there."""
 
 import gc
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -53,6 +54,13 @@ class Pools(Program):
         thread.join()
 
 
+class Finder:
+    """Takes part in every import, as finders of some packages do, and finds nothing."""
+
+    def find_spec(self, *about):
+        return next((spec for spec in () if (lambda: spec)()), None)
+
+
 class Imports(Program):
     """A step looks for a module that is nowhere, as code does for what is optional."""
 
@@ -64,6 +72,14 @@ class Imports(Program):
             import nowhere  # noqa: F401
         except ImportError:
             return load(1)
+
+
+class ImportsBesideFinder(Imports):
+    """The same where a finder takes part."""
+
+    def __init__(self, device):
+        sys.meta_path.append(Finder())
+        super().__init__(device)
 
 
 class Tokenizes(Program):
