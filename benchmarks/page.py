@@ -11,7 +11,6 @@ and three verdicts. ``ci/browser-setup`` brings Chromium; without it the browser
 import argparse
 import json
 import random
-import shutil
 import statistics
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from perfgate.records.runfile import read
 from perfgate.reports.page.assemble import page
 from perfgate.reports.page.content import content_of
+from tests.support.browser import CHROMIUM, LACKING
 from tests.support.pages import end, verdict
 from tests.support.runs import header, launch_line, noisy_duets, workload_line
 
@@ -95,16 +95,13 @@ def dry(case, workload, side, grown):
 
 def in_browser(made):
     """Seconds until a page is ready, the median of several, and the slowest of several filters, as text."""
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        chromium = None
-    if not chromium:
+    if LACKING:
         return "no browser here"
+    from playwright.sync_api import sync_playwright
+
     opened, filtered = [], []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for _ in range(REPEATS):
             tab = browser.new_page()
             begin = time.perf_counter()

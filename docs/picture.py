@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from perfgate.records.runfile import read
 from perfgate.reports.page.assemble import page
 from perfgate.reports.page.content import content_of
+from tests.support.browser import CHROMIUM
 from tests.support.repositories import commit
 
 ROOT = Path(__file__).parents[1]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CASES = "(gpt2-quick-4 or gpt2-quick-8 or bert-quick-8 or llama-quick-8) and not accelerate"
 COMMAND = ["-m", "pytest", "perf_tests/training/test_batch_size.py", "-p", "no:benchmark", "-k", CASES]
 OPTIONS = ["--perf-tier", "quick", "--perf-ref", "HEAD", "--perf-env", "installed", "-o", "perf_preload=blocks"]

@@ -6,7 +6,6 @@ brings. It is no picture of GitHub's own page.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,10 +18,10 @@ from playwright.sync_api import sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.ci.test_templates import CASE, CHANGES, PROGRAM
+from tests.support.browser import CHROMIUM
 from tests.support.repositories import commit, git
 
 COMMAND = ["-m", "pytest", "perf_tests", "--perf-device", "none", "--perf-ref", "HEAD^1", "-p", "no:benchmark"]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 STYLE = """
 body { font: 15px/1.5 sans-serif; margin: 0; padding: 20px; width: 880px; color: #1f2328; background: #fff }
 .box { border: 1px solid #d0d7de; border-radius: 6px; padding: 4px 16px; margin-bottom: 14px; overflow: hidden }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT, SUPPORT
+from tests.support.plugins import QUIET
 
 pytest_plugins = ["pytester"]
 
@@ -19,10 +20,7 @@ class Suite:
         self.path = pytester.path
         shutil.copy(SUPPORT / "programs.py", self.path / "programs.py")
         (self.path / "perf_tests").mkdir()
-        # The other plugins cost over a second at each start, and have no part in what is tested.
-        other = ("hypothesispytest", "benchmark", "anyio", "html", "allure_pytest", "pytest_jsonreport", "metadata")
-        quiet = " ".join(f"-p no:{name}" for name in other)
-        pytester.makeini(f"[pytest]\naddopts = {quiet}\nperf_launches = 2\nperf_html = off\n")
+        pytester.makeini(f"[pytest]\naddopts = {QUIET}\nperf_launches = 2\nperf_html = off\n")
 
     def write(self, text: str, name: str = "test_case.py") -> None:
         """Write a test file below perf_tests/."""

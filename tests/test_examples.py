@@ -13,12 +13,11 @@ import pytest
 
 from tests import ROOT
 from tests.support.environments import bare
+from tests.support.plugins import QUIET
 from tests.support.repositories import commit, git
 
 EXAMPLES = ROOT / "docs" / "examples"
 NAMES = ("accelerate_loop", "fine_tuning_script", "layer_library")
-# Other plugins cost over a second at each start, and have no part in what is tested.
-QUIET = " ".join(f"-p no:{name}" for name in ("hypothesispytest", "benchmark", "anyio", "cov")) + " -o perf_html=off"
 Typed = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -33,7 +32,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
         commit(folder, "the example")
         return folder
 
-    monkeypatch.setenv("PYTEST_ADDOPTS", QUIET)
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"{QUIET} -p no:cov -o perf_html=off")
     return make
 
 
@@ -50,6 +49,13 @@ def command_of(folder: Path, words: str) -> str:
     block = re.findall(r"```console\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)[0]
     (found,) = (line.partition("#")[0].strip() for line in block.splitlines() if words in line)
     return found
+
+
+def assert_unchanged_passes(folder: Path, told: str) -> None:
+    """The example as it is passes beside its own baselines."""
+    unchanged = typed(folder, command_of(folder, "beside baselines/"))
+    assert unchanged.returncode == 0, unchanged.stdout
+    assert told in unchanged.stdout
 
 
 def edit(path: Path, *changes: tuple[str, str]) -> None:
@@ -77,9 +83,7 @@ def test_the_workflow_of_the_example_is_the_template() -> None:
 @pytest.mark.untimed
 def test_a_loop_over_accelerate_is_gated_and_a_trailer_accepts(checkout: Callable[[str], Path]) -> None:
     folder = checkout("accelerate_loop")
-    unchanged = typed(folder, command_of(folder, "beside baselines/"))
-    assert unchanged.returncode == 0, unchanged.stdout
-    assert "13 pass." in unchanged.stdout
+    assert_unchanged_passes(folder, "13 pass.")
 
     git(folder, "checkout", "-q", "-b", "logging")
     loop = folder / "src" / "rill" / "training.py"
@@ -140,9 +144,7 @@ def test_the_commit_that_makes_masks_anew_is_found_among_eight(checkout: Callabl
 @pytest.mark.untimed
 def test_a_fine_tuning_script_is_gated_as_it_is_and_an_option_accepts(checkout: Callable[[str], Path]) -> None:
     folder = checkout("fine_tuning_script")
-    unchanged = typed(folder, command_of(folder, "beside baselines/"))
-    assert unchanged.returncode == 0, unchanged.stdout
-    assert "14 pass." in unchanged.stdout
+    assert_unchanged_passes(folder, "14 pass.")
 
     # Gradients then live on through the forward pass.
     edit(
@@ -167,9 +169,7 @@ def test_a_library_is_gated_beside_a_release_and_in_a_project_that_uses_it(
     checkout: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = checkout("layer_library")
-    unchanged = typed(folder, command_of(folder, "beside baselines/"))
-    assert unchanged.returncode == 0, unchanged.stdout
-    assert "14 pass." in unchanged.stdout
+    assert_unchanged_passes(folder, "14 pass.")
     git(folder, "tag", "v0.1.0")
     shelf = tmp_path / "shelf"
     wheel = f"python -m pip wheel -q --no-build-isolation --no-deps -w {shelf} ."

@@ -206,13 +206,13 @@ class Store:
         final = f"{folder}/{name}-{uuid.uuid4().hex}{SUFFIX}"
         try:
             with told(self.url):
-                if self.local:
+                # A path that begins with a bucket needs no folders, and asked for one the store would make the bucket.
+                if self.root.startswith("/"):
                     self.files.makedirs(folder, exist_ok=True)
+                if self.local:  # an object store shows an object only when it is whole
                     self.files.put_file(str(source), final + UNFINISHED)
                     Path(final + UNFINISHED).replace(final)
                 else:
-                    # An object store shows an object only when it is whole. It has no folders, and asked for one that
-                    # lies in no bucket it would make the bucket.
                     self.files.put_file(str(source), final)
         except FileNotFoundError as error:
             raise UserError(

@@ -14,7 +14,7 @@ from typing import Any
 
 from perfgate.measure.actor import Actor
 from perfgate.shared.errors import UserError
-from perfgate.shared.wire import Channel
+from perfgate.shared.wire import SCRATCH, Channel
 from perfgate.system.child_env import QUIET, keeping_pages, on_path
 
 TAIL_BYTES = 1 << 16
@@ -22,7 +22,6 @@ TAIL_LINES = 15
 NO_MODULE = re.compile(r"No module named '(\w+)")
 START_TIMEOUT_S = 300.0
 ANSWER_TIMEOUT_S = 60.0
-SCRATCH = "PERFGATE_SCRATCH"  # where actors may leave files until the run ends
 PROOF_TIMEOUT_S = 90.0
 
 

@@ -20,6 +20,7 @@ from perfgate.workloads.programs import OF_FIXTURE
 # What Perfgate's own programs import: a repository that develops one of these changes all of their cases.
 LIBRARIES = frozenset({"perfgate", "transformers", "torch", "accelerate", "datasets", "peft", "tokenizers", "triton"})
 INSTALLED = frozenset({"site-packages", "dist-packages"})
+STDLIB = sysconfig.get_path("stdlib")
 SOURCES = ("src", "lib")  # folders that hold packages
 PROGRAM = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*")
 
@@ -110,7 +111,7 @@ def reached(begin: Path, root: Path) -> frozenset[Path]:
 
 def is_installed(path: Path) -> bool:
     """Whether a file is a package's or Python's own, in an environment that may lie in the repository's folder."""
-    return not INSTALLED.isdisjoint(path.parts) or path.is_relative_to(sysconfig.get_path("stdlib"))
+    return not INSTALLED.isdisjoint(path.parts) or path.is_relative_to(STDLIB)
 
 
 @cache

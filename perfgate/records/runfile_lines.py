@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from perfgate.records.launch import NEEDED
+from perfgate.records.launch import NEEDED, Side
 from perfgate.records.verdict import Name
 from perfgate.shared.errors import UserError
 from perfgate.shared.metric import PassName
@@ -22,7 +22,7 @@ HEADER_KEYS: dict[str, type] = {
 WORKLOAD_KEYS = ("workload", "spec", "technique", "setting", "model", "vanilla")
 VERDICT_KEYS = ("case", "metric", "verdict")
 TRACE_KEYS = ("case", "side", "file", "why")
-SIDES = ("candidate", "reference")
+SIDES = get_args(Side)
 TRACE_FILE = re.compile(r"\w[\w.-]*/\w[\w.-]*\.json\.gz", re.ASCII)  # a link on the page: it leads nowhere else
 
 

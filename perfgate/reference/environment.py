@@ -142,7 +142,6 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None, left
                 run([*install, *step], recipe.folder, option, progress, begin + left_s)
             if recipe.over:
                 mend(python, place, recipe, option, progress, begin + left_s)
-            if recipe.over:
                 remove(python, recipe, {"pip"}, option, progress, begin + left_s)
             (place / READY).touch()
         except BaseException:

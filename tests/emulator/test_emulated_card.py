@@ -138,13 +138,12 @@ def test_same(perf):
 """
 
 
-def test_a_reference_and_effects_are_judged_on_it_and_promised_times_are_counted_as_undecided(suite):
-    (suite.path / "emulated_programs.py").write_text((SUPPORT / "emulated_programs.py").read_text())
-    suite.write(PROMISED)
-    begin(suite.path)
-    change(suite.path, "torch.nn.ReLU()", "torch.nn.ReLU(), torch.nn.Sigmoid()", "emulated_programs.py")
-    commit(suite.path)
-    result = suite.run(*L4, "--perf-ref", "HEAD~1", "-n", "2", "-p", "xdist")
+def test_a_reference_and_effects_are_judged_on_it_and_promised_times_are_counted_as_undecided(stacks):
+    stacks.write(PROMISED)
+    begin(stacks.path)
+    change(stacks.path, "torch.nn.ReLU()", "torch.nn.ReLU(), torch.nn.Sigmoid()", "emulated_programs.py")
+    commit(stacks.path)
+    result = stacks.run(*L4, "--perf-ref", "HEAD~1", "-n", "2", "-p", "xdist")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines_random(
         [
@@ -154,6 +153,6 @@ def test_a_reference_and_effects_are_judged_on_it_and_promised_times_are_counted
         ]
     )
     assert "perfgate calibrate" not in result.stdout.str()
-    done = perfgate("report", suite.run_files[-1], "--format", "html", "--output", suite.path / "page.html")
+    done = perfgate("report", stacks.run_files[-1], "--format", "html", "--output", stacks.path / "page.html")
     assert done.returncode == 0, done.stderr
-    assert "sigmoid" in (suite.path / "page.html").read_text()
+    assert "sigmoid" in (stacks.path / "page.html").read_text()

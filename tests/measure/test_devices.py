@@ -31,6 +31,7 @@ from perfgate.shared.errors import UserError
 from perfgate.shared.wire import Channel
 from perfgate.shared.workload import Workload
 from tests import ROOT
+from tests.support.plugins import QUIET
 
 GIB = 2**30
 SMI = """#!/bin/sh
@@ -143,13 +144,13 @@ def test_a_gpu_is_identified_and_watched_through_nvidia_smi(smi):
 
 
 def test_a_run_stands_under_the_gpus_name(pytester, smi):
-    pytester.makeini("[pytest]\naddopts = -p no:hypothesispytest -p no:benchmark -p no:anyio\n")
+    pytester.makeini(f"[pytest]\naddopts = {QUIET}\n")
     result = pytester.runpytest_subprocess("--collect-only", "--perf-device", "cuda")
     result.stdout.fnmatch_lines(["perfgate *: machine nvidia-h100-nvl-94gib-400w-ecc, *"])
 
 
 def test_cuda_by_name_without_a_driver_is_a_sentence_and_auto_is_the_cpu(pytester, tmp_path, monkeypatch):
-    pytester.makeini("[pytest]\naddopts = -p no:hypothesispytest -p no:benchmark -p no:anyio\n")
+    pytester.makeini(f"[pytest]\naddopts = {QUIET}\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     result = pytester.runpytest_subprocess("--collect-only", "--perf-device", "cuda")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -177,7 +178,7 @@ def test_gpus_that_cannot_be_told_apart_do_not_disturb_a_run_that_measures_nothi
     # As if torch were a build for GPUs.
     (smi / "torch-2.11.0.dist-info").mkdir()
     (smi / "torch-2.11.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.11.0\n")
-    pytester.makeini("[pytest]\naddopts = -p no:hypothesispytest -p no:benchmark -p no:anyio\n")
+    pytester.makeini(f"[pytest]\naddopts = {QUIET}\n")
     pytester.makepyfile("def test_it():\n    pass")
     result = pytester.runpytest_subprocess()
     assert result.ret == 0

@@ -8,7 +8,6 @@ import pytest
 from perfgate.records.portable import pair_of
 from perfgate.records.runfile import read
 from perfgate.system.provenance import software
-from tests import SUPPORT
 
 pytestmark = pytest.mark.untimed
 
@@ -210,16 +209,15 @@ def test_reads_in_a_real_model_are_counted_in_every_kind_of_program_and_other_se
     assert all(launch.invalid for launch in other), "the exact metrics of other settings must not be stored"
 
 
-def test_a_promise_that_a_dry_run_cannot_hold_is_told_and_counted_beside_the_others(suite):
-    (suite.path / "torch_programs.py").write_text((SUPPORT / "torch_programs.py").read_text())
-    suite.write(
+def test_a_promise_that_a_dry_run_cannot_hold_is_told_and_counted_beside_the_others(exact):
+    exact.write(
         """
 def test_both(effect):
     sides = (Workload("torch_programs:Stack", {"width": width}) for width in (16, 32))
     effect(*sides, flops="> 2x", step_time_s="> 1.1x", peak_memory_bytes="> 1.1x")
 """
     )
-    result = suite.run(*NONE)
+    result = exact.run(*NONE)
     result.assert_outcomes(passed=1)
     why = "(a dry run does not measure it; leave out --perf-device none)"
     result.stdout.fnmatch_lines(
@@ -228,6 +226,6 @@ def test_both(effect):
             "Decided: 1 of 3; not decided: 2 invalid.",
         ]
     )
-    assert {verdict.metric: verdict.verdict for verdict in read(suite.run_files[-1]).verdicts} == {
+    assert {verdict.metric: verdict.verdict for verdict in read(exact.run_files[-1]).verdicts} == {
         "flops": "pass", "step_time_s": "invalid", "peak_memory_bytes": "invalid"
     }  # fmt: skip

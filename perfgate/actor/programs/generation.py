@@ -13,6 +13,7 @@ from perfgate.actor.data.sentence_pairs import pair_prompts
 from perfgate.actor.data.text import prompt_batch
 from perfgate.actor.devices.base import Device
 from perfgate.actor.local_models import build_tokenizer
+from perfgate.actor.marks import Mark, between, mark_of
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
 from perfgate.actor.request import GenerationSettings, Request
@@ -121,9 +122,7 @@ class Generation(Program):
         return partial(told, self.arrivals.device, self.arrivals.passes, drafts)
 
 
-# The end of a pass of the model: the length of the texts by then, a mark of the device, and this process's time on the
-# processor, where it computes the step itself. A plain tuple, as the call of another type would be counted.
-Pass = tuple[int, Any, Any]
+Pass = tuple[int, Mark]  # the length of the texts at the end of a pass of the model, and that moment
 
 
 class Arrivals(StoppingCriteria):
@@ -149,7 +148,7 @@ class Arrivals(StoppingCriteria):
 
     def _mark(self, length: int) -> Pass:
         """The end of a pass, after which the texts have this length."""
-        return length, self.device.mark(), self.device.processor_s()
+        return length, mark_of(self.device)
 
     def allowed(self) -> Any:
         """The latest token's logits without those of suppressed tokens, which are minus infinity on purpose."""
@@ -164,15 +163,10 @@ def told(device: Device, passes: Sequence[Pass], drafts: Mapping[str, float]) ->
         passes: the beginning, and the end of each pass.
         drafts: what is to be told beside.
     """
-    (_, begin, begin_s), (shortest, first, first_s), (longest, last, last_s) = passes[0], passes[1], passes[-1]
-    tokens = longest - shortest
-    result = {"forward_calls": float(len(passes) - 1), "time_to_first_token_s": device.between_s(begin, first)}
-    if begin_s is not None:
-        result["process_time_to_first_token_s"] = first_s - begin_s
+    (_, begin), (shortest, first), (longest, last) = passes[0], passes[1], passes[-1]
+    result = {"forward_calls": float(len(passes) - 1)} | between(device, "time_to_first_token_s", begin, first)
     if len(passes) > 2:
-        result["time_per_output_token_s"] = device.between_s(first, last) / tokens
-        if begin_s is not None:
-            result["process_time_per_output_token_s"] = (last_s - first_s) / tokens
+        result |= between(device, "time_per_output_token_s", first, last, longest - shortest)
     return {**result, **drafts}
 
 

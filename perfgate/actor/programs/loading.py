@@ -14,6 +14,7 @@ from perfgate.actor import versions
 from perfgate.actor.data.inputs import random_batch
 from perfgate.actor.devices.base import Device
 from perfgate.actor.failures import Unsupported
+from perfgate.actor.marks import Mark, between, mark_of
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import OUTCOME_VALUES, Program
 from perfgate.actor.request import ForwardSettings, LoadingSettings, Request
@@ -24,8 +25,8 @@ from perfgate.actor.techniques.models import DTYPES, build_config
 from perfgate.actor.techniques.quantization import CONFIGURATIONS, check_capability
 from perfgate.actor.techniques.readback import in_force
 from perfgate.shared.settings import asked
+from perfgate.shared.wire import SCRATCH
 
-SCRATCH = "PERFGATE_SCRATCH"  # a folder that is deleted after the run, which ``perfgate.measure.server`` names
 SPARING = (4, 51)  # from this version of transformers on, models are always made without weights
 
 
@@ -62,7 +63,7 @@ class Loading(Program):
             self.compilation = FreshCompilation(parent / f"compiled-{os.getpid()}", chosen.compile == "cold")
         self.call: Any = None
         self.output: Any = None
-        self.marks: list[tuple[Any, float | None]] = []
+        self.marks: list[Mark] = []
 
     def drive(self, pace: Pace) -> None:
         """Delete the last step's model before each step, and tell the parts of the step."""
@@ -80,13 +81,13 @@ class Loading(Program):
 
     def step(self) -> Any:
         """Return the logits of the first call."""
-        self.marks = [self._mark()]
+        self.marks = [mark_of(self.device)]
         self.network = self.load()
-        self.marks.append(self._mark())
+        self.marks.append(mark_of(self.device))
         self.call = self.network if self.compilation is None else torch.compile(self.network)
         with torch.inference_mode():
             found = self.call(**self.batch)
-        self.marks.append(self._mark())
+        self.marks.append(mark_of(self.device))
         logits = found.logits if "logits" in found else found.last_hidden_state
         self.output = logits if self.keeps_outcome else None
         return logits
@@ -96,16 +97,11 @@ class Loading(Program):
         network = self.model_class.from_pretrained(self.folder, local_files_only=True, **self.options).eval()
         return network if "device_map" in self.options else network.to(self.device.torch_device)
 
-    def _mark(self) -> tuple[Any, float | None]:
-        return self.device.mark(), self.device.processor_s()
-
-    def told(self, marks: tuple[tuple[Any, float | None], ...]) -> dict[str, float]:
+    def told(self, marks: tuple[Mark, ...]) -> dict[str, float]:
         """The time of each part of a step, by both clocks, once the device is done; and what compiling took."""
-        result = {}
-        for name, (begin, begin_s), (end, end_s) in zip(("load", "first_call"), marks, marks[1:], strict=False):
-            result[f"{name}_time_s"] = self.device.between_s(begin, end)
-            if begin_s is not None and end_s is not None:
-                result[f"process_{name}_time_s"] = end_s - begin_s
+        begin, loaded, called = marks
+        result = between(self.device, "load_time_s", begin, loaded)
+        result |= between(self.device, "first_call_time_s", loaded, called)
         return result if self.compilation is None else result | self.compilation.metrics()
 
     def outcome(self) -> dict[str, list[float]]:
