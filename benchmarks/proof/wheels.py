@@ -56,7 +56,6 @@ WHEELS = (
     Wheel("pygments", "2.21.0", "2.15", 1_250_147),
     Wheel("tabulate", "0.10.0", "0.9", 39_814),
     Wheel("python-dateutil", "4.0.0", "2.9", 92_853),
-    Wheel("tzdata", "2026.6", "2024.1", 348_210),
     Wheel("filelock", "4.3.1", "3.21", 244_559),
     Wheel("nvidia-ml-py", "13.615.71", "13", 58_132),
     Wheel("pyarrow", "26.0.1", "24", 55_043_763, large=True),

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from benchmarks.proof import bar, wheels
 from benchmarks.proof.bench import Bench
@@ -271,11 +274,23 @@ def test_ends_of_tests_are_counted(tmp_path: Path) -> None:
     assert counted(report) == {"passed": 1, "skipped": 1, "failed": 1, "failures": ["a::z"]}
 
 
+def locked_for_linux() -> set[str]:
+    """The packages that ``ci/setup`` installs on Linux, as its lock says."""
+    lines = (ROOT / "ci" / "requirements.lock").read_text().splitlines()
+    locked = [Requirement(line.removesuffix("\\")) for line in lines if re.match(r"[\w.-]+==", line)]
+    return {
+        canonicalize_name(one.name)
+        for one in locked
+        if not one.marker or one.marker.evaluate({"sys_platform": "linux", "python_version": wheels.PYTHON})
+    }
+
+
 def test_wheels_fit_into_60_mb_and_are_as_pinned() -> None:
     pins = dict(line.split("==") for line in (ROOT / "ci/constraints.txt").read_text().splitlines() if "==" in line)
     for wheel in wheels.WHEELS:
         assert wheel.version.startswith(pins.get(wheel.name, "").rstrip("*"))
         assert wheels.numbers(wheel.version) >= wheels.numbers(wheel.least)
+        assert canonicalize_name(wheel.name) in locked_for_linux(), "the project needs no such package"
     large = [wheel.name for wheel in wheels.WHEELS if wheel.large]
     for name in large:
         assert wheels.chosen([name])
