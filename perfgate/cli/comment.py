@@ -49,8 +49,8 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
         if options.artifact:
             raise UserError("--dry prints what a file on this machine says; name the file in place of --artifact")
         return OK, plain(comment(read_untrusted(Path(options.runs)), options.link, ""))
-    forge = forge_of(options)
     try:
+        forge = forge_of(options)
         change = forge.change()
     except NothingToSay as nothing:
         return OK, plain(str(nothing))

@@ -8,7 +8,9 @@ from perfgate.forges.forge import Change, Client, NothingToSay, moving_bar
 from perfgate.shared.errors import UserError
 
 API = "https://gitlab.com/api/v4"
-NEEDED = ("CI_PROJECT_ID", "CI_MERGE_REQUEST_IID")
+# The project that the merge request is for. Where it comes from a fork, CI_PROJECT_ID may be the fork's.
+PROJECT, SOURCE = "CI_MERGE_REQUEST_PROJECT_ID", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID"
+NEEDED = (PROJECT, "CI_MERGE_REQUEST_IID")
 
 
 class GitLab:
@@ -24,7 +26,7 @@ class GitLab:
 
     def __init__(self, client: Client, environment: Mapping[str, str]) -> None:
         self._client = client
-        self._project = f"projects/{quote(environment['CI_PROJECT_ID'], safe='')}"
+        self._project = f"projects/{quote(environment[PROJECT], safe='')}"
         self._number = int(environment["CI_MERGE_REQUEST_IID"])
         # A pipeline of the merged result runs on a commit of its own.
         self._commit = environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environment.get("CI_COMMIT_SHA", "")
@@ -80,8 +82,15 @@ def gitlab(environment: Mapping[str, str]) -> GitLab:
     """Merge requests, as a pipeline's variables name them.
 
     Raises:
+        NothingToSay: the merge request comes from a fork, whose pipelines have no token.
         UserError: a variable is missing.
     """
+    forked = environment.get(SOURCE) != environment.get(PROJECT)
+    if forked and not environment.get("GITLAB_TOKEN"):
+        raise NothingToSay(
+            "nothing was posted: the merge request comes from a fork, whose pipelines have no GITLAB_TOKEN; the log of "
+            "the job that measured tells the result"
+        )
     asked = client(environment)
     for name in NEEDED:
         if not environment.get(name):

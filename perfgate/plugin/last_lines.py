@@ -68,9 +68,14 @@ def product_lines(products: Products) -> list[str]:
     return [line for line in (page, products.kept) if line]
 
 
-def unseen_lines(config: pytest.Config, sides: Sides, target: Target, ends: Ends) -> list[str]:
-    """What this run could not see: how much duets vary, cases that measured nothing, code that coverage missed."""
+def unseen_lines(config: pytest.Config, options: Options, sides: Sides, target: Target, ends: Ends) -> list[str]:
+    """What this run could not see: what other machines alone have baselines of, how much duets vary, and the like."""
+    from perfgate.reports.summary import other_machines
+
     lines = []
+    if ends.holders:
+        again = command_of(config.invocation_params.args, options.root)
+        lines.append(other_machines(target.device.machine.name, ends.holders, again))
     if sides.reference and target.timed and not target.noise.df:
         lines.append(UNCALIBRATED)
     if ends.unasked:

@@ -11,6 +11,7 @@ import pytest
 
 from perfgate.plugin import annotations
 from perfgate.plugin.cases import RESULT, Cases, Process
+from perfgate.plugin.elsewhere import held_elsewhere
 from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of
 from perfgate.plugin.history import check_history
@@ -71,7 +72,7 @@ class Run:
         self.worker: str | None = worker["workerid"] if worker else None
         now = datetime.now(UTC)
         self.created = now.isoformat(timespec="seconds")
-        self.run_id: str = worker["perf_run_id"] if worker else f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        self.run_id: str = worker["perf_run_id"] if worker else f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
         self.output = config.rootpath / options.output
         self.products = Products(config, options, self.path)
         self.target = Target(options, config.rootpath, self.worker)
@@ -240,7 +241,9 @@ class Run:
         if not self.problem and (self.ends.ran or self.ends.results):
             from perfgate.reports.summary import problem_of
 
-            self.problem = problem_of(self.ends.results, len(self.ends.ran), self.ends.asked, self.options.update)
+            ends = self.ends
+            ends.holders = held_elsewhere(self.options, self.target, ends.results)
+            self.problem = problem_of(ends.results, len(ends.ran), ends.asked, self.options.update, ends.holders)
         if self.problem and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -296,7 +299,8 @@ class Run:
         arguments = self.config.invocation_params.args
         for line in last_lines(self.options, arguments, self.ends.results, self.sides, self.products.update, self.path):
             terminalreporter.write_line(line)
-        for line in (*product_lines(self.products), *unseen_lines(self.config, self.sides, self.target, self.ends)):
+        unseen = unseen_lines(self.config, self.options, self.sides, self.target, self.ends)
+        for line in (*product_lines(self.products), *unseen):
             terminalreporter.write_line(line)
         if self.problem:
             terminalreporter.write_line(f"ERROR: {self.problem}", red=True)

@@ -40,6 +40,28 @@ def cases_of(root: Path, machine: str) -> dict[str, Baseline]:
     return found
 
 
+def holders(root: Path, but: str, device: str, cases: Collection[str]) -> dict[str, int]:
+    """How many of some cases each machine has baselines of; those with the most first.
+
+    Args:
+        root: the folder of all baselines.
+        but: a machine that is left out.
+        device: the kind of device that the machines must have.
+        cases: that are looked for.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    found = {}
+    for machine in machines(root) if root.is_dir() else ():
+        if machine == but or machine.startswith(PORTABLE):
+            continue
+        files = [root / machine / name for name in sorted(set(map(case_file, cases)))]
+        there = [path for path in files if (document(path).get("machine") or {}).get("device") == device]
+        found[machine] = sum(case in cases for path in there for case in load_file(path, root))
+    return {name: count for name, count in sorted(found.items(), key=lambda item: -item[1]) if count}
+
+
 def files_of(root: Path, machine: str) -> list[Path]:
     """The files of baselines of a machine. Other files, such as that of its noise, are left out."""
     return [path for path in sorted((root / machine).rglob("*.json")) if document(path).get("schema") == SCHEMA]

@@ -67,7 +67,7 @@ def headline(found: Untrusted) -> str:
     parts += [f"{found.missing} {'shard is' if found.missing == 1 else 'shards are'} missing"] if found.missing else []
     if parts:
         return f"**{', '.join(parts)}.**"
-    if not set(names) - {"inconclusive", "invalid"}:
+    if not set(names) - {"inconclusive", "invalid", "new"}:
         return "**Nothing was decided.**"
     return "**Nothing got worse.**"
 

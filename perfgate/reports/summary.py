@@ -23,7 +23,7 @@ from perfgate.shared.metrics import metric
 SHOWN = 10
 FEW = 3
 LEAST = -1 + 1e-9  # the change of what became nothing, as far as a logarithm can tell
-UNDECIDED = ("inconclusive", "invalid")
+UNDECIDED = ("inconclusive", "invalid", "new")
 
 
 def summary(
@@ -112,7 +112,26 @@ def decided(verdicts: Sequence[Verdict]) -> str:
     return f"Decided: {len(verdicts) - sum(left.values())} of {len(verdicts)}; not decided: {told}."
 
 
-def problem_of(results: Sequence[Mapping[str, Any]], ran: int, asked: bool, update: str | None) -> str:
+def other_machines(here: str, holders: Mapping[str, int], again: str) -> str:
+    """A sentence about machines that have what this one lacks.
+
+    Args:
+        here: the name of this machine.
+        holders: how many of the cases that are new here each other machine has baselines of.
+        again: the command of this run.
+    """
+    name, count = next(iter(holders.items()))
+    others = f" (others: {', '.join(list(holders)[1:])})" if len(holders) > 1 else ""
+    which = f"{count} {'case' if count == 1 else 'cases'} of which {name} has baselines{others}"
+    return (
+        f"Nothing is stored for this machine, {here}, of {which}. If it is the same machine under a new name: "
+        f"perfgate baselines move {name} {here}; if not: {again} --perf-update new"
+    )
+
+
+def problem_of(
+    results: Sequence[Mapping[str, Any]], ran: int, asked: bool, update: str | None, holders: Mapping[str, int]
+) -> str:
     """The reason why a run in which no case failed must not count as passed; empty if it may.
 
     Args:
@@ -120,6 +139,7 @@ def problem_of(results: Sequence[Mapping[str, Any]], ran: int, asked: bool, upda
         ran: number of cases that ran.
         asked: whether any of them asked for a measurement.
         update: the update mode of this run, if any. A run that stores baselines may leave everything undecided.
+        holders: other machines that have baselines of what is new here. A first run of all may leave everything new.
     """
     names = [{verdict["verdict"] for verdict in result["verdicts"]} for result in results]
     if ran and not results and not asked:
@@ -127,8 +147,10 @@ def problem_of(results: Sequence[Mapping[str, Any]], ran: int, asked: bool, upda
     if (ran and not results) or (results and all(found == {"invalid"} for found in names)):
         return "no case could be measured; see the reasons above"
     every = set().union(*names)
-    if every and every <= set(UNDECIDED) and not update:
+    if every and every <= {"inconclusive", "invalid"} and not update:
         return "nothing was decided: every verdict is inconclusive or invalid; see the reasons above"
+    if holders and every <= set(UNDECIDED):
+        return f"nothing was decided: what this machine lacks is stored for {', '.join(holders)}; see above"
     return ""
 
 

@@ -10,38 +10,13 @@ import pytest
 from perfgate.plugin.annotations import escaped
 from perfgate.system.git import commit_of, moved_bar
 from tests import ROOT
+from tests.support.layers import CHANGES, SHELL, changed, make
 from tests.support.repositories import begin, commit, git
 from tests.support.workflow import REPLACED, load, run_job
 
 TEMPLATES = ROOT / "ci" / "templates"
 GITHUB = sorted(TEMPLATES.glob("github-actions*.yml"))
 BASE = "github.event.merge_group.base_sha || 'HEAD^1'"
-
-PROGRAM = """
-import torch
-from perfgate import Program
-
-
-class Layers(Program):
-    def __init__(self, device):
-        self.layers = torch.nn.ModuleList(torch.nn.Linear(16, 16) for _ in range(LAYERS))
-
-    def step(self):
-        value = torch.zeros(4, 16)
-        for layer in self.layers:
-            value = layer(value)
-        return value
-
-
-LAYERS = 5
-"""
-CASE = """
-from perfgate import Workload
-
-
-def test_layers(perf):
-    perf(Workload("models:Layers", {}))
-"""
 
 
 def tool(name: str) -> str:
@@ -103,25 +78,9 @@ def test_a_step_holds_one_command_and_no_expression(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with one model, one case, and the template."""
-    folder = tmp_path_factory.mktemp("example")
-    (folder / "perf_tests").mkdir()
-    (folder / "models.py").write_text(PROGRAM)
-    (folder / "perf_tests" / "test_layers.py").write_text(CASE)
-    (folder / "requirements.txt").write_text("perfgate\n")
-    (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:benchmark\nperf_env = installed\n")
-    (folder / ".gitignore").write_text("perf_output/\n__pycache__/\n")
-    (folder / ".github" / "workflows").mkdir(parents=True)
-    shutil.copy(TEMPLATES / "github-actions.yml", folder / ".github" / "workflows" / "performance.yml")
-    git(folder, "init", "-q", "-b", "main")
-    commit(folder, "a model")
-    return folder
-
-
-CHANGES = {
-    "slower": ("LAYERS = 5", "LAYERS = 6"),
-    "refactored": ("        value = torch.zeros(4, 16)\n", "        value = torch.zeros((4, 16))  # a batch\n"),
-}
+    """A repository with the template."""
+    workflow = (TEMPLATES / "github-actions.yml").read_text()
+    return make(tmp_path_factory.mktemp("example"), {".github/workflows/performance.yml": workflow})
 
 
 @pytest.mark.slice
@@ -129,18 +88,10 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_slower_pull_request_is_red_and_a_refactored_one_green(example: Path, tmp_path: Path, change: str) -> None:
     """In a fresh clone, checked out as GitHub does: the merge of the pull request into its base."""
-    clone = tmp_path / "clone"
-    git(example, "clone", "-q", str(example), str(clone))
-    git(clone, "checkout", "-q", "-b", change)
-    old, new = CHANGES[change]
-    text = (clone / "models.py").read_text()
-    assert old in text
-    (clone / "models.py").write_text(text.replace(old, new))
-    commit(clone, change)
+    clone = changed(example, tmp_path / "clone", change)
     git(clone, "checkout", "-q", "--detach", "main")
     git(clone, "merge", "-q", "--no-ff", "-m", "the merge that GitHub makes", change)
-    told = {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(clone), "GITHUB_BASE_REF": "main"}
-    told |= {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PIP_NO_INDEX": "1"}
+    told = SHELL | {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(clone), "GITHUB_BASE_REF": "main"}
 
     ran = run_job(clone / ".github" / "workflows" / "performance.yml", clone, {BASE: "HEAD^1"}, told)
 

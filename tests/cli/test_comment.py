@@ -183,7 +183,8 @@ def test_a_moved_bar_is_told_first(github: Forge, tmp_path: Path) -> None:
 
 def test_gitlab(forge: Forge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
-    known = {"GITLAB_CI": "true", "CI_API_V4_URL": forge.url, "GITLAB_TOKEN": "secret", "CI_PROJECT_ID": "5"}
+    known = {"GITLAB_CI": "true", "CI_API_V4_URL": forge.url, "GITLAB_TOKEN": "secret", "CI_PROJECT_ID": "9"}
+    known |= {"CI_MERGE_REQUEST_PROJECT_ID": "5", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "9"}  # from a fork
     for name, value in {**known, "CI_MERGE_REQUEST_IID": "3", "CI_COMMIT_SHA": SHA}.items():
         monkeypatch.setenv(name, value)
     run = write_run(tmp_path / "run.jsonl", [verdict()])
@@ -194,3 +195,7 @@ def test_gitlab(forge: Forge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert main(["comment", str(run)]) == 0
 
     assert [comment["body"].count("1 metric got worse") for comment in forge.comments] == [1]
+    monkeypatch.delenv("GITLAB_TOKEN")
+    assert main(["comment", str(run)]) == 0  # a fork's own pipeline has none, and is not red for it
+    monkeypatch.setenv("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "5")
+    assert main(["comment", str(run)]) == 2

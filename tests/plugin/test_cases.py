@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -39,7 +40,11 @@ def test_a_first_run_passes_lists_what_is_new_and_names_the_command_that_stores_
     result = suite.run()
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["1 case measured, by metric: 2 new.", "*Store it with: pytest * perf_tests --perf-update new"]
+        [
+            "1 case measured, by metric: 2 new.",
+            "*Store it with: pytest * perf_tests --perf-update new",
+            "Decided: 0 of 2; not decided: 2 new.",
+        ]
     )
     assert not suite.baselines
 
@@ -50,6 +55,29 @@ def test_the_named_command_stores_baselines_by_machine_and_test_file(suite):
     (path,) = suite.baselines
     assert path.relative_to(suite.path / "baselines").parts[1:] == ("training", "test_deep.json")
     assert json.loads(path.read_text())["rows"][0]["case"] == "training/test_deep.py::test_it"
+
+
+def test_a_machine_under_a_new_name_is_told_its_old_one_and_no_pass_where_nothing_else_was_decided(suite):
+    suite.write("def test_it(perf):\n    perf(work())")
+    suite.run("--perf-update", "new")
+    (here,) = {path.relative_to(suite.path / "baselines").parts[0] for path in suite.baselines}
+    (suite.path / "baselines" / here).rename(suite.path / "baselines" / "cpu-of-old")
+    told = (
+        f"Nothing is stored for this machine, {here}, of 1 case of which cpu-of-old has baselines. If it is the same "
+        f"machine under a new name: perfgate baselines move cpu-of-old {here}; if not: pytest * --perf-update new"
+    )
+
+    result = suite.run()
+    shutil.rmtree(suite.path / "baselines" / "portable")
+    alone = suite.run()
+    suite.pytester.run(sys.executable, "-m", "perfgate", "baselines", "move", "cpu-of-old", here)
+    moved = suite.run()
+
+    assert [result.ret, alone.ret, moved.ret] == [pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.OK]
+    result.stdout.fnmatch_lines(["Decided: 1 of 2; not decided: 1 new.", told])
+    why = "ERROR: nothing was decided: what this machine lacks is stored for cpu-of-old; see above"
+    alone.stdout.fnmatch_lines(["Decided: 0 of 2; not decided: 2 new.", told, why])
+    moved.stdout.no_fnmatch_line("Nothing is stored for this machine*")
 
 
 def test_a_young_baseline_warns_and_strict_fails(suite):
