@@ -46,14 +46,14 @@ class Ends:
         ran: node ids of those that were not skipped.
         asked: whether any of them asked for a measurement.
         unasked: node ids of those that passed without asking for one.
-        holders: other machines with baselines of what is new here, and of how many cases, once the run has ended.
+        collected: node ids of all cases in the files that were collected, before any was deselected.
     """
 
     of: dict[str, End] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
     asked: bool = False
     unasked: set[str] = field(default_factory=set)
-    holders: dict[str, int] = field(default_factory=dict)
+    collected: set[str] = field(default_factory=set)
 
     @property
     def results(self) -> list[Mapping[str, Any]]:

@@ -15,6 +15,7 @@ from perfgate.plugin.options import Options
 from perfgate.plugin.products import Products
 from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
+from perfgate.plugin.unjudged import Unjudged
 from perfgate.shared.command import command
 from perfgate.shared.credentials import concealed
 
@@ -68,14 +69,16 @@ def product_lines(products: Products) -> list[str]:
     return [line for line in (page, products.kept) if line]
 
 
-def unseen_lines(config: pytest.Config, options: Options, sides: Sides, target: Target, ends: Ends) -> list[str]:
-    """What this run could not see: what other machines alone have baselines of, how much duets vary, and the like."""
+def unseen_lines(
+    config: pytest.Config, options: Options, sides: Sides, target: Target, ends: Ends, unjudged: Unjudged
+) -> list[str]:
+    """What this run could not see: what has baselines and was not judged, how much duets vary, and the like."""
     from perfgate.reports.summary import other_machines
 
-    lines = []
-    if ends.holders:
+    lines = [*unjudged.lines()]
+    if unjudged.holders:
         again = command_of(config.invocation_params.args, options.root)
-        lines.append(other_machines(target.device.machine.name, ends.holders, again))
+        lines.append(other_machines(target.device.machine.name, unjudged.holders, again))
     if sides.reference and target.timed and not target.noise.df:
         lines.append(UNCALIBRATED)
     if ends.unasked:

@@ -11,7 +11,6 @@ import pytest
 
 from perfgate.plugin import annotations
 from perfgate.plugin.cases import RESULT, Cases, Process
-from perfgate.plugin.elsewhere import held_elsewhere
 from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of
 from perfgate.plugin.history import check_history
@@ -33,6 +32,7 @@ from perfgate.plugin.selection import (
 )
 from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
+from perfgate.plugin.unjudged import Unjudged, unjudged
 from perfgate.plugin.worth import put_in_order
 from perfgate.records.durations import read_durations
 from perfgate.shared.command import command
@@ -81,6 +81,7 @@ class Run:
         self._digest = ""
         self._marked: list[str] = []
         self._plan: list[str] = []
+        self._unjudged = Unjudged()
         self._touching: list[str] = []
         self._cases: Cases | None = None
         self._stack = ExitStack()
@@ -112,6 +113,7 @@ class Run:
         for item, sentence in namesakes(items):
             item.warn(PerfgateWarning(sentence))
         cases = [item for item in items if is_case(item)]
+        self.ends.collected = {item.nodeid for item in cases}
         with a_usage_error():
             check_marks(cases)
             durations = read_durations(self.config.rootpath / self.options.durations) if self._sharded else {}
@@ -162,6 +164,11 @@ class Run:
         """Tell a worker of xdist to which run it belongs."""
         node.workerinput["perf_run_id"] = self.run_id
         node.workerinput["perf_sides"] = self.sides.to_json()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Learn from a worker of xdist which cases there are."""
+        self.ends.collected |= set(getattr(node, "workeroutput", {}).get("perf_collected", ()))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -237,13 +244,10 @@ class Run:
         finally:
             self._stack.close()
         if self.worker:
+            self.config.workeroutput["perf_collected"] = sorted(self.ends.collected)  # type: ignore[attr-defined]
             return
-        if not self.problem and (self.ends.ran or self.ends.results):
-            from perfgate.reports.summary import problem_of
-
-            ends = self.ends
-            ends.holders = held_elsewhere(self.options, self.target, ends.results)
-            self.problem = problem_of(ends.results, len(ends.ran), ends.asked, self.options.update, ends.holders)
+        self._unjudged = unjudged(self.config, self.options, self.target, self.sides.software, self.ends)
+        self.problem = self.problem or self._unjudged.problem(self.ends, self.options)
         if self.problem and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -293,13 +297,13 @@ class Run:
                     terminalreporter.write_line(line)
         for line in self._marked:
             terminalreporter.write_line(line)
-        if self.worker or not (self.ends.results or self.problem):
+        if self.worker or not (self.ends.results or self.problem or any(self._unjudged.lines())):
             return
         terminalreporter.section("perfgate")
         arguments = self.config.invocation_params.args
         for line in last_lines(self.options, arguments, self.ends.results, self.sides, self.products.update, self.path):
             terminalreporter.write_line(line)
-        unseen = unseen_lines(self.config, self.options, self.sides, self.target, self.ends)
+        unseen = unseen_lines(self.config, self.options, self.sides, self.target, self.ends, self._unjudged)
         for line in (*product_lines(self.products), *unseen):
             terminalreporter.write_line(line)
         if self.problem:

@@ -1,0 +1,132 @@
+"""What has baselines and was not judged: cases that were skipped or are gone, and all of a machine that was renamed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perfgate.plugin.ends import SKIPPED, Ends
+from perfgate.plugin.options import Options
+from perfgate.plugin.target import Target
+from perfgate.records.store import PORTABLE, open_root
+from perfgate.shared.errors import UserError
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """What the run's verdicts leave out, by ids of cases.
+
+    Attributes:
+        skipped: cases that asked for no measurement because they were skipped, each with the reason.
+        gone: cases that the collected files no longer have; sorted.
+        holders: how many of the cases that are new on this machine each other machine has baselines of.
+    """
+
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+    holders: Mapping[str, int] = field(default_factory=dict)
+
+    def lines(self) -> Iterator[str]:
+        """A sentence about each kind."""
+        told = "Not judged, though baselines are stored:"
+        if self.skipped:
+            first, why = next(iter(self.skipped.items()))
+            yield f"{told} {counted(len(self.skipped), 'was', 'were')} skipped{named(len(self.skipped), first)}: {why}"
+        if self.gone:
+            several = counted(len(self.gone), "is", "are")
+            yield (
+                f"{told} {several} no longer there{named(len(self.gone), self.gone[0])}. If that is meant, remove the "
+                "baselines with: perfgate baselines prune --yes"
+            )
+
+    def problem(self, ends: Ends, options: Options) -> str:
+        """Why a run in which no case failed must not count as passed; empty if it may."""
+        why = ""
+        if ends.ran or ends.results:
+            from perfgate.reports.summary import problem_of
+
+            why = problem_of(ends.results, len(ends.ran), ends.asked, options.update, self.holders)
+        strict = options.strict and (self.skipped or self.gone)
+        return why or ("cases with baselines were not judged; see above" if strict else "")
+
+
+def unjudged(
+    config: pytest.Config, options: Options, target: Target, software: Mapping[str, str], ends: Ends
+) -> Unjudged:
+    """Look for them at the end of a run that holds its cases against baselines.
+
+    Args:
+        config: of the run. Files that were named, or left out by pytest's own options, limit what can be gone.
+        options: of the run; one that stores, or has a reference, is held against no baselines.
+        target: with the baselines of this machine.
+        software: versions of the libraries.
+        ends: how each case ended, and what was collected.
+    """
+    if options.reference or options.update or config.option.collectonly:
+        return Unjudged()
+    try:
+        with open_root(options.baselines, config.rootpath) as root:
+            stored = stored_cases(root, options, target, software)
+            others = {} if options.device == "none" else held_elsewhere(root, target, ends.results)
+    except UserError:  # a file is damaged, which each of its cases tells
+        return Unjudged()
+    cases = {node.removeprefix(f"{options.root}/"): end for node, end in ends.of.items()}
+    skips = {case: end.why for case, end in cases.items() if end.result is None and end.why.startswith(SKIPPED)}
+    skipped = {case: why.partition(": ")[2] for case, why in skips.items() if case in stored}
+    present = {node.removeprefix(f"{options.root}/") for node in ends.collected}
+    missing = sorted(stored - present) if present and not narrowed(config) else []
+    return Unjudged(skipped, tuple(case for case in missing if is_covered(case, config, options.root)), others)
+
+
+def held_elsewhere(root: Path, target: Target, results: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many of the cases with new numbers have baselines on other machines of the same kind, by machine.
+
+    Raises:
+        UserError: a file is damaged, or there is no device.
+    """
+    from perfgate.records.baseline_folder import holders
+    from perfgate.shared.metrics import metric
+
+    verdicts = [verdict for result in results for verdict in result["verdicts"]]
+    new = {one["case"] for one in verdicts if one["verdict"] == "new" and not metric(one["metric"]).portable}
+    return holders(root, target.device.machine.name, target.kind, new) if new else {}
+
+
+def stored_cases(root: Path, options: Options, target: Target, software: Mapping[str, str]) -> set[str]:
+    """The cases with a baseline of this machine, or of these versions; else of the nearest versions that have any.
+
+    Raises:
+        UserError: a file is damaged, or there is no device.
+    """
+    from perfgate.records.baseline_folder import cases_of
+    from perfgate.records.portable import nearest_first, pair_of
+
+    folder, pair = root / PORTABLE, pair_of(software)
+    pairs = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    nearest = pair if pair in pairs else next(iter(nearest_first(pairs, pair)), pair)
+    names = [f"{PORTABLE}/{nearest}", *([] if options.device == "none" else [target.device.machine.name])]
+    return {case for name in names for case in cases_of(root, name)}
+
+
+def narrowed(config: pytest.Config) -> bool:
+    """Whether pytest itself left files or cases out before Perfgate saw them."""
+    return any(getattr(config.option, name, None) for name in ("lf", "ignore", "ignore_glob", "deselect"))
+
+
+def is_covered(case: str, config: pytest.Config, root: str) -> bool:
+    """Whether the run collected all of the file that a case was in, or the folder that had the file."""
+    file = config.rootpath / root / case.partition("::")[0]
+    given = [config.invocation_params.dir / name for name in config.args if "::" not in name]
+    return any(file.is_relative_to(path.resolve()) for path in given)
+
+
+def counted(count: int, one: str, several: str) -> str:
+    """A number of cases with its verb."""
+    return f"1 case {one}" if count == 1 else f"{count} cases {several}"
+
+
+def named(count: int, first: str) -> str:
+    """The first of several cases, in parentheses."""
+    return f" ({first}{', ...' if count > 1 else ''})"
