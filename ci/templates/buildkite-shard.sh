@@ -8,4 +8,4 @@ if [ "${BUILDKITE_PULL_REQUEST_BASE_BRANCH:-}" ]; then
     git fetch --quiet origin "$BUILDKITE_PULL_REQUEST_BASE_BRANCH"
     base=$(git merge-base HEAD FETCH_HEAD)
 fi
-exec python -m pytest perf_tests --perf-shard "$shard" --perf-ref "$base"
+exec python -m pytest perf_tests --perf-device cuda --perf-shard "$shard" --perf-ref "$base"

@@ -78,7 +78,7 @@ def unseen_lines(
     lines = [*unjudged.lines()]
     if unjudged.holders:
         again = command_of(config.invocation_params.args, options.root)
-        lines.append(other_machines(target.device.machine.name, unjudged.holders, again))
+        lines.append(other_machines(target.device.machine.name, target.kind, unjudged.holders, again))
     if sides.reference and target.timed and not target.noise.df:
         lines.append(UNCALIBRATED)
     if ends.unasked:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfgate.plugin.options import Options
-from perfgate.shared.device_kinds import DEVICE_KINDS, DeviceKind
+from perfgate.shared.device_kinds import DEVICE_KINDS, DeviceKind, built_for
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Workload
 
@@ -52,6 +52,13 @@ class Target:
     def kind(self) -> str:
         """The kind of the device, or ``none`` in a run that measures nothing."""
         return "none" if self._options.device == "none" else self.device.kind
+
+    @property
+    def _lacks_gpu(self) -> bool:
+        """Whether torch was built for a GPU, and none is there."""
+        from perfgate.system.provenance import software
+
+        return self.kind == "cpu" and bool(built_for(software().get("torch", "")).handles)
 
     @property
     def timed(self) -> bool:
@@ -134,7 +141,8 @@ class Target:
 
             return f"no device, {pair_of(software)}"
         try:
-            return f"machine {self.device.machine.name}{DEVICE_KINDS[self.device.kind].remark}"
+            unseen = " (no GPU is visible)" if self._options.device == "auto" and self._lacks_gpu else ""
+            return f"machine {self.device.machine.name}{DEVICE_KINDS[self.device.kind].remark}{unseen}"
         except UserError as error:
             # A run that only collects needs no device; one that measures fails with the same sentence.
             return str(error)

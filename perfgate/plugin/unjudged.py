@@ -21,12 +21,13 @@ class Unjudged:
     Attributes:
         skipped: cases that asked for no measurement because they were skipped, each with the reason.
         gone: cases that the collected files no longer have; sorted.
-        holders: how many of the cases that are new on this machine each other machine has baselines of.
+        holders: other machines with baselines of cases that are new on this one, those of its kind first: the kind of
+            device of each, and how many of the cases.
     """
 
     skipped: Mapping[str, str] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
-    holders: Mapping[str, int] = field(default_factory=dict)
+    holders: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     def lines(self) -> Iterator[str]:
         """A sentence about each kind."""
@@ -80,8 +81,8 @@ def unjudged(
     return Unjudged(skipped, tuple(case for case in missing if is_covered(case, config, options.root)), others)
 
 
-def held_elsewhere(root: Path, target: Target, results: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """How many of the cases with new numbers have baselines on other machines of the same kind, by machine.
+def held_elsewhere(root: Path, target: Target, results: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, int]]:
+    """The other machines that have baselines of cases with new numbers; those with the same kind of device first.
 
     Raises:
         UserError: a file is damaged, or there is no device.
@@ -91,7 +92,8 @@ def held_elsewhere(root: Path, target: Target, results: Sequence[Mapping[str, An
 
     verdicts = [verdict for result in results for verdict in result["verdicts"]]
     new = {one["case"] for one in verdicts if one["verdict"] == "new" and not metric(one["metric"]).portable}
-    return holders(root, target.device.machine.name, target.kind, new) if new else {}
+    found = holders(root, target.device.machine.name, new) if new else {}
+    return dict(sorted(found.items(), key=lambda item: (item[1][0] != target.kind, -item[1][1])))
 
 
 def stored_cases(root: Path, options: Options, target: Target, software: Mapping[str, str]) -> set[str]:

@@ -40,13 +40,12 @@ def cases_of(root: Path, machine: str) -> dict[str, Baseline]:
     return found
 
 
-def holders(root: Path, but: str, device: str, cases: Collection[str]) -> dict[str, int]:
-    """How many of some cases each machine has baselines of; those with the most first.
+def holders(root: Path, but: str, cases: Collection[str]) -> dict[str, tuple[str, int]]:
+    """The other machines that have baselines of some cases: the kind of device of each, and how many of the cases.
 
     Args:
         root: the folder of all baselines.
         but: a machine that is left out.
-        device: the kind of device that the machines must have.
         cases: that are looked for.
 
     Raises:
@@ -56,10 +55,11 @@ def holders(root: Path, but: str, device: str, cases: Collection[str]) -> dict[s
     for machine in machines(root) if root.is_dir() else ():
         if machine == but or machine.startswith(PORTABLE):
             continue
-        files = [root / machine / name for name in sorted(set(map(case_file, cases)))]
-        there = [path for path in files if (document(path).get("machine") or {}).get("device") == device]
-        found[machine] = sum(case in cases for path in there for case in load_file(path, root))
-    return {name: count for name, count in sorted(found.items(), key=lambda item: -item[1]) if count}
+        files = [path for name in sorted(set(map(case_file, cases))) if (path := root / machine / name).is_file()]
+        count = sum(case in cases for path in files for case in load_file(path, root))
+        if count:
+            found[machine] = str((document(files[0]).get("machine") or {}).get("device")), count
+    return found
 
 
 def files_of(root: Path, machine: str) -> list[Path]:

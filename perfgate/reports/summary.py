@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from perfgate.gate.confirmed import MACHINE, UNCONFIRMED
@@ -112,25 +112,29 @@ def decided(verdicts: Sequence[Verdict]) -> str:
     return f"Decided: {len(verdicts) - sum(left.values())} of {len(verdicts)}; not decided: {told}."
 
 
-def other_machines(here: str, holders: Mapping[str, int], again: str) -> str:
+def other_machines(here: str, kind: str, holders: Mapping[str, tuple[str, int]], again: str) -> str:
     """A sentence about machines that have what this one lacks.
 
     Args:
         here: the name of this machine.
-        holders: how many of the cases that are new here each other machine has baselines of.
+        kind: of its device.
+        holders: other machines with baselines of cases that are new here, the likeliest first: the kind of device of
+            each, and how many of the cases.
         again: the command of this run.
     """
-    name, count = next(iter(holders.items()))
+    name, (other, count) = next(iter(holders.items()))
     others = f" (others: {', '.join(list(holders)[1:])})" if len(holders) > 1 else ""
     which = f"{count} {'case' if count == 1 else 'cases'} of which {name} has baselines{others}"
+    renamed = f"If it is the same machine under a new name: perfgate baselines move {name} {here}"
+    meant = f"If that device was meant: {again} --perf-device {other}"
     return (
-        f"Nothing is stored for this machine, {here}, of {which}. If it is the same machine under a new name: "
-        f"perfgate baselines move {name} {here}; if not: {again} --perf-update new"
+        f"Nothing is stored for this machine, {here}, of {which}. {renamed if other == kind else meant}; if not: "
+        f"{again} --perf-update new"
     )
 
 
 def problem_of(
-    results: Sequence[Mapping[str, Any]], ran: int, asked: bool, update: str | None, holders: Mapping[str, int]
+    results: Sequence[Mapping[str, Any]], ran: int, asked: bool, update: str | None, holders: Collection[str]
 ) -> str:
     """The reason why a run in which no case failed must not count as passed; empty if it may.
 

@@ -80,6 +80,20 @@ def test_a_machine_under_a_new_name_is_told_its_old_one_and_no_pass_where_nothin
     moved.stdout.no_fnmatch_line("Nothing is stored for this machine*")
 
 
+def test_a_run_on_the_wrong_kind_of_device_is_told_the_right_one(suite):
+    suite.write("def test_it(perf):\n    perf(work())")
+    suite.run("--perf-update", "new")
+    (file,) = suite.baselines
+    there = suite.path / "baselines" / "nvidia-card"
+    file.parent.rename(there)
+    (there / file.name).write_text((there / file.name).read_text().replace('"device": "cpu"', '"device": "cuda"'))
+
+    suite.run().stdout.fnmatch_lines([
+        "Nothing is stored for this machine, *, of 1 case of which nvidia-card has baselines. If that device was "
+        "meant: pytest * --perf-device cuda; if not: pytest * --perf-update new",
+    ])  # fmt: skip
+
+
 def test_a_young_baseline_warns_and_strict_fails(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     suite.run("--perf-update", "new")
