@@ -210,9 +210,11 @@ def test_it(perf):
 def test_samples_a_second_times_time_is_the_work_of_a_step(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     suite.run()
-    for launch in read(suite.run_files[0]).launches:
-        if launch.pass_name == "time":
-            assert launch.metrics["samples_per_s"] * launch.value("step_time_s") == pytest.approx(launch.samples)
+    launches = read(suite.run_files[0]).launches
+    timed = [one for one in launches if one.pass_name == "time" and "samples_per_s" in one.metrics]
+    assert timed  # a launch that others disturbed may have no rate
+    for launch in timed:
+        assert launch.metrics["samples_per_s"] * launch.value("step_time_s") == pytest.approx(launch.samples)
             assert launch.metrics["tokens_per_s"] * launch.value("step_time_s") == pytest.approx(launch.tokens)
 
 
