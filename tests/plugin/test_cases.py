@@ -215,7 +215,7 @@ def test_samples_a_second_times_time_is_the_work_of_a_step(suite):
     assert timed  # a launch that others disturbed may have no rate
     for launch in timed:
         assert launch.metrics["samples_per_s"] * launch.value("step_time_s") == pytest.approx(launch.samples)
-            assert launch.metrics["tokens_per_s"] * launch.value("step_time_s") == pytest.approx(launch.tokens)
+        assert launch.metrics["tokens_per_s"] * launch.value("step_time_s") == pytest.approx(launch.tokens)
 
 
 def test_tiers_shards_and_filters_select_as_ever(suite):
