@@ -249,16 +249,38 @@ def test_hostile_text_changes_nothing(text: str, visit: Any) -> None:
     assert page.tab.locator("tr.behind").count() == 1
 
 
-def test_large_data_is_compressed_and_found_again(visit: Any) -> None:
+def many_cases(count: int) -> list[dict[str, Any]]:
+    """The full run with so many cases more."""
     lines = full_run()
-    for number in range(2500):
+    for number in range(count):
         case = f"many/test_many.py::test_many[{number}]"
         lines += [workload_line(case, model="m"), dry(case), verdict(case, "flops", "pass", change=0.0)]
-    page = visit(lines)
+    return lines
+
+
+def test_large_data_is_compressed_and_built_where_it_is_looked_at(visit: Any) -> None:
+    page = visit(many_cases(2500))
     assert page.tab.get_attribute("#data", "data-form") == "gzip"
-    assert len(page.rows()) == 200
+    rows = page.tab.locator("#cases .toggle")
+    rows.nth(199).wait_for()
+    assert rows.count() == 200
+    page.tab.get_by_role("button", name="Show more of the other 2,304").click()
+    rows.nth(1199).wait_for()
+    assert rows.count() == 1200
     page.tab.fill("#q", "test_many[2499]")
     assert page.rows() == ["many/test_many.py::test_many[2499]"]
+    technique = page.tab.locator("#tables > details", has_text="many / batch_size")
+    assert technique.locator("tr").count() == 0
+    technique.locator("summary").click()
+    technique.locator("tr").nth(2500).wait_for(state="attached")
+
+
+def test_a_small_table_is_whole_and_a_link_opens_a_row_far_down(visit: Any) -> None:
+    page = visit(many_cases(300), "#open=many/test_many.py::test_many[250]")
+    assert page.tab.locator("tr.open .id").inner_text() == "many/test_many.py::test_many[250]"
+    page.tab.locator("#cases .toggle").nth(303).wait_for()
+    assert page.tab.locator("#more").is_hidden()
+    assert page.tab.locator("#tables tr").count() > 300
 
 
 @pytest.fixture(scope="module")

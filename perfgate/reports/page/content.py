@@ -9,7 +9,7 @@ from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.choices import drawn, groups_of
 from perfgate.reports.difference import Sides
-from perfgate.reports.page.behind import baseline_ledger, behind
+from perfgate.reports.page.behind import baseline_ledger, behind, rounded
 from perfgate.reports.page.overview import (
     counts,
     environment,
@@ -144,7 +144,7 @@ def case(row: CaseRow) -> Content:
         "technique": row.technique,
         "model": row.model,
         "setting": row.setting,
-        "values": dict(row.values),
+        "values": {name: rounded(value) for name, value in row.values.items()},
         "verdicts": [single(verdict) for verdict in row.verdicts],
         "message": row.message if row.verdict not in ("pass", "new") else "",
         "took_s": row.took_s,
@@ -171,7 +171,11 @@ def single(verdict: Verdict) -> Content:
     }
     if found["low"] == found["high"] == found["change"]:
         del found["low"], found["high"]
-    return {key: value for key, value in found.items() if value not in (None, "")}
+    return {
+        key: rounded(value) if isinstance(value, float) else value
+        for key, value in found.items()
+        if value not in (None, "")
+    }
 
 
 def details(
