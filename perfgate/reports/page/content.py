@@ -17,6 +17,7 @@ from perfgate.reports.page.overview import (
     metric_counts,
     sides,
     sight,
+    storing,
     where_time_went,
 )
 from perfgate.reports.page.rows import CaseRow, case_rows, commands, sentences
@@ -50,7 +51,7 @@ def content_of(run: RunFile, base: RunFile | None = None, verdicts: Sequence[Ver
         "run": str(run.header["run_id"]),
         "word": word,
         "headline": sentence,
-        "sight": sight(run, judged),
+        "sight": [*sight(run, judged), *(storing(run, judged) if base is None else [])],
         "counts": counts(rows),
         "metric_counts": metric_counts(judged),
         "now": now,
@@ -163,7 +164,7 @@ def single(verdict: Verdict) -> Content:
         "tolerance": verdict.tolerance,
         "before": verdict.reference,
         "now": verdict.candidate,
-        "sees": None if verdict.smallest_detectable is None else can_see(verdict.smallest_detectable),
+        "sees": sees(verdict),
         "why": verdict.why,
         "promised": verdict.expected,
         "accepted": verdict.accepted,
@@ -176,6 +177,13 @@ def single(verdict: Verdict) -> Content:
         for key, value in found.items()
         if value not in (None, "")
     }
+
+
+def sees(verdict: Verdict) -> str:
+    """The smallest change that a verdict could have shown, as text; empty where it is not known."""
+    if verdict.smallest_detectable is None:
+        return ""
+    return can_see(verdict.smallest_detectable) if verdict.smallest_detectable else "any change"
 
 
 def details(

@@ -147,6 +147,7 @@ class Cases {
     const more = document.getElementById("more"), left = this.found.length - this.end(), drawn = this.found;
     more.hidden = left === 0;
     more.textContent = `Show more of the other ${left.toLocaleString("en-US")}`;
+    document.getElementById("unprinted").textContent = left ? `The other ${left.toLocaleString("en-US")} are not on paper.` : "";
     const next = () => {
       if (this.found !== drawn || this.added >= this.end()) return;
       this.add();
@@ -163,7 +164,7 @@ class Cases {
         this.change({ sort: column.number ? (down ? column.key : `-${column.key}`) : up ? `-${column.key}` : column.key });
         this.head.querySelector(`[data-key="${column.key}"]`).focus();
       });
-      return make("th", { scope: "col", class: column.number ? `number ${column.key}` : column.key, "aria-sort": up ? "ascending" : down ? "descending" : null }, button);
+      return make("th", { scope: "col", class: column.number ? "number" : null, "data-column": column.key, "aria-sort": up ? "ascending" : down ? "descending" : null }, button);
     });
     this.head.replaceChildren(make("tr", {}, cells));
   }
