@@ -1,15 +1,19 @@
-"""Measures the page of a run: its size, the time to build it, and how fast Chromium opens and filters it.
+"""Measures the page of a run: its size, the time to build it, and how fast Chromium opens, filters and sorts it.
 
     python -m benchmarks.page [--cases 200 10000]
 
 The page of the quick tier, about 200 cases, should be under 1 MB and built in at most 2 s. The page of 10,000 cases
 should be under 8 MB and built in at most 10 s; Chromium should open it within 2 s and filter it within 100 ms. The runs
 are generated: a case in a hundred got worse, each has five pairs of launches, a dry run of both sides with 60 modules,
-and three verdicts. ``ci/browser-setup`` brings Chromium; without it the browser's times are left out.
+and three verdicts. A page is open when its scripts have drawn what they draw at first, and filtered or sorted when the
+frame that shows it is handed to the screen. Beside each time stands the processor's, of this process or of the
+browser's main thread, which says more on a machine where others work. ``ci/browser-setup`` brings Chromium; without it
+the browser's times are left out.
 """
 
 import argparse
 import json
+import os
 import random
 import statistics
 import tempfile
@@ -25,30 +29,47 @@ from tests.support.runs import header, launch_line, noisy_duets, workload_line
 
 LAYERS = 20
 REPEATS = 5
+TEXTS = ("technique_3", "model-2-17", "no such case", "")
 
 
 def main():
-    """Measure and print a row for each size."""
+    """Measure and print a block for each size."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", type=int, nargs="+", default=[200, 10_000])
     options = parser.parse_args()
-    print(f"{'cases':>6} {'run file':>10} {'page':>9} {'read':>7} {'built':>7} {'opened':>8} {'filtered, slowest':>18}")
     with tempfile.TemporaryDirectory() as folder:
         for count in options.cases:
             path = Path(folder) / f"{count}.jsonl"
             with path.open("w", encoding="utf-8") as file:
                 for line in lines(count):
                     file.write(json.dumps(line) + "\n")
-            begin = time.perf_counter()
-            run = read(path)
-            read_s = time.perf_counter() - begin
-            begin = time.perf_counter()
-            text = page(content_of(run))
-            built_s = time.perf_counter() - begin
+            print(f"{count:,} cases, at a load average of {os.getloadavg()[0]:.1f}")
+            run = timed("read", lambda path=path: read(path))
+            text = timed("built", lambda run=run: page(content_of(run)))
             made = path.with_suffix(".html")
             made.write_text(text, encoding="utf-8")
-            sizes = f"{path.stat().st_size / 1e6:7.1f} MB {made.stat().st_size / 1e6:6.2f} MB"
-            print(f"{count:6} {sizes} {read_s:5.1f} s {built_s:5.1f} s {in_browser(made)}")
+            print(f"  run file {path.stat().st_size / 1e6:.1f} MB, page {made.stat().st_size / 1e6:.2f} MB")
+            for what, spans in in_browser(made).items():
+                print(f"  {what:9} {spread([wall for wall, _ in spans])}, {middle([own for _, own in spans])}")
+            print(f"  load average at the end {os.getloadavg()[0]:.1f}", flush=True)
+
+
+def timed(what, work):
+    """Do it, and print the time that it took."""
+    begin, own = time.perf_counter(), time.process_time()
+    found = work()
+    print(f"  {what:9} {time.perf_counter() - begin:.2f} s, {middle([time.process_time() - own])}")
+    return found
+
+
+def spread(spans_s):
+    """The median of several times and their range."""
+    return f"{statistics.median(spans_s):.3f} s ({min(spans_s):.3f} to {max(spans_s):.3f}, {len(spans_s)} repeats)"
+
+
+def middle(spans_s):
+    """The median of several times of a processor."""
+    return f"{statistics.median(spans_s):.3f} s of the processor"
 
 
 def lines(count):
@@ -94,35 +115,63 @@ def dry(case, workload, side, grown):
 
 
 def in_browser(made):
-    """Seconds until a page is ready, the median of several, and the slowest of several filters, as text."""
+    """By what was done, the seconds of each repeat with the seconds of the processor; empty without a browser."""
     if LACKING:
-        return "no browser here"
+        print(f"  no {' and no '.join(LACKING)} here")
+        return {}
     from playwright.sync_api import sync_playwright
 
-    opened, filtered = [], []
+    found = {"opened": [], "filtered": [], "sorted": []}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for _ in range(REPEATS):
             tab = browser.new_page()
+            main_thread = MainThread(tab)
             begin = time.perf_counter()
             tab.goto(made.as_uri())
             tab.wait_for_selector("html[data-ready=yes]")
-            opened.append(time.perf_counter() - begin)
-            filtered += [tab.evaluate(FILTER, text) for text in ("technique_3", "model-2-17", "no such case", "")]
+            found["opened"].append((time.perf_counter() - begin, main_thread.spent_s()))
+            filters = [(tab.evaluate(FILTER, text), main_thread.spent_s()) for text in TEXTS]
+            found["filtered"].append(max(filters))
+            sorts = [(tab.evaluate(SORT, column), main_thread.spent_s()) for column in ("id", "step_time_s")]
+            found["sorted"].append(max(sorts))
             tab.close()
         browser.close()
-    return f"{statistics.median(opened):6.2f} s {1000 * max(filtered):15.0f} ms"
+    return found
 
 
-# Until the browser has laid out what the search left.
-FILTER = """text => {
-  const field = document.getElementById("q");
-  const begin = performance.now();
-  field.value = text;
-  field.dispatchEvent(new Event("input", { bubbles: true }));
-  document.getElementById("cases").getBoundingClientRect();
-  return (performance.now() - begin) / 1000;
+class MainThread:
+    """The processor's time of a tab's main thread."""
+
+    def __init__(self, tab):
+        self.session = tab.context.new_cdp_session(tab)
+        self.session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        self.told_s = 0.0
+
+    def spent_s(self):
+        """Seconds since the last call."""
+        metrics = {row["name"]: row["value"] for row in self.session.send("Performance.getMetrics")["metrics"]}
+        before, self.told_s = self.told_s, metrics["TaskDuration"]
+        return self.told_s - before
+
+
+# Each until the browser has shown what is left: the task after the next frame.
+SHOWN = """
+  return new Promise((done) => requestAnimationFrame(() => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => done((performance.now() - begin) / 1000);
+    channel.port2.postMessage("");
+  }));
 }"""
+FILTER = f"""text => {{
+  const field = document.getElementById("q"), begin = performance.now();
+  field.value = text;
+  field.dispatchEvent(new Event("input", {{ bubbles: true }}));
+  {SHOWN}"""
+SORT = f"""column => {{
+  const begin = performance.now();
+  document.querySelector(`#cases [data-key="${{column}}"]`).click();
+  {SHOWN}"""
 
 
 if __name__ == "__main__":

@@ -97,6 +97,17 @@ def memory_by_part(ledger: Ledger) -> dict[str, float]:
     return {part: found[part] for part in PARTS if found.get(part)}
 
 
+def memory_by_phase(ledger: Ledger) -> dict[str, dict[str, float]]:
+    """Bytes by part at the highest moment of each phase of a step, as predicted.
+
+    Empty where the ledger does not know them, and where a step has one phase alone, as it has without a backward pass.
+    """
+    found = ledger.get("memory_by_phase_bytes", {})
+    if len(found) < 2:
+        return {}
+    return {phase: {part: parts[part] for part in PARTS if parts.get(part)} for phase, parts in found.items()}
+
+
 def work_by_group(ledger: Ledger) -> dict[str, list[float]]:
     """Calls, FLOPs and bytes moved by group of operators."""
     sums: dict[str, list[float]] = {}

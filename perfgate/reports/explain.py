@@ -15,6 +15,7 @@ from perfgate.reports.difference import (
     Sides,
     conversions,
     memory_by_part,
+    memory_by_phase,
     moved_places,
     settings_in_force,
     told_by,
@@ -136,10 +137,19 @@ def differences(sides: Sides) -> dict[str, list[Row]]:
             place_row("conversions", place, f"{place.each:+.0f}") for place in conversions(before, now)
         ][:ROWS],
         "Memory at the peak": both("part", memory_by_part(before), memory_by_part(now), "predicted_peak_bytes"),
+        "Memory over the phases of a step": memory_of_phases(before, now),
         "Modules and lines": modules(before, now),
         "Phases of a step": phases(sides),
         "Settings in force": settings(sides),
     }
+
+
+def memory_of_phases(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Row]:
+    """The phases of a step whose highest moment takes more or less memory; none where a side does not know them."""
+    old, new = (
+        {phase: sum(parts.values()) for phase, parts in memory_by_phase(side).items()} for side in (before, now)
+    )
+    return both("phase", old, new, "predicted_peak_bytes") if old and new else []
 
 
 def column(table: Mapping[str, Sequence[float]], number: int) -> dict[str, float]:

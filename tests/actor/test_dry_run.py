@@ -479,6 +479,21 @@ def test_checkpointing_trades_memory_for_work():
     assert thrifty["flops"] > 1.2 * plain["flops"]
 
 
+def test_each_phase_of_a_step_has_its_own_peak():
+    ledger = dried(training(FLAT, **TINY))
+    found = ledger["memory_by_phase_bytes"]
+    assert list(found) == ["forward", "backward", "optimizer"]
+    assert max(sum(parts.values()) for parts in found.values()) == ledger["peak_memory_bytes"]
+    assert found["optimizer"] == ledger["memory_by_part_bytes"], "where the peak of so small a batch lies"
+    lasting = {(parts["weights"], parts["optimizer_state"]) for parts in found.values()}
+    assert lasting == {(4 * QUICK, 8 * QUICK + 64 * QUICK_TENSORS)}
+    assert [found[phase]["gradients"] for phase in ("forward", "optimizer")] == [0, 4 * QUICK]
+    # The gradients of the first micro-batch lie there during the second one's forward pass.
+    pieces = dried(training(FLAT, gradient_accumulation=2, **TINY))["memory_by_phase_bytes"]
+    assert pieces["forward"]["gradients"] == 4 * QUICK
+    assert list(dried(forward(FLAT, **TINY))["memory_by_phase_bytes"]) == ["forward"]
+
+
 def test_work_and_state_grow_by_the_same_with_each_layer():
     ledgers = [dried(training(with_layers(GPT2, number), **SMALL)) for number in (2, 4, 6)]
     for name in ("operator_calls", "flops", "read_bytes", "written_bytes"):

@@ -82,6 +82,14 @@ def test_a_backward_pass_is_seen_where_it_happens():
         assert dry_run(program, {}, "cuda")["memory"]["workspaces"] == {"temporaries": handles * 32 * MIB}
 
 
+def test_the_phases_of_a_loop_of_ones_own_are_told_apart():
+    found = dry_run(Loop, {})["memory_by_phase_bytes"]
+    assert list(found) == ["forward", "backward", "optimizer"]
+    # This loop drops its gradients at the beginning of the next step, where they still lie.
+    assert [found[phase]["gradients"] for phase in found] == [FLOAT * WEIGHTS] * 3
+    assert found["optimizer"]["temporaries"] > found["forward"]["temporaries"]
+
+
 def test_cudas_optimizer_of_a_loop_of_ones_own_works_on_lists():
     assert "_foreach_addcdiv_" in dry_run(Loop, {}, "cuda")["operators"]
     assert "_foreach_addcdiv_" not in dry_run(Loop, {})["operators"]

@@ -38,7 +38,8 @@ def test_an_upcast_an_operator_a_module_memory_and_a_sync_are_named(tmp_path: Pa
 
     assert "operator_calls got worse" in text
     assert "Upcast: h.{0-1}.norm converts bfloat16 to float32, +1 a step in each of 2 layers." in text
-    for told in ("mul of float32", "contractions", "activations", "h.0.mlp", "item at model.py:13"):
+    told_of = ("mul of float32", "contractions", "activations", "backward", "h.0.mlp", "item at model.py:13")
+    for told in told_of:
         assert told in text
 
 

@@ -62,7 +62,7 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
 
     def go(lines: list[dict[str, Any]], fragment: str = "", **settings: Any) -> Opened:
         path = write_page(tmp_path, lines)
-        found = Opened(browser.new_page(**settings))
+        found = Opened(browser.new_page(reduced_motion="reduce", **settings))
         found.tab.on("console", lambda message: found.complaints.append(message.text))
         found.tab.on("pageerror", lambda error: found.complaints.append(str(error)))
         found.tab.on("request", lambda request: found.requests.append(request.url))
@@ -136,6 +136,7 @@ def test_a_row_opens_by_keyboard_and_shows_what_is_behind_it(visit: Any) -> None
     assert titles == [
         "Verdicts",
         "Launches",
+        "Steps",
         "Memory",
         "Operators",
         "Modules",
@@ -145,7 +146,17 @@ def test_a_row_opens_by_keyboard_and_shows_what_is_behind_it(visit: Any) -> None
         "Raw numbers",
     ]
     assert panel.locator(".launches .dot.reference").count() == panel.locator(".launches .dot.candidate").count() > 4
-    assert panel.locator(".stack").count() == 2
+    bars = panel.locator(".stacked").all_inner_texts()
+    assert [" ".join(bar.split()) for bar in bars] == [
+        "before 5.00 KiB",
+        "now 6.00 KiB",
+        *["before 4.06 KiB", "now 4.06 KiB"],
+        *["before 5.00 KiB", "now 6.00 KiB"],
+    ]
+    widths = [piece.bounding_box()["width"] for piece in panel.locator(".part.weights").all()]
+    assert max(widths) - min(widths) < 1, "equal weights are equally wide in all bars"
+    assert panel.locator(".bin.reference").count() > 1
+    assert panel.locator(".bin.candidate").count() > 1
     assert panel.locator(".steps canvas").count() == 1
     page.tab.keyboard.press("Enter")
     assert page.tab.locator("tr.behind").count() == 0
@@ -226,6 +237,32 @@ def test_dark_mode_follows_the_system_and_the_button(visit: Any) -> None:
     assert dark.tab.evaluate(colour) == day
 
 
+def test_paper_is_light_and_holds_failed_cases_with_everything_unfolded(visit: Any) -> None:
+    worse = {"change": 0.2, "low": 0.2, "high": 0.2}
+    names = ("flops", "moved_bytes", "python_calls", "leaked_bytes")
+    lines = [*many_cases(250), *(verdict(CASE, name, "regressed", reference=5, candidate=6, **worse) for name in names)]
+    page = visit(lines, color_scheme="dark")
+    page.tab.evaluate("""() => {
+      const folded = () => document.querySelectorAll(".failure details:not([open])").length;
+      window.told = { screen: folded() };
+      window.addEventListener("beforeprint", () => {
+        window.told.paper = folded();
+        window.told.rows = document.querySelectorAll("#cases .toggle").length;
+      });
+    }""")
+    assert page.tab.pdf().startswith(b"%PDF")
+    assert page.tab.evaluate("window.told") == {"screen": 1, "paper": 0, "rows": 254}
+    assert page.tab.locator(".failure details:not([open])").count() == 1
+    page.tab.emulate_media(media="print")
+    assert page.tab.locator("nav").is_hidden()
+    ids = page.tab.locator("#cases .id").all()[:3]
+    assert all(one.evaluate("one => one.scrollHeight <= one.clientHeight || !one.clientHeight") for one in ids)
+    dark = "getComputedStyle(document.documentElement).getPropertyValue('--ink')"
+    paper = page.tab.evaluate(dark)
+    page.tab.emulate_media(media="screen")
+    assert page.tab.evaluate(dark) != paper
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_and_nothing_sticks_out(scheme: str, width: int, visit: Any) -> None:
@@ -249,16 +286,38 @@ def test_hostile_text_changes_nothing(text: str, visit: Any) -> None:
     assert page.tab.locator("tr.behind").count() == 1
 
 
-def test_large_data_is_compressed_and_found_again(visit: Any) -> None:
+def many_cases(count: int) -> list[dict[str, Any]]:
+    """The full run with so many cases more."""
     lines = full_run()
-    for number in range(2500):
+    for number in range(count):
         case = f"many/test_many.py::test_many[{number}]"
         lines += [workload_line(case, model="m"), dry(case), verdict(case, "flops", "pass", change=0.0)]
-    page = visit(lines)
+    return lines
+
+
+def test_large_data_is_compressed_and_built_where_it_is_looked_at(visit: Any) -> None:
+    page = visit(many_cases(2500))
     assert page.tab.get_attribute("#data", "data-form") == "gzip"
-    assert len(page.rows()) == 200
+    rows = page.tab.locator("#cases .toggle")
+    rows.nth(199).wait_for()
+    assert rows.count() == 200
+    page.tab.get_by_role("button", name="Show more of the other 2,304").click()
+    rows.nth(1199).wait_for()
+    assert rows.count() == 1200
     page.tab.fill("#q", "test_many[2499]")
     assert page.rows() == ["many/test_many.py::test_many[2499]"]
+    technique = page.tab.locator("#tables > details", has_text="many / batch_size")
+    assert technique.locator("tr").count() == 0
+    technique.locator("summary").click()
+    technique.locator("tr").nth(2500).wait_for(state="attached")
+
+
+def test_a_small_table_is_whole_and_a_link_opens_a_row_far_down(visit: Any) -> None:
+    page = visit(many_cases(300), "#open=many/test_many.py::test_many[250]")
+    assert page.tab.locator("tr.open .id").inner_text() == "many/test_many.py::test_many[250]"
+    page.tab.locator("#cases .toggle").nth(303).wait_for()
+    assert page.tab.locator("#more").is_hidden()
+    assert page.tab.locator("#tables tr").count() > 300
 
 
 @pytest.fixture(scope="module")

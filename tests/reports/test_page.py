@@ -42,6 +42,16 @@ def test_a_run_that_decided_nothing_does_not_look_fine(tmp_path: Path) -> None:
     assert "No time was held against another" in text
 
 
+def test_a_first_run_tells_what_was_held_against_something_and_how_to_store_the_rest(tmp_path: Path) -> None:
+    lines = [verdict(CASE, "step_time_s", "new"), verdict(CASE, "flops", "pass", change=0.0)]
+    text = write_page(tmp_path, [*full_run()[:1], workload_line(CASE), *noisy_launches(1), *lines]).read_text()
+    assert (
+        "1 of 1 case has metrics that are new: nothing is stored for them. "
+        "1 other metric got no worse than the stored baseline."
+    ) in text
+    assert "To store what is new, run the same command with --perf-update new." in text
+
+
 def test_an_undecided_case_stands_in_the_headline(tmp_path: Path) -> None:
     lines = [
         *full_run()[:1],
@@ -64,10 +74,10 @@ def test_a_failed_case_has_the_commands_that_measure_and_accept_it(tmp_path: Pat
 
 
 def test_against_a_reference_the_change_is_accepted_by_case_and_metric(tmp_path: Path) -> None:
-    options = {"root": "perf_tests", "device": "cpu", "reference": "main"}
+    options = {"root": "perf_tests", "device": "cpu", "reference": "main", "tier": "quick", "default_tier": "smoke"}
     text = write_page(tmp_path, full_run(options=options, command="ci/perf")).read_text(encoding="utf-8")
     again, accept = (line.replace("&#39;", "'") for line in re.findall(r'data-copy="(.*?)"', text)[:2])
-    assert again == f"ci/perf 'perf_tests/{CASE}' --perf-device cpu --perf-ref main"
+    assert again == f"ci/perf 'perf_tests/{CASE}' --perf-device cpu --perf-tier quick --perf-ref main"
     assert accept.startswith(f"{again} --perf-accept '{CASE}:step_time_s:+")
 
 

@@ -28,7 +28,9 @@ def dry(case: str, side: str = "candidate", copies: int = 0) -> dict[str, Any]:
     parts = {"weights": 4096, "activations": 1024 * (1 + copies)}
     converted = {"h.0.mlp": {"bfloat16 to float32": copies}} if copies else {}
     types = {"typed_operators": {"mul of bfloat16": 4 - copies, "mul of float32": copies}, "conversions": converted}
-    ledger = {"parameters": 1024, "work": work, "memory": memory, "memory_by_part_bytes": parts, **types}
+    phases = {"forward": {"weights": 4096, "temporaries": 64}, "backward": parts}
+    held = {"memory": memory, "memory_by_part_bytes": parts, "memory_by_phase_bytes": phases}
+    ledger = {"parameters": 1024, "work": work, **held, **types}
     metrics = {"operator_calls": 5 + copies, "flops": 1000, "predicted_peak_bytes": 5120 + 1024 * copies}
     return launch_line(case, side=side, metrics=metrics, **{"pass": "dry", "details": {"ledger": ledger}})
 

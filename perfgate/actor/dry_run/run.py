@@ -29,13 +29,12 @@ from perfgate.actor.dry_run.operators import GROUPS
 from perfgate.actor.dry_run.places import place_of
 from perfgate.actor.dry_run.refusals import NothingToCount
 from perfgate.actor.dry_run.stand_ins import StandIns, whole_lists
-from perfgate.actor.dry_run.storages import Allocation
+from perfgate.actor.dry_run.storages import Allocation, by_part
 from perfgate.actor.dry_run.trace import trace_of
 from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.actor.programs.base import ITSELF
 from perfgate.actor.techniques.attention import kernel_of
 from perfgate.shared.device_kinds import DEVICE_KINDS, load
-from perfgate.shared.metrics import PARTS
 
 LARGEST = 3  # tensors that are named
 ONE, OTHER = 1, 3  # two numbers to use in place of unknown values; both are possible weights, sizes and losses
@@ -235,8 +234,9 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
     """The ledger of a step as JSON.
 
     ``memory_by_part_bytes`` holds each part's bytes at the moment of the peak, and ``highest_by_part_bytes`` its bytes
-    at its own highest moment. ``work`` maps module path and group to ``[calls, FLOPs, bytes moved]``, and ``memory``
-    maps module path and part to bytes at the peak. All totals are sums of these.
+    at its own highest moment. ``memory_by_phase_bytes`` holds each part's bytes at the highest moment of each phase.
+    ``work`` maps module path and group to ``[calls, FLOPs, bytes moved]``, and ``memory`` maps module path and part to
+    bytes at the peak. All totals are sums of these.
     """
     work: dict[str, dict[str, list[int]]] = defaultdict(dict)
     groups = {group: [0, 0, 0, 0] for group in GROUPS}
@@ -261,6 +261,7 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         "peak_memory_bytes": sum(parts.values()),
         "memory_by_part_bytes": parts,
         "highest_by_part_bytes": tracker.storages.highest(tracker.since),
+        "memory_by_phase_bytes": tracker.storages.by_phase(rules.workspace_bytes),
         "roofline_s": roofline_s if tracker.speeds else None,
         "operators": dict(sorted(tracker.operators.items())),
         "typed_operators": dict(sorted(tracker.typed_operators.items())),
@@ -286,14 +287,3 @@ def largest(living: list[Allocation]) -> list[dict[str, Any]]:
     """The largest tensors that live at the peak, and of equal ones the first."""
     ranked = sorted(living, key=lambda allocation: -allocation.size_bytes)[:LARGEST]
     return [{"bytes": a.size_bytes, "path": a.path, "part": a.what, "tensor": a.tensor} for a in ranked]
-
-
-def by_part(living: list[Allocation]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
-    """Sum the bytes of living allocations by module path and part, and by part alone."""
-    memory: dict[str, dict[str, int]] = defaultdict(dict)
-    parts = dict.fromkeys(PARTS, 0)
-    for allocation in living:
-        place = memory[allocation.path]
-        place[allocation.what] = place.get(allocation.what, 0) + allocation.size_bytes
-        parts[allocation.what] += allocation.size_bytes
-    return dict(memory), parts

@@ -1,11 +1,14 @@
 """Follows every storage from its allocation to its release, to know what is in memory at any moment."""
 
 import weakref
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from perfgate.shared.metrics import PARTS
+
+FORWARD, BACKWARD, OPTIMIZER = "forward", "backward", "optimizer"  # the phases of a step
 
 
 @dataclass(eq=False)
@@ -66,12 +69,14 @@ class Storages:
         clock: the number of the last event.
         everything: the allocations of the current step, and older ones that were alive when it began.
         living: the allocations that are alive, by the identity of their storage.
+        phases: the phases of the current step, each with the number of the last event before it.
     """
 
     block_bytes: int
     clock: int = 0
     everything: list[Allocation] = field(default_factory=list)
     living: dict[int, tuple[Any, Allocation]] = field(default_factory=dict)
+    phases: list[tuple[int, str]] = field(default_factory=lambda: [(0, FORWARD)])
 
     def see(self, tensor: Any, frame: Frame | None, path: str) -> Allocation:
         """Note the allocation of a tensor's storage, unless it is known already."""
@@ -123,7 +128,13 @@ class Storages:
     def begin(self) -> int:
         """Begin a step: drop released allocations, and return the number of the last event before the step."""
         self.everything = [allocation for allocation in self.everything if allocation.died is None]
+        self.phases = [(self.clock, FORWARD)]
         return self.clock
+
+    def enter(self, phase: str) -> None:
+        """Note that the next events belong to this phase of the step."""
+        if self.phases[-1][1] != phase:
+            self.phases.append((self.clock, phase))
 
     def kept(self, since: int) -> list[Allocation]:
         """Allocations that were made after an event and are still alive."""
@@ -134,6 +145,35 @@ class Storages:
         """Update, for all living allocations, whether they have outlived their module call."""
         for _, allocation in self.living.values():
             allocation.handed_on = allocation.frame is not None and allocation.frame.left
+
+    def changes(self) -> list[tuple[int, int]]:
+        """Every event with its change of the bytes in memory, in order."""
+        born = [(a.born, a.size_bytes) for a in self.everything]
+        return sorted([*born, *((a.died, -a.size_bytes) for a in self.everything if a.died is not None)])
+
+    def alive_at(self, moment: int) -> list[Allocation]:
+        """The allocations that were alive after an event."""
+        self._settle()
+        return [a for a in self.everything if a.born <= moment and (a.died is None or a.died > moment)]
+
+    def by_phase(self, workspace_bytes: int) -> dict[str, dict[str, int]]:
+        """Bytes by part at the highest moment of each phase of the step, in the order in which the phases began.
+
+        Args:
+            workspace_bytes: what libraries hold beside all tensors, all the time; it counts as temporary.
+        """
+        marks = [(when, 1, 0, name) for when, name in self.phases]
+        level, phase = 0, ""
+        highest: dict[str, tuple[int, int]] = {}
+        for when, _, change, name in sorted([*((when, 0, change, "") for when, change in self.changes()), *marks]):
+            level += change
+            phase = name or phase
+            if phase and level > highest.get(phase, (-1, 0))[0]:
+                highest[phase] = level, when
+        found = {phase: by_part(self.alive_at(when))[1] for phase, (_, when) in highest.items()}
+        for parts in found.values():
+            parts["temporaries"] += workspace_bytes
+        return found
 
     def highest(self, since: int) -> dict[str, int]:
         """The most bytes of each part after an event, each part at its own highest moment."""
@@ -149,15 +189,23 @@ class Storages:
 
     def at_peak(self, since: int) -> list[Allocation]:
         """The allocations that were alive at the peak after an event; at the first peak, if several are equal."""
-        changes = [(a.born, a.size_bytes) for a in self.everything]
-        changes += [(a.died, -a.size_bytes) for a in self.everything if a.died is not None]
         level = highest = 0
         moment = since
-        for when, change in sorted(changes):
+        for when, change in self.changes():
             level += change
             if level > highest and when > since:
                 highest, moment = level, when
             elif when <= since:
                 highest, moment = level, since
-        self._settle()
-        return [a for a in self.everything if a.born <= moment and (a.died is None or a.died > moment)]
+        return self.alive_at(moment)
+
+
+def by_part(living: list[Allocation]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """Sum the bytes of living allocations by module path and part, and by part alone."""
+    memory: dict[str, dict[str, int]] = defaultdict(dict)
+    parts = dict.fromkeys(PARTS, 0)
+    for allocation in living:
+        place = memory[allocation.path]
+        place[allocation.what] = place.get(allocation.what, 0) + allocation.size_bytes
+        parts[allocation.what] += allocation.size_bytes
+    return dict(memory), parts

@@ -16,7 +16,7 @@ from perfgate.actor.dry_run.host_syncs import HostSyncs
 from perfgate.actor.dry_run.known_values import KnownValues, exact_modes, name_of, replaced, tensors_of
 from perfgate.actor.dry_run.operators import flops_of, group_of, is_free, traffic_of
 from perfgate.actor.dry_run.refusals import NoDryRun
-from perfgate.actor.dry_run.storages import Frame, Storages
+from perfgate.actor.dry_run.storages import BACKWARD, FORWARD, OPTIMIZER, Frame, Storages
 
 NORMALIZING = "norm"
 LIFTING = ("lift_fresh", "lift_fresh_copy", "lift")  # the argument of these is freed right after the call
@@ -131,6 +131,14 @@ class Tracker(TorchDispatchMode):
             return self.owners.get(id(variable), self.section)
         return self.made_by.get(node._sequence_nr(), self.section)
 
+    def _phase(self) -> str:
+        """The phase of the step; empty where nothing tells, as between the backward pass and the optimizer."""
+        if self.section == OPTIMIZER:
+            return OPTIMIZER
+        if torch._C._current_autograd_node() is not None:
+            return BACKWARD
+        return FORWARD if self.calls.innermost else ""
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         """Nothing is compiled here, and letting torch check for that would take a tenth of the time."""
@@ -170,6 +178,8 @@ class Tracker(TorchDispatchMode):
             self.made_by.setdefault(torch.autograd._get_sequence_nr() - 1, path)
         if self.syncs:
             self.syncs.seen(func, args, kwargs, out)
+        if phase := self._phase():
+            self.storages.enter(phase)
         for tensor in tensors_of(out):
             self.storages.see(tensor, frame, path)
         if scratch_bytes := self.scratch(name_of(func), args):

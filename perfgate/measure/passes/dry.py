@@ -81,7 +81,8 @@ def with_ledgers(start: Launch, answer: dict[str, Any]) -> Launch:
     ledger["conversions"] = collapsed(host["conversions"])
     kinds = [DEVICE_KINDS[target] for target in DRY_TARGETS]
     for kind in kinds:
-        ledger[f"{kind.prefix}memory_by_part_bytes"] = ledgers[kind.name]["memory_by_part_bytes"]
+        for name in ("memory_by_part_bytes", "memory_by_phase_bytes"):
+            ledger[f"{kind.prefix}{name}"] = ledgers[kind.name][name]
         ledger[f"{kind.prefix}memory"] = collapsed(ledgers[kind.name]["memory"])
     unknown = {kind.predicted_peak: reason for kind in kinds if (reason := ledgers[kind.name]["without_rules"])}
     ledger |= {"without_rules": unknown} if unknown else {}

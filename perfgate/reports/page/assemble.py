@@ -14,8 +14,8 @@ from perfgate.reports.report import Section
 STATIC = files("perfgate.reports.page") / "static"
 STYLES = ("uplot/uPlot.min.css", "page.css")
 SCRIPTS = (
-    "uplot/uPlot.iife.min.js", "format.js", "data.js", "pictures.js", "behind.js", "cases.js", "settings.js",
-    "plane.js", "page.js",
+    "uplot/uPlot.iife.min.js", "format.js", "data.js", "pictures.js", "memory.js", "steps.js", "behind.js", "cases.js",
+    "settings.js", "plane.js", "page.js",
 )  # fmt: skip
 PLANE_SCRIPTS = ("format.js", "data.js", "plane.js", "planes.js")  # of a page that has no cases
 HISTORY_SCRIPTS = ("uplot/uPlot.iife.min.js", "format.js", "data.js", "history.js")

@@ -11,6 +11,7 @@ from perfgate.reports.difference import (
     conversions,
     held_places,
     memory_by_part,
+    memory_by_phase,
     merged,
     moved_places,
     settings_in_force,
@@ -39,7 +40,7 @@ def behind(sides: Sides, line: Mapping[str, Any], stored: Mapping[str, Any] | No
             *(told(launch, "reference") for launch in sides.before),
             *(told(launch, "candidate") for launch in sides.now),
         ],
-        "memory": {"now": memory_by_part(now), "before": memory_by_part(before), "parameters": now.get("parameters")},
+        "memory": memory(before, now),
         "groups": {"now": work_by_group(now), "before": work_by_group(before)},
         "places": modules(before, now),
         "settings": settings(sides, line),
@@ -49,6 +50,13 @@ def behind(sides: Sides, line: Mapping[str, Any], stored: Mapping[str, Any] | No
     if stored:
         found["stored"] = {key: stored.get(key) for key in ("commit", "date", "values")}
     return found
+
+
+def memory(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Memory by part at the peak of both sides, and at the highest moment of each phase where it is known."""
+    found = {"now": memory_by_part(now), "before": memory_by_part(before), "parameters": now.get("parameters")}
+    phases = {"now": memory_by_phase(now), "before": memory_by_phase(before)}
+    return found | ({"phases": phases} if phases["now"] else {})
 
 
 def told(launch: Launch, side: str) -> dict[str, Any]:

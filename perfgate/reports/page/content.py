@@ -9,7 +9,7 @@ from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.choices import drawn, groups_of
 from perfgate.reports.difference import Sides
-from perfgate.reports.page.behind import baseline_ledger, behind
+from perfgate.reports.page.behind import baseline_ledger, behind, rounded
 from perfgate.reports.page.overview import (
     counts,
     environment,
@@ -17,6 +17,7 @@ from perfgate.reports.page.overview import (
     metric_counts,
     sides,
     sight,
+    storing,
     where_time_went,
 )
 from perfgate.reports.page.rows import CaseRow, case_rows, commands, sentences
@@ -50,7 +51,7 @@ def content_of(run: RunFile, base: RunFile | None = None, verdicts: Sequence[Ver
         "run": str(run.header["run_id"]),
         "word": word,
         "headline": sentence,
-        "sight": sight(run, judged),
+        "sight": [*sight(run, judged), *(storing(run, judged) if base is None else [])],
         "counts": counts(rows),
         "metric_counts": metric_counts(judged),
         "now": now,
@@ -144,7 +145,7 @@ def case(row: CaseRow) -> Content:
         "technique": row.technique,
         "model": row.model,
         "setting": row.setting,
-        "values": dict(row.values),
+        "values": {name: rounded(value) for name, value in row.values.items()},
         "verdicts": [single(verdict) for verdict in row.verdicts],
         "message": row.message if row.verdict not in ("pass", "new") else "",
         "took_s": row.took_s,
@@ -163,7 +164,7 @@ def single(verdict: Verdict) -> Content:
         "tolerance": verdict.tolerance,
         "before": verdict.reference,
         "now": verdict.candidate,
-        "sees": None if verdict.smallest_detectable is None else can_see(verdict.smallest_detectable),
+        "sees": sees(verdict),
         "why": verdict.why,
         "promised": verdict.expected,
         "accepted": verdict.accepted,
@@ -171,7 +172,18 @@ def single(verdict: Verdict) -> Content:
     }
     if found["low"] == found["high"] == found["change"]:
         del found["low"], found["high"]
-    return {key: value for key, value in found.items() if value not in (None, "")}
+    return {
+        key: rounded(value) if isinstance(value, float) else value
+        for key, value in found.items()
+        if value not in (None, "")
+    }
+
+
+def sees(verdict: Verdict) -> str:
+    """The smallest change that a verdict could have shown, as text; empty where it is not known."""
+    if verdict.smallest_detectable is None:
+        return ""
+    return can_see(verdict.smallest_detectable) if verdict.smallest_detectable else "any change"
 
 
 def details(

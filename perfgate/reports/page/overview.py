@@ -57,6 +57,10 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
         return "unsure", f"{shown} {len(unsure)} of {cases} {'is' if len(unsure) == 1 else 'are'} undecided."
     if not decided:
         new = sum(row.verdict == "new" for row in rows)
+        passed = sum(v.verdict == "pass" and not v.expected for row in rows for v in row.verdicts)
+        if new and passed:
+            lead = f"{new} of {cases} {'has' if new == 1 else 'have'} metrics that are new: nothing is stored for them."
+            return "unsure", f"{lead} {many(passed, 'other metric')} got no worse than {against}."
         why = "ended without a verdict"
         if new:
             why = "is new: nothing is stored to hold it against" if new == 1 else NEW
@@ -108,6 +112,14 @@ def sight(run: RunFile, verdicts: Sequence[Verdict]) -> list[str]:
     if exact:
         lines.append(f"Exact metrics: any change shows, in {many(len({v.case for v in exact}), 'case')}.")
     return lines
+
+
+def storing(run: RunFile, verdicts: Sequence[Verdict]) -> list[str]:
+    """How to store what is new, where a run was held against stored baselines and did not store it itself."""
+    options = run.header["options"]
+    if options.get("reference") or options.get("update") or not any(v.verdict == "new" for v in verdicts):
+        return []
+    return ["To store what is new, run the same command with --perf-update new."]
 
 
 def sides(run: RunFile, base: RunFile | None) -> tuple[Row, Row]:

@@ -117,9 +117,13 @@ def commands(row: CaseRow, run: RunFile) -> tuple[str, list[str]]:
     parts = [str(run.header.get("command") or "pytest"), shlex.quote(f"{root}/{row.case}" if root else row.case)]
     if options.get("device"):
         parts.append(f"--perf-device {shlex.quote(str(options['device']))}")
+    if options.get("tier") != options.get("default_tier"):
+        parts.append(f"--perf-tier {options['tier']}")
     reference = options.get("reference")
     if reference:
         parts.append(f"--perf-ref {shlex.quote(str(reference))}")
+        if (environment := options.get("environment")) not in (None, "check"):
+            parts.append(f"--perf-env {environment}")
     again = " ".join(parts)
     worse = [verdict for verdict in row.verdicts if counted_as(verdict) == "regressed"]
     if reference:

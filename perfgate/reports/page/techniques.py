@@ -5,6 +5,7 @@ from typing import Any
 
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
+from perfgate.reports.page.behind import rounded
 from perfgate.reports.ratios import ratio
 from perfgate.reports.tables import ANYWHERE, file_of, group_of, setting_rows, workload_lines
 
@@ -25,7 +26,7 @@ def techniques(run: RunFile) -> list[dict[str, Any]]:
         case = row["case"]
         identity = lines[case]["vanilla"] or ""
         vanilla = owners.get((file_of(case), identity)) or owners.get((ANYWHERE, identity))
-        values = {name: row[name] for name in COLUMNS if name in row}
+        values = {name: rounded(row[name]) for name in COLUMNS if name in row}
         if not values:
             continue
         ratios = {}
@@ -33,7 +34,7 @@ def techniques(run: RunFile) -> list[dict[str, Any]]:
             for name in values:
                 found = ratio(name, launches.get(case, ()), launches.get(vanilla, ()))
                 if found:
-                    ratios[name] = found
+                    ratios[name] = [rounded(value) for value in found]
         shown = {key: row[key] for key in ("case", "model", "setting", "vanilla")}
         groups.setdefault(group_of(row), []).append({**shown, "values": values, "ratios": ratios})
     return [{"name": name, "rows": rows} for name, rows in groups.items()]

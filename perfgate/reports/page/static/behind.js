@@ -15,13 +15,17 @@ function behindPanel(row, details, metrics) {
   const names = ["step_time_s", "peak_memory_bytes"];
   const pictures = names.map((name) => launchPicture(name, details.launches, details.stored, unit(name))).filter(Boolean);
   const box = make("div", { class: "steps", role: "img", "aria-label": "Time of each step of every launch; the table below has their medians" });
-  const timed = details.launches.some((launch) => launch.steps.step_time_s);
+  const timed = steppedLaunches(details.launches).length > 0;
   if (pictures.length || timed) {
-    parts.push(block("Launches", "A point is the median of one process. Hollow points are the side before, or what earlier sessions stored; a line joins the two sides of a duet, which ran in turn. Below, each step of each launch; drag to zoom in, click twice to zoom out.",
-      pictures, timed ? make("figure", {}, make("figcaption", {}, "Steps"), box) : null, launchTable(details.launches, metrics)));
+    parts.push(block("Launches", "A point is the median of one process. Hollow points are the side before, or what earlier sessions stored; a line joins the two sides of a duet, which ran in turn.",
+      pictures, launchTable(details.launches, metrics)));
+    if (timed) {
+      parts.push(block("Steps", "Above, how the times of all steps are distributed, each side by itself; the upright line is the median. Below, each step of each launch, of at most the first 200; drag to zoom in, click twice to zoom out.",
+        histogramPicture(details.launches), make("figure", {}, make("figcaption", {}, "Each step of each launch"), box)));
+    }
   }
   if (Object.keys(details.memory.now).length) {
-    parts.push(block("Memory", "What the memory at the peak of a step consists of. Both bars have one scale.", memoryPicture(details.memory)));
+    parts.push(block("Memory", "What the memory at the peak of a step consists of, and, where a step has several phases, the same at the highest moment of each. All bars have one scale. An optimizer's phase is its own update; clipping belongs to the phase before.", memoryPicture(details.memory)));
   }
   if (Object.keys(details.groups.now).length) parts.push(block("Operators", "The work of a step by group of operators, from the dry run.", groupTable(details.groups)));
   const places = details.places.map((found, at) => filled(folded(placesTitle(found), placesTable(found, unit(found.metric), kind(found.metric))), { open: at === 0 }, []));

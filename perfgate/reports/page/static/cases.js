@@ -1,7 +1,9 @@
 "use strict";
 // The table of all cases: sorted, searched, filtered, with its state in the address's fragment.
 
-const CHUNK = 200;
+const CHUNK = 200; // rows of a large table at first
+const SLICE = 40; // rows built at once, so that the page answers in between
+const COLLATOR = new Intl.Collator("en", { numeric: true });
 const COLUMNS = [
   { key: "verdict", title: "Verdict", of: (row) => ORDER.indexOf(row.verdict) },
   { key: "id", title: "Case", of: (row) => row.id },
@@ -35,7 +37,8 @@ class Cases {
     for (const row of this.rows) row.text = `${row.id} ${row.model || ""} ${row.technique || ""} ${row.setting || ""}`.toLowerCase();
     this.fields = ["q", "verdict", "technique", "model", "metric"];
     this.state = { q: "", verdict: "", technique: "", model: "", metric: "", sort: "", open: "" };
-    this.limit = CHUNK;
+    this.first = this.rows.length > WHOLE ? CHUNK : WHOLE;
+    this.limit = this.first;
     this.head = document.querySelector("#cases thead");
     this.body = document.querySelector("#cases tbody");
     this.fillChoices();
@@ -61,8 +64,9 @@ class Cases {
     }
     document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
     document.getElementById("filters").addEventListener("reset", (event) => { event.preventDefault(); this.change({ q: "", verdict: "", technique: "", model: "", metric: "", open: "" }); });
-    document.getElementById("more").addEventListener("click", () => { this.limit += 5 * CHUNK; this.draw(); });
+    document.getElementById("more").addEventListener("click", () => { this.limit += 5 * CHUNK; this.grow(); });
     window.addEventListener("hashchange", () => this.read());
+    window.addEventListener("beforeprint", () => { while (this.added < this.end()) this.add(); });
   }
 
   /** Take the state from the address. */
@@ -71,7 +75,7 @@ class Cases {
     if (text && !text.includes("=")) { if (!this.drawn) this.draw(); return; }
     const found = new URLSearchParams(text);
     for (const name of Object.keys(this.state)) this.state[name] = found.get(name) || "";
-    this.limit = CHUNK;
+    this.limit = this.first;
     this.draw();
     if (text) (document.querySelector("tr.open") || document.getElementById("all-cases")).scrollIntoView({ block: "start" });
   }
@@ -79,7 +83,7 @@ class Cases {
   /** Change the state, and with it the address. */
   change(parts) {
     Object.assign(this.state, parts);
-    this.limit = CHUNK;
+    this.limit = this.first;
     const kept = Object.entries(this.state).filter(([, value]) => value);
     history.replaceState(null, "", kept.length ? `#${new URLSearchParams(kept)}` : location.pathname + location.search);
     this.draw();
@@ -99,7 +103,7 @@ class Cases {
       found.sort((a, b) => {
         const [one, other] = [column.of(a), column.of(b)];
         if (empty(one) || empty(other)) return empty(one) - empty(other);
-        return sign * (typeof one === "string" ? one.localeCompare(other, "en", { numeric: true }) : one - other);
+        return sign * (typeof one === "string" ? COLLATOR.compare(one, other) : one - other);
       });
     }
     if (open && this.byId.has(open)) {
@@ -118,12 +122,38 @@ class Cases {
     const found = this.matching();
     document.getElementById("shown").textContent = found.length === this.rows.length ? String(found.length.toLocaleString("en-US")) : `${found.length.toLocaleString("en-US")} of ${this.rows.length.toLocaleString("en-US")}`;
     this.drawHead();
-    const rows = found.slice(0, this.limit).flatMap((row) => this.rowsOf(row));
-    if (!found.length) rows.push(make("tr", {}, make("td", { colspan: COLUMNS.length }, "No case fits these filters.")));
-    this.body.replaceChildren(...rows);
-    const more = document.getElementById("more");
-    more.hidden = found.length <= this.limit;
-    more.textContent = `Show more of the other ${(found.length - this.limit).toLocaleString("en-US")}`;
+    this.found = found;
+    this.added = 0;
+    this.body.replaceChildren(found.length ? "" : make("tr", {}, make("td", { colspan: COLUMNS.length }, "No case fits these filters.")));
+    const opened = found.findIndex((row) => row.id === this.state.open);
+    do this.add(); while (this.added <= opened && this.added < this.end());
+    this.grow();
+  }
+
+  /** How many rows are to be shown. */
+  end() {
+    return Math.min(this.found.length, this.limit);
+  }
+
+  /** Build the next rows. */
+  add() {
+    const until = Math.min(this.added + SLICE, this.end());
+    this.body.append(...this.found.slice(this.added, until).flatMap((row) => this.rowsOf(row)));
+    this.added = until;
+  }
+
+  /** Build the others one slice after the other, unless the table was drawn again meanwhile. */
+  grow() {
+    const more = document.getElementById("more"), left = this.found.length - this.end(), drawn = this.found;
+    more.hidden = left === 0;
+    more.textContent = `Show more of the other ${left.toLocaleString("en-US")}`;
+    document.getElementById("unprinted").textContent = left ? `The other ${left.toLocaleString("en-US")} are not on paper.` : "";
+    const next = () => {
+      if (this.found !== drawn || this.added >= this.end()) return;
+      this.add();
+      setTimeout(next);
+    };
+    setTimeout(next);
   }
 
   drawHead() {
@@ -134,7 +164,7 @@ class Cases {
         this.change({ sort: column.number ? (down ? column.key : `-${column.key}`) : up ? `-${column.key}` : column.key });
         this.head.querySelector(`[data-key="${column.key}"]`).focus();
       });
-      return make("th", { scope: "col", class: column.number ? "number" : null, "aria-sort": up ? "ascending" : down ? "descending" : null }, button);
+      return make("th", { scope: "col", class: column.number ? "number" : null, "data-column": column.key, "aria-sort": up ? "ascending" : down ? "descending" : null }, button);
     });
     this.head.replaceChildren(make("tr", {}, cells));
   }
@@ -147,7 +177,7 @@ class Cases {
     const predicted = size !== undefined && values.peak_memory_bytes === undefined ? make("abbr", { title: "predicted by the dry run" }, "≈ ") : "";
     const line = make("tr", { class: open ? "open" : null }, make("td", {}, tag(row.verdict)),
       make("th", { scope: "row" }, toggle, row.setting ? make("span", { class: "setting" }, make("bdi", {}, row.setting)) : ""),
-      make("td", {}, make("bdi", {}, row.model || "")), make("td", { class: "number" }, shown(values.step_time_s, "s")),
+      make("td", {}, make("bdi", { class: "of" }, row.model || "")), make("td", { class: "number" }, shown(values.step_time_s, "s")),
       make("td", { class: "number" }, predicted, shown(size, "bytes")),
       make("td", { class: "number" }, worst && worst.change !== 0 ? [make("span", { class: "metric" }, `${worst.metric} `), make("b", {}, percent(worst.change))] : worst ? make("span", { class: "soft" }, "none") : ""));
     const rows = [line];

@@ -3,6 +3,7 @@
 
 const SIZES = [[2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"]];
 const FLOPS = [[1e12, "TFLOP"], [1e9, "GFLOP"], [1e6, "MFLOP"], [1e3, "kFLOP"]];
+const WHOLE = 1000; // rows; what has more is built where it is looked at
 const ORDER = ["regressed", "stale", "failed", "invalid", "accepted", "inconclusive", "improved", "new", "pass", "skipped", "none"];
 
 /** A metric's value with its unit, as the terminal shows it. */
@@ -84,4 +85,12 @@ function how(text) {
 
 function folded(title, content) {
   return make("details", {}, make("summary", {}, title), content);
+}
+
+/** The same, built when it is opened; what is small is built at once, so that a search within the page finds it. */
+function foldedLater(title, small, build) {
+  if (small) return folded(title, build());
+  const made = folded(title, "");
+  made.addEventListener("toggle", () => made.append(build()), { once: true });
+  return made;
 }

@@ -27,15 +27,38 @@ function listenToCopy() {
 }
 
 function listenToTheme() {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new Event(RECOLOURED)));
   document.getElementById("theme").addEventListener("click", () => {
     const root = document.documentElement;
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
+    document.dispatchEvent(new Event(RECOLOURED));
+  });
+}
+
+/** Paper is light, and nothing unfolds on it: failed cases, and those that are open, are printed with everything. */
+function listenToPrint() {
+  const root = document.documentElement;
+  let theme, unfolded = [];
+  const colour = (word) => {
+    if (word) root.dataset.theme = word; else delete root.dataset.theme;
+    document.dispatchEvent(new Event(RECOLOURED));
+  };
+  window.addEventListener("beforeprint", () => {
+    theme = root.dataset.theme;
+    colour("light");
+    unfolded = [...document.querySelectorAll(".failure details:not([open]), .panel details:not([open], .how)")];
+    for (const one of unfolded) one.open = true;
+  });
+  window.addEventListener("afterprint", () => {
+    colour(theme);
+    for (const one of unfolded) one.open = false;
   });
 }
 
 listenToCopy();
 listenToTheme();
+listenToPrint();
 readData().then((data) => {
   window.perfgateCases = new Cases(data);
   const tables = document.getElementById("tables");

@@ -1,7 +1,5 @@
 "use strict";
-// Pictures: intervals, memory of both sides, launches, and steps.
-
-const PARTS = ["weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries"];
+// Pictures of changes: a verdict's interval, and every launch.
 
 /** A verdict's interval against its tolerance. */
 function intervalPicture(verdict) {
@@ -14,38 +12,6 @@ function intervalPicture(verdict) {
     draw("line", { class: "zero", x1: at(0), x2: at(0), y1: 0, y2: 12 }),
     draw("rect", { class: "reach", x: at(low), y: 4, width: Math.max(at(high) - at(low), 0.4), height: 4 }),
     draw("rect", { class: "estimate", x: at(verdict.change) - 0.5, y: 2, width: 1, height: 8 }));
-}
-
-/** Memory at the peak before and after: one stacked bar each, at one scale. */
-function memoryPicture(memory) {
-  const sides = [["before", memory.before], ["now", memory.now]].filter(([, parts]) => Object.keys(parts).length);
-  const total = (parts) => PARTS.reduce((sum, part) => sum + (parts[part] || 0), 0);
-  const most = Math.max(...sides.map(([, parts]) => total(parts)));
-  const bars = sides.map(([name, parts]) => {
-    let x = 0;
-    const pieces = PARTS.map((part) => {
-      const width = (100 * (parts[part] || 0)) / most;
-      const piece = draw("rect", { class: `part ${part}`, x, y: 0, width, height: 10 }, draw("title", {}, `${part.replace("_", " ")}: ${shown(parts[part] || 0, "bytes")}`));
-      x += width;
-      return piece;
-    });
-    const picture = draw("svg", { class: "stack", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, pieces);
-    return make("div", { class: "stacked" }, make("span", {}, name), picture, make("span", { class: "number" }, shown(total(parts), "bytes")));
-  });
-  const both = sides.length > 1;
-  const rows = PARTS.filter((part) => sides.some(([, parts]) => parts[part])).map((part) => {
-    const [now, before] = [memory.now[part] || 0, memory.before[part] || 0];
-    const key = make("span", {}, make("span", { class: `key ${part}`, "aria-hidden": "true" }), part.replace("_", " "));
-    const each = memory.parameters ? (now / memory.parameters).toFixed(2) : "";
-    return both ? [key, shown(before, "bytes"), shown(now, "bytes"), now === before ? "=" : plus(now - before, "bytes"), each] : [key, shown(now, "bytes"), each];
-  });
-  const titles = both ? ["Part", "#Before", "#Now", "#Change", "#Bytes a parameter"] : ["Part", "#Now", "#Bytes a parameter"];
-  return make("div", {}, bars, table("Memory at the peak, as the dry run predicts it", titles, rows));
-}
-
-/** A signed amount. */
-function plus(value, unit) {
-  return value > 0 ? `+${shown(value, unit)}` : shown(value, unit).replace("-", "−");
 }
 
 /** Every launch as a point, the two of a duet joined; what is stored stands on the left. */
@@ -66,39 +32,19 @@ function launchPicture(name, launches, stored, unit) {
   for (const point of points) {
     const key = point.pair === null || point.pair === undefined || point.side === "stored" ? `single ${column}` : `pair ${point.pair}`;
     if (!places.has(key)) places.set(key, column++);
-    point.x = 70 + (550 * (places.get(key) + 0.5)) / 1;
+    point.x = 88 + (532 * (places.get(key) + 0.5)) / 1;
   }
-  for (const point of points) point.x = 70 + (point.x - 70) / Math.max(column, 1);
+  for (const point of points) point.x = 88 + (point.x - 88) / Math.max(column, 1);
   const lines = [...places.keys()].filter((key) => key.startsWith("pair")).map((key) => {
     const two = points.filter((point) => point.side !== "stored" && `pair ${point.pair}` === key);
     return two.length === 2 ? draw("line", { class: "duet", x1: two[0].x, x2: two[1].x, y1: y(two[0].value), y2: y(two[1].value) }) : null;
   });
   const dots = points.map((point) => draw("circle", { class: `dot ${point.side}${point.invalid ? " spoilt" : ""}`, cx: point.x, cy: y(point.value), r: 4.5 },
     draw("title", {}, `${point.side}: ${shown(point.value, unit)}${point.invalid ? `, invalid: ${point.invalid}` : ""}`)));
-  const axis = [low, high].map((value) => draw("g", {}, draw("line", { class: "grid", x1: 66, x2: 630, y1: y(value), y2: y(value) }), draw("text", { x: 60, y: y(value) + 4, "text-anchor": "end" }, shown(value, unit))));
+  const axis = [...new Set([low, high])].map((value) => draw("g", {}, draw("line", { class: "grid", x1: 84, x2: 630, y1: y(value), y2: y(value) }), draw("text", { x: 78, y: y(value) + 4, "text-anchor": "end" }, shown(value, unit))));
   const words = { stored: "stored", reference: "before", candidate: "now" };
   const legend = ["stored", "reference", "candidate"].filter((side) => points.some((point) => point.side === side)).map((side) =>
     make("span", { class: "legend" }, draw("svg", { viewBox: "0 0 12 12", class: "swatch", "aria-hidden": "true" }, draw("circle", { class: `dot ${side}`, cx: 6, cy: 6, r: 4.5 })), words[side]));
   return make("figure", {}, make("figcaption", {}, `${name} of every launch `, legend),
     draw("svg", { class: "launches", viewBox: "0 0 640 140", role: "img", "aria-label": `${name}: ${points.length} launches from ${shown(low, unit)} to ${shown(high, unit)}; the table below has each` }, axis, lines, dots));
-}
-
-/** The steps of every launch over time, with uPlot. */
-function stepsPicture(launches, box) {
-  const timed = launches.filter((launch) => launch.steps.step_time_s && launch.steps.step_time_s.length > 1);
-  if (!timed.length) return;
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(name).trim();
-  const longest = Math.max(...timed.map((launch) => launch.steps.step_time_s.length));
-  const data = [Array.from({ length: longest }, (_, at) => at + 1)];
-  const series = [{ label: "step" }];
-  for (const launch of timed) {
-    const steps = launch.steps.step_time_s;
-    data.push(data[0].map((_, at) => (at < steps.length ? steps[at] * 1e3 : null)));
-    series.push({ label: `${launch.side === "reference" ? "before" : "now"} ${launch.number}`, stroke: colour(launch.side === "reference" ? "--before" : "--now"), width: 1.2, dash: launch.side === "reference" ? [4, 3] : [], points: { show: true, size: 4 } });
-  }
-  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
-  const options = { width: Math.max(box.clientWidth, 280), height: 200, legend: { show: false }, cursor: { drag: { x: true, y: false } }, scales: { x: { time: false } }, series,
-    axes: [{ ...axis, label: "step" }, { ...axis, label: "milliseconds" }] };
-  new uPlot(options, data, box);
 }

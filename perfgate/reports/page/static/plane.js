@@ -25,7 +25,7 @@ function drawPlane(plane) {
     point.label.far ? draw("line", { class: "leader", x1: point.at[0], y1: point.at[1], x2: point.label.at[0], y2: point.label.at[1] }) : "",
     draw("circle", { class: `dot setting${point.front ? " front" : ""}`, cx: point.at[0], cy: point.at[1], r: point.front ? 6 : 4 },
       draw("title", {}, `${point.setting}: ${shown(point.time, "s")} a ${plane.unit}, ${shown(point.step, "s")} a step, ${shown(point.memory, "bytes")}`)),
-    draw("text", { class: "name", x: point.label.at[0], y: point.label.at[1] + 4 }, point.label.text)));
+    point.label.text ? draw("text", { class: "name", x: point.label.at[0], y: point.label.at[1] + 4 }, point.label.text) : ""));
   const beyond = { time: draw("rect", { class: "beyond", x: left, y: top, width: right - left, height: 0 }), memory: draw("rect", { class: "beyond", x: right, y: top, width: 0, height: bottom - top }) };
   const lines = { time: draw("line", { class: "limit across", x1: left, x2: right }), memory: draw("line", { class: "limit upright", y1: top, y2: bottom }) };
   const picture = draw("svg", { class: "pareto", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${plane.name}: ${plane.points.length} settings by memory and time, of which ${front.length} are better than each other in one of the two; the table below has each` },
@@ -34,22 +34,34 @@ function drawPlane(plane) {
   return { picture, marks, lines, beyond };
 }
 
+/** The settings as a table; the last column is filled by whoever knows the limits. */
+function pointTable(plane) {
+  return table(`${plane.name}: settings by time`, ["Setting", `#A ${plane.unit}`, "#A step", "#Peak memory", "On the front", "Within the limits"],
+    plane.points.map((point) => [point.vanilla ? `${point.setting} (vanilla)` : point.setting, shown(point.time, "s"), shown(point.step, "s"), shown(point.memory, "bytes"), point.front ? "yes" : "", make("span", { class: "within" })]));
+}
+
 function onePlane(plane) {
   const { left, right, top, bottom, width, height } = plane.box;
   const { points, most } = plane, limit = { ...most };
   const { picture, marks, lines, beyond } = drawPlane(plane);
   const said = (name) => shown(limit[name], name === "memory" ? "bytes" : "s");
   const answer = make("p", { class: "answer", role: "status", "aria-live": "polite" });
-  const rows = table(`${plane.name}: settings by time`, ["Setting", `#A ${plane.unit}`, "#A step", "#Peak memory", "On the front", "Within the limits"],
-    points.map((point) => [point.vanilla ? `${point.setting} (vanilla)` : point.setting, shown(point.time, "s"), shown(point.step, "s"), shown(point.memory, "bytes"), point.front ? "yes" : "", make("span", { class: "within" })]));
-  const within = rows.querySelectorAll(".within");
+  let fits = [], within = [];
+  const tell = () => within.forEach((cell, at) => { cell.textContent = fits[at] ? "yes" : "no"; });
+  const rows = () => {
+    const made = pointTable(plane);
+    within = [...made.querySelectorAll(".within")];
+    tell();
+    return made;
+  };
   const sliders = {};
   const show = () => {
     const y = bottom - ((bottom - top) * limit.time) / most.time, x = left + ((right - left) * limit.memory) / most.memory;
     filled(beyond.time, { height: y - top }, []); filled(beyond.memory, { x, width: right - x }, []);
     filled(lines.time, { y1: y, y2: y }, []); filled(lines.memory, { x1: x, x2: x }, []);
-    const fits = points.map((point) => ["time", "memory", "step"].every((name) => point[name] <= limit[name]));
-    points.forEach((_, at) => { marks[at].classList.toggle("out", !fits[at]); within[at].textContent = fits[at] ? "yes" : "no"; });
+    fits = points.map((point) => ["time", "memory", "step"].every((name) => point[name] <= limit[name]));
+    marks.forEach((mark, at) => mark.classList.toggle("out", !fits[at]));
+    tell();
     const best = points.filter((_, at) => fits[at]).reduce((one, other) => (one && one.time <= other.time ? one : other), null);
     const limits = `${said("memory")}, ${said("time")} a ${plane.unit} and ${said("step")} a step`;
     answer.textContent = best ? `Fastest within at most ${limits}: ${best.setting}, with ${shown(best.time, "s")} a ${plane.unit}, ${shown(best.step, "s")} a step and ${shown(best.memory, "bytes")}.` : `No setting takes at most ${limits}.`;
@@ -65,8 +77,8 @@ function onePlane(plane) {
   const drag = (name, share) => {
     lines[name].addEventListener("pointerdown", (event) => {
       lines[name].setPointerCapture(event.pointerId);
+      const frame = picture.getBoundingClientRect();
       lines[name].onpointermove = (move) => {
-        const frame = picture.getBoundingClientRect();
         const at = share((width * (move.clientX - frame.left)) / frame.width, (height * (move.clientY - frame.top)) / frame.height);
         limit[name] = Math.min(Math.max(at, 0), 1) * most[name];
         show();
@@ -78,5 +90,5 @@ function onePlane(plane) {
   drag("time", (_, py) => (bottom - py) / (bottom - top));
   show();
   const fields = make("div", { class: "limits" }, make("label", {}, "At most this much memory ", sliders.memory), make("label", {}, `At most this time a ${plane.unit} `, sliders.time), make("label", {}, "At most this time a step ", sliders.step));
-  return make("div", {}, make("figure", { class: "wide", tabindex: "0", "aria-label": "Picture of the settings" }, picture), fields, answer, folded("Table of the points", rows));
+  return make("div", {}, make("figure", { class: "wide", tabindex: "0", "aria-label": "Picture of the settings" }, picture), fields, answer, foldedLater("Table of the points", points.length <= WHOLE, rows));
 }

@@ -4,7 +4,8 @@
 const TITLES = { step_time_s: "Step", samples_per_s: "Samples/s", tokens_per_s: "Tokens/s", peak_memory_bytes: "Peak memory", predicted_peak_bytes: "Predicted peak", flops: "Work" };
 
 function techniqueTables(techniques, metrics, box) {
-  box.append(...techniques.map((technique) => {
+  const small = techniques.reduce((sum, technique) => sum + technique.rows.length, 0) <= WHOLE;
+  box.append(...techniques.map((technique) => foldedLater(`${technique.name} (${technique.rows.length})`, small, () => {
     const names = Object.keys(TITLES).filter((name) => technique.rows.some((row) => name in row.values));
     const rows = technique.rows.map((row) => {
       const cells = names.map((name) => {
@@ -20,6 +21,6 @@ function techniqueTables(techniques, metrics, box) {
       const label = make("span", {}, make("bdi", {}, row.setting || "defaults"), row.vanilla ? make("span", { class: "vanilla" }, "vanilla") : "");
       return [label, row.model || "", ...cells];
     });
-    return folded(`${technique.name} (${technique.rows.length})`, table(technique.name, ["Setting", "Model", ...names.map((name) => `#${TITLES[name]}`)], rows));
-  }));
+    return table(technique.name, ["Setting", "Model", ...names.map((name) => `#${TITLES[name]}`)], rows);
+  })));
 }
