@@ -33,6 +33,8 @@ from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.models.model import Model
 from perfgate.records.layers import collapsed
+from perfgate.records.runfile import RunFile
+from perfgate.reports.memory import memory_rows
 from perfgate.workloads.operators import operator
 from perfgate.workloads.tasks import forward, generation, training
 from tests import ROOT
@@ -347,6 +349,18 @@ def test_an_actor_makes_the_ledger_that_this_process_makes(stage):
     assert ledger["memory"] == collapsed(host["memory"])
     assert ledger["cuda_memory"] == collapsed(device["memory"])
     assert launch.metrics["predicted_cuda_peak_bytes"] == device["peak_memory_bytes"]
+
+
+def test_a_gpu_of_another_kind_gets_a_prediction_of_its_own_beside_the_one_that_is_compared(stage, monkeypatch):
+    machine = dataclasses.replace(stage.device.machine, gpu={"capability": (8, 0)})
+    monkeypatch.setattr(stage.device, "machine", machine)
+    with dry_launch(stage, "x", forward(FLAT, **SMALL), stage.pool.next(), "candidate") as answer:
+        launch, _ = answer()
+    everywhere, here = launch.metrics["predicted_cuda_peak_bytes"], launch.ledger["here"]
+    assert here["workspace_bytes"] == handle_bytes("2.13", (8, 0))
+    assert everywhere - here["peak_memory_bytes"] == 32 * MIB - here["workspace_bytes"]
+    run = RunFile({"machine": {"device": "cuda"}}, launches=(launch,))
+    assert memory_rows(run)[0]["predicted_peak_bytes"] == here["peak_memory_bytes"]
 
 
 SEVERAL = """

@@ -94,8 +94,8 @@ RULES = (
     ),
     Rule(
         "workspaces",
-        "cuBLAS takes 8.125 MiB a handle, and 32 MiB on 9.x, from torch 2.12 on also on 10.x and 12.x; the backward pass has its own thread and handle, and "
-        "a thread without products of matrices has none",
+        "cuBLAS takes 8.125 MiB a handle, and 32 MiB on 9.x, from torch 2.12 on also on 10.x and 12.x; the backward "
+        "pass has its own thread and handle, and a thread without products of matrices has none",
         "https://docs.pytorch.org/docs/stable/notes/cuda.html#cublas-workspaces",
     ),
 )
