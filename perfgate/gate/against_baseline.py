@@ -8,7 +8,6 @@ from dataclasses import replace
 from perfgate.gate.clocks import WALL, ClockChoice
 from perfgate.gate.device_clock import OtherClock, other_clock
 from perfgate.gate.launches import (
-    DISAGREE,
     exact_if_repeated,
     gated_values,
     having,
@@ -17,6 +16,7 @@ from perfgate.gate.launches import (
     prior_note,
     prior_of,
     ratios_to_yardstick,
+    why_it_varies,
 )
 from perfgate.gate.machine_drift import Move, drifted, moved
 from perfgate.gate.python_calls import uncounted
@@ -98,7 +98,7 @@ def against_stored(
     if not what.noisy:
         if verdict := exact_if_repeated(held, (values, *stored.values()), baseline.launches, now):
             return verdict
-        demoted = f"demoted to noisy: {DISAGREE}"
+        demoted = f"demoted to noisy: {why_it_varies(what.name, now)}"
     parts = [launch.parts for launch in now]
     stored_parts = baseline.parts(what.name, now[-1].yardstick) if timed(what) and all(parts) else {}
     slower = ""
