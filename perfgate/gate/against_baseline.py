@@ -116,8 +116,9 @@ def against_stored(
     if timed(what) and found:
         move = moved(stored_parts, parts, host_share(what, now))
         clock = other_clock(baseline.launches, now, host_share(what, now))
-        for cause in filter(None, (move, clock)):
-            if cause.explains(found.estimate):
+        causes: tuple[Move | OtherClock | None, ...] = (move, clock)
+        for cause in causes:
+            if cause and cause.explains(found.estimate):
                 return suspended(verdict, cause)
     return verdict
 
