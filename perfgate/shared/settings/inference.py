@@ -68,7 +68,8 @@ def graph_over_a_growing_cache(settings: Settings) -> str:
     (https://github.com/pytorch/pytorch/issues/175557)."""
     mode = settings.get("compile", "off")
     if mode in GRAPHED and settings.get("cache") not in ("static", "none"):
-        return f"compile={mode!r} captures CUDA graphs, which need a cache of a fixed size; add cache='static'"
+        better = f"use compile_decode={mode!r} and cache='static'"
+        return f"compile={mode!r} captures CUDA graphs, which need a cache of a fixed size; {better}"
     return ""
 
 
