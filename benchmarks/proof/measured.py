@@ -82,5 +82,7 @@ def of_case(case, launches, predicted_bytes, workspaces):
 
 def workspace_bytes(launches):
     """What the dry run's rules for CUDA count for the workspaces of libraries; 0 where it has none."""
-    tables = (launch.ledger.get("cuda_memory", {}) for launch in launches if launch.pass_name == "dry")
-    return next((sum(table["workspaces"].values()) for table in tables if "workspaces" in table), 0.0)
+    ledgers = [launch.ledger for launch in launches if launch.pass_name == "dry"]
+    own = (ledger["here"]["workspace_bytes"] for ledger in ledgers if "here" in ledger)
+    tables = (ledger.get("cuda_memory", {}) for ledger in ledgers)
+    return next(own, next((sum(table["workspaces"].values()) for table in tables if "workspaces" in table), 0.0))

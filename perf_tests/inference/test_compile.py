@@ -30,8 +30,9 @@ def test_compiled_decode(perf, generation, mode):
     perf(generation(LLAMA, cache="static", compile_decode=mode))
 
 
+# A CUDA graph may not return what the next token hands in again, as a cache that grows would have it; so no other mode.
 @pytest.mark.perf(tier="full")
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["default"])
 def test_compiled_generation(perf, generation, mode):
     perf(generation(LLAMA, compile=mode))
 

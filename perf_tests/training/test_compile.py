@@ -12,7 +12,9 @@ import pytest
 from fixtures.models import models
 
 GPT2_124M, LLAMA = models()["gpt2"], models()["llama-quick"]
-MODES = ["default", "reduce-overhead", "max-autotune", "regional"]
+# On a cold cache max-autotune tries out kernels for minutes, all within the first step.
+AUTOTUNED = pytest.param("max-autotune", marks=pytest.mark.perf(timeout_s=1200))
+MODES = ["default", "reduce-overhead", AUTOTUNED, "regional"]
 
 
 @pytest.mark.perf(tier="quick")

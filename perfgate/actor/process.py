@@ -24,6 +24,7 @@ TURN_FD, REPLY_FD = 3, 4
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PADDING = 400
+EVERYWHERE = (9, 0)  # the compute capability of the predictions that are compared between machines
 AFTER_PATH = "PERFGATE_PATH"  # folders with programs of the user's own, which ``perfgate.system.child_env`` names
 
 _padding: list[Any] = []
@@ -182,11 +183,15 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
     from perfgate.actor.dry_run.run import dry_run
 
     params = order["workload"]["params"]
-    major, minor = order.get("capability", (9, 0))
+    major, minor = order.get("capability", EVERYWHERE)
     gpu = (major, minor), order.get("speeds"), bool(order.get("traced"))
+    here = tuple(order.get("here") or EVERYWHERE)
     try:
         with apart():
-            return {"ledgers": {target: dry_run(program, params, target, *gpu) for target in order["targets"]}}
+            ledgers = {target: dry_run(program, params, target, *gpu) for target in order["targets"]}
+            if here != EVERYWHERE:
+                ledgers["here"] = dry_run(program, params, "cuda", here)
+            return {"ledgers": ledgers}
     except NothingToCount as reason:
         return {"no_dry_run": str(reason), "silent": True}
     except NoDryRun as reason:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from perfgate.gate.clocks import WALL, ClockChoice
+from perfgate.gate.device_clock import OtherClock, other_clock
 from perfgate.gate.launches import (
-    DISAGREE,
     exact_if_repeated,
     gated_values,
     having,
@@ -16,6 +16,7 @@ from perfgate.gate.launches import (
     prior_note,
     prior_of,
     ratios_to_yardstick,
+    why_it_varies,
 )
 from perfgate.gate.machine_drift import Move, drifted, moved
 from perfgate.gate.python_calls import uncounted
@@ -97,7 +98,7 @@ def against_stored(
     if not what.noisy:
         if verdict := exact_if_repeated(held, (values, *stored.values()), baseline.launches, now):
             return verdict
-        demoted = f"demoted to noisy: {DISAGREE}"
+        demoted = f"demoted to noisy: {why_it_varies(what.name, now)}"
     parts = [launch.parts for launch in now]
     stored_parts = baseline.parts(what.name, now[-1].yardstick) if timed(what) and all(parts) else {}
     slower = ""
@@ -112,8 +113,14 @@ def against_stored(
     found = against_sessions(logarithms(stored), [math.log(value) for value in values], prior_of(what))
     why = demoted or "; ".join(filter(None, (slower, prior_note(what, found))))
     verdict = noisy_verdict(held, found, alpha, tolerance, why)
-    move = moved(stored_parts, parts, host_share(what, now))
-    return suspended(verdict, move) if move and found and move.explains(found.estimate) else verdict
+    if timed(what) and found:
+        move = moved(stored_parts, parts, host_share(what, now))
+        clock = other_clock(baseline.launches, now, host_share(what, now))
+        causes: tuple[Move | OtherClock | None, ...] = (move, clock)
+        for cause in causes:
+            if cause and cause.explains(found.estimate):
+                return suspended(verdict, cause)
+    return verdict
 
 
 def in_yardsticks(
@@ -136,10 +143,10 @@ def timed(what: Metric) -> bool:
     return what.noisy and what.unit == "s"
 
 
-def suspended(verdict: Verdict, move: Move) -> Verdict:
+def suspended(verdict: Verdict, cause: Move | OtherClock) -> Verdict:
     """Make a timing verdict inconclusive because the hardware changed; its reason keeps the observed change."""
     looked = (
         f"the change looked like {percent(verdict.change)} ({verdict.verdict})" if verdict.change is not None else ""
     )
-    why = "; ".join(filter(None, (f"{move}, so the machine is another one", looked)))
+    why = "; ".join(filter(None, (f"{cause}, so the machine is another one", looked)))
     return replace(verdict, verdict="inconclusive", why=why)

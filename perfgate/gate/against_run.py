@@ -9,7 +9,6 @@ from perfgate.gate import duets
 from perfgate.gate.clocks import choose, on, told_by_case
 from perfgate.gate.dry_run import DRY_RUN, against_launches
 from perfgate.gate.launches import (
-    DISAGREE,
     exact_if_repeated,
     gated_values,
     having,
@@ -18,6 +17,7 @@ from perfgate.gate.launches import (
     prior_note,
     prior_of,
     ratios_to_yardstick,
+    why_it_varies,
 )
 from perfgate.gate.python_calls import uncounted, unlike
 from perfgate.gate.statistics import against_sessions
@@ -135,7 +135,7 @@ def compare_metric(
     if not what.noisy:
         if verdict := exact_if_repeated(held, (old, new), before, now):
             return verdict
-        demoted = f"demoted to noisy: {DISAGREE}"
+        demoted = f"demoted to noisy: {why_it_varies(what.name, now)}"
     threshold = tolerance * DELTA_MIN_SHARE
     if found := duets.of_launches(before, now, what.name):
         return noisy_verdict(held, duets.difference(found), alpha, threshold, demoted)

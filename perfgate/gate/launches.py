@@ -14,6 +14,7 @@ from perfgate.shared.metric import Metric
 from perfgate.shared.metrics import METRICS, metric, stands_for
 
 DISAGREE = "its launches do not agree"
+TUNED = "the compiler chooses its kernels by their times"
 
 
 def having(launches: Iterable[Launch], name: str) -> list[Launch]:
@@ -66,12 +67,23 @@ def exact_if_repeated(
     found = list(groups)
     if reason := without_rules(held.metric, before, now):
         return held.verdict("inconclusive", reason)
-    if all(map(agree, found)):
+    varies = tuned(held.metric, now) and not agree([value for values in found for value in values])
+    if all(map(agree, found)) and not varies:
         return exact_verdict(held, grown(held, *(ledger_of(side, held.metric) for side in (before, now))))
     # A counter may be 0, and then there is no ratio to judge.
     if any(value <= 0 for values in found for value in values):
-        return held.verdict("inconclusive", DISAGREE)
+        return held.verdict("inconclusive", why_it_varies(held.metric, now))
     return None
+
+
+def tuned(name: str, launches: Sequence[Launch]) -> bool:
+    """Whether a metric depends on kernels that were chosen by their times, so that it need not repeat itself."""
+    return metric(name).of_kernels and any(launch.details.findings.tuned for launch in launches)
+
+
+def why_it_varies(name: str, launches: Sequence[Launch]) -> str:
+    """Why a metric that should repeat itself does not, as a clause."""
+    return TUNED if tuned(name, launches) else DISAGREE
 
 
 def without_rules(name: str, before: Sequence[Launch | StoredLaunch], now: Sequence[Launch]) -> str:

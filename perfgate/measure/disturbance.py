@@ -1,7 +1,7 @@
 """Disturbances of a launch on a GPU, in shares: of its time with clocks held down, and of the GPU that others used."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfgate.measure.devices.base import Status
 from perfgate.records.details import CannotTell, DeviceSeen
@@ -37,7 +37,7 @@ def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], company: Comp
 
     Only times are disturbed by clocks that are held down and by processes that compute, each in more than 5% of the
     launch. The sides of a duet that are stepped in turn share the clock, so that it does not change their ratio.
-    Processes that hold memory disturb a launch that runs out of it.
+    Processes that hold memory disturb a launch that runs out of it, and what is not torch's is then not all its own.
 
     Args:
         launch: the launch after its end.
@@ -49,6 +49,9 @@ def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], company: Comp
     pids: Sequence[int] | CannotTell = "cannot tell" if company is None else list(company.pids)
     share: float | CannotTell = "cannot tell" if company is None or company.share is None else company.share
     launch = launch.detailed(seen=DeviceSeen(uuid, pids, slowdown_s, shares, share))
+    if company and company.pids:  # the driver tells what is taken on the device, by whomever
+        own = {name: value for name, value in launch.metrics.items() if name != "non_torch_memory_bytes"}
+        launch = replace(launch, metrics=own)
     if company and company.pids and launch.out_of_memory:
         why = f"process {named(company.pids)} was on the device, and the launch ended: {launch.invalid}"
         return launch.rejected(f"contended: {why}")

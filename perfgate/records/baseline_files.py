@@ -122,10 +122,13 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
     for key in ("waited", "idle"):
         if key in row and not is_share(row[key]):
             raise UserError(f"{where}: key {key!r} is {row[key]!r}, not a share from 0 to 1; {restore(path)}")
+    if "clock_mhz" in row and not is_time(row["clock_mhz"]):
+        raise UserError(f"{where}: key 'clock_mhz' is not a finite number above 0; {restore(path)}")
     if not isinstance(row.get("surroundings", {}), dict):
         raise UserError(f"{where}: key 'surroundings' is not an object; {restore(path)}")
     keys = {key: row[key] for key in LAUNCH_KEYS if key not in ("case", "metrics")}
-    more = {key: row[key] for key in ("parts", "processor_parts", "waited", "idle", "surroundings") if key in row}
+    optional = ("parts", "processor_parts", "waited", "idle", "surroundings", "clock_mhz")
+    more = {key: row[key] for key in optional if key in row}
     return StoredLaunch(**keys, metrics=metrics, ledger=ledger, processor=processor, software=software, **more)
 
 
@@ -182,6 +185,7 @@ def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Ma
                 "processor_parts": dict(launch.processor_parts),
                 "waited": launch.waited,
                 "idle": launch.idle or None,
+                "clock_mhz": launch.clock_mhz,
                 "surroundings": dict(launch.surroundings),
                 "software": dict(launch.software),
                 "ledger": dict(launch.ledger) or None,

@@ -28,6 +28,7 @@ class StoredLaunch:
         idle: the share of a step in which the program neither computed nor waited for a core.
         surroundings: a digest of each kind of thing that it depends on besides the code; empty if it is not known.
         software: the versions of the libraries that it ran on; empty if they are not known.
+        clock_mhz: the clock of a GPU's multiprocessors under load; ``None`` if it is not known.
     """
 
     session: str
@@ -45,6 +46,7 @@ class StoredLaunch:
     idle: float = 0.0
     surroundings: Mapping[str, str] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
+    clock_mhz: float | None = None
 
     @property
     def of_python(self) -> bool:

@@ -115,6 +115,7 @@ class Findings(Group):
         allocator: a summary of CUDA's caching allocator.
         counted_under: what a count of Python's calls holds for: ``Python 3.11 on cpu``.
         assumed: values that an emulated card did not compute and the host read in a step: by operator, how often.
+        tuned: whether the compiler chose kernels by their times, so that another compilation may choose others.
         uncounted: why there is no such count, as a clause; empty where there is one, or none was to be.
     """
 
@@ -126,6 +127,7 @@ class Findings(Group):
     counted_under: str = ""
     uncounted: str = ""
     assumed: Mapping[str, int] = field(default_factory=dict)
+    tuned: bool = False
 
 
 GROUPS: Mapping[str, type[Group]] = {

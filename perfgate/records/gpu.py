@@ -22,6 +22,7 @@ class GpuIdentity:
         power_limit_w: the enforced power limit in W; ``None`` if the driver does not report it.
         mig_profile: the profile of a slice, such as ``1g.10gb``; empty for a whole GPU.
         ecc: whether the memory has error correction; ``None`` if the driver does not report it.
+        capability: CUDA compute capability, major and minor; ``None`` if the driver does not report it.
     """
 
     uuid: str
@@ -31,6 +32,7 @@ class GpuIdentity:
     power_limit_w: int | None = None
     mig_profile: str | None = None
     ecc: bool | None = None
+    capability: tuple[int, int] | None = None
 
     def machine(self, kind: str) -> Machine:
         """The machine whose times can be compared with those of this GPU: its name, and everything that affects speed.
@@ -51,7 +53,7 @@ class GpuIdentity:
 
 
 def gpu_from(facts: Mapping[str, Any]) -> GpuIdentity:
-    """Make the identity of a GPU from facts of its driver; power limit, MIG profile and ECC may be missing."""
+    """Make the identity of a GPU from facts of its driver; the last four attributes may be missing."""
     profile = facts.get("mig_profile") or next(iter(MIG_PROFILE.findall(facts["name"])), None)
     power = facts.get("power_limit_w")
     return GpuIdentity(
@@ -62,4 +64,5 @@ def gpu_from(facts: Mapping[str, Any]) -> GpuIdentity:
         power_limit_w=None if power is None else round(power),
         mig_profile=profile,
         ecc=facts.get("ecc"),
+        capability=facts.get("capability"),
     )

@@ -228,6 +228,8 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, Any]) -> Itera
         found = replace(found, surroundings=run.get("surroundings", {}))
         if found.device != PORTABLE and not found.of_python:
             found = replace(found, software=run.get("software", {}))
+        if "clock_mhz" in launch.metrics:
+            found = replace(found, clock_mhz=launch.value("clock_mhz"))
         if processor.clock == "processor":
             times = {name: pair for name, pair in values_of(processor).items() if is_clocked(name)}
             waited = None if launch.waited is None else round(launch.waited, DIGITS)

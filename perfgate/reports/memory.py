@@ -27,13 +27,15 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
             continue
         values = medians(launches)
         measured = found(launches, "memory").measured_by_part_bytes
+        # What is compared between machines is predicted for one GPU; this is for the one that was measured on.
+        own = ledger.get("here", {})
         row = {
             "case": case,
-            "predicted_peak_bytes": values[here.predicted_peak],
+            "predicted_peak_bytes": own.get("peak_memory_bytes", values[here.predicted_peak]),
             "peak_memory_bytes": values.get("peak_memory_bytes"),
             **{kind.predicted_peak: values[kind.predicted_peak] for kind in on_gpus() if kind.predicted_peak in values},
         }
-        for part, size in ledger[f"{here.prefix}memory_by_part_bytes"].items():
+        for part, size in own.get("memory_by_part_bytes", ledger[f"{here.prefix}memory_by_part_bytes"]).items():
             row[f"predicted_{part}_bytes"] = size
         # Only parts that last from step to step can be measured separately.
         for part in LASTING:

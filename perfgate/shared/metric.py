@@ -70,6 +70,7 @@ class Metric:
         column: heading in the tables of techniques; empty where it has no column there. What a dry run tells has one
             in tables without times alone.
         cells: where a ledger attributes it to modules, if any does.
+        of_kernels: whether it depends on which kernels a compiler chose, if that chooses by their times.
         on_gpu: whether only a device has it that works while the host goes on.
         prior: by how much sessions are taken to differ, 0.01 is 1%, of a time that is gated from the first session on;
             ``None`` for one whose sessions must show it first.
@@ -94,6 +95,7 @@ class Metric:
     rate: Rate | None = None
     column: str = ""
     cells: Cells | None = None
+    of_kernels: bool = False
     on_gpu: bool = False
     prior: float | None = None
     beside: str = ""

@@ -56,7 +56,14 @@ METRICS = {
         _timed("bandwidth_share", "", "reported", higher_is_better=True),
         _timed("peak_flops_per_s", "FLOP/s", "reported", higher_is_better=True),
         _timed("peak_bytes_per_s", "bytes/s", "reported", higher_is_better=True),
-        _memory("peak_memory_bytes", "bytes", "bytes", column="peak memory", cells=Cells("held_at_peak", by_file=True)),
+        _memory(
+            "peak_memory_bytes",
+            "bytes",
+            "bytes",
+            of_kernels=True,
+            column="peak memory",
+            cells=Cells("held_at_peak", by_file=True),
+        ),
         # Of programs whose work is the host's alone.
         _memory("peak_host_bytes", "bytes", "bytes", from_zero=True, column="peak of the host"),
         # Only a verdict has this name, on a case that has no dry run: it stands for all metrics below.
@@ -86,6 +93,7 @@ METRICS = {
             "exact",
             portable=True,
             of_python=True,
+            of_kernels=True,
             cells=Cells("python_calls", shown="{path}:{what}", by_file=True),
         ),
         # By the programs that put sequences of different lengths together: every token that the model ran over.
@@ -100,8 +108,8 @@ METRICS = {
         _counted("graph_breaks", "", "exact", cells=Cells("graph_breaks")),
         _counted("recompiles", "", "exact"),
         _counted("compile_cache_misses", "", "exact"),
-        _counted("kernel_launches", "", "exact", cells=Cells("kernels", shown="{what} in {path}")),
-        _counted("copies", "", "exact", cells=Cells("copies", shown="{what} in {path}")),
+        _counted("kernel_launches", "", "exact", of_kernels=True, cells=Cells("kernels", shown="{what} in {path}")),
+        _counted("copies", "", "exact", of_kernels=True, cells=Cells("copies", shown="{what} in {path}")),
         _counted("graph_captures", "", "exact"),
         _counted("graph_replays", "", "exact"),
         _counted("forward_calls", "", "reported"),
@@ -109,10 +117,10 @@ METRICS = {
         _counted("padded_share", "", "reported"),
         *(_memory(f"measured_{part}_bytes", "bytes", "reported", from_zero=True) for part in PARTS),
         _memory("peak_requested_bytes", "bytes", "reported"),
-        _memory("peak_reserved_bytes", "bytes", "bytes"),
+        _memory("peak_reserved_bytes", "bytes", "bytes", of_kernels=True),
         # Of a step that is not the first: the allocator's calls of the driver, tensors that it made, and what stays.
-        _memory("device_allocations", "", "exact", cells=Cells("device_allocations", by_file=True)),
-        _memory("allocations", "", "exact", cells=Cells("allocations", by_file=True)),
+        _memory("device_allocations", "", "exact", of_kernels=True, cells=Cells("device_allocations", by_file=True)),
+        _memory("allocations", "", "exact", of_kernels=True, cells=Cells("allocations", by_file=True)),
         _memory("kept_bytes", "bytes", "bytes", from_zero=True, cells=Cells("kept_by_line", by_file=True)),
         _memory("peak_pinned_bytes", "bytes", "reported"),
         _memory("non_torch_memory_bytes", "bytes", "reported"),

@@ -78,7 +78,7 @@ def test_a_backward_pass_sums_the_query_in_32_bits_and_keys_by_head():
 
 
 def test_what_generate_compiles_by_itself_has_no_rule():
-    rules = CudaRules(training=False)
+    rules = CudaRules()
     assert "compiles by itself over a static cache" in rules.unknown({"cache": "static"})
     assert not rules.unknown({"cache": "dynamic"})
     assert not rules.unknown({"cache": "static", "compile_decode": "off"})

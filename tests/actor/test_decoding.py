@@ -25,6 +25,7 @@ GPT2, LLAMA, T5 = (models()[name] for name in ("gpt2-quick", "llama-quick", "t5-
         (LLAMA, {"prefill_chunk_size": 128}, "prefill_chunk_size=128 leaves a prompt of 128 whole"),
         (LLAMA, {"compile_decode": "default"}, "needs a cache of a fixed size; add cache='static'"),
         (LLAMA, {"compile_decode": "default", "cache": "static", "compile": "default"}, "compile the same steps"),
+        (LLAMA, {"compile": "reduce-overhead"}, "need a cache of a fixed size; use compile_decode='reduce-overhead'"),
         (GPT2, {"prompt_length": 1010, "new_tokens": 16}, "take 1025 positions, and the model has 1024"),
         (LLAMA, {"kernels": "RMSNorm"}, "is not of the form 'LAYER=FOLDER:CLASS'"),
         (LLAMA, {"kernels": 1}, "setting 'kernels' must be a text, not 1"),

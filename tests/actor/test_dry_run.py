@@ -20,7 +20,7 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
 from fixtures.models import models, sentences
 from fixtures.translation import recurrent_generation, recurrent_training
 from perfgate.actor.devices import open_device
-from perfgate.actor.dry_run.cuda_rules import MIB, CudaRules
+from perfgate.actor.dry_run.cuda_rules import MIB, CudaRules, handle_bytes
 from perfgate.actor.dry_run.run import NoDryRun, dry_run
 from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.actor.pace import Done
@@ -33,6 +33,9 @@ from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
 from perfgate.models.model import Model
 from perfgate.records.layers import collapsed
+from perfgate.records.runfile import RunFile
+from perfgate.reports.memory import memory_rows
+from perfgate.workloads.operators import operator
 from perfgate.workloads.tasks import forward, generation, training
 from tests import ROOT
 
@@ -346,6 +349,18 @@ def test_an_actor_makes_the_ledger_that_this_process_makes(stage):
     assert ledger["memory"] == collapsed(host["memory"])
     assert ledger["cuda_memory"] == collapsed(device["memory"])
     assert launch.metrics["predicted_cuda_peak_bytes"] == device["peak_memory_bytes"]
+
+
+def test_a_gpu_of_another_kind_gets_a_prediction_of_its_own_beside_the_one_that_is_compared(stage, monkeypatch):
+    machine = dataclasses.replace(stage.device.machine, gpu={"capability": (8, 0)})
+    monkeypatch.setattr(stage.device, "machine", machine)
+    with dry_launch(stage, "x", forward(FLAT, **SMALL), stage.pool.next(), "candidate") as answer:
+        launch, _ = answer()
+    everywhere, here = launch.metrics["predicted_cuda_peak_bytes"], launch.ledger["here"]
+    assert here["workspace_bytes"] == handle_bytes("2.13", (8, 0))
+    assert everywhere - here["peak_memory_bytes"] == 32 * MIB - here["workspace_bytes"]
+    run = RunFile({"machine": {"device": "cuda"}}, launches=(launch,))
+    assert memory_rows(run)[0]["predicted_peak_bytes"] == here["peak_memory_bytes"]
 
 
 SEVERAL = """
@@ -784,6 +799,37 @@ def test_workspaces_depend_on_the_gpu_and_on_the_backward_pass():
         assert "workspaces" not in dried(workload)["memory"]
 
 
+@pytest.mark.parametrize(
+    ("version", "capability", "mebibytes"),
+    [
+        ("2.14.1+cu130", (8, 9), 8.125),
+        ("2.6.0", (9, 0), 32),
+        ("2.11.0+cu128", (10, 0), 8.125),
+        ("2.12.0+cu130", (10, 3), 32),
+        ("2.12.0+cu130", (12, 0), 32),
+        ("2.14.1+cu130", (11, 0), 8.125),
+    ],
+)
+def test_workspaces_follow_the_version_of_torch_and_the_card(version, capability, mebibytes):
+    assert handle_bytes(version, capability) == mebibytes * MIB
+
+
+@pytest.mark.parametrize(
+    ("workload", "handles"),
+    [
+        (operator("softmax"), 0),
+        (operator("softmax", direction="backward"), 0),
+        (operator("attention", precision="bf16"), 0),
+        (operator("matmul"), 1),
+        (operator("matmul", direction="backward"), 2),
+        (recurrent_training(), 2),
+    ],
+)
+def test_each_pass_with_products_of_matrices_has_a_workspace_and_no_other_has_one(workload, handles):
+    found = dried(workload, "cuda")["memory"]
+    assert found.get("workspaces", {"temporaries": 0})["temporaries"] == handles * 32 * MIB
+
+
 FLOAT32 = {
     "softmax": lambda x: functional.softmax(x, -1),
     "softmax method": lambda x: x.softmax(-1),
@@ -819,13 +865,13 @@ LOW = {
     ids=[*FLOAT32, *LOW],
 )
 def test_under_cudas_autocast_functions_run_in_its_types(run, dtype):
-    rules = CudaRules(training=True)
+    rules = CudaRules()
     with torch._subclasses.FakeTensorMode(), rules.functions(), rules.autocast(torch.bfloat16):
         assert run(torch.empty((4, 4), dtype=torch.bfloat16)).dtype == dtype
 
 
 def test_cudas_autocast_has_an_end():
-    rules = CudaRules(training=True)
+    rules = CudaRules()
     x = torch.ones((4, 4), dtype=torch.bfloat16)
     with rules.functions():
         with rules.autocast(torch.bfloat16):

@@ -129,6 +129,11 @@ def test_settings_at_their_default_leave_an_operator_as_it_was():
     assert operator("bias", in_place=True).vanilla == vanilla.sha256
 
 
+def test_products_of_32_bits_are_small_on_a_gpu_which_they_would_heat():
+    assert device_rates.sizes("cuda", 4)[0] < device_rates.sizes("cuda", 2)[0]
+    assert device_rates.sizes("cpu", 4) == device_rates.ON_CPU
+
+
 def test_rates_are_measured_for_programs_that_ask_and_for_no_other(monkeypatch):
     monkeypatch.setattr(device_rates, "ON_CPU", (64, 1 << 20, 1))
     for dtype in (torch.float32, None):

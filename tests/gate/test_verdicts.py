@@ -93,6 +93,22 @@ def test_memory_whose_launches_disagree_is_demoted_to_noisy_by_name() -> None:
     assert sentence(found).startswith(f"{CASE}: peak_memory_bytes is undecided")
 
 
+@pytest.mark.parametrize(("name", "before", "now"), [(MEMORY, 1e8, 1.1e8), ("kernel_launches", 100, 110)])
+def test_what_kernels_decide_that_a_compiler_chose_by_their_times_need_not_repeat_itself(name, before, now) -> None:
+    stored = timed_baseline([[before]], name)
+
+    def after(value: float) -> Verdict:
+        found = launches([value, value], name)
+        return judged([launch.detailed(findings=Findings(tuned=True)) for launch in found], stored)[name]
+
+    assert judged(launches([now, now], name), stored)[name].verdict == "regressed"
+    assert after(before).verdict == "pass"
+    assert after(now).verdict == "inconclusive"
+    recorded = [launch.detailed(findings=Findings(tuned=True)) for launch in launches([now, now], name)]
+    (found,) = compare({CASE: launches([before, before], name)}, {CASE: recorded}, {})
+    assert "the compiler chooses its kernels by their times" in found.why
+
+
 def test_memory_whose_baseline_disagrees_is_demoted_to_noisy_by_name() -> None:
     stored = timed_baseline([[100_000_000, 100_700_000]] * 3, MEMORY)
 

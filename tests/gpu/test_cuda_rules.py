@@ -120,7 +120,7 @@ def test_checkpointing_keeps_its_random_state_on_the_host(torch):
 def test_workspaces_of_forward_and_backward(torch):
     from perfgate.actor.dry_run.cuda_rules import CudaRules
 
-    rules = CudaRules(training=True, capability=torch.cuda.get_device_capability())
+    rules = CudaRules(capability=torch.cuda.get_device_capability())
     layer = torch.nn.Linear(256, 256, device="cuda")
     x = torch.randn(64, 256, device="cuda")
     torch._C._cuda_clearCublasWorkspaces()
@@ -128,7 +128,7 @@ def test_workspaces_of_forward_and_backward(torch):
     layer(x).sum().backward()
     torch.cuda.synchronize()
     held = torch.cuda.memory_allocated() - before - sum(4 * p.numel() for p in layer.parameters())
-    assert held == pytest.approx(rules.workspace_bytes, abs=MIB)
+    assert held == pytest.approx(2 * rules.handle_bytes, abs=MIB)
 
 
 @pytest.mark.parametrize("name", ["gpt2-quick", "bert-quick", "llama-quick", "t5-quick"])

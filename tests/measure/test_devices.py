@@ -1,6 +1,7 @@
 """Devices as each side sees them: who a GPU is, which ones the caller may use, what a burst and a phase are."""
 
 import ast
+import dataclasses
 import json
 import os
 import subprocess
@@ -310,6 +311,12 @@ def test_a_timed_launch_is_rejected_for_a_share_of_heat_brakes_and_company(seen,
     assert fnmatch(judged.invalid or "", reason or "")
     assert not judged.fault
     assert judged.details.seen.others == ("cannot tell" if company is None else list(company.pids))
+
+
+def test_what_is_not_torchs_is_told_where_nobody_else_has_the_device():
+    launch = dataclasses.replace(timed(), metrics={"non_torch_memory_bytes": 1 << 20, "peak_memory_bytes": 1})
+    told = [undisturbed(launch, "GPU-1", [Status()] * 2, company).metrics for company in (ALONE, Company([12]))]
+    assert ["non_torch_memory_bytes" in metrics for metrics in told] == [True, False]
 
 
 def test_a_duet_in_turn_bears_heat_which_both_its_sides_share():

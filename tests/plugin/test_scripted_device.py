@@ -148,6 +148,23 @@ def test_a_slower_step_says_whether_its_kernels_or_the_host_became_slower(bench,
     assert slower == {"step_time_s", worse}
 
 
+def test_times_at_another_clock_are_judged_only_beyond_what_the_clock_explains(bench):
+    bench.write(CASE)
+    bench.sessions()
+    path = bench.path / "baselines" / "fake-gpu-1gib" / "test_case.json"
+    timed = '"metrics": {"step_time_s"'
+    path.write_text(path.read_text().replace(timed, f'"clock_mhz": 1800.0, {timed}'))
+    found = {}
+    for step_s in (0.01, 0.012, 0.018):  # as fast, 20% slower and 80% slower, at a clock two thirds as high
+        bench.script(step_time_s=step_s, clock_mhz=1200)
+        bench.run()
+        found[step_s] = bench.verdicts()["step_time_s"]
+    assert found == {0.01: "inconclusive", 0.012: "inconclusive", 0.018: "regressed"}
+    bench.script(clock_mhz=1750)
+    bench.run()
+    assert bench.verdicts()["step_time_s"] == "pass"
+
+
 def test_the_time_in_kernels_is_gated_from_the_first_session_on(bench):
     bench.script(noise=0.0005)
     bench.write(CASE)

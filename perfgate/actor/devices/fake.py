@@ -4,7 +4,7 @@ The script is a JSON file::
 
     {"devices": [{"uuid": "GPU-a", "name": "Fake 1", "memory_bytes": 2**30, "power_limit_w": 300,
                   "step_time_s": 0.01, "device_time_s": 0.008, "noise": 0.005, "seed": 0, "peak_bytes": 1000000,
-                  "forks": true, "pids_visible": true, "foreign_share": 0.5,
+                  "forks": true, "pids_visible": true, "foreign_share": 0.5, "clock_mhz": 1800,
                   "yardstick": {"arithmetic": 0.002, "copy": 0.001, "launches": 0.003},
                   "launches": {"time": [{"step_time_s": 0.02, "events": {"5": "throttled"}}, {}]}}]}
 

@@ -16,7 +16,7 @@ from perfgate.actor.dry_run.cuda_attention import scratch_bytes
 from perfgate.actor.dry_run.cuda_functions import CudaFunctions
 
 MIB = 1 << 20
-
+LARGE_ON_BLACKWELL_SINCE = (2, 12)  # https://github.com/pytorch/pytorch/pull/175344, after the branch of 2.11 was cut
 
 OLDEST, NEWEST = "2.6", "2.14"  # of torch: the oldest of a reference, and the newest, in which the rules were read
 
@@ -94,7 +94,8 @@ RULES = (
     ),
     Rule(
         "workspaces",
-        "cuBLAS takes 8.125 MiB a handle, 32 MiB on Hopper and newer; the backward pass has its own thread and handle",
+        "cuBLAS takes 8.125 MiB a handle, and 32 MiB on 9.x, from torch 2.12 on also on 10.x and 12.x; the backward "
+        "pass has its own thread and handle, and a thread without products of matrices has none",
         "https://docs.pytorch.org/docs/stable/notes/cuda.html#cublas-workspaces",
     ),
 )
@@ -110,6 +111,12 @@ def without_rules(torch_version: str) -> str:
     return f"{which} known for torch {known}, and this is torch {'.'.join(torch_version.split('.')[:2])}"
 
 
+def handle_bytes(torch_version: str, capability: tuple[int, int]) -> int:
+    """The workspace that a thread of the host gives to cuBLAS, by the version of torch and the card's capability."""
+    large = (9, 10, 12) if numbers(torch_version) >= LARGE_ON_BLACKWELL_SINCE else (9,)
+    return 32 * MIB if capability[0] in large else 8 * MIB + MIB // 8
+
+
 CPU_KERNELS = {"math": SDPBackend.MATH, "flash": SDPBackend.FLASH_ATTENTION}
 
 
@@ -117,12 +124,11 @@ class CpuRules:
     """The rules of a CPU, which change nothing."""
 
     block_bytes = 64
-    workspace_bytes = 0
-    handle_bytes = 0
+    handle_bytes = 0  # the workspace of each thread of the host that asks a library for products of matrices
     has_host = False  # whether the host has other memory than the device
 
-    def __init__(self, training: bool = False, capability: tuple[int, int] = (0, 0)) -> None:
-        del training, capability
+    def __init__(self, capability: tuple[int, int] = (0, 0)) -> None:
+        del capability
 
     def unknown(self, params: Mapping[str, Any]) -> str:
         """Why the rules may be wrong for a program's parameters, under this torch; empty where they hold."""
@@ -181,16 +187,14 @@ class CudaRules(CpuRules):
     """The rules of CUDA, which ``RULES`` lists.
 
     Args:
-        training: whether there is a backward pass.
         capability: compute capability, major and minor; it decides the size of workspaces.
     """
 
     block_bytes = 512
     has_host = True
 
-    def __init__(self, training: bool, capability: tuple[int, int] = (9, 0)) -> None:
-        self.handle_bytes = 32 * MIB if capability >= (9, 0) else 8 * MIB + MIB // 8
-        self.workspace_bytes = self.handle_bytes * (2 if training else 1)
+    def __init__(self, capability: tuple[int, int] = (9, 0)) -> None:
+        self.handle_bytes = handle_bytes(torch.__version__, capability)
         self._functions = CudaFunctions(capability)
 
     def unknown(self, params: Mapping[str, Any]) -> str:

@@ -95,7 +95,7 @@ def attempt(
 ) -> tuple[dict[str, Any], str]:
     """One dry run, with a number that stands in for unknown values; returns also where one was read, if any was."""
     module, _, name = program.dry_run.partition(":")
-    rules: CpuRules = load(DEVICE_KINDS[target].rules)(module.endswith("training"), capability)
+    rules: CpuRules = load(DEVICE_KINDS[target].rules)(capability)
     tracker = Tracker(rules.block_bytes, speeds, traced=traced)
     tracker.scratch = rules.scratch_bytes
     fake = FakeTensorMode(allow_non_fake_inputs=True)
@@ -130,7 +130,7 @@ def attempt(
                 tracker.syncs = HostSyncs(tracker.path)
                 stack.enter_context(pinning())
                 stack.enter_context(tracker.syncs)
-                dry, account = run_itself(program, dict(params), context, lambda: seen_ledger(tracker, rules, target))
+                dry, account = run_itself(program, dict(params), context, lambda: ledger(tracker, rules, target))
                 networks = list(networks_of(dry).values())
         except VALUES as error:
             where = tracker.failed_at or "the program"
@@ -171,12 +171,6 @@ def left_behind(tracker: Tracker, dry: Any) -> dict[str, Any]:
     kept, parts = by_part(tracker.storages.kept(tracker.since))
     after: dict[str, Any] = {"leaked_bytes": sum(parts.values()), "kept": dict(sorted(kept.items()))}
     return after | ({"padded_tokens": dry.padded_tokens} if hasattr(dry, "padded_tokens") else {})
-
-
-def seen_ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
-    """The ledger of a program without a counterpart. Only running it shows whether it has a backward pass."""
-    rules.workspace_bytes = rules.handle_bytes * (2 if tracker.went_backward else 1)
-    return ledger(tracker, rules, target)
 
 
 @contextmanager
@@ -248,9 +242,9 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         roofline_s += seconds
     living = tracker.storages.at_peak(tracker.since)
     memory, parts = by_part(living)
-    parts["temporaries"] += rules.workspace_bytes
-    if rules.workspace_bytes:
-        memory["workspaces"] = {"temporaries": rules.workspace_bytes}
+    if workspace_bytes := rules.handle_bytes * len(tracker.multiplying):
+        parts["temporaries"] += workspace_bytes
+        memory["workspaces"] = {"temporaries": workspace_bytes}
     found = {
         "target": target,
         "operator_calls": sum(row[0] for row in groups.values()),
@@ -271,7 +265,7 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         "largest": largest(living),
     }
     if tracker.traced:
-        found["trace"] = trace_of(tracker.storages, tracker.since, tracker.charges, rules.workspace_bytes)
+        found["trace"] = trace_of(tracker.storages, tracker.since, tracker.charges, workspace_bytes)
     return found
 
 

@@ -57,7 +57,7 @@ class Tracker(TorchDispatchMode):
         self.syncs: HostSyncs | None = None
         self.scratch: Callable[[str, Any], int] = lambda name, arguments: 0
         self.takes_in = False
-        self.went_backward = False
+        self.multiplying: set[bool] = set()  # whether in the backward pass, of each pass with products of matrices
         self._stand_in: int | None = None
         self.made_by: dict[int, str] = {}
         self.owners: dict[int, str] = {}
@@ -126,7 +126,6 @@ class Tracker(TorchDispatchMode):
         node = torch._C._current_autograd_node()
         if node is None:
             return self.section
-        self.went_backward = True
         if (variable := getattr(node, "variable", None)) is not None:
             return self.owners.get(id(variable), self.section)
         return self.made_by.get(node._sequence_nr(), self.section)
@@ -219,6 +218,8 @@ class Tracker(TorchDispatchMode):
 
     def _charge(self, func: Any, args: Any, kwargs: Any, out: Any, path: str) -> None:
         group = group_of(func, path in self.normalizing)
+        if group == "contractions" and multiplies(name_of(func)):
+            self.multiplying.add(torch._C._current_autograd_node() is not None)
         flops = flops_of(func, args, kwargs, out, group)
         read, written = traffic_of(func, args, kwargs, out)
         entry = self.work[path, group]
@@ -260,6 +261,12 @@ def dtype_of(group: str, args: Any) -> str:
     """The type of numbers whose peak rate an operator reaches; only contractions have other rates than 32 bits."""
     first = next(iter(tensors_of(args)), None) if group == "contractions" else None
     return "float32" if first is None else str(first.dtype).rpartition(".")[2]
+
+
+@cache
+def multiplies(name: str) -> bool:
+    """Whether a contraction is a product of matrices by a library; attention and convolutions have kernels apart."""
+    return not any(other in name for other in ("attention", "conv", "grouped"))
 
 
 @cache

@@ -7,8 +7,9 @@ from perfgate.actor.devices.base import Device
 from perfgate.actor.instrument import Instrument
 
 MIB = 1 << 20
-# Side of the square matrices, bytes of each of two tensors that fit in no cache, and number of measurements.
-ON_CPU, ON_GPU = (512, 64 * MIB, 1), (8192, 512 * MIB, 4)
+# Side of the square matrices, bytes of each of two tensors that fit in no cache, and number of measurements. In 32 bits
+# there are no tensor cores, and products as large as those of 16 bits would heat a GPU for 90 ms beside each burst.
+ON_CPU, ON_GPU, ON_GPU_IN_32_BITS = (512, 64 * MIB, 1), (8192, 512 * MIB, 4), (4096, 512 * MIB, 4)
 WARMUPS = 3
 
 
@@ -35,7 +36,7 @@ class Rates(Instrument):
             return
         import torch  # imported already by any program that asks for rates
 
-        self._side, self._added_bytes, self._times = ON_GPU if self.device.torch_device != "cpu" else ON_CPU
+        self._side, self._added_bytes, self._times = sizes(self.device.torch_device, dtype.itemsize)
         place = self.device.torch_device
         self._left, self._right = (torch.randn(self._side, self._side, dtype=dtype, device=place) for _ in range(2))
         self._product = torch.empty_like(self._left)
@@ -69,6 +70,13 @@ class Rates(Instrument):
             found[f"{clock}peak_flops_per_s"] = self._times * 2 * self._side**3 / multiplied_s
             found[f"{clock}peak_bytes_per_s"] = self._times * 3 * self._added_bytes / added_s
         return found
+
+
+def sizes(device: str, number_bytes: int) -> tuple[int, int, int]:
+    """What is measured on a device, with numbers of a size."""
+    if device == "cpu":
+        return ON_CPU
+    return ON_GPU if number_bytes <= 2 else ON_GPU_IN_32_BITS
 
 
 INSTRUMENT = Rates

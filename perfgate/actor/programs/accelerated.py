@@ -17,7 +17,8 @@ from perfgate.actor.techniques.distributed import sharding_plugin
 from perfgate.actor.techniques.optimizers import assembled, state_of
 from perfgate.actor.techniques.readback import asked_and_in_force
 from perfgate.actor.techniques.training_parts import TrainingParts, plain_optimizer
-from perfgate.actor.techniques.training_settings import GRAPHED, compile_mode, enable_checkpointing
+from perfgate.actor.techniques.training_settings import compile_mode, enable_checkpointing
+from perfgate.shared.settings.common import GRAPHED
 
 MAX_GRAD_NORM = 1.0
 

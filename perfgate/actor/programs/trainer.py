@@ -16,7 +16,8 @@ from perfgate.actor.request import Request, TrainingSettings
 from perfgate.actor.techniques.optimizers import built_here, state_of
 from perfgate.actor.techniques.readback import asked_and_in_force
 from perfgate.actor.techniques.training_parts import TrainingParts
-from perfgate.actor.techniques.training_settings import GRAPHED, training_arguments
+from perfgate.actor.techniques.training_settings import training_arguments
+from perfgate.shared.settings.common import GRAPHED
 
 ENDLESS = 1_000_000
 

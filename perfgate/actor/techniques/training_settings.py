@@ -9,10 +9,9 @@ from perfgate.actor import versions
 from perfgate.actor.data.loading import loader_arguments
 from perfgate.actor.request import TrainingSettings
 from perfgate.actor.techniques.optimizers import as_argument
+from perfgate.shared.settings.common import GRAPHED
 
 SHARDING = ("fsdp", "fsdp-offload")
-
-GRAPHED = ("reduce-overhead", "max-autotune")  # the modes of torch.compile that capture CUDA graphs
 
 
 def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, **more: Any) -> TrainingArguments:

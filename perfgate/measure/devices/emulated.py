@@ -31,7 +31,9 @@ class Emulated:
 
     def __init__(self, title: str, profile: Profile) -> None:
         self.uuid = UUID
-        identity = GpuIdentity(UUID, 0, profile.name, profile.memory_mib << 20, profile.power_w)
+        capability = divmod(profile.capability, 10)
+        size_bytes = profile.memory_mib << 20
+        identity = GpuIdentity(UUID, 0, profile.name, size_bytes, profile.power_w, capability=capability)
         self.machine = replace(identity.machine(self.kind), name=f"{self.kind}-{title}")
         self.order: Mapping[str, Any] = {"kind": self.kind, "uuid": UUID}
         self.peers: Sequence[Device] = ()

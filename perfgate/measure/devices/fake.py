@@ -25,13 +25,14 @@ class Fake:
     look_s = 0.0
     environment = staticmethod(no_variables)
 
-    def __init__(self, script: Path, gpu: GpuIdentity, pids_visible: bool) -> None:
+    def __init__(self, script: Path, gpu: GpuIdentity, pids_visible: bool, clock_mhz: float | None) -> None:
         self.uuid = gpu.uuid
         self.machine = gpu.machine(self.kind)
         self.order: Mapping[str, Any] = {"kind": self.kind, "script": str(script), "uuid": gpu.uuid}
         self.peers: Sequence[Device] = ()
         self._state = script.with_name(f"{script.name}.{gpu.uuid}.state")
         self._pids_visible = pids_visible
+        self._clock_mhz = clock_mhz
 
     def status(self) -> Status:
         """The state that the device last wrote to its file. Foreign processes count only while an actor is alive."""
@@ -44,6 +45,7 @@ class Fake:
             pids=frozenset(pids if self._pids_visible else ()),
             busy=dict.fromkeys(pids, state.get("share", 0.0)) if self._pids_visible else None,
             at_s=state.get("now_s", 0.0),
+            clock_mhz=self._clock_mhz,
         )
 
 
@@ -65,5 +67,5 @@ def fake_devices(required: bool, path: str) -> list[Fake]:
         gpus = [gpu_from({**defaults, **device, "index": index}) for index, device in enumerate(described)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"--perf-device fake:{path}: the script cannot be read: {error}") from None
-    shown = {device["uuid"]: device.get("pids_visible", True) for device in described}
-    return [Fake(script, gpu, shown[gpu.uuid]) for gpu in visible(gpus, os.environ)]
+    told = {device["uuid"]: (device.get("pids_visible", True), device.get("clock_mhz")) for device in described}
+    return [Fake(script, gpu, *told[gpu.uuid]) for gpu in visible(gpus, os.environ)]

@@ -124,6 +124,7 @@ def identify(handle: Any, whole: Any, index: int) -> GpuIdentity:
     """The identity of a GPU, or of a slice of one."""
     limit_mw = told(pynvml.nvmlDeviceGetEnforcedPowerLimit, whole)
     ecc = told(pynvml.nvmlDeviceGetEccMode, whole)
+    capability = told(pynvml.nvmlDeviceGetCudaComputeCapability, whole)
     sliced = told(pynvml.nvmlDeviceGetAttributes, handle) if handle is not whole else None
     return gpu_from(
         {
@@ -134,6 +135,7 @@ def identify(handle: Any, whole: Any, index: int) -> GpuIdentity:
             "power_limit_w": None if limit_mw is None else limit_mw / 1e3,
             "mig_profile": sliced and f"{sliced.gpuInstanceSliceCount}g.{round(sliced.memorySizeMB / 1024)}gb",
             "ecc": None if ecc is None else bool(ecc[0]),
+            "capability": None if capability is None else tuple(capability),
         }
     )
 

@@ -61,10 +61,10 @@ def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> La
     findings = answer["findings"]
     asked = findings.pop("asked", {})
     effective, outcome = findings.pop("effective", {}), findings.pop("outcome", {})
-    assumed = findings.pop("assumed", {})
+    assumed, tuned = findings.pop("assumed", {}), findings.pop("tuned", False)
     python = {name: findings.pop(name) for name in ("counted_under", "uncounted") if name in findings}
     tables = {name: collapsed(table) for name, table in findings.items()}
-    told = Findings(effective, outcome, tables, assumed=assumed, **python)
+    told = Findings(effective, outcome, tables, assumed=assumed, tuned=tuned, **python)
     told_by_steps = columns(steps)
     # What the program itself tells of each step holds in the pass that brings it.
     whole = {name: value for name, value in answer["metrics"].items() if name not in told_by_steps}

@@ -40,7 +40,8 @@ def dry_launch(
     with nullcontext() if alone else stage.held(stage.lock.shared()):
         actor = server.launch()
         try:
-            actor.tell({"workload": workload.order, "pass": "dry", "targets": DRY_TARGETS, "cores": cores})
+            order = {"workload": workload.order, "pass": "dry", "targets": DRY_TARGETS, "cores": cores}
+            actor.tell({**order, "here": (stage.device.machine.gpu or {}).get("capability")})
             yield lambda: finished(stage, actor, start, begin)
         finally:
             actor.close(kill=True)
@@ -67,7 +68,8 @@ def with_ledgers(start: Launch, answer: dict[str, Any]) -> Launch:
 
     Args:
         start: the launch with everything that is known before it begins.
-        answer: the actor's answer, with a ledger for each of ``DRY_TARGETS``.
+        answer: the actor's answer, with a ledger for each of ``DRY_TARGETS``; and one ``here``, if the GPU of this
+            run has another capability than the one that is assumed everywhere.
     """
     ledgers = answer["ledgers"]
     host = ledgers[DRY_TARGETS[0]]
@@ -84,6 +86,9 @@ def with_ledgers(start: Launch, answer: dict[str, Any]) -> Launch:
         for name in ("memory_by_part_bytes", "memory_by_phase_bytes"):
             ledger[f"{kind.prefix}{name}"] = ledgers[kind.name][name]
         ledger[f"{kind.prefix}memory"] = collapsed(ledgers[kind.name]["memory"])
+    if own := ledgers.get("here"):
+        ledger["here"] = {name: own[name] for name in ("peak_memory_bytes", "memory_by_part_bytes")}
+        ledger["here"]["workspace_bytes"] = own["memory"].get("workspaces", {}).get("temporaries", 0)
     unknown = {kind.predicted_peak: reason for kind in kinds if (reason := ledgers[kind.name]["without_rules"])}
     ledger |= {"without_rules": unknown} if unknown else {}
     return replace(start, metrics=metrics).detailed(findings=Findings(ledger=ledger))

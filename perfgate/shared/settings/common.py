@@ -4,6 +4,7 @@ from perfgate.shared.settings.declaration import Need, Settings, choice, size
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
+GRAPHED = ("reduce-overhead", "max-autotune")  # the modes that capture CUDA graphs
 FLASH_ATTENTION_3 = "'git+https://github.com/Dao-AILab/flash-attention#subdirectory=hopper'"
 
 

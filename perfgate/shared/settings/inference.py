@@ -3,7 +3,15 @@
 import re
 from collections.abc import Mapping
 
-from perfgate.shared.settings.common import ATTENTION, COMPILE, COMPILE_MODES, PRECISION, PROMPT_LENGTH, QUANTIZATION
+from perfgate.shared.settings.common import (
+    ATTENTION,
+    COMPILE,
+    COMPILE_MODES,
+    GRAPHED,
+    PRECISION,
+    PROMPT_LENGTH,
+    QUANTIZATION,
+)
 from perfgate.shared.settings.declaration import Kind, Need, Settings, choice, count, size, text
 from perfgate.shared.settings.padding import IN_PROMPTS, MASK, PADDED
 from perfgate.shared.workload import Json
@@ -52,6 +60,16 @@ def compiled_twice(settings: Settings) -> str:
         return f"compile_decode={mode!r} and compile={settings['compile']!r} compile the same steps; choose one"
     if settings.get("cache") != "static":
         return f"compile_decode={mode!r} needs a cache of a fixed size; add cache='static'"
+    return ""
+
+
+def graph_over_a_growing_cache(settings: Settings) -> str:
+    """A CUDA graph overwrites the keys and values that it returned last, and a growing cache hands them in again
+    (https://github.com/pytorch/pytorch/issues/175557)."""
+    mode = settings.get("compile", "off")
+    if mode in GRAPHED and settings.get("cache") not in ("static", "none"):
+        better = f"use compile_decode={mode!r} and cache='static'"
+        return f"compile={mode!r} captures CUDA graphs, which need a cache of a fixed size; {better}"
     return ""
 
 
@@ -125,7 +143,7 @@ GENERATION = Kind(
         ),
         ATTENTION,
         QUANTIZATION,
-        COMPILE,
+        COMPILE.but(conflicts=(graph_over_a_growing_cache,)),
         choice(
             "compile_decode",
             ("auto", *COMPILE_MODES),
