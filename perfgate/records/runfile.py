@@ -3,14 +3,15 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from perfgate.records.launch import Launch
-from perfgate.records.runfile_lines import SCHEMA, check_header, check_line, parse, reading, writing
+from perfgate.records.runfile_lines import SCHEMA, WAYS, check_header, check_line, parse, reading, writing
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import ways_now
 from perfgate.shared.private import no_link, write_no_link
 from perfgate.system.claims import abandoned, claimed
 from perfgate.system.git import git_state
@@ -141,6 +142,7 @@ def new_header(
         "dirty": dirty,
         "machine": dict(machine),
         "options": dict(options),
+        WAYS: ways_now(),
         **sides,
     }
 
@@ -212,7 +214,7 @@ def read(path: str | Path) -> RunFile:
     for number, line in numbered[1:]:
         kind = check_line(f"{path}: line {number}", line)
         if kind == "launch":
-            launches.append(Launch.from_json(line))
+            launches.append(replace(Launch.from_json(line), ways=header.get(WAYS, {})))
         elif kind == "workload":
             workloads[line.get("case") or line["workload"]] = line
         elif kind == "verdict":

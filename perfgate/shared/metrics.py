@@ -5,7 +5,7 @@ from functools import partial
 
 from perfgate.shared.device_kinds import DEVICE_KINDS, DRY_TARGETS
 from perfgate.shared.errors import UserError, nearest
-from perfgate.shared.metric import Cells, Metric, Rate
+from perfgate.shared.metric import FIRST_WAY, Cells, Metric, Rate
 
 PYTHON_CALLS = "python_calls"
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
@@ -143,6 +143,16 @@ METRICS = {
         _timed("first_step_s", "s", "reported"),
     )
 }
+
+
+def ways_now() -> dict[str, int]:
+    """The way in which this version of Perfgate measures each metric, where that is not the first one."""
+    return {name: row.way for name, row in METRICS.items() if row.way != FIRST_WAY}
+
+
+def is_ways(value: object) -> bool:
+    """Whether a value that was read is a table from metrics to the numbers of their ways."""
+    return isinstance(value, dict) and all(type(way) is int and way >= FIRST_WAY for way in value.values())
 
 
 def metric(name: str) -> Metric:
