@@ -26,8 +26,8 @@ def run(number: int, machine: str = MACHINE) -> Run:
 def keep(url: str, number: int, machine: str = MACHINE) -> bool:
     """Keep a run of two metrics."""
     points = [
-        Point("a.py::test", "step_time_s", 0.5 + number, 10.0 + number, 3, ""),
-        Point("a.py::test", "operator_calls", 100 + number, None, 1, ""),
+        Point("a.py::test", "step_time_s", 0.5 + number, 10.0 + number, 3, "", 1),
+        Point("a.py::test", "operator_calls", 100 + number, None, 1, "", 1),
     ]
     return Store(url).add(run(number, machine), points)
 
