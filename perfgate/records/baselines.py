@@ -143,8 +143,8 @@ class Baseline:
                 groups.setdefault(launch.session, []).append(value)
         return groups
 
-    def without_other_ways(self, now: Iterable[StoredLaunch]) -> "Baseline":
-        """The same baseline without the values of those metrics that ``now`` has measured in another way.
+    def without_earlier_ways(self, now: Iterable[StoredLaunch]) -> "Baseline":
+        """The same baseline without the values of metrics that ``now`` has measured in a later way.
 
         What is stored of Python's calls under another Python, or on another device, stays.
         """
@@ -155,8 +155,8 @@ class Baseline:
         def rest(launch: StoredLaunch) -> StoredLaunch:
             if launch.of_python and launch.device not in devices:
                 return launch
-            other = {name for name, way in ways.items() if launch.way(name) != way}
-            return launch.with_only(launch.metrics.keys() - other)
+            earlier = {name for name, way in ways.items() if launch.way(name) < way}
+            return launch.with_only(launch.metrics.keys() - earlier)
 
         launches = map(rest, self.launches)
         return replace(self, launches=tuple(launch for launch in launches if launch.metrics))

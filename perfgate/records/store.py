@@ -196,12 +196,12 @@ def moved_baseline(
         moved = replace(before, **about, launches=kept)
         return moved.with_session(only(stored, better))
     if mode == "more" and not better:
-        return before.without_other_ways(stored).with_session(stored)
+        return before.without_earlier_ways(stored).with_session(stored)
     fresh = {verdict.metric for verdict in verdicts if verdict.verdict == "new"}
     if mode not in ("new", "improved") or not fresh:
         return None
     added = only(stored, fresh)
-    return before.without_other_ways(added).with_session(added)
+    return before.without_earlier_ways(added).with_session(added)
 
 
 def of_other_pythons(before: Iterable[StoredLaunch], now: Iterable[StoredLaunch]) -> list[StoredLaunch]:
