@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -128,6 +129,35 @@ def hostile_names(world: World) -> Ran:
     return ran
 
 
+def in_a_repository(world: World) -> None:
+    """Make the suite a repository with two branches, whose programs differ."""
+    git(world, "init", "--quiet", "--initial-branch=main")
+    git(world, "add", "perf_tests", "programs.py", "pytest.ini")
+    git(world, "commit", "--quiet", "-m", "one")
+    git(world, "checkout", "--quiet", "-b", "other")
+    with (world.folder / "programs.py").open("a") as file:
+        file.write("# Another branch.\n")
+    git(world, "commit", "--quiet", "-am", "two")
+    git(world, "checkout", "--quiet", "main")
+
+
+def git(world: World, *arguments: str) -> None:
+    """Run git in the suite's folder, as somebody."""
+    somebody = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
+    subprocess.run(["git", *somebody, *arguments], cwd=world.folder, check=True, capture_output=True)
+
+
+def branch_changed(world: World) -> Ran:
+    """Another branch is checked out while a run that stores is measuring; nothing of it may be stored."""
+    in_a_repository(world)
+    process = world.start("--perf-update", "more")
+    world.wait_for(lambda: measuring(world))
+    git(world, "checkout", "--quiet", "other")
+    ran = world.end(process)
+    stored = world.stored() - world.before
+    return Ran(99, f"{stored.total()} rows were stored of two branches\n{ran.output}") if stored else ran
+
+
 ROWS = (
     ("Ctrl-C while it measures", "people", "interrupted", "", signalled(signal.SIGINT)),
     ("Ctrl-C twice", "people", "interrupted", "", signalled(signal.SIGINT, signal.SIGINT)),
@@ -143,5 +173,6 @@ ROWS = (
     ("a worker of xdist killed", "people", "any", "", worker_killed),
     ("two runs store at once", "people", "passes", "", together(2)),
     ("ten runs store at once", "people", "passes", "", together(10)),
+    ("another branch checked out while it measures", "people", "fails", "was checked out while", branch_changed),
     ("hostile case names", "people", "any", "", hostile_names),
 )

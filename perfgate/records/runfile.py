@@ -121,6 +121,7 @@ def new_header(
     machine: Mapping[str, Any],
     options: Mapping[str, Any],
     sides: Mapping[str, Any],
+    began_at: str = "",
 ) -> dict[str, Any]:
     """The first line of a run file.
 
@@ -132,14 +133,16 @@ def new_header(
         options: of the run.
         sides: ``software`` of the code under test; ``candidate``, its interpreter where that is not pytest's; and
             ``reference``, that it was held against.
+        began_at: the commit when the run began, where that is known; a run that ends at another one counts as changed.
     """
-    commit, dirty = git_state(folder)
+    now, dirty = git_state(folder)
+    commit = began_at or now
     return {
         "schema": SCHEMA,
         "run_id": run_id,
         "created": created,
         "commit": commit,
-        "dirty": dirty,
+        "dirty": dirty or commit != now,
         "machine": dict(machine),
         "options": dict(options),
         WAYS: ways_now(),
