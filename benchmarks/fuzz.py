@@ -3,8 +3,8 @@
     pip install atheris                                                     # CPython 3.11 to 3.13 on Linux
     python -m benchmarks.fuzz [WORD] [--seconds 600] [--corpus DIR]
 
-Each reader whose name holds the word gets texts for so long, in a process of its own, beginning with one that it takes. It
-must end in a value or in a sentence (``UserError``); anything else, and a text over which it takes ten seconds, is a
+Each reader whose name holds the word gets texts for so long, in a process of its own, beginning with one that it takes.
+It must end in a value or in a sentence (``UserError``); anything else, and a text over which it takes ten seconds, is a
 finding. What led to new code is kept in the corpus, from which the next call goes on. The exit code is the number of
 readers with a finding; its text lies in the corpus's folder and belongs into ``tests/faults/test_parsers.py``.
 """
