@@ -43,14 +43,14 @@ def main():
     parser.add_argument("--device", default="none")
     options, more = parser.parse_known_args()
     kinds = [kind for kind in KINDS if kind != "random order" or importlib.util.find_spec("pytest_randomly")]
-    print(
-        "| run | how | hash seed | cases | exact metrics | verdicts | differing | seconds |\n|---|---|---|---|---|---|---|---|"
-    )
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     first, wrong = {}, 0
     for number in range(options.runs):
         kind, seed = kinds[number % len(kinds)], random.randrange(1, 2**32)
         begin = time.monotonic()
-        found, counts = exact_metrics(kind, seed, [*more, "--perf-tier", options.tier, "--perf-device", options.device])
+        found, counts, code = exact_metrics(
+            kind, seed, [*more, "--perf-tier", options.tier, "--perf-device", options.device]
+        )
         differing = sorted(key for key, value in found.items() if first.setdefault(key, value) != value)
         lost = sorted(first.keys() - found.keys())
         cases, told = len({case for case, _ in found}), ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -61,14 +61,14 @@ def main():
             print(f"{case}: {name} is {found[case, name]} and was {first[case, name]}", file=sys.stderr)
         for case, name in lost:
             print(f"{case}: {name} is missing, and was {first[case, name]}", file=sys.stderr)
-        wrong += len(differing) + len(lost) + sum(counts[name] for name in WORSE) + (not found)
+        wrong += len(differing) + len(lost) + sum(counts[name] for name in WORSE) + (code != 0)
     if "random order" not in kinds:
         print("\npytest-randomly is not installed, so no run was in random order.")
     return int(wrong > 0)
 
 
 def exact_metrics(kind, seed, arguments):
-    """Make a run; returns its exact metrics by case and name, and how many of their verdicts there are of each kind."""
+    """Make a run; returns its exact metrics by case and name, the number of their verdicts by word, and its exit code."""
     order = ("-p", "randomly") if kind == "random order" else ("-p", "no:randomly")
     command = [sys.executable, "-m", "pytest", "perf_tests", "-q", "--perf-html", "off", "-p", "no:cacheprovider"]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -91,7 +91,10 @@ def exact_metrics(kind, seed, arguments):
         if metric(name).portable and metric(name).gated
     }
     verdicts = [verdict for verdict in run.verdicts if metric(verdict.metric).portable and not verdict.expected]
-    return found, Counter(map(counted_as, verdicts))
+    counts = Counter(map(counted_as, verdicts))
+    if any(counts[name] for name in WORSE) or done.returncode:
+        print(done.stdout.decode(errors="replace")[-5000:], file=sys.stderr)
+    return found, counts, done.returncode
 
 
 @contextmanager
