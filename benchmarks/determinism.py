@@ -68,7 +68,7 @@ def main():
 
 
 def exact_metrics(kind, seed, arguments):
-    """Make a run; returns its exact metrics by case and name, the number of their verdicts by word, and its exit code."""
+    """Make a run; returns its exact metrics by case and name, their verdicts by word, and its exit code."""
     order = ("-p", "randomly") if kind == "random order" else ("-p", "no:randomly")
     command = [sys.executable, "-m", "pytest", "perf_tests", "-q", "--perf-html", "off", "-p", "no:cacheprovider"]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
