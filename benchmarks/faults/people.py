@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -28,6 +29,24 @@ from perfgate import Workload
 @pytest.mark.parametrize("name", [{LONG}])
 def test_names(perf, name):
     perf(Workload("programs:Faulty"), tolerance=5.0)
+"""
+
+VANISHING = """
+import shutil
+from pathlib import Path
+
+from perfgate import Model
+
+
+def test_model(perf, forward):
+    folder = Path("model").absolute()
+    workload = forward(Model.from_folder(folder))
+    shutil.rmtree(folder)
+    perf(workload)
+"""
+SAVE = """
+from transformers import GPT2Config, GPT2LMHeadModel
+GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=64)).save_pretrained("model")
 """
 
 
@@ -129,6 +148,15 @@ def hostile_names(world: World) -> Ran:
     return ran
 
 
+def model_vanished(world: World) -> Ran:
+    """The folder of a model is there when its case names it, and gone when the case runs."""
+    subprocess.run([sys.executable, "-c", SAVE], cwd=world.folder, check=True, capture_output=True)
+    (world.folder / "perf_tests" / "test_model.py").write_text(VANISHING)
+    ran = world.run("-k", "model")
+    (world.folder / "perf_tests" / "test_model.py").unlink()
+    return ran
+
+
 def in_a_repository(world: World) -> None:
     """Make the suite a repository with two branches, whose programs differ."""
     git(world, "init", "--quiet", "--initial-branch=main")
@@ -173,6 +201,7 @@ ROWS = (
     ("a worker of xdist killed", "people", "any", "", worker_killed),
     ("two runs store at once", "people", "passes", "", together(2)),
     ("ten runs store at once", "people", "passes", "", together(10)),
+    ("a model's folder that vanishes", "people", "fails", "model folder", model_vanished),
     ("another branch checked out while it measures", "people", "fails", "was checked out while", branch_changed),
     ("hostile case names", "people", "any", "", hostile_names),
 )
