@@ -1,12 +1,19 @@
 """Measures how much longer pytest takes to collect the suite than to collect as many empty tests.
 
     python -m benchmarks.collection [--runs 7]
+    python -m benchmarks.collection --many 100000 [--only WORD]
 
 Collections of both kinds take turns, each in a process of its own. The difference should be at most 1.0 s. The script
 also prints which slow libraries were imported; there should be none.
+
+With ``--many`` a suite of so many parametrized cases is collected in the ways that a large suite is: by itself, with a
+plan, with ``-k``, as a shard, and by two workers that measure one case. Its processor time stands beside that of a
+quarter of the cases: what is four times as large should take four times as long, and not sixteen times. ``--only``
+chooses one by a word of its options.
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -32,11 +39,63 @@ def collect(folder, *arguments):
     return time.perf_counter() - begin, done.stdout
 
 
+MANY = """
+import pytest
+from perfgate import Workload
+
+
+@pytest.mark.parametrize("number", range({count}))
+def test_many(perf, number):
+    perf(Workload("benchmarks.idle:Idle", id=f"idle-{{number}}"))
+"""
+COLLECTIONS = (
+    ("--collect-only", "-p", "no:perfgate"),
+    ("--collect-only",),
+    ("--collect-only", "--perf-plan", "H100 SXM"),
+    ("--collect-only", "-k", "999]"),
+    ("--collect-only", "--perf-shard", "3/40"),
+    ("-n", "2", "-k", "many[999]", "--perf-launches", "2"),
+)
+
+
+def collect_many(count, arguments):
+    """Collect a suite of so many cases; return processor seconds and peak memory in bytes of the largest process."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "perf_tests").mkdir()
+        (Path(folder) / "perf_tests" / "test_many.py").write_text(MANY.format(count=count))
+        (Path(folder) / "pytest.ini").write_text("[pytest]\nperf_html = off\n")
+        device = () if "no:perfgate" in arguments else ("--perf-device", "cpu")
+        command = [sys.executable, "-m", "pytest", "perf_tests", "-q", "-p", "no:cacheprovider", *arguments, *device]
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said = process.stdout.read().decode().strip().splitlines()
+        _, status, used = os.wait4(process.pid, 0)
+        if os.waitstatus_to_exitcode(status):
+            raise SystemExit("\n".join(said[-20:]))
+    return used.ru_utime + used.ru_stime, used.ru_maxrss << 10
+
+
+def many(count, only):
+    """Measure collections of many cases and print the table."""
+    print(f"| options | {count // 4:,} cases | {count:,} cases | peak memory |\n|---|---|---|---|")
+    for arguments in COLLECTIONS:
+        if only in " ".join(arguments):
+            few_s, _ = collect_many(count // 4, arguments)
+            many_s, peak_bytes = collect_many(count, arguments)
+            print(f"| {' '.join(arguments)} | {few_s:.1f} s | {many_s:.1f} s | {peak_bytes >> 20} MiB |", flush=True)
+
+
 def main():
     """Measure and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=7)
-    runs = parser.parse_args().runs
+    parser.add_argument("--many", type=int, help="collect a suite of so many cases")
+    parser.add_argument("--only", default="", help="a word of the options to collect with")
+    options = parser.parse_args()
+    if options.many:
+        many(options.many, options.only)
+        return
+    runs = options.runs
     suite, bare = [], []
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "test_bare.py").write_text(

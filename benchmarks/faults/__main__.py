@@ -21,6 +21,8 @@ def main() -> int:
         template = World.new(Path(folder) / "template")
 
         def tried(at: int) -> list[str]:
+            if lacks := chosen[at].lacks:
+                return [f"not injected: this machine lacks {lacks}"]
             return chosen[at].complaints(template.copy(Path(folder) / f"fault-{at}"))
 
         with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -10,12 +10,14 @@ from typing import Any
 
 from perfgate.cases.noise_file import NAME, read_noise
 from perfgate.gate import acceptance, effects
-from perfgate.models import shapes
-from perfgate.records import baseline_files, durations, runfile, untrusted
+from perfgate.models import hub_ids, shapes
+from perfgate.plugin.options import read_shard, read_tolerance
+from perfgate.records import baseline_files, durations, runfile, shard_parts, untrusted
 from perfgate.reports.plane import Limits
 from perfgate.shared import parsing
 from perfgate.shared.errors import UserError
 
+COMMIT = "0123456789" * 4  # an id without one asks the hub
 BASELINES = Path(__file__).parents[2] / "baselines"
 RUN = [
     {
@@ -68,6 +70,18 @@ def of_text(read: Callable[[str], object]) -> Callable[[bytes], object]:
     return lambda content: read(content.decode(errors="surrogateescape"))
 
 
+def of_json(read: Callable[[Any], object]) -> Callable[[bytes], object]:
+    """A reader of a value as one of bytes; what is no JSON reaches it as text."""
+
+    def from_bytes(content: bytes) -> object:
+        try:
+            return read(parsing.load_json(content))
+        except ValueError:
+            return read(content.decode(errors="surrogateescape"))
+
+    return from_bytes
+
+
 def stored() -> bytes:
     """A baseline file of this repository, with its first rows."""
     path = next(path for path in sorted(BASELINES.glob("cpu-*/*/*.json")) if path.name != NAME)
@@ -88,6 +102,7 @@ def parsers(run: bytes | None = None) -> Mapping[str, Parser]:
     return {
         "run file": Parser(of_file("run.jsonl", runfile.read), run),
         "untrusted run file": Parser(of_file("run.jsonl", untrusted.read_untrusted), run),
+        "part of a run": Parser(of_file("run.jsonl", lambda path: shard_parts.scan(0, path)), run),
         "baseline": Parser(of_file("test.json", lambda path: baseline_files.load_file(path, path.parent)), stored()),
         "noise": Parser(of_file(NAME, lambda path: read_noise(path.parent)), noise),
         "durations": Parser(of_file("durations.json", durations.read_durations), b'{"test_a.py::test_it": 1.5}'),
@@ -97,6 +112,10 @@ def parsers(run: bytes | None = None) -> Mapping[str, Parser]:
         "date": Parser(of_text(lambda text: parsing.read_until("trailer", text)), b"until 2027-01-01: reason"),
         "acceptance": Parser(of_text(acceptance.of_option), b"test_it:step_time_s:+12%"),
         "effect": Parser(of_text(lambda text: effects.parse("peak_memory_bytes", text)), b"< 0.5x"),
+        "shard": Parser(of_text(read_shard), b"3/40"),
+        "shares": Parser(of_text(lambda text: parsing.read_shares("--slowdowns", text)), b"1%,0.05"),
+        "tolerance": Parser(of_json(lambda value: read_tolerance("perf", value)), b'{"step_time_s": 0.05}'),
+        "hub id": Parser(of_text(lambda text: hub_ids.read_pin(f"{text}@{COMMIT}")), b"org/name"),
         "limits": Parser(of_text(lambda text: Limits.read([text])), b"memory 40GiB"),
     }
 

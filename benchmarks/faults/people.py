@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -27,6 +29,24 @@ from perfgate import Workload
 @pytest.mark.parametrize("name", [{LONG}])
 def test_names(perf, name):
     perf(Workload("programs:Faulty"), tolerance=5.0)
+"""
+
+VANISHING = """
+import shutil
+from pathlib import Path
+
+from perfgate import Model
+
+
+def test_model(perf, forward):
+    folder = Path("model").absolute()
+    workload = forward(Model.from_folder(folder))
+    shutil.rmtree(folder)
+    perf(workload)
+"""
+SAVE = """
+from transformers import GPT2Config, GPT2LMHeadModel
+GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=64)).save_pretrained("model")
 """
 
 
@@ -128,6 +148,44 @@ def hostile_names(world: World) -> Ran:
     return ran
 
 
+def model_vanished(world: World) -> Ran:
+    """The folder of a model is there when its case names it, and gone when the case runs."""
+    subprocess.run([sys.executable, "-c", SAVE], cwd=world.folder, check=True, capture_output=True)
+    (world.folder / "perf_tests" / "test_model.py").write_text(VANISHING)
+    ran = world.run("-k", "model")
+    (world.folder / "perf_tests" / "test_model.py").unlink()
+    return ran
+
+
+def in_a_repository(world: World) -> None:
+    """Make the suite a repository with two branches, whose programs differ."""
+    git(world, "init", "--quiet", "--initial-branch=main")
+    git(world, "add", "perf_tests", "programs.py", "pytest.ini")
+    git(world, "commit", "--quiet", "-m", "one")
+    git(world, "checkout", "--quiet", "-b", "other")
+    with (world.folder / "programs.py").open("a") as file:
+        file.write("# Another branch.\n")
+    git(world, "commit", "--quiet", "-am", "two")
+    git(world, "checkout", "--quiet", "main")
+
+
+def git(world: World, *arguments: str) -> None:
+    """Run git in the suite's folder, as somebody."""
+    somebody = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
+    subprocess.run(["git", *somebody, *arguments], cwd=world.folder, check=True, capture_output=True)
+
+
+def branch_changed(world: World) -> Ran:
+    """Another branch is checked out while a run that stores is measuring; nothing of it may be stored."""
+    in_a_repository(world)
+    process = world.start("--perf-update", "more")
+    world.wait_for(lambda: measuring(world))
+    git(world, "checkout", "--quiet", "other")
+    ran = world.end(process)
+    stored = world.stored() - world.before
+    return Ran(99, f"{stored.total()} rows were stored of two branches\n{ran.output}") if stored else ran
+
+
 ROWS = (
     ("Ctrl-C while it measures", "people", "interrupted", "", signalled(signal.SIGINT)),
     ("Ctrl-C twice", "people", "interrupted", "", signalled(signal.SIGINT, signal.SIGINT)),
@@ -143,5 +201,7 @@ ROWS = (
     ("a worker of xdist killed", "people", "any", "", worker_killed),
     ("two runs store at once", "people", "passes", "", together(2)),
     ("ten runs store at once", "people", "passes", "", together(10)),
+    ("a model's folder that vanishes", "people", "fails", "model folder", model_vanished),
+    ("another branch checked out while it measures", "people", "fails", "was checked out while", branch_changed),
     ("hostile case names", "people", "any", "", hostile_names),
 )

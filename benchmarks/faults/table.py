@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.faults import files, people
+from benchmarks.faults import clocks, files, people
 from benchmarks.faults.world import Ran, World
 
 End = Literal["passes", "fails", "refused", "interrupted", "killed", "any"]
@@ -41,6 +41,13 @@ class Fault:
     def mounts(self) -> bool:
         """Whether it mounts a file system."""
         return self.kind == "files" and ("disk" in self.name or "read-only" in self.name)
+
+    @property
+    def lacks(self) -> str:
+        """What this machine lacks to inject it; empty where it can be."""
+        if self.kind == "clocks" and not clocks.library():
+            return "libfaketime; apt-get install faketime"
+        return "the right to mount file systems" if self.mounts and not files.can_mount() else ""
 
     def complaints(self, world: World) -> list[str]:
         """Inject the fault; what is not as it must be."""
@@ -127,4 +134,4 @@ def faults() -> Iterator[Fault]:
     for launch in (1, 2, 3):
         act = in_a_launch("gets_sigkill", "step", launch)
         yield Fault(f"gets_sigkill in launch {launch}", "one launch", "any", "", act)
-    yield from (Fault(*row) for row in (*people.ROWS, *files.ROWS))
+    yield from (Fault(*row) for row in (*people.ROWS, *files.ROWS, *clocks.ROWS))

@@ -64,7 +64,7 @@ def kill_at_random(folder: Path, kills: int, seed: int) -> list[str]:
 def add(store: Store, number: int) -> None:
     """Keep a run."""
     run = Run(f"{number}", datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number), MACHINE, "c" * 40, "{}")
-    store.add(run, [Point(f"a.py::test[{case}]", "operator_calls", number, None, 1, "") for case in range(CASES)])
+    store.add(run, [Point(f"a.py::test[{case}]", "operator_calls", number, None, 1, "", 1) for case in range(CASES)])
 
 
 def read(store: Store) -> dict[int, int]:

@@ -59,7 +59,7 @@ def lines(
     held: list[dict[str, Any]] = []
     for baseline in filter(None, baselines):
         sessions = {launch.session: launch.date for launch in baseline.launches}
-        values = {name: baseline.values(name) for name in baseline.metrics}
+        values = {name: values for name in baseline.metrics if (values := baseline.values(name))}
         identity = {"workload": baseline.workload, "commit": baseline.commit, "date": baseline.date}
         # Of a case that got worse, so that reports can tell where; of all others a run file would only grow.
         ledger = baseline.launches[-1].ledger if outcome.kind == "failed" and baseline.launches else {}

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from perfgate.cli.common import OK, UNSURE, WORSE, add_command
+from perfgate.gate.wording import counted_as
 from perfgate.records.durations import write_durations
 from perfgate.records.fetch import fetch, is_url
 from perfgate.records.shards import Merged, merge_shards
@@ -74,7 +75,7 @@ def parts_of(names: Sequence[str], target: Path, fetched: Path) -> list[Path]:
 def exit_code(merged: Merged, strict: bool) -> int:
     """As the command's epilog says."""
     names = {verdict.verdict for verdict in merged.verdicts if not verdict.accepted}
-    every = {verdict.verdict for verdict in merged.verdicts}
+    every = {counted_as(verdict) for verdict in merged.verdicts}
     if names & {"regressed", "stale"} or merged.header.get("failed") or (every and every <= UNDECIDED):
         return WORSE
     if merged.missing or (strict and names & {*UNDECIDED, "new"}):

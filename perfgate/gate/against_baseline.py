@@ -13,6 +13,7 @@ from perfgate.gate.launches import (
     having,
     invalid_verdicts,
     new_verdict,
+    otherwise_verdict,
     prior_note,
     prior_of,
     ratios_to_yardstick,
@@ -71,17 +72,20 @@ def against_baseline(
     known = {verdict.metric for verdict in verdicts}
     measured = gated_values(launches)
     for name, values in measured.items():
-        if baseline is None or not baseline.values(name):
+        if baseline is None or name not in baseline.metrics:
             verdicts.append(new_verdict(case, name, values))
         elif baseline.workload != workload:
             held = statistics.median(values)
             verdicts.append(Verdict(case, name, "stale", candidate=held, launches=len(values), why=OTHER_WORKLOAD))
+        elif not baseline.values(name):
+            verdicts.append(otherwise_verdict(case, name, values, "what is stored"))
         else:
             tolerance = upgrade.limit(metric(name), tolerances.get(name, metric(name).tolerance))
             verdicts.append(against_stored(case, metric(name), launches, baseline, tolerance, share_of_alpha(pairs)))
     for name in baseline.metrics if baseline else ():
         if baseline and name not in measured and name not in known:
-            reference = typical(baseline.values(name))
+            stored = baseline.values(name)
+            reference = typical(stored) if stored else None
             verdicts.append(Verdict(case, name, "inconclusive", reference=reference, why=MISSING))
     return [upgrade.told(clock.told(verdict)) for verdict in verdicts]
 

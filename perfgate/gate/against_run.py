@@ -14,6 +14,7 @@ from perfgate.gate.launches import (
     having,
     invalid_verdicts,
     new_verdict,
+    otherwise_verdict,
     prior_note,
     prior_of,
     ratios_to_yardstick,
@@ -95,7 +96,9 @@ def compare_case(
     verdicts += uncounted(case, now) or varied
     for name, values in gated_values(now).items():
         earlier = having(before, name)
-        if earlier and (verdict := unlike(case, name, earlier, having(now, name))):
+        if earlier and ways(earlier, name) != ways(having(now, name), name):
+            verdicts.append(otherwise_verdict(case, name, values, "what the other run measured"))
+        elif earlier and (verdict := unlike(case, name, earlier, having(now, name))):
             verdicts.append(verdict)
         elif earlier:
             tolerance = upgrade.limit(metric(name), tolerances.get(name, metric(name).tolerance))
@@ -108,6 +111,11 @@ def compare_case(
             held = statistics.median(values)
             verdicts.append(Verdict(case, name, "inconclusive", reference=held, why=NOT_MEASURED))
     return which(verdicts)
+
+
+def ways(launches: Sequence[Launch], name: str) -> set[int]:
+    """The ways in which launches measured a metric."""
+    return {launch.way(name) for launch in launches}
 
 
 def invalid_against(case: str, before: Sequence[Launch], now: Sequence[Launch]) -> list[Verdict]:

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from perfgate.gate.attribution import growth, new_tensor
@@ -48,6 +49,13 @@ def invalid_verdicts(case: str, launches: Sequence[Launch]) -> list[Verdict]:
 def new_verdict(case: str, name: str, values: Sequence[float]) -> Verdict:
     """The verdict on a metric that there is nothing to hold against."""
     return Verdict(case, name, "new", candidate=statistics.median(values), launches=len(values))
+
+
+def otherwise_verdict(case: str, name: str, values: Sequence[float], what: str) -> Verdict:
+    """The verdict on a metric that was measured in another way then; ``what`` names what was not compared."""
+    since = metric(name).way_since or "an earlier one"
+    why = f"Perfgate measures this metric differently since version {since}, so {what} was not compared"
+    return replace(new_verdict(case, name, values), why=why, way_since=since)
 
 
 def exact_if_repeated(

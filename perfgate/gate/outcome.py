@@ -70,10 +70,12 @@ def decide(
         return Outcome("failed" if fault or strict else "skipped", told, output)
     if strict and (new := having("new")):
         return Outcome("failed", without_baseline(new, accept))
-    if unsure := having("inconclusive"):
+    otherwise = [verdict for verdict in having("new") if verdict.way_since]
+    if unsure := having("inconclusive") + otherwise:
         # A run that adds sessions is what makes a young baseline decide.
         unwanted = strict and update not in ("more", "all")
-        return Outcome("failed" if unwanted else "warned", "\n".join(map(sentence, unsure)))
+        store = f"\nStore it again with: {accept} --perf-update new" if accept and otherwise else ""
+        return Outcome("failed" if unwanted else "warned", "\n".join(map(sentence, unsure)) + store)
     return Outcome("passed")
 
 
@@ -91,6 +93,7 @@ def accepted_by(update: str | None) -> frozenset[Name]:
 
 def without_baseline(new: Sequence[Verdict], accept: str | None) -> str:
     """Say for which metrics a case has no baseline, and how to store one."""
-    names = ", ".join(verdict.metric for verdict in new)
-    store = f" Store it with: {accept} --perf-update new" if accept else ""
-    return f"{new[0].case} has no baseline for {names}.{store}"
+    names = ", ".join(verdict.metric for verdict in new if not verdict.way_since)
+    told = [f"{new[0].case} has no baseline for {names}."] if names else []
+    told += [f"{sentence(verdict)}." for verdict in new if verdict.way_since]
+    return " ".join([*told, *([f"Store it with: {accept} --perf-update new"] if accept else [])])

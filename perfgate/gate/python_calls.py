@@ -36,7 +36,9 @@ def beside_others(verdicts: Sequence[Verdict], stored: Baseline | None) -> list[
     """The same verdicts; a new count says for which other Pythons one is stored."""
     others = {launch.device for launch in stored.launches if PYTHON_CALLS in launch.metrics} if stored else set()
     why = f"stored for {', '.join(sorted(others))} alone" if others else ""
-    return [
-        replace(verdict, why=why) if metric(verdict.metric).of_python and verdict.verdict == "new" else verdict
-        for verdict in verdicts
-    ]
+    return [replace(found, why=why) if of_another_python(found) else found for found in verdicts]
+
+
+def of_another_python(verdict: Verdict) -> bool:
+    """Whether nothing was stored of a count under this Python."""
+    return metric(verdict.metric).of_python and verdict.verdict == "new" and not verdict.way_since

@@ -113,8 +113,11 @@ def percent(change: float, sign: str = "+") -> str:
 
 
 def counted_as(verdict: Verdict) -> str:
-    """The word under which a verdict is counted and shown."""
-    return "accepted" if verdict.accepted else verdict.verdict
+    """The word under which a verdict is counted and shown.
+
+    What is new because Perfgate measures it differently was stored, and could not be compared: it is undecided.
+    """
+    return "accepted" if verdict.accepted else "inconclusive" if verdict.way_since else verdict.verdict
 
 
 def summarize(verdicts: Sequence[Verdict]) -> dict[str, int]:

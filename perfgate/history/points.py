@@ -40,6 +40,7 @@ class Point:
         yardsticks: the same in units of the yardstick, which ran beside each step; ``None`` where there was none.
         launches: how many valid launches it rests on.
         accepted: who accepted a regression in this run, and why; empty where nothing was accepted.
+        way: the number of the way in which it was measured.
     """
 
     case: str
@@ -48,6 +49,7 @@ class Point:
     yardsticks: float | None
     launches: int
     accepted: str
+    way: int
 
 
 def run_of(run: RunFile) -> Run:
@@ -76,7 +78,9 @@ def points_of(run: RunFile) -> Iterator[Point]:
     accepted = {(verdict.case, verdict.metric): verdict.accepted for verdict in run.verdicts}
     for case, launches in run.by_case().items():
         for name, values in gated_values(launches).items():
-            ratios = ratios_to_yardstick(metric(name), having(launches, name))
+            measured = having(launches, name)
+            ratios = ratios_to_yardstick(metric(name), measured)
             yardsticks = statistics.geometric_mean(ratios) if ratios else None
             told = accepted.get((case, name), "")
-            yield Point(case, name, statistics.median(values), yardsticks, len(values), told)
+            way = measured[-1].way(name)
+            yield Point(case, name, statistics.median(values), yardsticks, len(values), told, way)

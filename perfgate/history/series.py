@@ -9,23 +9,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from perfgate.history.points import Run
-from perfgate.history.store import MEMORY, Store
+from perfgate.history.store import MEMORY, WAY, Store, select_points
 from perfgate.shared.errors import UserError, nearest
-from perfgate.shared.metric import Metric
+from perfgate.shared.metric import FIRST_WAY, Metric
 from perfgate.shared.metrics import metric
 
 CASES_AT_ONCE = 200  # they are in memory together
+SERIES = f"case_id, metric, {WAY}"  # what makes a series
 
 
 @dataclass(frozen=True)
 class Series:
-    """The points of one metric of one case on one machine, in order of time.
+    """The points of one metric of one case on one machine, in order of time, all measured in one way.
 
     Attributes:
         runs: the id of each point's run.
         values: in the metric's unit.
         levels: what is compared: in yardsticks where every point has them, else the values.
         accepted: who accepted a regression at this point, and why, by index.
+        way: the number of the way in which all of them were measured; another way makes a series of its own.
     """
 
     case: str
@@ -34,6 +36,13 @@ class Series:
     values: Sequence[float]
     levels: Sequence[float]
     accepted: Mapping[int, str]
+    way: int = FIRST_WAY
+
+    @property
+    def name(self) -> str:
+        """The case, and before which version of Perfgate it was measured, if that was in another way than today's."""
+        now = self.row
+        return self.case if self.way == now.way else f"{self.case} (measured as before version {now.way_since})"
 
     @property
     def row(self) -> Metric:
@@ -75,13 +84,13 @@ class Opened:
         noisy = [name for name in names if not metric(name).exact]
         return int(
             self._database.execute(
-                "select count(distinct (case_id, metric)) from points where list_contains(?, metric)", [noisy]
+                f"select count(distinct ({SERIES})) from points where list_contains(?, metric)", [noisy]
             ).fetchone()[0]
         )
 
     def count(self) -> int:
         """How many series there are."""
-        return int(self._database.execute("select count(distinct (case_id, metric)) from points").fetchone()[0])
+        return int(self._database.execute(f"select count(distinct ({SERIES})) from points").fetchone()[0])
 
     def series(self, case: str = "", moving: bool = False) -> Iterator[Series]:
         """All series, or those of the cases whose id holds ``case``.
@@ -113,7 +122,8 @@ def opened(store: Store, name: str) -> Iterator[Opened]:
     with TemporaryDirectory() as scratch, duckdb.connect() as database:
         path = store.sorted_file(name, Path(scratch))
         database.execute(f"set memory_limit = '{MEMORY}'")
-        database.execute(f"create view points as select * from read_parquet('{path}')")
+        points = select_points(database, f"'{path}'")
+        database.execute(f"create view points as {points}")
         yield Opened(database, name)
 
 
@@ -129,16 +139,16 @@ def runs_of(database: Any, name: str) -> dict[str, Run]:
 def grouped(database: Any, first: str, last: str, moving: bool) -> Iterator[Series]:
     """The series of the cases from one id to another."""
     # Lists are dear, so those of series that never moved are not made.
-    only = "and (case_id, metric) in (select (case_id, metric) from points where case_id between $first and $last "
-    only += "group by case_id, metric having min(value) <> max(value)) "
+    only = f"and ({SERIES}) in (select ({SERIES}) from points where case_id between $first and $last "
+    only += f"group by {SERIES} having min(value) <> max(value)) "
     table = database.execute(
-        "select case_id, metric, list(run_id order by created, run_id), list(value order by created, run_id), "
+        f"select {SERIES}, list(run_id order by created, run_id), list(value order by created, run_id), "
         "list(yardsticks order by created, run_id), list(accepted order by created, run_id) from points "
-        f"where case_id between $first and $last {only if moving else ''}group by case_id, metric "
-        "order by case_id, metric",
+        f"where case_id between $first and $last {only if moving else ''}group by {SERIES} order by {SERIES}",
         {"first": first, "last": last},
     )
     while rows := table.fetchmany(50):
-        for case, name, runs, values, yardsticks, accepted in rows:
+        for case, name, way, runs, values, yardsticks, accepted in rows:
             levels = values if any(one is None for one in yardsticks) else yardsticks
-            yield Series(case, name, runs, values, levels, {i: why for i, why in enumerate(accepted) if why})
+            told = {i: why for i, why in enumerate(accepted) if why}
+            yield Series(case, name, runs, values, levels, told, way)

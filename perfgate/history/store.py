@@ -20,6 +20,7 @@ from urllib.parse import quote
 from perfgate.history.points import Point, Run
 from perfgate.shared.credentials import concealed
 from perfgate.shared.errors import UserError
+from perfgate.shared.metric import FIRST_WAY
 
 SUFFIX = ".parquet"
 RUNS = "perfgate.runs"  # the key of a file's metadata that names its runs
@@ -27,6 +28,7 @@ UNFINISHED = ".part"
 MERGED = "merged"  # how the names of merged files begin
 MEMORY = "600MB"  # for sorting; more goes to the disk
 COLUMNS = "case_id, metric, value, yardsticks, launches, accepted, run_id, created, machine, commit_id, software"
+WAY = "way"  # a column that files of earlier versions lack; all that they hold was measured in the first way
 ATTEMPTS = 5
 MISSING = "the history needs pyarrow, duckdb and fsspec; pip install 'perfgate[history]'"
 
@@ -121,7 +123,7 @@ class Store:
             target = Path(scratch, "merged.parquet")
             listed = json.dumps(runs).replace("'", "''")
             database.execute(
-                f"copy (select {COLUMNS} from points order by case_id, metric, created, run_id) to '{target}' "
+                f"copy (select {COLUMNS}, {WAY} from points order by case_id, metric, created, run_id) to '{target}' "
                 f"(format parquet, compression zstd, kv_metadata {{'{RUNS}': '{listed}'}})"
             )
             expected = database.execute("select count(*) from points").fetchone()[0]
@@ -156,9 +158,7 @@ class Store:
             else:
                 only = ""
             listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-            database.execute(
-                f"create view points as select {COLUMNS} from read_parquet([{listed}], filename = true) {only}"
-            )
+            database.execute(f"create view points as {select_points(database, f'[{listed}], filename = true')} {only}")
             yield database
 
     def sorted_file(self, machine: str, scratch: Path) -> Path:
@@ -221,6 +221,19 @@ class Store:
         return final
 
 
+def select_points(database: Any, files: str) -> str:
+    """The query for all points of some files, whether they have the column of ways or not.
+
+    Args:
+        database: that reads them.
+        files: the arguments of DuckDB's ``read_parquet``.
+    """
+    there = f"read_parquet({files}, union_by_name = true)"
+    columns = [row[0] for row in database.execute(f"describe select * from {there}").fetchall()]
+    way = f"coalesce({WAY}, {FIRST_WAY})" if WAY in columns else str(FIRST_WAY)
+    return f"select {COLUMNS}, {way}::integer as {WAY} from {there}"
+
+
 def name_of(run: Run) -> str:
     """How the name of a run's own file begins."""
     return f"{run.created:%Y%m%d}-{run.commit[:12]}"
@@ -253,7 +266,7 @@ def schema(runs: Sequence[str]) -> Any:
     fields = {
         "case_id": text, "metric": text, "value": pa.float64(), "yardsticks": pa.float64(), "launches": pa.int32(),
         "accepted": text, "run_id": text, "created": pa.timestamp("us", tz="UTC"), "machine": text, "commit_id": text,
-        "software": text,
+        "software": text, WAY: pa.int32(),
     }  # fmt: skip
     return pa.schema(fields, metadata={RUNS: json.dumps(list(runs))})
 

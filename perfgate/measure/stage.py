@@ -167,6 +167,8 @@ class Stage:
             # An ended actor is not on the device any more, and the device's clock falls.
             self._monitor.look(at_once=True)
             actor.close(kill=True)
+        # Only of a launch that failed does anybody read what it printed; a long run would keep a file of each.
+        actor.output.unlink(missing_ok=True)
 
     @property
     def threads(self) -> int:

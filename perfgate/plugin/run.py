@@ -37,6 +37,7 @@ from perfgate.plugin.worth import put_in_order
 from perfgate.records.durations import read_durations
 from perfgate.shared.command import command
 from perfgate.shared.errors import UserError
+from perfgate.system.git import check_unmoved, git_state
 
 
 @contextmanager
@@ -79,6 +80,7 @@ class Run:
         self.sides = Sides(config, options)
         self._pairs = 1
         self._digest = ""
+        self._commit = ""
         self._marked: list[str] = []
         self._plan: list[str] = []
         self._unjudged = Unjudged()
@@ -150,6 +152,7 @@ class Run:
             return
         from perfgate.records import runfile
 
+        self._commit = git_state(self.config.rootpath)[0]
         with a_usage_error():
             self.sides.check(selection.needs_libraries)
             reports_of(self.config, self.options.reports)
@@ -173,6 +176,7 @@ class Run:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Learn from a worker how many items there are."""
+        self._commit = self._commit or git_state(self.config.rootpath)[0]
         if not self._screen.expects:
             self._screen.expect(len(ids))
 
@@ -271,10 +275,12 @@ class Run:
             self.target.machine(self.sides.software),
             self.options.to_json() | {"device": self.target.kind, "tier": self.target.tier},
             self.sides.header(),
+            self._commit,
         )
         header["command"] = command()
         header["failed"] = self.ends.failed_besides(self.options.root)
         runfile.merge(self.path, header, parts)
+        check_unmoved(self.config.rootpath, self._commit)
         if parts:
             self.products.make(self.ends)
 

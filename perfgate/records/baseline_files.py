@@ -15,7 +15,7 @@ from typing import Any
 
 from perfgate.records.baselines import Baseline, StoredLaunch
 from perfgate.shared.errors import UserError
-from perfgate.shared.metrics import metric
+from perfgate.shared.metrics import is_ways, metric
 
 SCHEMA = "perfgate.baseline/1"
 CASE_KEYS = {"case": str, "workload": str, "commit": str, "date": str, "reason": str}
@@ -126,10 +126,15 @@ def read_launch(row: Mapping[str, Any], where: str, path: Path) -> StoredLaunch:
         raise UserError(f"{where}: key 'clock_mhz' is not a finite number above 0; {restore(path)}")
     if not isinstance(row.get("surroundings", {}), dict):
         raise UserError(f"{where}: key 'surroundings' is not an object; {restore(path)}")
+    ways = row.get("ways", {})
+    if not is_ways(ways):
+        raise UserError(f"{where}: key 'ways' is not an object of whole numbers from 1; {restore(path)}")
     keys = {key: row[key] for key in LAUNCH_KEYS if key not in ("case", "metrics")}
     optional = ("parts", "processor_parts", "waited", "idle", "surroundings", "clock_mhz")
     more = {key: row[key] for key in optional if key in row}
-    return StoredLaunch(**keys, metrics=metrics, ledger=ledger, processor=processor, software=software, **more)
+    return StoredLaunch(
+        **keys, metrics=metrics, ledger=ledger, processor=processor, software=software, ways=ways, **more
+    )
 
 
 def read_pairs(row: Any, where: str, path: Path) -> dict[str, tuple[float, float | None]]:
@@ -188,6 +193,7 @@ def dump(cases: Mapping[str, Baseline], machine: Mapping[str, Any], software: Ma
                 "clock_mhz": launch.clock_mhz,
                 "surroundings": dict(launch.surroundings),
                 "software": dict(launch.software),
+                "ways": {name: way for name, way in launch.ways.items() if name in launch.metrics},
                 "ledger": dict(launch.ledger) or None,
             }
             rows.append({"case": case, **row, **{key: value for key, value in more.items() if value not in (None, {})}})

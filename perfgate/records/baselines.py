@@ -1,11 +1,12 @@
 """Baselines: what is stored of earlier measurements of a case."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from perfgate.records.clocks import Clock, is_clocked
 from perfgate.records.launch import YARDSTICK_VERSIONS
+from perfgate.shared.metric import FIRST_WAY
 from perfgate.shared.metrics import metric
 
 MAX_SESSIONS = 20
@@ -29,6 +30,7 @@ class StoredLaunch:
         surroundings: a digest of each kind of thing that it depends on besides the code; empty if it is not known.
         software: the versions of the libraries that it ran on; empty if they are not known.
         clock_mhz: the clock of a GPU's multiprocessors under load; ``None`` if it is not known.
+        ways: the way in which each metric was measured, where that is not the first one.
     """
 
     session: str
@@ -47,11 +49,27 @@ class StoredLaunch:
     surroundings: Mapping[str, str] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
     clock_mhz: float | None = None
+    ways: Mapping[str, int] = field(default_factory=dict)
+
+    def way(self, name: str) -> int:
+        """The number of the way in which it measured a metric."""
+        return self.ways.get(name, FIRST_WAY)
+
+    def comparable(self, name: str) -> bool:
+        """Whether it measured a metric, and in the way of this version of Perfgate."""
+        return name in self.metrics and self.way(name) == metric(name).way
 
     @property
     def of_python(self) -> bool:
         """Whether its numbers hold for one version of Python and one kind of device, which ``device`` names."""
         return any(metric(name).of_python for name in self.metrics)
+
+    def with_only(self, names: Set[str]) -> "StoredLaunch":
+        """The same launch with only the named metrics."""
+        metrics, processor = (
+            {name: pair for name, pair in values.items() if name in names} for values in (self.metrics, self.processor)
+        )
+        return replace(self, metrics=metrics, processor=processor)
 
     def on(self, clock: Clock) -> "StoredLaunch":
         """The same launch with its times on this clock, or without times if they are not known on it."""
@@ -86,7 +104,7 @@ class Baseline:
 
     @property
     def metrics(self) -> list[str]:
-        """Names of all metrics that are stored."""
+        """Names of all metrics that are stored, in whatever way they were measured."""
         return list(dict.fromkeys(name for launch in self.launches for name in launch.metrics))
 
     @property
@@ -95,7 +113,7 @@ class Baseline:
         return self.launches[-1].software if self.launches else {}
 
     def values(self, name: str) -> dict[str, list[float]]:
-        """The values of a metric by session, in the metric's unit."""
+        """The values of a metric by session, in the metric's unit, as far as they were measured in the way of today."""
         return self._by_session(name, 0)
 
     def yardsticks(self, name: str, version: int = YARDSTICK_VERSIONS["cpu"]) -> dict[str, list[float]]:
@@ -107,7 +125,7 @@ class Baseline:
         """The times of the yardstick's components by session, in the launches that ``yardsticks`` counts."""
         groups: dict[str, list[Mapping[str, float]]] = {}
         for launch in self.launches:
-            if launch.parts and launch.yardstick == version and name in launch.metrics:
+            if launch.parts and launch.yardstick == version and launch.comparable(name):
                 groups.setdefault(launch.session, []).append(launch.parts)
         return groups
 
@@ -122,10 +140,28 @@ class Baseline:
     def _by_session(self, name: str, position: int) -> dict[str, list[float]]:
         groups: dict[str, list[float]] = {}
         for launch in self.launches:
-            value = launch.metrics.get(name, (None, None))[position]
+            value = launch.metrics[name][position] if launch.comparable(name) else None
             if value is not None:
                 groups.setdefault(launch.session, []).append(value)
         return groups
+
+    def without_earlier_ways(self, now: Iterable[StoredLaunch]) -> "Baseline":
+        """The same baseline without the values of metrics that ``now`` has measured in a later way.
+
+        What is stored of Python's calls under another Python, or on another device, stays.
+        """
+        now = list(now)
+        devices = {launch.device for launch in now}
+        ways = {name: launch.way(name) for launch in now for name in launch.metrics}
+
+        def rest(launch: StoredLaunch) -> StoredLaunch:
+            if launch.of_python and launch.device not in devices:
+                return launch
+            earlier = {name for name, way in ways.items() if launch.way(name) < way}
+            return launch.with_only(launch.metrics.keys() - earlier)
+
+        launches = map(rest, self.launches)
+        return replace(self, launches=tuple(launch for launch in launches if launch.metrics))
 
     def with_session(self, launches: Iterable[StoredLaunch]) -> "Baseline":
         """The same baseline with one more session; the oldest ones beyond twenty are dropped."""

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from perfgate.records.clocks import STEP, Clock, Times, Value, is_clocked
 from perfgate.records.details import Details
 from perfgate.shared.device_kinds import DEVICE_KINDS
-from perfgate.shared.metric import PassName
-from perfgate.shared.metrics import METRICS, metric
+from perfgate.shared.metric import FIRST_WAY, PassName
+from perfgate.shared.metrics import METRICS, metric, ways_now
 from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
 
 Side = Literal["candidate", "reference"]
@@ -52,6 +52,7 @@ class Launch:
         details: further facts about the launch.
         clock: the clock of the times in ``metrics`` and ``yardstick_s``; wall time until the gate chooses a clock.
         other: the same times on the other clock; ``None`` if they are known on one clock only.
+        ways: the way in which each metric was measured, where that is not the first one; a run file says it once.
         disturbed_by: the processes that took the core during the launch, such as ``python 1234``; empty if unknown.
         unknown: keys of its line in a run file that this version of Perfgate does not know.
     """
@@ -74,6 +75,7 @@ class Launch:
     clock: Clock = "wall"
     other: Times | None = None
     disturbed_by: str = ""
+    ways: Mapping[str, int] = field(default_factory=ways_now)
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def on(self, clock: Clock) -> "Launch":
@@ -99,6 +101,10 @@ class Launch:
         """Whether it measured a metric; what another pass tells of a gated one is reported alone."""
         what = metric(name)
         return name in self.metrics and (not what.gated or what.gated_in(self.pass_name))
+
+    def way(self, name: str) -> int:
+        """The number of the way in which it measured a metric."""
+        return self.ways.get(name, FIRST_WAY)
 
     @property
     def waited(self) -> float | None:
@@ -224,7 +230,7 @@ class Launch:
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> "Launch":
-        """Read a line that ``runfile`` has checked."""
+        """Read a line that ``runfile`` has checked. Its metrics count as measured in the ways of today."""
         return cls(
             unknown={key: value for key, value in line.items() if key not in KEYS},
             case=line["case"],

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from perfgate.records.launch import Launch
-from perfgate.records.runfile_lines import SCHEMA, check_header, check_line, parse, reading, writing
+from perfgate.records.runfile_lines import SCHEMA, WAYS, check_header, check_line, parse, reading, writing
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
+from perfgate.shared.metrics import ways_now
 from perfgate.shared.private import no_link, write_no_link
 from perfgate.system.claims import abandoned, claimed
 from perfgate.system.git import git_state
@@ -120,6 +121,7 @@ def new_header(
     machine: Mapping[str, Any],
     options: Mapping[str, Any],
     sides: Mapping[str, Any],
+    began_at: str = "",
 ) -> dict[str, Any]:
     """The first line of a run file.
 
@@ -131,16 +133,19 @@ def new_header(
         options: of the run.
         sides: ``software`` of the code under test; ``candidate``, its interpreter where that is not pytest's; and
             ``reference``, that it was held against.
+        began_at: the commit when the run began, where that is known; a run that ends at another one counts as changed.
     """
-    commit, dirty = git_state(folder)
+    now, dirty = git_state(folder)
+    commit = began_at or now
     return {
         "schema": SCHEMA,
         "run_id": run_id,
         "created": created,
         "commit": commit,
-        "dirty": dirty,
+        "dirty": dirty or commit != now,
         "machine": dict(machine),
         "options": dict(options),
+        WAYS: ways_now(),
         **sides,
     }
 
@@ -212,7 +217,7 @@ def read(path: str | Path) -> RunFile:
     for number, line in numbered[1:]:
         kind = check_line(f"{path}: line {number}", line)
         if kind == "launch":
-            launches.append(Launch.from_json(line))
+            launches.append(replace(Launch.from_json(line), ways=header.get(WAYS, {})))
         elif kind == "workload":
             workloads[line.get("case") or line["workload"]] = line
         elif kind == "verdict":

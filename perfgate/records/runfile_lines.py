@@ -13,12 +13,13 @@ from perfgate.records.launch import NEEDED, Side
 from perfgate.records.verdict import Name
 from perfgate.shared.errors import UserError
 from perfgate.shared.metric import PassName
-from perfgate.shared.metrics import metric
+from perfgate.shared.metrics import is_ways, metric
 
 SCHEMA = "perfgate.run/1"
 HEADER_KEYS: dict[str, type] = {
     "run_id": str, "created": str, "machine": dict, "software": dict, "options": dict,
 }  # fmt: skip
+WAYS = "ways"  # of metrics that were not measured in the first way; a file without it holds none
 WORKLOAD_KEYS = ("workload", "spec", "technique", "setting", "model", "vanilla")
 VERDICT_KEYS = ("case", "metric", "verdict")
 TRACE_KEYS = ("case", "side", "file", "why")
@@ -102,6 +103,8 @@ def check_header(path: Path, line: Mapping[str, Any] | None) -> Mapping[str, Any
             raise UserError(f"{path}: line 1: key {key!r} is missing or not of type {kind.__name__}")
     if not isinstance(line["machine"].get("name"), str):
         raise UserError(f"{path}: line 1: key 'machine.name' is missing")
+    if not is_ways(line.get(WAYS, {})):
+        raise UserError(f"{path}: line 1: key {WAYS!r} is not an object of whole numbers from 1")
     return line
 
 

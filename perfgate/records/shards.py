@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perfgate.records.runfile_lines import writing
+from perfgate.records.runfile_lines import WAYS, writing
 from perfgate.records.shard_parts import ONE, Attempt, Part, scan
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.private import no_link
 
-EVERYWHERE = ("commit", "software", "candidate", "reference")  # keys of the header that all shards have in common
+EVERYWHERE = ("commit", "software", "candidate", "reference", WAYS)  # keys of the header that all shards have in common
 OPTIONS = ("device", "tier", "reference", "baselines", "launches", "calibrate")
 ROUNDING = 1e-9
 

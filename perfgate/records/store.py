@@ -18,6 +18,7 @@ from perfgate.records.clocks import is_clocked
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
+from perfgate.shared.metric import FIRST_WAY
 from perfgate.shared.metrics import metric
 from perfgate.system.git import archive
 
@@ -195,9 +196,12 @@ def moved_baseline(
         moved = replace(before, **about, launches=kept)
         return moved.with_session(only(stored, better))
     if mode == "more" and not better:
-        return before.with_session(stored)
+        return before.without_earlier_ways(stored).with_session(stored)
     fresh = {verdict.metric for verdict in verdicts if verdict.verdict == "new"}
-    return before.with_session(only(stored, fresh)) if mode in ("new", "improved") and fresh else None
+    if mode not in ("new", "improved") or not fresh:
+        return None
+    added = only(stored, fresh)
+    return before.without_earlier_ways(added).with_session(added)
 
 
 def of_other_pythons(before: Iterable[StoredLaunch], now: Iterable[StoredLaunch]) -> list[StoredLaunch]:
@@ -208,13 +212,8 @@ def of_other_pythons(before: Iterable[StoredLaunch], now: Iterable[StoredLaunch]
 
 def only(launches: Iterable[StoredLaunch], names: set[str]) -> list[StoredLaunch]:
     """The launches with only the named metrics. Launches that have none of them are left out."""
-    found = [replace(x, metrics=chosen(x.metrics, names), processor=chosen(x.processor, names)) for x in launches]
+    found = [launch.with_only(names) for launch in launches]
     return [launch for launch in found if launch.metrics]
-
-
-def chosen(values: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
-    """The values whose name is in ``names``."""
-    return {name: value for name, value in values.items() if name in names}
 
 
 def stored_launches(launches: Sequence[Launch], run: Mapping[str, Any]) -> Iterator[StoredLaunch]:
@@ -225,7 +224,8 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, Any]) -> Itera
         wall, processor = launch.on("wall"), launch.on("processor")
         about = (run["session"], launch.server or "", device_of(launch), run["commit"], run["date"])
         found = StoredLaunch(*about, values_of(wall), launch.yardstick, launch.ledger, wall.parts)
-        found = replace(found, surroundings=run.get("surroundings", {}))
+        ways = {name: launch.way(name) for name in found.metrics if launch.way(name) != FIRST_WAY}
+        found = replace(found, surroundings=run.get("surroundings", {}), ways=ways)
         if found.device != PORTABLE and not found.of_python:
             found = replace(found, software=run.get("software", {}))
         if "clock_mhz" in launch.metrics:

@@ -160,7 +160,9 @@ def read_verdict(line: dict[str, Any], where: str) -> Verdict:
             raise UserError(f"{where} of the artifact has a value for {key} that is no finite number")
         numbers[key] = value
     accepted = "beforehand" if line.get("accepted") else ""
-    return Verdict(case[:LONGEST_NAME], metric[:LONGEST_NAME], verdict, **numbers, accepted=accepted)
+    names = case[:LONGEST_NAME], metric[:LONGEST_NAME]
+    way_since = "another one" if line.get("way_since") else ""
+    return Verdict(*names, verdict, **numbers, accepted=accepted, way_since=way_since)
 
 
 def is_number(value: Any) -> bool:

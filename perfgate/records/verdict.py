@@ -26,6 +26,8 @@ class Verdict:
         against: a word for the reference.
         accepted: for a regression that was accepted beforehand: its limit, by whom and why, as a clause.
         since: the versions of the reference, where the libraries are others now: ``transformers 5.23``.
+        way_since: the version of Perfgate since which the metric is measured differently, where what there was to hold
+            it against was measured in another way and was therefore not compared; empty everywhere else.
         unknown: keys of its line in a run file that this version of Perfgate does not know.
     """
 
@@ -45,6 +47,7 @@ class Verdict:
     against: Literal["baseline", "reference", "vanilla"] = "baseline"
     accepted: str = ""
     since: str = ""
+    way_since: str = ""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

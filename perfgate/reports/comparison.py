@@ -37,7 +37,7 @@ def comparison_report(
         link: the address of the page, for a digest in markdown.
     """
     bad = [sentence(verdict) for verdict in verdicts if counted_as(verdict) in ("regressed", "stale", "invalid")]
-    known = {verdict.case for verdict in verdicts if verdict.verdict != "new"}
+    known = {verdict.case for verdict in verdicts if counted_as(verdict) != "new"}
     added = dict.fromkeys(verdict.case for verdict in verdicts if verdict.case not in known)
     missing = [f"{case}: only in BASE, not compared" for case in gone]
     missing += [f"{case}: only in HEAD, not compared" for case in added]

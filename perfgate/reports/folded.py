@@ -53,7 +53,7 @@ def attention(rows: Sequence[CaseRow]) -> list[Told]:
 
 def reason(row: CaseRow) -> str:
     """Why a case was not decided; numbers that are its own are no reason."""
-    undecided = [verdict for verdict in row.verdicts if verdict.verdict in ("invalid", "inconclusive")]
+    undecided = [verdict for verdict in row.verdicts if counted_as(verdict) in ("invalid", "inconclusive")]
     found = next((verdict.why for verdict in undecided if verdict.why), "")
     if not found and undecided:
         return "launches vary too much to tell"

@@ -203,7 +203,7 @@ def series_table(look: Look) -> pd.DataFrame:
         told = [f"{moved(c.change)} at {c.first.created:%Y-%m-%d} ({commits(c.last, c.first)})" for c in changes]
         rows.append(
             {
-                "case": one.case,
+                "case": one.name,
                 "metric": one.metric,
                 "runs": len(one.values),
                 "first": what.show(one.values[0]),
@@ -234,6 +234,7 @@ def point_rows(machine: Machine, one: Series) -> list[dict[str, Any]]:
             "created": machine.runs[run_id].created.isoformat(),
             "commit": machine.runs[run_id].commit,
             "value": value,
+            "way": one.way,
         }
         for run_id, value in zip(one.runs, one.values, strict=True)
     ]

@@ -46,8 +46,9 @@ def summary(
     lines += some(by_case(named.get("regressed", ())))
     lines += some(by_case(named.get("improved", ())))
     lines += some(machine_sentence(verdict) for verdict in verdicts if verdict.why.startswith(MACHINE))
-    if unsure := named.get("inconclusive"):
+    if unsure := [verdict for verdict in named.get("inconclusive", ()) if not verdict.way_since]:
         lines += undecided(unsure, again, update)
+    lines += measured_otherwise(verdicts, again if not update else None)
     lines += unshown(verdicts)
     if again and update not in ("improved", "all") and any(not stored_elsewhere(v) for v in named.get("improved", ())):
         lines.append(f"To keep what improved: {again} --perf-update improved")
@@ -95,6 +96,17 @@ def other_versions(verdicts: Sequence[Verdict], again: str) -> list[str]:
         why = shlex.quote(f"upgrade from {versions}")
         lines.append(f"Accept all that got worse with: {again} --perf-update all --perf-reason {why}")
     return lines
+
+
+def measured_otherwise(verdicts: Sequence[Verdict], again: str | None) -> list[str]:
+    """A line for each metric that Perfgate measures differently than when it was stored, and how to store it again."""
+    ways = Counter((verdict.metric, verdict.way_since) for verdict in verdicts if verdict.way_since)
+    store = f" Store it again with: {again} --perf-update new" if again else ""
+    return [
+        f"Perfgate measures {name} differently since version {since}, so what is stored of "
+        f"{count} {'case' if count == 1 else 'cases'} was not compared.{store}"
+        for (name, since), count in ways.items()
+    ]
 
 
 def stored_elsewhere(verdict: Verdict) -> bool:
@@ -145,7 +157,7 @@ def problem_of(
         update: the update mode of this run, if any. A run that stores baselines may leave everything undecided.
         holders: other machines that have baselines of what is new here. A first run of all may leave everything new.
     """
-    names = [{verdict["verdict"] for verdict in result["verdicts"]} for result in results]
+    names = [{counted_as(Verdict(**verdict)) for verdict in result["verdicts"]} for result in results]
     if ran and not results and not asked:
         return f"{ran} {'case' if ran == 1 else 'cases'} ran and none of them called perf(), so nothing was measured"
     if (ran and not results) or (results and all(found == {"invalid"} for found in names)):

@@ -6,6 +6,7 @@ from typing import Literal
 Kind = Literal["exact", "bytes", "noisy", "reported"]
 PassName = Literal["dry", "counters", "memory", "time"]
 OverRanks = Literal["first", "largest", "nothing"]
+FIRST_WAY = 1
 TOLERANCES: dict[Kind, float] = {"exact": 0.0, "bytes": 0.005, "noisy": 0.03, "reported": 0.0}
 BYTES: tuple[tuple[int, str], ...] = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 FLOPS = ((10**12, "TFLOP"), (10**9, "GFLOP"), (10**6, "MFLOP"), (10**3, "kFLOP"))
@@ -74,11 +75,13 @@ class Metric:
         on_gpu: whether only a device has it that works while the host goes on.
         prior: by how much sessions are taken to differ, 0.01 is 1%, of a time that is gated from the first session on;
             ``None`` for one whose sessions must show it first.
+        way: the number of the way in which Perfgate measures or predicts it; values of different ways are not compared.
+        way_since: the first version of Perfgate with this way; empty for the first way.
         beside: a metric that makes a step together with it. Where both are held against earlier ones, its change is
             told as a share of that step, since of next to nothing any change is large.
 
     Raises:
-        ValueError: it is gated, and better when it is higher.
+        ValueError: it is gated, and better when it is higher; or its way is not the first, and has no version.
     """
 
     name: str
@@ -99,8 +102,12 @@ class Metric:
     on_gpu: bool = False
     prior: float | None = None
     beside: str = ""
+    way: int = FIRST_WAY
+    way_since: str = ""
 
     def __post_init__(self) -> None:
+        if (self.way != FIRST_WAY) != bool(self.way_since):
+            raise ValueError(f"metric {self.name!r} needs both 'way' and 'way_since', or neither")
         if self.gated and self.higher_is_better:
             raise ValueError(
                 f"metric {self.name!r} is {self.kind} and better when it is higher, but the gate takes an increase for "

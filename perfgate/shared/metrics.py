@@ -5,7 +5,7 @@ from functools import partial
 
 from perfgate.shared.device_kinds import DEVICE_KINDS, DRY_TARGETS
 from perfgate.shared.errors import UserError, nearest
-from perfgate.shared.metric import Cells, Metric, Rate
+from perfgate.shared.metric import FIRST_WAY, Cells, Metric, Rate
 
 PYTHON_CALLS = "python_calls"
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
@@ -86,7 +86,17 @@ METRICS = {
         _dry("arithmetic_intensity", "FLOP/byte", "reported", higher_is_better=True),
         _dry("padded_tokens", "", "exact"),
         _dry("predicted_host_syncs", "", "exact", each_counts=True, cells=Cells("host_syncs")),
-        _counted("host_syncs", "", "exact", each_counts=True, cells=Cells("host_syncs")),
+        # Way 2 counts the syncs anywhere in a step, and not of the model's modules alone.
+        _counted(
+            "host_syncs",
+            "",
+            "exact",
+            each_counts=True,
+            cells=Cells("host_syncs"),
+            way=2,
+            way_since="0.2.0",
+        ),
+        # Way 2 leaves out imports, and the finders of packages that are merely installed.
         _counted(
             PYTHON_CALLS,
             "",
@@ -95,6 +105,8 @@ METRICS = {
             of_python=True,
             of_kernels=True,
             cells=Cells("python_calls", shown="{path}:{what}", by_file=True),
+            way=2,
+            way_since="0.2.0",
         ),
         # By the programs that put sequences of different lengths together: every token that the model ran over.
         _counted("processed_tokens", "", "exact"),
@@ -151,6 +163,16 @@ METRICS = {
         _timed("first_step_s", "s", "reported"),
     )
 }
+
+
+def ways_now() -> dict[str, int]:
+    """The way in which this version of Perfgate measures each metric, where that is not the first one."""
+    return {name: row.way for name, row in METRICS.items() if row.way != FIRST_WAY}
+
+
+def is_ways(value: object) -> bool:
+    """Whether a value that was read is a table from metrics to the numbers of their ways."""
+    return isinstance(value, dict) and all(type(way) is int and way >= FIRST_WAY for way in value.values())
 
 
 def metric(name: str) -> Metric:

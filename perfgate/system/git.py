@@ -103,6 +103,20 @@ def between(folder: Path, before: str, after: str, without: Collection[Path] = (
     return outside(top, git(top, "diff", "--name-only", before, after).splitlines(), without)
 
 
+def check_unmoved(folder: Path, commit: str) -> None:
+    """Refuse what was measured while another commit was checked out, unless the files of both are the same.
+
+    Raises:
+        UserError: naming both commits.
+    """
+    now = git_state(folder)[0]
+    if commit and now != commit and between(folder, commit, now):
+        raise UserError(
+            f"{now[:12]} was checked out while this run measured {commit[:12]}, so its numbers may be of either and "
+            "nothing was stored; run again, and leave the checkout alone meanwhile, or use git worktree"
+        )
+
+
 def outside(top: Path, names: Collection[str], without: Collection[Path]) -> list[str]:
     """The paths of files, those in some folders left out."""
     paths = [top / name for name in names if CACHE not in Path(name).parts]

@@ -214,3 +214,23 @@ def test_a_file_without_the_side_that_is_missing_is_named(base: Path) -> None:
 
     assert str(empty) in refuse("compare", base, empty)
     assert str(empty) in refuse("compare", empty, base)
+
+
+def test_a_metric_that_the_two_runs_measured_in_different_ways_is_undecided_and_no_regression(tmp_path: Path) -> None:
+    counted = [launch_line(**{"pass": "counters", "metrics": {"host_syncs": 3}})]
+    more = [launch_line(**{"pass": "counters", "metrics": {"host_syncs": 5}})]
+    old = write_run(tmp_path / "old.jsonl", counted)
+    new = write_run(tmp_path / "new.jsonl", more, ways={"host_syncs": 2})
+    for runs in ((old, new), (new, old)):
+        code, found, summary = compared(*runs, "--strict")
+        (verdict,) = found.values()
+        assert (code, verdict["verdict"], verdict["change"], summary) == (3, "new", None, {"inconclusive": 1})
+        assert verdict["why"].startswith("Perfgate measures this metric differently since version 0.2.0")
+    also_old = write_run(tmp_path / "also-old.jsonl", more)
+    assert compared(old, also_old)[0] == 1
+
+
+def test_a_way_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    for ways in ({"host_syncs": 0}, {"host_syncs": True}, ["host_syncs"]):
+        path = write_run(tmp_path / "run.jsonl", noisy_launches(1), ways=ways)
+        assert "line 1: key 'ways' is not an object of whole numbers from 1" in refuse("compare", path, path)

@@ -191,3 +191,11 @@ def test_parts_below_a_url_are_fetched_and_merged_as_files_are(tmp_path: Path) -
 def test_a_url_that_gives_nothing_is_refused_in_one_sentence(tmp_path: Path, url: str, why: str) -> None:
     pytest.importorskip("fsspec")
     assert f"{url}: {why}" in refuse("merge", url, "-o", tmp_path / "run.jsonl")
+
+
+def test_parts_that_measure_a_metric_in_different_ways_are_not_put_together(
+    tmp_path: Path,
+) -> None:
+    first = part(tmp_path, 1, noisy_launches(1))
+    second = part(tmp_path, 2, noisy_launches(2, OTHER_CASE), ways={"host_syncs": 2})
+    assert "differ in ways" in refuse("merge", first, second, "-o", tmp_path / "merged.jsonl")

@@ -2,14 +2,15 @@
 
 import pytest
 
-from benchmarks.faults.files import can_mount
 from benchmarks.faults.table import faults
 from benchmarks.faults.world import World
 
 FAULTS = {fault.name: fault for fault in faults()}
-# Signals alike to these are left to ``python -m benchmarks.faults``.
+# Signals and jumps alike to these are left to ``python -m benchmarks.faults``.
 SIGNALS = ("gets_sigterm", "gets_sigkill", "gets_sigsegv", "gets_sigstop")
-CHOSEN = [name for name, fault in FAULTS.items() if name in SIGNALS or fault.kind != "signals"]
+CLOCKS = ("the clock jumps a day back", "the clock jumps ten years ahead", "a run whose clock is ten years ahead")
+ALIKE = ("signals", "clocks")
+CHOSEN = [name for name, fault in FAULTS.items() if name in (*SIGNALS, *CLOCKS) or fault.kind not in ALIKE]
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +21,8 @@ def template(tmp_path_factory):
 @pytest.mark.slice
 @pytest.mark.parametrize("name", CHOSEN)
 def test_a_fault_loses_nothing_leaves_nothing_and_the_next_run_works(template, tmp_path, name):
-    if FAULTS[name].mounts and not can_mount():
-        pytest.skip("this process may not mount file systems")
+    if lacks := FAULTS[name].lacks:
+        pytest.skip(f"this machine lacks {lacks}")
     assert FAULTS[name].complaints(template.copy(tmp_path / "suite")) == []
 
 

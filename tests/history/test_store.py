@@ -5,12 +5,15 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.history.kills import kill_at_random
+from perfgate.history import store as store_module
 from perfgate.history.points import Point, Run
 from perfgate.history.series import opened
 from perfgate.history.store import Store
+from perfgate.history.survey import survey
 from perfgate.shared.errors import UserError
 
 MACHINE = "cpu-test"
@@ -26,8 +29,8 @@ def run(number: int, machine: str = MACHINE) -> Run:
 def keep(url: str, number: int, machine: str = MACHINE) -> bool:
     """Keep a run of two metrics."""
     points = [
-        Point("a.py::test", "step_time_s", 0.5 + number, 10.0 + number, 3, ""),
-        Point("a.py::test", "operator_calls", 100 + number, None, 1, ""),
+        Point("a.py::test", "step_time_s", 0.5 + number, 10.0 + number, 3, "", 1),
+        Point("a.py::test", "operator_calls", 100 + number, None, 1, "", 1),
     ]
     return Store(url).add(run(number, machine), points)
 
@@ -106,3 +109,27 @@ def test_a_file_of_another_program_is_refused_by_name(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / MACHINE / "other.parquet")
     with pytest.raises(UserError, match=r"other\.parquet: is not a file of Perfgate's history"):
         Store(str(tmp_path)).stored(MACHINE)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_another_way_of_measuring_begins_a_series_and_files_of_earlier_versions_hold_the_first_way(
+    merged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path))
+    with monkeypatch.context() as earlier:  # the columns that version 0.1.0 wrote
+        columns = store_module.schema
+        earlier.setattr(store_module, "schema", lambda runs: columns(runs).remove(columns(runs).get_field_index("way")))
+        for number in range(3):
+            assert store.add(run(number), [Point("a.py::test", "python_calls", 100, None, 1, "", 1)])
+    assert pq.read_schema(next(tmp_path.rglob("*.parquet"))).get_field_index("way") == -1
+    for number in range(3, 9):
+        assert store.add(run(number), [Point("a.py::test", "python_calls", 90, None, 1, "", 2)])
+    if merged:
+        store.compact(MACHINE)
+    with opened(store, MACHINE) as history:
+        found = {series.way: list(series.values) for series in history.series()}
+        assert history.count() == 2
+        names = [series.name for series in history.series()]
+    assert found == {1: [100] * 3, 2: [90] * 6}
+    assert names == ["a.py::test (measured as before version 0.2.0)", "a.py::test"]
+    assert survey(store, MACHINE, 0.1).events == []

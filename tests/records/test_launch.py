@@ -83,6 +83,7 @@ LAUNCHES = st.builds(
     samples=maybe(st.integers()),
     tokens=maybe(st.integers()),
     details=DETAILS,
+    ways=st.dictionaries(WORDS, st.integers(1, 9), max_size=2),
     unknown=unknown(KEYS),
 )
 VERDICTS = st.builds(
@@ -113,7 +114,7 @@ def test_what_is_written_is_read_back_the_same(
     path = tmp_path_factory.mktemp("run") / "run.jsonl"
     lines = [launch.to_json(), {"kind": "verdict", **verdict.to_json()}]
 
-    run = read(write_run(path, lines))
+    run = read(write_run(path, lines, ways=launch.ways))
 
     assert run.launches == (launch,)
     assert run.verdicts == (verdict,)

@@ -57,9 +57,9 @@ def test_a_run_file_reads_back_as_it_was_written(tmp_path: Path) -> None:
     verdict = Verdict(CASE, "step_time_s", "regressed", 0.5, 0.4, 0.6, 0.1, 0.02, 0.03, 5, 0.03, "why")
     lines = [workload_line(), launch.to_json(), spoiled.to_json(), {"kind": "verdict", **verdict.to_json()}]
 
-    run = read(write_run(tmp_path / "run.jsonl", lines))
+    run = read(write_run(tmp_path / "run.jsonl", lines, ways=launch.ways))
 
-    assert run.header == header()
+    assert run.header == header(ways=launch.ways)
     assert run.workloads == {CASE: workload_line()}
     assert run.launches == (launch, spoiled)
     assert run.verdicts == (verdict,)

@@ -14,6 +14,7 @@ from perfgate.records.baselines import Baseline, StoredLaunch
 from perfgate.records.launch import Launch
 from perfgate.records.store import Store, moved_baseline
 from perfgate.records.verdict import Verdict
+from perfgate.shared.metrics import ways_now
 from tests import ROOT
 
 MACHINE = {"name": "cpu-test-2x-8gib", "device": "cpu", "cpu": "test", "cpus": 2, "memory_gib": 8}
@@ -139,7 +140,7 @@ def baseline(
 ) -> Baseline:
     """A baseline from each session's launches, which map a metric to its value and its value in yardsticks."""
     stored = tuple(
-        StoredLaunch(session, "server", "cpu", "0123abcd", "2026-01-02T03:04:05+00:00", metrics)
+        StoredLaunch(session, "server", "cpu", "0123abcd", "2026-01-02T03:04:05+00:00", metrics, ways=ways_now())
         for session, group in sessions.items()
         for metrics in group
     )

@@ -94,10 +94,20 @@ def brings_code(config: Mapping[str, Any]) -> bool:
 
 
 def read_config(spec: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
-    """The configuration of a shape, or the one in a model's folder."""
+    """The configuration of a shape, or the one in a model's folder.
+
+    Raises:
+        WrongModel: the folder has none any more.
+    """
     if folder is None:
         return dict(spec["config"])
-    found: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    try:
+        found: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WrongModel(
+            f"model folder {folder} has no {CONFIG} any more; it was there when its case named it, so put it back and "
+            "leave it alone while cases run"
+        ) from None
     return found
 
 

@@ -45,6 +45,7 @@ def dry_launch(
             yield lambda: finished(stage, actor, start, begin)
         finally:
             actor.close(kill=True)
+        actor.output.unlink(missing_ok=True)
 
 
 def finished(stage: Stage, actor: Actor, start: Launch, begin: float) -> tuple[Launch, bool]:

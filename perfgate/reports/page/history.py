@@ -58,7 +58,7 @@ def series_content(machine: Machine, one: Series, changes: Iterable[Change], run
     middle = statistics.median(one.levels)
     scale = statistics.median(one.values) / middle if middle else 1.0
     return {
-        "case": one.case,
+        "case": one.name,
         "metric": one.metric,
         "technique": technique(one.case),
         "at": [machine.numbers[run_id] for run_id in one.runs],
