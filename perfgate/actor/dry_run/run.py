@@ -255,7 +255,7 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         "peak_memory_bytes": sum(parts.values()),
         "memory_by_part_bytes": parts,
         "highest_by_part_bytes": tracker.storages.highest(tracker.since),
-        "memory_by_phase_bytes": tracker.storages.by_phase(rules.workspace_bytes),
+        "memory_by_phase_bytes": tracker.storages.by_phase(workspace_bytes),
         "roofline_s": roofline_s if tracker.speeds else None,
         "operators": dict(sorted(tracker.operators.items())),
         "typed_operators": dict(sorted(tracker.typed_operators.items())),
