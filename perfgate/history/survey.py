@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from perfgate.history.changes import ALPHA, Change, Creep, Event, abrupt, changes_of, creep_of, events_of
+from perfgate.history.screen import suspects
 from perfgate.history.series import Machine, Series, opened
 from perfgate.history.store import Store
 
@@ -45,8 +46,10 @@ def survey(store: Store, name: str, alpha: float, since: datetime | None = None)
     creeps: list[Creep] = []
     largest: list[tuple[float, int, Series, list[Change]]] = []
     with opened(store, name) as history:
-        share, count = alpha / max(history.varying(), 1), history.count()
-        for number, series in enumerate(history.series(moving=True)):
+        share, count = alpha / max(history.index.varying(), 1), history.index.count()
+        places = ((block, place) for block in history.blocks() for place in suspects(block, share))
+        for number, (block, place) in enumerate(places):
+            series = history.series_of(block, place)
             found = list(changes_of(history.machine, series, share, since))
             crept = creep_of(history.machine, series, share)
             if crept:
@@ -77,7 +80,7 @@ def look_at(store: Store, name: str, case: str) -> Look:
     Raises:
         UserError: there is none.
     """
-    with opened(store, name) as history:
-        share = ALPHA / max(history.varying(), 1)
+    with opened(store, name, case) as history:
+        share = ALPHA / max(history.index.varying(), 1)
         found = [(one, list(changes_of(history.machine, one, share))) for one in history.series(case)]
         return Look(history.machine, found)
