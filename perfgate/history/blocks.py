@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Block:
 
     names: Sequence[tuple[str, str]]
     starts: NDArray[np.int64]
-    runs: NDArray[np.int64]
+    runs: NDArray[np.int32]
     values: NDArray[np.float64]
     yardsticks: NDArray[np.float64]
     accepted: Mapping[int, str]
@@ -61,7 +61,7 @@ class SortedFile:
         parts = [file.metadata.row_group(number).column(place).statistics for number in range(file.num_row_groups)]
         self._bounds = [(part.min, part.max) if part and part.has_min_max else None for part in parts]
         # Neighbouring blocks share a part of the file.
-        self._part = lru_cache(maxsize=1)(lambda number: file.read_row_group(number, [*TEXTS, *NUMBERS], use_threads=False))
+        self._part = lru_cache(maxsize=1)(partial(file.read_row_group, columns=[*TEXTS, *NUMBERS], use_threads=False))
 
     def between(self, first: str, last: str) -> list[Any]:
         """The parts of the file, as tables, that hold cases from one id to another, and some neighbours."""
@@ -82,6 +82,7 @@ class Columns:
             "case_id": places(self._cases), "metric": places(self._metrics), "run_id": places(list(index.runs)),
         }  # fmt: skip
         self._accepted = {"": 0}
+        self._last: dict[str, tuple[Any, Any]] = {}
 
     def block(self, tables: Sequence[Any], chosen: Sequence[str]) -> Block:
         """The points of the chosen cases."""
@@ -89,7 +90,7 @@ class Columns:
         wanted[[self._places["case_id"][case] for case in chosen]] = True
         parts = zip(*(self._part(table, wanted) for table in tables), strict=True)
         series, runs, accepted, values, yardsticks = map(np.concatenate, parts)
-        keys = series * len(self._places["run_id"]) + runs
+        keys = series.astype(np.int64) * len(self._places["run_id"]) + runs
         if np.any(keys[1:] < keys[:-1]):  # several files: each is sorted, so a stable sort merges them
             order = np.argsort(keys, kind="stable")
             series, runs, accepted, values, yardsticks = (
@@ -109,17 +110,22 @@ class Columns:
 
     def _part(self, table: Any, wanted: NDArray[np.bool_]) -> tuple[NDArray[Any], ...]:
         """The columns of one table: the number of the series, the run, what was accepted, and both values."""
-        case, name, run = (coded(table, key, known.__getitem__) for key, known in self._places.items())
-        accepted = coded(table, "accepted", lambda text: self._accepted.setdefault(text, len(self._accepted)))
+        case, name, run = (self._coded(table, key, known.__getitem__) for key, known in self._places.items())
+        accepted = self._coded(table, "accepted", lambda text: self._accepted.setdefault(text, len(self._accepted)))
         columns = (case * len(self._metrics) + name, run, accepted, *(table.column(key).to_numpy() for key in NUMBERS))
         rows = np.flatnonzero(wanted[case])
-        return tuple(column[rows] for column in columns)
+        together = len(rows) and rows[-1] - rows[0] == len(rows) - 1
+        chosen = slice(rows[0], rows[-1] + 1) if together else rows  # a slice copies nothing
+        return tuple(column[chosen] for column in columns)
 
-
-def coded(table: Any, name: str, place: Callable[[str], int]) -> NDArray[np.int64]:
-    """The places of the texts of a column."""
-    texts = table.column(name).unify_dictionaries().combine_chunks()
-    return np.asarray([place(text) for text in texts.dictionary.to_pylist()], np.int64)[texts.indices.to_numpy()]
+    def _coded(self, table: Any, name: str, place: Callable[[str], int]) -> NDArray[np.int32]:
+        """The places of the texts of a column."""
+        texts = table.column(name).unify_dictionaries().combine_chunks()
+        before, found = self._last.get(name, (None, None))
+        if before is None or not before.equals(texts.dictionary):  # many parts of a file have the same runs
+            found = np.asarray([place(text) for text in texts.dictionary.to_pylist()], dtype=np.int32)
+            self._last[name] = (texts.dictionary, found)
+        return np.asarray(found[np.asarray(texts.indices)])
 
 
 def places(names: Sequence[str]) -> dict[str, int]:

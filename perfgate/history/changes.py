@@ -12,7 +12,7 @@ import numpy as np
 from perfgate.history.points import Run
 from perfgate.history.segments import bound, exact_steps, long_run_spread, steps, without_outliers
 from perfgate.history.series import Machine, Series
-from perfgate.shared.metrics import metric
+from perfgate.shared.metric import Metric
 
 ALPHA = 0.1  # of the whole history: the chance that it shows a change where nothing changed
 SMALLEST = 0.01  # of a metric that varies; smaller steps are not worth a list
@@ -123,9 +123,9 @@ def changes_of(machine: Machine, series: Series, alpha: float, since: datetime |
         )
 
 
-def limit_of(name: str) -> float:
+def limit_of(row: Metric) -> float:
     """How far a metric may move from its epoch, relative."""
-    return metric(name).tolerance or SMALLEST
+    return row.tolerance or SMALLEST
 
 
 def creep_of(machine: Machine, series: Series, alpha: float) -> Creep | None:
@@ -134,7 +134,7 @@ def creep_of(machine: Machine, series: Series, alpha: float) -> Creep | None:
     levels = series.levels[start:]
     if len(levels) < 2 * RECENT or min(levels) <= 0:
         return None
-    limit = limit_of(series.metric)
+    limit = limit_of(series.row)
     moved = math.log(statistics.median(levels[-RECENT:]) / statistics.median(levels[:RECENT]))
     if moved <= math.log1p(limit):
         return None

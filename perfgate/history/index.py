@@ -6,6 +6,7 @@ A merged file carries it in its footer, so a look at one case, or the number of 
 import json
 import zlib
 from base64 import b64decode, b64encode
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,7 +37,7 @@ class Index:
     def varying(self) -> int:
         """How many series there are of metrics that vary from run to run."""
         noisy = {name for name in self.names() if not metric(name).exact}
-        return sum(len(noisy.intersection(names)) for names in self.metrics.values())
+        return sum(len(noisy.intersection(names)) * count for names, count in Counter(self.metrics.values()).items())
 
     def names(self) -> list[str]:
         """The metrics that any case has, in alphabetical order."""

@@ -13,7 +13,7 @@ from perfgate.history.changes import RECENT, limit_of
 from perfgate.history.segments import FEWEST, Values, bound, long_run_spread, may_change, without_outliers
 from perfgate.shared.metrics import metric
 
-ROUNDING = 1e-9  # relative; logarithms of many values and of one may differ in the last digit
+ROUNDING = 1e-9  # logarithms of many values and of one may differ in the last digit
 
 
 def suspects(block: Block, alpha: float) -> list[int]:
@@ -27,11 +27,12 @@ def suspects(block: Block, alpha: float) -> list[int]:
         return []
     begins = block.starts[:-1]
     moving = np.maximum.reduceat(block.values, begins) != np.minimum.reduceat(block.values, begins)
-    exact = np.asarray([metric(name).exact for _, name in block.names])
+    rows_of = {name: metric(name) for name in {name for _, name in block.names}}
+    exact = np.asarray([rows_of[name].exact for _, name in block.names])
     found = moving & exact
     levels = block.levels()
     for places in alike(block, moving & ~exact):
-        limits = np.asarray([limit_of(block.names[place][1]) for place in places])
+        limits = np.asarray([limit_of(rows_of[block.names[place][1]]) for place in places])
         rows = levels[begins[places][:, None] + np.arange(block.starts[places[0] + 1] - begins[places[0]])]
         found[places] = may_move(rows, alpha, limits)
     # The epoch of such a series begins anywhere.
@@ -58,10 +59,12 @@ def may_move(levels: Values, alpha: float, limits: Values) -> NDArray[np.bool_]:
     if count < FEWEST:
         return np.zeros(len(levels), dtype=bool)
     with np.errstate(divide="ignore", invalid="ignore"):
-        series = without_outliers(np.log(levels))
+        logs = np.log(levels)
+        series = without_outliers(logs)
         spread = long_run_spread(series)
         stepped = may_change(series, spread, bound(alpha, count))
-        ends = np.median(levels[:, -RECENT:], axis=-1) / np.median(levels[:, :RECENT], axis=-1)
+        moved = np.log(np.median(levels[:, -RECENT:], axis=-1) / np.median(levels[:, :RECENT], axis=-1)) + ROUNDING
+        smooth = np.max(np.abs(logs[:, RECENT:] - logs[:, :-RECENT]), axis=-1) <= moved / 2
     # A level of 0 has no logarithm, and is left to the closer look.
     odd = ~np.isfinite(series).all(axis=-1) | (spread == 0)
-    return np.asarray(odd | stepped | (ends * (1 + ROUNDING) > 1 + limits))
+    return np.asarray(odd | stepped | (moved > np.log1p(limits)) & smooth)

@@ -96,12 +96,30 @@ def without_outliers(series: Values) -> Values:
     Points are the last axis here and below, so many series of one length can be looked at together.
     """
     padded = np.pad(series, [(0, 0)] * (series.ndim - 1) + [(WINDOW, WINDOW)], mode="reflect")
-    middle = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * WINDOW + 1, axis=-1), axis=-1)
+    middle = median_of([padded[..., place : place + series.shape[-1]] for place in range(2 * WINDOW + 1)])
     away = series - middle
     usual = OUTLYING * 1.4826 * np.median(np.abs(away), axis=-1, keepdims=True)
     outlying = np.abs(away) > usual
     moved = outlying & (usual > 0) & (outlying.mean(axis=-1, keepdims=True) <= MANY_OUTLIERS)
     return np.where(moved, middle + np.sign(away) * usual, series)
+
+
+def median_of(arrays: Sequence[Values]) -> Values:
+    """The median of an odd number of arrays, element by element.
+
+    Among more than half of them the smallest and the largest cannot be the median, so both are dropped, until one is
+    left. With few arrays that is a third of the time of ``numpy.median``.
+    """
+    first = len(arrays) // 2 + 2
+    kept, rest = list(arrays[:first]), list(arrays[first:])
+    while len(kept) > 1:
+        for place in range(1, len(kept)):
+            kept[0], kept[place] = np.minimum(kept[0], kept[place]), np.maximum(kept[0], kept[place])
+        for place in range(1, len(kept) - 1):
+            kept[place], kept[-1] = np.minimum(kept[place], kept[-1]), np.maximum(kept[place], kept[-1])
+        kept = [*kept[1:-1], *rest[:1]]
+        rest = rest[1:]
+    return kept[0]
 
 
 def long_run_spread(series: Values) -> Values:
@@ -115,7 +133,7 @@ def long_run_spread(series: Values) -> Values:
     halves = [half_mean_square(np.abs(series[..., lag:] - series[..., :-lag]), STEPS * lag) for lag in lags]
     far = np.maximum(np.mean(halves[-2:], axis=0), halves[0])
     dependent = [np.maximum(far - half, 0.0) for half in halves[:-2]]
-    return np.sqrt(np.maximum(far + 2 * sum(dependent), halves[0]))
+    return np.asarray(np.sqrt(np.maximum(far + 2 * sum(dependent), halves[0])))
 
 
 def half_mean_square(differences: Values, leave_out: int) -> Values:
@@ -169,6 +187,7 @@ def may_change(series: Values, spread: Values, limit: float) -> NDArray[np.bool_
         length *= 2
     # Long segments of unequal length: all that came before against all that came after.
     ends = np.arange(SHORTEST, count - SHORTEST + 1)
-    before, after = sums[..., ends] / ends, (sums[..., -1:] - sums[..., ends]) / (count - ends)
+    earlier = sums[..., SHORTEST : count - SHORTEST + 1]
+    before, after = earlier / ends, (sums[..., -1:] - earlier) / (count - ends)
     contrasts = np.abs(before - after) * np.sqrt(ends * (count - ends) / count)
-    return found | (np.max(contrasts, axis=-1) / spread >= limit)
+    return np.asarray(found | (np.max(contrasts, axis=-1) / spread >= limit))

@@ -251,8 +251,9 @@ def owned(files: Iterable[Stored]) -> list[Stored]:
 def write_sorted(database: Any, target: Path, metadata: Mapping[str, str] | None = None, only: str = "") -> None:
     """Write the view ``points`` as a parquet file, sorted by case, metric and time."""
     keys = ", ".join(f"'{key}': {quoted(text)}" for key, text in (metadata or {}).items())
+    rows = f"select {COLUMNS} from points {only} order by case_id, metric, created, run_id"
     database.execute(
-        f"copy (select {COLUMNS} from points {only} order by case_id, metric, created, run_id) to {quoted(str(target))} "
+        f"copy ({rows}) to {quoted(str(target))} "
         f"(format parquet, compression zstd{f', kv_metadata {{{keys}}}' if keys else ''})"
     )
 
