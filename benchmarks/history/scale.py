@@ -21,9 +21,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+import ruptures  # noqa: F401  a look imports it where something may have moved, which a tiny history need not have
 
 from perfgate.cli.main import main as perfgate
-from perfgate.history.store import COLUMNS, RUNS
+from perfgate.history.table import COLUMNS, RUNS
 
 MACHINE = "cpu-generated"
 METRICS = ("step_time_s", "peak_memory_bytes", "operator_calls")

@@ -48,14 +48,18 @@ class SortedFile:
 
     It stays readable when another process removes it.
 
+    Args:
+        path: of the file.
+        footer: what it says of itself, where that was read before.
+
     Raises:
         FileNotFoundError: another process has removed it already.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, footer: Any = None) -> None:
         import pyarrow.parquet as pq
 
-        file = pq.ParquetFile(path, read_dictionary=list(TEXTS))
+        file = pq.ParquetFile(path, metadata=footer, read_dictionary=list(TEXTS))
         self.rows: int = file.metadata.num_rows
         place = file.schema_arrow.names.index("case_id")
         parts = [file.metadata.row_group(number).column(place).statistics for number in range(file.num_row_groups)]

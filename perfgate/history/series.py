@@ -12,12 +12,13 @@ import numpy as np
 from perfgate.history.blocks import Block, Columns, SortedFile
 from perfgate.history.index import Index, index_of, joined, read_index
 from perfgate.history.points import Run
-from perfgate.history.store import ATTEMPTS, Store, quoted, write_sorted
+from perfgate.history.store import ATTEMPTS, Store
+from perfgate.history.table import quoted, write_sorted
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metric import Metric
 from perfgate.shared.metrics import metric
 
-POINTS_AT_ONCE = 500_000  # they are in memory together
+POINTS_AT_ONCE = 1_000_000  # they are in memory together
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Machine:
     def numbers(self) -> Mapping[str, int]:
         """The place of each run in time, by id."""
         return {run_id: number for number, run_id in enumerate(self.runs)}
+
+    @cached_property
+    def created(self) -> Mapping[str, str]:
+        """When each run began, as text, by id."""
+        return {run_id: run.created.isoformat() for run_id, run in self.runs.items()}
 
 
 class Opened:
@@ -146,7 +152,7 @@ def sorted_files(store: Store, name: str, case: str, scratch: Path) -> list[tupl
         raise UserError(f"{store.url}: holds no history of machine {name!r}; machines with a history: {known}")
     merged = [one for one in files if one.index and len(one.runs) == one.held]
     rest = [one for one in files if one.runs and one not in merged]
-    found = [(read_index(one.index, name), SortedFile(store.fetched(one, scratch))) for one in merged]
+    found = [(read_index(one.index, name), SortedFile(store.fetched(one, scratch), one.footer)) for one in merged]
     if rest:
         target = scratch / "sorted.parquet"
         with store.query(name, rest) as database:

@@ -18,16 +18,14 @@ from urllib.parse import quote
 
 from perfgate.history.index import index_of, written
 from perfgate.history.points import Point, Run
+from perfgate.history.table import COLUMNS, INDEX, RUNS, quoted, schema, write_sorted
 from perfgate.shared.credentials import concealed
 from perfgate.shared.errors import UserError
 
 SUFFIX = ".parquet"
-RUNS = "perfgate.runs"  # the key of a file's metadata that names its runs
-INDEX = "perfgate.index"  # the key of a merged file's metadata that holds its index
 UNFINISHED = ".part"
 MERGED = "merged"  # how the names of merged files begin
 MEMORY = "600MB"  # for sorting; more goes to the disk
-COLUMNS = "case_id, metric, value, yardsticks, launches, accepted, run_id, created, machine, commit_id, software"
 ATTEMPTS = 5
 MISSING = "the history needs pyarrow, duckdb and fsspec; pip install 'perfgate[history]'"
 
@@ -40,13 +38,18 @@ class Stored:
         path: below the store's file system.
         runs: the ids of the runs that are read from it; ``stored`` leaves out those that an earlier file holds.
         held: how many runs it holds.
-        index: what a merged file says of its series; empty if it says nothing.
+        footer: what it says of itself, and where its parts lie.
     """
 
     path: str
     runs: frozenset[str]
     held: int
-    index: str
+    footer: Any
+
+    @property
+    def index(self) -> str:
+        """The index of a merged file as text; empty if it has none."""
+        return str(self.footer.metadata.get(INDEX.encode(), b""), "utf-8")
 
 
 class Store:
@@ -81,9 +84,10 @@ class Store:
         for _ in range(ATTEMPTS):
             names = self._names(machine)
             found = list(self._read(names))
-            if len(found) == len(names):
+            # What another process merged meanwhile stands in a file that was not listed.
+            appeared = set(self._names(machine)).difference(names)
+            if not any(name.rpartition("/")[2].startswith(MERGED) for name in appeared):
                 return owned(sorted(found, key=lambda one: (-one.held, one.path)))
-            # Another process merged a file after it was listed. What it held stands in a file that was not.
         raise self.restless(machine)
 
     def restless(self, machine: str) -> UserError:
@@ -101,9 +105,9 @@ class Store:
         """What files say of themselves."""
         for name in names:
             with told(self.url), suppress(FileNotFoundError):
-                metadata = self._footer(name).metadata or {}
-                runs = runs_in(name, metadata)
-                yield Stored(name, runs, len(runs), metadata.get(INDEX.encode(), b"").decode())
+                footer = self._footer(name)
+                runs = runs_in(name, footer.metadata)
+                yield Stored(name, runs, len(runs), footer)
 
     def holds(self, run: Run) -> bool:
         """Whether a run is kept. Only files that may hold it are read: its own, and merged ones."""
@@ -186,6 +190,8 @@ class Store:
                 )
                 yield database
             except duckdb.IOException as error:
+                if all(self.files.exists(one.path) for one in files):
+                    raise UserError(f"{self.url}: {error}") from None
                 raise FileNotFoundError(str(error)) from error
 
     def fetched(self, one: Stored, scratch: Path) -> Path:
@@ -246,34 +252,6 @@ def owned(files: Iterable[Stored]) -> list[Stored]:
         found.append(replace(one, runs=one.runs - taken))
         taken |= one.runs
     return found
-
-
-def write_sorted(database: Any, target: Path, metadata: Mapping[str, str] | None = None, only: str = "") -> None:
-    """Write the view ``points`` as a parquet file, sorted by case, metric and time."""
-    keys = ", ".join(f"'{key}': {quoted(text)}" for key, text in (metadata or {}).items())
-    rows = f"select {COLUMNS} from points {only} order by case_id, metric, created, run_id"
-    database.execute(
-        f"copy ({rows}) to {quoted(str(target))} "
-        f"(format parquet, compression zstd{f', kv_metadata {{{keys}}}' if keys else ''})"
-    )
-
-
-def quoted(text: str) -> str:
-    """A text of SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def schema(runs: Sequence[str]) -> Any:
-    """The columns of a file, and the runs that it holds."""
-    import pyarrow as pa
-
-    text = pa.dictionary(pa.int32(), pa.string())
-    fields = {
-        "case_id": text, "metric": text, "value": pa.float64(), "yardsticks": pa.float64(), "launches": pa.int32(),
-        "accepted": text, "run_id": text, "created": pa.timestamp("us", tz="UTC"), "machine": text, "commit_id": text,
-        "software": text,
-    }  # fmt: skip
-    return pa.schema(fields, metadata={RUNS: json.dumps(list(runs))})
 
 
 def runs_in(path: str, metadata: Mapping[bytes, bytes] | None) -> frozenset[str]:

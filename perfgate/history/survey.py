@@ -1,9 +1,12 @@
 """A survey: everything that moved in the history of one machine."""
 
 import heapq
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from perfgate.history.blocks import Block
 from perfgate.history.changes import ALPHA, Change, Creep, Event, abrupt, changes_of, creep_of, events_of
 from perfgate.history.screen import suspects
 from perfgate.history.series import Machine, Series, opened
@@ -47,7 +50,7 @@ def survey(store: Store, name: str, alpha: float, since: datetime | None = None)
     largest: list[tuple[float, int, Series, list[Change]]] = []
     with opened(store, name) as history:
         share, count = alpha / max(history.index.varying(), 1), history.index.count()
-        places = ((block, place) for block in history.blocks() for place in suspects(block, share))
+        places = ((block, place) for block in ahead(history.blocks()) for place in suspects(block, share))
         for number, (block, place) in enumerate(places):
             series = history.series_of(block, place)
             found = list(changes_of(history.machine, series, share, since))
@@ -64,6 +67,15 @@ def survey(store: Store, name: str, alpha: float, since: datetime | None = None)
     creeps.sort(key=lambda one: -one.change)
     moved = [(series, found) for _, _, series, found in sorted(largest, key=lambda one: (-one[0], -one[1]))]
     return Survey(history.machine, count, alpha, events_of(changes), creeps, moved)
+
+
+def ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The same blocks; the next one is read while one is looked at."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, blocks, None)
+        while block := coming.result():
+            coming = pool.submit(next, blocks, None)
+            yield block
 
 
 @dataclass(frozen=True)

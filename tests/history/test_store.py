@@ -106,3 +106,45 @@ def test_a_file_of_another_program_is_refused_by_name(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / MACHINE / "other.parquet")
     with pytest.raises(UserError, match=r"other\.parquet: is not a file of Perfgate's history"):
         Store(str(tmp_path)).stored(MACHINE)
+
+
+def test_a_file_that_was_merged_after_it_was_listed_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        keep(str(tmp_path), number)
+    listed = Store._names
+    merged: list[int] = []
+
+    def merged_meanwhile(store: Store, machine: str) -> list[str]:
+        """The files as they are listed, and another process that merges them at once."""
+        names = listed(store, machine)
+        if not merged:
+            merged.append(0)
+            merged[0] = Store(str(tmp_path)).compact(machine)
+        return names
+
+    monkeypatch.setattr(Store, "_names", merged_meanwhile)
+    assert values(str(tmp_path))["operator_calls"] == [100, 101, 102]
+    assert merged == [3]
+
+
+def merge_often(url: str) -> None:
+    """Merge again and again, while others write, read and merge."""
+    for _ in range(10):
+        Store(url).compact(MACHINE)
+
+
+def test_two_that_merge_while_another_writes_and_reads_lose_nothing_and_show_nobody_less(tmp_path: Path) -> None:
+    url = str(tmp_path)
+    keep(url, 0)
+    with ProcessPoolExecutor(2) as pool:
+        merging = [pool.submit(merge_often, url) for _ in range(2)]
+        for number in range(1, 13):
+            assert keep(url, number)
+            assert values(url)["operator_calls"] == list(range(100, 101 + number))
+        for one in merging:
+            one.result()
+    Store(url).compact(MACHINE)
+    assert values(url)["step_time_s"] == list(range(10, 23))
+    assert len(Store(url).stored(MACHINE)) == 1
