@@ -100,7 +100,7 @@ class Columns:
             series, runs, accepted, values, yardsticks = (
                 column[order] for column in (series, runs, accepted, values, yardsticks)
             )
-        begins = np.flatnonzero(np.diff(series, prepend=-1))
+        begins = np.append(0, np.flatnonzero(series[1:] != series[:-1]) + 1)
         told = list(self._accepted)
         names = [divmod(int(number), len(self._metrics)) for number in series[begins]]
         return Block(
@@ -129,7 +129,7 @@ class Columns:
         if before is None or not before.equals(texts.dictionary):  # many parts of a file have the same runs
             found = np.asarray([place(text) for text in texts.dictionary.to_pylist()], dtype=np.int32)
             self._last[name] = (texts.dictionary, found)
-        return np.asarray(found[np.asarray(texts.indices)])
+        return np.asarray(found.take(np.asarray(texts.indices)))
 
 
 def places(names: Sequence[str]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metric import Metric
 from perfgate.shared.metrics import metric
 
-POINTS_AT_ONCE = 1_000_000  # they are in memory together
+POINTS_AT_ONCE = 250_000  # they are in memory together
 
 
 @dataclass(frozen=True)
