@@ -12,6 +12,7 @@ import numpy as np
 from perfgate.history.points import Run
 from perfgate.history.segments import bound, exact_steps, long_run_spread, steps, without_outliers
 from perfgate.history.series import Machine, Series
+from perfgate.shared.metric import Metric
 
 ALPHA = 0.1  # of the whole history: the chance that it shows a change where nothing changed
 SMALLEST = 0.01  # of a metric that varies; smaller steps are not worth a list
@@ -122,13 +123,18 @@ def changes_of(machine: Machine, series: Series, alpha: float, since: datetime |
         )
 
 
-def creep_of(machine: Machine, series: Series, alpha: float, tolerance: float | None = None) -> Creep | None:
+def limit_of(row: Metric) -> float:
+    """How far a metric may move from its epoch, relative."""
+    return row.tolerance or SMALLEST
+
+
+def creep_of(machine: Machine, series: Series, alpha: float) -> Creep | None:
     """How far a series left its epoch by small steps; ``None`` if it did not, or if one change tells it all."""
     start = max(series.accepted, default=0)
     levels = series.levels[start:]
     if len(levels) < 2 * RECENT or min(levels) <= 0:
         return None
-    limit = (series.row.tolerance if tolerance is None else tolerance) or SMALLEST
+    limit = limit_of(series.row)
     moved = math.log(statistics.median(levels[-RECENT:]) / statistics.median(levels[:RECENT]))
     if moved <= math.log1p(limit):
         return None
@@ -157,7 +163,7 @@ def beyond_noise(levels: Sequence[float], moved: float, alpha: float) -> bool:
     """
     series = without_outliers(np.log(np.asarray(levels)))
     places = np.arange(len(series))
-    spread = long_run_spread(series - np.polyval(np.polyfit(places, series, 1), places))
+    spread = float(long_run_spread(series - np.polyval(np.polyfit(places, series, 1), places)))
     # A median of Gaussian values varies by 1.25 times as much as their mean.
     return moved > bound(alpha, len(levels)) * 1.25 * spread * math.sqrt(2 / RECENT)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from perfgate.gate.launches import gated_values, having, ratios_to_yardstick
 from perfgate.records.runfile import RunFile
 from perfgate.shared.errors import UserError
+from perfgate.shared.metric import FIRST_WAY
 from perfgate.shared.metrics import metric
 
 
@@ -49,7 +50,7 @@ class Point:
     yardsticks: float | None
     launches: int
     accepted: str
-    way: int
+    way: int = FIRST_WAY
 
 
 def run_of(run: RunFile) -> Run:

@@ -64,11 +64,11 @@ def steps(values: Sequence[float], alpha: float) -> list[Step]:
     if len(values) < FEWEST:
         return []
     series = without_outliers(np.log(np.asarray(values, dtype=float)))
-    spread = long_run_spread(series)
+    spread = float(long_run_spread(series))
     if spread == 0:
         return exact_steps(values)
     limit = bound(alpha, len(series))
-    if not may_change(series, spread, limit):
+    if not may_change(series, np.asarray(spread), limit):
         return []
     cuts = [0, *segments(series / spread, limit**2)]
     return [step(series[a:b], series[b:c], b, spread) for a, b, c in zip(cuts, cuts[1:], cuts[2:], strict=False)]
@@ -91,36 +91,57 @@ def step(before: Values, after: Values, at: int, spread: float) -> Step:
 
 
 def without_outliers(series: Values) -> Values:
-    """Single points far from their neighbours are moved to the edge of what is usual, unless there are many."""
-    padded = np.pad(series, WINDOW, mode="reflect")
-    middle = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * WINDOW + 1), axis=1)
+    """Single points far from their neighbours are moved to the edge of what is usual, unless there are many.
+
+    Points are the last axis here and below, so many series of one length can be looked at together.
+    """
+    padded = np.pad(series, [(0, 0)] * (series.ndim - 1) + [(WINDOW, WINDOW)], mode="reflect")
+    middle = median_of([padded[..., place : place + series.shape[-1]] for place in range(2 * WINDOW + 1)])
     away = series - middle
-    usual = OUTLYING * 1.4826 * float(np.median(np.abs(away)))
+    usual = OUTLYING * 1.4826 * np.median(np.abs(away), axis=-1, keepdims=True)
     outlying = np.abs(away) > usual
-    if usual == 0 or outlying.mean() > MANY_OUTLIERS:
-        return series
-    return np.where(outlying, middle + np.sign(away) * usual, series)
+    moved = outlying & (usual > 0) & (outlying.mean(axis=-1, keepdims=True) <= MANY_OUTLIERS)
+    return np.where(moved, middle + np.sign(away) * usual, series)
 
 
-def long_run_spread(series: Values) -> float:
+def median_of(arrays: Sequence[Values]) -> Values:
+    """The median of an odd number of arrays, element by element.
+
+    Among more than half of them the smallest and the largest cannot be the median, so both are dropped, until one is
+    left. With few arrays that is a third of the time of ``numpy.median``.
+    """
+    first = len(arrays) // 2 + 2
+    kept, rest = list(arrays[:first]), list(arrays[first:])
+    while len(kept) > 1:
+        for place in range(1, len(kept)):
+            kept[0], kept[place] = np.minimum(kept[0], kept[place]), np.maximum(kept[0], kept[place])
+        for place in range(1, len(kept) - 1):
+            kept[place], kept[-1] = np.minimum(kept[place], kept[-1]), np.maximum(kept[place], kept[-1])
+        kept = [*kept[1:-1], *rest[:1]]
+        rest = rest[1:]
+    return kept[0]
+
+
+def long_run_spread(series: Values) -> Values:
     """The square root of the long-run variance: the spread of a mean of ``n`` points is this over ``sqrt(n)``.
 
     It follows from half the mean squares of differences between points 1, 2, ... apart. They grow with the distance
     as far as neighbours depend on each other. The largest differences are left out, as many as two changes touch, and
     the rest is scaled as if it were Gaussian, so changes do not pass for spread.
     """
-    lags = range(1, min(LAGS, len(series) // 8) + 1)
-    halves = [half_mean_square(np.abs(series[lag:] - series[:-lag]), STEPS * lag) for lag in lags]
-    far = max(float(np.mean(halves[-2:])), halves[0])
-    return math.sqrt(max(far + 2 * sum(max(far - half, 0.0) for half in halves[:-2]), halves[0]))
+    lags = range(1, min(LAGS, series.shape[-1] // 8) + 1)
+    halves = [half_mean_square(np.abs(series[..., lag:] - series[..., :-lag]), STEPS * lag) for lag in lags]
+    far = np.maximum(np.mean(halves[-2:], axis=0), halves[0])
+    dependent = [np.maximum(far - half, 0.0) for half in halves[:-2]]
+    return np.asarray(np.sqrt(np.maximum(far + 2 * sum(dependent), halves[0])))
 
 
-def half_mean_square(differences: Values, leave_out: int) -> float:
+def half_mean_square(differences: Values, leave_out: int) -> Values:
     """Half the mean square of differences without the largest ones."""
-    count = len(differences)
+    count = differences.shape[-1]
     leave_out = min(leave_out, count // 4)
-    kept = np.sort(differences)[: count - leave_out]
-    return float(np.mean(kept**2)) / 2 / kept_share(leave_out, count)
+    kept = np.sort(differences, axis=-1)[..., : count - leave_out]
+    return np.asarray(np.mean(kept**2, axis=-1) / 2 / kept_share(leave_out, count))
 
 
 @cache
@@ -149,21 +170,24 @@ def bound(alpha: float, count: int) -> float:
     return float(t.isf(norm.sf(high), max(count / 3 - 1, 3)))
 
 
-def may_change(series: Values, spread: float, limit: float) -> bool:
+def may_change(series: Values, spread: Values, limit: float) -> NDArray[np.bool_]:
     """Whether neighbouring windows of any length differ by enough to look closer.
 
     A change that the penalty allows shows at least half of its square in windows of 3, 6, 12, ... points. It is much
     faster than looking for segments, and most series have no change.
     """
-    sums = np.concatenate([[0.0], np.cumsum(series)])
+    count = series.shape[-1]
+    sums = np.cumsum(np.pad(series, [(0, 0)] * (series.ndim - 1) + [(1, 0)]), axis=-1)
+    found = np.zeros(series.shape[:-1], dtype=bool)
     length = SHORTEST
-    while 2 * length <= len(series):
-        means = (sums[length:] - sums[:-length]) / length
-        contrast = float(np.max(np.abs(means[length:] - means[:-length]))) / spread * math.sqrt(length / 2)
-        if contrast**2 >= limit**2 / 2:
-            return True
+    while 2 * length <= count:
+        means = (sums[..., length:] - sums[..., :-length]) / length
+        contrast = np.max(np.abs(means[..., length:] - means[..., :-length]), axis=-1)
+        found |= (contrast / spread * math.sqrt(length / 2)) ** 2 >= limit**2 / 2
         length *= 2
     # Long segments of unequal length: all that came before against all that came after.
-    ends = np.arange(SHORTEST, len(series) - SHORTEST + 1)
-    gaps = np.abs(sums[ends] / ends - (sums[-1] - sums[ends]) / (len(series) - ends))
-    return bool(np.any(gaps / spread * np.sqrt(ends * (len(series) - ends) / len(series)) >= limit))
+    ends = np.arange(SHORTEST, count - SHORTEST + 1)
+    earlier = sums[..., SHORTEST : count - SHORTEST + 1]
+    before, after = earlier / ends, (sums[..., -1:] - earlier) / (count - ends)
+    contrasts = np.abs(before - after) * np.sqrt(ends * (count - ends) / count)
+    return np.asarray(found | (np.max(contrasts, axis=-1) / spread >= limit))

@@ -1,21 +1,24 @@
 """Series: the points of one metric of one case, in order of time."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
+import numpy as np
+
+from perfgate.history.blocks import Block, Columns, SortedFile
+from perfgate.history.index import Index, index_of, joined, read_index
 from perfgate.history.points import Run
-from perfgate.history.store import MEMORY, WAY, Store, select_points
+from perfgate.history.store import ATTEMPTS, Store
+from perfgate.history.table import metric_and_way, quoted, write_sorted
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metric import FIRST_WAY, Metric
 from perfgate.shared.metrics import metric
 
-CASES_AT_ONCE = 200  # they are in memory together
-SERIES = f"case_id, metric, {WAY}"  # what makes a series
+POINTS_AT_ONCE = 250_000  # they are in memory together
 
 
 @dataclass(frozen=True)
@@ -66,89 +69,105 @@ class Machine:
         """The place of each run in time, by id."""
         return {run_id: number for number, run_id in enumerate(self.runs)}
 
+    @cached_property
+    def created(self) -> Mapping[str, str]:
+        """When each run began, as text, by id."""
+        return {run_id: run.created.isoformat() for run_id, run in self.runs.items()}
+
 
 class Opened:
     """The history of one machine, sorted for reading; made by ``opened``.
 
     Attributes:
+        index: what it holds.
         machine: with its runs.
     """
 
-    def __init__(self, database: Any, name: str) -> None:
-        self._database = database
-        self.machine = Machine(name, runs_of(database, name))
+    def __init__(self, index: Index, files: Sequence[SortedFile], name: str) -> None:
+        self.index = index
+        self.machine = Machine(name, index.runs)
+        self._files = files
+        self._run_ids = list(index.runs)
 
-    def varying(self) -> int:
-        """How many series there are of metrics that vary from run to run."""
-        names = [row[0] for row in self._database.execute("select distinct metric from points").fetchall()]
-        noisy = [name for name in names if not metric(name).exact]
-        return int(
-            self._database.execute(
-                f"select count(distinct ({SERIES})) from points where list_contains(?, metric)", [noisy]
-            ).fetchone()[0]
-        )
-
-    def count(self) -> int:
-        """How many series there are."""
-        return int(self._database.execute(f"select count(distinct ({SERIES})) from points").fetchone()[0])
-
-    def series(self, case: str = "", moving: bool = False) -> Iterator[Series]:
-        """All series, or those of the cases whose id holds ``case``.
-
-        Args:
-            case: a case's id, or a part of it.
-            moving: leaves out those whose value was never another one.
+    def blocks(self, case: str = "") -> Iterator[Block]:
+        """The points of all cases, or of those whose id holds ``case``, some cases at a time.
 
         Raises:
             UserError: no case's id holds it.
         """
-        cases = self._database.execute("select distinct case_id from points order by 1").fetchall()
-        known = [row[0] for row in cases]
-        chosen = [one for one in known if case in one]
-        if not chosen:
-            raise UserError(f"no case of {self.machine.name} has {case!r} in its id{nearest(case, known)}")
-        for start in range(0, len(chosen), CASES_AT_ONCE):
-            part = chosen[start : start + CASES_AT_ONCE]
-            for found in grouped(self._database, part[0], part[-1], moving):
-                if case in found.case:
-                    yield found
+        cases, columns = list(self.index.metrics), Columns(self.index)
+        if not any(case in one for one in cases):
+            raise UserError(f"no case of {self.machine.name} has {case!r} in its id{nearest(case, cases)}")
+        at_once = max(POINTS_AT_ONCE * len(cases) // sum(file.rows for file in self._files), 1)
+        for start in range(0, len(cases), at_once):
+            if chosen := [one for one in cases[start : start + at_once] if case in one]:
+                tables = [table for file in self._files for table in file.between(chosen[0], chosen[-1])]
+                yield columns.block(tables, chosen)
+
+    def series(self, case: str = "") -> Iterator[Series]:
+        """All series, or those of the cases whose id holds ``case``.
+
+        Raises:
+            UserError: no case's id holds it.
+        """
+        for block in self.blocks(case):
+            for place in range(len(block.names)):
+                yield self.series_of(block, place)
+
+    def series_of(self, block: Block, place: int) -> Series:
+        """One series of a block."""
+        start, end = map(int, block.starts[place : place + 2])
+        values, yardsticks = block.values[start:end], block.yardsticks[start:end]
+        case, named = block.names[place]
+        name, way = metric_and_way(named)
+        return Series(
+            case,
+            name,
+            [self._run_ids[run] for run in block.runs[start:end]],
+            values.tolist(),
+            (values if np.isnan(yardsticks).any() else yardsticks).tolist(),
+            {point - start: why for point, why in block.accepted.items() if start <= point < end},
+            way,
+        )
 
 
 @contextmanager
-def opened(store: Store, name: str) -> Iterator[Opened]:
-    """Open the history of one machine."""
-    import duckdb
+def opened(store: Store, name: str, case: str = "") -> Iterator[Opened]:
+    """Open the history of one machine.
 
-    with TemporaryDirectory() as scratch, duckdb.connect() as database:
-        path = store.sorted_file(name, Path(scratch))
-        database.execute(f"set memory_limit = '{MEMORY}'")
-        points = select_points(database, f"'{path}'")
-        database.execute(f"create view points as {points}")
-        yield Opened(database, name)
+    Args:
+        store: that holds it.
+        name: of the machine.
+        case: a part of the ids of the cases that will be read; the points of others may be left out.
+
+    Raises:
+        UserError: the store has no history of this machine, or its files change too often.
+    """
+    with TemporaryDirectory() as scratch:
+        for _ in range(ATTEMPTS):
+            with suppress(FileNotFoundError):  # another process merged a file meanwhile
+                found = sorted_files(store, name, case, Path(scratch))
+                break
+        else:
+            raise store.restless(name)
+        yield Opened(joined(index for index, _ in found), [file for _, file in found], name)
 
 
-def runs_of(database: Any, name: str) -> dict[str, Run]:
-    """The runs of a machine by id, in order of time."""
-    rows = database.execute(
-        "select run_id, any_value(created), any_value(commit_id), any_value(software) from points group by run_id "
-        "order by 2, 1"
-    ).fetchall()
-    return {run_id: Run(run_id, created, name, commit, software) for run_id, created, commit, software in rows}
+def sorted_files(store: Store, name: str, case: str, scratch: Path) -> list[tuple[Index, SortedFile]]:
+    """The points of a machine in files sorted by case, each with its index.
 
-
-def grouped(database: Any, first: str, last: str, moving: bool) -> Iterator[Series]:
-    """The series of the cases from one id to another."""
-    # Lists are dear, so those of series that never moved are not made.
-    only = f"and ({SERIES}) in (select ({SERIES}) from points where case_id between $first and $last "
-    only += f"group by {SERIES} having min(value) <> max(value)) "
-    table = database.execute(
-        f"select {SERIES}, list(run_id order by created, run_id), list(value order by created, run_id), "
-        "list(yardsticks order by created, run_id), list(accepted order by created, run_id) from points "
-        f"where case_id between $first and $last {only if moving else ''}group by {SERIES} order by {SERIES}",
-        {"first": first, "last": last},
-    )
-    while rows := table.fetchmany(50):
-        for case, name, way, runs, values, yardsticks, accepted in rows:
-            levels = values if any(one is None for one in yardsticks) else yardsticks
-            told = {i: why for i, why in enumerate(accepted) if why}
-            yield Series(case, name, runs, values, levels, told, way)
+    Merged files are read where they lie, by parts. The others, which hold a run each, are put into one first.
+    """
+    files = store.stored(name)
+    if not files:
+        known = ", ".join(store.machines()) or "none"
+        raise UserError(f"{store.url}: holds no history of machine {name!r}; machines with a history: {known}")
+    merged = [one for one in files if one.index and len(one.runs) == one.held]
+    rest = [one for one in files if one.runs and one not in merged]
+    found = [(read_index(one.index, name), SortedFile(store.fetched(one, scratch), one.footer)) for one in merged]
+    if rest:
+        target = scratch / "sorted.parquet"
+        with store.query(name, rest) as database:
+            write_sorted(database, target, only=f"where contains(case_id, {quoted(case)})")
+            found.append((index_of(database, name), SortedFile(target)))
+    return found

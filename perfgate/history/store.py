@@ -7,28 +7,25 @@ one, nothing counts twice.
 """
 
 import json
-import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
+from perfgate.history.index import index_of, written
 from perfgate.history.points import Point, Run
+from perfgate.history.table import COLUMNS, INDEX, RUNS, quoted, schema, with_way, write_sorted
 from perfgate.shared.credentials import concealed
 from perfgate.shared.errors import UserError
-from perfgate.shared.metric import FIRST_WAY
 
 SUFFIX = ".parquet"
-RUNS = "perfgate.runs"  # the key of a file's metadata that names its runs
 UNFINISHED = ".part"
 MERGED = "merged"  # how the names of merged files begin
 MEMORY = "600MB"  # for sorting; more goes to the disk
-COLUMNS = "case_id, metric, value, yardsticks, launches, accepted, run_id, created, machine, commit_id, software"
-WAY = "way"  # a column that files of earlier versions lack; all that they hold was measured in the first way
 ATTEMPTS = 5
 MISSING = "the history needs pyarrow, duckdb and fsspec; pip install 'perfgate[history]'"
 
@@ -39,11 +36,20 @@ class Stored:
 
     Attributes:
         path: below the store's file system.
-        runs: the ids of the runs that it holds.
+        runs: the ids of the runs that are read from it; ``stored`` leaves out those that an earlier file holds.
+        held: how many runs it holds.
+        footer: what it says of itself, and where its parts lie.
     """
 
     path: str
-    runs: frozenset[str] = field(default_factory=frozenset)
+    runs: frozenset[str]
+    held: int
+    footer: Any
+
+    @property
+    def index(self) -> str:
+        """The index of a merged file as text; empty if it has none."""
+        return str(self.footer.metadata.get(INDEX.encode(), b""), "utf-8")
 
 
 class Store:
@@ -75,7 +81,18 @@ class Store:
 
     def stored(self, machine: str) -> list[Stored]:
         """The complete files of a machine, those that hold most runs first."""
-        return sorted(self._read(self._names(machine)), key=lambda one: (-len(one.runs), one.path))
+        for _ in range(ATTEMPTS):
+            names = self._names(machine)
+            found = list(self._read(names))
+            # What another process merged meanwhile stands in a file that was not listed.
+            appeared = set(self._names(machine)).difference(names)
+            if not any(name.rpartition("/")[2].startswith(MERGED) for name in appeared):
+                return owned(sorted(found, key=lambda one: (-one.held, one.path)))
+        raise self.restless(machine)
+
+    def restless(self, machine: str) -> UserError:
+        """What a reader says whom other processes disturbed ``ATTEMPTS`` times."""
+        return UserError(f"{self.url}: its files of {machine} changed {ATTEMPTS} times while they were read; run again")
 
     def _names(self, machine: str) -> list[str]:
         """The complete files of a machine, which are not read."""
@@ -87,9 +104,10 @@ class Store:
     def _read(self, names: Iterable[str]) -> Iterator[Stored]:
         """What files say of themselves."""
         for name in names:
-            # Another process may have merged it meanwhile; what it held stands in the merged file.
             with told(self.url), suppress(FileNotFoundError):
-                yield Stored(name, runs_in(name, self._footer(name).metadata))
+                footer = self._footer(name)
+                runs = runs_in(name, footer.metadata)
+                yield Stored(name, runs, len(runs), footer)
 
     def holds(self, run: Run) -> bool:
         """Whether a run is kept. Only files that may hold it are read: its own, and merged ones."""
@@ -106,6 +124,8 @@ class Store:
         common = asdict(run)
         common["commit_id"] = common.pop("commit")
         rows = [{"case_id": row.pop("case"), **row, **common} for row in map(asdict, points)]
+        for row in rows:
+            row["metric"] = with_way(row["metric"], row.pop("way"))
         rows.sort(key=lambda row: (row["case_id"], row["metric"]))
         self._write(pa.Table.from_pylist(rows, schema=schema([run.run_id])), run.machine, name_of(run))
         return True
@@ -113,77 +133,77 @@ class Store:
     def compact(self, machine: str) -> int:
         """Merge the files of a machine into one, sorted by case; returns how many files it replaces.
 
-        The merged file is complete and read back before an old one is removed.
+        The merged file is complete and read back before an old one is removed. Another process may merge the same
+        files meanwhile; then what stands there now is merged.
         """
-        old = self.stored(machine)
-        if len(old) < 2:
-            return 0
+        for _ in range(ATTEMPTS):
+            old = self.stored(machine)
+            if len(old) < 2:
+                return 0
+            with suppress(FileNotFoundError):
+                self._merge(machine, old)
+                for one in old:
+                    with suppress(FileNotFoundError), told(self.url):
+                        self.files.rm_file(one.path)
+                return len(old)
+        raise self.restless(machine)
+
+    def _merge(self, machine: str, old: Sequence[Stored]) -> None:
+        """Write a file that holds what the old ones hold, and read it back.
+
+        Raises:
+            FileNotFoundError: another process removed an old file, or merged the new one.
+        """
         runs = sorted(frozenset().union(*(one.runs for one in old)))
         with self.query(machine, old) as database, TemporaryDirectory() as scratch:
             target = Path(scratch, "merged.parquet")
-            listed = json.dumps(runs).replace("'", "''")
-            database.execute(
-                f"copy (select {COLUMNS}, {WAY} from points order by case_id, metric, created, run_id) to '{target}' "
-                f"(format parquet, compression zstd, kv_metadata {{'{RUNS}': '{listed}'}})"
-            )
+            write_sorted(database, target, {RUNS: json.dumps(runs), INDEX: written(index_of(database, machine))})
             expected = database.execute("select count(*) from points").fetchone()[0]
             merged = self._publish(target, machine, MERGED)
         footer = self._footer(merged)
         if footer.num_rows != expected or runs_in(merged, footer.metadata) != frozenset(runs):
             raise UserError(f"{merged}: was not written completely, so the files that it replaces were kept")
-        for one in old:
-            with suppress(FileNotFoundError), told(self.url):
-                self.files.rm_file(one.path)
-        return len(old)
 
     @contextmanager
-    def query(self, machine: str, files: Sequence[Stored] | None = None) -> Iterator[Any]:
-        """A DuckDB connection with the view ``points``: each point of a machine once, whatever files hold it."""
+    def query(self, machine: str, files: Sequence[Stored]) -> Iterator[Any]:
+        """A DuckDB connection with the view ``points``: the points of files of a machine, each once.
+
+        Raises:
+            FileNotFoundError: another process removed a file.
+        """
         import duckdb
 
-        files = self.stored(machine) if files is None else files
-        if not files:
-            known = ", ".join(self.machines()) or "none"
-            raise UserError(f"{self.url}: holds no history of machine {machine!r}; machines with a history: {known}")
         with TemporaryDirectory() as scratch, duckdb.connect() as database:
             database.execute(f"set memory_limit = '{MEMORY}'; set temp_directory = '{scratch}'")
             database.execute("set autoinstall_known_extensions = false; set autoload_known_extensions = false")
             if not self.local:
                 database.register_filesystem(self.files)
             paths = [one.path if self.local else self.files.unstrip_protocol(one.path) for one in files]
-            database.execute("create table owner (filename varchar, run_id varchar)")
-            if len(owners := owned(dict(zip(paths, files, strict=True)))) != sum(len(one.runs) for one in files):
-                database.executemany("insert into owner values (?, ?)", [(path, run) for run, path in owners.items()])
+            only = ""
+            if any(len(one.runs) != one.held for one in files):
+                database.execute("create table owner (filename varchar, run_id varchar)")
+                owners = [(path, run) for path, one in zip(paths, files, strict=True) for run in one.runs]
+                database.executemany("insert into owner values (?, ?)", owners)
                 only = "where (filename, run_id) in (select (filename, run_id) from owner)"
-            else:
-                only = ""
-            listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-            database.execute(f"create view points as {select_points(database, f'[{listed}], filename = true')} {only}")
-            yield database
-
-    def sorted_file(self, machine: str, scratch: Path) -> Path:
-        """A machine's points in one file, sorted by case, metric and time.
-
-        A single file is sorted already, so it is only linked: a merge that removes it meanwhile takes nothing away.
-        Another process may merge several files meanwhile; then the sorted one is made again from what stands there now.
-        """
-        import duckdb
-
-        target = scratch / "sorted.parquet"
-        for _ in range(ATTEMPTS):
-            files = self.stored(machine)
-            if self.local and len(files) == 1:
-                with suppress(FileNotFoundError):
-                    link(Path(files[0].path), target)
-                    return target
-                continue
-            with suppress(duckdb.IOException), self.query(machine, files) as database:
+            listed = ", ".join(map(quoted, paths))
+            try:
                 database.execute(
-                    f"copy (select * from points order by case_id, metric, created, run_id) to '{target}' "
-                    "(format parquet, row_group_size 100000)"
+                    f"create view points as select {COLUMNS} from read_parquet([{listed}], filename = true) {only}"
                 )
-                return target
-        raise UserError(f"{self.url}: its files of {machine} changed {ATTEMPTS} times while they were read; run again")
+                yield database
+            except duckdb.IOException as error:
+                if all(self.files.exists(one.path) for one in files):
+                    raise UserError(f"{self.url}: {error}") from None
+                raise FileNotFoundError(str(error)) from error
+
+    def fetched(self, one: Stored, scratch: Path) -> Path:
+        """A file of the store as a file of this machine."""
+        if self.local:
+            return Path(one.path)
+        target = scratch / Path(one.path).name
+        with told(self.url):
+            self.files.get_file(one.path, str(target))
+        return target
 
     def _footer(self, path: str) -> Any:
         """What a file says of itself: its rows, and the runs that it holds."""
@@ -221,54 +241,19 @@ class Store:
         return final
 
 
-def select_points(database: Any, files: str) -> str:
-    """The query for all points of some files, whether they have the column of ways or not.
-
-    Args:
-        database: that reads them.
-        files: the arguments of DuckDB's ``read_parquet``.
-    """
-    there = f"read_parquet({files}, union_by_name = true)"
-    columns = [row[0] for row in database.execute(f"describe select * from {there}").fetchall()]
-    way = f"coalesce({WAY}, {FIRST_WAY})" if WAY in columns else str(FIRST_WAY)
-    return f"select {COLUMNS}, {way}::integer as {WAY} from {there}"
-
-
 def name_of(run: Run) -> str:
     """How the name of a run's own file begins."""
     return f"{run.created:%Y%m%d}-{run.commit[:12]}"
 
 
-def link(source: Path, target: Path) -> None:
-    """Let a file have another name, or copy it where file systems differ."""
-    try:
-        target.hardlink_to(source)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def owned(files: Mapping[str, Stored]) -> dict[str, str]:
-    """The file from which each run is read: the first that holds it."""
-    owners: dict[str, str] = {}
-    for path, one in files.items():
-        for run in one.runs:
-            owners.setdefault(run, path)
-    return owners
-
-
-def schema(runs: Sequence[str]) -> Any:
-    """The columns of a file, and the runs that it holds."""
-    import pyarrow as pa
-
-    text = pa.dictionary(pa.int32(), pa.string())
-    fields = {
-        "case_id": text, "metric": text, "value": pa.float64(), "yardsticks": pa.float64(), "launches": pa.int32(),
-        "accepted": text, "run_id": text, "created": pa.timestamp("us", tz="UTC"), "machine": text, "commit_id": text,
-        "software": text, WAY: pa.int32(),
-    }  # fmt: skip
-    return pa.schema(fields, metadata={RUNS: json.dumps(list(runs))})
+def owned(files: Iterable[Stored]) -> list[Stored]:
+    """The files, each with the runs that no earlier file holds."""
+    taken: set[str] = set()
+    found = []
+    for one in files:
+        found.append(replace(one, runs=one.runs - taken))
+        taken |= one.runs
+    return found
 
 
 def runs_in(path: str, metadata: Mapping[bytes, bytes] | None) -> frozenset[str]:

@@ -1,10 +1,14 @@
 """A survey: everything that moved in the history of one machine."""
 
 import heapq
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from perfgate.history.blocks import Block
 from perfgate.history.changes import ALPHA, Change, Creep, Event, abrupt, changes_of, creep_of, events_of
+from perfgate.history.screen import suspects
 from perfgate.history.series import Machine, Series, opened
 from perfgate.history.store import Store
 
@@ -45,8 +49,10 @@ def survey(store: Store, name: str, alpha: float, since: datetime | None = None)
     creeps: list[Creep] = []
     largest: list[tuple[float, int, Series, list[Change]]] = []
     with opened(store, name) as history:
-        share, count = alpha / max(history.varying(), 1), history.count()
-        for number, series in enumerate(history.series(moving=True)):
+        share, count = alpha / max(history.index.varying(), 1), history.index.count()
+        places = ((block, place) for block in ahead(history.blocks()) for place in suspects(block, share))
+        for number, (block, place) in enumerate(places):
+            series = history.series_of(block, place)
             found = list(changes_of(history.machine, series, share, since))
             crept = creep_of(history.machine, series, share)
             if crept:
@@ -63,6 +69,15 @@ def survey(store: Store, name: str, alpha: float, since: datetime | None = None)
     return Survey(history.machine, count, alpha, events_of(changes), creeps, moved)
 
 
+def ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The same blocks; the next one is read while one is looked at."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, blocks, None)
+        while block := coming.result():
+            coming = pool.submit(next, blocks, None)
+            yield block
+
+
 @dataclass(frozen=True)
 class Look:
     """The series of some cases of one machine, and what moved in each."""
@@ -77,7 +92,7 @@ def look_at(store: Store, name: str, case: str) -> Look:
     Raises:
         UserError: there is none.
     """
-    with opened(store, name) as history:
-        share = ALPHA / max(history.varying(), 1)
+    with opened(store, name, case) as history:
+        share = ALPHA / max(history.index.varying(), 1)
         found = [(one, list(changes_of(history.machine, one, share))) for one in history.series(case)]
         return Look(history.machine, found)

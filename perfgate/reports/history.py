@@ -231,7 +231,7 @@ def point_rows(machine: Machine, one: Series) -> list[dict[str, Any]]:
             "case": one.case,
             "metric": one.metric,
             "run": run_id,
-            "created": machine.runs[run_id].created.isoformat(),
+            "created": machine.created[run_id],
             "commit": machine.runs[run_id].commit,
             "value": value,
             "way": one.way,

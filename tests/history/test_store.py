@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.history.kills import kill_at_random
-from perfgate.history import store as store_module
 from perfgate.history.points import Point, Run
 from perfgate.history.series import opened
 from perfgate.history.store import Store
@@ -113,23 +112,63 @@ def test_a_file_of_another_program_is_refused_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("merged", [False, True])
 def test_another_way_of_measuring_begins_a_series_and_files_of_earlier_versions_hold_the_first_way(
-    merged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    merged: bool, tmp_path: Path
 ) -> None:
     store = Store(str(tmp_path))
-    with monkeypatch.context() as earlier:  # the columns that version 0.1.0 wrote
-        columns = store_module.schema
-        earlier.setattr(store_module, "schema", lambda runs: columns(runs).remove(columns(runs).get_field_index("way")))
-        for number in range(3):
-            assert store.add(run(number), [Point("a.py::test", "python_calls", 100, None, 1, "", 1)])
-    assert pq.read_schema(next(tmp_path.rglob("*.parquet"))).get_field_index("way") == -1
+    for number in range(3):
+        assert store.add(run(number), [Point("a.py::test", "python_calls", 100, None, 1, "", 1)])
+    for file in tmp_path.rglob("*.parquet"):  # as version 0.1.0 wrote it
+        assert pq.read_table(file).column("metric").to_pylist() == ["python_calls"]
     for number in range(3, 9):
         assert store.add(run(number), [Point("a.py::test", "python_calls", 90, None, 1, "", 2)])
     if merged:
         store.compact(MACHINE)
     with opened(store, MACHINE) as history:
         found = {series.way: list(series.values) for series in history.series()}
-        assert history.count() == 2
+        assert history.index.count() == 2
         names = [series.name for series in history.series()]
     assert found == {1: [100] * 3, 2: [90] * 6}
     assert names == ["a.py::test (measured as before version 0.2.0)", "a.py::test"]
     assert survey(store, MACHINE, 0.1).events == []
+
+
+def test_a_file_that_was_merged_after_it_was_listed_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        keep(str(tmp_path), number)
+    listed = Store._names
+    merged: list[int] = []
+
+    def merged_meanwhile(store: Store, machine: str) -> list[str]:
+        """The files as they are listed, and another process that merges them at once."""
+        names = listed(store, machine)
+        if not merged:
+            merged.append(0)
+            merged[0] = Store(str(tmp_path)).compact(machine)
+        return names
+
+    monkeypatch.setattr(Store, "_names", merged_meanwhile)
+    assert values(str(tmp_path))["operator_calls"] == [100, 101, 102]
+    assert merged == [3]
+
+
+def merge_often(url: str) -> None:
+    """Merge again and again, while others write, read and merge."""
+    for _ in range(10):
+        Store(url).compact(MACHINE)
+
+
+def test_two_that_merge_while_another_writes_and_reads_lose_nothing_and_show_nobody_less(tmp_path: Path) -> None:
+    url = str(tmp_path)
+    keep(url, 0)
+    with ProcessPoolExecutor(2) as pool:
+        merging = [pool.submit(merge_often, url) for _ in range(2)]
+        for number in range(1, 13):
+            assert keep(url, number)
+            assert values(url)["operator_calls"] == list(range(100, 101 + number))
+        for one in merging:
+            one.result()
+    Store(url).compact(MACHINE)
+    assert values(url)["step_time_s"] == list(range(10, 23))
+    assert len(Store(url).stored(MACHINE)) == 1

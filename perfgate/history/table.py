@@ -1,0 +1,53 @@
+"""The table of points as a parquet file: its columns, its order, and what it says of itself."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from perfgate.shared.metric import FIRST_WAY
+
+# The column ``metric`` names the way of measuring too, where that is not the first one: ``python_calls@2``. So files of
+# earlier versions, which know no ways, are read like any other.
+COLUMNS = "case_id, metric, value, yardsticks, launches, accepted, run_id, created, machine, commit_id, software"
+RUNS = "perfgate.runs"  # the key of a file's metadata that names its runs
+INDEX = "perfgate.index"  # the key of a merged file's metadata that holds its index
+
+
+def schema(runs: Sequence[str]) -> Any:
+    """The columns of a file, and the runs that it holds."""
+    import pyarrow as pa
+
+    text = pa.dictionary(pa.int32(), pa.string())
+    fields = {
+        "case_id": text, "metric": text, "value": pa.float64(), "yardsticks": pa.float64(), "launches": pa.int32(),
+        "accepted": text, "run_id": text, "created": pa.timestamp("us", tz="UTC"), "machine": text, "commit_id": text,
+        "software": text,
+    }  # fmt: skip
+    return pa.schema(fields, metadata={RUNS: json.dumps(list(runs))})
+
+
+def with_way(name: str, way: int) -> str:
+    """A metric as the column ``metric`` names it."""
+    return name if way == FIRST_WAY else f"{name}@{way}"
+
+
+def metric_and_way(named: str) -> tuple[str, int]:
+    """The metric, and the number of the way in which it was measured, of what the column ``metric`` names."""
+    name, _, way = named.partition("@")
+    return name, int(way or FIRST_WAY)
+
+
+def write_sorted(database: Any, target: Path, metadata: Mapping[str, str] | None = None, only: str = "") -> None:
+    """Write the view ``points`` as a parquet file, sorted by case, metric and time."""
+    keys = ", ".join(f"'{key}': {quoted(text)}" for key, text in (metadata or {}).items())
+    rows = f"select {COLUMNS} from points {only} order by case_id, metric, created, run_id"
+    database.execute(
+        f"copy ({rows}) to {quoted(str(target))} "
+        f"(format parquet, compression zstd{f', kv_metadata {{{keys}}}' if keys else ''})"
+    )
+
+
+def quoted(text: str) -> str:
+    """A text of SQL."""
+    return "'" + text.replace("'", "''") + "'"
