@@ -24,8 +24,8 @@ from perfgate.predict.memory_fit import (
     Prediction,
     Remedy,
     StepCost,
+    extrapolated,
     largest_batch,
-    of_accumulated,
 )
 from perfgate.predict.memory_fit import room_bytes as room_of
 from perfgate.predict.options import MODES, OPTIONS, described
@@ -55,6 +55,7 @@ KEYS = {
     "workload",
     "remedies",
     "emulated",
+    "components",
 }
 T4 = find_gpu("T4")
 quickly = settings(deadline=None, derandomize=True, database=None, max_examples=200)
@@ -314,10 +315,10 @@ def test_a_plateau_before_the_activations_take_over_is_seen_through() -> None:
 def test_work_grows_with_each_micro_batch_from_the_second_on() -> None:
     two, three = ledger(1000, flops=20, roofline_s=1.0), ledger(1010, flops=30, roofline_s=1.5)
 
-    assert of_accumulated(two, three, 2) == two
-    assert of_accumulated(two, three, 3) == three
-    assert of_accumulated(two, three, 10) == ledger(1080, flops=100, roofline_s=5.0)
-    assert of_accumulated(replace(two, roofline_s=None), replace(three, roofline_s=None), 9).roofline_s is None
+    assert extrapolated(two, three, 0) == two
+    assert extrapolated(two, three, 1) == three
+    assert extrapolated(two, three, 8) == ledger(1080, flops=100, roofline_s=5.0)
+    assert extrapolated(replace(two, roofline_s=None), replace(three, roofline_s=None), 7).roofline_s is None
 
 
 @pytest.mark.parametrize("gpu", GPUS.values(), ids=list(GPUS))
@@ -497,6 +498,8 @@ def test_the_shapes_that_come_with_perfgate_are_those_of_real_models() -> None:
         "vit-base",
         "whisper-small",
         "Llama-3.1-8B",
+        "stable-diffusion-1.5",
+        "dit-xl-2-256",
     ]
 
 

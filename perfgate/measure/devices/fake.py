@@ -25,13 +25,14 @@ class Fake:
     look_s = 0.0
     environment = staticmethod(no_variables)
 
-    def __init__(self, script: Path, gpu: GpuIdentity, pids_visible: bool) -> None:
+    def __init__(self, script: Path, gpu: GpuIdentity, pids_visible: bool, idle_w: float = 0.0) -> None:
         self.uuid = gpu.uuid
         self.machine = gpu.machine(self.kind)
         self.order: Mapping[str, Any] = {"kind": self.kind, "script": str(script), "uuid": gpu.uuid}
         self.peers: Sequence[Device] = ()
         self._state = script.with_name(f"{script.name}.{gpu.uuid}.state")
         self._pids_visible = pids_visible
+        self._idle_w = idle_w
 
     def status(self) -> Status:
         """The state that the device last wrote to its file. Foreign processes count only while an actor is alive."""
@@ -45,6 +46,15 @@ class Fake:
             busy=dict.fromkeys(pids, state.get("share", 0.0)) if self._pids_visible else None,
             at_s=state.get("now_s", 0.0),
         )
+
+    def rested(self) -> Status | None:
+        """The state after a second in which the device took what its script calls ``idle_w``, if it says so."""
+        if not self._idle_w or not self._state.exists():
+            return None
+        state = json.loads(self._state.read_text())
+        rested = {"energy_j": state["energy_j"] + self._idle_w, "now_s": state["now_s"] + 1.0}
+        self._state.write_text(json.dumps(state | rested))
+        return self.status()
 
 
 def fake_devices(required: bool, path: str) -> list[Fake]:
@@ -66,4 +76,5 @@ def fake_devices(required: bool, path: str) -> list[Fake]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"--perf-device fake:{path}: the script cannot be read: {error}") from None
     shown = {device["uuid"]: device.get("pids_visible", True) for device in described}
-    return [Fake(script, gpu, shown[gpu.uuid]) for gpu in visible(gpus, os.environ)]
+    idle_w = {device["uuid"]: device.get("idle_w", 0.0) for device in described}
+    return [Fake(script, gpu, shown[gpu.uuid], idle_w[gpu.uuid]) for gpu in visible(gpus, os.environ)]

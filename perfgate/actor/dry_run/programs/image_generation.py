@@ -33,8 +33,12 @@ class DryImageGeneration:
             self.follow(name, part)
 
     def step(self) -> None:
-        """Make the images."""
+        """Make the images. The scheduler then forgets its plan, since it makes a new one in each step."""
+        plan = vars(self.program.pipeline.scheduler)
+        before = dict(plan)
         self.program.step()
+        plan.clear()
+        plan.update(before)
         self.leave()
 
     def offload(self, parts: list[Any]) -> None:
