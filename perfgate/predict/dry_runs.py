@@ -184,7 +184,8 @@ def together(question: Question, costs: Sequence[StepCost]) -> StepCost:
     if len(costs) == 1:
         return costs[0]
     name = repeated(question)
-    return extrapolated(*costs, question.settings[name] - min(COUNTS))
+    fewer, more = costs
+    return extrapolated(fewer, more, question.settings[name] - min(COUNTS))
 
 
 def family(question: Question) -> str:

@@ -28,7 +28,7 @@ from perfgate.predict.memory_fit import (
     largest_batch,
 )
 from perfgate.predict.memory_fit import room_bytes as room_of
-from perfgate.predict.options import MODES, OPTIONS, described
+from perfgate.predict.options import OPTIONS, described
 from perfgate.predict.predict import DRY_RUN, find_largest
 from perfgate.predict.question import Question
 from perfgate.predict.suggestions import decides_resident, remedies, resident_bytes
@@ -211,7 +211,7 @@ def test_many_micro_batches_follow_from_few(dry: DryRuns, tmp_path: Path, more: 
     assert replace(followed, roofline_s=None) == replace(whole, roofline_s=None)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["train", "forward", "generate"])
 def test_the_largest_batch_fits_and_one_more_does_not(dry: DryRuns, tmp_path: Path, mode: str) -> None:
     question = ask(gpt2(tmp_path / "tiny"), mode)
     room = 1 << 26
@@ -547,7 +547,8 @@ def test_the_options_come_from_the_settings_that_can_be_predicted(capsys: pytest
         assert " ".join(described(option).split()).replace("-", "") in told.replace("- ", "").replace("-", "")
     assert "fp8" not in told, "a value without a dry run"
     assert "adamw_cpu_offload" not in told
-    assert "train: tf32, bf16, bf16-amp, fp16-amp; forward and generate: bf16, fp16; default: fp32" in told
+    precisions = "forward and generate and images: bf16, fp16; denoiser: bf16, bf16-amp; default: fp32"
+    assert f"train: tf32, bf16, bf16-amp, fp16-amp; {precisions}" in told
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,13 @@ def run_itself(
     made: list[Any] = []  # weak references to optimizers; some create their state when they are built
     pace = DryPace(context, write)
     with ExitStack() as stack:
-        around = limited(), optimizing(context, made), clipping(), recomputing(context), registering(context, registered)
+        around = (
+            limited(),
+            optimizing(context, made),
+            clipping(),
+            recomputing(context),
+            registering(context, registered),
+        )
         for entered in around:
             stack.enter_context(entered)
         try:

@@ -33,8 +33,8 @@ LOAD_S = 0.2
 def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
     """Step the case in bursts; the first one warms clocks and caches and is left out.
 
-    Clock and power are read within a burst at the end, and in the first launch energy over a long one and a pause. Drivers update
-    their counter of energy seldom, so that shorter bursts do not show it.
+    Clock and power are read within a burst at the end, and in the first launch energy over a long one and a pause.
+    Drivers update their counter of energy seldom, so that shorter bursts do not show it.
     """
     yardstick = health(stage, server, workload)
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="time")

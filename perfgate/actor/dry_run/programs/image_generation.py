@@ -1,6 +1,7 @@
 """Generating images on fake tensors: the real pipeline, whose weights may wait on the host until they are needed."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from perfgate.actor.dry_run.context import DryContext
@@ -46,7 +47,7 @@ class DryImageGeneration:
         for part in parts:
             self.here = part
             self.leave()
-            before(part, lambda part=part: self.arrive(part))
+            before(part, partial(self.arrive, part))
 
     def arrive(self, part: Any) -> None:
         """Bring a part's weights to the device, in place of those of the part before."""
