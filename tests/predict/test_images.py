@@ -53,9 +53,9 @@ def cost(dry: DryRuns, model: Any = SD, **settings: Json) -> StepCost:
 
 def test_a_pipeline_without_weights_is_predicted_by_component(tmp_path: Path) -> None:
     folder = pipeline(tmp_path / "painter", "StableDiffusionPipeline", SD.source["config"])
-    options = ("--task", "text-to-image", "--batch-size", "2", "--steps", "20", "--guidance", "--gpu", "t4")
+    asked = "--task text-to-image --batch-size 2 --steps 20 --guidance --image-size 512 --gpu t4"
 
-    done = perfgate("predict", "--model", folder, *options, "--json")
+    done = perfgate("predict", "--model", folder, *asked.split(), "--json")
 
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
