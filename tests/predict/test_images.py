@@ -74,10 +74,9 @@ def test_a_pipeline_without_weights_is_predicted_by_component(tmp_path: Path) ->
 
 
 def test_denoising_steps_add_work_and_no_memory_and_guidance_doubles_their_batch(dry: DryRuns) -> None:
-    few, many, guided = (
-        cost(dry, **more) for more in ({"denoising_steps": 2}, {"denoising_steps": 9}, {"guidance": True})
-    )
-    denoiser = [found.components["denoiser"]["flops"] for found in (few, many, guided)]
+    few, many = (cost(dry, denoising_steps=count) for count in (2, 9))
+    guided = cost(dry, denoising_steps=2, guidance=True)
+    denoiser = [found.components["denoiser"]["flops"] or 0 for found in (few, many, guided)]
     assert denoiser[1] == denoiser[0] / 2 * 9
     assert denoiser[2] == pytest.approx(denoiser[0] * 2)
     assert many.peak_memory_bytes == pytest.approx(few.peak_memory_bytes, rel=0.001)
