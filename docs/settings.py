@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from perfgate.shared.settings import (
+    DENOISER_TRAINING,
     FORWARD,
     GENERATION,
     IMAGE_GENERATION,
@@ -37,6 +38,7 @@ def page() -> str:
         ("Serving", SERVING),
         ("Forward passes", FORWARD),
         ("Image generation", IMAGE_GENERATION),
+        ("Training a denoiser", DENOISER_TRAINING),
         ("Loading a model", MODEL_LOADING),
         ("Tokenizing", TOKENIZING),
         ("Reading data", READING),

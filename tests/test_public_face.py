@@ -72,6 +72,7 @@ def test_pytest_lists_every_fixture_with_what_it_is_for(tmp_path):
         "serving",
         "forward",
         "image_generation",
+        "denoiser_training",
         "loading",
         "operator",
         "tokenizing",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from perfgate.shared.settings import (
+    DENOISER_TRAINING,
     FORWARD,
     GENERATION,
     IMAGE_GENERATION,
@@ -26,6 +27,7 @@ _Operator: Any = OPERATOR.dataclass()
 _Tokenizing: Any = TOKENIZING.dataclass()
 _Reading: Any = READING.dataclass()
 _Images: Any = IMAGE_GENERATION.dataclass()
+_Denoiser: Any = DENOISER_TRAINING.dataclass()
 _Loading: Any = MODEL_LOADING.dataclass()
 
 
@@ -79,6 +81,10 @@ class ReadingSettings(_Reading):
 
 class ImageSettings(_Images):
     """The settings of image generation."""
+
+
+class DenoiserSettings(_Denoiser):
+    """The settings of training a denoiser."""
 
 
 class LoadingSettings(_Loading):

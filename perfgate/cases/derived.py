@@ -17,8 +17,16 @@ def with_derived(launch: Launch) -> Launch:
     typical_s = statistics.median(steps)
     derived = percentiles(steps)
     derived |= {name: amount / typical_s for name, amount in launch.rate_amounts.items()}
+    derived |= of_energy(launch)
     # Percentiles that the device's clock measured for single steps are better than those over bursts.
     return replace(launch, metrics={**derived, **launch.metrics})
+
+
+def of_energy(launch: Launch) -> dict[str, float]:
+    """The joules of a sample and of a token, where a launch tells those of a step."""
+    amounts = {"energy_per_sample_j": launch.samples, "energy_per_token_j": launch.tokens}
+    step_j = launch.value("energy_j") if "energy_j" in launch.metrics else 0.0
+    return {name: step_j / amount for name, amount in amounts.items() if step_j and amount}
 
 
 def with_work(launches: Sequence[Launch]) -> list[Launch]:

@@ -310,7 +310,7 @@ def require_workload(value: object) -> Workload:
     if not isinstance(value, Workload):
         raise UserError(
             f"perf() takes a workload, not {type(value).__name__}; "
-            "build one with the fixtures training, generation, serving, forward, image_generation, loading, operator, "
-            "tokenizing or reading"
+            "build one with the fixtures training, generation, serving, forward, image_generation, denoiser_training, "
+            "loading, operator, tokenizing or reading"
         )
     return value

@@ -9,7 +9,7 @@ from perfgate.cli.ini import add_preload, read_ini, with_preload
 from perfgate.models.shapes import find_shape
 from perfgate.predict.emulated_step import card_of, emulated_step
 from perfgate.predict.gpu_catalog import find_gpu
-from perfgate.predict.options import MODES, OPTIONS, add_settings
+from perfgate.predict.options import MODES, OPTIONS, add_settings, mode_of
 from perfgate.predict.predict import predict
 from perfgate.predict.question import Question
 from perfgate.predict.sweep import sweep
@@ -23,8 +23,13 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--model", required=True, metavar="NAME|FOLDER|HUB-ID@COMMIT", help="a known shape, or where config.json is"
     )
-    parser.add_argument("--task", help="default: the model's first")
-    parser.add_argument("--mode", choices=MODES, default="train", help="train, forward or generate; default: train")
+    parser.add_argument("--task", help="default: the model's first; text-to-image makes images")
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        help="train, forward, generate, images or denoiser, which trains the denoiser of a model of images; "
+        "default: images where the task is text-to-image, else train",
+    )
     parser.add_argument("--gpu", metavar="NAME", help="like H200 or a100-sxm-80gb; without one only sizes are told")
     parser.add_argument(
         "--emulate",
@@ -48,6 +53,7 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     """Run the step dry, and compare its memory and work with the GPU's data sheet."""
     settings = {name: value for name in OPTIONS if (value := getattr(options, name)) is not None}
     model = find_shape(options.model, options.task, trust_remote_code=options.trust_remote_code)
+    mode = mode_of(options.mode, model, options.task)
     gpu = None if options.gpu is None else find_gpu(options.gpu)
     ini = read_ini()
     preload = with_preload(ini, options.preload)
@@ -55,11 +61,11 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     if any(isinstance(value, tuple) for value in settings.values()):
         if card is not None:
             raise UserError("--emulate takes one step, and there are several here: name one value of each setting")
-        found = sweep(model, options.task, options.mode, settings, gpu, preload, ini.programs)
+        found = sweep(model, options.task, mode, settings, gpu, preload, ini.programs)
         from perfgate.reports.sweep import sweep_report
 
         return OK, sweep_report(found)
-    question = Question.of_options(model, options.task, options.mode, settings)
+    question = Question.of_options(model, options.task, mode, settings)
     prediction = predict(question, gpu, preload, ini.programs)
     if card is not None:
         prediction = replace(prediction, emulated=emulated_step(question.workload, card, preload, ini.programs))

@@ -211,23 +211,3 @@ def looked_within(stage: Stage, actor: Actor, steps: int, took_s: float) -> Stat
         look.cancel()
         look.join()
     return None if over else seen[0]
-
-
-def energy(before: Status | None, within: Status | None, after: Status | None, steps: int) -> dict[str, Value]:
-    """The energy of a step in joules, and power and clock under load, as far as the driver reports them.
-
-    Args:
-        before: the device's status before the steps.
-        within: its status in the middle of them; where it is not known, that after them stands for it.
-        after: its status after the steps.
-        steps: the number of steps in between; 0 where they are too few to tell their energy.
-    """
-    if before is None or after is None:
-        return {}
-    loaded = within or after
-    told: dict[str, Any] = {"power_w": loaded.power_w, "clock_mhz": loaded.clock_mhz}
-    if not steps:
-        return {name: value for name, value in told.items() if value is not None}
-    if before.energy_j is not None and after.energy_j is not None:
-        told["energy_j"] = (after.energy_j - before.energy_j) / steps
-    return {name: value for name, value in told.items() if value is not None}

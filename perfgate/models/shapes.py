@@ -11,6 +11,12 @@ from perfgate.shared.parsing import load_json
 from perfgate.shared.workload import Json
 
 SHAPES = Path(__file__).parent / "shapes.json"
+IMAGES, PIPELINE = "text-to-image", "model_index.json"
+# By the class of a pipeline, where the configurations of its networks lie.
+PIPELINES = {
+    "StableDiffusionPipeline": {"text_encoder": "text_encoder", "denoiser": "unet", "vae": "vae"},
+    "DiTPipeline": {"denoiser": "transformer", "vae": "vae"},
+}
 # The end of a class's name in transformers, and the task that the class is for.
 HEADS = {
     "LMHeadModel": "causal-lm",
@@ -39,12 +45,14 @@ def find_shape(name: str, task: str | None = None, *, trust_remote_code: bool = 
     Raises:
         UserError: there is no such model, the task is unknown, or the configuration does not say the task.
     """
-    if task and task not in AUTO_CLASSES:
-        raise UserError(f"unknown task {task!r}{nearest(task, AUTO_CLASSES)}")
+    if task and task not in (*AUTO_CLASSES, IMAGES):
+        raise UserError(f"unknown task {task!r}{nearest(task, [*AUTO_CLASSES, IMAGES])}")
     shapes = read_shapes()
     if name in shapes:
         return shapes[name]
     folder = Path(name)
+    if folder.is_dir() and (task == IMAGES or (folder / PIPELINE).is_file()):
+        return pipeline_shape(folder)
     if folder.is_dir():
         return folder_shape(folder, task, trust_remote_code)
     if hub_ids.is_id(name):
@@ -61,6 +69,19 @@ def folder_shape(folder: Path, task: str | None, trust_remote_code: bool = False
     model = Model.from_folder(folder, trust_remote_code=trust_remote_code)
     classes = own_classes(folder / "config.json", task)
     return replace(model, name=folder.resolve().name, classes=classes, place=str(folder.absolute()))
+
+
+def pipeline_shape(folder: Path) -> Model:
+    """The model of images in a folder that a pipeline of diffusers wrote; its weights may be missing.
+
+    Raises:
+        UserError: the pipeline is of another class than those that Perfgate builds, or a configuration is missing.
+    """
+    made = read_config(folder / PIPELINE).get("_class_name", "")
+    if made not in PIPELINES:
+        raise UserError(f"{folder / PIPELINE} is of class {made or 'none'}; supported are {' and '.join(PIPELINES)}")
+    config = {part: read_config(folder / place / "config.json") for part, place in PIPELINES[made].items()}
+    return Model(folder.resolve().name, {"config": config}, {IMAGES: made})
 
 
 def hub_shape(model: Model, task: str | None) -> Model:
@@ -94,7 +115,7 @@ def own_classes(path: Path, task: str | None) -> dict[str, str]:
 
 
 def read_config(path: Path) -> dict[str, Json]:
-    """Read a ``config.json`` that ``save_pretrained`` wrote.
+    """Read a file of JSON that ``save_pretrained`` wrote.
 
     Raises:
         UserError: the file does not exist, or is not a JSON object.
@@ -102,7 +123,7 @@ def read_config(path: Path) -> dict[str, Json]:
     try:
         config = load_json(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"the config.json of model folder {path.parent} cannot be read: {error.strerror}") from None
+        raise UserError(f"the {path.name} of model folder {path.parent} cannot be read: {error.strerror}") from None
     except ValueError:
         config = None
     if not isinstance(config, dict):

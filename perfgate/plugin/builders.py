@@ -16,6 +16,7 @@ OF_MODEL: Mapping[str, Callable[..., Workload]] = {
     "serving": tasks.serving,
     "forward": tasks.forward,
     "image_generation": tasks.image_generation,
+    "denoiser_training": tasks.denoiser_training,
     "loading": tasks.loading,
 }
 OF_NO_MODEL: Mapping[str, Callable[..., Workload]] = {

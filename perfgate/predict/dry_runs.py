@@ -12,7 +12,7 @@ from perfgate.measure.pool import Pool
 from perfgate.measure.server import tail
 from perfgate.predict.gpu_catalog import GpuSpec
 from perfgate.predict.growth import Growth, Trace
-from perfgate.predict.memory_fit import StepCost, of_accumulated
+from perfgate.predict.memory_fit import StepCost, extrapolated
 from perfgate.predict.question import Question
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json, Workload
@@ -20,7 +20,8 @@ from perfgate.shared.workload import Json, Workload
 CAPABILITY = (9, 0)  # assumed if no GPU is named; it decides the size of cuBLAS's workspaces
 DTYPES = ("float32", "bfloat16", "float16")
 TIMEOUT_S = 600.0
-ACCUMULATED = (2, 3)
+REPEATED = ("gradient_accumulation", "denoising_steps")  # settings that say how often a step repeats something
+COUNTS = (2, 3)  # from these, steps that repeat it more often are worked out
 
 
 class NoDryRun(UserError):  # noqa: N818  an answer, not an error
@@ -46,7 +47,7 @@ class DryRuns:
     _traces: dict[str, dict[int, Trace]] = field(default_factory=dict)
 
     def of(self, question: Question) -> StepCost:
-        """The cost of a step. More than three micro-batches are extrapolated from steps with two and with three.
+        """The cost of a step. Many micro-batches, or many steps of denoising, are extrapolated from steps with few.
 
         Raises:
             NoDryRun: the workload cannot run on fake tensors.
@@ -167,18 +168,24 @@ class DryRuns:
 
 
 def parts_of(question: Question) -> list[Question]:
-    """The steps whose costs give a question's: the step itself, or those with two and three micro-batches."""
-    if question.settings.get("gradient_accumulation", 1) <= max(ACCUMULATED):
-        return [question]
-    return [question.but({"gradient_accumulation": count}) for count in ACCUMULATED]
+    """The steps whose costs give a question's: the step itself, or the two with fewer of what it repeats."""
+    name = repeated(question)
+    return [question.but({name: count}) for count in COUNTS] if name else [question]
+
+
+def repeated(question: Question) -> str:
+    """What a step repeats so often that its cost is worked out from steps that repeat it less; empty for none."""
+    settings = question.settings
+    return next((name for name in REPEATED if settings.get(name, 1) > max(COUNTS)), "")
 
 
 def together(question: Question, costs: Sequence[StepCost]) -> StepCost:
     """The cost of a question's step from those of its parts."""
     if len(costs) == 1:
         return costs[0]
-    two, three = costs
-    return of_accumulated(two, three, question.settings["gradient_accumulation"])
+    name = repeated(question)
+    fewer, more = costs
+    return extrapolated(fewer, more, question.settings[name] - min(COUNTS))
 
 
 def family(question: Question) -> str:

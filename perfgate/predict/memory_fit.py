@@ -37,6 +37,8 @@ class StepCost:
         flops_by_group: the same by group of operators.
         operator_calls: number of operators called, which is about the number of kernels launched.
         roofline_s: a lower bound of the step's time, from the peak rates of a GPU; ``None`` if no GPU is named.
+        components: of a pipeline, by name: ``peak_memory_bytes`` while the component runs, its ``flops`` and its
+            ``roofline_s``. Empty for one model, and for a batch that was worked out from others.
     """
 
     peak_memory_bytes: int
@@ -45,11 +47,12 @@ class StepCost:
     flops_by_group: Mapping[str, int]
     operator_calls: int
     roofline_s: float | None = None
+    components: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Json]) -> "StepCost":
         """Read the answer of a dry run, ignoring keys that are no attribute."""
-        return cls(**{name: answer[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: answer[name] for name in cls.__dataclass_fields__ if name in answer})
 
 
 @dataclass(frozen=True)
@@ -125,23 +128,24 @@ def room_bytes(gpu: GpuSpec) -> int:
     return round(gpu.memory_bytes * (1 - kept)) - CONTEXT_BYTES
 
 
-def of_accumulated(two: StepCost, three: StepCost, count: int) -> StepCost:
-    """Extrapolate the cost of a step with ``count`` micro-batches from steps with two and with three.
+def extrapolated(fewer: StepCost, more: StepCost, beyond: int) -> StepCost:
+    """Extrapolate the cost of a step that repeats something from the costs of two steps that repeat it less.
 
-    Each micro-batch after the first adds the same work, and the memory of its inputs.
+    Each micro-batch after the first adds the same work, and the memory of its inputs. Each step of denoising adds the
+    same work.
 
     Args:
-        two: the cost with two micro-batches.
-        three: the cost with three.
-        count: number of micro-batches, at least 2.
+        fewer: the cost of the step with fewer repetitions.
+        more: the cost with one more.
+        beyond: how many more than ``fewer`` there are.
     """
 
     def at(low: Any, high: Any) -> Any:
         if isinstance(low, Mapping):
             return {name: at(low[name], high[name]) for name in low}
-        return None if low is None else low + (count - 2) * (high - low)
+        return None if low is None else low + beyond * (high - low)
 
-    return StepCost(**{name: at(getattr(two, name), getattr(three, name)) for name in StepCost.__dataclass_fields__})
+    return StepCost(**{name: at(getattr(fewer, name), getattr(more, name)) for name in StepCost.__dataclass_fields__})
 
 
 def largest_batch(peak_bytes: Callable[[int], int], room: int, first: Sequence[int], cap: int = MAX_BATCH) -> Largest:

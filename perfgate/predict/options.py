@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from perfgate.shared.settings import FORWARD, GENERATION, TRAINING, Kind, Setting
+from perfgate.models.model import Model
+from perfgate.shared.settings import DENOISER_TRAINING, FORWARD, GENERATION, IMAGE_GENERATION, TRAINING, Kind, Setting
 from perfgate.shared.workload import Json, Workload
 from perfgate.workloads import tasks
 
@@ -31,12 +32,19 @@ MODES = {
     "train": Mode(tasks.training, TRAINING),
     "forward": Mode(tasks.forward, FORWARD),
     "generate": Mode(tasks.generation, GENERATION),
+    "images": Mode(tasks.image_generation, IMAGE_GENERATION),
+    "denoiser": Mode(tasks.denoiser_training, DENOISER_TRAINING),
 }
 ASKED_FOR = ("batch_size", "seq_len")  # every prediction needs these two
 # Every option with its setting. If several modes have the option, the setting of the first mode describes it.
 OPTIONS: Mapping[str, Setting] = {
     option: setting for mode in reversed(MODES.values()) for option, setting in mode.settings.items()
 }
+
+
+def mode_of(named: str | None, model: Model, task: str | None) -> str:
+    """The mode that was named; by default images are generated where the task is to make them, and else one trains."""
+    return named or ("images" if (task or next(iter(model.classes))) in tasks.IMAGE_TASKS else "train")
 
 
 def flag(option: str) -> str:

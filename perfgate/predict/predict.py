@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from perfgate.measure.pool import Pool
-from perfgate.predict.dry_runs import DryRuns, NoDryRun, tell, telling
+from perfgate.predict.dry_runs import COUNTS, DryRuns, NoDryRun, tell, telling
 from perfgate.predict.gpu_catalog import GpuSpec
 from perfgate.predict.memory_fit import (
     Largest,
@@ -72,6 +72,9 @@ def on_gpu(question: Question, gpu: GpuSpec, dry: DryRuns, prediction: Predictio
 
 def find_largest(question: Question, dry: DryRuns, room: int) -> Largest:
     """The largest batch of a step that fits; one more sample was run dry, and it does not fit."""
+    if "denoising_steps" in question.workload.params:
+        # The peak is the same in each step of denoising.
+        question = question.but({"denoising_steps": min(COUNTS)})
 
     def peak_bytes(batch_size: int) -> int:
         return dry.of(question.but({"batch_size": batch_size})).peak_memory_bytes

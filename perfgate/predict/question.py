@@ -12,6 +12,7 @@ from perfgate.shared.workload import Json, Workload
 
 MAX_TOKENS = 1 << 22  # a dry run keeps the values of masks and positions up to this many elements
 IMAGES = "image-classification"
+NO_TEXT = (IMAGES, "text-to-image")  # tasks whose samples are images
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Question:
         if foreign := next((name for name in given if name not in known), None):
             raise UserError(f"{flag(foreign)} is not for --mode {mode}")
         question = cls(model, task, mode, {known[name].name: value for name, value in given.items()})
-        if "seq_len" not in given and question.workload.params["task"] != IMAGES:
+        if "seq_len" in known and "seq_len" not in given and question.workload.params["task"] != IMAGES:
             raise UserError("--seq-len is missing: how many tokens a sample has")
         return question
 
@@ -70,7 +71,7 @@ class Question:
         """The largest batch size that can be predicted."""
         params = self.workload.params
         tokens = sum(params.get(name, 0) for name in ("sequence_length", "prompt_length", "new_tokens"))
-        return MAX_BATCH if params["task"] == IMAGES else max(1, min(MAX_BATCH, MAX_TOKENS // tokens))
+        return MAX_BATCH if params["task"] in NO_TEXT else max(1, min(MAX_BATCH, MAX_TOKENS // tokens))
 
     def check_batch(self) -> None:
         """Refuse a batch that is too large for a dry run.

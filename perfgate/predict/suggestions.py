@@ -6,6 +6,7 @@ from perfgate.predict.memory_fit import Settings, StepCost
 from perfgate.shared.workload import Json
 
 LORA_RANK = 16
+TRAINING = ("train", "denoiser")
 RESIDENT = ("weights", "buffers", "optimizer_state")
 
 
@@ -13,17 +14,20 @@ def remedies(mode: str, settings: Settings, largest: int, dtypes: Collection[str
     """Changes of settings that save memory: first each by itself, then several together, the least intrusive first.
 
     Args:
-        mode: ``train``, ``forward`` or ``generate``.
+        mode: ``train``, ``denoiser``, ``images``, ``forward`` or ``generate``.
         settings: the workload's settings by name.
         largest: the largest batch size that fits, or 0.
         dtypes: number types that the GPU supports; if bfloat16 is not among them, float16 is suggested in its place.
     """
     half = "bf16" if "bfloat16" in dtypes else "fp16"
     found: list[Settings] = [{"attention": "sdpa"}] if settings.get("attention") == "eager" else []
-    if mode != "train":
+    if mode == "images":
+        return of_images(settings, half)
+    if mode not in TRAINING:
         return found + ([{"precision": half}] if settings.get("precision", "fp32") == "fp32" else [])
     smaller = smaller_batches(settings, largest)
     found += smaller
+    half = half if mode == "train" else "bf16"  # a denoiser is trained in bf16 or not at all
     if not settings.get("activation_checkpointing"):
         found.append({"activation_checkpointing": True})
     found += [{"precision": name} for name in lower_precisions(settings.get("precision", "fp32"), half)]
@@ -33,6 +37,20 @@ def remedies(mode: str, settings: Settings, largest: int, dtypes: Collection[str
     every = found + together(found)
     # If not even one sample fits, smaller batches do not help.
     return every if largest else [change for change in every if change not in smaller]
+
+
+def of_images(settings: Settings, half: str) -> list[Settings]:
+    """Changes that save memory where images are generated; those that move weights about come last."""
+    found: list[Settings] = []
+    for name, change in {"attention": "sdpa", "vae_slicing": True, "vae_tiling": True, "precision": half}.items():
+        # A decoder that works image by image saves nothing of a single one.
+        useless = name == "vae_slicing" and settings["batch_size"] == 1
+        wanted = settings.get(name) == "eager" if name == "attention" else settings.get(name) in (None, False, "fp32")
+        found += [{name: change}] if wanted and not useless else []
+    every = {name: value for change in found for name, value in change.items()}
+    offloads = [{"offload": kind} for kind in ("model", "layers") if settings.get("offload", "off") == "off"]
+    more = [every, *offloads, *({**every, **offload} for offload in offloads)]
+    return found + [change for change in more if change and change not in found]
 
 
 def smaller_batches(settings: Settings, largest: int) -> list[Settings]:
@@ -81,4 +99,5 @@ def decides_resident(settings: Settings) -> tuple[Json, ...]:
     """The values of the settings that decide how many bytes stay allocated from step to step."""
     precision = str(settings.get("precision", "fp32"))
     weights = "fp32" if precision == "tf32" or precision.endswith("-amp") else precision
-    return weights, settings.get("optimizer", "adamw_torch"), settings.get("lora_rank", 0)
+    optimizer, rank = settings.get("optimizer", "adamw_torch"), settings.get("lora_rank", 0)
+    return weights, optimizer, rank, settings.get("offload", "off")

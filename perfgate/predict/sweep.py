@@ -8,7 +8,7 @@ from perfgate.predict.dry_runs import DryRuns, NoDryRun
 from perfgate.predict.gpu_catalog import GpuSpec
 from perfgate.predict.memory_fit import Settings, StepCost, room_bytes
 from perfgate.predict.predict import dry_runs
-from perfgate.predict.question import IMAGES, Question, combinations
+from perfgate.predict.question import NO_TEXT, Question, combinations
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json
 
@@ -177,6 +177,6 @@ def samples_of(question: Question) -> int:
 def tokens_of(question: Question) -> int:
     """How many tokens a step reads, or generates; 0 where samples are no text."""
     params = question.workload.params
-    if params["task"] == IMAGES:
+    if params["task"] in NO_TEXT:
         return 0
     return samples_of(question) * int(params.get("new_tokens") or params.get("sequence_length") or 0)

@@ -21,6 +21,8 @@ def prediction_report(prediction: Prediction) -> Report:
         "Memory at the peak": parts(MEMORY, "part", ledger.memory_by_part_bytes),
         "Work of a step": parts(WORK, "group", ledger.flops_by_group),
     }
+    if ledger.components:
+        tables["By component"] = components(ledger.components)
     if prediction.remedies:
         tables["Tried to make it fit"] = remedies(prediction)
     if prediction.emulated and not prediction.emulated.why:
@@ -99,6 +101,16 @@ def parts(metric: str, name: str, values: Mapping[str, int]) -> pd.DataFrame:
         if value
     ]
     return pd.DataFrame([*rows, {name: "total", "size": shown(metric, total), "share": ""}])
+
+
+def components(found: Mapping[str, Mapping[str, float | None]]) -> pd.DataFrame:
+    """A table with a row for each component of a pipeline: its peak, its work, and its time where a GPU is named."""
+    rows = []
+    for name, cost in found.items():
+        peak, flops, time_s = (cost[key] or 0.0 for key in (MEMORY, WORK, "roofline_s"))
+        row = {"component": name.replace("_", " "), "peak while it runs": shown(MEMORY, peak)}
+        rows.append(row | {"work": shown(WORK, flops), "at least": shown(TIME, time_s) if time_s else None})
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
 
 def remedies(prediction: Prediction) -> pd.DataFrame:

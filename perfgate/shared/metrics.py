@@ -156,7 +156,12 @@ METRICS = {
         _timed("collectives", "", "reported"),
         _timed("communication_s", "s", "reported"),
         _timed("communication_share", "", "reported"),
+        # The energy of a step, by the counter of a GPU or of a CPU; the part that an idle device takes is told apart.
         _timed("energy_j", "J", "reported"),
+        _timed("energy_per_sample_j", "J", "reported", column="J/sample"),
+        _timed("energy_per_token_j", "J", "reported", column="J/token"),
+        _timed("idle_power_w", "W", "reported"),
+        _timed("idle_energy_share", "", "reported"),
         _timed("power_w", "W", "reported"),
         _timed("clock_mhz", "MHz", "reported", higher_is_better=True),
         _timed("setup_s", "s", "reported"),

@@ -19,6 +19,7 @@ PROGRAMS = {
     "forward": "perfgate.actor.programs.forward:Forward",
     "operator": "perfgate.actor.programs.operators:Operator",
     "image_generation": "perfgate.actor.programs.image_generation:ImageGeneration",
+    "denoiser_training": "perfgate.actor.programs.denoiser_training:DenoiserTraining",
     "loading": "perfgate.actor.programs.loading:Loading",
     "tokenizing": "perfgate.actor.programs.tokenizing:Tokenizing",
     "reading": "perfgate.actor.programs.reading:Reading",
@@ -33,6 +34,7 @@ OF_FIXTURE = {
     "forward": ("forward",),
     "operator": ("operator",),
     "image_generation": ("image_generation",),
+    "denoiser_training": ("denoiser_training",),
     "loading": ("loading",),
     "tokenizing": ("tokenizing",),
     "reading": ("reading",),
@@ -45,7 +47,7 @@ def workload_of(program: str, params: Mapping[str, Json], **about: Any) -> Workl
     """Make a workload of one of Perfgate's own programs.
 
     Args:
-            program: the program's id.
+        program: the program's id.
         params: the program's keyword arguments.
         about: the workload's ``model``, ``setting``, ``vanilla`` and ``place``.
     """

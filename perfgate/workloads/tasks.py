@@ -10,7 +10,16 @@ from pathlib import Path
 from perfgate.models import sentence_pairs, text_data
 from perfgate.models.model import Model, resolve
 from perfgate.shared.errors import UserError
-from perfgate.shared.settings import FORWARD, GENERATION, IMAGE_GENERATION, MODEL_LOADING, SERVING, TRAINING, Kind
+from perfgate.shared.settings import (
+    DENOISER_TRAINING,
+    FORWARD,
+    GENERATION,
+    IMAGE_GENERATION,
+    MODEL_LOADING,
+    SERVING,
+    TRAINING,
+    Kind,
+)
 from perfgate.shared.workload import Json, Workload
 from perfgate.workloads.programs import workload_of
 
@@ -127,19 +136,42 @@ def forward(
     return _workload("forward", resolve(model), FORWARD_TASKS, task, FORWARD, settings, seed, extra)
 
 
-def image_generation(model: Model | str | Path, *, seed: int = 0, **settings: Json) -> Workload:
+def image_generation(
+    model: Model | str | Path, *, task: str | None = None, seed: int = 0, **settings: Json
+) -> Workload:
     """Build a workload that generates images by denoising; a step makes one batch of images.
 
     Args:
         model: whose configuration has those of a ``denoiser`` and a ``vae`` of diffusers, and for a prompt that of a
             ``text_encoder``, too.
+        task: ``text-to-image``, the only one.
         seed: the seed of random weights and prompts.
         settings: the settings by name; ``docs/settings.md`` lists them.
 
     Raises:
         UserError: an unknown setting, a value out of range, or settings that exclude each other.
     """
-    return _workload("image_generation", resolve(model), IMAGE_TASKS, None, IMAGE_GENERATION, settings, seed)
+    return _workload("image_generation", resolve(model), IMAGE_TASKS, task, IMAGE_GENERATION, settings, seed)
+
+
+def denoiser_training(
+    model: Model | str | Path, *, task: str | None = None, seed: int = 0, **settings: Json
+) -> Workload:
+    """Build a workload that trains the denoiser of a model of images; a step is one update of its weights.
+
+    The denoiser learns to tell the noise that was added to latent images, by the mean squared error. Images and prompts
+    are encoded already, as scripts do it once before they train; so the encoders take no part.
+
+    Args:
+        model: whose configuration has that of a ``denoiser`` of diffusers.
+        task: ``text-to-image``, the only one.
+        seed: the seed of random weights, images and noise.
+        settings: the settings by name; ``docs/settings.md`` lists them.
+
+    Raises:
+        UserError: an unknown setting, a value out of range, or settings that exclude each other.
+    """
+    return _workload("denoiser_training", resolve(model), IMAGE_TASKS, task, DENOISER_TRAINING, settings, seed)
 
 
 def loading(model: Model | str | Path, *, task: str | None = None, seed: int = 0, **settings: Json) -> Workload:

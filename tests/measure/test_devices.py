@@ -20,11 +20,13 @@ from perfgate.actor.pace import Done, Pace
 from perfgate.actor.phases import Phases
 from perfgate.measure.devices.base import Status
 from perfgate.measure.devices.find import find_device
+from perfgate.measure.devices.rapl import energy_j
 from perfgate.measure.devices.visible import cores_of, visible
 from perfgate.measure.disturbance import Company, undisturbed
 from perfgate.measure.duet import DuetSide, count_steps, in_bursts
+from perfgate.measure.energy import energy
 from perfgate.measure.monitor import DeviceMonitor
-from perfgate.measure.steps import burst_steps, energy, with_host_time
+from perfgate.measure.steps import burst_steps, with_host_time
 from perfgate.records.details import Turns
 from perfgate.records.gpu import gpu_from
 from perfgate.records.launch import Launch
@@ -384,6 +386,37 @@ def test_energy_of_a_step_is_left_out_where_it_is_not_told():
     assert energy(Status(energy_j=1.0), within, after, 0) == loaded
     assert energy(Status(energy_j=1.0), None, after, 0) == {"power_w": 200.0, "clock_mhz": 345.0}
     assert energy(None, None, Status(), 3) == energy(Status(), None, Status(energy_j=1.0), 3) == {}
+
+
+def test_what_an_idle_device_takes_is_told_apart():
+    before, after = Status(energy_j=100.0, at_s=10.0), Status(energy_j=400.0, at_s=12.0)
+    told = energy(before, None, after, 3, Status(energy_j=450.0, at_s=13.0))
+    # 300 J in 2 s, and 50 J in a second of rest.
+    assert told == {"energy_j": 100.0, "idle_power_w": 50.0, "idle_energy_share": pytest.approx(1 / 3)}
+    assert energy(before, None, after, 3, Status(at_s=13.0)) == {"energy_j": 100.0}
+    assert energy(before, None, after, 0, Status(energy_j=450.0, at_s=13.0)) == {}
+
+
+def powercap(folder, **zones):
+    """Counters of energy as Linux shows them, each zone's in microjoules."""
+    for zone, now_uj in zones.items():
+        path = folder / zone.replace("_", ":")
+        path.mkdir(exist_ok=True)
+        (path / "energy_uj").write_text(f"{now_uj}\n")
+        (path / "max_energy_range_uj").write_text("10000000\n")
+
+
+def test_the_processors_energy_is_their_counters_sum_also_where_one_begins_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("PERFGATE_POWERCAP", str(tmp_path))
+    assert energy_j() is None
+    powercap(tmp_path, **{"intel-rapl_0": 9_000_000, "intel-rapl_1": 500_000, "intel-rapl_0_0": 7_000_000})
+    began = energy_j()
+    assert began == pytest.approx(9.5)
+    powercap(tmp_path, **{"intel-rapl_0": 1_000_000, "intel-rapl_1": 700_000, "intel-rapl_0_0": 0})
+    # The first counter went over its range of 10 J; the zone within a processor is a part of it.
+    assert energy_j() - began == pytest.approx(2.2)
+    (tmp_path / "intel-rapl:1" / "energy_uj").write_text("")
+    assert energy_j() is None
 
 
 def test_the_host_has_what_the_kernels_leave_of_a_step_and_never_less_than_nothing():

@@ -100,8 +100,12 @@ def test_a_launch_is_timed_in_bursts_by_the_devices_clock(bench):
         assert launch.other is None
         assert launch.details.seen.device == bench.uuid(0)
         assert launch.details.start.launched == "forked"
-    bench.script(step_time_s=0.012, noise=0.0)
+    bench.script(step_time_s=0.012, noise=0.0, idle_w=25.0)
     bench.run()
+    first = next(launch.metrics for launch in bench.launches() if "energy_j" in launch.metrics)
+    # It takes 100 W in a step, of which 25 W are taken all the same.
+    told = {"energy_j": 1.2, "energy_per_sample_j": 0.3, "idle_power_w": 25.0, "idle_energy_share": 0.25}
+    assert {name: first.get(name) for name in told} == pytest.approx(told)
     assert {launch.details.turns.burst_steps for launch in bench.launches()} == {9}
 
 

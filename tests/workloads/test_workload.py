@@ -381,6 +381,7 @@ def test_sentences_are_of_different_lengths() -> None:
 # Stored baselines are keyed by these: an id that changed would make all of them stale. New ones are added below.
 IDS = {
     "calibration",
+    "denoiser_training",
     "forward",
     "generation",
     "image_generation",

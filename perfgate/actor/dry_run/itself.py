@@ -3,7 +3,7 @@
 import gc
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules import module as modules
 from torch.nn.utils import clip_grad
 from torch.optim import optimizer as optimizers
+from torch.utils import checkpoint as checkpoints
 from torch.utils._foreach_utils import _device_has_foreach_support
 
 from perfgate.actor.devices.cpu import Cpu
@@ -119,7 +120,14 @@ def run_itself(
     made: list[Any] = []  # weak references to optimizers; some create their state when they are built
     pace = DryPace(context, write)
     with ExitStack() as stack:
-        for entered in (limited(), optimizing(context, made), clipping(), registering(context, registered)):
+        around = (
+            limited(),
+            optimizing(context, made),
+            clipping(),
+            recomputing(context),
+            registering(context, registered),
+        )
+        for entered in around:
             stack.enter_context(entered)
         try:
             dry = program(device=DryDevice(), **params)
@@ -265,3 +273,20 @@ def clipping() -> Iterator[None]:
         yield
     finally:
         clip_grad._has_foreach_support = keep
+
+
+@contextmanager
+def recomputing(context: DryContext) -> Iterator[None]:
+    """Let the device's rules hold where checkpointing computes again, as torch turns function modes off in backward."""
+    keep = checkpoints._checkpoint_without_reentrant_generator
+
+    def again(function: Any, preserve: bool, contexts: Any, *rest: Any, **named: Any) -> Any:
+        if contexts is checkpoints.noop_context_fn:
+            return keep(function, preserve, lambda: (nullcontext(), context.rules.recomputing()), *rest, **named)
+        return keep(function, preserve, contexts, *rest, **named)
+
+    checkpoints._checkpoint_without_reentrant_generator = again
+    try:
+        yield
+    finally:
+        checkpoints._checkpoint_without_reentrant_generator = keep

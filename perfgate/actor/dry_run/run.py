@@ -170,6 +170,7 @@ def left_behind(tracker: Tracker, dry: Any) -> dict[str, Any]:
     gc.collect()
     kept, parts = by_part(tracker.storages.kept(tracker.since))
     after: dict[str, Any] = {"leaked_bytes": sum(parts.values()), "kept": dict(sorted(kept.items()))}
+    after |= dry.told() if hasattr(dry, "told") else {}
     return after | ({"padded_tokens": dry.padded_tokens} if hasattr(dry, "padded_tokens") else {})
 
 

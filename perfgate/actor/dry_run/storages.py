@@ -1,9 +1,11 @@
 """Follows every storage from its allocation to its release, to know what is in memory at any moment."""
 
 import weakref
+from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from perfgate.shared.metrics import PARTS
@@ -125,6 +127,11 @@ class Storages:
         if found := self.living.pop(tensor.untyped_storage()._cdata, None):
             self.everything.remove(found[1])
 
+    def leave(self, tensor: Any) -> None:
+        """Release a tensor's storage although the tensor lives on, because it moved to other memory."""
+        if (key := tensor.untyped_storage()._cdata) in self.living:
+            self._release(key)
+
     def begin(self) -> int:
         """Begin a step: drop released allocations, and return the number of the last event before the step."""
         self.everything = [allocation for allocation in self.everything if allocation.died is None]
@@ -186,6 +193,16 @@ class Storages:
                 highest[part] = level[part]
             highest[part] = max(highest[part], level[part])
         return highest
+
+    def peaks(self, spans: Mapping[str, Sequence[tuple[int, int]]]) -> dict[str, int]:
+        """The most bytes that were alive at once in spans between two events, by the name of the spans."""
+        changes = self.changes()
+        moments = [when for when, _ in changes]
+        levels = [0, *accumulate(change for _, change in changes)]
+        return {
+            name: max((max(levels[bisect(moments, begin) : bisect(moments, end) + 1]) for begin, end in own), default=0)
+            for name, own in spans.items()
+        }
 
     def at_peak(self, since: int) -> list[Allocation]:
         """The allocations that were alive at the peak after an event; at the first peak, if several are equal."""

@@ -1,6 +1,5 @@
 """Generates images by a pipeline of diffusers, from a configuration and a seed."""
 
-import contextlib
 import time
 from typing import Any
 
@@ -10,26 +9,29 @@ from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import OUTCOME_VALUES, Program
 from perfgate.actor.request import ImageSettings, Request
+from perfgate.actor.techniques.diffusion import (
+    CLASSES,
+    EAGER,
+    PROMPT_TOKENS,
+    SCHEDULERS,
+    SLICED,
+    build_pipeline,
+    denoiser_of,
+    networks_in,
+    offload_of,
+    put_in_place,
+    put_into_force,
+)
 from perfgate.actor.techniques.models import DTYPES
 from perfgate.shared.settings import asked
 
-# Where it is not installed, cases of images are skipped; the fork server imports it ahead where it is.
-with contextlib.suppress(ImportError):
-    import diffusers
-    from diffusers import AutoencoderKL, DiTPipeline, StableDiffusionPipeline
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-SCHEDULERS = {"ddim": "DDIMScheduler", "euler": "EulerDiscreteScheduler", "dpm": "DPMSolverMultistepScheduler"}
-EAGER, SLICED = "AttnProcessor", "SlicedAttnProcessor"
 GUIDANCE = 7.5
-CLASSES = 1000
 
 
 class ImageGeneration(Program):
     """A step makes a batch of images, from the prompt's tokens to pixels."""
 
-    dry_run = None
-    why_not_dry = "a scheduler computes its timesteps with NumPy"
+    dry_run = "perfgate.actor.dry_run.programs.image_generation:DryImageGeneration"
 
     def __init__(self, device: Device, **params: Any) -> None:
         request = Request.of(ImageSettings, params)
@@ -37,15 +39,12 @@ class ImageGeneration(Program):
         self.device = device
         torch.manual_seed(request.seed)
         config = request.model["config"]
-        self.pipeline = build_pipeline(config, chosen).to(device.torch_device, DTYPES[chosen.precision])
-        self.pipeline.set_progress_bar_config(disable=True)
+        self.pipeline = build_pipeline(config, chosen)
+        self.network = torch.nn.ModuleDict(networks_in(self.pipeline)).requires_grad_(False)
+        put_in_place(self.pipeline, chosen.offload, device.torch_device, DTYPES[chosen.precision])
         put_into_force(self.pipeline, chosen)
         self.denoiser = denoiser_of(self.pipeline)
-        self.network = torch.nn.ModuleDict(
-            {name: part for name, part in self.pipeline.components.items() if isinstance(part, torch.nn.Module)}
-        )
-        self.network.requires_grad_(False)
-        self.prompt = torch.randint(0, 999, (chosen.batch_size, 77), device=device.torch_device)
+        self.prompt = torch.randint(0, 999, (chosen.batch_size, PROMPT_TOKENS), device=device.torch_device)
         self.samples = chosen.batch_size
         self.images: Any = None
         self.clock = Clocks(self.pipeline, self.denoiser, device)
@@ -92,6 +91,7 @@ class ImageGeneration(Program):
             "attention_slicing": processors == {SLICED},
             "vae_tiling": self.pipeline.vae.use_tiling,
             "vae_slicing": self.pipeline.vae.use_slicing,
+            "offload": offload_of(self.denoiser),
             "channels_last": weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous(),
         }
 
@@ -147,43 +147,3 @@ class Clocks:
     def _ended(self, name: str) -> None:
         if self.times:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self.now
-
-
-def build_pipeline(config: dict[str, Any], chosen: ImageSettings) -> Any:
-    """The pipeline with random weights."""
-    vae = AutoencoderKL.from_config(config["vae"])
-    scheduler = getattr(diffusers, SCHEDULERS[chosen.scheduler])()
-    cls = getattr(diffusers, config["denoiser"]["_class_name"])
-    denoiser = cls.from_config(config["denoiser"])
-    if "text_encoder" not in config:
-        return DiTPipeline(transformer=denoiser, vae=vae, scheduler=scheduler)
-    return StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=CLIPTextModel(CLIPTextConfig(**config["text_encoder"])),
-        tokenizer=None,
-        unet=denoiser,
-        scheduler=scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-
-
-def put_into_force(pipeline: Any, chosen: ImageSettings) -> None:
-    """Put the settings into force that a pipeline takes once it is built."""
-    denoiser = denoiser_of(pipeline)
-    if chosen.attention == "eager":
-        denoiser.set_attn_processor(diffusers.models.attention_processor.AttnProcessor())
-    if chosen.attention_slicing:
-        pipeline.enable_attention_slicing(1)
-    if chosen.vae_tiling:
-        pipeline.vae.enable_tiling()
-    if chosen.vae_slicing:
-        pipeline.vae.enable_slicing()
-    if chosen.channels_last:
-        denoiser.to(memory_format=torch.channels_last)
-
-
-def denoiser_of(pipeline: Any) -> Any:
-    """The network that takes away noise."""
-    return pipeline.components.get("unet") or pipeline.components["transformer"]

@@ -63,6 +63,9 @@ class Device(Protocol):
     def status(self) -> Status | None:
         """Ask the driver; ``None`` if there is no driver."""
 
+    def rested(self) -> Status | None:
+        """Ask the driver again after the device had nothing to do for a while; ``None`` if that tells nothing."""
+
     def environment(self, python: str) -> Mapping[str, str]:
         """The variables that processes of an interpreter need to reach it, besides those that all processes get."""
 
@@ -90,6 +93,9 @@ class Cpu:
 
     def status(self) -> None:
         """A CPU has no driver to ask; the scheduler's account and the yardstick show disturbances."""
+
+    def rested(self) -> None:
+        """A CPU has no driver to ask."""
 
 
 def of_hosts(machine: Machine) -> Machine:

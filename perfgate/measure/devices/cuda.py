@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
 KIND = DEVICE_KINDS["cuda"]
+RESTED_S = 1.0  # the counter of energy moves every 100 ms
 EMULATED = "GPU-e0000000-0000-4000-8000-"  # begins the identities that perfgate/emulator/source/devices.c gives
 
 
@@ -57,6 +59,13 @@ class CudaHandle:
     def status(self) -> Status:
         """The driver's report about this GPU now."""
         return self._reader.status(self.uuid)
+
+    def rested(self) -> Status | None:
+        """The report after a pause, in which the counter of energy moves ten times; ``None`` without such a counter."""
+        if self.status().energy_j is None:
+            return None
+        time.sleep(RESTED_S)
+        return self.status()
 
 
 def cuda_devices(required: bool, argument: str = "") -> list[CudaHandle]:

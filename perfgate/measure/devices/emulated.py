@@ -50,6 +50,9 @@ class Emulated:
     def status(self) -> None:
         """None: nothing heats it, and nobody else is on it."""
 
+    def rested(self) -> None:
+        """None: it takes no energy."""
+
 
 def emulated_devices(required: bool, title: str = "") -> list[Emulated]:
     """The card of a profile; nobody finds it by itself.

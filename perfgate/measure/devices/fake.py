@@ -25,7 +25,9 @@ class Fake:
     look_s = 0.0
     environment = staticmethod(no_variables)
 
-    def __init__(self, script: Path, gpu: GpuIdentity, pids_visible: bool, clock_mhz: float | None) -> None:
+    def __init__(
+        self, script: Path, gpu: GpuIdentity, pids_visible: bool, clock_mhz: float | None, idle_w: float
+    ) -> None:
         self.uuid = gpu.uuid
         self.machine = gpu.machine(self.kind)
         self.order: Mapping[str, Any] = {"kind": self.kind, "script": str(script), "uuid": gpu.uuid}
@@ -33,6 +35,7 @@ class Fake:
         self._state = script.with_name(f"{script.name}.{gpu.uuid}.state")
         self._pids_visible = pids_visible
         self._clock_mhz = clock_mhz
+        self._idle_w = idle_w
 
     def status(self) -> Status:
         """The state that the device last wrote to its file. Foreign processes count only while an actor is alive."""
@@ -47,6 +50,15 @@ class Fake:
             at_s=state.get("now_s", 0.0),
             clock_mhz=self._clock_mhz,
         )
+
+    def rested(self) -> Status | None:
+        """The state after a second in which the device took what its script calls ``idle_w``, if it says so."""
+        if not self._idle_w or not self._state.exists():
+            return None
+        state = json.loads(self._state.read_text())
+        rested = {"energy_j": state["energy_j"] + self._idle_w, "now_s": state["now_s"] + 1.0}
+        self._state.write_text(json.dumps(state | rested))
+        return self.status()
 
 
 def fake_devices(required: bool, path: str) -> list[Fake]:
@@ -67,5 +79,8 @@ def fake_devices(required: bool, path: str) -> list[Fake]:
         gpus = [gpu_from({**defaults, **device, "index": index}) for index, device in enumerate(described)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"--perf-device fake:{path}: the script cannot be read: {error}") from None
-    told = {device["uuid"]: (device.get("pids_visible", True), device.get("clock_mhz")) for device in described}
+    told = {
+        device["uuid"]: (device.get("pids_visible", True), device.get("clock_mhz"), device.get("idle_w", 0.0))
+        for device in described
+    }
     return [Fake(script, gpu, *told[gpu.uuid]) for gpu in visible(gpus, os.environ)]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 from perfgate.measure.actor import Actor, LaunchFailed
+from perfgate.measure.energy import energy_on_cpu
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import columns, completed, failed, mean_of, on_core, steps_by_themselves, warmed_up
@@ -32,6 +33,7 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
             beside = max(1, round(YARDSTICK_SHARE * warm.step_s / yardstick_s))
             steps, yardsticks = in_turn(stage, actor, yardstick, count, beside, first)
             by_themselves = steps_by_themselves(stage, actor, ready)
+            by_themselves |= {} if number else energy_on_cpu(stage, actor, warm.step_s)
             metrics: dict[str, Value] = stage.ask(actor, {"finish": True})["metrics"]
         except LaunchFailed as failure:
             return failed(start, failure)

@@ -5,13 +5,13 @@ from contextlib import ExitStack
 
 from perfgate.measure.actor import LaunchFailed
 from perfgate.measure.device_yardstick import health
+from perfgate.measure.energy import energy
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import (
     burst_steps,
     columns,
     completed,
-    energy,
     failed,
     looked_within,
     percentiles,
@@ -33,8 +33,8 @@ LOAD_S = 0.2
 def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
     """Step the case in bursts; the first one warms clocks and caches and is left out.
 
-    Clock and power are read within a burst at the end, and in the first launch energy over a long one. Drivers update
-    their counter of energy seldom, so that shorter bursts do not show it.
+    Clock and power are read within a burst at the end, and in the first launch energy over a long one and a pause.
+    Drivers update their counter of energy seldom, so that shorter bursts do not show it.
     """
     yardstick = health(stage, server, workload)
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="time")
@@ -48,6 +48,7 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
             before = stage.device.status()
             within = looked_within(stage, actor, longer, longer * warm.step_s)
             after = stage.device.status()
+            rested = None if number else stage.device.rested()
             by_themselves = steps_by_themselves(stage, actor, ready)
             metrics: dict[str, Value] = stage.ask(actor, {"finish": True})["metrics"]
         except LaunchFailed as failure:
@@ -58,7 +59,7 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
         columns(rows)
         | by_themselves
         | percentiles(spans_s)
-        | energy(before, within, after, 0 if number else longer + 1)
+        | energy(before, within, after, 0 if number else longer + 1, rested)
     )
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warm.first_s}
     launch = completed(start, with_host_time(metrics), ready)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from perfgate.shared.settings.data import READING, TOKENIZING
 from perfgate.shared.settings.declaration import Kind, Need, Setting, Settings, asked
-from perfgate.shared.settings.images import IMAGE_GENERATION
+from perfgate.shared.settings.images import DENOISER_TRAINING, IMAGE_GENERATION
 from perfgate.shared.settings.inference import FORWARD, GENERATION
 from perfgate.shared.settings.model_loading import MODEL_LOADING
 from perfgate.shared.settings.operators import CONTRACTIONS, ELEMENTWISE, NORMALIZATIONS, OPERATORS
@@ -16,12 +16,13 @@ from perfgate.shared.settings.operators import SETTINGS as OPERATOR
 from perfgate.shared.settings.serving import SERVING
 from perfgate.shared.settings.training import TRAINING
 
-OF_MODELS = (TRAINING, GENERATION, SERVING, FORWARD, IMAGE_GENERATION, MODEL_LOADING)
+OF_MODELS = (TRAINING, GENERATION, SERVING, FORWARD, IMAGE_GENERATION, DENOISER_TRAINING, MODEL_LOADING)
 OF_DATA = (TOKENIZING, READING)
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*OF_MODELS, *OF_DATA, *OPERATORS.values())}
 
 __all__ = [
     "CONTRACTIONS",
+    "DENOISER_TRAINING",
     "ELEMENTWISE",
     "FORWARD",
     "GENERATION",

@@ -1,9 +1,10 @@
-"""The settings of image generation by denoising, as diffusers does it."""
+"""The settings of diffusers' models: of generating images by denoising, and of training the denoiser."""
 
 from perfgate.shared.settings.common import PRECISION
-from perfgate.shared.settings.declaration import Kind, Need, Settings, choice, size
+from perfgate.shared.settings.declaration import Kind, Need, Settings, choice, count, size
 
-ALWAYS = Need(package="diffusers", extra="images", kinds=("image_generation",))
+GENERATING = Need(package="diffusers", extra="images", kinds=("image_generation",))
+TRAINING = Need(package="diffusers", extra="images", kinds=("denoiser_training",))
 
 
 def of_the_unet_alone(settings: Settings) -> str:
@@ -21,23 +22,91 @@ def sliced_and_chosen(settings: Settings) -> str:
     return ""
 
 
+def between_two_pixels(settings: Settings) -> str:
+    """The decoder makes a square of pixels of each latent one, and doubles it with all of its blocks but the last."""
+    pixels, config = settings.get("image_size", 0), settings.get("config", {})
+    patch = config.get("denoiser", {}).get("patch_size") or 1
+    step = patch * 2 ** (len(config.get("vae", {}).get("block_out_channels", [0])) - 1)
+    return f"image_size={pixels} must be a multiple of {step} pixels for this model" if pixels % step else ""
+
+
+IMAGE_SIZE = count(
+    "image_size",
+    "pixels of an image's side; 0 leaves it to the model",
+    conflicts=(between_two_pixels,),
+    left_open=True,
+    unread="the size of an image shows in its pixels and in the FLOPs",
+    option="image_size",
+)
 IMAGE_GENERATION = Kind(
     "image_generation",
     (
-        size("batch_size", 1, "images of a step"),
-        size("denoising_steps", 4, "steps of the scheduler", needs=(ALWAYS,)),
-        choice("guidance", (False, True), "whether the denoiser also sees each image without its prompt"),
-        choice("scheduler", ("ddim", "euler", "dpm"), "how noise is taken away"),
-        PRECISION.but(option=""),
+        size("batch_size", 1, "images of a step", option="batch_size"),
+        size("denoising_steps", 4, "steps of the scheduler", needs=(GENERATING,), option="steps"),
+        choice(
+            "guidance",
+            (False, True),
+            "whether the denoiser also sees each image without its prompt",
+            option="guidance",
+        ),
+        choice("scheduler", ("ddim", "euler", "dpm"), "how noise is taken away", option="scheduler"),
+        PRECISION,
         choice(
             "attention",
             ("sdpa", "eager"),
             "the denoiser's attention",
             conflicts=(of_the_unet_alone, sliced_and_chosen),
+            option="attention",
         ),
-        choice("attention_slicing", (False, True), "whether the denoiser attends head by head"),
-        choice("vae_tiling", (False, True), "whether the decoder works on tiles of an image"),
-        choice("vae_slicing", (False, True), "whether the decoder works image by image"),
+        choice(
+            "attention_slicing",
+            (False, True),
+            "whether the denoiser attends head by head",
+            option="attention_slicing",
+        ),
+        choice("vae_tiling", (False, True), "whether the decoder works on tiles of an image", option="vae_tiling"),
+        choice("vae_slicing", (False, True), "whether the decoder works image by image", option="vae_slicing"),
         choice("channels_last", (False, True), "whether the denoiser's weights have their channels last"),
+        IMAGE_SIZE,
+        choice(
+            "offload",
+            ("off", "model", "layers"),
+            "whether weights wait in the host's memory until their `model` is called, or each of its `layers`",
+            needs=(Need(gpu=True),),
+            option="offload",
+        ),
+    ),
+)
+DENOISER_TRAINING = Kind(
+    "denoiser_training",
+    (
+        size("batch_size", 4, "images of a micro-batch", needs=(TRAINING,), option="batch_size"),
+        size("gradient_accumulation", 1, "micro-batches of a step", option="gradient_accumulation"),
+        PRECISION.of(
+            "fp32",
+            "bf16",
+            "bf16-amp",
+            doc="number type: `bf16` holds weights in it, `bf16-amp` keeps them in 32 bits and computes in 16",
+        ),
+        choice(
+            "optimizer",
+            ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd"),
+            "optimizer, as `TrainingArguments.optim` names it",
+            option="optimizer",
+        ),
+        choice(
+            "activation_checkpointing",
+            (False, True),
+            "whether blocks compute their activations again in the backward pass",
+            option="activation_checkpointing",
+        ),
+        choice(
+            "lora_rank",
+            (0, 4, 8, 16, 32, 64, 128),
+            "rank of the adapters of attention that are trained in place of the weights; 0 trains all weights",
+            needs=(Need(package="peft", extra="peft"),),
+            option="lora_rank",
+        ),
+        IMAGE_SIZE,
     ),
 )

@@ -1,0 +1,130 @@
+"""Generating images on fake tensors: the real pipeline, whose weights may wait on the host until they are needed."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from perfgate.actor.dry_run.context import DryContext
+from perfgate.actor.dry_run.itself import DryDevice, registering
+from perfgate.actor.dry_run.storages import Allocation
+from perfgate.actor.programs.image_generation import ImageGeneration
+from perfgate.actor.techniques.diffusion import networks_in
+
+
+class DryImageGeneration:
+    """One batch of images, from the prompt's tokens to pixels."""
+
+    def __init__(self, context: DryContext, **params: Any) -> None:
+        self.context = context
+        self.here: Any = None  # the part whose weights came to the device last
+        offload = params.pop("offload", "off")
+        registered: list[Allocation] = []
+        with registering(context, registered):
+            self.program = ImageGeneration(DryDevice(), **params)
+        self.network = self.program.network
+        context.tracker.watch(self.network)
+        for allocation in registered:
+            allocation.part = allocation.part or "weights"
+        context.tracker.storages.name([self.program.prompt], "activations", "inputs")
+        components = networks_in(self.program.pipeline)
+        self.spans: dict[str, list[tuple[int, int]]] = {name: [] for name in components}
+        if offload != "off" and context.rules.has_host:
+            self.offload(list(components.values()) if offload == "model" else list(leaves(components.values())))
+        for name, part in components.items():
+            self.follow(name, part)
+
+    def step(self) -> None:
+        """Make the images. The scheduler then forgets its plan, since it makes a new one in each step."""
+        plan = vars(self.program.pipeline.scheduler)
+        before = dict(plan)
+        self.program.step()
+        plan.clear()
+        plan.update(before)
+        self.leave()
+
+    def offload(self, parts: list[Any]) -> None:
+        """Keep the weights of each part off the device, but from its call to that of another part."""
+        for part in parts:
+            self.here = part
+            self.leave()
+            before(part, partial(self.arrive, part))
+
+    def arrive(self, part: Any) -> None:
+        """Bring a part's weights to the device, in place of those of the part before."""
+        if part is self.here:
+            return
+        self.leave()
+        self.here = part
+        storages = self.context.tracker.storages
+        for weight in stored(part):
+            storages.see(weight, None, "")
+            storages.name([weight], "weights")
+
+    def leave(self) -> None:
+        """Send the weights that came last back to the host."""
+        for weight in () if self.here is None else stored(self.here):
+            self.context.tracker.storages.leave(weight)
+        self.here = None
+
+    def follow(self, name: str, part: Any) -> None:
+        """Note when a component begins and ends."""
+        storages = self.context.tracker.storages
+        began = [0]
+
+        def begin(*_: Any) -> None:
+            began[0] = storages.clock
+
+        def end(*_: Any) -> None:
+            self.spans[name].append((began[0], storages.clock))
+
+        part.register_forward_pre_hook(begin)
+        part.register_forward_hook(end)
+        if name == "vae":
+            decode = part.decode
+
+            def followed(*given: Any, **named: Any) -> Any:
+                begin()
+                found = decode(*given, **named)
+                end()
+                return found
+
+            part.decode = followed
+
+    def told(self) -> dict[str, Any]:
+        """By component: its peak of all memory, its FLOPs, and its seconds at the peak rates of a GPU."""
+        tracker = self.context.tracker
+        peaks = tracker.storages.peaks(self.spans)
+        return {"components": {name: {"peak_memory_bytes": peaks[name], **self.work(name)} for name in self.spans}}
+
+    def work(self, name: str) -> Mapping[str, Any]:
+        """The work of a component."""
+        tracker = self.context.tracker
+        rows = [row for (path, _), row in tracker.work.items() if path.split(".")[0] == name]
+        return {"flops": int(sum(row[1] for row in rows)), "roofline_s": sum(row[4] for row in rows)}
+
+
+def stored(part: Any) -> Iterator[Any]:
+    """The tensors that a part has."""
+    yield from part.parameters()
+    yield from part.buffers()
+
+
+def leaves(components: Any) -> Iterator[Any]:
+    """The modules that have weights of their own."""
+    for component in components:
+        for module in component.modules():
+            if any(True for _ in module.parameters(recurse=False)):
+                yield module
+
+
+def before(part: Any, call: Callable[[], None]) -> None:
+    """Call a function before each call of a part; the decoder of images is called by a method of its own."""
+    part.register_forward_pre_hook(lambda *_: call())
+    if hasattr(part, "decode"):
+        decode = part.decode
+
+        def called(*given: Any, **named: Any) -> Any:
+            call()
+            return decode(*given, **named)
+
+        part.decode = called

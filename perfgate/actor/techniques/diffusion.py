@@ -1,0 +1,117 @@
+"""Builds pipelines and denoisers of diffusers from configurations, and puts settings into force on them."""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from perfgate.actor.request import ImageSettings
+
+# Where it is not installed, cases of images are skipped; the fork server imports it ahead where it is.
+with contextlib.suppress(ImportError):
+    import diffusers
+    from diffusers import AutoencoderKL, DDPMScheduler, DiTPipeline, StableDiffusionPipeline
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    diffusers.utils.logging.set_verbosity_error()  # it warns that weights are converted, although nothing is lost
+
+SCHEDULERS = {"ddim": "DDIMScheduler", "euler": "EulerDiscreteScheduler", "dpm": "DPMSolverMultistepScheduler"}
+EAGER, SLICED = "AttnProcessor", "SlicedAttnProcessor"
+PROMPT_TOKENS = 77
+CLASSES = 1000
+ATTENTION_LAYERS = ["to_q", "to_k", "to_v", "to_out.0"]
+OFFLOADS = {"CpuOffload": "model", "AlignDevicesHook": "layers"}  # by the class of accelerate's hook
+
+
+def noise_scheduler() -> Any:
+    """The scheduler that adds noise in training."""
+    return DDPMScheduler()
+
+
+def build_denoiser(config: Mapping[str, Any], image_size: int) -> Any:
+    """The network that takes away noise, with random weights.
+
+    Args:
+        config: of the whole model.
+        image_size: pixels of an image's side; 0 for the model's own size.
+    """
+    own = dict(config["denoiser"])
+    if image_size:
+        own["sample_size"] = image_size // pixels_of_a_latent(config)
+    return getattr(diffusers, own["_class_name"]).from_config(own)
+
+
+def pixels_of_a_latent(config: Mapping[str, Any]) -> int:
+    """How many pixels long the square is that the decoder makes of one latent pixel."""
+    return int(2 ** (len(config["vae"]["block_out_channels"]) - 1))
+
+
+def build_pipeline(config: Mapping[str, Any], chosen: ImageSettings) -> Any:
+    """The pipeline with random weights."""
+    vae = AutoencoderKL.from_config(config["vae"])
+    scheduler = getattr(diffusers, SCHEDULERS[chosen.scheduler])()
+    denoiser = build_denoiser(config, chosen.image_size)
+    if "text_encoder" not in config:
+        return DiTPipeline(transformer=denoiser, vae=vae, scheduler=scheduler)
+    return StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=CLIPTextModel(CLIPTextConfig(**config["text_encoder"])),
+        tokenizer=None,
+        unet=denoiser,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def put_into_force(pipeline: Any, chosen: ImageSettings) -> None:
+    """Put the settings into force that a pipeline takes once it is built."""
+    pipeline.set_progress_bar_config(disable=True)
+    denoiser = denoiser_of(pipeline)
+    if chosen.attention == "eager":
+        denoiser.set_attn_processor(diffusers.models.attention_processor.AttnProcessor())
+    if chosen.attention_slicing:
+        pipeline.enable_attention_slicing(1)
+    if chosen.vae_tiling:
+        pipeline.vae.enable_tiling()
+    if chosen.vae_slicing:
+        pipeline.vae.enable_slicing()
+    if chosen.channels_last:
+        denoiser.to(memory_format=torch.channels_last)
+
+
+def put_in_place(pipeline: Any, offload: str, device: str, dtype: Any) -> None:
+    """Convert the weights, and put them on the device, or let them wait on the host until they are needed.
+
+    Args:
+        pipeline: as it was built.
+        offload: the value of the setting.
+        device: its name in torch.
+        dtype: of all weights.
+    """
+    if offload == "off":
+        pipeline.to(device, dtype)
+        return
+    pipeline.to(dtype=dtype)
+    if offload == "model":
+        pipeline.enable_model_cpu_offload(device=device)
+    else:
+        pipeline.enable_sequential_cpu_offload(device=device)
+
+
+def offload_of(denoiser: Any) -> str:
+    """The value of the setting ``offload`` in force."""
+    return OFFLOADS.get(type(getattr(denoiser, "_hf_hook", None)).__name__, "off")
+
+
+def denoiser_of(pipeline: Any) -> Any:
+    """The network that takes away noise."""
+    return pipeline.components.get("unet") or pipeline.components["transformer"]
+
+
+def networks_in(pipeline: Any) -> dict[str, Any]:
+    """The pipeline's networks by the names that people know: ``text_encoder``, ``denoiser`` and ``vae``."""
+    found = {"text_encoder": pipeline.components.get("text_encoder"), "denoiser": denoiser_of(pipeline)}
+    return {name: part for name, part in {**found, "vae": pipeline.vae}.items() if part is not None}

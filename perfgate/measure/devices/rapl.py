@@ -1,0 +1,45 @@
+"""Reads the energy that the processors of this machine took, from Linux's powercap (RAPL).
+
+The files are described in https://docs.kernel.org/power/powercap/powercap.html. Most systems let only root read them.
+"""
+
+import os
+from pathlib import Path
+
+VARIABLE = "PERFGATE_POWERCAP"  # names another folder than the system's
+SYSTEM = Path("/sys/class/powercap")
+PROCESSORS = "intel-rapl:[0-9]*"  # AMD's have this name, too; zones within a processor have a second number
+# By counter, the joules of the rounds that it completed since this process first read it, and its last value.
+_rounds: dict[Path, tuple[float, float]] = {}
+
+
+def root() -> Path:
+    """The folder that holds a folder for each processor."""
+    return Path(os.environ.get(VARIABLE) or SYSTEM)
+
+
+def energy_j() -> float | None:
+    """The joules that all processors took, from any beginning; ``None`` where that cannot be read.
+
+    Read it more often than once an hour: a counter begins again at 0, and a second time would not be noticed.
+    """
+    counters = [folder / "energy_uj" for folder in root().glob(PROCESSORS) if folder.name.count(":") == 1]
+    try:
+        return sum(map(grown_j, sorted(counters))) if counters else None
+    except (OSError, ValueError):
+        return None
+
+
+def grown_j(counter: Path) -> float:
+    """A counter's joules, with its completed rounds added.
+
+    Raises:
+        OSError: the counter cannot be read.
+        ValueError: it holds no number.
+    """
+    now_j = float(counter.read_text()) / 1e6
+    rounds_j, last_j = _rounds.get(counter, (0.0, now_j))
+    if now_j < last_j:
+        rounds_j += float(counter.with_name("max_energy_range_uj").read_text()) / 1e6
+    _rounds[counter] = rounds_j, now_j
+    return rounds_j + now_j

@@ -1,0 +1,69 @@
+"""The energy of steps: what a counter tells before and after them, and what is taken while nothing is done."""
+
+import math
+import time
+from typing import Any
+
+from perfgate.measure.actor import Actor
+from perfgate.measure.devices.base import Status
+from perfgate.measure.devices.rapl import energy_j
+from perfgate.measure.stage import Stage
+from perfgate.records.clocks import Value
+
+COUNTED_S = 0.5  # of steps on a CPU, whose counter moves every millisecond
+RESTED_S = 0.5
+MAX_STEPS = 200
+
+
+def energy(
+    before: Status | None, within: Status | None, after: Status | None, steps: int, rested: Status | None = None
+) -> dict[str, Value]:
+    """The energy of a step in joules, and power and clock under load, as far as the driver reports them.
+
+    Args:
+        before: the device's status before the steps.
+        within: its status in the middle of them; where it is not known, that after them stands for it.
+        after: its status after the steps.
+        steps: the number of steps in between; 0 where they are too few to tell their energy.
+        rested: its status after it had nothing to do for a while. What it took then, it also takes during steps:
+            ``idle_energy_share`` of their energy.
+    """
+    if before is None or after is None:
+        return {}
+    loaded = within or after
+    told: dict[str, Any] = {"power_w": loaded.power_w, "clock_mhz": loaded.clock_mhz}
+    if steps and before.energy_j is not None and after.energy_j is not None:
+        taken_j = after.energy_j - before.energy_j
+        told["energy_j"] = taken_j / steps
+        if taken_j > 0 and (idle_w := between_w(after, rested)) is not None:
+            told["idle_power_w"] = idle_w
+            told["idle_energy_share"] = min(1.0, idle_w * (after.at_s - before.at_s) / taken_j)
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def between_w(first: Status, last: Status | None) -> float | None:
+    """The mean power between two reports; ``None`` where they do not tell it."""
+    if last is None or first.energy_j is None or last.energy_j is None or last.at_s <= first.at_s:
+        return None
+    return (last.energy_j - first.energy_j) / (last.at_s - first.at_s)
+
+
+def energy_on_cpu(stage: Stage, actor: Actor, step_s: float) -> dict[str, Value]:
+    """The energy of a step on a CPU, by its own counter (RAPL); nothing where that cannot be read.
+
+    The counter is that of the whole processor: it also counts what other programs do.
+
+    Args:
+        stage: with the device.
+        actor: whose steps are taken.
+        step_s: how long a step takes, about.
+    """
+    if (began_j := energy_j()) is None:
+        return {}
+    steps = min(MAX_STEPS, max(1, math.ceil(COUNTED_S / max(step_s, 1e-6))))
+    before = Status(energy_j=began_j)
+    for _ in range(steps):
+        stage.step(actor)
+    after = Status(energy_j=energy_j())
+    time.sleep(RESTED_S)
+    return energy(before, None, after, steps, Status(energy_j=energy_j()))
