@@ -16,7 +16,15 @@ from perfgate.measure.validity import other_settings
 from perfgate.shared.settings import KINDS, OPERATORS
 from perfgate.workloads.data import reading, tokenizing
 from perfgate.workloads.operators import operator
-from perfgate.workloads.tasks import forward, generation, image_generation, loading, serving, training
+from perfgate.workloads.tasks import (
+    denoiser_training,
+    forward,
+    generation,
+    image_generation,
+    loading,
+    serving,
+    training,
+)
 from tests import ROOT
 
 # Continuous batching starts a thread that ends only with its process, so its step is taken in a process of its own.
@@ -36,6 +44,7 @@ WORKLOADS = {
     "forward": forward(GPT2, **SMALL),
     "pictures": image_generation(SD, denoising_steps=2, guidance=True, attention="eager", scheduler="euler"),
     "sliced pictures": image_generation(SD, denoising_steps=2, attention_slicing=True, vae_tiling=True),
+    "denoiser": denoiser_training(SD, batch_size=2),
     "loading": loading(GPT2, files="sharded", stored="bf16", precision="bf16"),
     "quantized loading": loading(models()["llama-quick"], quantization="torchao-int8"),
     **{name: operator(name, **dict.fromkeys(kind.sizes, 8)) for name, kind in OPERATORS.items()},
