@@ -15,6 +15,7 @@ from perfgate.plugin.namesakes import ALIAS, PerfgateWarning
 from perfgate.plugin.options import add_options, read_options, read_tolerance
 from perfgate.plugin.run import Run
 from perfgate.plugin.selection import marks_of
+from perfgate.plugin.workers import Workers
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
 
@@ -46,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[RUN] = run
     config.pluginmanager.register(run, "perfgate-run")
+    config.pluginmanager.register(Workers(run), "perfgate-workers")
     connect(config)
 
 

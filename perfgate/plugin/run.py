@@ -1,7 +1,7 @@
 """One pytest run, in one process or over xdist's workers, from collection to run file and baselines."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,7 +152,6 @@ class Run:
             return
         from perfgate.records import runfile
 
-        self._commit = git_state(self.config.rootpath)[0]
         with a_usage_error():
             self.sides.check(selection.needs_libraries)
             reports_of(self.config, self.options.reports)
@@ -160,25 +159,13 @@ class Run:
             self._stack.enter_context(runfile.claim(self.output, self.run_id))
             if self.options.update:
                 self.target.check_writable(self.sides.software)
-        self._screen.expect(selection.cases)
+        self.expect(selection.cases)
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker of xdist to which run it belongs."""
-        node.workerinput["perf_run_id"] = self.run_id
-        node.workerinput["perf_sides"] = self.sides.to_json()
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Learn from a worker of xdist which cases there are."""
-        self.ends.collected |= set(getattr(node, "workeroutput", {}).get("perf_collected", ()))
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Learn from a worker how many items there are."""
+    def expect(self, items: int) -> None:
+        """Begin to show how far the run has come, and note which commit it measures."""
         self._commit = self._commit or git_state(self.config.rootpath)[0]
         if not self._screen.expects:
-            self._screen.expect(len(ids))
+            self._screen.expect(items)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:

@@ -1,0 +1,31 @@
+"""What a run and its workers of xdist tell each other."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from perfgate.plugin.run import Run
+
+
+class Workers:
+    """The hooks of xdist's controller."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker to which run it belongs."""
+        node.workerinput["perf_run_id"] = self._run.run_id
+        node.workerinput["perf_sides"] = self._run.sides.to_json()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Learn from a worker how many items there are."""
+        self._run.expect(len(ids))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Learn from a worker that has ended which cases there are."""
+        self._run.ends.collected |= set(getattr(node, "workeroutput", {}).get("perf_collected", ()))
