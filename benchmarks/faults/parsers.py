@@ -113,7 +113,7 @@ def parsers(run: bytes | None = None) -> Mapping[str, Parser]:
         "acceptance": Parser(of_text(acceptance.of_option), b"test_it:step_time_s:+12%"),
         "effect": Parser(of_text(lambda text: effects.parse("peak_memory_bytes", text)), b"< 0.5x"),
         "shard": Parser(of_text(read_shard), b"3/40"),
-        "shares": Parser(of_text(lambda text: parsing.read_shares("--slowdowns", text)), b"1%,0.05"),
+        "shares": Parser(of_text(lambda text: parsing.read_shares("--slowdowns", text)), b"0,0.03"),
         "tolerance": Parser(of_json(lambda value: read_tolerance("perf", value)), b'{"step_time_s": 0.05}'),
         "hub id": Parser(of_text(lambda text: hub_ids.read_pin(f"{text}@{COMMIT}")), b"org/name"),
         "limits": Parser(of_text(lambda text: Limits.read([text])), b"memory 40GiB"),

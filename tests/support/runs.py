@@ -139,8 +139,9 @@ def baseline(
     reason: str = "first measured",
 ) -> Baseline:
     """A baseline from each session's launches, which map a metric to its value and its value in yardsticks."""
+    about = ("server", "cpu", "0123abcd", "2026-01-02T03:04:05+00:00")
     stored = tuple(
-        StoredLaunch(session, "server", "cpu", "0123abcd", "2026-01-02T03:04:05+00:00", metrics, ways=ways_now())
+        StoredLaunch(session, *about, metrics, ways={name: way for name, way in ways_now().items() if name in metrics})
         for session, group in sessions.items()
         for metrics in group
     )

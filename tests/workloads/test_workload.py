@@ -21,7 +21,7 @@ from perfgate.shared.settings import FORWARD, GENERATION, TRAINING
 from perfgate.shared.workload import Workload
 from perfgate.workloads import tasks
 from perfgate.workloads.programs import PROGRAMS, workload_of
-from perfgate.workloads.tasks import FORWARD_TASKS, GENERATION_TASKS, TRAINING_TASKS
+from perfgate.workloads.tasks import FORWARD_TASKS, GENERATION_TASKS, TRAINING_TASKS, image_generation
 from tests import ROOT
 
 PROGRAM = "package.module:Class"
@@ -329,7 +329,21 @@ def test_every_shape_of_the_suite_can_be_read() -> None:
     assert {model.tier for model in models().values()} <= set(TIERS)
 
 
-@pytest.mark.parametrize("name", models())
+IMAGES = [name for name, model in models().items() if "text-to-image" in model.classes]
+TEXTS = [name for name in models() if name not in IMAGES]
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_every_shape_of_images_names_a_pipeline_of_diffusers(name: str) -> None:
+    found = find_spec("diffusers")
+    assert found is not None
+    assert found.origin is not None
+    (pipeline,) = models()[name].classes.values()
+    assert f'"{pipeline}"' in Path(found.origin).read_text(encoding="utf-8")
+    assert image_generation(models()[name]).params["model"]["class"] == pipeline
+
+
+@pytest.mark.parametrize("name", TEXTS)
 def test_every_shape_of_the_suite_has_a_class_for_what_it_is_run_as(name: str) -> None:
     model = models()[name]
     accepted = {
@@ -346,7 +360,7 @@ def test_every_shape_of_the_suite_has_a_class_for_what_it_is_run_as(name: str) -
         assert workload.params["model"]["class"] in model.classes.values()
 
 
-@pytest.mark.parametrize("name", models())
+@pytest.mark.parametrize("name", TEXTS)
 def test_every_class_that_a_shape_names_exists_in_transformers(name: str) -> None:
     model = models()[name]
     found = find_spec("transformers")
