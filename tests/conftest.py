@@ -1,7 +1,9 @@
 """A suite of a stranger's, with programs that need no torch, in a folder of its own."""
 
+import gc
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("measures")
         if item.path.is_relative_to(ROOT / "tests" / "actor") and item.get_closest_marker("measures"):
             raise pytest.UsageError(f"{item.nodeid} measures; ci/test looks for such tests outside of tests/actor")
+
+
+@pytest.fixture(autouse=True)
+def settled() -> None:
+    """Let collections of garbage pass over what was there before the test, as a server does before it forks actors.
+
+    Dry runs collect after each step, which takes 0.1 s and more where torch and transformers are imported.
+    """
+    if "torch" in sys.modules:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture
