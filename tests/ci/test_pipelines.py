@@ -30,9 +30,11 @@ esac
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the scripts of Buildkite and Slurm in place."""
-    scripts = {f".buildkite/perf-{name}": f"buildkite-{name}.sh" for name in ("shard", "verdict")}
-    files = {place: exact(TEMPLATES / name) for place, name in scripts.items()}
-    files["array.sh"] = exact(TEMPLATES / "slurm.sh")
+    files = {
+        ".buildkite/perf-shard": exact(TEMPLATES / "buildkite-shard.sh"),
+        ".buildkite/perf-verdict": (TEMPLATES / "buildkite-verdict.sh").read_text(),
+        "array.sh": exact(TEMPLATES / "slurm.sh"),
+    }
     return make(tmp_path_factory.mktemp("example"), files)
 
 
