@@ -38,9 +38,9 @@ def test_a_loaded_machine_measures_judges_and_names_who_had_the_core(suite, besi
     for _ in range(2):
         assert suite.run("--perf-update", "more").ret == 0
     rows = [row for row in json.loads(suite.baselines[0].read_text())["rows"] if "session" in row]
-    assert all(
-        row["waited"] > 0.1 and row["processor"]["step_time_s"][0] < row["metrics"]["step_time_s"][0] for row in rows
-    )
+    assert all(row["waited"] > 0.1 for row in rows)
+    # Half of the steps may have waited for nothing, and then both clocks tell the same, up to their grain.
+    assert all(row["processor"]["step_time_s"][0] < 1.01 * row["metrics"]["step_time_s"][0] for row in rows)
     same = suite.run()
     same.assert_outcomes(passed=1)  # it passes, or is undecided, which a run of nothing else says by its exit code
     assert same.ret == int({verdict.verdict for verdict in verdicts(suite).values()} == {"inconclusive"})
