@@ -9,9 +9,10 @@ from perfgate.records.runfile import read
 from tests.support.load import busy
 from tests.support.runs import perfgate
 
+# A step takes longer than the turn of a process on a shared core, so each launch waits.
 CASE = """
 def test_it(perf):
-    perf(work(rounds=100, factor_file="factor"))
+    perf(work(rounds=400, factor_file="factor"))
 """
 
 
