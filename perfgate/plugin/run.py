@@ -163,8 +163,8 @@ class Run:
 
     def expect(self, items: int) -> None:
         """Begin to show how far the run has come, and note which commit it measures."""
-        self._commit = self._commit or git_state(self.config.rootpath)[0]
         if not self._screen.expects:
+            self._commit = git_state(self.config.rootpath)[0]
             self._screen.expect(items)
 
     @pytest.hookimpl(tryfirst=True)

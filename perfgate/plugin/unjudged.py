@@ -63,9 +63,9 @@ def unjudged(
         options: of the run; one that stores, or has a reference, is held against no baselines.
         target: with the baselines of this machine.
         software: versions of the libraries.
-        ends: how each case ended, and what was collected.
+        ends: how each case ended, and what was collected. A session without cases looks up neither device nor files.
     """
-    if options.reference or options.update or config.option.collectonly:
+    if not ends.collected or options.reference or options.update or config.option.collectonly:
         return Unjudged()
     try:
         with open_root(options.baselines, config.rootpath) as root:
@@ -77,7 +77,7 @@ def unjudged(
     skips = {case: end.why for case, end in cases.items() if end.result is None and end.why.startswith(SKIPPED)}
     skipped = {case: why.partition(": ")[2] for case, why in skips.items() if case in stored}
     present = {node.removeprefix(f"{options.root}/") for node in ends.collected}
-    missing = sorted(stored - present) if present and not narrowed(config) else []
+    missing = [] if narrowed(config) else sorted(stored - present)
     return Unjudged(skipped, tuple(case for case in missing if is_covered(case, config, options.root)), others)
 
 
@@ -103,12 +103,11 @@ def stored_cases(root: Path, options: Options, target: Target, software: Mapping
         UserError: a file is damaged, or there is no device.
     """
     from perfgate.records.baseline_folder import cases_of
-    from perfgate.records.portable import nearest_first, pair_of
+    from perfgate.records.portable import PortableStore, pair_of
 
-    folder, pair = root / PORTABLE, pair_of(software)
-    pairs = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    nearest = pair if pair in pairs else next(iter(nearest_first(pairs, pair)), pair)
-    names = [f"{PORTABLE}/{nearest}", *([] if options.device == "none" else [target.device.machine.name])]
+    own = PortableStore(root, pair_of(software))
+    held = own if own.folder.is_dir() else next(iter(own.nearest()), own)
+    names = [f"{PORTABLE}/{held.pair}", *([] if options.device == "none" else [target.device.machine.name])]
     return {case for name in names for case in cases_of(root, name)}
 
 

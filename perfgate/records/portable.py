@@ -91,12 +91,12 @@ class PortableStore(Store):
         """
         if own := self.get(case):
             return own, ""
-        there = [(store, found) for store in self._nearest() if (found := store.get(case))]
+        there = [(store, found) for store in self.nearest() if (found := store.get(case))]
         same = [pair for pair in there if pair[1].workload == workload]
         store, found = next(iter(same or there), (None, None))
         return found, since(store.pair, self.pair) if store else ""
 
-    def _nearest(self) -> list["PortableStore"]:
+    def nearest(self) -> list["PortableStore"]:
         """The stores of all other pairs, the nearest one first."""
         if self._others is None:
             folder = self.root / PORTABLE
