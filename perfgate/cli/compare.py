@@ -9,6 +9,7 @@ from perfgate.cli.common import OK, UNSURE, WORSE, add_command, add_fold
 from perfgate.gate.acceptance import accept, from_json
 from perfgate.gate.against_run import compare
 from perfgate.gate.versions import Upgrade, differing
+from perfgate.gate.wording import UNDECIDED
 from perfgate.records.runfile import RunFile, read
 from perfgate.records.verdict import Verdict
 from perfgate.reports.report import Report
@@ -78,4 +79,4 @@ def exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
     names = {verdict.verdict for verdict in verdicts if not verdict.accepted}
     if names & {"regressed", "stale"}:
         return WORSE
-    return UNSURE if strict and names & {"inconclusive", "invalid", "new"} else OK
+    return UNSURE if strict and names & UNDECIDED else OK

@@ -7,14 +7,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from perfgate.cli.common import OK, UNSURE, WORSE, add_command
-from perfgate.gate.wording import counted_as
+from perfgate.gate.wording import COULD_NOT_TELL, UNDECIDED, counted_as
 from perfgate.records.durations import write_durations
 from perfgate.records.fetch import fetch, is_url
 from perfgate.records.shards import Merged, merge_shards
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
 
-UNDECIDED = {"inconclusive", "invalid"}
 EPILOG = (
     "Exit codes: 0 nothing got worse; 1 something did, or a case failed, or nothing was decided; 2 the parts do not "
     "belong together; 3 a shard is missing, or under --strict something could not be decided."
@@ -76,8 +75,8 @@ def exit_code(merged: Merged, strict: bool) -> int:
     """As the command's epilog says."""
     names = {verdict.verdict for verdict in merged.verdicts if not verdict.accepted}
     every = {counted_as(verdict) for verdict in merged.verdicts}
-    if names & {"regressed", "stale"} or merged.header.get("failed") or (every and every <= UNDECIDED):
+    if names & {"regressed", "stale"} or merged.header.get("failed") or (every and every <= COULD_NOT_TELL):
         return WORSE
-    if merged.missing or (strict and names & {*UNDECIDED, "new"}):
+    if merged.missing or (strict and names & UNDECIDED):
         return UNSURE
     return OK

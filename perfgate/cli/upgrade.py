@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from perfgate.cli.common import OK, UNSURE, WORSE, add_command
+from perfgate.gate.wording import COULD_NOT_TELL, UNDECIDED
 from perfgate.records.runfile import RunFile, read
 from perfgate.records.verdict import Verdict
 from perfgate.reports.live import Live
@@ -134,6 +135,6 @@ def short(case: str) -> str:
 def exit_code(verdicts: Sequence[Verdict], unmeasured: Set[str], strict: bool) -> int:
     """0 nothing got worse, 1 something did or failed, or nothing was decided, 3 under ``--strict`` if not all was."""
     names = {verdict.verdict for verdict in verdicts}
-    if "failed" in unmeasured or names & {"regressed", "stale"} or not names - {"inconclusive", "invalid"}:
+    if "failed" in unmeasured or names & {"regressed", "stale"} or not names - COULD_NOT_TELL:
         return WORSE
-    return UNSURE if strict and (unmeasured or names & {"inconclusive", "invalid", "new"}) else OK
+    return UNSURE if strict and (unmeasured or names & UNDECIDED) else OK

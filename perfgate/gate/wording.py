@@ -15,6 +15,8 @@ WORDS = {
     "new": "is new",
     "stale": "is stale",
 }
+COULD_NOT_TELL = frozenset({"inconclusive", "invalid"})  # what was measured and not decided
+UNDECIDED = COULD_NOT_TELL | {"new"}
 
 
 def sentence(verdict: Verdict) -> str:

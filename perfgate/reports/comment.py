@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from perfgate.gate.wording import counted_as, moved, summarize
+from perfgate.gate.wording import UNDECIDED, counted_as, moved, summarize
 from perfgate.records.untrusted import Untrusted
 from perfgate.records.verdict import Verdict
 from perfgate.reports.bar import bar_lines
@@ -67,7 +67,7 @@ def headline(found: Untrusted) -> str:
     parts += [f"{found.missing} {'shard is' if found.missing == 1 else 'shards are'} missing"] if found.missing else []
     if parts:
         return f"**{', '.join(parts)}.**"
-    if not set(names) - {"inconclusive", "invalid", "new"}:
+    if not set(names) - UNDECIDED:
         return "**Nothing was decided.**"
     return "**Nothing got worse.**"
 

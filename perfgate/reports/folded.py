@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfgate.gate.wording import counted_as, in_short, promises, times
+from perfgate.gate.wording import COULD_NOT_TELL, counted_as, in_short, promises, times
 from perfgate.records.verdict import Verdict
 from perfgate.reports.page.rows import ORDER, CaseRow
 from perfgate.reports.tables import file_of
@@ -53,7 +53,7 @@ def attention(rows: Sequence[CaseRow]) -> list[Told]:
 
 def reason(row: CaseRow) -> str:
     """Why a case was not decided; numbers that are its own are no reason."""
-    undecided = [verdict for verdict in row.verdicts if counted_as(verdict) in ("invalid", "inconclusive")]
+    undecided = [verdict for verdict in row.verdicts if counted_as(verdict) in COULD_NOT_TELL]
     found = next((verdict.why for verdict in undecided if verdict.why), "")
     if not found and undecided:
         return "launches vary too much to tell"

@@ -8,6 +8,8 @@ from typing import Any
 
 from perfgate.gate.confirmed import MACHINE, UNCONFIRMED
 from perfgate.gate.wording import (
+    COULD_NOT_TELL,
+    UNDECIDED,
     can_see,
     counted_as,
     moved,
@@ -23,7 +25,6 @@ from perfgate.shared.metrics import metric
 SHOWN = 10
 FEW = 3
 LEAST = -1 + 1e-9  # the change of what became nothing, as far as a logarithm can tell
-UNDECIDED = ("inconclusive", "invalid", "new")
 
 
 def summary(
@@ -117,7 +118,7 @@ def stored_elsewhere(verdict: Verdict) -> bool:
 def decided(verdicts: Sequence[Verdict]) -> str:
     """A sentence about how many verdicts were decided, and how many of each kind were not."""
     counts = summarize(verdicts)
-    left = {name: counts[name] for name in UNDECIDED if name in counts}
+    left = {name: counts[name] for name in sorted(UNDECIDED) if name in counts}
     if not left:
         return f"Decided: all {len(verdicts)}."
     told = ", ".join(f"{count} {name}" for name, count in left.items())
@@ -163,9 +164,9 @@ def problem_of(
     if (ran and not results) or (results and all(found == {"invalid"} for found in names)):
         return "no case could be measured; see the reasons above"
     every = set().union(*names)
-    if every and every <= {"inconclusive", "invalid"} and not update:
+    if every and every <= COULD_NOT_TELL and not update:
         return "nothing was decided: every verdict is inconclusive or invalid; see the reasons above"
-    if holders and every <= set(UNDECIDED):
+    if holders and every <= UNDECIDED:
         return f"nothing was decided: what this machine lacks is stored for {', '.join(holders)}; see above"
     return ""
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfgate.gate.verdicts import ALPHA
-from perfgate.gate.wording import can_see, counted_as, moved, summarize, times
+from perfgate.gate.wording import COULD_NOT_TELL, can_see, counted_as, moved, summarize, times
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.page.rows import CaseRow
@@ -34,7 +34,7 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
         against: what the run was held against, as a noun; empty if nothing was.
     """
     worse = [row for row in rows if row.failed]
-    unsure = [row for row in rows if row.verdict in ("inconclusive", "invalid")]
+    unsure = [row for row in rows if row.verdict in COULD_NOT_TELL]
     cases = many(len(rows), "case")
     if worse:
         moved_most = [v for row in worse for v in row.verdicts if counted_as(v) == "regressed"]
