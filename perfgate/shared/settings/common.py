@@ -76,3 +76,10 @@ QUANTIZATION = choice(
         Need(TORCHAO_GPU, package="torchao", extra="torchao", gpu=True, dry=False),
     ),
 )  # fmt: skip
+LORA_RANK = choice(
+    "lora_rank",
+    (0, 4, 8, 16, 32, 64, 128),
+    "rank of the adapters that are trained in place of the weights; 0 trains all weights",
+    needs=(Need(package="peft", extra="peft"),),
+    option="lora_rank",
+)

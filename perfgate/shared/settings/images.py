@@ -1,6 +1,6 @@
 """The settings of diffusers' models: of generating images by denoising, and of training the denoiser."""
 
-from perfgate.shared.settings.common import PRECISION
+from perfgate.shared.settings.common import LORA_RANK, PRECISION
 from perfgate.shared.settings.declaration import Kind, Need, Settings, choice, count, size
 
 GENERATING = Need(package="diffusers", extra="images", kinds=("image_generation",))
@@ -100,12 +100,8 @@ DENOISER_TRAINING = Kind(
             "whether blocks compute their activations again in the backward pass",
             option="activation_checkpointing",
         ),
-        choice(
-            "lora_rank",
-            (0, 4, 8, 16, 32, 64, 128),
-            "rank of the adapters of attention that are trained in place of the weights; 0 trains all weights",
-            needs=(Need(package="peft", extra="peft"),),
-            option="lora_rank",
+        LORA_RANK.but(
+            doc="rank of the adapters of attention that are trained in place of the weights; 0 trains all weights"
         ),
         IMAGE_SIZE,
     ),

@@ -1,6 +1,6 @@
 """The settings of training."""
 
-from perfgate.shared.settings.common import ATTENTION, COMPILE, COMPILE_MODES, PRECISION, QUANTIZATION
+from perfgate.shared.settings.common import ATTENTION, COMPILE, COMPILE_MODES, LORA_RANK, PRECISION, QUANTIZATION
 from perfgate.shared.settings.declaration import Kind, Need, Settings, choice, chosen_of, count, size
 from perfgate.shared.settings.loading import SETTINGS as LOADING
 from perfgate.shared.settings.padding import MASK, PADDED, padding_twice
@@ -147,13 +147,7 @@ TRAINING = Kind(
             ),
             option="activation_checkpointing",
         ),
-        choice(
-            "lora_rank",
-            (0, 4, 8, 16, 32, 64, 128),
-            "rank of the adapters that are trained in place of the weights; 0 trains all weights",
-            needs=(Need(package="peft", extra="peft"),),
-            option="lora_rank",
-        ),
+        LORA_RANK,
         QUANTIZATION.of(
             "off",
             "nf4",
