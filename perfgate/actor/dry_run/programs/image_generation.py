@@ -47,7 +47,7 @@ class DryImageGeneration:
         for part in parts:
             self.here = part
             self.leave()
-            before(part, partial(self.arrive, part))
+            around(part, partial(self.arrive, part))
 
     def arrive(self, part: Any) -> None:
         """Bring a part's weights to the device, in place of those of the part before."""
@@ -71,24 +71,13 @@ class DryImageGeneration:
         storages = self.context.tracker.storages
         began = [0]
 
-        def begin(*_: Any) -> None:
+        def begin() -> None:
             began[0] = storages.clock
 
-        def end(*_: Any) -> None:
+        def end() -> None:
             self.spans[name].append((began[0], storages.clock))
 
-        part.register_forward_pre_hook(begin)
-        part.register_forward_hook(end)
-        if name == "vae":
-            decode = part.decode
-
-            def followed(*given: Any, **named: Any) -> Any:
-                begin()
-                found = decode(*given, **named)
-                end()
-                return found
-
-            part.decode = followed
+        around(part, begin, end)
 
     def told(self) -> dict[str, Any]:
         """By component: its peak of all memory, its FLOPs, and its seconds at the peak rates of a GPU."""
@@ -117,14 +106,17 @@ def leaves(components: Any) -> Iterator[Any]:
                 yield module
 
 
-def before(part: Any, call: Callable[[], None]) -> None:
-    """Call a function before each call of a part; the decoder of images is called by a method of its own."""
-    part.register_forward_pre_hook(lambda *_: call())
+def around(part: Any, begin: Callable[[], None], end: Callable[[], None] = lambda: None) -> None:
+    """Call functions before and after each call of a part; the decoder of images is called by a method of its own."""
+    part.register_forward_pre_hook(lambda *_: begin())
+    part.register_forward_hook(lambda *_: end())
     if hasattr(part, "decode"):
         decode = part.decode
 
-        def called(*given: Any, **named: Any) -> Any:
-            call()
-            return decode(*given, **named)
+        def followed(*given: Any, **named: Any) -> Any:
+            begin()
+            found = decode(*given, **named)
+            end()
+            return found
 
-        part.decode = called
+        part.decode = followed
