@@ -12,6 +12,7 @@ from tests import ROOT
 from tests.support.forge import Forge, serving
 from tests.support.layers import CHANGES, SHELL, changed, make
 from tests.support.repositories import git
+from tests.support.workflow import shell
 
 pytestmark = [pytest.mark.slice, pytest.mark.untimed]
 TEMPLATES = ROOT / "ci" / "templates"
@@ -53,12 +54,8 @@ def forge() -> Iterator[Forge]:
 
 
 def run(lines: Sequence[str], folder: Path, more: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a job's commands as one script, which ends at the first that fails."""
-    script = "\n".join(lines)
-    return subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], cwd=folder, env=SHELL | dict(more),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300,
-    )  # fmt: skip
+    """Run a job's commands as one script."""
+    return shell("\n".join(lines), folder, SHELL | dict(more))
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -60,14 +60,18 @@ def run_job(workflow: Path, folder: Path, values: Mapping[str, str], environment
         command = step["run"]
         assert "\n" not in command.strip()
         assert "${{" not in command
-        own = told | evaluated(step.get("env", {}), values)
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command],
-            cwd=folder, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300,
-        )  # fmt: skip
+        done = shell(command, folder, told | evaluated(step.get("env", {}), values))
         ran.output += done.stdout
         ran.failed = ran.failed or (command if done.returncode else "")
     return ran
+
+
+def shell(script: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a script as CI systems do: it ends at the first command that fails, and all output is one."""
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], cwd=folder, env=dict(environment),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300,
+    )  # fmt: skip
 
 
 def evaluated(variables: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, str]:
