@@ -190,6 +190,11 @@ def check_numbers(where: str, value: Any, positive: bool) -> None:
     values = value if isinstance(value, list) else [value]
     if not values:
         raise UserError(f"{where} is an empty list")
+    if set(map(type, values)) <= {int, float}:
+        low, high = min(values), max(values)
+        # No number is NaN here: lines that hold it are refused as they are parsed.
+        if (low > 0 if positive else low >= -sys.float_info.max) and high <= sys.float_info.max:
+            return
     for number in values:
         if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) <= sys.float_info.max:
             raise UserError(f"{where} holds {number!r}, which is not a finite number")
