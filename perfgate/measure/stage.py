@@ -208,6 +208,6 @@ class Stage:
         begin = time.perf_counter()
         with lock:
             self.timesheet.waiting_s += time.perf_counter() - begin
-            self._monitor = DeviceMonitor(self.device, self._actors)
+            self._monitor = DeviceMonitor(self.device, self._actors, self.plan.power_limit_w)
             self._neighbours = Neighbours(self.core, self._actors)
             yield

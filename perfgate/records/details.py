@@ -94,6 +94,7 @@ class DeviceSeen(Group):
         slowdown_s: by reason, how long the device's clocks were held down; ``None`` if the driver gave no duration.
         slowdown_shares: by reason, in which share of the launch they were held down.
         others_share: the share of the multiprocessors' time that foreign processes used.
+        power_limit_w: the power limit in force at the end.
     """
 
     device: str | None = None
@@ -101,6 +102,7 @@ class DeviceSeen(Group):
     slowdown_s: Mapping[str, float | None] = field(default_factory=dict)
     slowdown_shares: Mapping[str, float] = field(default_factory=dict)
     others_share: float | CannotTell | None = None
+    power_limit_w: float | None = None
 
 
 @dataclass(frozen=True)

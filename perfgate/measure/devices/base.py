@@ -20,6 +20,7 @@ class Status:
         reasons: the reasons for which clocks are held down now.
         energy_j: joules used since the driver was loaded.
         power_w: power now.
+        power_limit_w: the power limit in force.
         clock_mhz: clock of the multiprocessors now.
         pids: processes that compute on the device; ``None`` if the driver does not report them.
         busy: by process, the share of the multiprocessors' time that it used since the last report; empty if the driver
@@ -31,6 +32,7 @@ class Status:
     reasons: frozenset[str] = frozenset()
     energy_j: float | None = None
     power_w: float | None = None
+    power_limit_w: float | None = None
     clock_mhz: float | None = None
     pids: frozenset[int] | None = None
     busy: Mapping[int, float] | None = None
