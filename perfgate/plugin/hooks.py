@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     connect(config)
 
 
+@pytest.hookimpl(trylast=True)  # so that the limit stands last in a case's id
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a case of each power limit, in a sweep over some."""
     divide(metafunc, metafunc.config.stash[RUN].options.power_limits_w)

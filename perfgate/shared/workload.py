@@ -26,8 +26,8 @@ class Workload:
         setting: the settings that the case named, for reports; not part of the identity.
         vanilla: identity of the same workload in its default configuration; ``None`` if there is none.
         id: the program's stable name; empty for a program that is identified by its import path.
-        power_limit_w: a power limit in watts that is set for it. It makes another workload, so that nothing is held against
-            what was measured under another limit; ``None`` for the machine's usual one.
+        power_limit_w: a power limit in watts that is set for it. It makes another workload, so that nothing is held
+            against what was measured under another limit; ``None`` for the machine's usual one.
         place: where the folder of its model lies on this machine, if it has one; not part of the identity.
     """
 

@@ -222,7 +222,7 @@ def test_a_limit_is_dragged_and_moved_by_keys(visit: Any) -> None:
     page.tab.keyboard.press("Home")
     assert answer.inner_text().startswith("No setting takes at most ")
     page.tab.keyboard.press("End")
-    page.tab.locator(".limit-memory").focus()
+    page.tab.locator(".limit-across").focus()
     page.tab.keyboard.press("Home")
     assert answer.inner_text().startswith("No setting takes at most 0 B")
 
