@@ -106,6 +106,17 @@ class DeviceSeen(Group):
 
 
 @dataclass(frozen=True)
+class Energy(Group):
+    """How the energy of a step was counted.
+
+    Attributes:
+        energy_from: the source of the counter: ``nvml`` or ``rapl``; empty where there was none.
+    """
+
+    energy_from: str = ""
+
+
+@dataclass(frozen=True)
 class Findings(Group):
     """Information that the actor found out about its program.
 
@@ -133,7 +144,8 @@ class Findings(Group):
 
 
 GROUPS: Mapping[str, type[Group]] = {
-    "span": Span, "start": Start, "turns": Turns, "yardstick": Yardstick, "seen": DeviceSeen, "findings": Findings,
+    "span": Span, "start": Start, "turns": Turns, "yardstick": Yardstick, "seen": DeviceSeen, "energy": Energy,
+    "findings": Findings,
 }  # fmt: skip
 
 
@@ -151,6 +163,7 @@ class Details:
     turns: Turns = field(default_factory=Turns)
     yardstick: Yardstick = field(default_factory=Yardstick)
     seen: DeviceSeen = field(default_factory=DeviceSeen)
+    energy: Energy = field(default_factory=Energy)
     findings: Findings = field(default_factory=Findings)
     output: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)

@@ -13,6 +13,7 @@ import pytest
 from perfgate.measure.devices.fake import FakePower
 from perfgate.records.runfile import read
 from tests.plugin.test_scripted_device import LOCK_IS_FREE, Bench
+from tests.support.runs import perfgate
 
 USUAL_W = 300
 SCRIPT = {
@@ -110,9 +111,19 @@ def test_each_case_is_measured_under_each_limit_and_held_against_nothing(bench):
             assert found[f"test_it[{rounds}-{limit}]"] == pytest.approx(values)
     identities = {line["workload"]: line["spec"].get("power_limit_w") for line in run.workloads.values()}
     assert sorted(identities.values(), key=str) == [150, 150, 200, 200, None, None]
+    assert {launch.details.energy.energy_from for launch in run.launches if "energy_j" in launch.metrics} == {"fake"}
     assert bench.limit_w == USUAL_W
     assert watchdogs(bench) == []
     assert bench.baselines[0].read_text() == stored
+
+    told = perfgate("compare-settings", bench.run_files[-1]).stdout
+    table = told.partition("time over energy")[2]
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if "rounds=1" in line]
+    assert [(front, limit.partition("=1, ")[2], time, energy) for front, limit, time, energy in rows] == [
+        ("*", "power_limit_w=300", "2.5 ms", "0.7 J"),
+        ("*", "power_limit_w=200", "3.12 ms", "0.5625 J"),
+        ("", "power_limit_w=150", "5 ms", "0.6 J"),
+    ]
 
 
 def test_what_a_sweep_cannot_do_is_refused_in_a_sentence_before_anything_is_measured(bench):

@@ -19,6 +19,7 @@ class Status:
         slowdown_ns: by reason, nanoseconds for which clocks were held down since the driver was loaded.
         reasons: the reasons for which clocks are held down now.
         energy_j: joules used since the driver was loaded.
+        energy_from: the source of that counter: ``nvml`` or ``rapl``; ``fake`` on a scripted device.
         power_w: power now.
         power_limit_w: the power limit in force.
         clock_mhz: clock of the multiprocessors now.
@@ -31,6 +32,7 @@ class Status:
     slowdown_ns: Mapping[str, int] = field(default_factory=dict)
     reasons: frozenset[str] = frozenset()
     energy_j: float | None = None
+    energy_from: str = ""
     power_w: float | None = None
     power_limit_w: float | None = None
     clock_mhz: float | None = None

@@ -47,6 +47,7 @@ class Fake:
         return Status(
             slowdown_ns=state.get("slowdown_ns", {}),
             energy_j=state.get("energy_j", 0.0),
+            energy_from=KIND.name,
             pids=frozenset(pids if self._pids_visible else ()),
             busy=dict.fromkeys(pids, state.get("share", 0.0)) if self._pids_visible else None,
             at_s=state.get("now_s", 0.0),

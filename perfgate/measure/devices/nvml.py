@@ -83,6 +83,7 @@ class Nvml:
             slowdown_ns=counters(whole),
             reasons=frozenset(name for name, bit in REASONS.items() if active & bit),
             energy_j=None if energy_mj is None else energy_mj / 1e3,
+            energy_from="nvml",
             power_w=None if power_mw is None else power_mw / 1e3,
             power_limit_w=None if limit_mw is None else limit_mw / 1e3,
             clock_mhz=told(pynvml.nvmlDeviceGetClockInfo, whole, pynvml.NVML_CLOCK_SM),
