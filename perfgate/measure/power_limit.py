@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from perfgate.measure.devices.base import Device
 from perfgate.measure.devices.power import PowerControl, PowerLimit, control_of
@@ -122,14 +121,14 @@ def watched(device: Device, former_w: float, turn: int) -> Iterator[None]:
             raise UserError("the process that restores the power limit of a killed run does not start")
         yield
     finally:
-        with suppress(OSError):
+        with suppress(OSError, subprocess.TimeoutExpired):
             watchdog.communicate(timeout=ANSWER_S)  # closes its pipe, at which it ends
 
 
 def started(order: str, turn: int) -> "subprocess.Popen[bytes]":
     """The second process. No signal of this terminal reaches it, as it has a session of its own."""
     path = os.pathsep.join(filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")]))
-    environment: dict[str, Any] = {**os.environ, "PYTHONPATH": path}
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "perfgate.measure.power_watchdog", order],
         stdin=subprocess.PIPE,

@@ -60,7 +60,9 @@ def last_lines(
         return stored
     traced = some(trace_lines(traces, relative(path.parent, Path.cwd())))
     swept = (
-        [f"Time over energy: perfgate compare-settings {relative(path, Path.cwd())}"] if options.power_limits_w else []
+        [f"Nothing was compared. Time over energy: perfgate compare-settings {relative(path, Path.cwd())}"]
+        if options.power_limits_w
+        else []
     )
     more = [*swept, *bar_lines(sides.bar), *acceptance_lines(sides.accepted, results), *sides.misread, *traced, *stored]
     return summary(results, None if options.reference else again, relative(path, Path.cwd()), options.update, more)
