@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from perfgate.measure.devices.base import Device
-from perfgate.measure.devices.power import PowerControl, PowerLimit, control_of
+from perfgate.measure.devices.base import Device, PowerControl, PowerLimit
+from perfgate.measure.devices.power import control_of
 from perfgate.shared.errors import UserError
 from perfgate.system.locks import DeviceLock
 

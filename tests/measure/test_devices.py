@@ -18,9 +18,9 @@ from perfgate.actor.instruments.clock import Clock
 from perfgate.actor.instruments.phases import StepPhases
 from perfgate.actor.pace import Done, Pace
 from perfgate.actor.phases import Phases
-from perfgate.measure.devices.base import Status
+from perfgate.measure.devices.base import PowerLimit, Status
 from perfgate.measure.devices.find import find_device
-from perfgate.measure.devices.power import PowerLimit, control_of
+from perfgate.measure.devices.power import control_of
 from perfgate.measure.devices.rapl import energy_j
 from perfgate.measure.devices.visible import cores_of, visible
 from perfgate.measure.disturbance import Company, undisturbed

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perfgate.measure.devices.base import Device, Status, no_variables
-from perfgate.measure.devices.power import PowerLimit
+from perfgate.measure.devices.base import Device, PowerLimit, Status, no_variables
 from perfgate.measure.devices.visible import visible
 from perfgate.records.gpu import GpuIdentity, gpu_from
 from perfgate.shared.device_kinds import DEVICE_KINDS

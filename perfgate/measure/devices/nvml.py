@@ -5,8 +5,7 @@ from typing import Any
 
 import pynvml
 
-from perfgate.measure.devices.base import Status
-from perfgate.measure.devices.power import PowerLimit
+from perfgate.measure.devices.base import PowerLimit, Status
 from perfgate.records.gpu import GpuIdentity, gpu_from
 from perfgate.shared.errors import UserError
 

@@ -1,45 +1,10 @@
-"""The power limit of a device: what it is, and how it is read and set."""
+"""Finds what controls the power limit of a device, in whichever process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from perfgate.measure.devices.base import PowerControl
 from perfgate.shared.errors import UserError
-
-
-@dataclass(frozen=True)
-class PowerLimit:
-    """What a device's driver tells of its power limit, in watts.
-
-    Attributes:
-        set_w: the limit that was set.
-        enforced_w: the limit in force; lower where something else, such as the board, limits the device more.
-        least_w: the smallest limit that can be set.
-        most_w: the largest one.
-    """
-
-    set_w: float
-    enforced_w: float
-    least_w: float
-    most_w: float
-
-
-class PowerControl(Protocol):
-    """Reads and sets the power limit of one device."""
-
-    def read(self) -> PowerLimit:
-        """The limit now.
-
-        Raises:
-            UserError: the driver does not tell it.
-        """
-
-    def set(self, limit_w: float) -> None:
-        """Set the limit, for everybody who uses the device.
-
-        Raises:
-            UserError: this user may not set it, or the device has none that can be set.
-        """
 
 
 def control_of(order: Mapping[str, Any]) -> PowerControl:
