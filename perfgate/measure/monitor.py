@@ -16,7 +16,7 @@ class DeviceMonitor:
     Args:
         device: of the launch.
         actors: process ids of the stage's own actors; the set grows meanwhile.
-        limit_w: the power limit that launches are to have; ``None`` for the one that the machine is known by.
+        limit_w: the power limit that launches are to have; ``None`` where it does not matter.
     """
 
     def __init__(self, device: Device, actors: Set[int], limit_w: float | None = None) -> None:
@@ -26,7 +26,7 @@ class DeviceMonitor:
         self._foreign: set[int] = set()
         self._shares: list[dict[int, float]] = []
         self._visible = False
-        self._limit_w = limit_w or (device.machine.gpu or {}).get("power_limit_w")
+        self._limit_w = limit_w
         self._next_s = 0.0
         self.look(at_once=True)
 
