@@ -90,7 +90,10 @@ class FakePower:
         described = described_in(self._script, self._uuid)
         if not described.get("permits_limits", True):
             raise UserError(f"the power limit of {self._uuid} cannot be set: this user may not set it, only root may")
-        limit_file(self._script, self._uuid).write_text(str(min(limit_w, described.get("goes_up_to_w", limit_w))))
+        file = limit_file(self._script, self._uuid)
+        written = file.with_suffix(".new")  # so that nobody reads half of it
+        written.write_text(str(min(limit_w, described.get("goes_up_to_w", limit_w))))
+        written.replace(file)
 
 
 def described_in(script: Path, uuid: str) -> dict[str, Any]:
