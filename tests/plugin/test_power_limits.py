@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,9 @@ class LimitedBench(Bench):
     def run_beside(self, *arguments):
         """A run in a session of its own, as a terminal starts one."""
         command = [sys.executable, "-m", "pytest", "perf_tests", "--perf-device", "fake:gpu.json", *arguments]
-        return subprocess.Popen(command, cwd=self.path, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        # Where this test itself runs in the background of a shell, it would inherit that SIGINT is ignored.
+        typed = {"start_new_session": True, "preexec_fn": partial(signal.signal, signal.SIGINT, signal.SIG_DFL)}
+        return subprocess.Popen(command, cwd=self.path, stdout=subprocess.PIPE, text=True, **typed)
 
 
 @pytest.fixture
