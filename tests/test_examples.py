@@ -104,22 +104,21 @@ def test_a_loop_over_accelerate_is_gated_and_a_trailer_accepts(checkout: Callabl
 
 @pytest.mark.slice
 @pytest.mark.untimed
-def test_the_commit_that_makes_masks_anew_is_found_among_eight(checkout: Callable[[str], Path]) -> None:
-    folder = checkout("layer_library")  # without transformers, so that each step takes seconds
+def test_the_commit_that_makes_masks_anew_is_found_between_a_release_and_now(checkout: Callable[[str], Path]) -> None:
+    folder = checkout("layer_library")
+    git(folder, "tag", "v0.1.0")
     layers = folder / "src" / "tern" / "__init__.py"
-    made = []
-    for number in range(1, 9):
-        if number == 5:
-            edit(layers, ("if length not in self.masks:", "if True:"))
-        else:
-            edit(layers, ("class LocalAttention(", f"# step {number}\nclass LocalAttention("))
-        made.append(commit(folder, f"step {number}"))
+    edit(layers, ("class LocalAttention(", "# a remark\nclass LocalAttention("))
+    harmless = commit(folder, "A remark")
+    edit(layers, ("if length not in self.masks:", "if True:"))
+    guilty = commit(folder, "Masks are made anew")
 
     done = typed(folder, command_of(folder, "perfgate bisect"))
 
     assert done.returncode == 0, done.stderr
-    assert f"{made[4][:10]}" in done.stdout
-    assert "operator_calls got worse by +10.5%" in done.stdout or "operator_calls went from" in done.stdout
+    assert f"{harmless[:12]} is good" in done.stderr
+    assert f"{guilty[:10]}" in done.stdout
+    assert "operator_calls went from 38 to 42" in done.stdout
 
 
 @pytest.mark.slice
