@@ -13,10 +13,10 @@ import pytest
 
 from tests import ROOT
 from tests.support.environments import bare
+from tests.support.examples import EXAMPLES, checked_out, edit
 from tests.support.plugins import QUIET
 from tests.support.repositories import commit, git
 
-EXAMPLES = ROOT / "docs" / "examples"
 NAMES = ("accelerate_loop", "fine_tuning_script", "layer_library")
 Typed = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,15 +25,8 @@ Typed = Callable[..., subprocess.CompletedProcess[str]]
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     """Makes a repository of an example, with one commit on ``main``."""
 
-    def make(name: str) -> Path:
-        folder = tmp_path / name
-        shutil.copytree(EXAMPLES / name, folder, ignore=shutil.ignore_patterns("__pycache__", "perf_output"))
-        git(folder, "init", "-q", "-b", "main")
-        commit(folder, "the example")
-        return folder
-
     monkeypatch.setenv("PYTEST_ADDOPTS", f"{QUIET} -p no:cov -o perf_html=off")
-    return make
+    return lambda name: checked_out(name, tmp_path)
 
 
 def typed(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
@@ -56,15 +49,6 @@ def assert_unchanged_passes(folder: Path, told: str) -> None:
     unchanged = typed(folder, command_of(folder, "beside baselines/"))
     assert unchanged.returncode == 0, unchanged.stdout
     assert told in unchanged.stdout
-
-
-def edit(path: Path, *changes: tuple[str, str]) -> None:
-    """Replace some code, each piece of which stands there once."""
-    text = path.read_text()
-    for old, new in changes:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    path.write_text(text)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -112,32 +96,29 @@ def test_a_loop_over_accelerate_is_gated_and_a_trailer_accepts(checkout: Callabl
     assert accepted.returncode == 0, accepted.stdout
     assert "the log needs it" in accepted.stdout
 
+    newest = max((folder / "perf_output").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+    page = typed(folder, command_of(folder, "--format html").replace("RUN", newest.stem))
+    assert page.stdout.startswith("<!doctype html>"), page.stderr
+    assert "test_rill.py::test_training" in page.stdout
+
 
 @pytest.mark.slice
 @pytest.mark.untimed
-def test_the_commit_that_makes_masks_anew_is_found_among_eight(checkout: Callable[[str], Path]) -> None:
-    folder = checkout("accelerate_loop")
-    model = folder / "src" / "rill" / "modeling_rill.py"
-    made = []
-    for number in range(1, 9):
-        if number == 5:
-            edit(
-                model,
-                ("mask = self.mask[:length, :length]", "mask = torch.ones(length, length, dtype=torch.bool).tril()"),
-            )
-        else:
-            edit(model, ("class Block(", f"# step {number}\nclass Block("))
-        made.append(commit(folder, f"step {number}"))
+def test_the_commit_that_makes_masks_anew_is_found_between_a_release_and_now(checkout: Callable[[str], Path]) -> None:
+    folder = checkout("layer_library")
+    git(folder, "tag", "v0.1.0")
+    layers = folder / "src" / "tern" / "__init__.py"
+    edit(layers, ("class LocalAttention(", "# a remark\nclass LocalAttention("))
+    harmless = commit(folder, "A remark")
+    edit(layers, ("if length not in self.masks:", "if True:"))
+    guilty = commit(folder, "Masks are made anew")
 
     done = typed(folder, command_of(folder, "perfgate bisect"))
 
     assert done.returncode == 0, done.stderr
-    assert f"{made[4][:10]}" in done.stdout
-    assert "operator_calls went from 29 to 31" in done.stdout
-    (run, *_) = sorted((folder / "perf_output").glob("*.jsonl"))
-    page = typed(folder, command_of(folder, "--format html").replace("RUN", run.stem))
-    assert page.stdout.startswith("<!doctype html>"), page.stderr
-    assert "test_rill.py::test_forward" in page.stdout
+    assert f"{harmless[:12]} is good" in done.stderr
+    assert f"{guilty[:10]}" in done.stdout
+    assert "operator_calls went from 38 to 42" in done.stdout
 
 
 @pytest.mark.slice

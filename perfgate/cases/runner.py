@@ -14,6 +14,7 @@ from perfgate.cases.confirm import Confirmer
 from perfgate.cases.derived import with_derived, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
+from perfgate.cases.power_limits import measured_under, under_limit
 from perfgate.cases.reference_side import unable, upgrade_from, without_program
 from perfgate.cases.stored import Stored, judge
 from perfgate.cases.tracing import Tracer
@@ -163,6 +164,19 @@ class CaseRunner:
             return *effect.tried(self.stage, case.id, *sides, *expected, self._policy, progress), ""
 
         return self._conclude(case, [setting, vanilla], progress, tried)
+
+    def run_limited(self, case: Case, workload: Workload, limit_w: int, progress: Progress) -> Result:
+        """Measure a case under a power limit that is set meanwhile, and write it to the run file; nothing is compared.
+
+        Raises:
+            Unavailable: something that the workload needs is missing here.
+            UserError: the limit cannot be set or taken back, or a program cannot be imported.
+        """
+        limited = under_limit(workload, self.stage.device, limit_w)
+        if not self._deadline.begins():
+            return self._left_out(case, limited)
+        about = self.stage, case, limited, limit_w, self._policy, progress
+        return self._conclude(case, [limited], progress, lambda: measured_under(*about))
 
     def calibrate(
         self, case: Case, workload: Workload, duets: int, slowdowns: Sequence[float], progress: Progress

@@ -32,7 +32,9 @@ class Company:
     share: float | None = None
 
 
-def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], company: Company | None) -> Launch:
+def undisturbed(
+    launch: Launch, uuid: str, seen: Sequence[Status], company: Company | None, limit_w: float | None = None
+) -> Launch:
     """Attach the driver's reports about the device, and reject a launch that was disturbed.
 
     Only times are disturbed by clocks that are held down and by processes that compute, each in more than 5% of the
@@ -44,11 +46,12 @@ def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], company: Comp
         uuid: the UUID of the device.
         seen: the driver's reports from before the launch until after it.
         company: other processes on the device; ``None`` if that is not known.
+        limit_w: the power limit that the launch should have had; ``None`` if that is not known.
     """
     slowdown_s, shares = held_down_s(seen), held_down_shares(seen)
     pids: Sequence[int] | CannotTell = "cannot tell" if company is None else list(company.pids)
     share: float | CannotTell = "cannot tell" if company is None or company.share is None else company.share
-    launch = launch.detailed(seen=DeviceSeen(uuid, pids, slowdown_s, shares, share))
+    launch = launch.detailed(seen=DeviceSeen(uuid, pids, slowdown_s, shares, share, seen[-1].power_limit_w))
     if company and company.pids:  # the driver tells what is taken on the device, by whomever
         own = {name: value for name, value in launch.metrics.items() if name != "non_torch_memory_bytes"}
         launch = replace(launch, metrics=own)
@@ -61,6 +64,8 @@ def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], company: Comp
         return launch.rejected(
             f"contended: process {named(company.busy)} used the device for {company.share:.0%} of the time"
         )
+    if other_w := other_limit_w(seen, limit_w):
+        return launch.rejected(f"other power limit: the device had {other_w:g} W, and not {limit_w:g} W")
     worst = max(SLOWDOWNS, key=lambda reason: shares.get(reason, 0.0))
     if shares.get(worst, 0.0) > ALLOWED_SHARE and launch.details.turns.stepped != "in turn":
         held = f"the device's clock was held down for {shares[worst]:.0%} of the time"
@@ -71,6 +76,15 @@ def undisturbed(launch: Launch, uuid: str, seen: Sequence[Status], company: Comp
 def named(pids: Sequence[int]) -> str:
     """Process ids as text."""
     return ", ".join(map(str, pids))
+
+
+def other_limit_w(seen: Sequence[Status], limit_w: float | None) -> float | None:
+    """A power limit that was in force in place of the right one; ``None`` where there was none, or nobody tells.
+
+    A machine is known by a limit in whole watts.
+    """
+    told = [status.power_limit_w for status in seen if status.power_limit_w is not None]
+    return next((found for found in told if limit_w is not None and abs(found - limit_w) >= 1), None)
 
 
 def worked(seen: Sequence[Status]) -> Sequence[Status]:

@@ -16,15 +16,17 @@ class DeviceMonitor:
     Args:
         device: of the launch.
         actors: process ids of the stage's own actors; the set grows meanwhile.
+        limit_w: the power limit that launches are to have; ``None`` where it does not matter.
     """
 
-    def __init__(self, device: Device, actors: Set[int]) -> None:
+    def __init__(self, device: Device, actors: Set[int], limit_w: float | None = None) -> None:
         self._device = device
         self._actors = actors
         self._seen: list[Status] = []
         self._foreign: set[int] = set()
         self._shares: list[dict[int, float]] = []
         self._visible = False
+        self._limit_w = limit_w
         self._next_s = 0.0
         self.look(at_once=True)
 
@@ -56,7 +58,7 @@ class DeviceMonitor:
         """The launch, with what was seen of the device; rejected if something disturbed it."""
         if not self._seen:
             return launch
-        return undisturbed(launch, self._device.uuid, self._seen, self.company())
+        return undisturbed(launch, self._device.uuid, self._seen, self.company(), self._limit_w)
 
     def company(self) -> Company | None:
         """The other processes on the device; ``None`` if the driver does not show the stage's own ones either."""

@@ -19,6 +19,7 @@ class MeasurementPlan:
         threads: number of threads that an actor may compute with on a CPU; beside a GPU it has all of the GPU's cores.
         instruments: import paths of the instruments that users added.
         device: the kind of the stage's device, or ``none`` if there are only dry runs.
+        power_limit_w: the power limit that is set for this case; ``None`` for the one that the machine is known by.
     """
 
     launches: int = 3
@@ -30,6 +31,7 @@ class MeasurementPlan:
     threads: int = 1
     instruments: tuple[str, ...] = ()
     device: str = "cpu"
+    power_limit_w: float | None = None
 
     @property
     def timed(self) -> bool:

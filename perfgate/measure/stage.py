@@ -208,6 +208,7 @@ class Stage:
         begin = time.perf_counter()
         with lock:
             self.timesheet.waiting_s += time.perf_counter() - begin
-            self._monitor = DeviceMonitor(self.device, self._actors)
+            limit_w = self.plan.power_limit_w or (self.device.machine.gpu or {}).get("power_limit_w")
+            self._monitor = DeviceMonitor(self.device, self._actors, limit_w)
             self._neighbours = Neighbours(self.core, self._actors)
             yield

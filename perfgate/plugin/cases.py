@@ -15,6 +15,7 @@ import pytest
 from perfgate.models.model import TIERS
 from perfgate.plugin.benchmark_bridge import described
 from perfgate.plugin.options import Options
+from perfgate.plugin.power_limits import limit_of
 from perfgate.plugin.report_plugins import attach_to_allure
 from perfgate.plugin.selection import Selection, marks_of, tier_of
 from perfgate.plugin.sides import Sides
@@ -99,13 +100,15 @@ class Cases:
         from perfgate.cases.runner import require_workload
 
         item.stash[RESULT] = {}  # nothing was measured yet, but something was to be
-        options = self._options
-        accept = None if options.reference else self._again(item)
+        options, limit_w = self._options, limit_of(item)
+        accept = None if options.reference or limit_w else self._again(item)
         case = self._case(item, accept, tolerances)
         with self._planned(item) as runner:
             progress, checked = partial(self._show, case.id), require_workload(workload)
             if options.calibrate:
                 result = runner.calibrate(case, checked, options.calibrate, options.slowdowns, progress)
+            elif limit_w:
+                result = runner.run_limited(case, checked, limit_w, progress)
             else:
                 result = runner.run_case(case, checked, progress)
         attach(item, result)
@@ -159,6 +162,7 @@ class Cases:
         plan, marked = runner.stage.plan, marks_of(item)
         own: dict[str, Any] = {key: marked[key] for key in ("launches", "timeout_s") if key in marked}
         own |= {"device": "none"} if marked.get("dry") else {}
+        own["power_limit_w"] = limit_of(item)
         runner.stage.plan = replace(plan, **own)
         try:
             yield runner

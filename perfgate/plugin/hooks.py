@@ -13,6 +13,7 @@ from perfgate.plugin.benchmark_bridge import connect
 from perfgate.plugin.builders import OF_MODEL, OF_NO_MODEL, places_of
 from perfgate.plugin.namesakes import ALIAS, PerfgateWarning
 from perfgate.plugin.options import add_options, read_options, read_tolerance
+from perfgate.plugin.power_limits import check_alone, divide
 from perfgate.plugin.run import Run
 from perfgate.plugin.selection import marks_of
 from perfgate.plugin.workers import Workers
@@ -42,13 +43,21 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line("markers", "effect: sees whether a setting does what it promises; set by the fixture")
     try:
-        run = Run(config, read_options(config))
+        options = read_options(config)
+        check_alone(config, options)
+        run = Run(config, options)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[RUN] = run
     config.pluginmanager.register(run, "perfgate-run")
     config.pluginmanager.register(Workers(run), "perfgate-workers")
     connect(config)
+
+
+@pytest.hookimpl(trylast=True)  # so that the limit stands last in a case's id
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a case of each power limit, in a sweep over some."""
+    divide(metafunc, metafunc.config.stash[RUN].options.power_limits_w)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

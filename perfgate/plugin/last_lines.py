@@ -59,7 +59,12 @@ def last_lines(
     if not results:
         return stored
     traced = some(trace_lines(traces, relative(path.parent, Path.cwd())))
-    more = [*bar_lines(sides.bar), *acceptance_lines(sides.accepted, results), *sides.misread, *traced, *stored]
+    swept = (
+        [f"Nothing was compared. Time over energy: perfgate compare-settings {relative(path, Path.cwd())}"]
+        if options.power_limits_w
+        else []
+    )
+    more = [*swept, *bar_lines(sides.bar), *acceptance_lines(sides.accepted, results), *sides.misread, *traced, *stored]
     return summary(results, None if options.reference else again, relative(path, Path.cwd()), options.update, more)
 
 

@@ -15,7 +15,7 @@ from perfgate.shared.credentials import all_concealed
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metrics import METRICS, check_gated
-from perfgate.shared.parsing import positive, read_duration, read_share, read_shares, read_until
+from perfgate.shared.parsing import positive, read_duration, read_share, read_shares, read_until, read_watts
 
 MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
 
@@ -128,6 +128,7 @@ class Options:
     plan: str
     history: str
     affected: str = ""
+    power_limits_w: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The object that the run file's first line holds; addresses are without users and passwords."""
@@ -160,6 +161,12 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--perf-affected", metavar="REV", default="", help="run only cases whose imported files changed since REV"
+    )
+    group.addoption(
+        "--perf-power-limits",
+        metavar="WATTS,WATTS",
+        default="",
+        help="measure each case under each of these power limits, set meanwhile; nothing is compared or stored",
     )
     group.addoption(
         "--perf-benchmark-table",
@@ -258,6 +265,7 @@ def read_options(config: pytest.Config) -> Options:
         plan=plan,
         history=history,
         affected=config.getoption("--perf-affected"),
+        power_limits_w=read_watts("--perf-power-limits", config.getoption("--perf-power-limits")),
     )
 
 

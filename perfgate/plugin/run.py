@@ -18,6 +18,7 @@ from perfgate.plugin.imports import touched
 from perfgate.plugin.last_lines import last_lines, product_lines, unseen_lines
 from perfgate.plugin.namesakes import PerfgateWarning, namesakes, unasked
 from perfgate.plugin.options import Options
+from perfgate.plugin.power_limits import check_limits, timed_under
 from perfgate.plugin.products import Products
 from perfgate.plugin.report_plugins import show_in_html
 from perfgate.plugin.screen import Screen
@@ -119,7 +120,7 @@ class Run:
         with a_usage_error():
             check_marks(cases)
             durations = read_durations(self.config.rootpath / self.options.durations) if self._sharded else {}
-        within = within_tier(cases, self.target.tier)
+        within = timed_under(within_tier(cases, self.target.tier), self.options.power_limits_w)
         self._pairs = gated_pairs(within, self.target.on_gpu)
         for item in cases:
             if "effect" in fixtures_of(item):
@@ -154,6 +155,7 @@ class Run:
 
         with a_usage_error():
             self.sides.check(selection.needs_libraries)
+            check_limits(self.target, self.options.power_limits_w)
             reports_of(self.config, self.options.reports)
             check_history(self.options.history, self.config.rootpath)
             self._stack.enter_context(runfile.claim(self.output, self.run_id))

@@ -60,12 +60,13 @@ def unjudged(
 
     Args:
         config: of the run. Files that were named, or left out by pytest's own options, limit what can be gone.
-        options: of the run; one that stores, or has a reference, is held against no baselines.
+        options: of the run; one that stores, has a reference or sweeps power limits is held against no baselines.
         target: with the baselines of this machine.
         software: versions of the libraries.
         ends: how each case ended, and what was collected. A session without cases looks up neither device nor files.
     """
-    if not ends.collected or options.reference or options.update or config.option.collectonly:
+    uncompared = options.reference or options.update or options.power_limits_w
+    if not ends.collected or uncompared or config.option.collectonly:
         return Unjudged()
     try:
         with open_root(options.baselines, config.rootpath) as root:

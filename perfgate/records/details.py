@@ -94,6 +94,7 @@ class DeviceSeen(Group):
         slowdown_s: by reason, how long the device's clocks were held down; ``None`` if the driver gave no duration.
         slowdown_shares: by reason, in which share of the launch they were held down.
         others_share: the share of the multiprocessors' time that foreign processes used.
+        power_limit_w: the power limit in force at the end.
     """
 
     device: str | None = None
@@ -101,6 +102,18 @@ class DeviceSeen(Group):
     slowdown_s: Mapping[str, float | None] = field(default_factory=dict)
     slowdown_shares: Mapping[str, float] = field(default_factory=dict)
     others_share: float | CannotTell | None = None
+    power_limit_w: float | None = None
+
+
+@dataclass(frozen=True)
+class Energy(Group):
+    """How the energy of a step was counted.
+
+    Attributes:
+        energy_from: the source of the counter: ``nvml`` or ``rapl``; empty where there was none.
+    """
+
+    energy_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +144,8 @@ class Findings(Group):
 
 
 GROUPS: Mapping[str, type[Group]] = {
-    "span": Span, "start": Start, "turns": Turns, "yardstick": Yardstick, "seen": DeviceSeen, "findings": Findings,
+    "span": Span, "start": Start, "turns": Turns, "yardstick": Yardstick, "seen": DeviceSeen, "energy": Energy,
+    "findings": Findings,
 }  # fmt: skip
 # What each fact of a group is called in a run file.
 KEYS = {name: {item.name: group.prefix + item.name for item in fields(group)} for name, group in GROUPS.items()}
@@ -151,6 +165,7 @@ class Details:
     turns: Turns = field(default_factory=Turns)
     yardstick: Yardstick = field(default_factory=Yardstick)
     seen: DeviceSeen = field(default_factory=DeviceSeen)
+    energy: Energy = field(default_factory=Energy)
     findings: Findings = field(default_factory=Findings)
     output: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)

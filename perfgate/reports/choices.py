@@ -1,4 +1,4 @@
-"""The settings that were measured of each model and kind of work, as points in the plane of time and memory."""
+"""The settings that were measured of each model and kind of work, as points over time, memory and energy."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from perfgate.records.launch import Launch, medians
 from perfgate.records.runfile import RunFile
-from perfgate.reports.plane import Point, drawing, with_front
+from perfgate.reports.plane import ENERGY, Point, drawing, with_front
 from perfgate.reports.ratios import Spread, compared, spread
 from perfgate.reports.tables import file_of, words, workload_lines
 
 SPEEDS = {"training": "samples_per_s", "inference": "tokens_per_s"}
-PEAK, STEP = "peak_memory_bytes", "step_time_s"
+PEAK, STEP, JOULES = "peak_memory_bytes", "step_time_s", "energy_j"
 # These say how much work there is, and not how it is done; settings are compared where they are equal.
 WORK = ("sequence_length", "prompt_length", "new_tokens", "lengths")
 
@@ -31,6 +31,7 @@ class Choice:
         time_to_vanilla: the ratio of its time a sample or token to vanilla's, and the ends of its interval, 0 where
             they are not known; ``None`` if vanilla was not measured.
         memory_to_vanilla: ratio to vanilla's peak memory; ``None`` if vanilla was not measured.
+        energy_to_vanilla: ratio to vanilla's joules a sample or token; ``None`` if either was not counted.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Choice:
     point: Point
     time_to_vanilla: tuple[float, float, float] | None = None
     memory_to_vanilla: float | None = None
+    energy_to_vanilla: float | None = None
 
     @property
     def group(self) -> str:
@@ -70,8 +72,21 @@ def groups_of(runs: Sequence[RunFile]) -> dict[str, list[Choice]]:
 
 
 def drawn(groups: Mapping[str, Sequence[Choice]]) -> list[Mapping[str, object]]:
-    """The plane of each group, as data for a drawing."""
-    return [drawing(name, group[0].unit, [choice.point for choice in group]) for name, group in groups.items()]
+    """The planes of each group, as data for a drawing: time over memory and, where it was counted, over energy."""
+    found: list[Mapping[str, object]] = []
+    for name, group in groups.items():
+        found.append(drawing(name, group[0].unit, [choice.point for choice in group]))
+        if counted := by_energy(group):
+            points = [choice.point for choice in counted]
+            found.append(drawing(f"{name}, time over energy", group[0].unit, points, ENERGY))
+    return found
+
+
+def by_energy(group: Sequence[Choice]) -> list[Choice]:
+    """The choices whose energy was counted, with their front in the plane of time and energy; none but for two."""
+    counted = {choice.point.case: choice for choice in group if choice.point.energy_j}
+    points = with_front([choice.point for choice in counted.values()], ENERGY)
+    return [replace(counted[point.case], point=point) for point in points] if len(points) > 1 else []
 
 
 def measured(runs: Sequence[RunFile]) -> list[Choice]:
@@ -111,6 +126,7 @@ def choice_of(case: str, line: Mapping[str, object], launches: Sequence[Launch])
         line["workload"] == line["vanilla"],
         found and Spread(found.mean - math.log(count), found.error, found.df),
         case,
+        energy_j=values[JOULES] / count if JOULES in values else None,
     )
     about = kind, str(params.get("task", "")), str(line["model"]), words(work) if work else ""
     return Choice(*about, speed_unit, values[speed_unit], point)
@@ -128,6 +144,7 @@ def placed(group: Sequence[Choice]) -> list[Choice]:
                 choice,
                 time_to_vanilla=time_ratio(point, vanilla),
                 memory_to_vanilla=point.memory_bytes / vanilla.memory_bytes,
+                energy_to_vanilla=point.energy_j / vanilla.energy_j if point.energy_j and vanilla.energy_j else None,
             )
         found.append(choice)
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from perfgate.records.runfile import RunFile
-from perfgate.reports.choices import PEAK, STEP, Choice, drawn, groups_of
+from perfgate.reports.choices import JOULES, PEAK, STEP, Choice, by_energy, drawn, groups_of
 from perfgate.reports.plane import Limits, fastest
 from perfgate.reports.plane_svg import svg
 from perfgate.reports.report import Report, Section
@@ -17,6 +17,10 @@ from perfgate.shared.errors import UserError, nearest
 LEGEND = (
     "* against each other setting it is faster beyond the 95% interval of their ratio, or takes at least 0.5% less "
     "memory; of settings that cannot be told apart it has the fewest changes. Ratios are to vanilla, with intervals."
+)
+ENERGY_LEGEND = (
+    "In tables of time over energy, * needs at least 10% less energy, as counters are coarse. Energy is that of the "
+    "whole device, with what it takes when idle."
 )
 
 
@@ -69,6 +73,22 @@ def table(group: Sequence[Choice], limits: Limits) -> pd.DataFrame:
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
 
+def energy_table(group: Sequence[Choice]) -> pd.DataFrame:
+    """The choices whose energy was counted as a table for people, the fastest first."""
+    rows = [
+        {
+            "": "*" if choice.point.front else "",
+            "setting": f"{choice.point.setting}{' (vanilla)' if choice.point.vanilla else ''}",
+            f"time/{choice.unit}": shown(STEP, choice.point.unit_s),
+            f"energy/{choice.unit}": shown(JOULES, choice.point.energy_j),
+            "time ratio": None if choice.time_to_vanilla is None else f"{choice.time_to_vanilla[0]:.2f}x",
+            "energy ratio": None if choice.energy_to_vanilla is None else f"{choice.energy_to_vanilla:.2f}x",
+        }
+        for choice in group
+    ]
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
 def speed_ratio(choice: Choice) -> str | None:
     """The ratio of speeds to vanilla, with its interval or a word on why there is none."""
     if choice.time_to_vanilla is None:
@@ -82,11 +102,15 @@ def speed_ratio(choice: Choice) -> str | None:
 def settings_report(groups: Mapping[str, Sequence[Choice]], limits: Limits) -> Report:
     """The report: a table for each model and kind of work, and a picture on a page."""
     found = {name: [record(choice) for choice in group] for name, group in groups.items()}
+    tables = {name: table(group, limits) for name, group in groups.items()}
+    energies = {
+        f"{name}, time over energy": energy_table(by) for name, group in groups.items() if (by := by_energy(group))
+    }
     section = Section(
         "",
         [answer(name, group, limits) for name, group in groups.items()] if limits != Limits() else [],
-        {name: table(group, limits) for name, group in groups.items()},
-        [LEGEND],
+        {**tables, **energies},
+        [LEGEND, ENERGY_LEGEND] if energies else [LEGEND],
         drawn(groups),
     )
     return Report([section], pd.DataFrame([row for rows in found.values() for row in rows]), found)
@@ -122,6 +146,8 @@ def record(choice: Choice) -> dict[str, Any]:
         "speed_to_vanilla_low": low,
         "speed_to_vanilla_high": high,
         "memory_to_vanilla": choice.memory_to_vanilla,
+        "energy_j": choice.point.energy_j,
+        "energy_to_vanilla": choice.energy_to_vanilla,
     }
 
 

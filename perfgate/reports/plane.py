@@ -1,4 +1,4 @@
-"""Settings in the plane of time and memory: which are better than all others, which keep limits, and where names go.
+"""Settings in the plane of time and memory, or energy: which are better than others, keep limits, and go by which name.
 
 The page, ``perfgate compare-settings`` and ``perfgate predict`` share it. Pure functions.
 """
@@ -32,6 +32,7 @@ class Point:
             launch leaves it unknown.
         case: its id, or empty.
         front: whether it is better than each other setting in time or in memory, beyond the interval of their ratio.
+        energy_j: joules a sample, or a token; ``None`` where they were not counted.
     """
 
     setting: str
@@ -42,6 +43,35 @@ class Point:
     spread: Spread | None = None
     case: str = ""
     front: bool = False
+    energy_j: float | None = None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a setting takes besides time, in the plane of both.
+
+    Attributes:
+        field: of a point.
+        title: for people; ``{unit}`` stands for sample or token.
+        unit: of the values: ``bytes`` or ``J``.
+        metric: by which values are shown.
+        tolerance: the share by which a setting must take less than another to be better.
+    """
+
+    field: str
+    title: str
+    unit: str
+    metric: str
+    tolerance: float
+
+    def of(self, point: Point) -> float:
+        """The value of a point that has one."""
+        return float(getattr(point, self.field))
+
+
+MEMORY = Axis("memory_bytes", "peak memory", "bytes", "peak_memory_bytes", TOLERANCES["bytes"])
+# A GPU's counter moves every 100 ms, and steps of one second are counted.
+ENERGY = Axis("energy_j", "energy a {unit}", "J", "energy_j", 0.1)
 
 
 @dataclass(frozen=True)
@@ -92,33 +122,33 @@ def faster(point: Point, other: Point) -> bool:
     return high < 1
 
 
-def leaner(point: Point, other: Point) -> bool:
-    """Whether a setting takes less memory than another, by more than the tolerance of bytes."""
-    return point.memory_bytes < other.memory_bytes * (1 - TOLERANCES["bytes"])
+def leaner(point: Point, other: Point, across: Axis = MEMORY) -> bool:
+    """Whether a setting takes less memory or energy than another, by more than the tolerance."""
+    return across.of(point) < across.of(other) * (1 - across.tolerance)
 
 
-def with_front(points: Sequence[Point]) -> list[Point]:
+def with_front(points: Sequence[Point], across: Axis = MEMORY) -> list[Point]:
     """The same settings with the front filled in, the fastest first.
 
     Of settings that cannot be told apart, only the one with the fewest changes is on it, vanilla before all.
     """
-    ordered = sorted(points, key=lambda point: (point.unit_s, point.memory_bytes))
+    ordered = sorted(points, key=lambda point: (point.unit_s, across.of(point)))
     # Those that no other beats by its plain numbers come first, because they end most comparisons.
     least = float("inf")
     strong: list[Point] = []
     for point in ordered:
-        if point.memory_bytes < least:
-            least = point.memory_bytes
+        if across.of(point) < least:
+            least = across.of(point)
             strong.append(point)
     rivals = [*strong, *ordered]
-    return [replace(point, front=all(stands(point, rival) for rival in rivals)) for point in ordered]
+    return [replace(point, front=all(stands(point, rival, across) for rival in rivals)) for point in ordered]
 
 
-def stands(point: Point, rival: Point) -> bool:
+def stands(point: Point, rival: Point, across: Axis = MEMORY) -> bool:
     """Whether a setting holds its place on the front against another."""
-    if rival is point or faster(point, rival) or leaner(point, rival):
+    if rival is point or faster(point, rival) or leaner(point, rival, across):
         return True
-    told_apart = faster(rival, point) or leaner(rival, point)
+    told_apart = faster(rival, point) or leaner(rival, point, across)
     return not told_apart and simplicity(point) < simplicity(rival)
 
 
@@ -133,24 +163,25 @@ STEP = 3
 NAMED = 60  # of more settings only the front and vanilla are named in the picture, and all in its table
 
 
-def drawing(name: str, unit: str, points: Sequence[Point]) -> dict[str, Any]:
+def drawing(name: str, unit: str, points: Sequence[Point], across: Axis = MEMORY) -> dict[str, Any]:
     """The plane as data for a drawing: sizes, dots, and a place for each name where it overlaps nothing.
 
     Args:
         name: of the group.
         unit: ``sample`` or ``token``.
         points: with their front.
+        across: what time is drawn over.
     """
     height = max(360, TOP + FOOT + LINE * (min(len(points), NAMED) + 6))
     most = {
-        "memory": max(point.memory_bytes for point in points) * 1.08,
+        "across": max(map(across.of, points)) * 1.08,
         "time": max(point.unit_s for point in points) * 1.08,
         "step": max(point.step_s for point in points),
     }
     bottom = height - FOOT
     places = [
         (
-            LEFT + (RIGHT - LEFT) * point.memory_bytes / most["memory"],
+            LEFT + (RIGHT - LEFT) * across.of(point) / most["across"],
             bottom - (bottom - TOP) * point.unit_s / most["time"],
         )
         for point in points
@@ -165,6 +196,7 @@ def drawing(name: str, unit: str, points: Sequence[Point]) -> dict[str, Any]:
     return {
         "name": name,
         "unit": unit,
+        "across": {"title": across.title.format(unit=unit), "unit": across.unit, "metric": across.metric},
         "box": {"width": WIDTH, "height": height, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": bottom},
         "most": most,
         "points": [
@@ -173,7 +205,7 @@ def drawing(name: str, unit: str, points: Sequence[Point]) -> dict[str, Any]:
                 "setting": point.setting,
                 "vanilla": point.vanilla,
                 "front": point.front,
-                "memory": point.memory_bytes,
+                "across": across.of(point),
                 "time": point.unit_s,
                 "step": point.step_s,
                 "at": [round(x, 1), round(y, 1)],

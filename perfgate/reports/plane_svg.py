@@ -1,4 +1,4 @@
-"""Draws the plane of time and memory as a file of its own; the page draws the same data by its script."""
+"""Draws the plane of time and memory, or energy, as a file of its own; the page draws the same data by its script."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,14 +22,16 @@ def svg(plane: Mapping[str, Any]) -> bytes:
     ElementTree.SubElement(root, "title").text = plane["name"]
     ElementTree.SubElement(root, "style").text = STYLE
     text(root, box["left"], 14, f"{plane['name']}: time a {plane['unit']}")
-    text(root, (box["left"] + box["right"]) / 2, box["height"] - 8, "peak memory", **{"text-anchor": "middle"})
+    text(
+        root, (box["left"] + box["right"]) / 2, box["height"] - 8, plane["across"]["title"], **{"text-anchor": "middle"}
+    )
     for share in TICKS:
         x = box["left"] + share * (box["right"] - box["left"])
         y = box["bottom"] - share * (box["bottom"] - box["top"])
         line(root, box["left"], y, box["right"], y, "grid")
         text(root, box["left"] - 6, y + 4, str(shown("step_time_s", share * most["time"])), **{"text-anchor": "end"})
-        memory = str(shown("peak_memory_bytes", share * most["memory"]))
-        text(root, x, box["bottom"] + 16, memory, **{"text-anchor": "middle"})
+        across = str(shown(plane["across"]["metric"], share * most["across"]))
+        text(root, x, box["bottom"] + 16, across, **{"text-anchor": "middle"})
     front = sorted(point["at"] for point in plane["points"] if point["front"])
     ElementTree.SubElement(root, "polyline", {"class": "frontline", "points": " ".join(f"{x},{y}" for x, y in front)})
     for point in plane["points"]:

@@ -40,6 +40,18 @@ def read_duration(where: str, value: str) -> float:
     return number
 
 
+def read_watts(where: str, text: str) -> tuple[int, ...]:
+    """Read whole watts such as ``150,200,250``; none where the text is empty.
+
+    Raises:
+        UserError: one is no whole number above 0, or comes twice.
+    """
+    found = tuple(int(positive(where, part.strip(), whole=True)) for part in text.split(",")) if text else ()
+    if len(set(found)) < len(found):
+        raise UserError(f"{where} is {text!r}; name each once")
+    return found
+
+
 def read_until(where: str, reason: str) -> str:
     """The day until which something is accepted, from a reason that says so: ``slower for now, until 2027-01-31``.
 

@@ -26,6 +26,8 @@ class Workload:
         setting: the settings that the case named, for reports; not part of the identity.
         vanilla: identity of the same workload in its default configuration; ``None`` if there is none.
         id: the program's stable name; empty for a program that is identified by its import path.
+        power_limit_w: a power limit in watts that is set for it. It makes another workload, so that nothing is held
+            against what was measured under another limit; ``None`` for the machine's usual one.
         place: where the folder of its model lies on this machine, if it has one; not part of the identity.
     """
 
@@ -35,6 +37,7 @@ class Workload:
     setting: Mapping[str, Json] = field(default_factory=dict, compare=False)
     vanilla: str | None = field(default=None, compare=False)
     id: str = field(default="", kw_only=True)
+    power_limit_w: int | None = field(default=None, kw_only=True)
     place: str = field(default="", compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -48,8 +51,9 @@ class Workload:
 
     @property
     def spec(self) -> dict[str, Json]:
-        """The identity before hashing: the program's id, or else its import path, and the parameters."""
-        return {"program": self.id or self.program, "params": dict(self.params)}
+        """The identity before hashing: the program's id, or else its import path, the parameters, any power limit."""
+        limit = {} if self.power_limit_w is None else {"power_limit_w": self.power_limit_w}
+        return {"program": self.id or self.program, "params": dict(self.params), **limit}
 
     @property
     def order(self) -> dict[str, Json]:

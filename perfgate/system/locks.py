@@ -49,6 +49,23 @@ class DeviceLock:
             yield
 
     @contextmanager
+    def kept(self) -> Iterator[int]:
+        """Hold the device alone for several passes, together with the turn, so that nobody gets it in between.
+
+        Yields:
+            a descriptor of the turn. Nobody gets the device before every process that has this descriptor has closed
+            it or ended, even if this process is killed.
+        """
+        with self._turns.open("a") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            with self._lock.write_lock():
+                HELD[self._turns] += 1
+                try:
+                    yield turn.fileno()
+                finally:
+                    HELD.subtract([self._turns])
+
+    @contextmanager
     def _in_turn(self, lock: AbstractContextManager[Any]) -> Iterator[None]:
         with ExitStack() as stack:
             with self._turn():

@@ -18,14 +18,16 @@ from perfgate.actor.instruments.clock import Clock
 from perfgate.actor.instruments.phases import StepPhases
 from perfgate.actor.pace import Done, Pace
 from perfgate.actor.phases import Phases
-from perfgate.measure.devices.base import Status
+from perfgate.measure.devices.base import PowerLimit, Status
 from perfgate.measure.devices.find import find_device
+from perfgate.measure.devices.power import control_of
 from perfgate.measure.devices.rapl import energy_j
 from perfgate.measure.devices.visible import cores_of, visible
 from perfgate.measure.disturbance import Company, undisturbed
 from perfgate.measure.duet import DuetSide, count_steps, in_bursts
 from perfgate.measure.energy import energy
 from perfgate.measure.monitor import DeviceMonitor
+from perfgate.measure.power_limit import check_honoured
 from perfgate.measure.steps import burst_steps, with_host_time
 from perfgate.records.details import Turns
 from perfgate.records.gpu import gpu_from
@@ -239,9 +241,38 @@ def nvml(monkeypatch):
         "nvmlDeviceGetCurrentClocksEventReasons": lambda handle: 0x4 | 0x80,
         "nvmlDeviceGetComputeRunningProcesses": lambda handle: [SimpleNamespace(pid=7)] if handle == "slice0" else [],
     }
+    limits_mw = {"gpu0": 400_000}
+
+    def permitted(handle, limit_mw):
+        if limit_mw == 111_000:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
+        limits_mw[handle] = limit_mw
+
+    answers |= {
+        "nvmlDeviceGetHandleByUUID": lambda uuid: uuid.removeprefix("GPU-") if uuid == "GPU-gpu0" else refuse(),
+        "nvmlDeviceGetPowerManagementLimit": limits_mw.__getitem__,
+        "nvmlDeviceGetPowerManagementLimitConstraints": lambda handle: [100_000, 400_000],
+        "nvmlDeviceSetPowerManagementLimit": permitted,
+    }
     for name, answer in answers.items():
         monkeypatch.setattr(pynvml, name, answer)
     return nvml.Nvml()
+
+
+def test_a_power_limit_is_set_through_the_drivers_library_and_a_refusal_is_a_sentence(nvml):
+    control = control_of({"kind": "cuda", "uuid": "GPU-gpu0"})
+    control.set(250)
+    # What is in force does not follow in this script, as it would where the board limits the card.
+    assert control.read() == PowerLimit(250.0, 400.0, 100.0, 400.0)
+    with pytest.raises(
+        UserError, match="GPU-gpu0 was limited to 250 W, and its driver tells 250 W, of which 400 W are"
+    ):
+        check_honoured("GPU-gpu0", control.read(), 250)
+    with pytest.raises(UserError, match="of GPU-gpu0 cannot be set: this user may not set it, only root may"):
+        control.set(111)
+    for uuid, why in (("MIG-slice0", "is a slice of a GPU"), ("GPU-gone", "NVML; pip install")):
+        with pytest.raises(UserError, match=why):
+            control_of({"kind": "cuda", "uuid": uuid})
 
 
 def test_gpus_and_slices_are_identified_through_the_drivers_library(nvml):
@@ -261,6 +292,7 @@ def test_what_the_driver_does_not_tell_is_left_out(nvml):
     assert status.slowdown_ns == {"sw_power_cap": 5_000, "hw_thermal_slowdown": 7_001}
     assert status.reasons == {"sw_power_cap", "hw_power_brake_slowdown"}
     assert (status.energy_j, status.power_w, status.clock_mhz) == (12.345, None, None)
+    assert (status.energy_from, status.power_limit_w) == ("nvml", 400.0)
     assert (status.pids, status.busy) == ({7}, None)
 
 

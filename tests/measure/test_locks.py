@@ -54,6 +54,35 @@ def test_who_asks_first_gets_it_first_though_the_later_one_could_share_it(tmp_pa
     assert (tmp_path / "order").read_text() == "exclusive shared "
 
 
+KEEPS = """
+import subprocess
+import sys
+from pathlib import Path
+from perfgate.system.locks import DeviceLock
+
+lock = DeviceLock("cpu", Path(sys.argv[1]))
+with lock.kept() as turn:
+    with lock.exclusive(), lock.exclusive():
+        child = subprocess.Popen([sys.executable, "-c", "input()"], pass_fds=[turn])
+    print(child.pid, flush=True)
+    child.wait()
+"""
+
+
+def test_who_keeps_a_device_and_is_killed_leaves_it_to_nobody_before_its_second_process_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KEEPS, str(tmp_path)]
+    keeper = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert keeper.stdout
+    assert int(keeper.stdout.readline())
+    keeper.kill()
+    keeper.wait()
+    waiting = taking(tmp_path, "exclusive")
+    time.sleep(1)  # so that it asks
+    assert waiting.poll() is None
+    keeper.communicate()  # closes what the second process reads
+    assert waiting.wait(60) == 0
+
+
 def test_a_process_that_dies_while_it_waits_leaves_its_turn(tmp_path: Path) -> None:
     lock = DeviceLock("cpu", tmp_path)
     with lock.exclusive():

@@ -15,7 +15,9 @@ import perfgate
 from perfgate.records.runfile import read
 from tests import ROOT
 from tests.support.environments import interpreters, version_of
+from tests.support.examples import checked_out, edit
 from tests.support.release import SMOKE, build, environment, outside
+from tests.support.repositories import commit, git
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OTHERS = [python for python in interpreters() if version_of(python) != sys.version_info[:2]]
@@ -73,6 +75,27 @@ def test_an_installed_wheel_measures_stores_and_compares_outside_of_the_checkout
     assert verdicts["flops"] == "pass"
     assert set(verdicts.values()) == {"pass"}
     assert read(newest_run(suite)).header["software"]["perfgate"] == perfgate.__version__
+
+
+@pytest.mark.slice
+def test_an_example_is_gated_by_an_installed_wheel_as_its_user_would(packages, tmp_path):
+    python = str(environment(tmp_path / "env", packages[0], libraries=True) / "python")
+    folder = checked_out("layer_library", tmp_path)
+    git(folder, "tag", "v0.1.0")
+    offline = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    installed = outside([python, "-m", "pip", "install", *offline, "-e", "."], folder)
+    assert installed.returncode == 0, installed.stderr
+    gated = [python, "-m", "pytest", "perf_tests", "--perf-device", "none"]
+
+    unchanged = outside(gated, folder)
+    assert unchanged.returncode == 0, unchanged.stdout
+    assert "14 pass." in unchanged.stdout
+
+    edit(folder / "src" / "tern" / "__init__.py", ("if length not in self.masks:", "if True:"))
+    commit(folder, "Masks are made anew")
+    worse = outside([*gated, "--perf-ref", "v0.1.0"], folder)
+    assert worse.returncode == 1, worse.stdout
+    assert "test_layers.py::test_layer[LocalAttention-64]: operator_calls got worse by +10.5%" in worse.stdout
 
 
 def newest_run(suite: Path) -> Path:

@@ -207,6 +207,7 @@ def test_a_limit_is_dragged_and_moved_by_keys(visit: Any) -> None:
             samples = 8 if line["case"] == CASE else 4
             line["metrics"]["samples_per_s"] = [samples / step for step in line["metrics"]["step_time_s"]]
             line["metrics"]["peak_memory_bytes"] *= samples / 4
+            line["metrics"]["energy_j"] = 2.0 * samples
             line["workload"] = line["workload"] if line["case"] == CASE else "b" * 64
     page = visit(lines)
     answer = page.tab.locator(".answer")
@@ -227,9 +228,15 @@ def test_a_limit_is_dragged_and_moved_by_keys(visit: Any) -> None:
     page.tab.keyboard.press("Home")
     assert answer.inner_text().startswith("No setting takes at most ")
     page.tab.keyboard.press("End")
-    page.tab.locator(".limit-memory").focus()
+    page.tab.locator(".limit-across").focus()
     page.tab.keyboard.press("Home")
     assert answer.inner_text().startswith("No setting takes at most 0 B")
+    page.tab.select_option("#group", "1")
+    assert " and 2 J" in answer.inner_text()
+    assert page.tab.locator("svg.pareto text.axis").all_text_contents() == ["energy a sample", "time a sample"]
+    page.tab.locator(".limit-across").focus()
+    page.tab.keyboard.press("Home")
+    assert answer.inner_text().startswith("No setting takes at most 0 J a sample")
 
 
 def test_dark_mode_follows_the_system_and_the_button(visit: Any) -> None:

@@ -1,12 +1,13 @@
 """Names in the plane of time and memory: all of them, and none over another or over a dot."""
 
 from itertools import combinations
+from math import log
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfgate.reports.plane import LETTER, LINE, Point, drawing, with_front
+from perfgate.reports.plane import ENERGY, LETTER, LINE, Point, drawing, with_front
 from perfgate.reports.ratios import Spread
 
 times = st.floats(1e-3, 1e-2)
@@ -60,10 +61,19 @@ def test_of_very_many_settings_the_best_are_named() -> None:
     assert plane["box"]["height"] < 2000
 
 
+def test_over_energy_the_front_needs_a_tenth_less_and_memory_does_not_count() -> None:
+    points = [
+        Point(name, 1.0, seconds, seconds, spread=Spread(log(seconds), 1e-4, 4), energy_j=joules)
+        for name, seconds, joules in (("a", 1.0, 9.0), ("b", 1.2, 8.5), ("c", 1.5, 6.0))
+    ]
+    plane = drawing("some", "token", with_front(points, ENERGY), ENERGY)
+    found = {point["setting"]: (point["front"], point["across"]) for point in plane["points"]}
+    assert found == {"a": (True, 9.0), "b": (False, 8.5), "c": (True, 6.0)}
+    assert plane["across"]["title"] == "energy a token"
+
+
 def test_the_front_needs_more_than_noise() -> None:
     def point(name: str, seconds: float, memory: float, error: float = 1e-4, **more: Any) -> Point:
-        from math import log
-
         return Point(name, memory, seconds, seconds, spread=Spread(log(seconds), error, 4), **more)
 
     vanilla = point("defaults", 1.0, 100, vanilla=True)

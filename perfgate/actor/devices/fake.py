@@ -5,13 +5,15 @@ The script is a JSON file::
     {"devices": [{"uuid": "GPU-a", "name": "Fake 1", "memory_bytes": 2**30, "power_limit_w": 300,
                   "step_time_s": 0.01, "device_time_s": 0.008, "noise": 0.005, "seed": 0, "peak_bytes": 1000000,
                   "forks": true, "pids_visible": true, "foreign_share": 0.5, "clock_mhz": 1800,
+                  "power_w": 100, "power_limits_w": [100, 400], "permits_limits": true, "goes_up_to_w": 250,
+                  "under_limit_w": {"200": {"step_time_s": 0.012, "power_w": 70}},
                   "yardstick": {"arithmetic": 0.002, "copy": 0.001, "launches": 0.003},
                   "launches": {"time": [{"step_time_s": 0.02, "events": {"5": "throttled"}}, {}]}}]}
 
 An entry of ``launches`` says what is different in the first, second, ... launch of a pass (``yardstick`` is one, once
 a session); ``events`` happen at the step of that number, counted from 0, warm-up included, or from that step on
-(``"8-"``). Between
-``memory_bytes`` and ``noise`` everything has a default.
+(``"8-"``). ``under_limit_w`` says what is different under a power limit that was set; ``goes_up_to_w`` is the largest
+limit that the device takes. Between ``memory_bytes`` and ``noise`` everything has a default.
 What the device would tell its driver it writes beside the script, where the stage reads it.
 """
 
@@ -58,7 +60,10 @@ class Fake:
         state = self._read()
         number = state["launches"].get(pass_name, 0)
         entries = device.get("launches", {}).get(pass_name, [])
-        self._script: dict[str, Any] = {**device, **(entries[number] if number < len(entries) else {})}
+        limit = path.with_name(f"{path.name}.{uuid}.limit")
+        limited = device.get("under_limit_w", {}).get(f"{float(limit.read_text()):g}", {}) if limit.exists() else {}
+        self._script: dict[str, Any] = {**device, **limited, **(entries[number] if number < len(entries) else {})}
+        self._power_w = self._script.get("power_w", POWER_W)
         self._noise = random.Random(f"{self._script.get('seed', 0)} {uuid} {pass_name} {number}")
         self._now_s = 0.0
         self._steps = 0
@@ -87,7 +92,10 @@ class Fake:
     def synchronize(self) -> None:
         """Let the driver know what energy was taken."""
         state = self._read()
-        taken = {"energy_j": state["energy_j"] + self._energy_j, "now_s": state["now_s"] + self._energy_j / POWER_W}
+        taken = {
+            "energy_j": state["energy_j"] + self._energy_j,
+            "now_s": state["now_s"] + self._energy_j / self._power_w,
+        }
         self._write(state | taken)
         self._energy_j = 0.0
 
@@ -100,7 +108,7 @@ class Fake:
         took_s = self._step_s * math.exp(self._noise.gauss(0, 1) * self._script.get("noise", 0.0))
         self._now_s += took_s
         self._marks.append(self._now_s)
-        self._energy_j += POWER_W * took_s
+        self._energy_j += self._power_w * took_s
         for when, event in self._script.get("events", {}).items():
             if when == str(self._steps) or (when.endswith("-") and self._steps >= int(when[:-1])):
                 self._happen(event, took_s)

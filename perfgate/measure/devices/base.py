@@ -19,7 +19,9 @@ class Status:
         slowdown_ns: by reason, nanoseconds for which clocks were held down since the driver was loaded.
         reasons: the reasons for which clocks are held down now.
         energy_j: joules used since the driver was loaded.
+        energy_from: the source of that counter: ``nvml`` or ``rapl``; ``fake`` on a scripted device.
         power_w: power now.
+        power_limit_w: the power limit in force.
         clock_mhz: clock of the multiprocessors now.
         pids: processes that compute on the device; ``None`` if the driver does not report them.
         busy: by process, the share of the multiprocessors' time that it used since the last report; empty if the driver
@@ -30,11 +32,48 @@ class Status:
     slowdown_ns: Mapping[str, int] = field(default_factory=dict)
     reasons: frozenset[str] = frozenset()
     energy_j: float | None = None
+    energy_from: str = ""
     power_w: float | None = None
+    power_limit_w: float | None = None
     clock_mhz: float | None = None
     pids: frozenset[int] | None = None
     busy: Mapping[int, float] | None = None
     at_s: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True)
+class PowerLimit:
+    """What a device's driver tells of its power limit, in watts.
+
+    Attributes:
+        set_w: the limit that was set.
+        enforced_w: the limit in force; lower where something else, such as the board, limits the device more.
+        least_w: the smallest limit that can be set.
+        most_w: the largest one.
+    """
+
+    set_w: float
+    enforced_w: float
+    least_w: float
+    most_w: float
+
+
+class PowerControl(Protocol):
+    """Reads and sets the power limit of one device."""
+
+    def read(self) -> PowerLimit:
+        """The limit now.
+
+        Raises:
+            UserError: the driver does not tell it.
+        """
+
+    def set(self, limit_w: float) -> None:
+        """Set the limit, for everybody who uses the device.
+
+        Raises:
+            UserError: this user may not set it, or the device has none that can be set.
+        """
 
 
 class Device(Protocol):

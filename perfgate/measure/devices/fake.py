@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perfgate.measure.devices.base import Device, Status, no_variables
+from perfgate.measure.devices.base import Device, PowerLimit, Status, no_variables
 from perfgate.measure.devices.visible import visible
 from perfgate.records.gpu import GpuIdentity, gpu_from
 from perfgate.shared.device_kinds import DEVICE_KINDS
@@ -32,6 +32,7 @@ class Fake:
         self.machine = gpu.machine(self.kind)
         self.order: Mapping[str, Any] = {"kind": self.kind, "script": str(script), "uuid": gpu.uuid}
         self.peers: Sequence[Device] = ()
+        self._script = script
         self._state = script.with_name(f"{script.name}.{gpu.uuid}.state")
         self._pids_visible = pids_visible
         self._clock_mhz = clock_mhz
@@ -45,10 +46,12 @@ class Fake:
         return Status(
             slowdown_ns=state.get("slowdown_ns", {}),
             energy_j=state.get("energy_j", 0.0),
+            energy_from=KIND.name,
             pids=frozenset(pids if self._pids_visible else ()),
             busy=dict.fromkeys(pids, state.get("share", 0.0)) if self._pids_visible else None,
             at_s=state.get("now_s", 0.0),
             clock_mhz=self._clock_mhz,
+            power_limit_w=limit_w(self._script, self.uuid),
         )
 
     def rested(self) -> Status | None:
@@ -59,6 +62,58 @@ class Fake:
         rested = {"energy_j": state["energy_j"] + self._idle_w, "now_s": state["now_s"] + 1.0}
         self._state.write_text(json.dumps(state | rested))
         return self.status()
+
+
+class FakePower:
+    """Reads and sets the power limit of one of a script's devices, which is in a file beside the script."""
+
+    def __init__(self, script: str, uuid: str) -> None:
+        self._script, self._uuid = Path(script), uuid
+
+    def read(self) -> PowerLimit:
+        """The limit now.
+
+        Raises:
+            UserError: the script names none.
+        """
+        now_w, described = limit_w(self._script, self._uuid), described_in(self._script, self._uuid)
+        if now_w is None:
+            raise UserError(f"the driver does not tell the power limit of {self._uuid}: Not Supported")
+        return PowerLimit(now_w, now_w, *described.get("power_limits_w", (now_w, now_w)))
+
+    def set(self, limit_w: float) -> None:
+        """Set the limit, if the script permits it; where it says so, the device goes no higher than another limit.
+
+        Raises:
+            UserError: the script does not permit it.
+        """
+        described = described_in(self._script, self._uuid)
+        if not described.get("permits_limits", True):
+            raise UserError(f"the power limit of {self._uuid} cannot be set: this user may not set it, only root may")
+        file = limit_file(self._script, self._uuid)
+        written = file.with_suffix(".new")  # so that nobody reads half of it
+        written.write_text(str(min(limit_w, described.get("goes_up_to_w", limit_w))))
+        written.replace(file)
+
+
+def described_in(script: Path, uuid: str) -> dict[str, Any]:
+    """One device as its script describes it."""
+    found: dict[str, Any] = next(one for one in json.loads(script.read_text())["devices"] if one["uuid"] == uuid)
+    return found
+
+
+def limit_file(script: Path, uuid: str) -> Path:
+    """Where a device keeps the limit that was set; its actors only read it."""
+    return script.with_name(f"{script.name}.{uuid}.limit")
+
+
+def limit_w(script: Path, uuid: str) -> float | None:
+    """The power limit of a device: the one that was set, or that of the script."""
+    file = limit_file(script, uuid)
+    if file.exists():
+        return float(file.read_text())
+    scripted: float | None = described_in(script, uuid).get("power_limit_w")
+    return scripted
 
 
 def fake_devices(required: bool, path: str) -> list[Fake]:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pynvml
 
-from perfgate.measure.devices.base import Status
+from perfgate.measure.devices.base import PowerLimit, Status
 from perfgate.records.gpu import GpuIdentity, gpu_from
+from perfgate.shared.errors import UserError
 
 REASONS = {
     "sw_power_cap": pynvml.nvmlClocksEventReasonSwPowerCap,
@@ -75,12 +76,15 @@ class Nvml:
         handle, whole = self._handles[uuid]
         energy_mj = told(pynvml.nvmlDeviceGetTotalEnergyConsumption, whole)
         power_mw = told(pynvml.nvmlDeviceGetPowerUsage, whole)
+        limit_mw = told(pynvml.nvmlDeviceGetEnforcedPowerLimit, whole)
         active = told(pynvml.nvmlDeviceGetCurrentClocksEventReasons, whole) or 0
         return Status(
             slowdown_ns=counters(whole),
             reasons=frozenset(name for name, bit in REASONS.items() if active & bit),
             energy_j=None if energy_mj is None else energy_mj / 1e3,
+            energy_from="nvml",
             power_w=None if power_mw is None else power_mw / 1e3,
+            power_limit_w=None if limit_mw is None else limit_mw / 1e3,
             clock_mhz=told(pynvml.nvmlDeviceGetClockInfo, whole, pynvml.NVML_CLOCK_SM),
             pids=processes(handle),
             busy=self._busy(uuid, handle),
@@ -100,6 +104,49 @@ class Nvml:
         newer = [sample for sample in samples if sample.timeStamp > since_us]
         self._sampled_us[uuid] = max((sample.timeStamp for sample in newer), default=since_us)
         return {sample.pid: sample.smUtil / 100 for sample in newer}
+
+
+class NvmlPower:
+    """Reads and sets the power limit of one GPU. Only root may set it.
+
+    Raises:
+        RuntimeError: there is no driver, or no such GPU.
+    """
+
+    def __init__(self, uuid: str) -> None:
+        self._uuid = uuid
+        try:
+            pynvml.nvmlInit()
+            self._handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        except pynvml.NVMLError as error:
+            raise RuntimeError(str(error)) from None
+
+    def read(self) -> PowerLimit:
+        """The limit now.
+
+        Raises:
+            UserError: the driver does not tell it.
+        """
+        try:
+            set_mw = pynvml.nvmlDeviceGetPowerManagementLimit(self._handle)
+            enforced_mw = pynvml.nvmlDeviceGetEnforcedPowerLimit(self._handle)
+            least_mw, most_mw = pynvml.nvmlDeviceGetPowerManagementLimitConstraints(self._handle)
+        except pynvml.NVMLError as error:
+            raise UserError(f"the driver does not tell the power limit of {self._uuid}: {error}") from None
+        return PowerLimit(set_mw / 1e3, enforced_mw / 1e3, least_mw / 1e3, most_mw / 1e3)
+
+    def set(self, limit_w: float) -> None:
+        """Set the limit, for everybody who uses the GPU.
+
+        Raises:
+            UserError: this user may not set it, or the GPU has none that can be set.
+        """
+        try:
+            pynvml.nvmlDeviceSetPowerManagementLimit(self._handle, round(limit_w * 1e3))
+        except pynvml.NVMLError as error:
+            may_not = error.value == pynvml.NVML_ERROR_NO_PERMISSION
+            why = "this user may not set it, only root may" if may_not else str(error)
+            raise UserError(f"the power limit of {self._uuid} cannot be set: {why}") from None
 
 
 def told(ask: Callable[..., Any], *arguments: Any) -> Any:

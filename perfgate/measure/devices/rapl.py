@@ -6,6 +6,7 @@ The files are described in https://docs.kernel.org/power/powercap/powercap.html.
 import os
 from pathlib import Path
 
+RAPL = "rapl"  # the source's name in run files
 VARIABLE = "PERFGATE_POWERCAP"  # names another folder than the system's
 SYSTEM = Path("/sys/class/powercap")
 PROCESSORS = "intel-rapl:[0-9]*"  # AMD's have this name, too; zones within a processor have a second number

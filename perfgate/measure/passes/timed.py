@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 from perfgate.measure.actor import Actor, LaunchFailed
+from perfgate.measure.devices.rapl import RAPL
 from perfgate.measure.energy import energy_on_cpu
 from perfgate.measure.server import Server
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import columns, completed, failed, mean_of, on_core, steps_by_themselves, warmed_up
 from perfgate.measure.validity import judge
 from perfgate.records.clocks import Value
-from perfgate.records.details import Turns, Yardstick
+from perfgate.records.details import Energy, Turns, Yardstick
 from perfgate.records.launch import YARDSTICK_VERSIONS, Launch
 from perfgate.shared.workload import Workload
 from perfgate.workloads.programs import workload_of
@@ -41,6 +42,8 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warm.first_s}
     told = Yardstick("cpu", YARDSTICK_VERSIONS["cpu"], beside)
     launch = completed(start, metrics, ready).detailed(turns=Turns(first), yardstick=told)
+    if "energy_j" in metrics:
+        launch = launch.detailed(energy=Energy(RAPL))
     return judge(launch, columns(yardsticks))
 
 

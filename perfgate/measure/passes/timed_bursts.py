@@ -21,7 +21,7 @@ from perfgate.measure.steps import (
 )
 from perfgate.measure.validity import steady
 from perfgate.records.clocks import Value
-from perfgate.records.details import Turns
+from perfgate.records.details import Energy, Turns
 from perfgate.records.launch import Launch
 from perfgate.shared.workload import Workload
 
@@ -64,6 +64,8 @@ def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, nu
     metrics |= {"setup_s": ready["setup_s"], "first_step_s": warm.first_s}
     launch = completed(start, with_host_time(metrics), ready)
     launch = launch.detailed(turns=Turns("case", burst_steps=steps), start=ready["start"], yardstick=yardstick)
+    if before and "energy_j" in metrics:
+        launch = launch.detailed(energy=Energy(before.energy_from))
     return steady(launch, [row["step_time_s"] for row in rows])
 
 
