@@ -4,6 +4,7 @@ import atexit
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,6 +184,12 @@ class Faulty(Program):
         os.chdir("gone")
         Path("../gone").rmdir()
 
+    def removes_output(self):
+        shutil.rmtree("perf_output")
+
+    def removes_suite(self):
+        shutil.rmtree(Path.cwd(), ignore_errors=True)
+
     def changes_handlers(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)
@@ -228,6 +235,16 @@ class Faulty(Program):
 
     def aborts(self):
         os.abort()
+
+
+class Calm(Program):
+    """Computes a little, whatever is armed."""
+
+    def __init__(self, device):
+        self.samples = 1
+
+    def step(self):
+        sum(range(5000))
 
 
 def _signalling(number):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.faults import clocks, files, people
+from benchmarks.faults import clocks, files, folders, interruptions, people
 from benchmarks.faults.world import Ran, World
 
 End = Literal["passes", "fails", "refused", "interrupted", "killed", "any"]
@@ -119,8 +119,8 @@ HARMLESS = ("floods", "leaves_grandchildren")
 ELSEWHERE = ("raises", "exits", "hangs_deaf", "gets_sigkill", "gets_sigterm", "segfaults", *HARMLESS)
 
 
-def faults() -> Iterator[Fault]:
-    """All rows."""
+def faults(seed: int = 0) -> Iterator[Fault]:
+    """All rows; the seed chooses the random points."""
     for how, (end, says) in STEPS.items():
         yield Fault(how, "in a step", end, says, in_a_launch(how))
     for number in signal.Signals:
@@ -134,4 +134,5 @@ def faults() -> Iterator[Fault]:
     for launch in (1, 2, 3):
         act = in_a_launch("gets_sigkill", "step", launch)
         yield Fault(f"gets_sigkill in launch {launch}", "one launch", "any", "", act)
-    yield from (Fault(*row) for row in (*people.ROWS, *files.ROWS, *clocks.ROWS))
+    fixed = (*people.ROWS, *files.ROWS, *folders.ROWS, *clocks.ROWS)
+    yield from (Fault(*row) for row in (*fixed, *interruptions.rows(seed)))

@@ -158,13 +158,15 @@ class World:
             time.sleep(0.02)
 
     def leftovers(self) -> list[str]:
-        """Files that no run should leave."""
-        return [
-            str(path.relative_to(self.folder))
+        """Files and worktrees that no run should leave."""
+        files = [
+            path
             for name, kept in KEPT.items()
             for path in sorted((self.folder / name).rglob("*"))
             if path.is_file() and not kept.fullmatch(path.name)
         ]
+        worktrees = sorted((self.folder / ".git" / "worktrees").glob("*"))
+        return [str(path.relative_to(self.folder)) for path in (*files, *worktrees)]
 
     def complaints(self, ran: Ran) -> list[str]:
         """What is not as it must be after a fault: numbers, processes, files, traces, and the next run."""

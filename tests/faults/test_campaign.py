@@ -6,11 +6,12 @@ from benchmarks.faults.table import faults
 from benchmarks.faults.world import World
 
 FAULTS = {fault.name: fault for fault in faults()}
-# Signals and jumps alike to these are left to ``python -m benchmarks.faults``.
+# Signals, jumps and interruptions alike to these are left to ``python -m benchmarks.faults``.
 SIGNALS = ("gets_sigterm", "gets_sigkill", "gets_sigsegv", "gets_sigstop")
 CLOCKS = ("the clock jumps a day back", "the clock jumps ten years ahead", "a run whose clock is ten years ahead")
-ALIKE = ("signals", "clocks")
-CHOSEN = [name for name, fault in FAULTS.items() if name in (*SIGNALS, *CLOCKS) or fault.kind not in ALIKE]
+ALIKE = ("signals", "clocks", "Ctrl-C")
+POINTS = [name for name, fault in FAULTS.items() if fault.kind == "Ctrl-C"][:6]
+CHOSEN = [name for name, fault in FAULTS.items() if name in (*SIGNALS, *CLOCKS, *POINTS) or fault.kind not in ALIKE]
 
 
 @pytest.fixture(scope="module")
