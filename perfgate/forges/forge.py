@@ -1,6 +1,7 @@
 """What GitHub and GitLab have in common: a change under review, and requests that end in a sentence."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -118,6 +119,25 @@ class Client:
         except (self._httpx.HTTPError, OSError) as error:
             raise UserError(f"GET {path}: {told(error)}") from None
         return target
+
+
+@contextmanager
+def understood(name: str) -> Iterator[None]:
+    """Within the block, or in a function decorated so, an answer of another shape than the API's ends in a sentence.
+
+    Args:
+        name: of the forge.
+
+    Raises:
+        UserError: a key or an item is missing, or of the wrong type.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"{name} gave an answer that its API does not describe ({type(error).__name__}: {error}); see whether the "
+            "address of the API is right and nothing answers in its place"
+        ) from None
 
 
 def told(error: Exception) -> str:

@@ -122,8 +122,8 @@ def locked(folder: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise UserError(
-            f"{lock.lock_file}: another run has held the lock for {LOCK_TIMEOUT_S:g} s; try again, or remove the file if "
-            "that run is gone"
+            f"{lock.lock_file}: another run has held the lock for {LOCK_TIMEOUT_S:g} s; try again, or remove the file "
+            "if that run is gone"
         ) from None
 
 

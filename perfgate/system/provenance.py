@@ -51,10 +51,13 @@ def normalized(name: str) -> str:
 
 
 def commit_of(package: importlib.metadata.Distribution) -> str:
-    """``@`` and the commit that a package was installed from; empty where it came from no repository."""
-    origin = json.loads(package.read_text("direct_url.json") or "{}")
-    commit = origin.get("vcs_info", {}).get("commit_id", "")
-    return f"@{commit[:8]}" if commit else ""
+    """``@`` and the commit that a package was installed from; empty where it came from no repository, or pip's file
+    about it is damaged."""
+    try:
+        commit = json.loads(package.read_text("direct_url.json") or "{}")["vcs_info"]["commit_id"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return f"@{commit[:8]}" if commit and isinstance(commit, str) else ""
 
 
 def installed_in(python: str) -> dict[str, str]:
