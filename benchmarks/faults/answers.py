@@ -15,6 +15,7 @@ from perfgate.bisect import state
 from perfgate.fleet import fleet
 from perfgate.fleet.shard import Shard
 from perfgate.forges import consent
+from perfgate.forges import github as github_api
 from perfgate.forges.forge import Client
 from perfgate.forges.github import GitHub
 from perfgate.forges.gitlab import PROJECT, GitLab
@@ -31,6 +32,13 @@ EVENT = {"repository": {"full_name": "org/name"}, "pull_request": {"head": HEAD,
 PIPELINE = {PROJECT: "7", "CI_MERGE_REQUEST_IID": "3", "CI_COMMIT_SHA": "abc"}
 CARD = "0, GPU-1, NVIDIA H100 NVL, 95830, 400.00, Disabled, Enabled\n"
 FIELDS = len(smi.wanted())
+FORGE = "https://forge.example/"
+
+
+@cache
+def client() -> Client:
+    """A client of an API; making one reads certificates, which takes longer than an answer."""
+    return Client(FORGE, {})
 
 
 def from_forge(ask: Callable[[Client], object]) -> Callable[[bytes], object]:
@@ -42,9 +50,9 @@ def from_forge(ask: Callable[[Client], object]) -> Callable[[bytes], object]:
         def answer(request: httpx.Request) -> httpx.Response:
             return httpx.Response(200, content=content if request.method == "GET" else first_of(content))
 
-        client = Client("https://forge.example", {})
-        client._http = httpx.Client(base_url="https://forge.example/", transport=httpx.MockTransport(answer))
-        return ask(client)
+        asked = client()
+        asked._http = httpx.Client(base_url=FORGE, transport=httpx.MockTransport(answer), trust_env=False)
+        return ask(asked)
 
     return read
 
@@ -58,14 +66,20 @@ def first_of(content: bytes) -> bytes:
     return told(found[0]) if isinstance(found, list) and found else content
 
 
-def github(client: Client) -> GitHub:
+def github(asked: Client) -> GitHub:
     """Pull requests of a repository."""
-    return GitHub(client, EVENT, "bot")
+    return GitHub(asked, EVENT, "bot")
 
 
-def gitlab(client: Client) -> GitLab:
+def gitlab(asked: Client) -> GitLab:
     """Merge requests of a project."""
-    return GitLab(client, PIPELINE)
+    return GitLab(asked, PIPELINE)
+
+
+def event_of(folder: Path) -> object:
+    """Pull requests, as the event of a workflow names them."""
+    with patch.object(github_api, "client", lambda environment: client()):
+        return github_api.github({}, folder / "event.json", "bot")
 
 
 def publish(forge: GitHub | GitLab) -> object:
@@ -201,21 +215,21 @@ PLAN = {
     "jobs": {"1": ["77"]},
 }  # fmt: skip
 ROWS: dict[str, tuple[Callable[[bytes], object], Callable[[], bytes]]] = {
-    "pull requests of GitHub": (from_forge(lambda client: github(client).change()), lambda: told([PULL])),
+    "pull requests of GitHub": (from_forge(lambda asked: github(asked).change()), lambda: told([PULL])),
     "files of GitHub": (
-        from_forge(lambda client: github(client).moves_bar(SimpleNamespace(number=1), "baselines")),  # type: ignore[arg-type]
+        from_forge(lambda asked: github(asked).moves_bar(SimpleNamespace(number=1), "baselines")),  # type: ignore[arg-type]
         lambda: told([PULL]),
     ),
-    "comments of GitHub": (from_forge(lambda client: publish(github(client))), lambda: told([COMMENT])),
+    "comments of GitHub": (from_forge(lambda asked: publish(github(asked))), lambda: told([COMMENT])),
     "issues of GitHub": (
-        from_forge(lambda client: GitHubIssues(client, "org/name", "bot").texts()),
+        from_forge(lambda asked: GitHubIssues(asked, "org/name", "bot").texts()),
         lambda: told([COMMENT]),
     ),
-    "merge requests of GitLab": (from_forge(lambda client: gitlab(client).change()), lambda: told(MERGE)),
-    "notes of GitLab": (from_forge(lambda client: publish(gitlab(client))), lambda: told(MERGE)),
-    "issues of GitLab": (from_forge(lambda client: GitLabIssues(client, "7").texts()), lambda: told(MERGE)),
+    "merge requests of GitLab": (from_forge(lambda asked: gitlab(asked).change()), lambda: told(MERGE)),
+    "notes of GitLab": (from_forge(lambda asked: publish(gitlab(asked))), lambda: told(MERGE)),
+    "issues of GitLab": (from_forge(lambda asked: GitLabIssues(asked, "7").texts()), lambda: told(MERGE)),
     "event of a workflow": (
-        below("event.json", lambda folder: forge_of({"GITHUB_TOKEN": "t"}, folder / "event.json", "bot")),
+        below("event.json", event_of),
         lambda: told(EVENT),
     ),
     "event of a fork": (

@@ -103,6 +103,25 @@ def worker_killed(world: World) -> Ran:
     return ran
 
 
+def controller_killed(world: World) -> Ran:
+    """The controller of two workers of xdist is killed while they measure."""
+    (world.folder / "perf_tests" / "test_many.py").write_text(CASES.format(count=4))
+    process = world.start("-n", "2", "--perf-device", "cpu", "-k", "many")
+    world.wait_for(lambda: any(b"actor.server" in command(number) for number in world.processes()))
+    process.kill()
+    ran = world.end(process)
+    (world.folder / "perf_tests" / "test_many.py").unlink()
+    return ran
+
+
+def hundred_thousand(world: World) -> Ran:
+    """A collection of a hundred thousand cases, of which one is measured and stored."""
+    (world.folder / "perf_tests" / "test_many.py").write_text(CASES.format(count=100_000))
+    ran = world.run("--perf-update", "new", "-k", "many and 77777]")
+    (world.folder / "perf_tests" / "test_many.py").unlink()
+    return ran
+
+
 def together(count: int, variables: Callable[[World], Mapping[str, str]] = lambda world: {}):
     """So many runs at once, each of which stores one case of its own; their environment has these variables."""
 
@@ -166,6 +185,8 @@ ROWS = (
     ("SIGHUP while it measures", "people", "killed", "", signalled(signal.SIGHUP)),
     *((f"process {which} of the run killed", "people", "any", "", helper_killed(which)) for which in range(3)),
     ("a worker of xdist killed", "people", "any", "", worker_killed),
+    ("the controller of two workers killed", "people", "killed", "", controller_killed),
+    ("a hundred thousand cases", "collections", "passes", "1 passed", hundred_thousand),
     ("two runs store at once", "people", "passes", "", together(2)),
     ("ten runs store at once", "people", "passes", "", together(10)),
     ("another branch checked out while it measures", "people", "fails", "was checked out while", branch_changed),

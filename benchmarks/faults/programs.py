@@ -93,6 +93,10 @@ class Faulty(Program):
         for _ in range(FLOOD_BYTES >> 16):
             os.write(1, b"x" * (1 << 16))
 
+    def floods_a_gigabyte(self):
+        for _ in range(1 << 14):
+            os.write(1, b"x" * (1 << 16))
+
     def floods_errors(self):
         for _ in range(FLOOD_BYTES >> 16):
             os.write(2, b"line\n" * (1 << 13))
@@ -245,6 +249,14 @@ class Calm(Program):
 
     def step(self):
         sum(range(5000))
+
+
+class Late(Calm):
+    """Is set up a second later, so that there is time to do something to its run before."""
+
+    def __init__(self, device):
+        super().__init__(device)
+        time.sleep(1)
 
 
 def _signalling(number):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.faults import clocks, files, folders, interruptions, people
+from benchmarks.faults import clocks, devices, files, folders, interruptions, people
 from benchmarks.faults.world import Ran, World
 
 End = Literal["passes", "fails", "refused", "interrupted", "killed", "any"]
@@ -131,8 +131,9 @@ def faults(seed: int = 0) -> Iterator[Fault]:
         in_setup: End = "passes" if how in HARMLESS else "fails"
         yield Fault(f"{how} in set-up", "set-up", in_setup, "", in_a_launch(how, "setup"))
         yield Fault(f"{how} at exit", "exit", "any", "", in_a_launch(how, "exit"))
+    yield Fault("floods_a_gigabyte", "one launch", "passes", "", in_a_launch("floods_a_gigabyte", "step", 1))
     for launch in (1, 2, 3):
         act = in_a_launch("gets_sigkill", "step", launch)
         yield Fault(f"gets_sigkill in launch {launch}", "one launch", "any", "", act)
-    fixed = (*people.ROWS, *files.ROWS, *folders.ROWS, *clocks.ROWS)
+    fixed = (*people.ROWS, *files.ROWS, *folders.ROWS, *devices.ROWS, *clocks.ROWS)
     yield from (Fault(*row) for row in (*fixed, *interruptions.rows(seed)))

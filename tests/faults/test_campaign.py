@@ -9,8 +9,8 @@ FAULTS = {fault.name: fault for fault in faults()}
 # Signals, jumps and interruptions alike to these are left to ``python -m benchmarks.faults``.
 SIGNALS = ("gets_sigterm", "gets_sigkill", "gets_sigsegv", "gets_sigstop")
 CLOCKS = ("the clock jumps a day back", "the clock jumps ten years ahead", "a run whose clock is ten years ahead")
-ALIKE = ("signals", "clocks", "Ctrl-C")
-POINTS = [name for name, fault in FAULTS.items() if fault.kind == "Ctrl-C"][:6]
+ALIKE = ("signals", "clocks", "Ctrl-C", "servers", "collections")
+POINTS = [name for kind in ("Ctrl-C", "servers") for name in [n for n, f in FAULTS.items() if f.kind == kind][:6]]
 CHOSEN = [name for name, fault in FAULTS.items() if name in (*SIGNALS, *CLOCKS, *POINTS) or fault.kind not in ALIKE]
 
 
