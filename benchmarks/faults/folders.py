@@ -77,17 +77,19 @@ def without_locks(world: World) -> Ran:
     return Ran(99, f"it stored\n{ran.output}") if world.stored() != world.before else ran
 
 
-def other_goes_on(world: World, ran: Ran) -> Ran:
-    """The same, unless the case that nothing was done to did not pass."""
-    return ran if "1 passed" in ran.output else Ran(99, f"the other case did not go on\n{ran.output}")
+def in_a_step(how: str, other: str, passed: str = "") -> Callable[[World], Ran]:
+    """A run of two cases; in a step of one, a folder vanishes.
 
-
-def in_a_step(how: str) -> Callable[[World], Ran]:
-    """A run of two cases; in a step of the first one, a folder vanishes."""
+    Args:
+        how: a method of the program.
+        other: the file of the case that nothing is done to; files are run in alphabetical order, and the other case's
+            is test_it.py.
+        passed: what pytest says of both in the end.
+    """
 
     def act(world: World) -> Ran:
         kept, scratch = world.folder.with_suffix(".kept"), world.folder.with_suffix(".scratch")
-        (world.folder / "perf_tests" / "test_other.py").write_text(OTHER)
+        (world.folder / "perf_tests" / other).write_text(OTHER)
         world.arm(how)
         shutil.copytree(world.folder, kept)
         scratch.mkdir()
@@ -95,8 +97,10 @@ def in_a_step(how: str) -> Callable[[World], Ran]:
         left = [path.name for path in scratch.rglob("*") if path.is_dir() and path.name.startswith("perfgate-run")]
         shutil.rmtree(world.folder, ignore_errors=True)
         kept.rename(world.folder)
-        (world.folder / "perf_tests" / "test_other.py").unlink()
-        return Ran(99, f"{left} were left\n{ran.output}") if left else other_goes_on(world, ran)
+        (world.folder / "perf_tests" / other).unlink()
+        if left or passed not in ran.output:
+            return Ran(99, f"{left} were left, or it is not {passed!r}\n{ran.output}")
+        return ran
 
     return act
 
@@ -114,7 +118,7 @@ def model_vanishes(after_s: float) -> Callable[[World], Ran]:
         ran = world.end(process)
         for name in ("test_model.py", "test_other.py"):
             (world.folder / "perf_tests" / name).unlink()
-        return other_goes_on(world, ran)
+        return ran if "1 passed" in ran.output else Ran(99, f"the other case did not go on\n{ran.output}")
 
     return act
 
@@ -133,6 +137,7 @@ def with_model(world: World, case: str) -> None:
     (world.folder / "perf_tests" / "test_model.py").write_text(case)
 
 
+EARLIER, LATER = "test_first.py", "test_other.py"
 ROWS = (
     ("a model's folder that vanishes", "folders", "fails", "model folder", model_vanished),
     *(
@@ -145,8 +150,15 @@ ROWS = (
         )
         for after_s in (0, 0.4, 1)
     ),
-    ("the output folder vanishes in a step", "folders", "fails", "the run file", in_a_step("removes_output")),
-    ("the working folder vanishes in a step", "folders", "fails", "", in_a_step("removes_suite")),
+    ("the output folder vanishes in a step", "folders", "passes", "", in_a_step("removes_output", LATER, "2 passed")),
+    (
+        "the output folder vanishes with the lines of a case",
+        "folders",
+        "fails",
+        "test_other was measured, and what was written of it is gone",
+        in_a_step("removes_output", EARLIER, "2 passed"),
+    ),
+    ("the working folder vanishes in a step", "folders", "fails", "no program", in_a_step("removes_suite", LATER)),
     ("two runs store where flock keeps nobody out", "folders", "passes", "", together(2, lockless(True))),
     ("ten runs store where flock keeps nobody out", "folders", "passes", "", together(10, lockless(True))),
     ("storing where no lock holds", "folders", "refused", "write over each other", without_locks),

@@ -189,7 +189,7 @@ class Faulty(Program):
         Path("../gone").rmdir()
 
     def removes_output(self):
-        shutil.rmtree("perf_output")
+        shutil.rmtree("perf_output", ignore_errors=True)
 
     def removes_suite(self):
         shutil.rmtree(Path.cwd(), ignore_errors=True)

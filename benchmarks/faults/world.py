@@ -23,7 +23,7 @@ def test_it(perf):
     perf(Workload("programs:Faulty"), tolerance=5.0)
 """
 INI = """[pytest]
-addopts = -p no:hypothesispytest -p no:benchmark -p no:anyio -p no:cacheprovider
+addopts = -p no:hypothesispytest -p no:benchmark -p no:anyio -p no:cacheprovider -p no:randomly
 perf_launches = 2
 perf_timeout = 4
 perf_html = off

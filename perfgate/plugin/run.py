@@ -253,7 +253,8 @@ class Run:
         from perfgate.records import runfile
 
         parts = sorted(self.output.glob(f"{self.run_id}.*.part"))
-        if not parts and not (self._sharded and self._cases and not self.config.option.collectonly):
+        measured = {result["case"] for result in self.ends.results}
+        if not parts and not measured and not (self._sharded and self._cases and not self.config.option.collectonly):
             return  # a shard tells that it had nothing to measure
         header = runfile.new_header(
             self.run_id,
@@ -266,10 +267,16 @@ class Run:
         )
         header["command"] = command()
         header["failed"] = self.ends.failed_besides(self.options.root)
-        runfile.merge(self.path, header, parts)
+        whole = runfile.merge(self.path, header, parts)
         check_unmoved(self.config.rootpath, self._commit)
         if parts:
             self.products.make(self.ends)
+        if lost := sorted(measured - whole):
+            told = f"{lost[0]} and {len(lost) - 1} more were" if len(lost) > 1 else f"{lost[0]} was"
+            raise UserError(
+                f"{self.path}: {told} measured, and what was written of it is gone, as something removed or changed "
+                "the run's files meanwhile; run again"
+            )
 
     @property
     def _sharded(self) -> bool:
