@@ -20,7 +20,7 @@ from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.metric import FIRST_WAY
 from perfgate.shared.metrics import metric
-from perfgate.system.file_locks import folder_lock
+from perfgate.system.file_locks import by_flock, folder_lock
 from perfgate.system.git import archive
 
 LOCK_TIMEOUT_S = 60.0
@@ -63,9 +63,9 @@ class Store:
         check_inside(self.folder, self.root)
         with self._writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            folder_lock(self.folder, LOCK_TIMEOUT_S)
-            with tempfile.TemporaryFile(dir=self.folder) as file:
+            with tempfile.NamedTemporaryFile(dir=self.folder) as file:
                 file.write(b"\0" * 4096)
+                by_flock(Path(file.name))
 
     def put(self, moved: Mapping[str, Baseline], machine: Mapping[str, Any], software: Mapping[str, str]) -> None:
         """Write baselines, each file in one piece and under a lock.

@@ -32,13 +32,27 @@ def folder_lock(folder: Path, timeout_s: float) -> "BaseFileLock":
 
     file = folder / ".lock"
     os.close(os.open(file, OPEN, 0o644))
-    if flock_holds(file):
+    if by_flock(file):
         return FileLock(file, timeout=timeout_s)
+    return SoftFileLock(folder / ".soft.lock", timeout=timeout_s)
+
+
+def by_flock(file: Path) -> bool:
+    """Whether a folder's lock is by flock, or else by a file that only one process can make.
+
+    Args:
+        file: in the folder; it is there.
+
+    Raises:
+        UserError: neither keeps others out.
+    """
+    if flock_holds(file):
+        return True
     if exclusive_holds(file):
-        return SoftFileLock(folder / ".soft.lock", timeout=timeout_s)
+        return False
     raise UserError(
-        f"{folder}: no lock holds on its file system, so two runs could write over each other, and nothing is stored "
-        "there; name a folder on another disk with --perf-baselines DIR"
+        f"{file.parent}: no lock holds on its file system, so two runs could write over each other, and nothing is "
+        "stored there; name a folder on another disk with --perf-baselines DIR"
     )
 
 
