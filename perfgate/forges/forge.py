@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perfgate.shared.errors import Unavailable, UserError
+from perfgate.shared.parsing import load_json
 
 if TYPE_CHECKING:
     import httpx
@@ -88,7 +89,7 @@ class Client:
         try:
             answer = self._http.request(method, path, **more)
             answer.raise_for_status()
-            return answer.json()
+            return load_json(answer.content)
         except (self._httpx.HTTPError, ValueError) as error:
             raise UserError(f"{method} {path}: {told(error)}") from None
 

@@ -70,7 +70,12 @@ def installed_in(python: str) -> dict[str, str]:
     """
     # Isolated, as neither this file's folder nor PYTHONPATH is a part of that environment.
     done = subprocess.run([python, "-I", __file__], capture_output=True, check=True, timeout=TIMEOUT_S)
-    found: dict[str, str] = json.loads(done.stdout)
+    try:
+        found = json.loads(done.stdout)
+    except RecursionError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(version, str) for version in found.values()):
+        raise ValueError("it prints something else than its packages")
     return found
 
 
