@@ -37,7 +37,7 @@ OWN_FRAME = re.compile(r'File ".*/perfgate/(plugin|cases|measure|records|gate|re
 KEPT = {
     "perf_output": re.compile(r"\.gitignore|.*\.jsonl|.*\.html"),
     "baselines": re.compile(r".*\.json|(.*\.)?lock|\.gitattributes|\.gitignore"),
-    "tmp": re.compile(r"\w+\.(turn|lock(\.db)?)"),  # of the device; whoever measures next takes it
+    "tmp": re.compile(r"[\w-]+\.(turn|lock(\.db)?)|\.lock"),  # of the device, for whoever measures next; pytest's own
 }
 
 

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,7 @@ class Run:
         self._unjudged = Unjudged()
         self._touching: list[str] = []
         self._cases: Cases | None = None
+        self._claimed = False
         self._stack = ExitStack()
 
     @property
@@ -148,18 +149,33 @@ class Run:
 
             self._plan = planned(session.items, self.options, self.target)
         self._cases = Cases(self.options, self.target, selection, process, self.sides, self._screen.show)
-        if not selection.cases or self.worker or self.config.option.collectonly:
+        if not selection.cases or self.config.option.collectonly:
             return
-        from perfgate.records import runfile
-
+        if self.worker:
+            with suppress(UserError):  # then it can write no part either, which its cases tell
+                self._claim()
+            return
         with a_usage_error():
             self.sides.check(selection.needs_libraries)
+            self._claim()
+        self.check_products()
+        self.expect(selection.cases)
+
+    def check_products(self) -> None:
+        """Refuse, before anything is measured, what could not be made of it in the end."""
+        with a_usage_error():
             reports_of(self.config, self.options.reports)
             check_history(self.options.history, self.config.rootpath)
-            self._stack.enter_context(runfile.claim(self.output, self.run_id))
             if self.options.update:
                 self.target.check_writable(self.sides.software)
-        self.expect(selection.cases)
+
+    def _claim(self) -> None:
+        """Claim the parts of the run, once: as soon as this process knows that there are any."""
+        from perfgate.records.runfile import MAIN, claim
+
+        if not self._claimed:
+            self._claimed = True
+            self._stack.enter_context(claim(self.output, self.run_id, self.worker or MAIN))
 
     def expect(self, items: int) -> None:
         """Begin to show how far the run has come, and note which commit it measures."""
@@ -206,6 +222,9 @@ class Run:
         if self.worker or not getattr(report, "perfgate_case", True):
             return
         self.ends.add(report)
+        if hasattr(report, "node") and getattr(report, "perfgate_case", False):
+            with suppress(UserError):
+                self._claim()
         if report.failed and annotations.wanted():
             self._marked.append(annotations.annotation(report, self.config.rootpath))
         result = getattr(report, "perfgate", None)
@@ -253,8 +272,11 @@ class Run:
         from perfgate.records import runfile
 
         parts = sorted(self.output.glob(f"{self.run_id}.*.part"))
-        measured = {result["case"] for result in self.ends.results}
-        if not parts and not measured and not (self._sharded and self._cases and not self.config.option.collectonly):
+        if (
+            not parts
+            and not self.ends.results
+            and not (self._sharded and self._cases and not self.config.option.collectonly)
+        ):
             return  # a shard tells that it had nothing to measure
         header = runfile.new_header(
             self.run_id,
@@ -271,12 +293,8 @@ class Run:
         check_unmoved(self.config.rootpath, self._commit)
         if parts:
             self.products.make(self.ends)
-        if lost := sorted(measured - whole):
-            told = f"{lost[0]} and {len(lost) - 1} more were" if len(lost) > 1 else f"{lost[0]} was"
-            raise UserError(
-                f"{self.path}: {told} measured, and what was written of it is gone, as something removed or changed "
-                "the run's files meanwhile; run again"
-            )
+        if lost := self.ends.lost(whole):
+            raise UserError(f"{self.path}: {lost}")
 
     @property
     def _sharded(self) -> bool:

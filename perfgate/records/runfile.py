@@ -18,6 +18,7 @@ from perfgate.system.claims import abandoned, claimed
 from perfgate.system.git import git_state
 
 CLAIM = ".claim"
+MAIN = "main"  # the process of a run that makes the run file
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,15 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def claim(folder: Path, run_id: str) -> Iterator[None]:
+def claim(folder: Path, run_id: str, process: str = MAIN) -> Iterator[None]:
     """Keep a run's parts from being taken for those of a run that was killed; clears away what such runs left.
+
+    In the end the run's own parts are cleared away too, where no run file could be made of them.
+
+    Args:
+        folder: of the run files.
+        run_id: names the run.
+        process: of the run; each that writes a part has a claim of its own, and so has the one that merges them.
 
     Raises:
         UserError: the folder cannot be made or written; it names the option for another one.
@@ -73,20 +81,34 @@ def claim(folder: Path, run_id: str) -> Iterator[None]:
         try:
             make_folder(folder)
             clear_away(folder)
-            stack.enter_context(claimed(folder / f"{run_id}{CLAIM}"))
+            name = run_id if process == MAIN else f"{run_id}.{process}"
+            stack.enter_context(claimed(folder / f"{name}{CLAIM}"))
         except OSError:
             named = "name another folder with --perf-output DIR"
             raise UserError(f"{folder}: run files cannot be written there; {named}") from None
-        yield
+        try:
+            yield
+        finally:
+            if process == MAIN:
+                remove_parts(folder, run_id)
 
 
 def clear_away(folder: Path) -> None:
-    """Delete the parts of runs that were killed before they could make a run file of them."""
+    """Delete the parts of runs whose processes were all killed before they could make a run file of them."""
+    claims: dict[str, list[Path]] = {}
     for path in folder.glob(f"*{CLAIM}"):
-        if abandoned(path):
-            for part in folder.glob(f"{path.name.removesuffix(CLAIM)}.*.part"):
-                part.unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+        claims.setdefault(path.name.partition(".")[0], []).append(path)
+    for run_id, paths in claims.items():
+        if all(map(abandoned, paths)):
+            remove_parts(folder, run_id)
+            for path in paths:
+                path.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path, run_id: str) -> None:
+    """Delete the parts of a run."""
+    for part in folder.glob(f"{run_id}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 class Writer:
