@@ -18,6 +18,7 @@ from perfgate.plugin.imports import touched
 from perfgate.plugin.last_lines import last_lines, product_lines, unseen_lines
 from perfgate.plugin.namesakes import PerfgateWarning, namesakes, unasked
 from perfgate.plugin.options import Options
+from perfgate.plugin.parts import Parts
 from perfgate.plugin.products import Products
 from perfgate.plugin.report_plugins import show_in_html
 from perfgate.plugin.screen import Screen
@@ -86,8 +87,9 @@ class Run:
         self._unjudged = Unjudged()
         self._touching: list[str] = []
         self._cases: Cases | None = None
-        self._claimed = False
+        self._parts = Parts(self.output, self.run_id, self.worker)
         self._stack = ExitStack()
+        self._stack.callback(self._parts.close)
 
     @property
     def cases(self) -> Cases:
@@ -139,11 +141,10 @@ class Run:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Prepare to measure the cases that are left, and check that their results can be stored."""
         selection = select(session.items, self._pairs, self.options, self._digest)
-        part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
         workers = self.config.workerinput["workercount"] if self.worker else 1  # type: ignore[attr-defined]
         with a_usage_error():
             traces = self.path.with_suffix(".traces")
-            process = Process(self.config.rootpath, part, workers, instruments_of(self.config), traces)
+            process = Process(self.config.rootpath, self._parts.own, workers, instruments_of(self.config), traces)
         if self.options.plan:
             from perfgate.plugin.plan import planned
 
@@ -153,12 +154,13 @@ class Run:
             return
         if self.worker:
             with suppress(UserError):  # then it can write no part either, which its cases tell
-                self._claim()
+                self._parts.claim()
             return
         with a_usage_error():
             self.sides.check(selection.needs_libraries)
-            self._claim()
         self.check_products()
+        with a_usage_error():
+            self._parts.claim()
         self.expect(selection.cases)
 
     def check_products(self) -> None:
@@ -168,14 +170,6 @@ class Run:
             check_history(self.options.history, self.config.rootpath)
             if self.options.update:
                 self.target.check_writable(self.sides.software)
-
-    def _claim(self) -> None:
-        """Claim the parts of the run, once: as soon as this process knows that there are any."""
-        from perfgate.records.runfile import MAIN, claim
-
-        if not self._claimed:
-            self._claimed = True
-            self._stack.enter_context(claim(self.output, self.run_id, self.worker or MAIN))
 
     def expect(self, items: int) -> None:
         """Begin to show how far the run has come, and note which commit it measures."""
@@ -224,7 +218,7 @@ class Run:
         self.ends.add(report)
         if hasattr(report, "node") and getattr(report, "perfgate_case", False):
             with suppress(UserError):
-                self._claim()
+                self._parts.claim()
         if report.failed and annotations.wanted():
             self._marked.append(annotations.annotation(report, self.config.rootpath))
         result = getattr(report, "perfgate", None)
@@ -271,12 +265,9 @@ class Run:
     def _finish(self) -> None:
         from perfgate.records import runfile
 
-        parts = sorted(self.output.glob(f"{self.run_id}.*.part"))
-        if (
-            not parts
-            and not self.ends.results
-            and not (self._sharded and self._cases and not self.config.option.collectonly)
-        ):
+        parts = self._parts.written()
+        of_shard = self._sharded and self._cases and not self.config.option.collectonly
+        if not (parts or self.ends.results or of_shard):
             return  # a shard tells that it had nothing to measure
         header = runfile.new_header(
             self.run_id,
