@@ -159,7 +159,7 @@ ROWS = (
     ("disk of output full", "files", "refused", "", on_small_disk("perf_output", "4k")),
     ("disk of the temporary folder full", "files", "any", "", on_small_disk("tmp", "4k")),
     *(
-        (f"disk of {name} full behind {size}", "files", "any", "", on_small_disk(name, size, *STORING))
+        (f"disk of {name} full behind {size}", "disks", "any", "", on_small_disk(name, size, *STORING))
         for name, sizes in SIZES.items()
         for size in sizes
     ),

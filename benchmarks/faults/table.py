@@ -40,7 +40,7 @@ class Fault:
     @property
     def mounts(self) -> bool:
         """Whether it mounts a file system."""
-        return self.kind == "files" and ("disk" in self.name or "read-only" in self.name)
+        return self.kind in ("files", "disks") and ("disk" in self.name or "read-only" in self.name)
 
     @property
     def lacks(self) -> str:
