@@ -106,9 +106,9 @@ def clear_away(folder: Path) -> None:
 
 
 def remove_parts(folder: Path, run_id: str) -> None:
-    """Delete the parts of a run."""
-    for part in folder.glob(f"{run_id}.*.part"):
-        part.unlink(missing_ok=True)
+    """Delete the parts of a run, and the claims of its workers."""
+    for path in (*folder.glob(f"{run_id}.*.part"), *folder.glob(f"{run_id}.*{CLAIM}")):
+        path.unlink(missing_ok=True)
 
 
 class Writer:
