@@ -16,7 +16,7 @@ class Workers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self) -> None:
-        """Check what the run is to make in the end before any worker starts."""
+        """Check what the run is to make in the end before any worker collects."""
         self._run.check_products()
 
     @pytest.hookimpl(optionalhook=True)
