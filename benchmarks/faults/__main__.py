@@ -1,5 +1,10 @@
-"""Runs the campaign and prints its table: ``python -m benchmarks.faults [WORD]``; the word chooses rows."""
+"""Runs the campaign and prints its table: ``python -m benchmarks.faults [WORD] [--seed N] [--part I/N]``.
 
+The word chooses rows. The seed chooses the random points of Ctrl-C; it is printed, and without it there are new ones.
+"""
+
+import argparse
+import random
 import sys
 import tempfile
 import time
@@ -14,8 +19,13 @@ AT_ONCE = 2
 
 def main() -> int:
     """Run the chosen rows; the exit code is the number of those with a complaint."""
-    word = sys.argv[1] if len(sys.argv) > 1 else ""
-    chosen = [fault for fault in faults() if word in f"{fault.kind}: {fault.name}"]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("word", nargs="?", default="")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    parser.add_argument("--part", default="1/1", help="every N-th row, from the I-th on")
+    options = parser.parse_args()
+    part, parts = map(int, options.part.split("/"))
+    chosen = [one for one in faults(options.seed) if options.word in f"{one.kind}: {one.name}"][part - 1 :: parts]
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         template = World.new(Path(folder) / "template")
@@ -31,7 +41,7 @@ def main() -> int:
     for fault, complaints in zip(chosen, found, strict=True):
         print(row(fault, complaints))
     wrong = sum(map(bool, found))
-    print(f"\n{len(chosen)} faults in {time.monotonic() - begin:.0f} s, {wrong} with a complaint.")
+    print(f"\n{len(chosen)} faults in {time.monotonic() - begin:.0f} s, {wrong} with a complaint; seed {options.seed}.")
     return min(wrong, 100)
 
 

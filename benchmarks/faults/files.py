@@ -1,17 +1,23 @@
 """What happens to files: full disks, folders that cannot be written, and files that are cut, doubled or garbage."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.faults.world import Ran, World
+from benchmarks.faults.world import CASE, Ran, World
 
-# In a mount namespace of its own; the folder's files lie on a disk of so many bytes, or cannot be written.
-SMALL_DISK = (
-    'cp -a "$1" "$1.kept" && mount -t tmpfs -o size="$2" tmpfs "$1" && cp -a "$1.kept/." "$1" ; shift 2; exec "$@"'
-)
+# In a mount namespace of its own; the folder's files lie on a disk of so many bytes, or cannot be written. What is on
+# the disk in the end is put beside the folder, to be looked at.
+SMALL_DISK = """
+folder=$1 size=$2; shift 2
+cp -a "$folder" "$folder.kept" && mount -t tmpfs -o size="$size" tmpfs "$folder" && cp -a "$folder.kept/." "$folder"
+"$@"; code=$?
+rm -rf "$folder.kept" && cp -a "$folder" "$folder.after"
+exit $code
+"""
 READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"'
 
 
@@ -28,7 +34,8 @@ def on_small_disk(name: str, size: str, *arguments: str) -> Callable[[World], Ra
         folder.mkdir(exist_ok=True)
         before = ["unshare", "-m", "bash", "-c", SMALL_DISK, "-", str(folder), size]
         ran = world.run(*arguments, before=before)
-        subprocess.run(["rm", "-rf", f"{folder}.kept"], check=True)
+        shutil.rmtree(folder)
+        Path(f"{folder}.after").rename(folder)
         return ran
 
     return act
@@ -61,13 +68,13 @@ def damaged(change: Callable[[bytes], bytes], *arguments: str) -> Callable[[Worl
     return act
 
 
-def with_part(text: bytes) -> Callable[[World], Ran]:
-    """A report of a run file that holds garbage."""
+def report_of(change: Callable[[bytes], bytes]) -> Callable[[World], Ran]:
+    """A report of a run file that was changed."""
 
     def act(world: World) -> Ran:
         world.run()
         (path,) = (world.folder / "perf_output").glob("*.jsonl")
-        path.write_bytes(path.read_bytes()[: -len(text) or None] + text)
+        path.write_bytes(change(path.read_bytes()))
         done = subprocess.run(
             [sys.executable, "-m", "perfgate", "report", str(path)],
             cwd=world.folder,
@@ -79,6 +86,34 @@ def with_part(text: bytes) -> Callable[[World], Ran]:
         return Ran(1 if done.returncode == 2 else done.returncode, (done.stdout + done.stderr).decode(errors="replace"))
 
     return act
+
+
+def part_changed(change: Callable[[bytes], bytes]) -> Callable[[World], Ran]:
+    """A run in whose middle the lines that it wrote so far are changed."""
+
+    def act(world: World) -> Ran:
+        later = world.folder / "perf_tests" / "test_later.py"
+        later.write_text(CASE.replace("test_it", "test_later").replace("Faulty", "Late"))
+        process = world.start()
+        parts: list[Path] = []
+
+        def written() -> bool:
+            parts[:] = (world.folder / "perf_output").glob("*.part")
+            return any(b'"kind": "case"' in part.read_bytes() for part in parts)
+
+        world.wait_for(written)
+        for part in parts:
+            part.write_bytes(change(part.read_bytes()))
+        ran = world.end(process)
+        later.unlink()
+        return ran if parts else Ran(99, f"no part was found\n{ran.output}")
+
+    return act
+
+
+def turned(content: bytes) -> bytes:
+    """The lines in the opposite order."""
+    return b"\n".join(content.splitlines()[::-1]) + b"\n"
 
 
 def half(content: bytes) -> bytes:
@@ -98,6 +133,19 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "with numbers that are words": lambda content: content.replace(b"[0.", b'["0.').replace(b"0.0", b'x"'),
 }
 
+LINES: dict[str, Callable[[bytes], bytes]] = {
+    "with garbage": lambda content: content + b"\x00\xff{garbage\n",
+    "with garbage in front": lambda content: b"\x00\xff{garbage\n" + content,
+    "cut": lambda content: content[: -len(content) // 3],
+    "empty": lambda content: b"",
+    "doubled": lambda content: content + content,
+    "in another order": turned,
+    "with a deep line": lambda content: content + b"[" * 100_000 + b"\n",
+}
+# Lines that are added do no harm; where one was lost, the case must not look like a pass.
+PARTS = {name: "fails" if name in ("cut", "empty", "in another order") else "passes" for name in LINES}
+STORING = ("--perf-update", "more", "--perf-html", "auto")
+SIZES = {"baselines": ("8k", "24k", "32k"), "perf_output": ("8k", "16k", "32k", "64k", "256k"), "tmp": ("16k", "64k")}
 ROWS = (
     *((f"baseline {name}", "files", "refused", "", damaged(change)) for name, change in DAMAGE.items()),
     *(
@@ -110,7 +158,11 @@ ROWS = (
     ("disk of baselines full", "files", "refused", "", on_small_disk("baselines", "16k", "--perf-update", "more")),
     ("disk of output full", "files", "refused", "", on_small_disk("perf_output", "4k")),
     ("disk of the temporary folder full", "files", "any", "", on_small_disk("tmp", "4k")),
-    ("run file with garbage", "files", "any", "", with_part(b"\x00\xff{garbage\n")),
-    ("run file cut", "files", "any", "", with_part(b"")),
-    ("run file with a deep line", "files", "any", "", with_part(b"[" * 100_000 + b"\n")),
+    *(
+        (f"disk of {name} full behind {size}", "disks", "any", "", on_small_disk(name, size, *STORING))
+        for name, sizes in SIZES.items()
+        for size in sizes
+    ),
+    *((f"run file {name}", "files", "any", "", report_of(change)) for name, change in LINES.items()),
+    *((f"lines of a run {name}", "files", end, "", part_changed(LINES[name])) for name, end in PARTS.items()),
 )

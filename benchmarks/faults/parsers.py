@@ -8,11 +8,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.faults import answers
 from perfgate.cases.noise_file import NAME, read_noise
 from perfgate.gate import acceptance, effects
+from perfgate.gate.renames import natural
+from perfgate.measure.devices.visible import VISIBLE, visible
 from perfgate.models import hub_ids, shapes
-from perfgate.plugin.options import read_shard, read_tolerance
+from perfgate.plugin.options import check_marker, read_shard, read_tolerance
 from perfgate.records import baseline_files, durations, runfile, shard_parts, untrusted
+from perfgate.records.gpu import gpu_from
+from perfgate.records.layers import expanded
+from perfgate.reference.lock_files import Pin, pins_of
+from perfgate.reports.issue import marks
 from perfgate.reports.plane import Limits
 from perfgate.shared import parsing
 from perfgate.shared.errors import UserError
@@ -39,11 +46,16 @@ class Parser:
 
     Attributes:
         read: takes the bytes of a file, or of a text.
-        valid: bytes that it takes.
+        example: bytes that it takes, or what makes them.
     """
 
     read: Callable[[bytes], object]
-    valid: bytes
+    example: bytes | Callable[[], bytes]
+
+    @property
+    def valid(self) -> bytes:
+        """Bytes that it takes."""
+        return self.example if isinstance(self.example, bytes) else self.example()
 
 
 @contextmanager
@@ -117,7 +129,29 @@ def parsers(run: bytes | None = None) -> Mapping[str, Parser]:
         "tolerance": Parser(of_json(lambda value: read_tolerance("perf", value)), b'{"step_time_s": 0.05}'),
         "hub id": Parser(of_text(lambda text: hub_ids.read_pin(f"{text}@{COMMIT}")), b"org/name"),
         "limits": Parser(of_text(lambda text: Limits.read([text])), b"memory 40GiB"),
+        "trailer": Parser(of_text(lambda text: acceptance.of_trailer(text, COMMIT)), b"test_it step_time_s +12%: why"),
+        "shapes": Parser(of_file("models.json", shapes.read_shapes), shapes.SHAPES.read_bytes()),
+        "mark of a case": Parser(of_json(mark), b'{"tier": "quick", "launches": 3, "timeout_s": 60}'),
+        "visible devices": Parser(of_text(lambda text: visible(CARDS, {VISIBLE: text})), b"1,GPU-0"),
+        "marks of issues": Parser(of_text(lambda text: marks([text])), b'<!-- perfgate-change {"keys": ["a"]} -->'),
+        "modules of layers": Parser(of_text(lambda text: (expanded({text: 1}), natural(text))), b"h.{0-3,5}.mlp"),
+        "requirements": Parser(of_file("requirements.txt", pins), b"torch==2.13.0 --hash=sha256:00\n-r more.txt\n"),
+        "lock of uv": Parser(of_file("uv.lock", pins), b"[[package]]\nname = 'torch'\nversion = '2.13.0'\n"),
+        **{name: Parser(read, example) for name, (read, example) in answers.ROWS.items()},
     }
+
+
+CARDS = [gpu_from({"uuid": f"GPU-{index}", "index": index, "name": "H100", "memory_bytes": 1}) for index in (0, 1)]
+
+
+def mark(value: Any) -> None:
+    """Check the arguments of a case's mark."""
+    check_marker("test_it", () if isinstance(value, dict) else (value,), value if isinstance(value, dict) else {})
+
+
+def pins(path: Path) -> list[Pin]:
+    """The libraries that a file pins."""
+    return list(pins_of(path, path.name))
 
 
 def ends_well(parser: Parser, content: bytes) -> bool:

@@ -4,6 +4,7 @@ import atexit
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,6 +91,10 @@ class Faulty(Program):
 
     def floods(self):
         for _ in range(FLOOD_BYTES >> 16):
+            os.write(1, b"x" * (1 << 16))
+
+    def floods_a_gigabyte(self):
+        for _ in range(1 << 14):
             os.write(1, b"x" * (1 << 16))
 
     def floods_errors(self):
@@ -183,6 +188,12 @@ class Faulty(Program):
         os.chdir("gone")
         Path("../gone").rmdir()
 
+    def removes_output(self):
+        shutil.rmtree("perf_output", ignore_errors=True)
+
+    def removes_suite(self):
+        shutil.rmtree(Path.cwd(), ignore_errors=True)
+
     def changes_handlers(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)
@@ -228,6 +239,24 @@ class Faulty(Program):
 
     def aborts(self):
         os.abort()
+
+
+class Calm(Program):
+    """Computes a little, whatever is armed."""
+
+    def __init__(self, device):
+        self.samples = 1
+
+    def step(self):
+        sum(range(5000))
+
+
+class Late(Calm):
+    """Is set up a second later, so that there is time to do something to its run before."""
+
+    def __init__(self, device):
+        super().__init__(device)
+        time.sleep(1)
 
 
 def _signalling(number):

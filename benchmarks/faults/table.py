@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.faults import clocks, files, people
+from benchmarks.faults import clocks, devices, files, folders, interruptions, people
 from benchmarks.faults.world import Ran, World
 
 End = Literal["passes", "fails", "refused", "interrupted", "killed", "any"]
@@ -40,7 +40,7 @@ class Fault:
     @property
     def mounts(self) -> bool:
         """Whether it mounts a file system."""
-        return self.kind == "files" and ("disk" in self.name or "read-only" in self.name)
+        return self.kind in ("files", "disks") and ("disk" in self.name or "read-only" in self.name)
 
     @property
     def lacks(self) -> str:
@@ -119,8 +119,8 @@ HARMLESS = ("floods", "leaves_grandchildren")
 ELSEWHERE = ("raises", "exits", "hangs_deaf", "gets_sigkill", "gets_sigterm", "segfaults", *HARMLESS)
 
 
-def faults() -> Iterator[Fault]:
-    """All rows."""
+def faults(seed: int = 0) -> Iterator[Fault]:
+    """All rows; the seed chooses the random points."""
     for how, (end, says) in STEPS.items():
         yield Fault(how, "in a step", end, says, in_a_launch(how))
     for number in signal.Signals:
@@ -131,7 +131,9 @@ def faults() -> Iterator[Fault]:
         in_setup: End = "passes" if how in HARMLESS else "fails"
         yield Fault(f"{how} in set-up", "set-up", in_setup, "", in_a_launch(how, "setup"))
         yield Fault(f"{how} at exit", "exit", "any", "", in_a_launch(how, "exit"))
+    yield Fault("floods_a_gigabyte", "one launch", "passes", "", in_a_launch("floods_a_gigabyte", "step", 1))
     for launch in (1, 2, 3):
         act = in_a_launch("gets_sigkill", "step", launch)
         yield Fault(f"gets_sigkill in launch {launch}", "one launch", "any", "", act)
-    yield from (Fault(*row) for row in (*people.ROWS, *files.ROWS, *clocks.ROWS))
+    fixed = (*people.ROWS, *files.ROWS, *folders.ROWS, *devices.ROWS, *clocks.ROWS)
+    yield from (Fault(*row) for row in (*fixed, *interruptions.rows(seed)))

@@ -23,7 +23,7 @@ def test_it(perf):
     perf(Workload("programs:Faulty"), tolerance=5.0)
 """
 INI = """[pytest]
-addopts = -p no:hypothesispytest -p no:benchmark -p no:anyio -p no:cacheprovider
+addopts = -p no:hypothesispytest -p no:benchmark -p no:anyio -p no:cacheprovider -p no:randomly
 perf_launches = 2
 perf_timeout = 4
 perf_html = off
@@ -37,7 +37,7 @@ OWN_FRAME = re.compile(r'File ".*/perfgate/(plugin|cases|measure|records|gate|re
 KEPT = {
     "perf_output": re.compile(r"\.gitignore|.*\.jsonl|.*\.html"),
     "baselines": re.compile(r".*\.json|(.*\.)?lock|\.gitattributes|\.gitignore"),
-    "tmp": re.compile(r"\w+\.(turn|lock(\.db)?)"),  # of the device; whoever measures next takes it
+    "tmp": re.compile(r"[\w-]+\.(turn|lock(\.db)?)|\.lock"),  # of the device, for whoever measures next; pytest's own
 }
 
 
@@ -158,13 +158,15 @@ class World:
             time.sleep(0.02)
 
     def leftovers(self) -> list[str]:
-        """Files that no run should leave."""
-        return [
-            str(path.relative_to(self.folder))
+        """Files and worktrees that no run should leave."""
+        files = [
+            path
             for name, kept in KEPT.items()
             for path in sorted((self.folder / name).rglob("*"))
             if path.is_file() and not kept.fullmatch(path.name)
         ]
+        worktrees = sorted((self.folder / ".git" / "worktrees").glob("*"))
+        return [str(path.relative_to(self.folder)) for path in (*files, *worktrees)]
 
     def complaints(self, ran: Ran) -> list[str]:
         """What is not as it must be after a fault: numbers, processes, files, traces, and the next run."""

@@ -196,7 +196,9 @@ def released(root: Path, package: str) -> list[str]:
     """
     command = [sys.executable, "-m", "pip", "index", "versions", package, "--disable-pip-version-check"]
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=INDEX_TIMEOUT_S)
+        done = subprocess.run(
+            command, cwd=root, capture_output=True, text=True, errors="replace", check=False, timeout=INDEX_TIMEOUT_S
+        )
     except subprocess.TimeoutExpired:
         raise UserError(f"{COMMAND}: pip index versions {package} took longer than {INDEX_TIMEOUT_S} s") from None
     listed = re.search(r"^Available versions: (.+)$", done.stdout, re.MULTILINE)

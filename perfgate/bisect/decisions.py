@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from perfgate.bisect.courses import Course
 from perfgate.gate.dry_run import DRY_RUN
@@ -11,6 +11,7 @@ from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
 Name = Literal["good", "bad", "skipped", "unsure"]
+TEXTS = ("step", "name", "why", "run")
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,18 @@ class Decision:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote."""
-        return cls(**{key: row[key] for key in cls.__dataclass_fields__ if key in row})
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            KeyError: the row names no step, or no decision.
+            ValueError: a value is none that ``to_json`` writes.
+        """
+        known = {key: row[key] for key in cls.__dataclass_fields__ if key in row}
+        if row["name"] not in get_args(Name) or not all(isinstance(known.get(key, ""), str) for key in TEXTS):
+            raise ValueError(f"{row!r} is no decision")
+        if not all(isinstance(value, int | float | None) for key, value in known.items() if key not in TEXTS):
+            raise ValueError(f"{row!r} holds something else than numbers")
+        return cls(**known)
 
 
 @dataclass(frozen=True)

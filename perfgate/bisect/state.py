@@ -71,6 +71,8 @@ def opened(folder: Path, question: Mapping[str, Any], afresh: bool) -> State:
         end, change = (found[name] and Decision.from_json(found[name]) for name in ("end", "change"))
         decided = [Decision.from_json(row) for row in found["decided"]]
         rest = (found["metric"], found["dry"], found["workload"], end, found["others"], decided, change)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not all(isinstance(text, str) for text in (found["metric"], found["workload"], *found["others"])):
+            raise ValueError("it holds something else than names")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error}); begin again with --afresh") from None
     return State(path, question, *rest)

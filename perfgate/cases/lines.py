@@ -8,6 +8,7 @@ from typing import Any
 from perfgate.gate.outcome import Outcome
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch
+from perfgate.records.runfile_lines import LINES
 from perfgate.records.traces import Trace
 from perfgate.records.verdict import Verdict
 from perfgate.shared.workload import Workload
@@ -41,7 +42,7 @@ def lines(
     surroundings: Mapping[str, str],
     traces: Sequence[Trace] = (),
 ) -> list[dict[str, Any]]:
-    """The lines of a run file about one case. Its own workload comes before the one it is compared with."""
+    """The lines of a run file about one case: its own workload before the one it is compared with, its end last."""
     known = {"surroundings": dict(surroundings)} if surroundings else {}
     heads = [
         {
@@ -66,8 +67,9 @@ def lines(
         told_inside = {"ledger": dict(ledger)} if ledger else {}
         about = {"kind": "baseline", "case": case.id, **identity, "sessions": sessions, "values": values}
         held.append({**about, **told_inside})
-    told = {"outcome": outcome.kind, "message": outcome.message, "took_s": took_s, "ended": time.time()}
-    end = {"kind": "case", "case": case.id, **told}
     judged = [{"kind": "verdict", **verdict.to_json()} for verdict in verdicts]
     traced = [trace.to_json() for trace in traces]
-    return [*heads, *(launch.to_json() for launch in launches), *held, *judged, *traced, end]
+    all_ = [*heads, *(launch.to_json() for launch in launches), *held, *judged, *traced]
+    told = {"outcome": outcome.kind, "message": outcome.message, "took_s": took_s, "ended": time.time()}
+    count = sum(line.get("case") == case.id for line in all_) + 1  # tells whether one was lost
+    return [*all_, {"kind": "case", "case": case.id, LINES: count, **told}]

@@ -6,7 +6,7 @@ from pathlib import Path
 from perfgate.gate.noise import REMEDY, UNKNOWN, Noise
 from perfgate.records.baseline_files import check_inside
 from perfgate.records.clocks import Clock
-from perfgate.records.store import write_whole
+from perfgate.records.store import locked, write_whole
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import load_json
 
@@ -37,10 +37,10 @@ def write_noise(folder: Path, noise: Noise, clock: Clock = "wall") -> Path:
     """
     path = folder / NAME
     check_inside(path, folder.parent)
-    noise = read_noise(folder).learned(noise, clock)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(noise.to_json(), indent=1) + "\n")
+        with locked(folder):  # another run may learn that of the other clock
+            noise = read_noise(folder).learned(noise, clock)
+            write_whole(path, json.dumps(noise.to_json(), indent=1) + "\n")
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
     return path

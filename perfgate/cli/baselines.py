@@ -92,7 +92,7 @@ def collected(suite: str) -> set[str]:
         UserError: pytest cannot collect all of them, so what is missing may be no more than broken.
     """
     command = [sys.executable, "-m", "pytest", suite, "--collect-only", "-q", "--perf-tier", "full", "-m", ""]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     found = {line.removeprefix(f"{suite}/") for line in done.stdout.splitlines() if "::" in line}
     if done.returncode or not found:
         said = [line for line in (*done.stdout.splitlines(), *done.stderr.splitlines()) if line.strip()]

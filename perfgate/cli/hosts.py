@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from perfgate.shared.device_kinds import built_for
+from perfgate.shared.parsing import whole
 from perfgate.system.child_env import QUIET, keeping_pages
 from perfgate.system.hosts import JOIN, Hosts
 from perfgate.system.provenance import software
@@ -35,7 +36,10 @@ def main(arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    port = int(os.environ.get("PERFGATE_JOIN_PORT", PORT))
+    port = whole(named := os.environ.get("PERFGATE_JOIN_PORT", str(PORT)))
+    if port is None:
+        print(f"perfgate.cli.hosts: PERFGATE_JOIN_PORT is {named!r}; it must be the number of a port", file=sys.stderr)
+        return 2
     hosts = Hosts(told["MASTER_ADDR"], port, int(told["WORLD_SIZE"]), int(told["GROUP_WORLD_SIZE"]))
     if told["RANK"] != "0":
         place = [told[name] for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")]

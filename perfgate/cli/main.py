@@ -11,6 +11,7 @@ from perfgate import __version__
 from perfgate.cli.common import BAD_INPUT, Parser, write
 from perfgate.shared.errors import UserError
 
+INTERRUPTED = 130  # as shells say it
 # In the order of the help. The module of a command is imported when the command is asked for, so that the help and the
 # version need no library.
 COMMANDS = {
@@ -51,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print("\n".join(filter(None, [f"perfgate: {error}", error.details])), file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        print("perfgate: interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def build_parser(asked: str = "") -> argparse.ArgumentParser:

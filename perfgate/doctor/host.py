@@ -142,7 +142,7 @@ def cpu_quota(root: Path = ROOT) -> float | None:
             read_text(folder / "cpu.cfs_quota_us"),
             read_text(folder / "cpu.cfs_period_us"),
         ]
-        if len(words) == 2 and all(word.isdigit() for word in words):
+        if len(words) == 2 and all(word.isdecimal() for word in words):
             quota = int(words[0]) / int(words[1])
             smallest = quota if smallest is None else min(quota, smallest)
     return smallest
@@ -154,7 +154,7 @@ def memory_limit(root: Path = ROOT) -> int | None:
         int(text)
         for folder in cgroups(root, "memory")
         for name in ("memory.max", "memory.limit_in_bytes")
-        if (text := read_text(folder / name)).isdigit() and int(text) < UNLIMITED_BYTES
+        if (text := read_text(folder / name)).isdecimal() and int(text) < UNLIMITED_BYTES
     ]
     return min(found, default=None)
 

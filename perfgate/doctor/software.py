@@ -98,7 +98,11 @@ def git(folder: Path) -> Finding:
         return Finding("git", "note", f"git does not start: {error.strerror}.")
     if not commit:
         words = ["git", "-C", str(folder), "rev-parse", "HEAD"]
-        said = subprocess.run(words, capture_output=True, text=True, check=False).stderr.strip().splitlines()
+        said = (
+            subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+            .stderr.strip()
+            .splitlines()
+        )
         text = f"git knows no commit here, so run files name none ({said[0] if said else 'no commit'})."
         return Finding("git", "note", text)
     return Finding("git", "ok", f"Commit {commit[:10]}{', with changes' if dirty else ''}.")

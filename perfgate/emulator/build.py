@@ -121,7 +121,7 @@ def toolkit_of(python: str) -> Toolkit:
         raise UserError(f"the emulated GPU needs Linux on x86-64, and this is {sys.platform} on {os.uname().machine}")
     code = "import importlib.util, runpy, pathlib; p = pathlib.Path(importlib.util.find_spec('torch').origin).parent; "
     code += "print(p); print(runpy.run_path(p / 'version.py')['cuda'] or '')"
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, errors="replace", check=False)
     found = done.stdout.splitlines()
     if done.returncode or len(found) != 2 or not found[1]:
         raise UserError(f"the emulated GPU needs a torch that is built for CUDA, and {python} has none: {WANTED}")
@@ -146,7 +146,7 @@ def compile_into(folder: Path, compiler: Sequence[str], toolkit: Toolkit, genera
     includes = [f"-I{path}" for path in (SOURCE, *toolkit.headers)]
     sources = [*(str(path) for path in sorted(SOURCE.glob("*.c"))), str(folder / "stubs.c")]
     command = [*compiler, *FLAGS, *includes, "-shared", "-o", str(folder / "libemu.so"), *sources, *LINK]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         raise UserError(f"the emulated GPU does not compile against {toolkit.torch}", done.stderr[-2000:])
     for name in NAMES:

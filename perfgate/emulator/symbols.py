@@ -79,7 +79,7 @@ def imported(libraries: Path) -> set[str]:
     names: set[str] = set()
     for library in libraries.glob("*.so"):
         command = ["nm", "-D", "--undefined-only", str(library)]
-        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout
         names |= {line.split()[-1].split("@")[0] for line in listed.splitlines()}
     return names
 

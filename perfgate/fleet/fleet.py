@@ -15,6 +15,7 @@ from perfgate.shared.parsing import load_json
 from perfgate.shared.private import private
 
 PLAN = "fleet.json"
+ENGINES = ("local", "slurm")
 MOST_TRIES = 2
 POLL_S = 1.0
 
@@ -129,13 +130,32 @@ def load(folder: Path) -> Plan:
     """The plan of a fleet that was begun.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or its file is damaged.
     """
     try:
         found = load_json((folder / PLAN).read_text(encoding="utf-8"))
-        return Plan(**{**found, "arguments": tuple(found["arguments"])})
-    except (OSError, ValueError, TypeError, KeyError):
+    except FileNotFoundError:
         raise UserError(f"{folder}: no fleet was begun there; leave out --resume") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / PLAN}: cannot be read ({error}); begin again in another folder") from None
+    if not is_plan(found):
+        raise UserError(f"{folder / PLAN}: is not what a fleet was asked for; begin again in another folder")
+    return Plan(**{**found, "arguments": tuple(found["arguments"])})
+
+
+def is_plan(found: object) -> bool:
+    """Whether a file holds what ``keep`` wrote."""
+    if not isinstance(found, dict) or set(found) != set(Plan.__dataclass_fields__):
+        return False
+    counts, texts = (found["shards"], found["parallel"]), (found["engine"], found["root"])
+    lists = (found["arguments"], *(found["jobs"].values() if isinstance(found["jobs"], dict) else (None,)))
+    return (
+        all(type(count) is int and count > 0 for count in counts)
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(each, list) and all(isinstance(text, str) for text in each) for each in lists)
+        and found["engine"] in ENGINES
+        and isinstance(found["settings"], dict)
+    )
 
 
 def begin(folder: Path, plan: Plan) -> None:

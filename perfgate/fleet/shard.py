@@ -1,6 +1,7 @@
 """What a job does: measure one shard, and say that it ended."""
 
 import json
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +10,12 @@ from tempfile import mkdtemp
 from typing import Any
 
 from perfgate.records.store import write_whole
+from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import load_json
 
 ENDED = "ended.json"
+ATTEMPT = re.compile(r"[\w-]{1,100}")  # the name of a folder in the shard's own
+AGAIN = "remove it, and measure the shard again with --resume"
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,15 @@ class Shard:
 
     def _told(self) -> dict[str, Any] | None:
         try:
-            found: dict[str, Any] = json.loads(self.ended.read_text(encoding="utf-8"))
+            found = load_json(self.ended.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return found
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.ended}: cannot be read ({error}); {AGAIN}") from None
+        code, attempt = (found.get(key) for key in ("code", "attempt")) if isinstance(found, dict) else (None, None)
+        if not isinstance(code, int) or not isinstance(attempt, str) or not ATTEMPT.fullmatch(attempt):
+            raise UserError(f"{self.ended}: does not say how the shard ended; {AGAIN}")
+        return {"code": code, "attempt": attempt}
 
 
 def measure(shard: Shard, command: Sequence[str], root: str, attempt: str) -> int:

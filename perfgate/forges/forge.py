@@ -1,12 +1,14 @@
 """What GitHub and GitLab have in common: a change under review, and requests that end in a sentence."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perfgate.shared.errors import Unavailable, UserError
+from perfgate.shared.parsing import load_json
 
 if TYPE_CHECKING:
     import httpx
@@ -87,7 +89,7 @@ class Client:
         try:
             answer = self._http.request(method, path, **more)
             answer.raise_for_status()
-            return answer.json()
+            return load_json(answer.content)
         except (self._httpx.HTTPError, ValueError) as error:
             raise UserError(f"{method} {path}: {told(error)}") from None
 
@@ -118,6 +120,25 @@ class Client:
         except (self._httpx.HTTPError, OSError) as error:
             raise UserError(f"GET {path}: {told(error)}") from None
         return target
+
+
+@contextmanager
+def understood(name: str) -> Iterator[None]:
+    """Within the block, or in a function decorated so, an answer of another shape than the API's ends in a sentence.
+
+    Args:
+        name: of the forge.
+
+    Raises:
+        UserError: a key or an item is missing, or of the wrong type.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"{name} gave an answer that its API does not describe ({type(error).__name__}: {error}); see whether the "
+            "address of the API is right and nothing answers in its place"
+        ) from None
 
 
 def told(error: Exception) -> str:

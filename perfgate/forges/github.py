@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perfgate.forges.forge import Change, Client, NothingToSay, moving_bar
+from perfgate.forges.forge import Change, Client, NothingToSay, moving_bar, understood
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import load_json
 
+NAME = "GitHub"
 API = "https://api.github.com"
 BOT = "github-actions[bot]"
 VERSION = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
@@ -27,8 +28,8 @@ class GitHub:
 
     def __init__(self, client: Client, event: Mapping[str, Any], login: str) -> None:
         self._client, self._login = client, login
-        run, pull = event.get("workflow_run"), event.get("pull_request") or {}
         try:
+            run, pull = event.get("workflow_run"), event.get("pull_request") or {}
             self._repository = str(event["repository"]["full_name"])
             if run:
                 self._head, self._branch = str(run["head_repository"]["full_name"]), str(run["head_branch"])
@@ -36,9 +37,10 @@ class GitHub:
             else:
                 self._head, self._branch = str(pull["head"]["repo"]["full_name"]), str(pull["head"]["ref"])
                 self._commit, self._run = str(pull["head"]["sha"]), 0
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise UserError("the event names no head; run this in a workflow on workflow_run or pull_request") from None
 
+    @understood(NAME)
     def change(self) -> Change:
         """The one open pull request with exactly this head, asked of the API: for forks the event itself names none."""
         owner = self._head.partition("/")[0]
@@ -54,11 +56,13 @@ class GitHub:
             raise NothingToSay(f"nothing was posted: {many} the head {self._commit[:10]} that was measured")
         return Change(int(found[0]["number"]), self._commit)
 
+    @understood(NAME)
     def moves_bar(self, change: Change, baselines: str) -> list[str]:
         """Files below the baselines, and files in which a line with a tolerance changed."""
         files = self._client.pages(f"repos/{self._repository}/pulls/{change.number}/files")
         return moving_bar(((file["filename"], file.get("patch")) for file in files), baselines)
 
+    @understood(NAME)
     def publish(self, change: Change, text: str, marker: str) -> str:
         """Update our own comment; another's that begins alike is left alone."""
         issue = f"repos/{self._repository}/issues/{change.number}/comments"
@@ -68,6 +72,7 @@ class GitHub:
                 return f"Updated {self._client.ask('PATCH', path, json={'body': text})['html_url']}"
         return f"Posted {self._client.ask('POST', issue, json={'body': text})['html_url']}"
 
+    @understood(NAME)
     def download(self, artifact: str, folder: Path) -> Path:
         """The artifact of this name, of the run that the event tells of."""
         path = f"repos/{self._repository}/actions/runs/{self._run}/artifacts"

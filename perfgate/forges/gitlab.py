@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from perfgate.forges.forge import Change, Client, NothingToSay, moving_bar
+from perfgate.forges.forge import Change, Client, NothingToSay, moving_bar, understood
 from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import positive
 
+NAME = "GitLab"
 API = "https://gitlab.com/api/v4"
 # The project that the merge request is for. Where it comes from a fork, CI_PROJECT_ID may be the fork's.
 PROJECT, SOURCE = "CI_MERGE_REQUEST_PROJECT_ID", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID"
@@ -21,16 +23,17 @@ class GitLab:
         environment: the variables of the pipeline.
 
     Raises:
-        UserError: a variable is missing.
+        UserError: a variable is missing, or the merge request has no number.
     """
 
     def __init__(self, client: Client, environment: Mapping[str, str]) -> None:
         self._client = client
         self._project = f"projects/{quote(environment[PROJECT], safe='')}"
-        self._number = int(environment["CI_MERGE_REQUEST_IID"])
+        self._number = int(positive("CI_MERGE_REQUEST_IID", environment["CI_MERGE_REQUEST_IID"], whole=True))
         # A pipeline of the merged result runs on a commit of its own.
         self._commit = environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environment.get("CI_COMMIT_SHA", "")
 
+    @understood(NAME)
     def change(self) -> Change:
         """The merge request of the pipeline, if it is open and has not moved on."""
         found = self._client.ask("GET", f"{self._project}/merge_requests/{self._number}")
@@ -41,11 +44,13 @@ class GitLab:
             )
         return Change(self._number, self._commit)
 
+    @understood(NAME)
     def moves_bar(self, change: Change, baselines: str) -> list[str]:
         """Files below the baselines, and files in which a line with a tolerance changed."""
         files = self._client.pages(f"{self._project}/merge_requests/{change.number}/diffs")
         return moving_bar(((file["new_path"], file.get("diff")) for file in files), baselines)
 
+    @understood(NAME)
     def publish(self, change: Change, text: str, marker: str) -> str:
         """Update our own note; another's that begins alike is left alone."""
         notes = f"{self._project}/merge_requests/{change.number}/notes"

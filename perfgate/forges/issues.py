@@ -5,7 +5,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from perfgate.forges import github, gitlab
-from perfgate.forges.forge import Client
+from perfgate.forges.forge import Client, understood
 from perfgate.shared.errors import UserError
 
 LABEL = "performance"
@@ -35,11 +35,13 @@ class GitHubIssues:
     def __init__(self, client: Client, repository: str, login: str) -> None:
         self._client, self._issues, self._login = client, f"repos/{repository}/issues", login
 
+    @understood(github.NAME)
     def texts(self) -> list[str]:
         """The texts of ours, open or closed; somebody else may give the label to anything."""
         found = self._client.pages(self._issues, state="all", labels=LABEL)
         return [str(one.get("body") or "") for one in found if one["user"]["login"] == self._login]
 
+    @understood(github.NAME)
     def open(self, title: str, text: str) -> str:
         """Open an issue."""
         told = {"title": title, "body": text, "labels": [LABEL]}
@@ -57,12 +59,14 @@ class GitLabIssues:
     def __init__(self, client: Client, project: str) -> None:
         self._client, self._issues = client, f"projects/{quote(project, safe='')}/issues"
 
+    @understood(gitlab.NAME)
     def texts(self) -> list[str]:
         """The texts of ours, open or closed."""
         me = self._client.ask("GET", "user")["username"]
         found = self._client.pages(self._issues, scope="all", labels=LABEL)
         return [str(one.get("description") or "") for one in found if one["author"]["username"] == me]
 
+    @understood(gitlab.NAME)
     def open(self, title: str, text: str) -> str:
         """Open an issue."""
         told = {"title": title, "description": text, "labels": LABEL}

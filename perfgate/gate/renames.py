@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from perfgate.records.layers import expanded
+from perfgate.shared import parsing
 
 
 def renamed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
@@ -47,4 +48,5 @@ def flops(work: Mapping[str, Any]) -> str:
 
 def natural(path: str) -> list[tuple[int, str]]:
     """A key that sorts layer 2 before layer 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in path.split(".")]
+    numbered = ((part, parsing.whole(part)) for part in path.split("."))
+    return [(-1, part) if number is None else (number, "") for part, number in numbered]

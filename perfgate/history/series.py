@@ -12,7 +12,7 @@ import numpy as np
 from perfgate.history.blocks import Block, Columns, SortedFile
 from perfgate.history.index import Index, index_of, joined, read_index
 from perfgate.history.points import Run
-from perfgate.history.store import ATTEMPTS, Store
+from perfgate.history.store import ATTEMPTS, Store, intact
 from perfgate.history.table import metric_and_way, quoted, write_sorted
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metric import FIRST_WAY, Metric
@@ -101,8 +101,10 @@ class Opened:
         at_once = max(POINTS_AT_ONCE * len(cases) // sum(file.rows for file in self._files), 1)
         for start in range(0, len(cases), at_once):
             if chosen := [one for one in cases[start : start + at_once] if case in one]:
-                tables = [table for file in self._files for table in file.between(chosen[0], chosen[-1])]
-                yield columns.block(tables, chosen)
+                with intact(f"the history of {self.machine.name}"):
+                    tables = [table for file in self._files for table in file.between(chosen[0], chosen[-1])]
+                    block = columns.block(tables, chosen)
+                yield block
 
     def series(self, case: str = "") -> Iterator[Series]:
         """All series, or those of the cases whose id holds ``case``.
@@ -164,10 +166,13 @@ def sorted_files(store: Store, name: str, case: str, scratch: Path) -> list[tupl
         raise UserError(f"{store.url}: holds no history of machine {name!r}; machines with a history: {known}")
     merged = [one for one in files if one.index and len(one.runs) == one.held]
     rest = [one for one in files if one.runs and one not in merged]
-    found = [(read_index(one.index, name), SortedFile(store.fetched(one, scratch), one.footer)) for one in merged]
+    found = []
+    for one in merged:
+        with intact(one.path):
+            found.append((read_index(one.index, name), SortedFile(store.fetched(one, scratch), one.footer)))
     if rest:
         target = scratch / "sorted.parquet"
-        with store.query(name, rest) as database:
+        with intact(f"{store.url}: the history of {name}"), store.query(name, rest) as database:
             write_sorted(database, target, only=f"where contains(case_id, {quoted(case)})")
             found.append((index_of(database, name), SortedFile(target)))
     return found

@@ -141,7 +141,8 @@ class Store:
             if len(old) < 2:
                 return 0
             with suppress(FileNotFoundError):
-                self._merge(machine, old)
+                with intact(f"{self.url}: the history of {machine}"):
+                    self._merge(machine, old)
                 for one in old:
                     with suppress(FileNotFoundError), told(self.url):
                         self.files.rm_file(one.path)
@@ -266,6 +267,26 @@ def runs_in(path: str, metadata: Mapping[bytes, bytes] | None) -> frozenset[str]
         return frozenset(json.loads((metadata or {})[RUNS.encode()]))
     except (KeyError, ValueError):
         raise UserError(f"{path}: is not a file of Perfgate's history; keep other files elsewhere") from None
+
+
+@contextmanager
+def intact(what: str) -> Iterator[None]:
+    """Turn what keeps a damaged file from being read into a sentence.
+
+    Raises:
+        FileNotFoundError: another process removed a file.
+        UserError: naming what is damaged.
+    """
+    try:
+        yield
+    except (FileNotFoundError, UserError):
+        raise
+    except Exception as error:  # pyarrow, DuckDB and zlib have exceptions of their own
+        told_by = next(iter(str(error).splitlines()), "")
+        raise UserError(
+            f"{what}: cannot be read ({type(error).__name__}: {told_by}); a file there is damaged, or is not "
+            "Perfgate's: put it back from a copy, or remove it"
+        ) from None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.shared.metric import FIRST_WAY
+from perfgate.shared.parsing import whole
 
 # The column ``metric`` names the way of measuring too, where that is not the first one: ``python_calls@2``. So files of
 # earlier versions, which know no ways, are read like any other.
@@ -35,7 +36,7 @@ def with_way(name: str, way: int) -> str:
 def metric_and_way(named: str) -> tuple[str, int]:
     """The metric, and the number of the way in which it was measured, of what the column ``metric`` names."""
     name, _, way = named.partition("@")
-    return name, int(way or FIRST_WAY)
+    return name, whole(way) or FIRST_WAY
 
 
 def write_sorted(database: Any, target: Path, metadata: Mapping[str, str] | None = None, only: str = "") -> None:

@@ -29,8 +29,17 @@ HEADS = {
 
 
 def read_shapes(path: Path = SHAPES) -> dict[str, Model]:
-    """The models of a file of shapes by name, in the order of the file; by default those that Perfgate brings."""
-    shapes = load_json(path.read_text(encoding="utf-8"))
+    """The models of a file of shapes by name, in the order of the file; by default those that Perfgate brings.
+
+    Raises:
+        UserError: the file cannot be read, or an entry of it is wrong.
+    """
+    try:
+        shapes = load_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is no file of shapes: {error}") from None
+    if not isinstance(shapes, dict) or not all(isinstance(shape, dict) for shape in shapes.values()):
+        raise UserError(f"{path}: a file of shapes is an object that holds an object for each model")
     return {name: Model.from_shape(name, shape, str(path)) for name, shape in shapes.items()}
 
 

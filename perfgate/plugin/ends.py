@@ -1,6 +1,6 @@
 """How each case ended in pytest, over all its phases, the last time that it ran."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +80,17 @@ class Ends:
             self.ran.add(report.nodeid)
         if "line" in found:
             end.result = found
+
+    def lost(self, whole: Collection[str]) -> str:
+        """Which cases were measured and are not among those of which every line was there; empty if none is."""
+        found = sorted({result["case"] for result in self.results}.difference(whole))
+        if not found:
+            return ""
+        told = f"{found[0]} and {len(found) - 1} more were" if len(found) > 1 else f"{found[0]} was"
+        return (
+            f"{told} measured, and what was written of it is gone, as something removed or changed the run's files "
+            "meanwhile; run again"
+        )
 
     def unfit(self) -> dict[str, str]:
         """The cases that measured something and did not pass, each with the reason."""

@@ -15,7 +15,7 @@ from perfgate.shared.credentials import all_concealed
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metrics import METRICS, check_gated
-from perfgate.shared.parsing import positive, read_duration, read_share, read_shares, read_until, read_watts
+from perfgate.shared.parsing import positive, read_duration, read_share, read_shares, read_until, read_watts, whole
 
 MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
 
@@ -271,10 +271,10 @@ def read_options(config: pytest.Config) -> Options:
 
 def read_shard(value: str) -> tuple[int, int]:
     """Read ``I/N``."""
-    first, slash, count = value.partition("/")
-    if not (slash and first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count)):
+    first, count = (whole(text) or 0 for text in value.partition("/")[::2])
+    if not 1 <= first <= count:
         raise UserError(f"--perf-shard is {value!r}; it must be I/N with I from 1 to N, like 2/4")
-    return int(first), int(count)
+    return first, count
 
 
 def check_marker(where: str, arguments: tuple[Any, ...], values: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from perfgate.plugin.imports import touched
 from perfgate.plugin.last_lines import last_lines, product_lines, unseen_lines
 from perfgate.plugin.namesakes import PerfgateWarning, namesakes, unasked
 from perfgate.plugin.options import Options
+from perfgate.plugin.parts import Parts
 from perfgate.plugin.power_limits import check_limits, timed_under
 from perfgate.plugin.products import Products
 from perfgate.plugin.report_plugins import show_in_html
@@ -87,7 +88,9 @@ class Run:
         self._unjudged = Unjudged()
         self._touching: list[str] = []
         self._cases: Cases | None = None
+        self._parts = Parts(self.output, self.run_id, self.worker)
         self._stack = ExitStack()
+        self._stack.callback(self._parts.close)
 
     @property
     def cases(self) -> Cases:
@@ -139,29 +142,36 @@ class Run:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Prepare to measure the cases that are left, and check that their results can be stored."""
         selection = select(session.items, self._pairs, self.options, self._digest)
-        part = self.output / f"{self.run_id}.{self.worker or 'main'}.part"
         workers = self.config.workerinput["workercount"] if self.worker else 1  # type: ignore[attr-defined]
         with a_usage_error():
             traces = self.path.with_suffix(".traces")
-            process = Process(self.config.rootpath, part, workers, instruments_of(self.config), traces)
+            process = Process(self.config.rootpath, self._parts.own, workers, instruments_of(self.config), traces)
         if self.options.plan:
             from perfgate.plugin.plan import planned
 
             self._plan = planned(session.items, self.options, self.target)
         self._cases = Cases(self.options, self.target, selection, process, self.sides, self._screen.show)
-        if not selection.cases or self.worker or self.config.option.collectonly:
+        if not selection.cases or self.config.option.collectonly:
             return
-        from perfgate.records import runfile
-
+        if self.worker:
+            with suppress(UserError):  # then it can write no part either, which its cases tell
+                self._parts.claim()
+            return
         with a_usage_error():
             self.sides.check(selection.needs_libraries)
             check_limits(self.target, self.options.power_limits_w)
+        self.check_products()
+        with a_usage_error():
+            self._parts.claim()
+        self.expect(selection.cases)
+
+    def check_products(self) -> None:
+        """Refuse, before anything is measured, what could not be made of it in the end."""
+        with a_usage_error():
             reports_of(self.config, self.options.reports)
             check_history(self.options.history, self.config.rootpath)
-            self._stack.enter_context(runfile.claim(self.output, self.run_id))
             if self.options.update:
                 self.target.check_writable(self.sides.software)
-        self.expect(selection.cases)
 
     def expect(self, items: int) -> None:
         """Begin to show how far the run has come, and note which commit it measures."""
@@ -208,6 +218,9 @@ class Run:
         if self.worker or not getattr(report, "perfgate_case", True):
             return
         self.ends.add(report)
+        if hasattr(report, "node") and getattr(report, "perfgate_case", False):
+            with suppress(UserError):
+                self._parts.claim()
         if report.failed and annotations.wanted():
             self._marked.append(annotations.annotation(report, self.config.rootpath))
         result = getattr(report, "perfgate", None)
@@ -254,8 +267,9 @@ class Run:
     def _finish(self) -> None:
         from perfgate.records import runfile
 
-        parts = sorted(self.output.glob(f"{self.run_id}.*.part"))
-        if not parts and not (self._sharded and self._cases and not self.config.option.collectonly):
+        parts = self._parts.written()
+        of_shard = self._sharded and self._cases and not self.config.option.collectonly
+        if not (parts or self.ends.results or of_shard):
             return  # a shard tells that it had nothing to measure
         header = runfile.new_header(
             self.run_id,
@@ -268,10 +282,12 @@ class Run:
         )
         header["command"] = command()
         header["failed"] = self.ends.failed_besides(self.options.root)
-        runfile.merge(self.path, header, parts)
+        whole = runfile.merge(self.path, header, parts)
         check_unmoved(self.config.rootpath, self._commit)
         if parts:
             self.products.make(self.ends)
+        if lost := self.ends.lost(whole):
+            raise UserError(f"{self.path}: {lost}")
 
     @property
     def _sharded(self) -> bool:

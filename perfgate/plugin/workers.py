@@ -15,6 +15,11 @@ class Workers:
         self._run = run
 
     @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self) -> None:
+        """Check what the run is to make in the end before any worker collects."""
+        self._run.check_products()
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker to which run it belongs."""
         node.workerinput["perf_run_id"] = self._run.run_id

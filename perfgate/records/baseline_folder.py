@@ -5,11 +5,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from perfgate.records.baseline_files import SCHEMA, case_file, dump, load_file
 from perfgate.records.baselines import Baseline
-from perfgate.records.store import LOCK_TIMEOUT_S, PORTABLE, write_whole
+from perfgate.records.store import PORTABLE, locked, write_whole
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import load_json
 
@@ -108,7 +106,7 @@ def rewrite(
         about: what changes in what the file says of its machine.
     """
     path = root / machine / name
-    with FileLock(root / machine / ".lock", timeout=LOCK_TIMEOUT_S):
+    with locked(root / machine):
         head, cases = document(path), change(load_file(path, root))
         if not cases:
             path.unlink(missing_ok=True)

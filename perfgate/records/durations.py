@@ -25,7 +25,8 @@ def read_durations(path: Path) -> dict[str, float]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: stored durations cannot be read ({error}); remove it, or write it again") from None
     if isinstance(found, list):  # an older form of pytest-split
-        found = dict(pair for pair in found if isinstance(pair, list) and len(pair) == 2)
+        pairs = (pair for pair in found if isinstance(pair, list) and len(pair) == 2)
+        found = {name: value for name, value in pairs if isinstance(name, str)}
     if not isinstance(found, dict):
         raise UserError(f"{path}: is no object from node ids to seconds; remove it, or write it again")
     for name, value in found.items():

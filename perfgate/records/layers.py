@@ -5,9 +5,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from perfgate.shared.parsing import whole
+
 Value = TypeVar("Value")
-FIRST_NUMBER = re.compile(r"(^|.*?\.)(0|[1-9]\d*)(\..*|$)")
+FIRST_NUMBER = re.compile(r"(^|.*?\.)(0|[1-9]\d{0,8})(\..*|$)")
 MANY = re.compile(r"\{([\d,-]+)\}")
+MOST_LAYERS = 100_000
 
 
 def collapsed(rows: Mapping[str, Value]) -> dict[str, Value]:
@@ -35,9 +38,10 @@ def expanded(rows: Mapping[str, Value]) -> dict[str, Value]:
     result: dict[str, Value] = {}
     for path, value in rows.items():
         found = MANY.search(path)
-        for number in numbers_in(found[1]) if found else ():
+        numbers = numbers_in(found[1]) if found else []
+        for number in numbers:
             result[MANY.sub(str(number), path, count=1)] = value
-        if not found:
+        if not numbers:
             result[path] = value
     return result
 
@@ -60,6 +64,11 @@ def spans(numbers: Iterable[int]) -> list[str]:
 
 
 def numbers_in(text: str) -> list[int]:
-    """Read what ``ranges`` wrote between the braces."""
-    pairs = [part.partition("-") for part in text.split(",")]
-    return [number for first, dash, last in pairs for number in range(int(first), int(last if dash else first) + 1)]
+    """Read what ``ranges`` wrote between the braces; none where it cannot be of a model's layers."""
+    found: list[int] = []
+    for first, dash, last in (part.partition("-") for part in text.split(",")):
+        begin, end = whole(first), whole(last if dash else first)
+        if begin is None or end is None or end - begin + len(found) >= MOST_LAYERS:
+            return []
+        found += range(begin, end + 1)
+    return found

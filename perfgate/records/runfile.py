@@ -5,18 +5,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from perfgate.records.launch import Launch
-from perfgate.records.runfile_lines import SCHEMA, WAYS, check_header, check_line, parse, reading, writing
+from perfgate.records.runfile_lines import LINES, SCHEMA, WAYS, check_header, check_line, parse, reading, writing
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import ways_now
+from perfgate.shared.parsing import load_json
 from perfgate.shared.private import no_link, write_no_link
 from perfgate.system.claims import abandoned, claimed
 from perfgate.system.git import git_state
 
 CLAIM = ".claim"
+MAIN = "main"  # the process of a run that makes the run file
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,15 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def claim(folder: Path, run_id: str) -> Iterator[None]:
+def claim(folder: Path, run_id: str, process: str = MAIN) -> Iterator[None]:
     """Keep a run's parts from being taken for those of a run that was killed; clears away what such runs left.
+
+    In the end the run's own parts are cleared away too, where no run file could be made of them.
+
+    Args:
+        folder: of the run files.
+        run_id: names the run.
+        process: of the run; each that writes a part has a claim of its own, and so has the one that merges them.
 
     Raises:
         UserError: the folder cannot be made or written; it names the option for another one.
@@ -72,30 +81,47 @@ def claim(folder: Path, run_id: str) -> Iterator[None]:
         try:
             make_folder(folder)
             clear_away(folder)
-            stack.enter_context(claimed(folder / f"{run_id}{CLAIM}"))
+            name = run_id if process == MAIN else f"{run_id}.{process}"
+            stack.enter_context(claimed(folder / f"{name}{CLAIM}"))
         except OSError:
             named = "name another folder with --perf-output DIR"
             raise UserError(f"{folder}: run files cannot be written there; {named}") from None
-        yield
+        try:
+            yield
+        finally:
+            if process == MAIN:
+                remove_parts(folder, run_id)
 
 
 def clear_away(folder: Path) -> None:
-    """Delete the parts of runs that were killed before they could make a run file of them."""
+    """Delete the parts of runs whose processes were all killed before they could make a run file of them."""
+    claims: dict[str, list[Path]] = {}
     for path in folder.glob(f"*{CLAIM}"):
-        if abandoned(path):
-            for part in folder.glob(f"{path.name.removesuffix(CLAIM)}.*.part"):
-                part.unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+        claims.setdefault(path.name.partition(".")[0], []).append(path)
+    for run_id, paths in claims.items():
+        if all(map(abandoned, paths)):
+            remove_parts(folder, run_id)
+            for path in paths:
+                path.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path, run_id: str) -> None:
+    """Delete the parts of a run, and the claims of its workers."""
+    for path in (*folder.glob(f"{run_id}.*.part"), *folder.glob(f"{run_id}.*{CLAIM}")):
+        path.unlink(missing_ok=True)
 
 
 class Writer:
-    """Appends lines to a run file."""
+    """Appends lines to a run file, which is begun afresh where somebody removed it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with writing(path):
-            make_folder(path.parent)
-            self._file = open(path, "a", encoding="utf-8", opener=no_link)  # noqa: SIM115  close() closes it
+            self._file = self._open()
+
+    def _open(self) -> TextIO:
+        make_folder(self.path.parent)
+        return open(self.path, "a", encoding="utf-8", opener=no_link)
 
     def write(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Append lines.
@@ -104,6 +130,9 @@ class Writer:
             UserError: the disk is full, or the file cannot be written.
         """
         with writing(self.path):
+            if not self.path.exists():
+                self.close()
+                self._file = self._open()
             for line in lines:
                 self._file.write(json.dumps(line, allow_nan=False) + "\n")
             self._file.flush()
@@ -150,46 +179,65 @@ def new_header(
     }
 
 
-def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> None:
-    """Write a run file from a header and the lines of several parts, sorted by case, and delete the parts."""
+def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> set[str]:
+    """Write a run file from a header and the lines of several parts, sorted by case, and delete the parts.
+
+    Returns:
+        The cases of which every line was there.
+    """
     parts = sorted(parts)
     # Text after the last newline is an incomplete line, whose writer was killed.
-    lines = last_attempts(part.read_text(encoding="utf-8").split("\n")[:-1] for part in parts)
-    lines.sort(key=lambda line: json.loads(line).get("case", ""))
+    whole, lines = last_attempts(part.read_bytes().split(b"\n")[:-1] for part in parts)
+    lines.sort(key=lambda line: line[0])
     temporary = target.with_suffix(".tmp")
     try:
         with writing(target):
             make_folder(target.parent)
-            write_no_link(temporary, "\n".join([json.dumps(header, allow_nan=False), *lines]) + "\n")
+            texts = (text for _, text in lines)
+            write_no_link(temporary, "\n".join([json.dumps(header, allow_nan=False), *texts]) + "\n")
             temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
     for part in parts:
         part.unlink()
+    return whole
 
 
-def last_attempts(parts: Iterable[Iterable[str]]) -> list[str]:
+def last_attempts(parts: Iterable[Iterable[bytes]]) -> tuple[set[str], list[tuple[str, str]]]:
     """The lines of all parts; of a case that was run again, as other plugins do, those of the last time alone.
 
-    A case's lines are written together, and its ``case`` line comes last. Lines without one stay where the case has no
-    whole attempt at all.
+    A case's lines are written together, and its ``case`` line comes last and tells how many they are. Lines without
+    one stay where the case has no whole attempt at all; an attempt of which lines are missing is left out.
+
+    Returns:
+        The cases with a whole attempt; and each line's case, empty where it has none, and its text.
     """
     whole: dict[str, tuple[float, list[str]]] = {}
     loose: dict[str, list[str]] = {}
     for part in parts:
         begun: dict[str, list[str]] = {}
-        for line in part:
-            found = json.loads(line)
-            case, ended = found.get("case", ""), found.get("ended", 0.0)
-            begun.setdefault(case, []).append(line)
+        for raw in part:
+            if (found := line_of(raw)) is None:
+                continue
+            case, ended = str(found.get("case", "")), found.get("ended", 0.0)
+            begun.setdefault(case, []).append(raw.decode())
             if found.get("kind") == "case":
                 attempt = begun.pop(case)
-                if case not in whole or ended >= whole[case][0]:
+                if len(attempt) == found.get(LINES, len(attempt)) and (case not in whole or ended >= whole[case][0]):
                     whole[case] = ended, attempt
         for case, lines in begun.items():
             loose.setdefault(case, []).extend(lines)
-    kept = {case: lines for case, lines in loose.items() if case not in whole}
-    return [line for lines in (*kept.values(), *(lines for _, lines in whole.values())) for line in lines]
+    kept = [(case, line) for case, lines in loose.items() if case not in whole for line in lines]
+    return set(whole), [*kept, *((case, line) for case, (_, lines) in whole.items() for line in lines)]
+
+
+def line_of(raw: bytes) -> dict[str, Any] | None:
+    """A line of a part; ``None`` where something else than a run wrote it."""
+    try:
+        found = load_json(raw)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def read(path: str | Path) -> RunFile:

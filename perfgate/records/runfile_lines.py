@@ -20,6 +20,7 @@ HEADER_KEYS: dict[str, type] = {
     "run_id": str, "created": str, "machine": dict, "software": dict, "options": dict,
 }  # fmt: skip
 WAYS = "ways"  # of metrics that were not measured in the first way; a file without it holds none
+LINES = "lines"  # of a case's last line: how many name the case
 WORKLOAD_KEYS = ("workload", "spec", "technique", "setting", "model", "vanilla")
 VERDICT_KEYS = ("case", "metric", "verdict")
 TRACE_KEYS = ("case", "side", "file", "why")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from perfgate.records.baseline_files import case_file, check_inside, dump, load_file
 from perfgate.records.baselines import Baseline, StoredLaunch
@@ -20,6 +20,7 @@ from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.metric import FIRST_WAY
 from perfgate.shared.metrics import metric
+from perfgate.system.file_locks import by_flock, folder_lock
 from perfgate.system.git import archive
 
 LOCK_TIMEOUT_S = 60.0
@@ -62,8 +63,9 @@ class Store:
         check_inside(self.folder, self.root)
         with self._writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder) as file:
+            with tempfile.NamedTemporaryFile(dir=self.folder) as file:
                 file.write(b"\0" * 4096)
+                by_flock(Path(file.name))
 
     def put(self, moved: Mapping[str, Baseline], machine: Mapping[str, Any], software: Mapping[str, str]) -> None:
         """Write baselines, each file in one piece and under a lock.
@@ -84,7 +86,7 @@ class Store:
         for name in names:
             path = self.folder / name
             check_inside(path, self.root)
-            with self._writing(path), self._locked():
+            with self._writing(path), locked(self.folder):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 cases = load_file(path, self.root)
                 before = self._files.get(name, {})
@@ -95,15 +97,6 @@ class Store:
                 self._files[name] = cases
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        lock = self.folder / ".lock"
-        try:
-            with FileLock(lock, timeout=LOCK_TIMEOUT_S):
-                yield
-        except Timeout:
-            raise UserError(f"{lock}: another run has held the lock for {LOCK_TIMEOUT_S:g} s; try again") from None
-
-    @contextmanager
     def _writing(self, path: Path) -> Iterator[None]:
         try:
             yield
@@ -112,6 +105,26 @@ class Store:
                 f"{path}: baselines cannot be stored: {error.strerror or error}; "
                 "what was stored before is untouched. Make room or name another folder with --perf-baselines DIR"
             ) from None
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other runs from writing the baselines of one machine within the block.
+
+    Raises:
+        OSError: the folder cannot be written.
+        UserError: another run has held the lock for too long, or no lock holds there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder_lock(folder, LOCK_TIMEOUT_S)
+    try:
+        with lock:
+            yield
+    except Timeout:
+        raise UserError(
+            f"{lock.lock_file}: another run has held the lock for {LOCK_TIMEOUT_S:g} s; try again, or remove the file "
+            "if that run is gone"
+        ) from None
 
 
 def merged(before: Baseline | None, present: Baseline | None, moved: Baseline) -> Baseline:

@@ -176,7 +176,9 @@ def mend(python: str, place: Path, recipe: Recipe, option: str, progress: Progre
     own = {path.name.partition("-")[0].lower() for path in place.glob("lib/python*/site-packages/*.dist-info")}
     check = [python, "-m", "pip", "check"]
     try:
-        done = subprocess.run(check, capture_output=True, text=True, check=False, timeout=BUILD_TIMEOUT_S)
+        done = subprocess.run(
+            check, capture_output=True, text=True, errors="replace", check=False, timeout=BUILD_TIMEOUT_S
+        )
     except (OSError, subprocess.SubprocessError):
         return
     found = [match for match in map(BROKEN.match, done.stdout.splitlines()) if match]
@@ -199,7 +201,9 @@ def lay_over(place: Path, python: str, option: str) -> None:
         UserError: the other interpreter does not tell where its packages lie.
     """
     try:
-        done = subprocess.run([python, "-I", "-c", FOLDERS], capture_output=True, check=True, text=True)
+        done = subprocess.run(
+            [python, "-I", "-c", FOLDERS], capture_output=True, check=True, text=True, errors="replace"
+        )
     except (OSError, subprocess.SubprocessError) as error:
         raise UserError(f"{option} {python}: this interpreter does not tell where its packages lie: {error}") from None
     (own,) = place.glob("lib/python*/site-packages")

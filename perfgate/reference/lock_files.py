@@ -69,21 +69,26 @@ def disagreements(root: Path, locks: Sequence[str], installed: Callable[[str], s
     return found
 
 
-def pins_of(path: Path, name: str) -> Iterator[Pin]:
+def pins_of(path: Path, name: str, above: Sequence[Path] = ()) -> Iterator[Pin]:
     """The libraries that a file pins; none if the file does not exist.
+
+    Args:
+        path: of the file.
+        name: as the ini value ``perf_lock`` has it.
+        above: the files that include it; one that includes itself is read once.
 
     Raises:
         UserError: the file does not have the format that its name says.
     """
-    if not path.is_file():
+    if not path.is_file() or path.resolve() in above:
         return
     try:
         text = path.read_text(encoding="utf-8")
         if path.name.endswith((".toml", ".lock")) and not path.name.startswith("requirements"):
             yield from locked(tomllib.loads(text), name)
         else:
-            yield from required(path, text, name)
-    except (OSError, ValueError) as error:
+            yield from required(path, text, name, above)
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise UserError(f"{path}: this file pins libraries (perf_lock) and cannot be read: {error}") from None
 
 
@@ -95,12 +100,12 @@ def locked(document: Mapping[str, Any], name: str) -> Iterator[Pin]:
             yield Pin(normalized(package["name"]), SpecifierSet(f"=={package['version']}"), name)
 
 
-def required(path: Path, text: str, name: str) -> Iterator[Pin]:
+def required(path: Path, text: str, name: str, above: Sequence[Path]) -> Iterator[Pin]:
     """The requirements in a requirements file of pip, including those of files that it includes."""
     for line in text.replace("\\\n", " ").splitlines():
         line = line.partition(" #")[0].partition(" --hash")[0].strip()
         if line.startswith(INCLUDES):
-            yield from pins_of(path.parent / line.partition(" ")[2].strip(), name)
+            yield from pins_of(path.parent / line.partition(" ")[2].strip(), name, (*above, path.resolve()))
             continue
         try:
             requirement = Requirement(line)

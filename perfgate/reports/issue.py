@@ -15,6 +15,7 @@ from perfgate.reports.comment import code
 from perfgate.reports.formats import markdown
 from perfgate.reports.history import creep_row, event_table, heading, moved
 from perfgate.reports.report import Report, Section
+from perfgate.shared.parsing import load_json
 
 MARKER = re.compile(r"<!-- perfgate-change (\{.*?\}) -->")
 MOST_KEYS = 40
@@ -47,7 +48,9 @@ class Finding:
     def is_in(self, mark: Mapping[str, object], machine: Machine) -> bool:
         """Whether an issue with this mark is about the same: a share of the cases, at about the same run."""
         keys, run = mark.get("keys"), mark.get("run")
-        if mark.get("machine") != code(self.machine) or not isinstance(keys, list) or not set(keys) & set(self.keys):
+        if mark.get("machine") != code(self.machine) or not isinstance(keys, list):
+            return False
+        if not set(map(str, keys)) & set(self.keys):
             return False
         if not self.run or not run:
             return self.run == run
@@ -107,7 +110,7 @@ def marks(texts: Iterable[str]) -> list[Mapping[str, object]]:
     found = []
     for match in filter(None, map(MARKER.search, texts)):
         try:
-            found.append(json.loads(match[1]))
+            found.append(load_json(match[1]))
         except ValueError:
             continue
     return [mark for mark in found if isinstance(mark, dict)]

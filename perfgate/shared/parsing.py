@@ -17,11 +17,19 @@ def positive(where: str, value: Any, whole: bool = False) -> float:
     """
     try:
         number = int(value) if whole else float(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         number = 0
     if not 0 < number < float("inf"):
         raise UserError(f"{where} is {value!r}; it must be a {'whole ' if whole else ''}number above 0")
     return number
+
+
+def whole(text: str) -> int | None:
+    """A whole number that is written in digits alone; ``None`` for everything else, such as one of 5,000 digits."""
+    try:
+        return int(text) if text.isascii() and text.isdigit() else None
+    except ValueError:
+        return None
 
 
 def read_duration(where: str, value: str) -> float:

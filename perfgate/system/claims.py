@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from perfgate.system.file_locks import flock_holds
+
 
 @contextmanager
 def claimed(path: Path) -> Iterator[None]:
@@ -33,6 +35,8 @@ def claimed(path: Path) -> Iterator[None]:
 
 def abandoned(path: Path) -> bool:
     """Whether the process that held a claim has ended without giving it up; false where nobody can tell."""
+    if not flock_holds(path):
+        return False
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

@@ -17,7 +17,7 @@ def git_state(folder: Path) -> tuple[str, bool]:
 
     def ask(*arguments: str) -> str:
         words = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+        return subprocess.run(words, capture_output=True, text=True, errors="replace", check=False).stdout.strip()
 
     try:
         commit = ask("rev-parse", "--verify", "--quiet", "HEAD")  # nothing where nothing was committed yet
@@ -43,7 +43,7 @@ def git(folder: Path, *arguments: str) -> str:
     """
     command = ["git", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=TIMEOUT_S)
     except FileNotFoundError:
         raise UserError(
             "git is not installed, and --perf-ref REV needs it: install git, or name an interpreter"
@@ -148,10 +148,11 @@ def trailers(folder: Path, key: str, since: str) -> list[Trailer]:
     Raises:
         UserError: git fails.
     """
-    form = f"%x01%H%x02%(trailers:key={key},valueonly,unfold,separator=%x03)%x02%B"
+    # A message may hold every character but NUL, which git puts between the parts of each commit.
+    form = f"%H%x00%(trailers:key={key},valueonly,unfold,separator=%x03)%x00%B"
+    parts = git(folder, "log", "-z", f"--format={form}", f"{since}..HEAD" if since else "HEAD").split("\0")
     found = []
-    for record in git(folder, "log", f"--format={form}", f"{since}..HEAD" if since else "HEAD").split("\1")[1:]:
-        commit, values, message = record.split("\2", 2)
+    for commit, values, message in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
         written = [value.strip() for value in values.split("\3") if value.strip()]
         found += [Trailer(commit, value) for value in written]
         lines = re.findall(rf"^{re.escape(key)}:(.*)$", message, re.MULTILINE | re.IGNORECASE)

@@ -51,10 +51,13 @@ def normalized(name: str) -> str:
 
 
 def commit_of(package: importlib.metadata.Distribution) -> str:
-    """``@`` and the commit that a package was installed from; empty where it came from no repository."""
-    origin = json.loads(package.read_text("direct_url.json") or "{}")
-    commit = origin.get("vcs_info", {}).get("commit_id", "")
-    return f"@{commit[:8]}" if commit else ""
+    """``@`` and the commit that a package was installed from; empty where it came from no repository, or pip's file
+    about it is damaged."""
+    try:
+        commit = json.loads(package.read_text("direct_url.json") or "{}")["vcs_info"]["commit_id"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return f"@{commit[:8]}" if commit and isinstance(commit, str) else ""
 
 
 def installed_in(python: str) -> dict[str, str]:
@@ -67,7 +70,12 @@ def installed_in(python: str) -> dict[str, str]:
     """
     # Isolated, as neither this file's folder nor PYTHONPATH is a part of that environment.
     done = subprocess.run([python, "-I", __file__], capture_output=True, check=True, timeout=TIMEOUT_S)
-    found: dict[str, str] = json.loads(done.stdout)
+    try:
+        found = json.loads(done.stdout)
+    except RecursionError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(version, str) for version in found.values()):
+        raise ValueError("it prints something else than its packages")
     return found
 
 

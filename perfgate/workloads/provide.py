@@ -99,6 +99,7 @@ def convert(model: Mapping[str, Json], tell: Callable[[str], None]) -> None:
             env=os.environ | QUIET,
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
         )
     if done.returncode:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.faults.answers import FIELDS
 from benchmarks.faults.parsers import ends_well, parsers
 from tests.support.runs import CASE, header, launch_line, workload_line
 
@@ -28,6 +29,38 @@ ODD = (
     "٣m".encode(),
 )
 NAMES = tuple(parsers())
+# What once ended in something else, by its reader.
+FOUND = (
+    ("shard", "3/²".encode()),
+    ("shard", b"1/" + b"9" * 5000),
+    ("mark of a case", b'{"launches": 1e999}'),
+    ("durations", b"[[[1], 2]]"),
+    ("shapes", b"[1]"),
+    ("requirements", b"-r requirements.txt\ntorch==2.13.0\n"),
+    ("lock of uv", b"package = 3\n"),
+    ("modules of layers", b"h.{0-99999999999}.mlp"),
+    ("modules of layers", b"h.{5,-}.mlp"),
+    ("modules of layers", "h.².mlp".encode()),
+    ("visible devices", b"9" * 5000),
+    ("cards of nvidia-smi", b"0, GPU-1, NVIDIA GB10, [N/A], [N/A], [N/A], [N/A]\n"),
+    ("cards of nvidia-smi", b"Unable to determine the device handle\n"),
+    ("status of nvidia-smi", b"1, 2\n"),
+    ("status of nvidia-smi", b"nan, " * (FIELDS - 1) + b"inf\n"),
+    ("pull requests of GitHub", b"[{}]"),
+    ("comments of GitHub", b'[{"body": "<!-- mark -->"}]'),
+    ("merge requests of GitLab", b"[]"),
+    ("notes of GitLab", b'{"username": "bot"}'),
+    ("issues of GitLab", b"{}"),
+    ("event of a workflow", b"[]"),
+    ("packages of an interpreter", b"[]"),
+    ("origin of a package", b'{"vcs_info": {"commit_id": -1}}'),
+    ("plan of a fleet", b'{"arguments": []}'),
+    ("end of a shard", b'{"code": 1}'),
+    ("end of a shard", b'{"code": 1, "attempt": "../.."}'),
+    ("bisection", b'{"decided": [{"step": 1}]}'),
+    ("file of a history", b"PAR1PAR1"),
+    ("script of a device", b'{"devices": [{"uuid": {}}]}'),
+)
 VERDICT = {
     "kind": "verdict",
     "case": CASE,
@@ -65,6 +98,11 @@ def changed(data, value):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reader_takes_what_it_should(name):
     assert ends_well(parser(name), parser(name).valid)
+
+
+@pytest.mark.parametrize(("name", "content"), FOUND, ids=lambda value: None)
+def test_what_was_found_ends_in_a_value_or_a_sentence(name, content):
+    ends_well(parser(name), content)
 
 
 @pytest.mark.parametrize("name", NAMES)

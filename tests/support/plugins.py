@@ -1,4 +1,6 @@
 """Other plugins of pytest, which cost over a second at each start and have no part in what is tested."""
 
-OTHERS = ("hypothesispytest", "benchmark", "anyio", "html", "allure_pytest", "pytest_jsonreport", "metadata")
+RUN = ("hypothesispytest", "benchmark", "anyio", "randomly")
+REPORT = ("html", "allure_pytest", "pytest_jsonreport", "metadata")
+OTHERS = (*RUN, *REPORT)
 QUIET = " ".join(f"-p no:{name}" for name in OTHERS)

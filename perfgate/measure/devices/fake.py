@@ -132,10 +132,10 @@ def fake_devices(required: bool, path: str) -> list[Fake]:
         described = json.loads(script.read_text())["devices"]
         defaults = {"name": "Fake GPU", "memory_bytes": MEMORY_BYTES}
         gpus = [gpu_from({**defaults, **device, "index": index}) for index, device in enumerate(described)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        told = {
+            device["uuid"]: (device.get("pids_visible", True), device.get("clock_mhz"), device.get("idle_w", 0.0))
+            for device in described
+        }
+        return [Fake(script, gpu, *told[gpu.uuid]) for gpu in visible(gpus, os.environ)]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise UserError(f"--perf-device fake:{path}: the script cannot be read: {error}") from None
-    told = {
-        device["uuid"]: (device.get("pids_visible", True), device.get("clock_mhz"), device.get("idle_w", 0.0))
-        for device in described
-    }
-    return [Fake(script, gpu, *told[gpu.uuid]) for gpu in visible(gpus, os.environ)]

@@ -4,12 +4,14 @@ Fields: ``nvidia-smi --help-query-gpu`` (https://docs.nvidia.com/deploy/nvidia-s
 """
 
 import csv
+import math
 import subprocess
 from collections.abc import Sequence
 
 from perfgate.measure.devices.base import Status
 from perfgate.records.gpu import GpuIdentity, gpu_from
 from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import whole
 
 TIMEOUT_S = 30
 IDENTITY = ("index", "uuid", "name", "memory.total", "power.limit", "mig.mode.current", "ecc.mode.current")
@@ -41,10 +43,13 @@ class Smi:
         """All GPUs.
 
         Raises:
+            RuntimeError: the command says something else of a GPU than it is asked.
             UserError: a GPU is divided into slices, which this command does not distinguish.
         """
         found = []
         for row in query(IDENTITY):
+            if len(row) != len(IDENTITY) or whole(row[0]) is None or whole(row[3]) is None:
+                raise RuntimeError(f"nvidia-smi tells no number and memory of a GPU ({', '.join(row)})")
             index, uuid, name, memory_mib, limit_w, mig, ecc = row
             if mig == "Enabled":
                 raise UserError(f"GPU {index} is in MIG mode, which needs NVML; pip install 'perfgate[gpu]'")
@@ -54,20 +59,20 @@ class Smi:
         return found
 
     def status(self, uuid: str) -> Status:
-        """The status of a GPU and its processes; an empty status if the command fails."""
+        """The status of a GPU and its processes; an empty status if the command does not tell it."""
         try:
             (row,) = query(tuple(self._fields.values()), uuid)
+            told = dict(zip(self._fields, row, strict=True))
             apps = table("--query-compute-apps=pid", f"--id={uuid}")
-        except RuntimeError:
+        except (RuntimeError, ValueError):  # it fails, or tells more or less than it is asked
             return Status()
-        told = dict(zip(self._fields, row, strict=True))
         counted = {name: number(told.get(f"{name} us", "")) for name in COUNTERS}
         return Status(
             slowdown_ns={name: round(value * 1e3) for name, value in counted.items() if value is not None},
             reasons=frozenset(name for name in STATES if told.get(name) == "Active"),
             power_w=number(told.get("power", "")),
             clock_mhz=number(told.get("clock", "")),
-            pids=frozenset(int(row[0]) for row in apps if row and row[0].isdigit()),
+            pids=frozenset(pid for row in apps if (pid := whole(row[0])) is not None),
         )
 
 
@@ -86,22 +91,28 @@ def query(fields: Sequence[str], uuid: str = "") -> list[list[str]]:
 def table(*arguments: str) -> list[list[str]]:
     """Rows of a table, without heading and units."""
     text = ask(*arguments, "--format=csv,noheader,nounits")
-    return [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
+    try:
+        return [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
+    except csv.Error as error:
+        raise RuntimeError(f"nvidia-smi prints no table ({error})") from None
 
 
 def ask(*arguments: str) -> str:
     """Run the command, and return its output."""
     try:
-        done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+        done = subprocess.run(
+            ["nvidia-smi", *arguments], capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=True
+        )
     except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stdout", "") or str(error)
-        raise RuntimeError(f"nvidia-smi fails ({said.strip().splitlines()[0]})") from None
+        said = str(getattr(error, "stdout", "") or "").strip() or str(error)
+        raise RuntimeError(f"nvidia-smi fails ({said.splitlines()[0]})") from None
     return done.stdout
 
 
 def number(text: str) -> float | None:
-    """A number; ``None`` for ``[N/A]`` and its like."""
+    """A finite number; ``None`` for ``[N/A]`` and its like."""
     try:
-        return float(text)
+        found = float(text)
     except ValueError:
         return None
+    return found if math.isfinite(found) else None

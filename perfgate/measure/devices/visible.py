@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from perfgate.records.gpu import GpuIdentity
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import whole
 
 VISIBLE = DEVICE_KINDS["cuda"].visible
 MIN_CORES = 4
@@ -30,9 +31,10 @@ def visible(gpus: Sequence[GpuIdentity], environment: Mapping[str, str]) -> list
         return list(gpus)
     chosen: list[GpuIdentity] = []
     for entry in map(str.strip, named.split(",")):
-        if entry.isdigit():
+        number = whole(entry)
+        if number is not None:
             check_order(gpus, environment, named)
-            found = [gpu for gpu in gpus if gpu.index == int(entry)]
+            found = [gpu for gpu in gpus if gpu.index == number]
         else:
             found = [gpu for gpu in gpus if entry.startswith(("GPU-", "MIG-")) and gpu.uuid.startswith(entry)]
             found = found if len(found) == 1 else []

@@ -1,0 +1,165 @@
+"""What happens to folders: they vanish while a case is measured, or lie where locks keep nobody out."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+from benchmarks.faults.people import command, together
+from benchmarks.faults.world import ROOT, Ran, World
+
+OTHER = """
+from perfgate import Workload
+
+
+def test_other(perf):
+    perf(Workload("programs:Calm"), tolerance=5.0)
+"""
+MODEL = """
+from pathlib import Path
+
+from perfgate import Model
+
+
+def test_model(perf, forward):
+    perf(forward(Model.from_folder(Path("model").absolute())))
+"""
+VANISHED = """
+import shutil
+from pathlib import Path
+
+from perfgate import Model
+
+
+def test_model(perf, forward):
+    folder = Path("model").absolute()
+    workload = forward(Model.from_folder(folder))
+    shutil.rmtree(folder)
+    perf(workload)
+"""
+SAVE = """
+from transformers import GPT2Config, GPT2LMHeadModel
+GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=64)).save_pretrained("model")
+"""
+# Put into a run's processes: below some folders flock keeps nobody out, and a file can be made twice.
+NO_LOCKS = """
+import fcntl, os
+shared, exclusive = {shared!r}, {exclusive!r}
+flock, opened = fcntl.flock, os.open
+
+def lie(file, operation):
+    number = file if isinstance(file, int) else file.fileno()
+    return None if os.readlink(f"/proc/self/fd/{{number}}").startswith(shared) else flock(file, operation)
+
+def open_again(path, flags, *more, **named):
+    inside = not exclusive and os.path.abspath(os.fspath(path)).startswith(shared)
+    return opened(path, flags & ~os.O_EXCL if inside else flags, *more, **named)
+
+fcntl.flock, os.open = lie, open_again
+"""
+
+
+def lockless(exclusive: bool) -> Callable[[World], Mapping[str, str]]:
+    """The variables of a run in whose folders flock keeps nobody out; ``exclusive``: a file is made only once there."""
+
+    def variables(world: World) -> Mapping[str, str]:
+        shared = tuple(str(world.folder / name) for name in ("baselines", "perf_output"))
+        (world.folder / "sitecustomize.py").write_text(NO_LOCKS.format(shared=shared, exclusive=exclusive))
+        return {"PYTHONPATH": f"{world.folder}:{ROOT}"}
+
+    return variables
+
+
+def without_locks(world: World) -> Ran:
+    """A run that is to store where nothing keeps others out."""
+    ran = world.run("--perf-update", "more", env=lockless(False)(world))
+    return Ran(99, f"it stored\n{ran.output}") if world.stored() != world.before else ran
+
+
+def in_a_step(how: str, other: str, passed: str = "") -> Callable[[World], Ran]:
+    """A run of two cases; in a step of one, a folder vanishes.
+
+    Args:
+        how: a method of the program.
+        other: the file of the case that nothing is done to; files are run in alphabetical order, and the other case's
+            is test_it.py.
+        passed: what pytest says of both in the end.
+    """
+
+    def act(world: World) -> Ran:
+        kept, scratch = world.folder.with_suffix(".kept"), world.folder.with_suffix(".scratch")
+        (world.folder / "perf_tests" / other).write_text(OTHER)
+        world.arm(how)
+        shutil.copytree(world.folder, kept)
+        scratch.mkdir()
+        ran = world.run(env={"TMPDIR": str(scratch)})
+        left = [path.name for path in scratch.rglob("*") if path.is_dir() and path.name.startswith("perfgate-run")]
+        shutil.rmtree(world.folder, ignore_errors=True)
+        kept.rename(world.folder)
+        (world.folder / "perf_tests" / other).unlink()
+        if left or passed not in ran.output:
+            return Ran(99, f"{left} were left, or it is not {passed!r}\n{ran.output}")
+        return ran
+
+    return act
+
+
+def model_vanishes(after_s: float) -> Callable[[World], Ran]:
+    """A run of two cases; the model of the first one vanishes so long after its first launch has begun."""
+
+    def act(world: World) -> Ran:
+        with_model(world, MODEL)
+        (world.folder / "perf_tests" / "test_other.py").write_text(OTHER)
+        process = world.start("-k", "model or other")
+        world.wait_for(lambda: sum(b"actor.server" in command(one) for one in world.processes()) > 2, 60)
+        time.sleep(after_s)
+        shutil.rmtree(world.folder / "model")
+        ran = world.end(process)
+        for name in ("test_model.py", "test_other.py"):
+            (world.folder / "perf_tests" / name).unlink()
+        return ran if "1 passed" in ran.output else Ran(99, f"the other case did not go on\n{ran.output}")
+
+    return act
+
+
+def model_vanished(world: World) -> Ran:
+    """The folder of a model is there when its case names it, and gone when the case runs."""
+    with_model(world, VANISHED)
+    ran = world.run("-k", "model")
+    (world.folder / "perf_tests" / "test_model.py").unlink()
+    return ran
+
+
+def with_model(world: World, case: str) -> None:
+    """Save a small model in the suite's folder, and a case of it."""
+    subprocess.run([sys.executable, "-c", SAVE], cwd=world.folder, check=True, capture_output=True)
+    (world.folder / "perf_tests" / "test_model.py").write_text(case)
+
+
+EARLIER, LATER = "test_first.py", "test_other.py"
+ROWS = (
+    ("a model's folder that vanishes", "folders", "fails", "model folder", model_vanished),
+    *(
+        (
+            f"a model's folder that vanishes {after_s:g} s into its first launch",
+            "folders",
+            "any",
+            "",
+            model_vanishes(after_s),
+        )
+        for after_s in (0, 0.4, 1)
+    ),
+    ("the output folder vanishes in a step", "folders", "passes", "", in_a_step("removes_output", LATER, "2 passed")),
+    (
+        "the output folder vanishes with the lines of a case",
+        "folders",
+        "fails",
+        "test_other was measured, and what was written of it is gone",
+        in_a_step("removes_output", EARLIER, "2 passed"),
+    ),
+    ("the working folder vanishes in a step", "folders", "fails", "no program", in_a_step("removes_suite", LATER)),
+    ("two runs store where flock keeps nobody out", "folders", "passes", "", together(2, lockless(True))),
+    ("ten runs store where flock keeps nobody out", "folders", "passes", "", together(10, lockless(True))),
+    ("storing where no lock holds", "folders", "refused", "write over each other", without_locks),
+)
