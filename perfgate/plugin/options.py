@@ -86,7 +86,7 @@ OPTIONS = (
     Option("launches", "3", "N", "timed launches a case"),
     Option("budget", "", "DURATION", "longest time for the run, like 90s, 10m or 2h; what is left over is listed"),
     Option("timeout", "120", "SECONDS", "longest time for setting up a program or for one step"),
-    Option("shard", "1/1", "I/N", "run the Ith of N shards, dealt by stored durations"),
+    Option("shard", "1/1", "I/N[/M]", "run the Ith of N shards, dealt by stored durations; M of them run at once"),
     Option("durations", DURATIONS, "FILE", "stored durations to deal shards by, as pytest-split keeps them"),
     Option("root", "perf_tests", "DIR", "folder below which a case's id begins"),
 )
@@ -105,6 +105,7 @@ class Options:
     launches: int
     timeout_s: float
     shard: tuple[int, int]
+    shards_at_once: int
     durations: str
     root: str
     strict: bool
@@ -225,6 +226,7 @@ def read_options(config: pytest.Config) -> Options:
         raise UserError("--perf-plan measures nothing; add --collect-only")
     unnamed = "quick" if values["device"] == "none" else str(config.getini("perf_tier"))
     strict = config.getoption("--perf-strict")
+    shard, at_once = read_shard(values["shard"])
     return Options(
         device=values["device"],
         tier=values["tier"] if "tier" in named else None,
@@ -234,7 +236,8 @@ def read_options(config: pytest.Config) -> Options:
         output=values["output"],
         launches=int(positive("--perf-launches", values["launches"], whole=True)),
         timeout_s=positive("--perf-timeout", values["timeout"]),
-        shard=read_shard(values["shard"]),
+        shard=shard,
+        shards_at_once=at_once,
         durations=values["durations"],
         root=values["root"].strip("/"),
         strict=bool(config.getini("perf_strict") if strict is None else strict),
@@ -261,12 +264,13 @@ def read_options(config: pytest.Config) -> Options:
     )
 
 
-def read_shard(value: str) -> tuple[int, int]:
-    """Read ``I/N``."""
-    first, slash, count = value.partition("/")
-    if not (slash and first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count)):
+def read_shard(value: str) -> tuple[tuple[int, int], int]:
+    """Read ``I/N`` or ``I/N/M``; without ``M`` all shards run at once."""
+    parts = value.split("/")
+    numbers = [int(part) for part in parts if part.isdecimal()]
+    if len(numbers) != len(parts) or len(numbers) not in (2, 3) or not 1 <= numbers[0] <= numbers[1] or not numbers[-1]:
         raise UserError(f"--perf-shard is {value!r}; it must be I/N with I from 1 to N, like 2/4")
-    return int(first), int(count)
+    return (numbers[0], numbers[1]), min(numbers[-1], numbers[1])
 
 
 def check_marker(where: str, arguments: tuple[Any, ...], values: dict[str, Any]) -> None:
