@@ -105,7 +105,9 @@ def numbers_of(options: argparse.Namespace) -> tuple[int, int]:
         for option, named in (("shards", options.shards), ("parallel", options.parallel))
     )
     if options.engine == "slurm" and not (shards or parallel):
-        raise UserError("how many machines may work at once? Name them with --parallel N, or the shards with --shards N")
+        raise UserError(
+            "how many machines may work at once? Name them with --parallel N, or the shards with --shards N"
+        )
     at_once = parallel or (shards if options.engine == "slurm" else 1)
     if not shards:
         shards = shards_for(read_durations(Path(options.durations or DURATIONS)), at_once)

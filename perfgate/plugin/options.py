@@ -113,6 +113,7 @@ class Options:
     reference_python: str
     version_tolerance: float
     candidate: str
+    thorough: bool
     environment: str
     confirm: str
     locks: tuple[str, ...]
@@ -169,6 +170,8 @@ def add_options(parser: pytest.Parser) -> None:
     )
     # Set by `perfgate upgrade` for the runs that it starts: the interpreter that takes this one's part.
     group.addoption("--perf-candidate", default="", help=argparse.SUPPRESS)
+    # Set by `perfgate bisect`: fresh duets decide every time, also one that the screen would pass.
+    group.addoption("--perf-thorough", action="store_true", help=argparse.SUPPRESS)
     # Set by `perfgate calibrate` for the run that it starts.
     group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
     group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
@@ -245,6 +248,7 @@ def read_options(config: pytest.Config) -> Options:
         reference_python=values["ref-python"],
         version_tolerance=read_share("--perf-version-tolerance", values["version-tolerance"]),
         candidate=config.getoption("--perf-candidate"),
+        thorough=config.getoption("--perf-thorough"),
         environment=values["env"],
         confirm=values["confirm"],
         locks=tuple(config.getini("perf_lock")),
