@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtrit  # scipy.stats has them under other names, and takes a second to import
 
 SHORTEST = 3  # sessions in a segment
 FEWEST = 8  # sessions in a series; fewer tell nothing of its spread
@@ -140,7 +140,7 @@ def half_mean_square(differences: Values, leave_out: int) -> Values:
     """Half the mean square of differences without the largest ones."""
     count = differences.shape[-1]
     leave_out = min(leave_out, count // 4)
-    kept = np.sort(differences, axis=-1)[..., : count - leave_out]
+    kept = np.partition(differences, count - leave_out - 1, axis=-1)[..., : count - leave_out]
     return np.asarray(np.mean(kept**2, axis=-1) / 2 / kept_share(leave_out, count))
 
 
@@ -150,8 +150,13 @@ def kept_share(left_out: int, count: int) -> float:
     if not left_out:
         return 1.0
     share = left_out / count
-    edge = float(norm.isf(share / 2))
-    return float(1 - 2 * edge * norm.pdf(edge) / (1 - share))
+    edge = -float(ndtri(share / 2))
+    return float(1 - 2 * edge * density(edge) / (1 - share))
+
+
+def density(value: float) -> float:
+    """The Gaussian's density."""
+    return math.exp(-(value**2) / 2) / math.sqrt(2 * math.pi)
 
 
 @cache
@@ -165,9 +170,9 @@ def bound(alpha: float, count: int) -> float:
     low, high = 1.5, 40.0
     for _ in range(60):
         middle = (low + high) / 2
-        chance = norm.pdf(middle) * ((middle - 1 / middle) * width + 4 / middle)
+        chance = density(middle) * ((middle - 1 / middle) * width + 4 / middle)
         low, high = (middle, high) if chance > alpha else (low, middle)
-    return float(t.isf(norm.sf(high), max(count / 3 - 1, 3)))
+    return -float(stdtrit(max(count / 3 - 1, 3), ndtr(-high)))
 
 
 def may_change(series: Values, spread: Values, limit: float) -> NDArray[np.bool_]:
