@@ -10,6 +10,7 @@ from pathlib import Path
 UNKNOWN_S = 1.0  # where nothing is known of any case
 START_S = 30.0  # of a shard: imports, and the first use of the device
 MOST_ROUNDS = 6
+BLIND_ROUNDS = 4  # where no duration is stored
 
 
 def expected_s(cases: Sequence[str], durations: Mapping[str, float]) -> dict[str, float]:
@@ -42,7 +43,8 @@ def deal(
 
     All shards have the same room where they run at once. Where only some do, a scheduler starts the next one as soon as
     one ends. Then each round of shards has half of the room of the round before, so the last ones fill the gaps that
-    the first ones leave, and cases whose duration is not stored begin in the first round, since each may be long.
+    the first ones leave. What may end late begins first: cases that are longer than any room, and then a round in which
+    the cases are whose duration is not stored, with little else beside them.
 
     Args:
         expected: the seconds of each case.
@@ -50,15 +52,16 @@ def deal(
         at_once: how many run at once; 0 for all.
         unknown: cases whose seconds are a guess.
     """
-    first = min(at_once or shards, shards)
-    shares = [0.5 ** (number // first) for number in range(shards)]
+    at_once = min(at_once or shards, shards)
+    rounds = [range(begin, min(begin + at_once, shards)) for begin in range(0, shards, at_once)]
+    shares = [0.5 ** (number // at_once) for number in range(shards)]
     even = sum(expected.values()) / sum(shares)
     room = [even * share for share in shares]
     dealt: list[list[str]] = [[] for _ in range(shards)]
 
-    def give(cases: Iterable[str], count: int) -> None:
+    def give(cases: Iterable[str], to: Iterable[int]) -> None:
         # Where cases take no time, the number of cases decides.
-        roomy = [(-room[number], len(dealt[number]), number) for number in range(count)]
+        roomy = [(-room[number], len(dealt[number]), number) for number in to]
         heapq.heapify(roomy)
         for case in sorted(cases, key=lambda case: (-expected[case], case)):
             _, held, number = heapq.heappop(roomy)
@@ -66,10 +69,16 @@ def deal(
             room[number] -= expected[case]
             heapq.heappush(roomy, (-room[number], held + 1, number))
 
-    guessed = set(unknown) if len(unknown) < len(expected) else set()
-    give((case for case in expected if case in guessed), first)
-    give((case for case in expected if case not in guessed), shards)
-    return dealt
+    guessed = {case for case in unknown if case in expected} if len(unknown) < len(expected) else set()
+    long = {case for case, took_s in expected.items() if case not in guessed and took_s > even}
+    guessed_s = sum(expected[case] for case in guessed)
+    enough = [numbers for numbers in rounds if sum(room[number] for number in numbers) >= guessed_s]
+    risky = enough[-1] if guessed and enough else rounds[0]
+    give(long, rounds[0])
+    give(guessed, risky)
+    give(expected.keys() - guessed - long, range(shards))
+    order = sorted(range(shards), key=lambda number: (long.isdisjoint(dealt[number]), number not in risky))
+    return [dealt[number] for number in order]
 
 
 def shards_for(durations: Mapping[str, float], at_once: int) -> int:
@@ -81,6 +90,8 @@ def shards_for(durations: Mapping[str, float], at_once: int) -> int:
     """
     if at_once == 1:
         return 1
+    if not durations:
+        return at_once * BLIND_ROUNDS
     work_s = sum(durations.values()) / at_once
 
     def lost_s(rounds: int) -> float:
