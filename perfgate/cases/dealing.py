@@ -95,7 +95,7 @@ def shards_for(durations: Mapping[str, float], at_once: int) -> int:
     work_s = sum(durations.values()) / at_once
 
     def lost_s(rounds: int) -> float:
-        last_s = work_s / (2**rounds - 1)  # each round is half of the round before
+        last_s = work_s / (2.0**rounds - 1)  # each round is half of the round before
         return START_S * rounds + last_s
 
     return at_once * min(range(1, MOST_ROUNDS + 1), key=lost_s)

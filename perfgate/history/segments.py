@@ -230,7 +230,7 @@ def bound_of(alpha: float, count: int, run: float) -> float:
         middle = (low + high) / 2
         chance = density(middle) * ((middle - 1 / middle) * width + 4 / middle)
         low, high = (middle, high) if chance > alpha else (low, middle)
-    return -float(stdtrit(max(count / 3 - 1, 3), ndtr(-high)))
+    return -float(stdtrit(max(count / 3 - 1, 3), float(ndtr(-high))))
 
 
 def may_change(series: Values, spread: Values, limit: Values) -> NDArray[np.bool_]:
