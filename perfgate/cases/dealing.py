@@ -3,6 +3,7 @@
 import hashlib
 import heapq
 import json
+import math
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ def deal(
     at_once = min(at_once or shards, shards)
     rounds = [range(begin, min(begin + at_once, shards)) for begin in range(0, shards, at_once)]
     shares = [0.5 ** (number // at_once) for number in range(shards)]
-    even = sum(expected.values()) / sum(shares)
+    even = math.fsum(expected.values()) / sum(shares)  # exact, so the order of the cases does not matter
     room = [even * share for share in shares]
     dealt: list[list[str]] = [[] for _ in range(shards)]
 
@@ -71,7 +72,7 @@ def deal(
 
     guessed = {case for case in unknown if case in expected} if len(unknown) < len(expected) else set()
     long = {case for case, took_s in expected.items() if case not in guessed and took_s > even}
-    guessed_s = sum(expected[case] for case in guessed)
+    guessed_s = math.fsum(expected[case] for case in guessed)
     enough = [numbers for numbers in rounds if sum(room[number] for number in numbers) >= guessed_s]
     risky = enough[-1] if guessed and enough else rounds[0]
     give(long, rounds[0])

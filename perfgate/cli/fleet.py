@@ -7,7 +7,7 @@ from typing import Any
 
 from perfgate.cases.dealing import shards_for
 from perfgate.cli.common import OK, UNSURE, add_command
-from perfgate.cli.merge import exit_code
+from perfgate.cli.merge import exit_code, keep_durations
 from perfgate.fleet.fleet import Fleet, Plan, begin, largest_array, load, parts_of
 from perfgate.records.durations import DURATIONS, read_durations
 from perfgate.records.runfile import read
@@ -34,7 +34,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--shards", metavar="N", help="how many; default: what keeps --parallel busy, by the stored durations"
     )
-    parser.add_argument("--durations", metavar="FILE", help=f"stored durations to deal by; default: {DURATIONS}")
+    parser.add_argument(
+        "--durations", metavar="FILE", help=f"deal by how long cases took, and keep it there; default: read {DURATIONS}"
+    )
     parser.add_argument("--partition", metavar="NAME", help="Slurm's partition")
     parser.add_argument("--constraint", metavar="FEATURE", help="Slurm's feature of one kind of machine, like h100")
     parser.add_argument("--gpus", metavar="N", help="GPUs of a job")
@@ -63,6 +65,8 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
         raise UserError(f"no shard wrote a run file; see what the jobs said in {folder / 'jobs'}")
     target = folder / "merged.jsonl"
     merged = merge_shards(parts, target)
+    if options.durations:
+        keep_durations(Path(options.durations), merged)
     from perfgate.reports.merged import merged_report  # imports pandas, which a refusal need not pay
     from perfgate.reports.page.assemble import page
     from perfgate.reports.page.content import content_of
