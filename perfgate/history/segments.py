@@ -257,7 +257,7 @@ def worth_segments(series: Values, limit: float) -> bool:
     """Whether neighbouring windows of any two lengths differ by nearly the limit; always so for a short series.
 
     Each length is at most 1.5 times the one before, so any change that the penalty allows shows two thirds of its
-    square. It takes a fifth of the time of looking for segments.
+    square. It takes a tenth of the time of looking for segments.
 
     Args:
         series: with a spread of 1.
