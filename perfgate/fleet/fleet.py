@@ -63,7 +63,12 @@ class Fleet:
         self._ids = {number: list(plan.jobs.get(str(number), ())) for number in range(1, plan.shards + 1)}
         # What jobs run lies there as pickles, so whoever could write them could run code as this user.
         self._logs = private(folder / "jobs")
-        self._executor = submitit.AutoExecutor(folder=self._logs, cluster=plan.engine)
+        try:
+            self._executor = submitit.AutoExecutor(folder=self._logs, cluster=plan.engine)
+        except RuntimeError as error:
+            if not plan.jobs:
+                (folder / PLAN).unlink(missing_ok=True)  # nothing was begun
+            raise UserError(f"{plan.engine} cannot be used here: {error}") from None
         self._executor.update_parameters(**plan.settings)
         of_engine = {"local": submitit.LocalJob, "slurm": submitit.SlurmJob}[plan.engine]
         self._jobs: dict[int, Any] = {n: of_engine(self._logs, ids[-1]) for n, ids in self._ids.items() if ids}
