@@ -1,17 +1,38 @@
 """Whether ``perfgate bisect`` finds a slowdown that was planted among the commits of an example repository.
 
     python -m benchmarks.bisect [--commits 64] [--slowdown 0.03] [--seed 0]
+    python -m benchmarks.bisect --simulated 500 [--spread 0.02]
 
-The program computes in a Python loop, so only its time tells: each step of the search is decided by duets.
+The program computes in a Python loop, so only its time tells: each step of the search is decided by duets. Simulated
+searches measure nothing: they draw their duets from those that were recorded of a training step (``benchmarks/gate/
+recorded``), with 0, 3 or 5% added to one side, and the gate and the search do the rest as they always do. ``--spread``
+makes duets vary more than those did.
 """
 
 import argparse
+import math
 import random
+import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from perfgate.bisect.bisection import Bisection, Wish
+from perfgate.bisect.courses import Versions
+from perfgate.bisect.state import State
+from perfgate.cases.deadline import Deadline
+from perfgate.cases.duets import DuetSeries, against_reference
+from perfgate.gate.alpha_budget import AlphaBudget
+from perfgate.records.launch import Launch
+from perfgate.records.runfile import RunFile, read
+from perfgate.shared.errors import UserError
+
+RECORDED = Path(__file__).parent / "gate" / "recorded" / "gpt2-batch-4.jsonl"
+NAME = "step_time_s"
 
 PROGRAM = """
 from perfgate.actor.programs.base import Program
@@ -43,7 +64,14 @@ def main() -> None:
     parser.add_argument("--commits", type=int, default=64)
     parser.add_argument("--slowdown", type=float, default=0.03)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--simulated", type=int, metavar="N", help="search N times, by recorded duets")
+    parser.add_argument(
+        "--spread", type=float, default=0.0, help="by which simulated duets vary more than recorded ones"
+    )
     options = parser.parse_args()
+    if options.simulated:
+        simulate(options.simulated, options.commits, options.slowdown, options.seed, options.spread)
+        return
     planted = random.Random(options.seed).randint(1, options.commits)
     with TemporaryDirectory() as folder:
         made = repository(Path(folder), options.commits, planted, options.slowdown)
@@ -56,6 +84,115 @@ def main() -> None:
         print(f"planted in {where}: {'found' if found else 'not found'}")
         print(f"{time.perf_counter() - begin:.0f} s")
     sys.exit(not found)
+
+
+def simulate(searches: int, commits: int, slowdown: float, seed: int, spread: float) -> None:
+    """Search by recorded duets, and print how the searches end."""
+    ends: Counter[str] = Counter()
+    taken = []
+    for number in range(searches):
+        generator = random.Random(seed + number)
+        planted = generator.randint(1, commits)
+        trials = Recorded(planted, slowdown, spread, generator)
+        course = Steps(Path(), "recorded", tuple(map(str, range(commits + 1))), lambda _: None)
+        bisection = Bisection(course, Unsaved(Path(), {}), trials, trials.case, lambda _: None)
+        try:
+            bisection.run(Wish(NAME))
+        except UserError:
+            ends["no change between the ends"] += 1
+            continue
+        left = bisection.left()
+        among = {*map(int, left.hidden), int(left.first_bad)}
+        ends[("found" if left.found else f"among {len(among)} commits") if planted in among else "wrong"] += 1
+        taken.append(trials.duets)
+    print(f"{searches} searches for {slowdown:.0%} among {commits} commits, tolerance {slowdown:.0%}")
+    print("| end | searches |\n|---|---|")
+    for end, count in ends.most_common():
+        print(f"| {end} | {count} ({count / searches:.1%}) |")
+    usual, most = statistics.median(taken), max(taken)
+    print(f"duets a search: {usual:.0f} in the median, {most} at most; trials decide after a few of them")
+
+
+class Steps(Versions):
+    """Steps that are numbers, of which none has to be built."""
+
+    def side(self, step: str) -> str:
+        """The number itself."""
+        return step
+
+
+class Unsaved(State):
+    """A state that has no file."""
+
+    def save(self) -> None:
+        """Keep it in memory alone."""
+
+
+@dataclass
+class Recorded:
+    """Trials whose duets were recorded.
+
+    Attributes:
+        planted: the first slow step.
+        slowdown: of it; one that was recorded.
+        spread: that is added to the recorded duets'.
+        generator: draws the duets.
+        case: that was recorded.
+        log: there is none.
+        duets: how many were taken.
+    """
+
+    planted: int
+    slowdown: float
+    spread: float
+    generator: random.Random
+    case: str = field(default="", init=False)
+    log: Path = Path("none")
+    duets: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._pairs = recorded_pairs()
+        self.case = self._pairs[0.0][0][0].case
+
+    def run(self, before: str, now: str, dry: bool) -> RunFile:
+        """Hold a step against another, by duets drawn at random."""
+        slower = int(before) < self.planted <= int(now)
+        series = Drawn(self._pairs[self.slowdown if slower else 0.0], self.spread, self.generator, self.case)
+        verdicts, _ = against_reference(series, {NAME: self.slowdown}, AlphaBudget(1), thorough=True)
+        self.duets += len(series.pairs)
+        return RunFile({"run_id": "drawn"}, {}, tuple(series.judged()), tuple(verdicts))
+
+
+class Drawn(DuetSeries):
+    """A series whose duets were recorded."""
+
+    def __init__(self, pairs: list[tuple[Launch, Launch]], spread: float, generator: random.Random, case: str) -> None:
+        super().__init__(None, case, [], Deadline(None, 1), lambda _: None)  # type: ignore[arg-type]
+        self._recorded, self._spread, self._generator = pairs, spread, generator
+
+    def take(self, wanted: int, what: str) -> bool:
+        """Draw that many duets, with replacement."""
+        for before, now in self._generator.choices(self._recorded, k=wanted):
+            number, factor = len(self.pairs), math.exp(self._generator.gauss(0, self._spread))
+            steps = [step * factor for step in now.steps(NAME)]
+            moved = replace(now, pair=number, metrics={**now.metrics, NAME: steps})
+            self.pairs.append((replace(before, pair=number), moved))
+            self.launches += self.pairs[-1]
+        return True
+
+
+def recorded_pairs() -> dict[float, list[tuple[Launch, Launch]]]:
+    """The recorded duets, by the slowdown that was put into the candidate."""
+    found: dict[float, list[tuple[Launch, Launch]]] = {}
+    run = read(RECORDED)
+    partners = {
+        launch.pair: launch for launch in run.launches if launch.side == "reference" and launch.pair is not None
+    }
+    for launch in run.launches:
+        if launch.side == "candidate" and launch.pair in partners:
+            injected = launch.details.turns.injected or 0.0
+            found.setdefault(injected, []).append((partners[launch.pair], launch))
+    return found
 
 
 def repository(folder: Path, commits: int, planted: int, slowdown: float) -> list[str]:

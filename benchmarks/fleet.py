@@ -1,11 +1,12 @@
 """A fleet by simulation: makespan, load on the shared folder, and the time of a merge.
 
-    python benchmarks/fleet.py                       # 1,000 GPUs, 10,000 cases, 5% of the nodes fail once
-    python benchmarks/fleet.py --shards 40 --cases 400
+    python -m benchmarks.fleet                       # 1,000 GPUs, 10,000 cases
+    python -m benchmarks.fleet --nodes 100 --seeds 5
 
-Durations are drawn from the baselines of this repository's suite: a log-normal whose median and spread are those of the
-recorded steps. Shards are dealt as ``--perf-shard`` deals them, a node that fails gives its whole shard back, and the
-next node that is free takes it. Then every shard's run file is written and merged, in a process of its own.
+Durations are log-normal, with the spread of the steps that this repository's baselines hold. There are as many shards
+as ``perfgate fleet`` makes, and they are dealt as ``--perf-shard`` deals them. Nodes take them in their order, as those
+of Slurm's array do; a node that fails gives its whole shard back, and the next one that is free takes it. Then every
+shard's run file is written and merged, in a process of its own.
 """
 
 import argparse
@@ -19,13 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
 
-from perfgate.cases.dealing import deal, expected_s
+from perfgate.cases.dealing import START_S, deal, expected_s, shards_for
 
 ROOT = Path(__file__).parents[1]
 CASE_S = 20.0  # the median of a case on a GPU, as docs/gpu-runner.md plans it
-SHARD_START_S = 30.0  # a node's start: imports and the first CUDA context
+KNOWN = {"all known": 1.0, "a tenth of cases new": 0.9, "a third of cases new": 0.67, "nothing known": 0.0}
+LIMIT_KNOWN = 0.9  # the makespan has a limit where at least so many durations are stored
 LIMIT_S, LIMIT_BYTES, LIMIT_MAKESPAN = 60.0, 10**9, 1.1
 
 
@@ -52,26 +55,41 @@ def makespan(dealt: list[list[str]], true_s: dict[str, float], nodes: int, faili
     A node that fails does so at a random time of its shard, and never comes back.
     """
     free = [(0.0, number) for number in range(nodes)]
-    waiting = [(SHARD_START_S + sum(true_s[case] for case in shard), False) for shard in dealt if shard]
-    waiting.sort(reverse=True)
+    waiting = deque((START_S + sum(true_s[case] for case in shard), False) for shard in dealt if shard)
     end = wasted = 0.0
     while waiting:
-        took, again = waiting.pop(0)
+        took, again = waiting.popleft()
         begin, number = heapq.heappop(free)
         if not again and generator.random() < failing and len(free) > 1:
             lost = generator.uniform(0, took)
             wasted += lost
             waiting.append((took, True))
-            heapq.heappush(free, (begin + lost + SHARD_START_S, number))  # another node takes its place
+            heapq.heappush(free, (begin + lost + START_S, number))  # another node takes its place
             continue
         heapq.heappush(free, (begin + took, number))
         end = max(end, begin + took)
     return end, wasted
 
 
+def simulated(
+    seed: int, sd: float, known_share: float, failing: float, asked: argparse.Namespace
+) -> tuple[float, int, float, float]:
+    """The makespan over the bound of one draw, the number of shards, the makespan, and the seconds that were wasted."""
+    generator = random.Random(seed)
+    true_s = draw(asked.cases, sd, generator)
+    # Durations were stored by an earlier run, which took a little more or less; the other cases are new.
+    stored = {
+        case: s * math.exp(generator.gauss(0, 0.03)) for case, s in true_s.items() if generator.random() < known_share
+    }
+    shards = shards_for(stored, asked.nodes)
+    dealt = deal(expected_s(list(true_s), stored), shards, asked.nodes, true_s.keys() - stored.keys())
+    end, wasted = makespan(dealt, true_s, asked.nodes, failing, generator)
+    return end / lower_bound(true_s, asked.nodes), shards, end, wasted
+
+
 def lower_bound(true_s: dict[str, float], nodes: int) -> float:
     """No fleet is faster: all work divided evenly, or the longest case alone."""
-    return SHARD_START_S + max(sum(true_s.values()) / nodes, max(true_s.values()))
+    return START_S + max(sum(true_s.values()) / nodes, max(true_s.values()))
 
 
 def write_parts(folder: Path, dealt: list[list[str]], true_s: dict[str, float], generator: random.Random) -> int:
@@ -124,33 +142,31 @@ def main() -> int:
     """Print the table; 1 where a limit is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--nodes", type=int, default=1000)
-    parser.add_argument("--shards", type=int, default=1000)
     parser.add_argument("--cases", type=int, default=10_000)
-    parser.add_argument("--failing", type=float, default=0.0, help="share of shards whose node fails once")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--failing", type=float, default=0.01, help="share of shards whose node fails once")
+    parser.add_argument("--seeds", type=int, default=3, help="draws of durations; the worst makespan counts")
+    parser.add_argument("--parts", type=int, default=1000, help="shards to merge; 0 for no merge")
     asked = parser.parse_args()
-    generator = random.Random(asked.seed)
     sd = spread()
-    true_s = draw(asked.cases, sd, generator)
-    # Durations were stored by an earlier run, which took a little more or less; a tenth of the cases is new.
-    stored = {case: s * math.exp(generator.gauss(0, 0.03)) for case, s in true_s.items() if generator.random() > 0.1}
-    dealings = {"stored durations": stored, "all known": true_s, "every Nth case": {}}
-    bound = lower_bound(true_s, asked.nodes)
-    print(f"{asked.cases} cases (spread {sd:.2f} on a log scale), {asked.shards} shards, {asked.nodes} GPUs")
-    print(f"{'dealt by':20} {'failing':>8} {'makespan s':>11} {'over bound':>11} {'wasted GPU-h':>13}")
+    print(f"{asked.cases} cases (spread {sd:.2f} on a log scale), {asked.nodes} GPUs, worst of {asked.seeds} draws")
+    print(f"{'durations':22} {'shards':>7} {'failing':>8} {'makespan s':>11} {'over bound':>11} {'wasted GPU-h':>13}")
     missed = False
-    for name, known in dealings.items():
-        dealt = deal(expected_s(list(true_s), known), asked.shards)
-        for failing in sorted({0.0, asked.failing, 0.01}):
-            end, wasted = makespan(dealt, true_s, asked.nodes, failing, random.Random(asked.seed))
-            print(f"{name:20} {failing:8.0%} {end:11.0f} {end / bound:11.2f} {wasted / 3600:13.2f}")
-            missed |= name == "all known" and not failing and end > LIMIT_MAKESPAN * bound
-    dealt = deal(expected_s(list(true_s), stored), asked.shards)
+    for name, known_share in KNOWN.items():
+        for failing in sorted({0.0, asked.failing}):
+            worst = max(simulated(seed, sd, known_share, failing, asked) for seed in range(1, asked.seeds + 1))
+            over, shards, end, wasted = worst
+            print(f"{name:22} {shards:7} {failing:8.0%} {end:11.0f} {over:11.3f} {wasted / 3600:13.2f}", flush=True)
+            missed |= known_share >= LIMIT_KNOWN and not failing and over > LIMIT_MAKESPAN
+    if not asked.parts:
+        return int(missed)
+    generator = random.Random(1)
+    true_s = draw(asked.cases, sd, generator)
+    dealt = deal(true_s, asked.parts)
     with tempfile.TemporaryDirectory() as name:
         size = write_parts(Path(name), dealt, true_s, generator)
         took_s, peak, code = merged(Path(name))
     rate = size / (sum(true_s.values()) / asked.nodes)
-    print(f"shared folder: {size / 1e6:.0f} MB in {asked.shards} files, {rate / 1e3:.0f} kB/s while all measure")
+    print(f"shared folder: {size / 1e6:.0f} MB in {asked.parts} files, {rate / 1e3:.0f} kB/s while all measure")
     print(f"merge: {took_s:.1f} s, {peak / 1e6:.0f} MB, exit code {code}")
     missed |= took_s > LIMIT_S or peak > LIMIT_BYTES or code != 0
     print("limits: " + ("MISSED" if missed else "kept") + " (makespan 1.1 of the bound, merge in 60 s and 1 GB)")

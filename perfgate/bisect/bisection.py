@@ -1,12 +1,12 @@
 """A bisection: compares the ends, halves what is left until the first bad step is known, and measures its change."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfgate.bisect.courses import Course
-from perfgate.bisect.decisions import Decision, Suspects, decide, suspects, worst
+from perfgate.bisect.decisions import Decision, Suspects, decide, suspects, together, worst
 from perfgate.bisect.state import State
 from perfgate.bisect.trial import OutOfTimeError, Trials
 from perfgate.gate.wording import percent
@@ -15,7 +15,11 @@ from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import metric
 
-ATTEMPTS = 3  # at a step that noise leaves open
+ATTEMPTS = 6  # trials of a step that noise leaves open; the duets of all of them count together
+
+
+class NotRunError(UserError):
+    """The case does not run at a step."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +85,27 @@ class Bisection:
             if (not dry and wish.exact) or (wanted and (wanted == "dry") != dry):
                 continue
             self._tell(f"{self.case}: {'exact metrics' if dry else 'times'} of both ends")
-            run_id, known = self.told(self.held(self.course.bad, self.course.good, dry))
-            worse = worst(known, dry)
-            followed = [one for one in worse if wish.metric in ("", one.metric)]
-            if followed:
-                name = followed[0].metric
-                self.state.metric, self.state.dry = name, dry
-                self.state.end = decide(self.course.bad, known, name, run=run_id)
-                self.state.others = [one.metric for one in worse if one.metric != name]
-                self.state.save()
-                self._tell(f"{name} got worse{amount(self.state.end)}")
-                return
+            for number, (run_id, known) in enumerate(self.looks(self.course.bad, self.course.good, dry)):
+                if self.follows(run_id, known, dry, wish):
+                    return
+                # Who bisects has seen it get worse, so the gate is asked twice before that is denied.
+                if number and not hidden(known, wish.metric):
+                    break
         raise UserError(unmoved(self.case, self.course, known, wish.metric, self.trials.log))
+
+    def follows(self, run_id: str, known: list[Verdict], dry: bool, wish: Wish) -> bool:
+        """Choose the metric to follow by the verdicts on the bad end; whether one got worse."""
+        worse = worst(known, dry)
+        followed = [one for one in worse if wish.metric in ("", one.metric)]
+        if not followed:
+            return False
+        name = followed[0].metric
+        self.state.metric, self.state.dry = name, dry
+        self.state.end = decide(self.course.bad, known, name, run=run_id)
+        self.state.others = [one.metric for one in worse if one.metric != name]
+        self.state.save()
+        self._tell(f"{name} got worse{amount(self.state.end)}")
+        return True
 
     def decided(self, step: str) -> Decision:
         """Decide a step, by as many trials as it needs."""
@@ -100,15 +113,13 @@ class Bisection:
         if self.course.same(good, step):
             return Decision(step, "good", why="no file differs from the good end's")
         found = Decision(step, "unsure")
-        for _ in range(1 if self.state.dry else ATTEMPTS):
-            try:
-                run = self.held(step, good, self.state.dry)
-            except UserError as error:
-                return Decision(step, "skipped", why=str(error))
-            run_id, verdicts = self.told(run)
-            found = decide(step, verdicts, self.state.metric, end.change if end else None, run_id)
-            if found.name != "unsure":
-                break
+        try:
+            for run_id, verdicts in self.looks(step, good, self.state.dry):
+                found = decide(step, verdicts, self.state.metric, end.change if end else None, run_id)
+                if found.name != "unsure":
+                    break
+        except NotRunError as error:
+            return Decision(step, "skipped", why=str(error))
         return found
 
     def last_change(self, found: Suspects) -> Decision:
@@ -117,16 +128,27 @@ class Bisection:
             known = [one for one in (self.state.end, *self.state.decided) if one and one.step == found.first_bad]
             return known[-1]
         self._tell(f"{self.short(found.first_bad)} beside {self.short(found.last_good)}")
-        run_id, verdicts = self.told(self.held(found.first_bad, found.last_good, self.state.dry))
-        return decide(found.first_bad, verdicts, self.state.metric, run=run_id)
+        for run_id, verdicts in self.looks(found.first_bad, found.last_good, self.state.dry):
+            change = decide(found.first_bad, verdicts, self.state.metric, run=run_id)
+            if change.name != "unsure":
+                break
+        return change
 
-    def held(self, step: str, against: str, dry: bool) -> RunFile:
-        """Run the case at a step, held against another one.
+    def looks(self, step: str, against: str, dry: bool) -> Iterator[tuple[str, list[Verdict]]]:
+        """Run the case at a step, held against another one, again and again; what is known after each trial.
 
         Raises:
-            UserError: one of them does not run.
+            NotRunError: one of them does not run.
+            UserError: the case is no longer what it was.
         """
-        return self.trials.run(self.course.side(against), self.course.side(step), dry)
+        runs: list[RunFile] = []
+        for _ in range(1 if dry else ATTEMPTS):
+            try:
+                runs.append(self.trials.run(self.course.side(against), self.course.side(step), dry))
+            except UserError as error:
+                raise NotRunError(str(error), error.details) from None
+            run_id, verdicts = self.told(runs[-1])
+            yield run_id, verdicts if len(runs) == 1 else together(runs, self.case)
 
     def told(self, run: RunFile) -> tuple[str, list[Verdict]]:
         """A run's id and the case's verdicts.
@@ -154,6 +176,13 @@ class Bisection:
     def short(self, step: str) -> str:
         """A step in a word."""
         return self.course.short(step)
+
+
+def hidden(verdicts: Iterable[Verdict], wanted: str) -> bool:
+    """Whether noise alone keeps a metric from being decided."""
+    return any(
+        one.verdict == "inconclusive" and metric(one.metric).noisy and wanted in ("", one.metric) for one in verdicts
+    )
 
 
 def amount(decision: Decision) -> str:

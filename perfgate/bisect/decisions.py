@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self, get_args
 
 from perfgate.bisect.courses import Course
+from perfgate.gate.against_run import compare
 from perfgate.gate.dry_run import DRY_RUN
+from perfgate.records.launch import Launch
+from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
+GOOD_SHARE = 2 / 3  # of the bad end's change; the gate calls a step bad above a third of the tolerance
 Name = Literal["good", "bad", "skipped", "unsure"]
 TEXTS = ("step", "name", "why", "run")
 
@@ -103,7 +107,7 @@ def decide(step: str, verdicts: Iterable[Verdict], name: str, most: float | None
         step: commit or version.
         verdicts: of the case at this step, held against the good end.
         name: of the metric.
-        most: the change at the bad end. A step is good only if its change is known to be smaller than that.
+        most: the change at the bad end. A step is good only if its change is known to be well below that.
         run: id of the run.
     """
     verdicts = list(verdicts)
@@ -117,9 +121,25 @@ def decide(step: str, verdicts: Iterable[Verdict], name: str, most: float | None
     if found.verdict == "regressed":
         return Decision(step, "bad", *told)
     if found.verdict in ("pass", "improved"):
-        near = metric(name).noisy and most is not None and found.high is not None and found.high >= most
+        near = metric(name).noisy and most is not None and (found.high is None or found.high >= GOOD_SHARE * most)
         return Decision(step, "unsure" if near else "good", *told)
     return Decision(step, "unsure" if found.verdict == "inconclusive" else "skipped", *told)
+
+
+def together(runs: Sequence[RunFile], case: str) -> list[Verdict]:
+    """The verdicts on a case by the duets of several runs, as if one run had taken them all.
+
+    Args:
+        runs: of the same two steps.
+        case: its id.
+    """
+    launches: dict[str, list[Launch]] = {"reference": [], "candidate": []}
+    for number, run in enumerate(runs):
+        for launch in (launch for launch in run.launches if launch.case == case):
+            pair = None if launch.pair is None else launch.pair * len(runs) + number  # each run counts its own from 0
+            launches[launch.side].append(replace(launch, pair=pair))
+    before, now = ({case: side} for side in launches.values())
+    return compare(before, now, runs[-1].tolerances())
 
 
 def worst(verdicts: Iterable[Verdict], dry: bool) -> list[Verdict]:

@@ -66,7 +66,7 @@ class Trials:
             "-o",
             "perf_html=off",
         ]
-        command += ["--perf-device", "none"] if dry else []
+        command += ["--perf-device", "none"] if dry else ["--perf-thorough"]
         start = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "a", encoding="utf-8", opener=no_link) as log:
             log.write(concealed(f"\n$ {' '.join([*command, *self.arguments])}\n"))

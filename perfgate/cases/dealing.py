@@ -3,15 +3,21 @@
 import hashlib
 import heapq
 import json
+import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 UNKNOWN_S = 1.0  # where nothing is known of any case
+START_S = 30.0  # of a shard: imports, and the first use of the device
+MOST_ROUNDS = 6
+BLIND_ROUNDS = 4  # where no duration is stored
 
 
 def expected_s(cases: Sequence[str], durations: Mapping[str, float]) -> dict[str, float]:
-    """How many seconds each case should take: what is stored, else the median of its technique, else of all.
+    """How many seconds each case should take: what is stored, else the mean of its technique, else of all.
+
+    It is the mean, since durations of several cases are added up, and a few long cases weigh more than many short ones.
 
     Args:
         cases: their ids.
@@ -21,8 +27,8 @@ def expected_s(cases: Sequence[str], durations: Mapping[str, float]) -> dict[str
     for case in cases:
         if case in durations:
             techniques.setdefault(technique_of(case), []).append(durations[case])
-    usual = {name: statistics.median(known) for name, known in techniques.items()}
-    every = statistics.median(durations.values()) if durations else UNKNOWN_S
+    usual = {name: statistics.fmean(known) for name, known in techniques.items()}
+    every = statistics.fmean(durations.values()) if durations else UNKNOWN_S
     return {case: durations.get(case, usual.get(technique_of(case), every)) for case in cases}
 
 
@@ -31,24 +37,72 @@ def technique_of(case: str) -> str:
     return Path(case.partition("::")[0]).stem
 
 
-def deal(expected: Mapping[str, float], shards: int) -> list[list[str]]:
-    """The cases of each shard: the longest case goes to the least loaded shard, and so on.
+def deal(
+    expected: Mapping[str, float], shards: int, at_once: int = 0, unknown: Collection[str] = ()
+) -> list[list[str]]:
+    """The cases of each shard: the longest case goes to the shard with the most room, and so on.
+
+    All shards have the same room where they run at once. Where only some do, a scheduler starts the next one as soon as
+    one ends. Then each round of shards has half of the room of the round before, so the last ones fill the gaps that
+    the first ones leave. What may end late begins first: cases that are longer than any room, and then a round in which
+    the cases are whose duration is not stored, with little else beside them.
 
     Args:
         expected: the seconds of each case.
         shards: how many there are.
+        at_once: how many run at once; 0 for all.
+        unknown: cases whose seconds are a guess.
     """
-    loads = [(0.0, 0, number) for number in range(shards)]
+    at_once = min(at_once or shards, shards)
+    rounds = [range(begin, min(begin + at_once, shards)) for begin in range(0, shards, at_once)]
+    shares = [0.5 ** (number // at_once) for number in range(shards)]
+    even = math.fsum(expected.values()) / sum(shares)  # exact, so the order of the cases does not matter
+    room = [even * share for share in shares]
     dealt: list[list[str]] = [[] for _ in range(shards)]
-    for case in sorted(expected, key=lambda case: (-expected[case], case)):
+
+    def give(cases: Iterable[str], to: Iterable[int]) -> None:
         # Where cases take no time, the number of cases decides.
-        load, count, number = heapq.heappop(loads)
-        dealt[number].append(case)
-        heapq.heappush(loads, (load + expected[case], count + 1, number))
-    return dealt
+        roomy = [(-room[number], len(dealt[number]), number) for number in to]
+        heapq.heapify(roomy)
+        for case in sorted(cases, key=lambda case: (-expected[case], case)):
+            _, held, number = heapq.heappop(roomy)
+            dealt[number].append(case)
+            room[number] -= expected[case]
+            heapq.heappush(roomy, (-room[number], held + 1, number))
+
+    guessed = {case for case in unknown if case in expected} if len(unknown) < len(expected) else set()
+    long = {case for case, took_s in expected.items() if case not in guessed and took_s > even}
+    guessed_s = math.fsum(expected[case] for case in guessed)
+    enough = [numbers for numbers in rounds if sum(room[number] for number in numbers) >= guessed_s]
+    risky = enough[-1] if guessed and enough else rounds[0]
+    give(long, rounds[0])
+    give(guessed, risky)
+    give(expected.keys() - guessed - long, range(shards))
+    order = sorted(range(shards), key=lambda number: (long.isdisjoint(dealt[number]), number not in risky))
+    return [dealt[number] for number in order]
 
 
-def digest(expected: Mapping[str, float], shards: int) -> str:
+def shards_for(durations: Mapping[str, float], at_once: int) -> int:
+    """How many shards keep machines busy to the end: the more, the more often one starts, and the shorter is the last.
+
+    Args:
+        durations: the stored ones of the suite, in seconds.
+        at_once: how many machines there are.
+    """
+    if at_once == 1:
+        return 1
+    if not durations:
+        return at_once * BLIND_ROUNDS
+    work_s = sum(durations.values()) / at_once
+
+    def lost_s(rounds: int) -> float:
+        last_s = work_s / (2.0**rounds - 1)  # each round is half of the round before
+        return START_S * rounds + last_s
+
+    return at_once * min(range(1, MOST_ROUNDS + 1), key=lost_s)
+
+
+def digest(expected: Mapping[str, float], shards: int, at_once: int = 0) -> str:
     """A digest of what was dealt, by which shards know that they are of one deal."""
-    text = json.dumps([shards, sorted(expected.items())])
+    text = json.dumps(["2", shards, at_once, sorted(expected.items())])  # 2 is this way to deal
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -10,7 +10,7 @@ from perfgate.gate import effects
 from perfgate.gate.acceptance import Acceptance
 from perfgate.gate.alpha_budget import AlphaBudget
 from perfgate.gate.clocks import ClockChoice, choose, on
-from perfgate.gate.confirmation import LOOKS, confirming
+from perfgate.gate.confirmation import FEW_LOOKS, LOOKS, confirming
 from perfgate.gate.duets import Duet, of_pair
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
@@ -47,6 +47,7 @@ class Policy:
         update: mode of ``--perf-update``, if any.
         accepted: what may get worse against the reference.
         stored_share: of alpha, for verdicts on stored times alone; the budget has the rest.
+        thorough: fresh duets decide every time, also one that the screen would pass.
     """
 
     alpha_budget: AlphaBudget
@@ -57,6 +58,7 @@ class Policy:
     update: str | None = None
     accepted: tuple[Acceptance, ...] = ()
     stored_share: float = 1.0
+    thorough: bool = False
 
     @property
     def stored_pairs(self) -> int:
@@ -166,6 +168,7 @@ def against_reference(
     noise: Noise = UNKNOWN,
     screened: Callable[[], None] = lambda: None,
     names: Container[str] = METRICS,
+    thorough: bool = False,
 ) -> tuple[list[Verdict], AlphaBudget]:
     """Screen a case with one duet, and decide with fresh ones what looks worse, and what looks much better.
 
@@ -176,6 +179,7 @@ def against_reference(
         noise: how much duets vary on this machine.
         screened: called when the screen is over.
         names: metrics to decide; the others among the gated times are left out.
+        thorough: decide by fresh duets what the screen would pass as well, and at few looks.
 
     Returns:
         A verdict for each gated time, and the budget that is left.
@@ -186,12 +190,12 @@ def against_reference(
     limits = {name: tolerances.get(name, metric(name).tolerance) for name in series.names() if name in names}
     known = noise.on(series.clock.clock or "wall")
     screens = {name: screen(series.duets(name)[0], limits[name], alpha_budget.share, known) for name in limits}
-    suspected = suspects(screens)
+    suspected = list(limits) if thorough else suspects(screens)
     shares = {}
     for name in suspected:
         shares[name] = alpha_budget.share
         alpha_budget = alpha_budget.spent()
-    confirmation = confirming(shares, limits)
+    confirmation = confirming(shares, limits, FEW_LOOKS if thorough else LOOKS)
     faster = improving({name: limits[name] for name in promising(screens, limits)})
     while wanted := confirmation.wanted(fresh := len(series.pairs) - 1) or faster.wanted(fresh):
         what = f"suspect ({', '.join(confirmation.undecided)})" if confirmation.undecided else "faster"

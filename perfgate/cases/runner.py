@@ -292,6 +292,7 @@ class CaseRunner:
             self._alpha_budget,
             self._policy.noise,
             screened=lambda: self._deadline.plain(time.perf_counter() - begin),
+            thorough=self._policy.thorough,
         )
         return launches + series.judged(), [*map(upgrade.told, timed), *verdicts], remark
 

@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from perfgate.cases.dealing import shards_for
 from perfgate.cli.common import OK, UNSURE, add_command
-from perfgate.cli.merge import exit_code
-from perfgate.fleet.fleet import Fleet, Plan, begin, load, parts_of
+from perfgate.cli.merge import exit_code, keep_durations
+from perfgate.fleet.fleet import Fleet, Plan, begin, largest_array, load, parts_of
+from perfgate.records.durations import DURATIONS, read_durations
 from perfgate.records.runfile import read
 from perfgate.records.shards import merge_shards
 from perfgate.reports.report import Report
@@ -16,7 +18,7 @@ from perfgate.shared.parsing import positive
 from perfgate.shared.private import write_no_link
 
 EPILOG = (
-    "Example: perfgate fleet --engine slurm --partition gpu --constraint h100 --shards 40 --folder /shared/night -- "
+    "Example: perfgate fleet --engine slurm --partition gpu --constraint h100 --parallel 40 --folder /shared/night -- "
     "perf_tests. Where the command itself died, --resume goes on: the jobs do not need it."
 )
 
@@ -26,8 +28,15 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "fleet", run, "measure a suite as jobs of Slurm or of this machine", epilog=EPILOG)
     parser.add_argument("--folder", metavar="DIR", required=True, help="folder that all machines see")
     parser.add_argument("--engine", choices=("local", "slurm"), default="local", help="default: local")
-    parser.add_argument("--shards", metavar="N", default="2", help="how many; default: 2")
-    parser.add_argument("--parallel", metavar="N", default="1", help="shards at once on this machine; default: 1")
+    parser.add_argument(
+        "--parallel", metavar="N", help="shards at once; default: 1 on this machine, all that --shards names on Slurm"
+    )
+    parser.add_argument(
+        "--shards", metavar="N", help="how many; default: what keeps --parallel busy, by the stored durations"
+    )
+    parser.add_argument(
+        "--durations", metavar="FILE", help=f"deal by how long cases took, and keep it there; default: read {DURATIONS}"
+    )
     parser.add_argument("--partition", metavar="NAME", help="Slurm's partition")
     parser.add_argument("--constraint", metavar="FEATURE", help="Slurm's feature of one kind of machine, like h100")
     parser.add_argument("--gpus", metavar="N", help="GPUs of a job")
@@ -56,6 +65,8 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
         raise UserError(f"no shard wrote a run file; see what the jobs said in {folder / 'jobs'}")
     target = folder / "merged.jsonl"
     merged = merge_shards(parts, target)
+    if options.durations:
+        keep_durations(Path(options.durations), merged)
     from perfgate.reports.merged import merged_report  # imports pandas, which a refusal need not pay
     from perfgate.reports.page.assemble import page
     from perfgate.reports.page.content import content_of
@@ -78,6 +89,32 @@ def plan_of(options: argparse.Namespace) -> Plan:
     settings |= {"name": "perfgate", "timeout_min": int(positive("--minutes", options.minutes, whole=True))}
     if options.gpus:
         settings["gpus_per_node"] = int(positive("--gpus", options.gpus, whole=True))
-    numbers = [int(positive(f"--{name}", getattr(options, name), whole=True)) for name in ("shards", "parallel")]
-    arguments = tuple(options.pytest) or ("perf_tests",)
-    return Plan(options.engine, numbers[0], arguments, str(Path.cwd()), settings, numbers[1], {})
+    shards, at_once = numbers_of(options)
+    if options.engine == "slurm":
+        settings["slurm_array_parallelism"] = at_once  # submitit's own default is 256
+    arguments = [*(options.pytest or ("perf_tests",))]
+    if options.durations:
+        arguments += ["--perf-durations", str(Path(options.durations).resolve())]
+    return Plan(options.engine, shards, tuple(arguments), str(Path.cwd()), settings, at_once, {})
+
+
+def numbers_of(options: argparse.Namespace) -> tuple[int, int]:
+    """How many shards there are, and how many of them run at once.
+
+    Raises:
+        UserError: a number is none, or Slurm was given neither.
+    """
+    shards, parallel = (
+        named and int(positive(f"--{option}", named, whole=True))
+        for option, named in (("shards", options.shards), ("parallel", options.parallel))
+    )
+    if options.engine == "slurm" and not (shards or parallel):
+        raise UserError(
+            "how many machines may work at once? Name them with --parallel N, or the shards with --shards N"
+        )
+    at_once = parallel or (shards if options.engine == "slurm" else 1)
+    if not shards:
+        shards = shards_for(read_durations(Path(options.durations or DURATIONS)), at_once)
+        if options.engine == "slurm":
+            shards = min(shards, largest_array())
+    return shards, min(at_once, shards)

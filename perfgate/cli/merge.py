@@ -37,12 +37,20 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     with TemporaryDirectory(prefix="perfgate-merge-") as folder:
         merged = merge_shards(parts_of(options.parts, target, Path(folder)), target)
     if options.durations:
-        root = str(merged.header["options"].get("root") or "")
-        durations = {f"{root}/{case}" if root else case: took_s for case, took_s in merged.durations.items()}
-        write_durations(Path(options.durations), durations)
+        keep_durations(Path(options.durations), merged)
     from perfgate.reports.merged import merged_report  # imports pandas, which a refusal need not pay
 
     return exit_code(merged, options.strict), merged_report(merged, target)
+
+
+def keep_durations(path: Path, merged: Merged) -> None:
+    """Keep how long each case took, under the id that pytest gives it.
+
+    Raises:
+        UserError: the file cannot be read or written.
+    """
+    root = str(merged.header["options"].get("root") or "")
+    write_durations(path, {f"{root}/{case}" if root else case: took_s for case, took_s in merged.durations.items()})
 
 
 def parts_of(names: Sequence[str], target: Path, fetched: Path) -> list[Path]:

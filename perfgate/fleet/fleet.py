@@ -1,6 +1,8 @@
 """A fleet: every shard submitted, watched until it ends, and submitted once more where it was lost."""
 
 import json
+import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,11 +60,16 @@ class Fleet:
         except ImportError:
             raise Unavailable("perfgate fleet needs submitit; install it with: pip install 'perfgate[slurm]'") from None
         self._folder, self._plan, self._tell = folder, plan, tell
-        self.shards = [Shard(number, plan.shards, folder) for number in range(1, plan.shards + 1)]
+        self.shards = [Shard(number, plan.shards, folder, plan.parallel) for number in range(1, plan.shards + 1)]
         self._ids = {number: list(plan.jobs.get(str(number), ())) for number in range(1, plan.shards + 1)}
         # What jobs run lies there as pickles, so whoever could write them could run code as this user.
         self._logs = private(folder / "jobs")
-        self._executor = submitit.AutoExecutor(folder=self._logs, cluster=plan.engine)
+        try:
+            self._executor = submitit.AutoExecutor(folder=self._logs, cluster=plan.engine)
+        except RuntimeError as error:
+            if not plan.jobs:
+                (folder / PLAN).unlink(missing_ok=True)  # nothing was begun
+            raise UserError(f"{plan.engine} cannot be used here: {error}") from None
         self._executor.update_parameters(**plan.settings)
         of_engine = {"local": submitit.LocalJob, "slurm": submitit.SlurmJob}[plan.engine]
         self._jobs: dict[int, Any] = {n: of_engine(self._logs, ids[-1]) for n, ids in self._ids.items() if ids}
@@ -171,6 +178,16 @@ def begin(folder: Path, plan: Plan) -> None:
         keep(folder, plan, {})
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def largest_array() -> int:
+    """How many jobs Slurm takes as one array; as many as one likes where Slurm does not tell."""
+    try:
+        told = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        told = ""  # submitit says that there is no Slurm
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", told, re.MULTILINE)
+    return max(int(found[1]), 1) if found else sys.maxsize
 
 
 def parts_of(shards: Sequence[Shard]) -> Iterator[Path]:

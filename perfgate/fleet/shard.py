@@ -26,11 +26,13 @@ class Shard:
         number: from 1.
         count: how many shards there are.
         folder: of the fleet, which all machines see.
+        at_once: how many shards run at once.
     """
 
     number: int
     count: int
     folder: Path
+    at_once: int
 
     @property
     def ended(self) -> Path:
@@ -73,7 +75,7 @@ def measure(shard: Shard, command: Sequence[str], root: str, attempt: str) -> in
     """
     shard.ended.parent.mkdir(parents=True, exist_ok=True)
     output = Path(mkdtemp(prefix=f"{attempt}-", dir=shard.ended.parent))  # Slurm may start one job more than once
-    more = ["--perf-shard", f"{shard.number}/{shard.count}", "--perf-output", str(output)]
+    more = ["--perf-shard", f"{shard.number}/{shard.count}/{shard.at_once}", "--perf-output", str(output)]
     code = subprocess.run([*command, *more], cwd=root, check=False).returncode
     if code >= 0:  # one that was killed has not ended
         write_whole(shard.ended, json.dumps({"code": code, "attempt": output.name}) + "\n")

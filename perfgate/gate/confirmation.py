@@ -16,6 +16,7 @@ from perfgate.gate.verdicts import DELTA_MIN_SHARE, TOO_FEW, name_of
 from perfgate.records.verdict import Name
 
 LOOKS = (3, 6, 10, 15, 24)
+FEW_LOOKS = (10, 24)  # where a wrong verdict costs more than duets: each look is one more chance to be wrong
 CLEARING_LOOKS = 1  # the first looks that can clear a case, and fail it only by a huge effect
 HUGE = 1.0  # a change that must be excluded for that: twice the time, which no difference between launches explains
 FAILING_DUETS = 1 + LOOKS[CLEARING_LOOKS]  # with the screen's: the fewest that can fail a case
@@ -72,12 +73,13 @@ def remark(duets: Sequence[Duet]) -> str:
     return "all duets came from one pair of servers, so what differs between servers is not in the interval"
 
 
-def confirming(shares: Mapping[str, float], tolerances: Mapping[str, float]) -> Looks:
+def confirming(shares: Mapping[str, float], tolerances: Mapping[str, float], counts: Sequence[int] = LOOKS) -> Looks:
     """The suspect metrics of a case, before the first look at them.
 
     Args:
         shares: each suspect metric's chance of a false alarm at a look.
         tolerances: its largest acceptable change.
+        counts: of duets at which to look, some of ``LOOKS``.
     """
     rules = {name: partial(look, tolerance=tolerances[name], share=share) for name, share in shares.items()}
-    return Looks(LOOKS, rules)
+    return Looks(counts, rules)

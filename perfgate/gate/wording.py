@@ -1,5 +1,6 @@
 """Verdicts in words: a sentence for one, a summary of many."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -125,8 +126,8 @@ def counted_as(verdict: Verdict) -> str:
 def summarize(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """How many verdicts of each name, worst first; names that do not occur are left out."""
     order = ("regressed", "accepted", "stale", "invalid", "inconclusive", "new", "improved", "pass")
-    counts = {name: sum(counted_as(verdict) == name for verdict in verdicts) for name in order}
-    return {name: count for name, count in counts.items() if count}
+    counts = Counter(map(counted_as, verdicts))
+    return {name: counts[name] for name in order if counts[name]}
 
 
 def together(verdicts: Sequence[Verdict]) -> list[Verdict]:

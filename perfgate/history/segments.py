@@ -15,12 +15,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtrit  # scipy.stats has them under other names, and takes a second to import
 
 SHORTEST = 3  # sessions in a segment
 FEWEST = 8  # sessions in a series; fewer tell nothing of its spread
 LAGS = 6  # sessions over which neighbours may depend on each other
 STEPS = 2  # changes that the estimate of the spread leaves out
+STRONGEST = 0.9  # the largest correlation of neighbours that is believed
+MOST = 1.3  # changes look like dependence, so it widens the spread at most by so much beyond what differences tell
+LONGEST_RUN = 9.0  # neighbours that count as one at most
+LONG = 400  # sessions in a series from which on a glance is much cheaper than looking for segments
 WINDOW = 3  # sessions on either side of one that may be an outlier
 OUTLYING = 4.0  # robust standard deviations
 MANY_OUTLIERS = 0.08  # a larger share belongs to the machine, such as one with two speeds
@@ -64,11 +68,12 @@ def steps(values: Sequence[float], alpha: float) -> list[Step]:
     if len(values) < FEWEST:
         return []
     series = without_outliers(np.log(np.asarray(values, dtype=float)))
-    spread = float(long_run_spread(series))
+    widths, runs = spread_and_run(series)
+    spread = float(widths)
     if spread == 0:
         return exact_steps(values)
-    limit = bound(alpha, len(series))
-    if not may_change(series, np.asarray(spread), limit):
+    limit = bound(alpha, len(series), float(runs))
+    if not may_change(series, widths, np.asarray(limit)) or not worth_segments(series / spread, limit):
         return []
     cuts = [0, *segments(series / spread, limit**2)]
     return [step(series[a:b], series[b:c], b, spread) for a, b, c in zip(cuts, cuts[1:], cuts[2:], strict=False)]
@@ -136,11 +141,53 @@ def long_run_spread(series: Values) -> Values:
     return np.asarray(np.sqrt(np.maximum(far + 2 * sum(dependent), halves[0])))
 
 
+def spread_and_run(series: Values) -> tuple[Values, Values]:
+    """The spread as ``long_run_spread`` tells it, and how many neighbours count as one; 1 where they are independent.
+
+    Where neighbours depend on each other beyond doubt, the series is taken for an autoregressive one of the first
+    order: its spread follows from one correlation, and varies less than the sum over several distances.
+    """
+    count = series.shape[-1]
+    usual = long_run_spread(series)
+    variance, correlation = neighbours(series)
+    run = (1 + correlation) / (1 - correlation)
+    depends = correlation > 2 / math.sqrt(count)
+    spread = np.where(depends, np.minimum(np.sqrt(variance * run), MOST * usual), usual)
+    return np.asarray(spread), np.where(depends, np.minimum(run, LONGEST_RUN), 1.0)
+
+
+def neighbours(series: Values) -> tuple[Values, Values]:
+    """Variance and correlation of neighbours around the levels of the best division into two parts.
+
+    A change would pass for dependence otherwise. The bias of a correlation of few points is taken out (Kendall,
+    Biometrika 1954).
+    """
+    count = series.shape[-1]
+    ends, before, after, contrasts = divisions(series)
+    best = np.argmax(contrasts, axis=-1)[..., None]
+    levels = [np.take_along_axis(side, best, axis=-1) for side in (before, after)]
+    rest = series - np.where(np.arange(count) < ends[best], *levels)
+    squares = np.sum(rest**2, axis=-1)
+    products = np.sum(rest[..., 1:] * rest[..., :-1], axis=-1)
+    found = np.divide(products, squares, out=np.zeros_like(squares), where=squares > 0)
+    return squares / (count - 4), np.clip(found + (1 + 4 * found) / count, 0, STRONGEST)
+
+
+def divisions(series: Values) -> tuple[NDArray[np.int64], Values, Values, Values]:
+    """All divisions into two parts: where the first one ends, both means, and their contrast."""
+    count = series.shape[-1]
+    ends = np.arange(SHORTEST, count - SHORTEST + 1)
+    sums = np.cumsum(series, axis=-1)
+    earlier = sums[..., SHORTEST - 1 : count - SHORTEST]
+    before, after = earlier / ends, (sums[..., -1:] - earlier) / (count - ends)
+    return ends, before, after, np.abs(before - after) * np.sqrt(ends * (count - ends) / count)
+
+
 def half_mean_square(differences: Values, leave_out: int) -> Values:
     """Half the mean square of differences without the largest ones."""
     count = differences.shape[-1]
     leave_out = min(leave_out, count // 4)
-    kept = np.sort(differences, axis=-1)[..., : count - leave_out]
+    kept = np.partition(differences, count - leave_out - 1, axis=-1)[..., : count - leave_out]
     return np.asarray(np.mean(kept**2, axis=-1) / 2 / kept_share(leave_out, count))
 
 
@@ -150,27 +197,43 @@ def kept_share(left_out: int, count: int) -> float:
     if not left_out:
         return 1.0
     share = left_out / count
-    edge = float(norm.isf(share / 2))
-    return float(1 - 2 * edge * norm.pdf(edge) / (1 - share))
+    edge = -float(ndtri(share / 2))
+    return float(1 - 2 * edge * density(edge) / (1 - share))
 
 
-@cache
-def bound(alpha: float, count: int) -> float:
+def density(value: float) -> float:
+    """The Gaussian's density."""
+    return math.exp(-(value**2) / 2) / math.sqrt(2 * math.pi)
+
+
+def bound(alpha: float, count: int, run: float = 1.0) -> float:
     """What the largest contrast of a series without a change exceeds with a chance of ``alpha``, in its spread.
 
     The spread is estimated too, so the Gaussian's quantile is replaced by Student's.
+
+    Args:
+        alpha: the chance.
+        count: the length of the series.
+        run: how many neighbours count as one. The fewest points whose mean varies as the spread tells are more then,
+            and contrasts of so few cannot be large.
     """
-    edge = SHORTEST / count
+    return bound_of(alpha, count, math.floor(4 * run) / 4)
+
+
+@cache
+def bound_of(alpha: float, count: int, run: float) -> float:
+    """``bound``, for some values of ``run`` alone."""
+    edge = min(SHORTEST * run / count, 0.4)
     width = 2 * math.log((1 - edge) / edge)
     low, high = 1.5, 40.0
     for _ in range(60):
         middle = (low + high) / 2
-        chance = norm.pdf(middle) * ((middle - 1 / middle) * width + 4 / middle)
+        chance = density(middle) * ((middle - 1 / middle) * width + 4 / middle)
         low, high = (middle, high) if chance > alpha else (low, middle)
-    return float(t.isf(norm.sf(high), max(count / 3 - 1, 3)))
+    return -float(stdtrit(max(count / 3 - 1, 3), float(ndtr(-high))))
 
 
-def may_change(series: Values, spread: Values, limit: float) -> NDArray[np.bool_]:
+def may_change(series: Values, spread: Values, limit: Values) -> NDArray[np.bool_]:
     """Whether neighbouring windows of any length differ by enough to look closer.
 
     A change that the penalty allows shows at least half of its square in windows of 3, 6, 12, ... points. It is much
@@ -186,8 +249,31 @@ def may_change(series: Values, spread: Values, limit: float) -> NDArray[np.bool_
         found |= (contrast / spread * math.sqrt(length / 2)) ** 2 >= limit**2 / 2
         length *= 2
     # Long segments of unequal length: all that came before against all that came after.
-    ends = np.arange(SHORTEST, count - SHORTEST + 1)
-    earlier = sums[..., SHORTEST : count - SHORTEST + 1]
-    before, after = earlier / ends, (sums[..., -1:] - earlier) / (count - ends)
-    contrasts = np.abs(before - after) * np.sqrt(ends * (count - ends) / count)
+    contrasts = divisions(series)[-1]
     return np.asarray(found | (np.max(contrasts, axis=-1) / spread >= limit))
+
+
+def worth_segments(series: Values, limit: float) -> bool:
+    """Whether neighbouring windows of any two lengths differ by nearly the limit; always so for a short series.
+
+    Each length is at most 1.5 times the one before, so any change that the penalty allows shows two thirds of its
+    square. It takes a tenth of the time of looking for segments.
+
+    Args:
+        series: with a spread of 1.
+        limit: of a contrast.
+    """
+    count = len(series)
+    if count < LONG:
+        return True
+    sums = np.concatenate([[0.0], np.cumsum(series)])
+    lengths = [SHORTEST]
+    while 1.5 * lengths[-1] < count - SHORTEST:
+        lengths.append(3 * lengths[-1] // 2)
+    means = {length: (sums[length:] - sums[:-length]) / length for length in lengths}
+    for left in lengths:
+        for right in (length for length in lengths if left + length <= count):
+            apart = means[left][: count - left - right + 1] - means[right][left:]
+            if np.max(apart**2) * left * right / (left + right) >= limit**2 * 2 / 3:
+                return True
+    return False

@@ -250,7 +250,9 @@ class Cases:
             alpha_budget, stored_share = confirmed.shared(alpha_budget), confirmed.STORED_SHARE
         deadline = Deadline(options.budget_s, -(-self._selection.cases // workers))
         judging = options.strict, options.version_tolerance, options.update
-        return Policy(alpha_budget, deadline, self._target.noise, *judging, self._sides.accepted, stored_share)
+        return Policy(
+            alpha_budget, deadline, self._target.noise, *judging, self._sides.accepted, stored_share, options.thorough
+        )
 
     def close(self) -> None:
         """End all processes, and clear away what the runner needed."""

@@ -86,7 +86,7 @@ OPTIONS = (
     Option("launches", "3", "N", "timed launches a case"),
     Option("budget", "", "DURATION", "longest time for the run, like 90s, 10m or 2h; what is left over is listed"),
     Option("timeout", "120", "SECONDS", "longest time for setting up a program or for one step"),
-    Option("shard", "1/1", "I/N", "run the Ith of N shards, dealt by stored durations"),
+    Option("shard", "1/1", "I/N[/M]", "run the Ith of N shards, dealt by stored durations; M of them run at once"),
     Option("durations", DURATIONS, "FILE", "stored durations to deal shards by, as pytest-split keeps them"),
     Option("root", "perf_tests", "DIR", "folder below which a case's id begins"),
 )
@@ -105,6 +105,7 @@ class Options:
     launches: int
     timeout_s: float
     shard: tuple[int, int]
+    shards_at_once: int
     durations: str
     root: str
     strict: bool
@@ -112,6 +113,7 @@ class Options:
     reference_python: str
     version_tolerance: float
     candidate: str
+    thorough: bool
     environment: str
     confirm: str
     locks: tuple[str, ...]
@@ -175,6 +177,8 @@ def add_options(parser: pytest.Parser) -> None:
     )
     # Set by `perfgate upgrade` for the runs that it starts: the interpreter that takes this one's part.
     group.addoption("--perf-candidate", default="", help=argparse.SUPPRESS)
+    # Set by `perfgate bisect`: fresh duets decide every time, also one that the screen would pass.
+    group.addoption("--perf-thorough", action="store_true", help=argparse.SUPPRESS)
     # Set by `perfgate calibrate` for the run that it starts.
     group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
     group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
@@ -232,6 +236,7 @@ def read_options(config: pytest.Config) -> Options:
         raise UserError("--perf-plan measures nothing; add --collect-only")
     unnamed = "quick" if values["device"] == "none" else str(config.getini("perf_tier"))
     strict = config.getoption("--perf-strict")
+    shard, at_once = read_shard(values["shard"])
     return Options(
         device=values["device"],
         tier=values["tier"] if "tier" in named else None,
@@ -241,7 +246,8 @@ def read_options(config: pytest.Config) -> Options:
         output=values["output"],
         launches=int(positive("--perf-launches", values["launches"], whole=True)),
         timeout_s=positive("--perf-timeout", values["timeout"]),
-        shard=read_shard(values["shard"]),
+        shard=shard,
+        shards_at_once=at_once,
         durations=values["durations"],
         root=values["root"].strip("/"),
         strict=bool(config.getini("perf_strict") if strict is None else strict),
@@ -249,6 +255,7 @@ def read_options(config: pytest.Config) -> Options:
         reference_python=values["ref-python"],
         version_tolerance=read_share("--perf-version-tolerance", values["version-tolerance"]),
         candidate=config.getoption("--perf-candidate"),
+        thorough=config.getoption("--perf-thorough"),
         environment=values["env"],
         confirm=values["confirm"],
         locks=tuple(config.getini("perf_lock")),
@@ -269,12 +276,12 @@ def read_options(config: pytest.Config) -> Options:
     )
 
 
-def read_shard(value: str) -> tuple[int, int]:
-    """Read ``I/N``."""
-    first, count = (whole(text) or 0 for text in value.partition("/")[::2])
-    if not 1 <= first <= count:
+def read_shard(value: str) -> tuple[tuple[int, int], int]:
+    """Read ``I/N`` or ``I/N/M``; without ``M`` all shards run at once."""
+    numbers = [whole(part) or 0 for part in value.split("/")]
+    if len(numbers) not in (2, 3) or not 1 <= numbers[0] <= numbers[1] or not numbers[-1]:
         raise UserError(f"--perf-shard is {value!r}; it must be I/N with I from 1 to N, like 2/4")
-    return first, count
+    return (numbers[0], numbers[1]), min(numbers[-1], numbers[1])
 
 
 def check_marker(where: str, arguments: tuple[Any, ...], values: dict[str, Any]) -> None:

@@ -130,7 +130,7 @@ class Run:
                 item.add_marker("effect")
         with a_usage_error():
             concerned, self._touching = touched(within, self.options)
-        mine, self._digest = in_shard(concerned, self.options.shard, durations)
+        mine, self._digest = in_shard(concerned, self.options.shard, durations, self.options.shards_at_once)
         chosen = set(mine)
         if dropped := [item for item in cases if item not in chosen]:
             self.config.hook.pytest_deselected(items=dropped)

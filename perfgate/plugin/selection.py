@@ -89,7 +89,7 @@ def gated_pairs(cases: Iterable[pytest.Item], on_gpu: bool = False) -> int:
 
 
 def in_shard(
-    cases: Sequence[pytest.Item], shard: tuple[int, int], durations: Mapping[str, float]
+    cases: Sequence[pytest.Item], shard: tuple[int, int], durations: Mapping[str, float], at_once: int = 0
 ) -> tuple[list[pytest.Item], str]:
     """The cases of one shard, and a digest of the deal; all of them, and none, where nothing is divided.
 
@@ -97,13 +97,15 @@ def in_shard(
         cases: those of all shards.
         shard: the number of the shard, and how many there are.
         durations: stored ones by node id, in seconds.
+        at_once: how many shards run at once; 0 for all.
     """
     number, count = shard
     if count == 1:
         return list(cases), ""
     expected = expected_s([item.nodeid for item in cases], durations)
-    mine = set(deal(expected, count)[number - 1])
-    return [item for item in cases if item.nodeid in mine], digest(expected, count)
+    unknown = {case for case in expected if case not in durations}
+    mine = set(deal(expected, count, at_once, unknown)[number - 1])
+    return [item for item in cases if item.nodeid in mine], digest(expected, count, at_once)
 
 
 def is_case(item: pytest.Item) -> bool:

@@ -24,7 +24,8 @@ LINES = "lines"  # of a case's last line: how many name the case
 WORKLOAD_KEYS = ("workload", "spec", "technique", "setting", "model", "vanilla")
 VERDICT_KEYS = ("case", "metric", "verdict")
 TRACE_KEYS = ("case", "side", "file", "why")
-SIDES = get_args(Side)
+SIDES, PASSES, VERDICTS = get_args(Side), get_args(PassName), get_args(Name)
+LARGEST = sys.float_info.max
 TRACE_FILE = re.compile(r"\w[\w.-]*/\w[\w.-]*\.json\.gz", re.ASCII)  # a link on the page: it leads nowhere else
 
 
@@ -77,7 +78,7 @@ def parse(path: Path, number: int, line: str, last: bool) -> dict[str, Any]:
         ) from None
     if not isinstance(value, dict):
         raise UserError(f"{path}: line {number} is not a JSON object; this is not a run file")
-    if "\\ud" in line.lower():
+    if "\\ud" in line or "\\uD" in line:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
@@ -142,8 +143,8 @@ def check_verdict(where: str, line: Mapping[str, Any]) -> None:
     for key in ("case", "metric"):
         if not isinstance(line[key], str):
             raise UserError(f"{where}: key {key!r} is of the wrong type")
-    if line["verdict"] not in get_args(Name):
-        raise UserError(f"{where}: key 'verdict' is {line['verdict']!r}; it is one of {', '.join(get_args(Name))}")
+    if line["verdict"] not in VERDICTS:
+        raise UserError(f"{where}: key 'verdict' is {line['verdict']!r}; it is one of {', '.join(VERDICTS)}")
     for key in ("change", "low", "high", "smallest_detectable", "reference", "candidate", "tolerance"):
         if line.get(key) is not None:
             check_numbers(f"{where}: key {key!r}", line[key], positive=False)
@@ -172,8 +173,8 @@ def check_launch(where: str, line: Mapping[str, Any]) -> None:
             raise UserError(f"{where}: key {key!r} has the value {line[key]!r}, which is of the wrong type")
     if line["side"] not in SIDES:
         raise UserError(f"{where}: key 'side' is {line['side']!r}; it is 'candidate' or 'reference'")
-    if line.get("pass") not in (None, *get_args(PassName)):
-        raise UserError(f"{where}: key 'pass' is {line['pass']!r}; it is one of {', '.join(get_args(PassName))}")
+    if line.get("pass") not in (None, *PASSES):
+        raise UserError(f"{where}: key 'pass' is {line['pass']!r}; it is one of {', '.join(PASSES)}")
     if not isinstance(line.get("details") or {}, dict):
         raise UserError(f"{where}: key 'details' is not an object")
     if not isinstance(line["metrics"], dict):
@@ -191,13 +192,10 @@ def check_numbers(where: str, value: Any, positive: bool) -> None:
     values = value if isinstance(value, list) else [value]
     if not values:
         raise UserError(f"{where} is an empty list")
-    if set(map(type, values)) <= {int, float}:
-        low, high = min(values), max(values)
-        # No number is NaN here: lines that hold it are refused as they are parsed.
-        if (low > 0 if positive else low >= -sys.float_info.max) and high <= sys.float_info.max:
-            return
+    if {*map(type, values)} <= {int, float} and (0 if positive else -LARGEST) < min(values) <= max(values) <= LARGEST:
+        return  # a file holds millions of numbers, and all but a few are in order; the loop finds out which one is not
     for number in values:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) <= sys.float_info.max:
+        if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) <= LARGEST:
             raise UserError(f"{where} holds {number!r}, which is not a finite number")
         if positive and number <= 0:
             raise UserError(f"{where} holds {number!r}; a time or a size is above 0")

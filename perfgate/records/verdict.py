@@ -1,7 +1,7 @@
 """The verdict: the decision about one metric of one case."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Name = Literal["pass", "regressed", "improved", "inconclusive", "invalid", "new", "stale"]
@@ -52,8 +52,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """The object in ``compare --json`` and in run files."""
-        found = asdict(self)
-        return {**found.pop("unknown"), **found}
+        return {**self.unknown, **{key: getattr(self, key) for key in self.__dataclass_fields__ if key != "unknown"}}
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> "Verdict":

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perfgate.records.shards import merge_shards
+from perfgate.records.shards import MANY, merge_shards
 from perfgate.shared.errors import UserError
 from tests.support.commands import Lines, refuse
 from tests.support.runs import CASE, OTHER_CASE, header, noisy_duets, noisy_launches, perfgate, workload_line, write_run
@@ -166,6 +166,24 @@ def test_a_damaged_part_and_a_part_as_target_are_refused(tmp_path: Path) -> None
     assert "line 2, the last one, is cut off" in refuse("merge", first, damaged, "-o", tmp_path / "m")
     assert "is one of the parts" in refuse("merge", first, "-o", first)
     assert first.read_text() == before
+
+
+def test_many_parts_are_read_on_all_cores_as_few_are(tmp_path: Path) -> None:
+    """Enough of them that processes are started; one is damaged in the end."""
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for number in range(1, MANY + 1):
+        part(folder, number, [verdict(f"a.py::{number}"), end(f"a.py::{number}", took_s=number)], count=MANY)
+    target = tmp_path / "merged.jsonl"
+
+    found = merge_shards(sorted(folder.iterdir()), target)
+
+    assert found.missing == []
+    assert found.durations == {f"a.py::{number}": number for number in range(1, MANY + 1)}
+    assert len(target.read_text().splitlines()) == 1 + 2 * MANY
+    (folder / f"run-7-{MANY}.jsonl").write_text("{")
+    with pytest.raises(UserError, match=f"run-7-{MANY}"):
+        merge_shards(sorted(folder.iterdir()), target)
 
 
 def test_parts_below_a_url_are_fetched_and_merged_as_files_are(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from perfgate.history.segments import exact_steps, steps
+from perfgate.history.segments import bound, exact_steps, segments, steps, worth_segments
 
 ALPHA = 0.01
 
@@ -22,6 +22,34 @@ def noise(seed: int, count: int, spread: float = 0.01, memory: float = 0.0) -> n
 @pytest.mark.parametrize("memory", [0.0, 0.5])
 def test_a_series_without_a_change_shows_none(memory: float) -> None:
     assert not any(steps(list(noise(seed, 120, memory=memory)), ALPHA) for seed in range(20))
+
+
+def test_steps_are_found_where_neighbours_depend_on_each_other() -> None:
+    """Three of four, and most of those within few runs: a step of 1.5 standard deviations, 30 and 40 runs old."""
+    found = 0
+    for seed in range(40):
+        values = noise(seed, 130, 0.02, 0.5)
+        values[100:] *= 1.03
+        found += any(abs(step.at - 100) <= 15 for step in steps(list(values), 0.1))
+    assert found >= 26
+    assert sum(len(steps(list(noise(seed, 200, 0.02, 0.5)), 0.1)) for seed in range(100, 140)) <= 8
+
+
+def test_many_changes_do_not_pass_for_dependence() -> None:
+    values = noise(6, 240) * np.repeat([1.0, 1.1, 1.0, 0.9, 1.05, 1.15], 40)
+    assert [found.at for found in steps(list(values), ALPHA)] == pytest.approx([40, 80, 120, 160, 200], abs=2)
+
+
+@pytest.mark.parametrize("length", [3, 12, 60, 450])
+def test_a_glance_at_a_long_series_misses_no_change(length: int) -> None:
+    """The step is as large as the penalty asks for, so a glance that asked for more would miss it."""
+    values = noise(7, 900)
+    values[450 : 450 + length] *= 1 + 0.08 / math.sqrt(min(length, 30))
+    series = np.log(values) / 0.01
+    cuts = segments(series, bound(ALPHA, 900) ** 2)
+    assert len(cuts) > 1
+    assert worth_segments(series, bound(ALPHA, 900))
+    assert not worth_segments(np.log(noise(8, 900)) / 0.01, bound(1e-5, 900))
 
 
 def test_a_step_is_found_at_its_place_with_an_interval_around_it() -> None:

@@ -57,7 +57,7 @@ def test_a_killed_shard_and_a_killed_fleet_lose_nothing(suite: Suite) -> None:
     slow.unlink()
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    done = perfgate(*arguments("--resume"), cwd=suite.path)
+    done = perfgate(*arguments("--resume", "--durations", "kept"), cwd=suite.path)
 
     found = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
@@ -67,4 +67,6 @@ def test_a_killed_shard_and_a_killed_fleet_lose_nothing(suite: Suite) -> None:
     assert found["shards"]["overspent"] == 1
     assert {verdict["case"] for verdict in found["verdicts"]} == {f"test_case.py::test_letters[{n}]" for n in "abcd"}
     assert (suite.path / "shared" / "merged.html").exists()
+    kept = json.loads((suite.path / "kept").read_text())
+    assert kept.keys() == {f"perf_tests/test_case.py::test_letters[{name}]" for name in "abcd"}
     assert "a fleet was begun there" in perfgate(*arguments(), cwd=suite.path).stderr

@@ -28,8 +28,9 @@ def test_shards_are_dealt_by_stored_durations(dealt):
         result = dealt.run("--collect-only", "-q", "--perf-shard", shard, *more)
         return [line.partition("::")[2] for line in result.outlines if "::" in line]
 
-    assert selected("1/2") == ["test_letters[a]"]
-    assert selected("2/2") == [f"test_letters[{name}]" for name in "bcd"]  # d takes the median of the others
+    assert selected("1/2") == [f"test_letters[{name}]" for name in "bcd"]  # d takes the mean of the others
+    assert selected("2/2") == ["test_letters[a]"]
+    assert selected("4/4/1") == []  # one after the other, each half as long as the one before
     assert selected("1/2", "--perf-durations", "none") == ["test_letters[a]", "test_letters[c]"]
     (dealt.path / ".test_durations").write_text("{")
     dealt.run("--collect-only", "--perf-shard", "1/2").stderr.fnmatch_lines(["*stored durations cannot be read*"])
