@@ -1,6 +1,6 @@
 """Draws what torch's allocator held during a training step on an emulated card, from its own snapshot.
 
-    .venv-cuda/bin/python -m benchmarks.allocator [--shape gpt2] [--card h100-sxm-80gb] docs/pictures/allocator.svg
+    .venv-cuda/bin/python -m benchmarks.allocator [--shape Llama-3.2-1B] [--card h100-sxm-80gb] allocator.svg
 
 From left to right are the events of the third step: a block is taken, or given back. The areas are what was taken
 before the step and in each of its parts. It needs a torch that is built for CUDA (docs/emulated-gpu.md).
@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shapes = [work.shape for work in STEPS if work.task == "causal-lm"]
     parser.add_argument("target", type=Path)
-    parser.add_argument("--shape", choices=shapes, default="gpt2")
+    parser.add_argument("--shape", choices=shapes, default="Llama-3.2-1B")
     parser.add_argument("--card", choices=PROFILES, default=STANDARD)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -216,7 +216,7 @@ def parts(step: Step, count: int) -> list[str]:
 def highest(step: Step, x: float, y: float) -> list[str]:
     """The peak, with torch's own count of it."""
     anchor = "end" if x > WIDTH / 2 else "start"
-    told = label(x + (-8 if anchor == "end" else 8), y - 8, f"peak: {step.peak:,} bytes", f'text-anchor="{anchor}"')
+    told = label(x + (-10 if anchor == "end" else 10), y + 4, f"peak: {step.peak:,} bytes", f'text-anchor="{anchor}"')
     return [f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4" fill="#222"/>', told]
 
 
