@@ -168,6 +168,9 @@ def emulated(stage: Stage, row: Row, workload: Workload) -> Row:
     if launch.invalid:
         row.why = f"emulated: {launch.invalid}"
         return row
+    if "peak_memory_bytes" not in launch.metrics:
+        row.why = "emulated: its work is the host's alone"
+        return row
     row.emulated_bytes = int(max(launch.metrics["peak_memory_bytes"]))
     row.reserved_bytes = int(max(launch.metrics["peak_reserved_bytes"]))
     return row
