@@ -106,9 +106,18 @@ def unique(orders: Sequence[tuple[str, dict]]) -> list[tuple[str, Workload]]:
     """Each workload once, with the first case that runs it."""
     found: dict[str, tuple[str, Workload]] = {}
     for case, order in orders:
-        workload = Workload(order["program"], order["params"])
+        workload = Workload(order["program"], unpadded(order["program"], order["params"]))
         found.setdefault(workload.sha256, (case, workload))
     return list(found.values())
+
+
+def unpadded(program: str, params: dict) -> dict:
+    """A workload's parameters with prompts of one length.
+
+    An emulated card does not know the values of a mask, and assumes that it masks nothing; the dry run knows them.
+    """
+    padded = program.endswith(":Generation") or "padded" in params
+    return params | {"padded": 0.0} if padded else params
 
 
 @cache
@@ -167,6 +176,9 @@ def emulated(stage: Stage, row: Row, workload: Workload) -> Row:
     row.torch = importlib.metadata.version("torch")
     if launch.invalid:
         row.why = f"emulated: {launch.invalid}"
+        return row
+    if "peak_memory_bytes" not in launch.metrics:
+        row.why = "emulated: its work is the host's alone"
         return row
     row.emulated_bytes = int(max(launch.metrics["peak_memory_bytes"]))
     row.reserved_bytes = int(max(launch.metrics["peak_reserved_bytes"]))
@@ -234,6 +246,7 @@ HEAD = """# The dry run's rules for CUDA, held against emulated cards
 Written by `python -m benchmarks.cuda_rules`; do not edit it. The emulated peak is that of torch's own caching
 allocator on an [emulated card](../emulated-gpu.md), in a steady step. The predicted one is the dry run's under the same
 torch and the card's capability. No real GPU took part. Only the cases below were run, not a whole tier on each card.
+All prompts of a case have one length: an emulated card assumes that a mask masks nothing, and the dry run knows better.
 
 {summary}
 

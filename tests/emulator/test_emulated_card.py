@@ -77,6 +77,38 @@ def test_what_is_not_there_ends_with_its_name(program):
     assert done.stdout.startswith(f"the emulated GPU does not implement {ABSENT[program]}")
 
 
+# A stream takes part in the capture of a graph that is deleted then, and is used beside the capture of another one.
+BESIDE = """
+import ctypes, json, torch
+side, data = torch.cuda.Stream(), torch.ones(8, device="cuda")
+first, second = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+with torch.cuda.graph(first):
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        data.sin()
+    torch.cuda.current_stream().wait_stream(side)
+del first
+driver = ctypes.CDLL(None)
+driver.emu_report.restype = ctypes.c_char_p
+driver.emu_reset()
+with torch.cuda.graph(second, capture_error_mode="relaxed"):
+    data.cos()
+    with torch.cuda.stream(side):
+        for _ in range(2000):
+            data.sin()
+print(json.loads(driver.emu_report())["launches"], "at once")
+second.replay()
+print(json.loads(driver.emu_report())["launches"], "with the graph")
+"""
+
+
+def test_a_stream_that_took_part_in_a_capture_is_free_after_it():
+    environment = os.environ | dict(started_on(PROFILES["l4-24gb"]))
+    done = subprocess.run([sys.executable, "-c", BESIDE], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["2000 at once", "2001 with the graph"]
+
+
 # What the messages about the faults say: the metric, and where it grew. LINE is that of what the fault calls.
 NAMED = (
     ("kernel_launches", "sin_kernel_cuda* in kernel +1", ""),

@@ -35,7 +35,7 @@ R(cudaStreamBeginCaptureToGraph)(cudaStream_t s, cudaGraph_t g, const cudaGraphN
 R(cudaStreamEndCapture)(cudaStream_t s, cudaGraph_t *g) {
     Stream *at = stream_at(s);
     *g = (cudaGraph_t)at->capturing;
-    at->capturing = NULL; /* streams that joined keep theirs until they are waited for: none is told apart here */
+    capture_ended(at->capturing);
     __atomic_fetch_sub(&captures, 1, __ATOMIC_RELAXED);
     DONE;
 }

@@ -1,17 +1,34 @@
 /* Streams and events: everything is done as soon as it is asked for. */
+#include <pthread.h>
 #include <stdlib.h>
 #include "emu.h"
 #include "api.h"
 #include "memory.h"
 #include "streams.h"
 
-static Stream standard[2] = {{1}, {2}}; /* the legacy one and that of a thread */
+static Stream standard[2] = {{.id = 1}, {.id = 2, .next = standard}}; /* the legacy one and that of a thread */
+static Stream *streams = &standard[1];
 static uint64_t next_stream = 13;
 int captures;
 
 Stream *stream_at(void *stream) {
     uintptr_t value = (uintptr_t)stream;
     return value == 0 || value == 1 ? &standard[0] : value == 2 ? &standard[1] : (Stream *)stream;
+}
+
+/* Whether a capture goes on; its graph may be gone if it does not. */
+static int goes_on(const Graph *graph, uint64_t id) {
+    int found = 0;
+    pthread_mutex_lock(&lock);
+    for (Stream *at = streams; at && graph; at = at->next) found |= at->capturing == graph && at->capture_id == id;
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+void capture_ended(Graph *graph) {
+    pthread_mutex_lock(&lock);
+    for (Stream *at = streams; at && graph; at = at->next) if (at->capturing == graph) at->capturing = NULL;
+    pthread_mutex_unlock(&lock);
 }
 
 static void event_record(Event *event, void *stream) {
@@ -25,7 +42,7 @@ static void event_record(Event *event, void *stream) {
 
 static void stream_wait(void *stream, Event *event) {
     HIT("stream wait event");
-    if (event->capturing && !stream_at(stream)->capturing) { /* a fork joins the capture */
+    if (!stream_at(stream)->capturing && goes_on(event->capturing, event->capture_id)) { /* a fork joins the capture */
         stream_at(stream)->capturing = event->capturing;
         stream_at(stream)->capture_id = event->capture_id;
     }
@@ -35,6 +52,9 @@ static cudaError_t new_stream(void *result, int flags, int priority) {
     Stream *stream = calloc(1, sizeof *stream);
     stream->id = __atomic_fetch_add(&next_stream, 1, __ATOMIC_RELAXED);
     stream->flags = flags; stream->priority = priority;
+    pthread_mutex_lock(&lock);
+    stream->next = streams; streams = stream;
+    pthread_mutex_unlock(&lock);
     *(void **)result = stream;
     HIT("stream create");
     DONE;
@@ -42,7 +62,14 @@ static cudaError_t new_stream(void *result, int flags, int priority) {
 R(cudaStreamCreate)(cudaStream_t *s) { return new_stream(s, 0, 0); }
 R(cudaStreamCreateWithFlags)(cudaStream_t *s, unsigned flags) { return new_stream(s, flags, 0); }
 R(cudaStreamCreateWithPriority)(cudaStream_t *s, unsigned flags, int priority) { return new_stream(s, flags, priority); }
-R(cudaStreamDestroy)(cudaStream_t s) { if ((uintptr_t)s > 2) free(s); DONE; }
+R(cudaStreamDestroy)(cudaStream_t s) {
+    if ((uintptr_t)s <= 2) DONE;
+    pthread_mutex_lock(&lock);
+    for (Stream **at = &streams; *at; at = &(*at)->next) if (*at == (Stream *)s) { *at = (*at)->next; break; }
+    pthread_mutex_unlock(&lock);
+    free(s);
+    DONE;
+}
 R(cudaStreamGetPriority)(cudaStream_t s, int *priority) { *priority = stream_at(s)->priority; DONE; }
 R(cudaStreamGetFlags)(cudaStream_t s, unsigned *flags) { *flags = stream_at(s)->flags; DONE; }
 R(cudaStreamGetId)(cudaStream_t s, unsigned long long *id) { *id = stream_at(s)->id; DONE; }
