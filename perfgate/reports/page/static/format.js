@@ -25,8 +25,9 @@ function shown(value, unit, kind) {
     const found = FLOPS.find(([least]) => size >= least) || [1, "FLOP"];
     return `${sign}${digits(size / found[0], 4)} ${found[1]}${tail}`;
   }
-  if (kind === "exact" || Number.isInteger(value)) return value.toLocaleString("en-US", { maximumFractionDigits: 3 });
-  return `${sign}${digits(size, 4)}${unit && unit !== "1/s" ? ` ${unit}` : ""}`;
+  const named = unit && unit !== "1/s" ? ` ${unit}` : "";
+  if (kind === "exact" || Number.isInteger(value)) return value.toLocaleString("en-US", { maximumFractionDigits: 3 }) + named;
+  return `${sign}${digits(size, 4)}${named}`;
 }
 
 /** A number with so many digits that count, and never with an exponent. */
