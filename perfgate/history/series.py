@@ -164,7 +164,8 @@ def sorted_files(store: Store, name: str, case: str, scratch: Path) -> list[tupl
     if not files:
         known = ", ".join(store.machines()) or "none"
         raise UserError(f"{store.url}: holds no history of machine {name!r}; machines with a history: {known}")
-    merged = [one for one in files if one.index and len(one.runs) == one.held]
+    with intact(f"{store.url}: the history of {name}"):
+        merged = [one for one in files if one.index and len(one.runs) == one.held]
     rest = [one for one in files if one.runs and one not in merged]
     found = []
     for one in merged:

@@ -21,6 +21,7 @@ from perfgate.history.points import Point, Run
 from perfgate.history.table import COLUMNS, INDEX, RUNS, quoted, schema, with_way, write_sorted
 from perfgate.shared.credentials import concealed
 from perfgate.shared.errors import UserError
+from perfgate.shared.parsing import load_json
 
 SUFFIX = ".parquet"
 UNFINISHED = ".part"
@@ -264,8 +265,8 @@ def runs_in(path: str, metadata: Mapping[bytes, bytes] | None) -> frozenset[str]
         UserError: it does not say it, so another program wrote it.
     """
     try:
-        return frozenset(json.loads((metadata or {})[RUNS.encode()]))
-    except (KeyError, ValueError):
+        return frozenset(load_json((metadata or {})[RUNS.encode()]))
+    except (KeyError, TypeError, ValueError):
         raise UserError(f"{path}: is not a file of Perfgate's history; keep other files elsewhere") from None
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks.faults.answers import FIELDS
 from benchmarks.faults.parsers import ends_well, parsers
+from perfgate.history.table import INDEX, RUNS
 from tests.support.runs import CASE, header, launch_line, workload_line
 
 JSON = st.recursive(
@@ -103,6 +104,12 @@ def test_a_reader_takes_what_it_should(name):
 @pytest.mark.parametrize(("name", "content"), FOUND, ids=lambda value: None)
 def test_what_was_found_ends_in_a_value_or_a_sentence(name, content):
     ends_well(parser(name), content)
+
+
+@pytest.mark.parametrize("key", [INDEX, RUNS])
+def test_a_file_of_a_history_whose_own_words_are_damaged_is_refused(key):
+    before, told, after = parser("file of a history").valid.partition(key.encode())
+    assert not ends_well(parser("file of a history"), before + told + after[:3] + b"\x92" * 8 + after[11:])
 
 
 @pytest.mark.parametrize("name", NAMES)
