@@ -12,6 +12,7 @@ the browser's times are left out.
 """
 
 import argparse
+import gc
 import json
 import os
 import random
@@ -20,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from perfgate.cli.main import KEPT_OBJECTS
 from perfgate.records.runfile import read
 from perfgate.reports.page.assemble import page
 from perfgate.reports.page.content import content_of
@@ -37,6 +39,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", type=int, nargs="+", default=[200, 10_000])
     options = parser.parse_args()
+    gc.set_threshold(KEPT_OBJECTS)  # as the command does
     with tempfile.TemporaryDirectory() as folder:
         for count in options.cases:
             path = Path(folder) / f"{count}.jsonl"

@@ -21,10 +21,10 @@ GENERATION = {
         LLAMA,
         {**BF16, "batch_size": 1, "prompt_length": 4096, "new_tokens": 2, "prefill_chunk_size": 1024},
     ),
-    # Decode by cache and compilation, from the host's pace to the memory's.
+    # Decode by cache and compilation, from the host's pace to the memory's. Left to itself, transformers compiles a
+    # static cache into CUDA graphs; the modes between are in test_compile.py.
     "llama-decode": (LLAMA, DECODE),
     "llama-static": (LLAMA, {**STATIC, "compile_decode": "off"}),
-    "llama-compiled": (LLAMA, {**STATIC, "compile_decode": "default"}),
     "llama-graphs": (LLAMA, {**STATIC, "compile_decode": "reduce-overhead"}),
     # Sequences that share each reading of the weights.
     "llama-batch-16": (LLAMA, {**DECODE, "batch_size": 16}),

@@ -63,7 +63,7 @@ def test_compilation(perf, loading, cache):
     perf(loading(ONE_LAYER, compile=cache))
 
 
-@STANDARD
+@FULL
 @pytest.mark.parametrize("files", ["one", "sharded"])
 def test_larger(perf, loading, files):
     perf(loading(LARGER, files=files))

@@ -17,6 +17,7 @@ HOST_TRAINING_S, HOST_FORWARD_S = 2.5e-3, 0.6e-3  # of Python, for a layer and m
 COMPILED, GRAPHS = 0.5, 0.1  # what compilation and CUDA graphs leave of these
 START_S, SETUP_S, PROFILER_S, DRY_S = 1.0, 1.0, 1.5, 5.0  # fork and context; model and loop; CUPTI; the dry run
 COMPILE_S, WARM_COMPILE_S = 30.0, 8.0  # in the first launch, and with warm caches
+READ_BYTES_PER_S, HOST_LOAD_S = 2e9, 5e-3  # of a model's files to their device, and of Python for a layer
 ENERGY_S, LOAD_S = 2.0, 0.2  # bursts in which energy is read, once and with a pause, and the clock under load
 BURST_S, BURSTS, WARMUP_STEPS, UNTIMED_STEPS = 0.1, 8, 3, 3
 TIMED, MEMORY = 3, 2
@@ -73,6 +74,9 @@ def step_s(workload: Workload, gpu: GpuSpec) -> float | None:
     flops_per_s = FLOPS_SHARE * gpu.flops_per_s[dtype]
     bytes_per_s = BANDWIDTH_SHARE * gpu.bandwidth_bytes_per_s
     left = host_share(params)
+    if workload.id == "loading":
+        # The files are read; what the first call then does is short beside it.
+        return shape.weights * BYTES.get(str(params.get("stored")), 4) / READ_BYTES_PER_S + shape.layers * HOST_LOAD_S
     size = QUANTIZED_BYTES if params.get("quantization", "off") != "off" else BYTES.get(precision, 4)
     batch = int(params.get("batch_size", 8))
     if "new_tokens" in params or "prompt_length" in params:

@@ -133,6 +133,8 @@ class Findings(Group):
 GROUPS: Mapping[str, type[Group]] = {
     "span": Span, "start": Start, "turns": Turns, "yardstick": Yardstick, "seen": DeviceSeen, "findings": Findings,
 }  # fmt: skip
+# What each fact of a group is called in a run file.
+KEYS = {name: {item.name: group.prefix + item.name for item in fields(group)} for name, group in GROUPS.items()}
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,7 @@ class Details:
         left = dict(found)
         groups: dict[str, Any] = {}
         for name, group in GROUPS.items():
-            keys = {item.name: group.prefix + item.name for item in fields(group)}
-            groups[name] = group(**{item: left.pop(key) for item, key in keys.items() if key in left})
+            groups[name] = group(**{item: left.pop(key) for item, key in KEYS[name].items() if key in left})
         return cls(**groups, output=left.pop("output", ""), more=left)
 
 

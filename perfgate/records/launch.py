@@ -229,9 +229,15 @@ class Launch:
         return {**self.unknown, **line, **{key: value for key, value in extra.items() if value is not None}}
 
     @classmethod
-    def from_json(cls, line: Mapping[str, Any]) -> "Launch":
-        """Read a line that ``runfile`` has checked. Its metrics count as measured in the ways of today."""
+    def from_json(cls, line: Mapping[str, Any], ways: Mapping[str, int] | None = None) -> "Launch":
+        """Read a line that ``runfile`` has checked.
+
+        Args:
+            line: the line.
+            ways: the numbers of the ways in which its metrics were measured; by default those of today.
+        """
         return cls(
+            ways=ways_now() if ways is None else ways,
             unknown={key: value for key, value in line.items() if key not in KEYS},
             case=line["case"],
             workload=line["workload"],

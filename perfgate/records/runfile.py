@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -199,29 +199,38 @@ def read(path: str | Path) -> RunFile:
         UserError: the file is damaged; the message has the file, the line, the key and what to do.
     """
     path = Path(path)
-    with reading(path):
-        text = path.read_bytes().decode("utf-8")
-    lines = text.removesuffix("\n").split("\n") if text else []
-    if not lines:
-        raise UserError(f"{path}: is empty; a run file begins with a line of schema {SCHEMA!r}")
-    numbered = [
-        (number, parse(path, number, line, number == len(lines)))
-        for number, line in enumerate(lines, 1)
-        if line.strip()
-    ]
-    header = check_header(path, numbered[0][1] if numbered else None)
     workloads: dict[str, Mapping[str, Any]] = {}
     launches: list[Launch] = []
     verdicts: list[Verdict] = []
     others: list[Mapping[str, Any]] = []
-    for number, line in numbered[1:]:
-        kind = check_line(f"{path}: line {number}", line)
-        if kind == "launch":
-            launches.append(replace(Launch.from_json(line), ways=header.get(WAYS, {})))
-        elif kind == "workload":
-            workloads[line.get("case") or line["workload"]] = line
-        elif kind == "verdict":
-            verdicts.append(Verdict.from_json(line))
-        else:
-            others.append(line)
+    with reading(path), path.open("rb") as file:
+        numbered = parsed(path, file)
+        header = check_header(path, next(numbered, (1, None))[1])
+        for number, line in numbered:
+            kind = check_line(f"{path}: line {number}", line)
+            if kind == "launch":
+                launches.append(Launch.from_json(line, header.get(WAYS, {})))
+            elif kind == "workload":
+                workloads[line.get("case") or line["workload"]] = line
+            elif kind == "verdict":
+                verdicts.append(Verdict.from_json(line))
+            else:
+                others.append(line)
     return RunFile(header, workloads, tuple(launches), tuple(verdicts), tuple(others))
+
+
+def parsed(path: Path, file: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each line that is not empty, with its number.
+
+    Raises:
+        UserError: a line is not what it should be, or there is none.
+    """
+    number, waiting = 0, None
+    for number, line in enumerate(file, 1):
+        if waiting is not None and waiting.strip():
+            yield number - 1, parse(path, number - 1, waiting, last=False)
+        waiting = line.decode("utf-8").removesuffix("\n")
+    if waiting is None:
+        raise UserError(f"{path}: is empty; a run file begins with a line of schema {SCHEMA!r}")
+    if waiting.strip():
+        yield number, parse(path, number, waiting, last=True)

@@ -70,7 +70,11 @@ def ratio(name: str, launches: Sequence[Launch], vanilla: Sequence[Launch]) -> l
 
     ``None`` where a side lacks the metric. With a single launch a noisy metric has no interval: the ends are 0.
     """
-    here, there = (logs(name, side) for side in (launches, vanilla))
+    return ratio_of_logs(name, *(logs(name, side) for side in (launches, vanilla)))
+
+
+def ratio_of_logs(name: str, here: Sequence[float], there: Sequence[float]) -> list[float] | None:
+    """The same from the logarithms of both sides."""
     if not here or not there:
         return None
     one, other = spread_of(name, here), spread_of(name, there)

@@ -1,6 +1,9 @@
 """The plan of a run on a GPU: seconds by case, told without a device and without measuring."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +51,18 @@ def test_a_slower_card_takes_longer_and_an_unknown_one_is_refused(suite):
     assert total_s("l4") > total_s("h100-sxm-80gb")
     suite.run("--collect-only", "--perf-plan=h1000").stderr.fnmatch_lines(["*h1000*"])
     suite.run("--perf-plan=l4").stderr.fnmatch_lines(["*--perf-plan measures nothing; add --collect-only*"])
+
+
+def test_the_standard_tier_of_this_suite_fits_into_twenty_minutes_of_an_h100():
+    asked = ["--collect-only", "-q", "--perf-device=none", "--perf-plan=h100-sxm-80gb", "-p", "no:cacheprovider"]
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", "perf_tests", *asked],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    ).stdout
+    found = re.search(r"= ([\d.]+) min for (\d+) cases", told)
+    assert found, told
+    assert float(found[1]) <= 20
+    assert 30 <= int(found[2]) <= 45

@@ -5,7 +5,7 @@ import pytest
 from perfgate.models.shapes import read_shapes
 from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.session_cost import case_s, duet_s, shape_of, step_s
-from perfgate.workloads.tasks import generation, training
+from perfgate.workloads.tasks import generation, loading, training
 
 H100 = find_gpu("h100-sxm-80gb")
 
@@ -35,3 +35,12 @@ def test_compiled_decode_waits_less_for_the_host_and_takes_longer_to_begin():
     steps = [step_s(workload, H100) for workload in (eager, graphs)]
     assert steps[1] < steps[0] / 4
     assert case_s(graphs, 1.0) > case_s(eager, 1.0)
+
+
+def test_loading_takes_as_long_as_its_files_are_large():
+    model = read_shapes()["gpt2"]
+    whole, half = (step_s(loading(model, stored=stored), H100) for stored in ("fp32", "bf16"))
+    assert whole is not None
+    assert half is not None
+    assert 0.2 < whole < 1
+    assert half < whole

@@ -125,6 +125,11 @@ def test_a_link_shows_what_one_saw(visit: Any) -> None:
     assert page.tab.input_value("#q") == "quick"
 
 
+def test_a_damaged_link_still_opens_the_page(visit: Any) -> None:
+    page = visit(full_run(), "#q=100%&sort=%zz")
+    assert page.tab.input_value("#q") == "100%"
+
+
 def test_a_row_opens_by_keyboard_and_shows_what_is_behind_it(visit: Any) -> None:
     page = visit(full_run())
     row = page.tab.locator("#cases .toggle").first

@@ -1,12 +1,13 @@
 """The settings of each technique side by side, with ratios to vanilla and their intervals."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.page.behind import rounded
-from perfgate.reports.ratios import ratio
+from perfgate.reports.ratios import logs, ratio_of_logs
 from perfgate.reports.tables import ANYWHERE, file_of, group_of, setting_rows, workload_lines
 
 COLUMNS = ("step_time_s", "samples_per_s", "tokens_per_s", "peak_memory_bytes", "predicted_peak_bytes", "flops")
@@ -21,6 +22,11 @@ def techniques(run: RunFile) -> list[dict[str, Any]]:
         if launches.get(case):
             for where in (file_of(case), ANYWHERE):
                 owners.setdefault((where, line["workload"]), case)
+
+    @cache
+    def logs_of(case: str, name: str) -> list[float]:
+        return logs(name, launches.get(case, ()))
+
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in setting_rows(run):
         case = row["case"]
@@ -32,7 +38,7 @@ def techniques(run: RunFile) -> list[dict[str, Any]]:
         ratios = {}
         if vanilla and vanilla != case and not row["vanilla"]:
             for name in values:
-                found = ratio(name, launches.get(case, ()), launches.get(vanilla, ()))
+                found = ratio_of_logs(name, logs_of(case, name), logs_of(vanilla, name))
                 if found:
                     ratios[name] = [rounded(value) for value in found]
         shown = {key: row[key] for key in ("case", "model", "setting", "vanilla")}

@@ -2,7 +2,7 @@
 // The table of all cases: sorted, searched, filtered, with its state in the address's fragment.
 
 const CHUNK = 200; // rows of a large table at first
-const SLICE = 40; // rows built at once, so that the page answers in between
+const SLICE = 16; // rows built at once, about as many as a screen shows, so that the page answers in between
 const COLLATOR = new Intl.Collator("en", { numeric: true });
 const COLUMNS = [
   { key: "verdict", title: "Verdict", of: (row) => ORDER.indexOf(row.verdict) },
@@ -71,7 +71,7 @@ class Cases {
 
   /** Take the state from the address. */
   read() {
-    const text = decodeURI(location.hash.slice(1)) === location.hash.slice(1) ? location.hash.slice(1) : location.hash.slice(1);
+    const text = location.hash.slice(1);
     if (text && !text.includes("=")) { if (!this.drawn) this.draw(); return; }
     const found = new URLSearchParams(text);
     for (const name of Object.keys(this.state)) this.state[name] = found.get(name) || "";
@@ -100,8 +100,9 @@ class Cases {
     if (column) {
       const sign = this.state.sort.startsWith("-") ? -1 : 1;
       const empty = (value) => value === undefined || value === null || value === "";
+      const keys = new Map(found.map((row) => [row, column.of(row)]));
       found.sort((a, b) => {
-        const [one, other] = [column.of(a), column.of(b)];
+        const one = keys.get(a), other = keys.get(b);
         if (empty(one) || empty(other)) return empty(one) - empty(other);
         return sign * (typeof one === "string" ? COLLATOR.compare(one, other) : one - other);
       });
