@@ -50,7 +50,7 @@ def survey(store: Store, name: str, alpha: float, since: datetime | None = None)
     largest: list[tuple[float, int, Series, list[Change]]] = []
     with opened(store, name) as history:
         share, count = alpha / max(history.index.varying(), 1), history.index.count()
-        places = ((block, place) for block in ahead(history.blocks()) for place in suspects(block, share))
+        places = ((block, place) for block, suspected in ahead(history.blocks(), share) for place in suspected)
         for number, (block, place) in enumerate(places):
             series = history.series_of(block, place)
             found = list(changes_of(history.machine, series, share, since))
@@ -69,13 +69,18 @@ def survey(store: Store, name: str, alpha: float, since: datetime | None = None)
     return Survey(history.machine, count, alpha, events_of(changes), creeps, moved)
 
 
-def ahead(blocks: Iterator[Block]) -> Iterator[Block]:
-    """The same blocks; the next one is read while one is looked at."""
+def ahead(blocks: Iterator[Block], share: float) -> Iterator[tuple[Block, list[int]]]:
+    """The blocks, each with its suspects; the next one is read and screened while one is looked at more closely."""
+
+    def screened() -> tuple[Block, list[int]] | None:
+        block = next(blocks, None)
+        return None if block is None else (block, suspects(block, share))
+
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, blocks, None)
-        while block := coming.result():
-            coming = pool.submit(next, blocks, None)
-            yield block
+        coming = pool.submit(screened)
+        while found := coming.result():
+            coming = pool.submit(screened)
+            yield found
 
 
 @dataclass(frozen=True)
