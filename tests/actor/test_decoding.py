@@ -114,3 +114,28 @@ def test_a_kernel_that_was_not_put_in_is_told():
     program = Generation(device=open_device({"kind": "cpu"}, "counters", None, 1), **workload.params)
     program.chosen = type(program.chosen)(kernels="RMSNorm=somewhere:Norm")
     assert "asked for kernels=RMSNorm=somewhere:Norm, in force is " in other_settings(*program.effective())
+
+
+@pytest.mark.parametrize(("mode", "ahead"), [("reduce-overhead", True), ("default", False)])
+def test_a_static_cache_has_its_room_before_a_graph_is_captured(monkeypatch, mode, ahead):
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    from perfgate.actor.techniques.decoding import compiled_forward
+
+    settings = {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 32, "vocab_size": 64}
+    config = transformers.LlamaConfig(**settings, num_attention_heads=2, num_key_value_heads=2)
+    network = transformers.LlamaForCausalLM(config).eval()
+    seen = []
+
+    def compiled(function, **chosen):
+        def call(*arguments, **keywords):
+            seen.append(keywords["past_key_values"].is_initialized)
+            return function(*arguments, **keywords)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    network.forward = compiled_forward(network, mode)
+    ids = torch.ones(1, 4, dtype=torch.long)
+    with torch.inference_mode():
+        network.generate(ids, max_new_tokens=2, cache_implementation="static", disable_compile=True, pad_token_id=0)
+    assert seen[0] == ahead

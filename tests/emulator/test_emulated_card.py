@@ -109,6 +109,31 @@ def test_a_stream_that_took_part_in_a_capture_is_free_after_it():
     assert done.stdout.splitlines() == ["2000 at once", "2001 with the graph"]
 
 
+# A static cache makes its room when it is first written: inside of a CUDA graph, where nobody made it before.
+GRAPHED = """
+import torch, transformers
+from perfgate.actor.devices.emulated import end_generation_by_length
+from perfgate.actor.techniques.decoding import compiled_forward
+end_generation_by_length()
+shape = {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2, "vocab_size": 64}
+with torch.device("cuda"):
+    network = transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape, num_key_value_heads=2)).eval()
+    ids = torch.ones(1, 4, dtype=torch.long)
+network.forward = compiled_forward(network, "reduce-overhead")
+settings = {"max_new_tokens": 4, "cache_implementation": "static", "disable_compile": True, "pad_token_id": 0}
+with torch.inference_mode():
+    for _ in range(3):
+        print(network.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, **settings).shape[1])
+"""
+
+
+def test_a_static_cache_outlives_the_graphs_of_a_compiled_network():
+    environment = os.environ | dict(started_on(PROFILES["l4-24gb"]))
+    done = subprocess.run([sys.executable, "-c", GRAPHED], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["8"] * 3
+
+
 # What the messages about the faults say: the metric, and where it grew. LINE is that of what the fault calls.
 NAMED = (
     ("kernel_launches", "sin_kernel_cuda* in kernel +1", ""),

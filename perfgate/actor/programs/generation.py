@@ -17,7 +17,7 @@ from perfgate.actor.marks import Mark, between, mark_of
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import Program
 from perfgate.actor.request import GenerationSettings, Request
-from perfgate.actor.techniques.decoding import Prefill, generate_options
+from perfgate.actor.techniques.decoding import Prefill, compiled_forward, generate_options
 from perfgate.actor.techniques.kernels import kernel_in_force, put_kernel
 from perfgate.actor.techniques.models import build_inference
 from perfgate.actor.techniques.readback import asked_and_in_force
@@ -51,7 +51,7 @@ class Generation(Program):
             for name, values in inputs.items()
         }
         if chosen.compile != "off":
-            self.network.forward = torch.compile(self.network.forward, mode=chosen.compile)
+            self.network.forward = compiled_forward(self.network, chosen.compile)
         self.arrivals = Arrivals(device)
         self.new_tokens = new_tokens = chosen.new_tokens
         self.generated: Any = None

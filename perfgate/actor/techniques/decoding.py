@@ -1,10 +1,14 @@
 """Turns the settings of generation into arguments of ``generate``, and reads them back from its calls of the model."""
 
+from functools import wraps
 from typing import Any
+
+import torch
 
 from perfgate.actor import versions
 from perfgate.actor.compiled import compiles
 from perfgate.actor.request import GenerationSettings
+from perfgate.shared.settings.common import GRAPHED
 
 CACHES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -32,6 +36,35 @@ def generate_options(chosen: GenerationSettings) -> dict[str, Any]:
         config._compile_all_devices = True  # on a CPU too
         options["compile_config"] = config
     return options
+
+
+def compiled_forward(network: Any, mode: str) -> Any:
+    """The network's forward pass as a compiled program.
+
+    A cache of a fixed size makes its room when it is first written. A CUDA graph that did so would overwrite the room
+    with its next run, and torch 2.14 ends in a SIGSEGV where that is handed in again; so it is made before the call.
+    """
+    compiled = torch.compile(network.forward, mode=mode)
+    if mode not in GRAPHED:
+        return compiled
+
+    @wraps(network.forward)
+    def forward(*arguments: Any, **keywords: Any) -> Any:
+        make_room(network, keywords.get("past_key_values"), keywords.get("input_ids"))
+        return compiled(*arguments, **keywords)
+
+    return forward
+
+
+def make_room(network: Any, cache: Any, ids: Any) -> None:
+    """Let a new cache of a fixed size make its room now, where the versions of the libraries can."""
+    kind = versions.find("StaticCache")
+    new = kind is not None and isinstance(cache, kind) and not getattr(cache, "is_initialized", True)
+    shape_of = getattr(network, "_get_static_cache_init_shape", None)
+    if new and ids is not None and shape_of is not None and (shape := shape_of()) is not None:
+        heads, width = shape
+        kept = {"dtype": network.dtype, "device": network.device}
+        cache.early_initialization(batch_size=ids.shape[0], num_heads=heads, head_dim=width, **kept)
 
 
 class Prefill:
