@@ -247,7 +247,7 @@ ROWS: dict[str, tuple[Callable[[bytes], object], Callable[[], bytes]]] = {
     "origin of a package": (origin, lambda: told({"vcs_info": {"commit_id": "abc"}})),
     "plan of a fleet": (below(fleet.PLAN, fleet.load), lambda: told(PLAN)),
     "end of a shard": (
-        below("shard-1/ended.json", lambda folder: (Shard(1, 2, folder).code, Shard(1, 2, folder).parts)),
+        below("shard-1/ended.json", lambda folder: (Shard(1, 2, folder, 2).code, Shard(1, 2, folder, 2).parts)),
         lambda: told({"code": 1, "attempt": "try-1"}),
     ),
     "bisection": (bisected, bisection),
