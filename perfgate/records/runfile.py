@@ -91,6 +91,9 @@ def claim(folder: Path, run_id: str, process: str = MAIN) -> Iterator[None]:
         finally:
             if process == MAIN:
                 remove_parts(folder, run_id)
+            elif (folder / f"{run_id}.jsonl").exists() and not (folder / f"{run_id}{CLAIM}").exists():
+                # The run was interrupted and ended before this worker, whose lines nobody will merge.
+                (folder / f"{run_id}.{process}.part").unlink(missing_ok=True)
 
 
 def clear_away(folder: Path) -> None:
