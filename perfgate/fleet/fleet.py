@@ -183,7 +183,9 @@ def begin(folder: Path, plan: Plan) -> None:
 def largest_array() -> int:
     """How many jobs Slurm takes as one array; as many as one likes where Slurm does not tell."""
     try:
-        told = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, check=False).stdout
+        told = subprocess.run(
+            ["scontrol", "show", "config"], capture_output=True, text=True, errors="replace", check=False
+        ).stdout
     except OSError:
         told = ""  # submitit says that there is no Slurm
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", told, re.MULTILINE)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perfgate.history.blocks import Block
 from perfgate.history.changes import RECENT, limit_of
-from perfgate.history.segments import FEWEST, Values, bound, may_change, spread_and_run, without_outliers
+from perfgate.history.segments import FEWEST, Values, bound, divisions, may_change, spread_and_run, without_outliers
 from perfgate.history.table import metric_and_way
 from perfgate.shared.metrics import metric
 
@@ -62,8 +62,9 @@ def may_move(levels: Values, alpha: float, limits: Values) -> NDArray[np.bool_]:
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(levels)
         series = without_outliers(logs)
-        spread, runs = spread_and_run(series)
-        stepped = may_change(series, spread, np.asarray([bound(alpha, count, float(run)) for run in runs]))
+        halves = divisions(series)
+        spread, runs = spread_and_run(series, halves)
+        stepped = may_change(series, spread, np.asarray([bound(alpha, count, float(run)) for run in runs]), halves)
         moved = np.log(np.median(levels[:, -RECENT:], axis=-1) / np.median(levels[:, :RECENT], axis=-1)) + ROUNDING
         smooth = np.max(np.abs(logs[:, RECENT:] - logs[:, :-RECENT]), axis=-1) <= moved / 2
     # A level of 0 has no logarithm, and is left to the closer look.

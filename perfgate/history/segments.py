@@ -68,12 +68,13 @@ def steps(values: Sequence[float], alpha: float) -> list[Step]:
     if len(values) < FEWEST:
         return []
     series = without_outliers(np.log(np.asarray(values, dtype=float)))
-    widths, runs = spread_and_run(series)
+    halves = divisions(series)
+    widths, runs = spread_and_run(series, halves)
     spread = float(widths)
     if spread == 0:
         return exact_steps(values)
     limit = bound(alpha, len(series), float(runs))
-    if not may_change(series, widths, np.asarray(limit)) or not worth_segments(series / spread, limit):
+    if not may_change(series, widths, np.asarray(limit), halves) or not worth_segments(series / spread, limit):
         return []
     cuts = [0, *segments(series / spread, limit**2)]
     return [step(series[a:b], series[b:c], b, spread) for a, b, c in zip(cuts, cuts[1:], cuts[2:], strict=False)]
@@ -141,7 +142,24 @@ def long_run_spread(series: Values) -> Values:
     return np.asarray(np.sqrt(np.maximum(far + 2 * sum(dependent), halves[0])))
 
 
-def spread_and_run(series: Values) -> tuple[Values, Values]:
+@dataclass(frozen=True)
+class Divisions:
+    """All divisions of a series into two parts.
+
+    Attributes:
+        ends: where the first part ends.
+        before: its mean.
+        after: the mean of the other part.
+        contrasts: the difference of both, in the spread of a mean.
+    """
+
+    ends: NDArray[np.int64]
+    before: Values
+    after: Values
+    contrasts: Values
+
+
+def spread_and_run(series: Values, halves: Divisions) -> tuple[Values, Values]:
     """The spread as ``long_run_spread`` tells it, and how many neighbours count as one; 1 where they are independent.
 
     Where neighbours depend on each other beyond doubt, the series is taken for an autoregressive one of the first
@@ -149,38 +167,37 @@ def spread_and_run(series: Values) -> tuple[Values, Values]:
     """
     count = series.shape[-1]
     usual = long_run_spread(series)
-    variance, correlation = neighbours(series)
+    variance, correlation = neighbours(series, halves)
     run = (1 + correlation) / (1 - correlation)
     depends = correlation > 2 / math.sqrt(count)
     spread = np.where(depends, np.minimum(np.sqrt(variance * run), MOST * usual), usual)
     return np.asarray(spread), np.where(depends, np.minimum(run, LONGEST_RUN), 1.0)
 
 
-def neighbours(series: Values) -> tuple[Values, Values]:
+def neighbours(series: Values, halves: Divisions) -> tuple[Values, Values]:
     """Variance and correlation of neighbours around the levels of the best division into two parts.
 
     A change would pass for dependence otherwise. The bias of a correlation of few points is taken out (Kendall,
     Biometrika 1954).
     """
     count = series.shape[-1]
-    ends, before, after, contrasts = divisions(series)
-    best = np.argmax(contrasts, axis=-1)[..., None]
-    levels = [np.take_along_axis(side, best, axis=-1) for side in (before, after)]
-    rest = series - np.where(np.arange(count) < ends[best], *levels)
+    best = np.argmax(halves.contrasts, axis=-1)[..., None]
+    levels = [np.take_along_axis(side, best, axis=-1) for side in (halves.before, halves.after)]
+    rest = series - np.where(np.arange(count) < halves.ends[best], *levels)
     squares = np.sum(rest**2, axis=-1)
     products = np.sum(rest[..., 1:] * rest[..., :-1], axis=-1)
     found = np.divide(products, squares, out=np.zeros_like(squares), where=squares > 0)
     return squares / (count - 4), np.clip(found + (1 + 4 * found) / count, 0, STRONGEST)
 
 
-def divisions(series: Values) -> tuple[NDArray[np.int64], Values, Values, Values]:
-    """All divisions into two parts: where the first one ends, both means, and their contrast."""
+def divisions(series: Values) -> Divisions:
+    """All divisions of a series into two parts of at least the shortest length."""
     count = series.shape[-1]
     ends = np.arange(SHORTEST, count - SHORTEST + 1)
     sums = np.cumsum(series, axis=-1)
     earlier = sums[..., SHORTEST - 1 : count - SHORTEST]
     before, after = earlier / ends, (sums[..., -1:] - earlier) / (count - ends)
-    return ends, before, after, np.abs(before - after) * np.sqrt(ends * (count - ends) / count)
+    return Divisions(ends, before, after, np.abs(before - after) * np.sqrt(ends * (count - ends) / count))
 
 
 def half_mean_square(differences: Values, leave_out: int) -> Values:
@@ -233,7 +250,7 @@ def bound_of(alpha: float, count: int, run: float) -> float:
     return -float(stdtrit(max(count / 3 - 1, 3), float(ndtr(-high))))
 
 
-def may_change(series: Values, spread: Values, limit: Values) -> NDArray[np.bool_]:
+def may_change(series: Values, spread: Values, limit: Values, halves: Divisions) -> NDArray[np.bool_]:
     """Whether neighbouring windows of any length differ by enough to look closer.
 
     A change that the penalty allows shows at least half of its square in windows of 3, 6, 12, ... points. It is much
@@ -249,8 +266,7 @@ def may_change(series: Values, spread: Values, limit: Values) -> NDArray[np.bool
         found |= (contrast / spread * math.sqrt(length / 2)) ** 2 >= limit**2 / 2
         length *= 2
     # Long segments of unequal length: all that came before against all that came after.
-    contrasts = divisions(series)[-1]
-    return np.asarray(found | (np.max(contrasts, axis=-1) / spread >= limit))
+    return np.asarray(found | (np.max(halves.contrasts, axis=-1) / spread >= limit))
 
 
 def worth_segments(series: Values, limit: float) -> bool:

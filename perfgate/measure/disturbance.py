@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from perfgate.measure.devices.base import Status
+from perfgate.measure.devices.base import Status, other_limit
 from perfgate.records.details import CannotTell, DeviceSeen
 from perfgate.records.launch import Launch
 
@@ -79,12 +79,9 @@ def named(pids: Sequence[int]) -> str:
 
 
 def other_limit_w(seen: Sequence[Status], limit_w: float | None) -> float | None:
-    """A power limit that was in force in place of the right one; ``None`` where there was none, or nobody tells.
-
-    A machine is known by a limit in whole watts.
-    """
+    """A power limit that was in force in place of the right one; ``None`` where there was none, or nobody tells."""
     told = [status.power_limit_w for status in seen if status.power_limit_w is not None]
-    return next((found for found in told if limit_w is not None and abs(found - limit_w) >= 1), None)
+    return next((found for found in told if limit_w is not None and other_limit(found, limit_w)), None)
 
 
 def worked(seen: Sequence[Status]) -> Sequence[Status]:

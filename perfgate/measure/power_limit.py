@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from perfgate.measure.devices.base import Device, PowerControl, PowerLimit
+from perfgate.measure.devices.base import Device, PowerControl, PowerLimit, other_limit
 from perfgate.measure.devices.power import control_of
 from perfgate.shared.errors import UserError
 from perfgate.system.locks import DeviceLock
 
-SLACK_W = 1.0  # drivers round limits
 ANSWER_S = 30.0
 PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -55,7 +54,7 @@ def check_settable(device: Device, lock: DeviceLock, limits_w: tuple[int, ...]) 
     with lock.exclusive():
         now = control.read()
         known_w = (device.machine.gpu or {}).get("power_limit_w")
-        if known_w is not None and abs(now.enforced_w - known_w) >= SLACK_W:
+        if known_w is not None and other_limit(now.enforced_w, known_w):
             raise UserError(
                 f"the power limit of {device.uuid} went from {known_w:g} W to {now.enforced_w:g} W as this run began, "
                 "so start it again"
@@ -75,7 +74,7 @@ def check_honoured(uuid: str, now: PowerLimit, limit_w: float) -> None:
     Raises:
         UserError: naming both limits.
     """
-    if abs(now.set_w - limit_w) >= SLACK_W or abs(now.enforced_w - limit_w) >= SLACK_W:
+    if other_limit(now.set_w, limit_w) or other_limit(now.enforced_w, limit_w):
         raise UserError(
             f"{uuid} was limited to {limit_w:g} W, and its driver tells {now.set_w:g} W, of which {now.enforced_w:g} W "
             "are in force; something else limits it, so leave this limit out"
@@ -92,7 +91,7 @@ def restore(control: PowerControl, uuid: str, former_w: float) -> None:
     try:
         control.set(former_w)
         found_w = control.read().set_w
-        why = "" if abs(found_w - former_w) < SLACK_W else f"the driver tells {found_w:g} W"
+        why = f"the driver tells {found_w:g} W" if other_limit(found_w, former_w) else ""
     except UserError as error:
         why = str(error)
     if why:

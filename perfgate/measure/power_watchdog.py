@@ -8,8 +8,9 @@ import json
 import signal
 import sys
 
+from perfgate.measure.devices.base import other_limit
 from perfgate.measure.devices.power import control_of
-from perfgate.measure.power_limit import SLACK_W, restore
+from perfgate.measure.power_limit import restore
 from perfgate.shared.errors import UserError
 
 
@@ -26,7 +27,7 @@ def main() -> int:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         sys.stdin.read()
-        if abs(control.read().set_w - former_w) >= SLACK_W:
+        if other_limit(control.read().set_w, former_w):
             restore(control, device["uuid"], former_w)
     except UserError as error:
         print(f"perfgate: {error}", file=sys.stderr)

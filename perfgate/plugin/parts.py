@@ -3,6 +3,8 @@
 from contextlib import ExitStack
 from pathlib import Path
 
+from perfgate.records.runfile import MAIN, claim, part_of, parts_of
+
 
 class Parts:
     """The parts of one run.
@@ -14,18 +16,18 @@ class Parts:
     """
 
     def __init__(self, output: Path, run_id: str, worker: str | None) -> None:
-        self._output, self._run_id, self._worker = output, run_id, worker
+        self._output, self._run_id, self._process = output, run_id, worker or MAIN
         self._claim = ExitStack()
         self._claimed = False
 
     @property
     def own(self) -> Path:
         """What this process writes."""
-        return self._output / f"{self._run_id}.{self._worker or 'main'}.part"
+        return part_of(self._output, self._run_id, self._process)
 
     def written(self) -> list[Path]:
         """Those of all processes that are there."""
-        return sorted(self._output.glob(f"{self._run_id}.*.part"))
+        return parts_of(self._output, self._run_id)
 
     def claim(self) -> None:
         """Let no other run take them for those of a run that was killed; called when it is known that there are any.
@@ -33,11 +35,9 @@ class Parts:
         Raises:
             UserError: the folder cannot be made or written.
         """
-        from perfgate.records.runfile import MAIN, claim
-
         if not self._claimed:
             self._claimed = True
-            self._claim.enter_context(claim(self._output, self._run_id, self._worker or MAIN))
+            self._claim.enter_context(claim(self._output, self._run_id, self._process))
 
     def close(self) -> None:
         """Give them up."""

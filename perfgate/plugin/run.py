@@ -160,8 +160,7 @@ class Run:
         with a_usage_error():
             self.sides.check(selection.needs_libraries)
             check_limits(self.target, self.options.power_limits_w)
-        self.check_products()
-        with a_usage_error():
+            self.check_products()
             self._parts.claim()
         self.expect(selection.cases)
 

@@ -176,7 +176,7 @@ class Details:
         for name in GROUPS:
             group: Group = getattr(self, name)
             values = {item: getattr(group, item.name) for item in fields(group)}
-            found |= {group.prefix + item.name: value for item, value in values.items() if value != default_of(item)}
+            found |= {KEYS[name][item.name]: value for item, value in values.items() if value != default_of(item)}
         return found | ({"output": self.output} if self.output else {})
 
     @classmethod

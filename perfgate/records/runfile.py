@@ -93,7 +93,7 @@ def claim(folder: Path, run_id: str, process: str = MAIN) -> Iterator[None]:
                 remove_parts(folder, run_id)
             elif (folder / f"{run_id}.jsonl").exists() and not (folder / f"{run_id}{CLAIM}").exists():
                 # The run was interrupted and ended before this worker, whose lines nobody will merge.
-                (folder / f"{run_id}.{process}.part").unlink(missing_ok=True)
+                part_of(folder, run_id, process).unlink(missing_ok=True)
 
 
 def clear_away(folder: Path) -> None:
@@ -108,9 +108,19 @@ def clear_away(folder: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
+def part_of(folder: Path, run_id: str, process: str) -> Path:
+    """What one process of a run writes its lines to, until the run file is made."""
+    return folder / f"{run_id}.{process}.part"
+
+
+def parts_of(folder: Path, run_id: str) -> list[Path]:
+    """The parts of a run that are there."""
+    return sorted(folder.glob(f"{run_id}.*.part"))
+
+
 def remove_parts(folder: Path, run_id: str) -> None:
     """Delete the parts of a run, and the claims of its workers."""
-    for path in (*folder.glob(f"{run_id}.*.part"), *folder.glob(f"{run_id}.*{CLAIM}")):
+    for path in (*parts_of(folder, run_id), *folder.glob(f"{run_id}.*{CLAIM}")):
         path.unlink(missing_ok=True)
 
 

@@ -65,16 +65,16 @@ def quantile(freedom: float) -> float:
     return t_quantile((1 + CONFIDENCE) / 2, freedom)
 
 
-def ratio(name: str, launches: Sequence[Launch], vanilla: Sequence[Launch]) -> list[float] | None:
+def ratio(name: str, here: Sequence[float], there: Sequence[float]) -> list[float] | None:
     """The ratio to vanilla and the ends of its 95% interval over launches, equal where it is exact.
 
     ``None`` where a side lacks the metric. With a single launch a noisy metric has no interval: the ends are 0.
+
+    Args:
+        name: of the metric.
+        here: its logarithms, as ``logs`` tells them.
+        there: those of vanilla.
     """
-    return ratio_of_logs(name, *(logs(name, side) for side in (launches, vanilla)))
-
-
-def ratio_of_logs(name: str, here: Sequence[float], there: Sequence[float]) -> list[float] | None:
-    """The same from the logarithms of both sides."""
     if not here or not there:
         return None
     one, other = spread_of(name, here), spread_of(name, there)

@@ -58,6 +58,14 @@ class PowerLimit:
     most_w: float
 
 
+SLACK_W = 1.0  # drivers round limits, and a machine is known by whole watts
+
+
+def other_limit(one_w: float, other_w: float) -> bool:
+    """Whether two power limits are not the same one."""
+    return abs(one_w - other_w) >= SLACK_W
+
+
 class PowerControl(Protocol):
     """Reads and sets the power limit of one device."""
 

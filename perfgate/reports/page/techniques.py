@@ -7,7 +7,7 @@ from typing import Any
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.page.behind import rounded
-from perfgate.reports.ratios import logs, ratio_of_logs
+from perfgate.reports.ratios import logs, ratio
 from perfgate.reports.tables import ANYWHERE, file_of, group_of, setting_rows, workload_lines
 
 COLUMNS = ("step_time_s", "samples_per_s", "tokens_per_s", "peak_memory_bytes", "predicted_peak_bytes", "flops")
@@ -38,7 +38,7 @@ def techniques(run: RunFile) -> list[dict[str, Any]]:
         ratios = {}
         if vanilla and vanilla != case and not row["vanilla"]:
             for name in values:
-                found = ratio_of_logs(name, logs_of(case, name), logs_of(vanilla, name))
+                found = ratio(name, logs_of(case, name), logs_of(vanilla, name))
                 if found:
                     ratios[name] = [rounded(value) for value in found]
         shown = {key: row[key] for key in ("case", "model", "setting", "vanilla")}
