@@ -2,8 +2,9 @@
 
     .venv-cuda/bin/python -m benchmarks.attention_kernels
 
-A row of ``tests/actor/attention_kernels.json`` is one question and the answer for each capability. A test holds the dry
-run's rule against it. Needs a torch that is built for CUDA, takes about a minute, and computes nothing.
+A row of ``tests/actor/attention_kernels/2.14.json`` is one question and the answer of that torch for each capability. A
+test holds the dry run's rule against it. Needs a torch that is built for CUDA, whose version names the file; takes about
+a minute, and computes nothing.
 """
 
 import itertools
@@ -17,7 +18,7 @@ from perfgate.emulator.build import started_on
 from perfgate.emulator.profiles import PROFILES
 
 ROOT = Path(__file__).parent.parent
-TARGET = ROOT / "tests" / "actor" / "attention_kernels.json"
+TABLES = ROOT / "tests" / "actor" / "attention_kernels"
 CARDS = ("t4-16gb", "a100-80gb", "l4-24gb", "h100-sxm-80gb", "b200-180gb")
 COLUMNS = ("dtype", "width", "mask", "causal", "key_heads", "query_length", "key_length", "trained", "dropout")
 HEADS = 8
@@ -74,8 +75,9 @@ def main() -> None:
         json.dumps([*row, *kinds]) for row, kinds in zip(questions(), zip(*found.values(), strict=True), strict=True)
     ]
     head = {"torch": told["torch"], "columns": COLUMNS, "capabilities": [divmod(number, 10) for number in found]}
-    TARGET.write_text(json.dumps(head)[:-1] + ', "rows": [\n' + ",\n".join(rows) + "\n]}\n")
-    print(f"{len(rows)} questions on {len(found)} cards, written to {TARGET}")
+    target = TABLES / f"{'.'.join(told['torch'].split('.')[:2])}.json"
+    target.write_text(json.dumps(head)[:-1] + ', "rows": [\n' + ",\n".join(rows) + "\n]}\n")
+    print(f"{len(rows)} questions on {len(found)} cards, written to {target}")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,6 @@ from benchmarks.proof import wheels
 from benchmarks.proof.bench import Bench
 from benchmarks.proof.place import SUMMARY, Place
 from benchmarks.proof.slices import SLICES
-from perfgate.emulator.build import started_on
-from perfgate.emulator.profiles import PROFILES, STANDARD
 from perfgate.shared.errors import UserError
 
 LIMIT_S = 480
@@ -73,7 +71,7 @@ def prove(options, work):
         wheels.install(options.install, paths[0])
     wheels.check()
     if options.emulated:
-        started_on(PROFILES[STANDARD])  # refuses where the card cannot be built
+        refuse_without_card()
     place = Place(options.out.resolve(), work, mode_of(options))
     place.open()
     done = place.state()["slices"]
@@ -85,6 +83,15 @@ def prove(options, work):
     if left:
         print(f"Left to do: {', '.join(one.name for one in left)}. Go on with: {again(options)}")
     return REFUTED if any(row.held is False for row in rows) else 0
+
+
+def refuse_without_card():
+    """Build the emulated card, which refuses where that is not possible."""
+    # Imported only now, because its libraries may come from the wheels.
+    from perfgate.emulator.build import started_on
+    from perfgate.emulator.profiles import PROFILES, STANDARD
+
+    started_on(PROFILES[STANDARD])
 
 
 def mode_of(options):

@@ -8,8 +8,12 @@ import pytest
 from perfgate.actor.dry_run.cuda_attention import Asked, choose_attention, scratch_bytes
 from perfgate.actor.dry_run.cuda_rules import CudaRules
 
-TABLE = json.loads((Path(__file__).parent / "attention_kernels.json").read_text())
-VERSION = tuple(int(part) for part in TABLE["torch"].split(".")[:2])
+TABLES = [json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "attention_kernels").glob("*.json"))]
+ASKED = [
+    pytest.param(table, place, id=f"{table['torch']}-{capability[0]}.{capability[1]}")
+    for table in TABLES
+    for place, capability in enumerate(table["capabilities"])
+]
 
 
 def asked(dtype, width, mask, causal, key_heads, query_length, key_length, trained, dropout):
@@ -28,15 +32,16 @@ def asked(dtype, width, mask, causal, key_heads, query_length, key_length, train
     )
 
 
-@pytest.mark.parametrize("position", range(len(TABLE["capabilities"])))
-def test_the_rule_chooses_as_torch_does_on_the_emulated_card(position):
-    count, capability = len(TABLE["columns"]), tuple(TABLE["capabilities"][position])
+@pytest.mark.parametrize(("table", "place"), ASKED)
+def test_the_rule_chooses_as_torch_does_on_the_emulated_card(table, place):
+    count, capability = len(table["columns"]), tuple(table["capabilities"][place])
+    version = tuple(int(part) for part in table["torch"].split(".")[:2])
     wrong = [
         row
-        for row in TABLE["rows"]
-        if choose_attention(asked(*row[:count]), VERSION, capability) != row[count + position]
+        for row in table["rows"]
+        if choose_attention(asked(*row[:count]), version, capability) != row[count + place]
     ]
-    assert len(TABLE["rows"]) > 1000
+    assert len(table["rows"]) > 1000
     assert not wrong
 
 
@@ -45,7 +50,8 @@ def test_the_rule_chooses_as_torch_does_on_the_emulated_card(position):
     [
         ((2, 10), {}, "flash"),
         ((2, 13), {}, "cudnn"),
-        ((2, 13), {"width": 256}, "flash"),
+        ((2, 13), {"width": 192, "trained": True}, "cudnn"),
+        ((2, 14), {"width": 192, "trained": True}, "flash"),
         ((2, 14), {"width": 256}, "cudnn"),
         ((2, 13), {"dtype": "float32", "grouped": True}, "math"),
         ((2, 14), {"dtype": "float32", "grouped": True}, "efficient"),

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.flop_counter import flop_registry
 
 from perfgate.actor.dry_run.known_values import name_of, tensors_of, written_by
 
@@ -75,13 +75,14 @@ OVERWRITING = {
 
 
 def attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    """FLOPs of the two matrix products of attention."""
-    return sdpa_flop_count(query.shape, key.shape, value.shape)
+    """FLOPs of the two matrix products of attention. Heads of keys are repeated for the heads of the query."""
+    return 2 * query.shape[:-1].numel() * key.shape[-2] * (query.shape[-1] + value.shape[-1])
 
 
 def attention_backward_flops(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    """FLOPs of the five matrix products of attention's backward pass."""
-    return sdpa_backward_flop_count(grad.shape, query.shape, key.shape, value.shape)
+    """FLOPs of the five matrix products of attention's backward pass: three as wide as a query, two as a value."""
+    del grad
+    return 2 * query.shape[:-1].numel() * key.shape[-2] * (3 * query.shape[-1] + 2 * value.shape[-1])
 
 
 def grouped_flops(first: Any, second: Any, *_: Any, **__: Any) -> int:
@@ -98,12 +99,13 @@ def addmm_flops(out: Any, left: Any, right: Any, **_: Any) -> int:
     return 2 * left.shape[0] * left.shape[1] * right.shape[1]
 
 
-# torch's own table lacks the CPU's fused attention, in-place products and grouped products.
-CONTRACTIONS: dict[Any, Any] = {
-    aten.addmm_: addmm_flops,
-    aten._scaled_dot_product_flash_attention_for_cpu: attention_flops,
-    aten._scaled_dot_product_flash_attention_for_cpu_backward: attention_backward_flops,
-}
+ATTENTIONS = ("flash_attention_for_cpu", "efficient_attention", "flash_attention", "cudnn_attention")
+# torch's own table lacks the CPU's fused attention, in-place products and grouped products. That of torch 2.11 refuses
+# attention in which several heads of the query share one of the keys.
+CONTRACTIONS: dict[Any, Any] = {aten.addmm_: addmm_flops}
+for kernel in ATTENTIONS:
+    CONTRACTIONS[getattr(aten, f"_scaled_dot_product_{kernel}")] = attention_flops
+    CONTRACTIONS[getattr(aten, f"_scaled_dot_product_{kernel}_backward")] = attention_backward_flops
 if hasattr(aten, "_grouped_mm"):  # since torch 2.8
     CONTRACTIONS[aten._grouped_mm] = grouped_flops
 
