@@ -2,9 +2,9 @@
 
     .venv-cuda/bin/python -m benchmarks.attention_kernels
 
-A row of ``tests/actor/attention_kernels/2.14.json`` is one question and the answer of that torch for each capability. A
-test holds the dry run's rule against it. Needs a torch that is built for CUDA, whose version names the file; takes about
-a minute, and computes nothing.
+A row of ``tests/actor/attention_kernels/2.14.json`` is one question and the answer of that torch for each capability.
+A test holds the dry run's rule against it. Needs a torch that is built for CUDA, whose version names the file; takes
+about a minute, and computes nothing.
 """
 
 import itertools

@@ -75,7 +75,7 @@ def prove(options, work):
     place = Place(options.out.resolve(), work, mode_of(options))
     place.open()
     done = place.state()["slices"]
-    slices = [one for one in SLICES if not (one.timed and options.emulated)]
+    slices = [one for one in SLICES if place.mode in one.modes]
     wanted = [one for one in slices if one.name == options.slice or (not options.slice and one.name not in done)]
     left = taken(Bench(place, end, tuple(paths)), wanted)
     page, rows = show(place)

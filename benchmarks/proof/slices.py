@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +26,14 @@ class Slice:
         what: a description for people.
         expected_s: seconds that it may take; it is not started if less time is left.
         work: the function that runs the slice and returns its result.
-        timed: whether it is about time alone, which an emulated card does not have.
+        modes: the modes of the proof in which it runs. An emulated card has no times; the CPU has no standard tier.
     """
 
     name: str
     what: str
     expected_s: float
     work: Callable[[Bench], Mapping[str, Any]]
-    timed: bool = False
+    modes: Sequence[str] = ("cuda", "dry", "emulated")
 
 
 def doctor(bench):
@@ -103,14 +103,21 @@ def growth(bench):
     return {"code": bench.measure("growth", bench.tier.grown, *options, more=[ROOT / "docs" / "demos"])}
 
 
+def standard(bench):
+    """Measure what a run on a GPU measures unless it names a tier, with one timed launch a case."""
+    report = bench.place.work / "standard.xml"
+    options = ["--perf-launches", 1, "--perf-update", "new", f"--junitxml={report}"]
+    return {"code": bench.measure("standard", "perf_tests", *options), **counted(report)}
+
+
+TIMED = ("cuda", "dry")
 SLICES = (
     Slice("doctor", "describe the machine, and check whether cases can be measured on it", 40, doctor),
     Slice("tests", "the engine's own tests marked gpu", 150, engine_tests),
-    Slice("peaks", "FLOP/s and bytes/s of the machine", 30, peaks, timed=True),
+    Slice("peaks", "FLOP/s and bytes/s of the machine", 30, peaks, TIMED),
     Slice("store", "all cases, stored as baselines with 5 launches", 420, store),
     Slice("again", "all cases once more, compared with the stored baselines", 180, again),
-    Slice(
-        "calibrate", "three cases in duets with themselves, unchanged and slowed down by 3%", 300, calibrate, timed=True
-    ),
+    Slice("calibrate", "three cases in duets with themselves, unchanged and slowed down by 3%", 300, calibrate, TIMED),
     Slice("growth", "a case that keeps more memory than it did", 30, growth),
+    Slice("standard", "the standard tier, one timed launch a case", 300, standard, ("cuda",)),
 )

@@ -32,7 +32,8 @@ def summary(place, tier):
     """Write the page from the results in a folder so far; return it and the requirements."""
     slices = place.state()["slices"]
     runs = {path.stem: read(path) for path in sorted(place.runs.glob("*.jsonl"))}
-    cases = measured(runs["store"]) if "store" in runs else []
+    cases, tier_cases = (measured(runs[name]) if name in runs else [] for name in ("store", "standard"))
+    own = [one for one in SLICES if place.mode in one.modes]
     lines = rows(slices, runs, cases, len(tier.cases), tier.demoted, timed=place.mode != "emulated")
     parts = [
         f"# The proof on a GPU{TITLES[place.mode]}",
@@ -41,9 +42,9 @@ def summary(place, tier):
         table(("", "bar", "found", ""), [(row.what, row.bar, row.found, WORDS[row.held]) for row in lines]),
         "## Cases",
         LEGEND,
-        table(CASE_HEAD, [case_row(case, slices.get("peaks", {})) for case in cases]),
+        table(CASE_HEAD, [case_row(case, slices.get("peaks", {})) for case in (*cases, *tier_cases)]),
         "## Slices",
-        table(("slice", "took", "ended with"), [slice_row(one, slices.get(one.name)) for one in SLICES]),
+        table(("slice", "took", "ended with"), [slice_row(one, slices.get(one.name)) for one in own]),
     ]
     return "\n\n".join(parts) + "\n", lines
 
