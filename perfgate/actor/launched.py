@@ -9,8 +9,9 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from perfgate.actor.tables import Table, table
 
@@ -20,8 +21,7 @@ NAMESPACES = re.compile(r"(?:\(anonymous namespace\)|\w+)::|^void ")
 LONGEST = 80
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """What the host did from one moment to another.
 
     Attributes:
@@ -60,29 +60,43 @@ def by_module(launched: Iterable[tuple[int, str]], host: Sequence[Span]) -> Tabl
         launched: when the host launched something, in ns, and its name.
         host: what the host did meanwhile.
     """
-    modules = sorted((span for span in host if span.name.startswith(MARK)), key=lambda span: span.begin_ns)
-    backward = sorted((span for span in host if span.name.startswith(BACKWARD)), key=lambda span: span.begin_ns)
+    modules = Nested(span for span in host if span.name.startswith(MARK))
+    backward = Nested(span for span in host if span.name.startswith(BACKWARD))
     # Several operators carry the number of the next node; the last of them makes it.
     makers = {
         (span.thread, span.sequence): span.begin_ns
-        for span in sorted(host, key=lambda span: span.begin_ns)
+        for span in sorted(host, key=attrgetter("begin_ns"))
         if not span.forward_thread and not span.name.startswith(MARK)
     }
     found: Counter[tuple[str, str]] = Counter()
     for at_ns, name in launched:
-        inside = innermost(modules, at_ns)
-        if inside is None and (node := innermost(backward, at_ns)):
-            inside = innermost(modules, makers.get((node.forward_thread, node.sequence), 0))
+        inside = modules.around(at_ns)
+        if inside is None and (node := backward.around(at_ns)):
+            inside = modules.around(makers.get((node.forward_thread, node.sequence), 0))
         found[inside.name.removeprefix(MARK) if inside else "", shortened(name)] += 1
     return table(found.items())
 
 
-def innermost(spans: Sequence[Span], at_ns: int) -> Span | None:
-    """The latest span around a moment; spans are sorted by their beginning, and lie within or beside each other."""
-    for span in reversed(spans[: bisect_right(spans, at_ns, key=lambda span: span.begin_ns)]):
-        if span.end_ns >= at_ns:
-            return span
-    return None
+class Nested:
+    """Spans that lie within or beside each other."""
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        self._spans = sorted(spans, key=attrgetter("begin_ns"))
+        self._begins_ns = [span.begin_ns for span in self._spans]
+        self._outer: list[int] = []  # for each span, the place of the one that it lies in, or -1
+        open_ones: list[int] = []
+        for place, span in enumerate(self._spans):
+            while open_ones and self._spans[open_ones[-1]].end_ns < span.begin_ns:
+                open_ones.pop()
+            self._outer.append(open_ones[-1] if open_ones else -1)
+            open_ones.append(place)
+
+    def around(self, at_ns: int) -> Span | None:
+        """The innermost span around a moment."""
+        place = bisect_right(self._begins_ns, at_ns) - 1
+        while place >= 0 and self._spans[place].end_ns < at_ns:
+            place = self._outer[place]
+        return self._spans[place] if place >= 0 else None
 
 
 def launches(device: Iterable[Any], host: Iterable[Any]) -> Iterator[tuple[int, str]]:
@@ -96,6 +110,7 @@ def launches(device: Iterable[Any], host: Iterable[Any]) -> Iterator[tuple[int, 
         yield calls.get(event.correlation_id(), event.start_ns()), event.name()
 
 
+@cache
 def shortened(name: str) -> str:
     """A kernel's name without namespaces, and cut where it is long."""
     plain = NAMESPACES.sub("", name)

@@ -22,3 +22,12 @@ def test_a_launch_of_the_backward_pass_belongs_to_the_module_that_made_its_node(
 
 def test_long_names_are_cut() -> None:
     assert len(shortened("k" * 200)) == 80
+
+
+def test_a_launch_after_the_last_inner_call_belongs_to_the_one_around_it_and_after_all_to_none() -> None:
+    calls = [Span(f"{MARK}block.{place}", 10 * place, 10 * place + 5) for place in range(100)]
+    host = [*calls, Span(f"{MARK}block", 0, 1000), Span(f"{MARK}root", -5, 1010)]
+
+    told = by_module([(993, "add"), (997, "mul"), (1005, "sub"), (1020, "div")], host)
+
+    assert told == {"block.99": {"add": 1}, "block": {"mul": 1}, "root": {"sub": 1}, "": {"div": 1}}

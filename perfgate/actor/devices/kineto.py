@@ -25,9 +25,10 @@ class Recording:
         """End it, when the device is done."""
         self._profile.stop()
         events = [event for event in self._profile.profiler.kineto_results.events() if not event.is_user_annotation()]
-        on_device = [event for event in events if str(event.device_type()).endswith(self._activity)]
+        kinds = {kind: str(kind).rpartition(".")[2] for kind in {event.device_type() for event in events}}
+        on_device = [event for event in events if kinds[event.device_type()] == self._activity]
         copies = [event for event in on_device if event.name().lower().startswith(COPIES)]
         kernels = [event for event in on_device if not event.name().lower().startswith(COPIES)]
-        host = [event for event in events if str(event.device_type()).endswith("CPU")]
+        host = [event for event in events if kinds[event.device_type()] == "CPU"]
         busy_ns = covered((event.start_ns(), event.start_ns() + event.duration_ns()) for event in on_device)
         return Record(len(kernels), len(copies), busy_ns / 1e9 if busy_ns else None, kernels, copies, host)

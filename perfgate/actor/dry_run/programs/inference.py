@@ -138,8 +138,12 @@ class DryGeneration:
         """Encode once, then decode one token at a time, over a cache that grows."""
         if self.chosen.cache not in ("default", "dynamic", "none"):
             raise NoDryRun(f"of an encoder-decoder model's caches cache={self.chosen.cache!r} is not taken over")
-        encoded = self.network.get_encoder()(**self.inputs)
-        source = next(iter(self.inputs.values()))
+        inputs = self.inputs
+        if hasattr(self.network, "_get_input_segment"):
+            # Whisper's generate() keeps a copy of the part of the sound that it works on.
+            inputs = {name: torch.cat(rows.split(1)) for name, rows in inputs.items()}
+        encoded = self.network.get_encoder()(**inputs)
+        source = next(iter(inputs.values()))
         ids = self.each_beam(self.context.adopt(torch.full((source.shape[0], 1), self.start)))
         encoded.last_hidden_state = self.each_beam(encoded.last_hidden_state)
         token, past = ids, None
