@@ -26,7 +26,7 @@ HEADS = 8
 
 def questions() -> list[tuple]:
     """The questions, each a row of ``COLUMNS``: every combination at common widths, then what a width changes."""
-    masks = ("none", "bool", "float", "trained")
+    masks = ("none", "bool", "float", "trained", "strided")
     common = itertools.product(
         ("float32", "float16", "bfloat16"), (64, 128), masks, (False, True), (8, 2), (128, 1), (128, 96, 1),
         (False, True), (0.0, 0.1, 0.125),
@@ -53,6 +53,8 @@ def answers() -> list[str]:
         given = None
         if mask == "bool":
             given = torch.empty(shape, dtype=torch.bool, device="cuda")
+        elif mask == "strided":
+            given = torch.empty((*shape, 2), **kind)[..., 0]
         elif mask != "none":
             given = torch.empty(shape, requires_grad=mask == "trained", **kind)
         grouped = key_heads != HEADS

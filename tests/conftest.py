@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT, SUPPORT
+from tests.support import warm
 from tests.support.plugins import QUIET
 
 pytest_plugins = ["pytester"]
@@ -17,12 +18,12 @@ pytest_plugins = ["pytester"]
 class Suite:
     """Writes cases and runs them in a real pytest process."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, launches: int) -> None:
         self.pytester = pytester
         self.path = pytester.path
         shutil.copy(SUPPORT / "programs.py", self.path / "programs.py")
         (self.path / "perf_tests").mkdir()
-        pytester.makeini(f"[pytest]\naddopts = {QUIET}\nperf_launches = 2\nperf_html = off\n")
+        pytester.makeini(f"[pytest]\naddopts = {QUIET}\nperf_launches = {launches}\nperf_html = off\n")
 
     def write(self, text: str, name: str = "test_case.py") -> None:
         """Write a test file below perf_tests/."""
@@ -32,7 +33,7 @@ class Suite:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """Run pytest over perf_tests/."""
-        return self.pytester.runpytest_subprocess("perf_tests", *arguments)
+        return warm.run(self.pytester, "perf_tests", *arguments)
 
     @property
     def run_files(self) -> list[Path]:
@@ -77,9 +78,13 @@ def settled() -> None:
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
-    """An empty suite, whose runs do not take themselves for workers of the run that tests them."""
+def suite(request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """An empty suite, whose runs do not take themselves for workers of the run that tests them.
+
+    A case has one timed launch where no timing is judged, which is a fourth faster, unless the test asks for more.
+    """
     # Under CI pytest's summary is longer, and a test must not pass there alone.
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST") or name in ("CI", "BUILD_NUMBER")]:
         monkeypatch.delenv(name)
-    return Suite(pytester)
+    asked = request.node.get_closest_marker("launches")
+    return Suite(pytester, asked.args[0] if asked else 1 if request.node.get_closest_marker("untimed") else 2)

@@ -51,6 +51,7 @@ NAMES = {
 }
 # Arguments by their newest name, and what they were called before.
 RENAMED = {
+    "page_size": "block_size",
     "eval_strategy": "evaluation_strategy",
     "activation_checkpointing": "gradient_checkpointing",
     "activation_checkpointing_kwargs": "gradient_checkpointing_kwargs",
@@ -124,6 +125,11 @@ def arguments_for(known: set[str], asked: Mapping[str, Any], library: str = "tra
 
 def training_arguments_for(kind: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of ``TrainingArguments``, or a class derived from it."""
+    return arguments_for({field.name for field in fields(kind)}, asked)
+
+
+def serving_options_for(kind: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of ``ContinuousBatchingConfig``."""
     return arguments_for({field.name for field in fields(kind)}, asked)
 
 

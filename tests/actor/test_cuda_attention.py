@@ -24,6 +24,7 @@ def asked(dtype, width, mask, causal, key_heads, query_length, key_length, train
         query_length,
         key_length,
         mask != "none",
+        mask == "strided",
         mask == "trained",
         causal,
         key_heads != 8,
@@ -37,9 +38,7 @@ def test_the_rule_chooses_as_torch_does_on_the_emulated_card(table, place):
     count, capability = len(table["columns"]), tuple(table["capabilities"][place])
     version = tuple(int(part) for part in table["torch"].split(".")[:2])
     wrong = [
-        row
-        for row in table["rows"]
-        if choose_attention(asked(*row[:count]), version, capability) != row[count + place]
+        row for row in table["rows"] if choose_attention(asked(*row[:count]), version, capability) != row[count + place]
     ]
     assert len(table["rows"]) > 1000
     assert not wrong

@@ -118,6 +118,7 @@ def test_output_of_a_program_does_not_disturb_the_protocol(suite):
     suite.run().assert_outcomes(passed=1)
 
 
+@pytest.mark.launches(2)
 def test_a_launch_that_failed_once_is_repeated_and_kept_in_the_run_file(suite):
     suite.write(f"def test_it(perf):\n    perf(work('FlakyOnce', marker={str(suite.path / 'marker')!r}))")
     suite.run().assert_outcomes(passed=1)
@@ -159,6 +160,7 @@ def test_no_process_is_left_when_the_run_is_ended_from_outside(suite, how):
     wait_for(lambda: not any(map(alive, [*servers, *json.loads(pids.read_text())])))
 
 
+@pytest.mark.launches(2)
 def test_two_launches_come_from_different_servers_and_differ_in_layout(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     suite.run().assert_outcomes(passed=1)

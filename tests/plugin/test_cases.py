@@ -94,6 +94,7 @@ def test_a_run_on_the_wrong_kind_of_device_is_told_the_right_one(suite):
     ])  # fmt: skip
 
 
+@pytest.mark.launches(2)
 def test_a_young_baseline_warns_and_strict_fails(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     suite.run("--perf-update", "new")
@@ -315,6 +316,7 @@ def test_other_tests_are_left_alone(suite):
     assert not (suite.path / "perf_output").exists()
 
 
+@pytest.mark.launches(2)
 def test_a_terminal_shows_the_launch_and_the_time_left_on_a_line_that_is_rewritten(suite):
     suite.write("@pytest.mark.parametrize('number', range(2))\ndef test_it(perf, number):\n    perf(work())")
     child = suite.pytester.spawn_pytest("perf_tests")

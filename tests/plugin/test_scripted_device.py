@@ -39,7 +39,7 @@ class Bench(Suite):
     """A suite with a script of devices, whose UUIDs are this test's own."""
 
     def __init__(self, pytester):
-        super().__init__(pytester)
+        super().__init__(pytester, launches=2)
         self.tag = f"GPU-{os.getpid()}-{random.randrange(1 << 30):x}"
         self.script()
 

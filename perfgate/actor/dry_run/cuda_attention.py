@@ -1,8 +1,8 @@
 """Which kernel of attention CUDA chooses, by the version of torch and the card's capability; pure functions.
 
 The conditions are those of ``aten/src/ATen/native/transformers/cuda/sdp_utils.cpp``. Those of torch 2.11 and 2.14 were
-held against torch's own choice on emulated cards (``python -m benchmarks.attention_kernels``, whose tables a test reads).
-Versions between them are taken to choose as 2.11 does, and older ones as documented; neither was held against a card.
+held against torch's own choice on emulated cards (``python -m benchmarks.attention_kernels``, whose tables a test
+reads). Versions between them are taken to choose as 2.11 does, and older ones as documented; neither was checked.
 """
 
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ class Asked:
         query_length: tokens of the query.
         key_length: tokens of the keys.
         masked: whether there is a mask.
+        mask_strided: whether neighbours in the mask's last dimension lie apart in memory.
         mask_trained: whether the mask wants a gradient.
         causal: whether ``is_causal`` is set.
         grouped: whether there are fewer heads of keys than of queries.
@@ -39,6 +40,7 @@ class Asked:
     query_length: int
     key_length: int
     masked: bool = False
+    mask_strided: bool = False
     mask_trained: bool = False
     causal: bool = False
     grouped: bool = False
@@ -84,6 +86,7 @@ def takes_cudnn(asked: Asked, version: Version, capability: Capability) -> bool:
         and asked.width % 8 == 0
         and asked.key_length != 1
         and not asked.mask_trained
+        and not asked.mask_strided
         and not (decoding and asked.dropout > 0)
         and (takes_cudnn_now if version >= CUDNN_AS_NOW_SINCE else takes_cudnn_before)(asked, capability)
     )
@@ -120,7 +123,7 @@ def takes_efficient(asked: Asked, version: Version, capability: Capability) -> b
     """Whether memory-efficient attention computes it."""
     if asked.dtype == "bfloat16" and capability < (8, 0):
         return False
-    if asked.grouped and version < GROUPED_EFFICIENT_SINCE:
+    if asked.mask_strided or (asked.grouped and version < GROUPED_EFFICIENT_SINCE):
         return False
     half = asked.dtype in HALF
     aligned = (8 if half else 4) if capability >= (8, 0) else (8 if half and capability >= (7, 0) else 1)

@@ -103,6 +103,7 @@ def asked_of(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_c
         query_length=query.shape[-2],
         key_length=key.shape[-2],
         masked=mask is not None,
+        mask_strided=mask is not None and mask.stride(-1) != 1,
         mask_trained=trained and mask is not None and mask.requires_grad,
         causal=is_causal,
         grouped=query.dim() > 3 and query.shape[-3] != key.shape[-3],

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from perfgate.actor import versions
 from perfgate.actor.allocations import BACKWARD, Record, in_use, record_of
 from perfgate.actor.compiled import compiles
 from perfgate.actor.instrument import Instrument
@@ -46,7 +47,10 @@ class Allocations(Instrument):
 
         self._gradients.clear()
         self._before = torch.cuda.memory_snapshot()
-        torch.cuda.memory._record_memory_history("all", context="all", stacks="python", max_entries=MOST)
+        # Under torch 2.11, asking for Python's frames at a free swallows the exception by which checkpointing ends a
+        # recomputation; versions up to 2.13 are taken to do the same. What they free then has no line.
+        context = "all" if versions.at_least("torch", 2, 14) else "alloc"
+        torch.cuda.memory._record_memory_history("all", context=context, stacks="python", max_entries=MOST)
 
     def end_step(self) -> dict[str, float]:
         """Read the record."""

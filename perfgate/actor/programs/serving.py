@@ -107,16 +107,17 @@ class ContinuousBatches:
     def __init__(self, network: Any, chosen: ServingSettings) -> None:
         make = versions.need("ContinuousBatchingConfig", "batching='continuous'")
         pages = -(-(chosen.prompt_length + chosen.new_tokens) // PAGE_TOKENS) + 1
-        settings = make(
-            page_size=PAGE_TOKENS,
-            num_blocks=2 * chosen.batch_size * pages,  # the manager keeps a fifth free, and stores prefixes
-            max_batch_tokens=2 * chosen.prompt_length,
-            max_requests_per_batch=chosen.batch_size,
-            allow_block_sharing=chosen.prefix_sharing,
-            use_async_batching=chosen.asynchronous,
-            use_cuda_graph=False,
-            auto_switch_to_flash=False,
-        )
+        asked = {
+            "page_size": PAGE_TOKENS,
+            "num_blocks": 2 * chosen.batch_size * pages,  # the manager keeps a fifth free, and stores prefixes
+            "max_batch_tokens": 2 * chosen.prompt_length,
+            "max_requests_per_batch": chosen.batch_size,
+            "allow_block_sharing": chosen.prefix_sharing,
+            "use_async_batching": chosen.asynchronous,
+            "use_cuda_graph": False,
+            "auto_switch_to_flash": False,
+        }
+        settings = make(**versions.serving_options_for(make, asked))
         greedy = GenerationConfig(max_new_tokens=chosen.new_tokens, do_sample=False, pad_token_id=0, eos_token_id=-1)
         self._manager = network.init_continuous_batching(greedy, settings)
         self._manager.warmup()  # makes the cache

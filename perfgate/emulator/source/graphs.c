@@ -72,7 +72,7 @@ R(cudaGraphLaunch)(cudaGraphExec_t x, cudaStream_t s) {
     const unsigned one[3] = {1, 1, 1};
     for (unsigned i = 0; i < exec->n; i++) {
         ran(exec->kernels[i]);
-        last_kernel = exec->kernels[i]->name;
+        began(exec->kernels[i]);
         HIT("launch in a graph");
         if (emu_activities) emu_activity(EMU_KERNEL, exec->kernels[i]->name, s, one, one, 0, 0);
     }

@@ -9,9 +9,11 @@
 
 uint64_t launches;
 static uint64_t clock_ns;
-__thread const char *last_kernel = "";
+__thread const char *last_kernel = "", *kernel_before = "";
 uint64_t epoch;
 Kernel *touched;
+
+void began(const Kernel *kernel) { kernel_before = last_kernel; last_kernel = kernel->name; }
 
 void ran(Kernel *kernel) {
     if (!__atomic_fetch_add(&kernel->n, 1, __ATOMIC_RELAXED)) {
@@ -27,7 +29,7 @@ void ran(Kernel *kernel) {
 }
 
 void emu_launch(Kernel *kernel, void *stream, const unsigned *grid, const unsigned *block, size_t shared) {
-    last_kernel = kernel->name;
+    began(kernel);
     Graph *graph = captures ? stream_at(stream)->capturing : NULL;
     if (graph) { HIT("captured launch"); note(graph, kernel); return; }
     ran(kernel);
