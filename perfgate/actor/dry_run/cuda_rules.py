@@ -16,6 +16,7 @@ from perfgate.actor.dry_run.cuda_attention import scratch_bytes
 from perfgate.actor.dry_run.cuda_functions import CudaFunctions
 
 MIB = 1 << 20
+ONE_WORKSPACE_AFTER = (2, 11)  # as emulated cards tell of 2.11 and 2.14; versions between are taken for the newer one
 LARGE_ON_BLACKWELL_SINCE = (2, 12)  # https://github.com/pytorch/pytorch/pull/175344, after the branch of 2.11 was cut
 
 OLDEST, NEWEST = "2.6", "2.14"  # of torch: the oldest of a reference, and the newest, in which the rules were read
@@ -63,8 +64,8 @@ RULES = (
         "in 16 bits cuDNN first on 9.x and 10.x from torch 2.11 on; then flash attention in 16 bits without a mask, "
         "then memory-efficient attention, then the math kernel, each where it can (``cuda_attention``); backward "
         "passes sum the gradient of the query in 32 bits",
-        "aten/src/ATen/native/transformers/cuda/sdp_utils.cpp; held against torch 2.14 on emulated cards, "
-        "as documented for older versions; "
+        "aten/src/ATen/native/transformers/cuda/sdp_utils.cpp; held against torch 2.11 and 2.14 on "
+        "emulated cards, as documented for other versions; "
         "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html",
     ),
     Rule(
@@ -95,7 +96,8 @@ RULES = (
     Rule(
         "workspaces",
         "cuBLAS takes 8.125 MiB a handle, and 32 MiB on 9.x, from torch 2.12 on also on 10.x and 12.x; the backward "
-        "pass has its own thread and handle, and a thread without products of matrices has none",
+        "pass has its own thread and handle, and a thread without products of matrices has none; up to torch 2.11 "
+        "products to which a bias is added have 1 MiB of their own beside it",
         "https://docs.pytorch.org/docs/stable/notes/cuda.html#cublas-workspaces",
     ),
 )
@@ -125,6 +127,7 @@ class CpuRules:
 
     block_bytes = 64
     handle_bytes = 0  # the workspace of each thread of the host that asks a library for products of matrices
+    bias_bytes = 0  # of each thread that adds a bias to such a product, beside it
     has_host = False  # whether the host has other memory than the device
 
     def __init__(self, capability: tuple[int, int] = (0, 0)) -> None:
@@ -195,6 +198,7 @@ class CudaRules(CpuRules):
 
     def __init__(self, capability: tuple[int, int] = (9, 0)) -> None:
         self.handle_bytes = handle_bytes(torch.__version__, capability)
+        self.bias_bytes = 0 if numbers(torch.__version__) > ONE_WORKSPACE_AFTER else MIB
         self._functions = CudaFunctions(capability)
 
     def unknown(self, params: Mapping[str, Any]) -> str:

@@ -243,7 +243,8 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         roofline_s += seconds
     living = tracker.storages.at_peak(tracker.since)
     memory, parts = by_part(living)
-    if workspace_bytes := rules.handle_bytes * len(tracker.multiplying):
+    workspace_bytes = rules.handle_bytes * len(tracker.multiplying) + rules.bias_bytes * len(tracker.biased)
+    if workspace_bytes:
         parts["temporaries"] += workspace_bytes
         memory["workspaces"] = {"temporaries": workspace_bytes}
     found = {

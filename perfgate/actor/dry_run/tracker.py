@@ -58,6 +58,7 @@ class Tracker(TorchDispatchMode):
         self.scratch: Callable[[str, Any], int] = lambda name, arguments: 0
         self.takes_in = False
         self.multiplying: set[bool] = set()  # whether in the backward pass, of each pass with products of matrices
+        self.biased: set[bool] = set()  # the same, of each pass in which a bias is added to one
         self._stand_in: int | None = None
         self.made_by: dict[int, str] = {}
         self.owners: dict[int, str] = {}
@@ -219,7 +220,10 @@ class Tracker(TorchDispatchMode):
     def _charge(self, func: Any, args: Any, kwargs: Any, out: Any, path: str) -> None:
         group = group_of(func, path in self.normalizing)
         if group == "contractions" and multiplies(name_of(func)):
-            self.multiplying.add(torch._C._current_autograd_node() is not None)
+            backward = torch._C._current_autograd_node() is not None
+            self.multiplying.add(backward)
+            if name_of(func) == "addmm":
+                self.biased.add(backward)
         flops = flops_of(func, args, kwargs, out, group)
         read, written = traffic_of(func, args, kwargs, out)
         entry = self.work[path, group]
