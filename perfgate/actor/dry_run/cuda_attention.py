@@ -1,8 +1,8 @@
 """Which kernel of attention CUDA chooses, by the version of torch and the card's capability; pure functions.
 
-The conditions are those of ``aten/src/ATen/native/transformers/cuda/sdp_utils.cpp``. Those of torch 2.11 and 2.14 were
-held against torch's own choice on emulated cards (``python -m benchmarks.attention_kernels``, whose tables a test
-reads). Versions between them are taken to choose as 2.11 does, and older ones as documented; neither was checked.
+The conditions are those of ``aten/src/ATen/native/transformers/cuda/sdp_utils.cpp``. Those of torch 2.11, 2.13 and
+2.14 were held against torch's own choice on emulated cards (``python -m benchmarks.attention_kernels``, whose tables a
+test reads). 2.12 is taken to choose as 2.11 does, and older versions as documented; neither was checked.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ Capability = tuple[int, int]
 
 HALF = ("float16", "bfloat16")
 PREFERS_CUDNN_SINCE = (2, 11)  # release notes; with a cuDNN newer than 9.15, which its builds for CUDA 13 bring
+# Of cuDNN: dropout in sixteenths alone; and wide heads on 10.x, but less of them backward, and no decoding there.
+SIXTEENTHS_SINCE = (2, 13)
 CUDNN_AS_NOW_SINCE = (2, 14)
 GROUPED_EFFICIENT_SINCE = (2, 14)
 
@@ -80,29 +82,28 @@ def prefers_cudnn(version: Version, capability: Capability) -> bool:
 def takes_cudnn(asked: Asked, version: Version, capability: Capability) -> bool:
     """Whether cuDNN computes it."""
     decoding = asked.query_length == 1
+    sixteenths = asked.dropout * 16 == floor(asked.dropout * 16)
     return (
         capability >= (8, 0)
         and asked.dtype in HALF
         and asked.width % 8 == 0
+        and fits_cudnn(asked, version, capability)
         and asked.key_length != 1
         and not asked.mask_trained
         and not asked.mask_strided
+        and (sixteenths or version < SIXTEENTHS_SINCE)
         and not (decoding and asked.dropout > 0)
-        and (takes_cudnn_now if version >= CUDNN_AS_NOW_SINCE else takes_cudnn_before)(asked, capability)
+        and not (decoding and capability[0] in (10, 11) and version >= CUDNN_AS_NOW_SINCE)
     )
 
 
-def takes_cudnn_before(asked: Asked, capability: Capability) -> bool:
-    """What torch 2.11 asks of a call besides: wide heads run on one capability alone, backward too."""
-    return asked.width <= 128 or (capability == (9, 0) and asked.width <= 256)
-
-
-def takes_cudnn_now(asked: Asked, capability: Capability) -> bool:
-    """What torch 2.14 asks of a call besides: backward, heads have up to 128 numbers, or exactly 256."""
+def fits_cudnn(asked: Asked, version: Version, capability: Capability) -> bool:
+    """Whether heads are narrow enough for cuDNN."""
+    if version < CUDNN_AS_NOW_SINCE:
+        return asked.width <= (256 if capability == (9, 0) else 128)
+    # Backward, heads may have up to 128 numbers, or exactly 256.
     wide = capability == (9, 0) or capability[0] == 10
-    fits = asked.width <= 128 or (wide and (asked.width == 256 if asked.trained else asked.width <= 256))
-    decoding = asked.query_length == 1
-    return fits and asked.dropout * 16 == floor(asked.dropout * 16) and not (decoding and capability[0] in (10, 11))
+    return asked.width <= 128 or (wide and (asked.width == 256 if asked.trained else asked.width <= 256))
 
 
 def takes_flash(asked: Asked, capability: Capability) -> bool:

@@ -16,7 +16,7 @@ from perfgate.actor.dry_run.cuda_attention import scratch_bytes
 from perfgate.actor.dry_run.cuda_functions import CudaFunctions
 
 MIB = 1 << 20
-ONE_WORKSPACE_AFTER = (2, 11)  # as emulated cards tell of 2.11 and 2.14; versions between are taken for the newer one
+ONE_WORKSPACE_AFTER = (2, 11)  # by emulated cards of 2.11 and 2.13; 2.12 was not asked
 LARGE_ON_BLACKWELL_SINCE = (2, 12)  # https://github.com/pytorch/pytorch/pull/175344, after the branch of 2.11 was cut
 
 OLDEST, NEWEST = "2.6", "2.14"  # of torch: the oldest of a reference, and the newest, in which the rules were read
@@ -64,7 +64,7 @@ RULES = (
         "in 16 bits cuDNN first on 9.x and 10.x from torch 2.11 on; then flash attention in 16 bits without a mask, "
         "then memory-efficient attention, then the math kernel, each where it can (``cuda_attention``); backward "
         "passes sum the gradient of the query in 32 bits",
-        "aten/src/ATen/native/transformers/cuda/sdp_utils.cpp; held against torch 2.11 and 2.14 on "
+        "aten/src/ATen/native/transformers/cuda/sdp_utils.cpp; held against torch 2.11, 2.13 and 2.14 on "
         "emulated cards, as documented for other versions; "
         "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html",
     ),

@@ -48,8 +48,8 @@ class Allocations(Instrument):
         self._gradients.clear()
         self._before = torch.cuda.memory_snapshot()
         # Under torch 2.11, asking for Python's frames at a free swallows the exception by which checkpointing ends a
-        # recomputation; versions up to 2.13 are taken to do the same. What they free then has no line.
-        context = "all" if versions.at_least("torch", 2, 14) else "alloc"
+        # recomputation, and 2.13 does not; 2.12 is taken to do the same. What they free then has no line.
+        context = "all" if versions.at_least("torch", 2, 13) else "alloc"
         torch.cuda.memory._record_memory_history("all", context=context, stacks="python", max_entries=MOST)
 
     def end_step(self) -> dict[str, float]:
