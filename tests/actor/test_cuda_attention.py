@@ -87,3 +87,18 @@ def test_what_generate_compiles_by_itself_has_no_rule():
     assert "compiles by itself over a static cache" in rules.unknown({"cache": "static"})
     assert not rules.unknown({"cache": "dynamic"})
     assert not rules.unknown({"cache": "static", "compile_decode": "off"})
+
+
+@pytest.mark.parametrize(("masked", "causal", "groups"), [(False, True, 1), (True, False, 1), (False, False, 4)])
+def test_attention_by_products_is_attention(masked, causal, groups):
+    torch = pytest.importorskip("torch")
+    from perfgate.actor.dry_run.cuda_functions import by_math
+
+    torch.manual_seed(0)
+    query = torch.randn(2, 8, 6, 16)
+    key, value = (torch.randn(2, 8 // groups, 6, 16) for _ in range(2))
+    mask = torch.rand(2, 1, 6, 6) > 0.2 if masked else None
+    attend = torch.nn.functional.scaled_dot_product_attention
+    expected = attend(query, key, value, mask, is_causal=causal, enable_gqa=groups > 1)
+
+    assert torch.allclose(by_math(query, key, value, mask, 0.0, causal, None), expected, atol=1e-5, equal_nan=True)

@@ -69,6 +69,8 @@ class CudaFunctions(TorchFunctionMode):
         asked = asked_of(query, key, value, attn_mask, dropout_p, is_causal)
         kind = choose_attention(asked, self._version, self._capability, self.kernel)
         with torch.autocast("cpu", enabled=False):
+            if kind == "math" and dropout_p:
+                return by_math(query, key, value, attn_mask, dropout_p, is_causal, scale)
             if kind == "math":
                 with sdpa_kernel(SDPBackend.MATH):
                     return functional.scaled_dot_product_attention(
@@ -86,6 +88,25 @@ class CudaFunctions(TorchFunctionMode):
             return torch.ops.aten._scaled_dot_product_efficient_attention(
                 query, key, value, bias, asked.trained, dropout_p, is_causal, scale=scale
             )[0]
+
+
+def by_math(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool, scale: float | None) -> Any:
+    """Attention with dropout by products of matrices, in 32 bits; the CPU's keeps a mask of numbers and not of bytes.
+
+    In the order of ``_scaled_dot_product_attention_math`` in ``aten/src/ATen/native/transformers/attention.cpp``.
+    """
+    given, factor = query.dtype, (scale or query.shape[-1] ** -0.5) ** 0.5
+    if is_causal:
+        mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool).tril()
+    bias = as_bias(mask, query)
+    query, key, value = (in_float32(part) for part in (query, key, value))
+    if (groups := query.shape[-3] // key.shape[-3]) > 1:
+        key, value = (part.repeat_interleave(groups, -3) for part in (key, value))
+    scores = torch.matmul(query * factor, key.transpose(-2, -1) * factor)
+    shares = torch._safe_softmax(scores if bias is None else scores.add_(bias), -1)
+    found = torch.matmul(dropout(shares, dropout_p), value).to(given)
+    shares.to(given)  # a second result, which is dropped
+    return found
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
