@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("measures")
         if item.path.is_relative_to(ROOT / "tests" / "actor") and item.get_closest_marker("measures"):
             raise pytest.UsageError(f"{item.nodeid} measures; ci/test looks for such tests outside of tests/actor")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out the long tests that .ci/run has no time for on a slow machine, and say so."""
+    until = float(os.environ.get("SLICES_UNTIL", "inf"))
+    if item.get_closest_marker("slice") and time.time() > until:
+        pytest.skip("left out: this machine is so slow that .ci/run has no time left for it; run ci/test --slices")
 
 
 @pytest.fixture(autouse=True)
