@@ -96,4 +96,5 @@ def suite(request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST") or name in ("CI", "BUILD_NUMBER")]:
         monkeypatch.delenv(name)
     asked = request.node.get_closest_marker("launches")
-    return Suite(pytester, asked.args[0] if asked else 1 if request.node.get_closest_marker("untimed") else 2)
+    timed = request.node.get_closest_marker("measures") or not request.node.get_closest_marker("untimed")
+    return Suite(pytester, asked.args[0] if asked else 2 if timed else 1)
