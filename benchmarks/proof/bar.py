@@ -96,9 +96,14 @@ def engine_tests(found):
     if not found:
         return Row(what, bar, "", None)
     told = f"{found['passed']} passed, {found['failed']} failed, {found['skipped']} skipped"
-    failed = bool(found["failed"]) or found["code"] not in (0, 5)
-    held = False if failed else True if found["passed"] and not found["skipped"] else None
-    return Row(what, bar, listed(told, found["failures"]), held)
+    return Row(what, bar, listed(told, found["failures"]), all_passed(found))
+
+
+def all_passed(found):
+    """Whether a run of pytest passed whole: not if a test failed or the run broke off; undecided if one was skipped."""
+    if found["failed"] or found["code"] not in (0, 5):
+        return False
+    return True if found["passed"] and not found["skipped"] else None
 
 
 def standard_tier(found):
@@ -107,7 +112,7 @@ def standard_tier(found):
     if not found:
         return Row(what, bar, "", None)
     total = found["passed"] + found["failed"] + found["skipped"]
-    held = False if found["failed"] or not total else True if not found["skipped"] else None
+    held = all_passed(found) if total else False
     return Row(what, bar, listed(f"{found['passed']} of {total}", found["failures"]), held)
 
 

@@ -123,13 +123,8 @@ def arguments_for(known: set[str], asked: Mapping[str, Any], library: str = "tra
     return found
 
 
-def training_arguments_for(kind: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of ``TrainingArguments``, or a class derived from it."""
-    return arguments_for({field.name for field in fields(kind)}, asked)
-
-
-def serving_options_for(kind: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of ``ContinuousBatchingConfig``."""
+def fields_for(kind: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a dataclass of settings, like ``TrainingArguments`` or ``ContinuousBatchingConfig``."""
     return arguments_for({field.name for field in fields(kind)}, asked)
 
 

@@ -129,6 +129,7 @@ def test_nothing_is_told_where_nothing_was_measured() -> None:
         ("calibrate", {"took_s": 400.0}, "the rest of the proof takes"),
         ("standard", {"took_s": 601.0}, "the standard tier (1 launch) takes"),
         ("standard", {"failed": 1, "failures": ["test_it"]}, "cases of the standard tier"),
+        ("standard", {"code": 2, "passed": 20}, "cases of the standard tier"),
         ("again", {"took_s": 150.0}, "time inside set-up and steps"),
     ],
 )

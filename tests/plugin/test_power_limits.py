@@ -90,7 +90,6 @@ def watchdogs(bench: LimitedBench) -> list[int]:
     return found
 
 
-@pytest.mark.launches(2)
 def test_each_case_is_measured_under_each_limit_and_held_against_nothing(bench):
     bench.write(CASES)
     bench.run("--perf-update", "new", "-k", "test_it and 1").assert_outcomes(passed=1)

@@ -4,10 +4,10 @@ Each is a process of its own with its own folder, variables and output, as if a 
 a fifth of a short run's time, were done once. What depends on how an interpreter starts is not run so: see ``COLD``.
 """
 
-import array
 import atexit
 import functools
 import gc
+import io
 import json
 import os
 import runpy
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ import pytest
 # An interpreter reads variables with these beginnings when it starts.
 COLD = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC", "GLIBC")
 REQUEST_BYTES = 1 << 20
+# Before a test changes them; and a process is no worker of the run that tests it.
+BEFORE_TESTS = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
 
 def read_at_start(environment: Any) -> dict[str, str]:
@@ -32,13 +35,12 @@ def read_at_start(environment: Any) -> dict[str, str]:
 
 
 class Warm:
-    """The process that has imported pytest and waits, and what it was started with."""
+    """The process that has imported pytest and waits."""
 
     def __init__(self) -> None:
-        self.environment = read_at_start(os.environ)
         self.socket, theirs = socket.socketpair()
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__)), str(theirs.fileno())], pass_fds=[theirs.fileno()]
+            [sys.executable, str(Path(__file__)), str(theirs.fileno())], pass_fds=[theirs.fileno()], env=BEFORE_TESTS
         )
         theirs.close()
         atexit.register(self.socket.close)  # at which the process ends
@@ -48,7 +50,7 @@ class Warm:
         path = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
         request = {"folder": str(Path.cwd()), "variables": {**os.environ, "PYTHONPATH": path}, "arguments": arguments}
         socket.send_fds(self.socket, [json.dumps(request).encode()], [stdout.fileno(), stderr.fileno()])
-        return int(array.array("i", self.socket.recv(4))[0])
+        return int(self.socket.recv(REQUEST_BYTES))
 
 
 @functools.cache
@@ -59,7 +61,7 @@ def warm() -> Warm:
 
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """Run pytest as ``pytester.runpytest_subprocess`` does."""
-    if read_at_start(os.environ) != warm().environment:
+    if read_at_start(os.environ) != read_at_start(BEFORE_TESTS):
         return pytester.runpytest_subprocess(*arguments)
     base = Path(tempfile.mkdtemp(dir=pytester.path, prefix="runpytest-"))
     output, errors = pytester.path / "stdout", pytester.path / "stderr"
@@ -78,12 +80,8 @@ def serve(connection: socket.socket) -> None:
     """Import what a run imports, then fork a process for each request until nobody asks any more."""
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        with open(os.devnull, "w") as nothing:
-            kept = os.dup(1)
-            os.dup2(nothing.fileno(), 1)
+        with redirect_stdout(io.StringIO()):
             pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", folder])
-            os.dup2(kept, 1)
-            os.close(kept)
     for found in gc.get_objects():
         if isinstance(found, functools._lru_cache_wrapper) and found.__module__.startswith("perfgate."):
             found.cache_clear()
@@ -98,8 +96,7 @@ def serve(connection: socket.socket) -> None:
             become(json.loads(request), *fds)
         for fd in fds:
             os.close(fd)
-        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        connection.sendall(array.array("i", [code]).tobytes())
+        connection.sendall(str(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])).encode())
 
 
 def become(request: dict[str, Any], stdout: int, stderr: int) -> None:

@@ -117,7 +117,7 @@ class ContinuousBatches:
             "use_cuda_graph": False,
             "auto_switch_to_flash": False,
         }
-        settings = make(**versions.serving_options_for(make, asked))
+        settings = make(**versions.fields_for(make, asked))
         greedy = GenerationConfig(max_new_tokens=chosen.new_tokens, do_sample=False, pad_token_id=0, eos_token_id=-1)
         self._manager = network.init_continuous_batching(greedy, settings)
         self._manager.warmup()  # makes the cache

@@ -47,7 +47,7 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
         use_cache=chosen.use_cache is True,
         **more,
     )
-    arguments: TrainingArguments = kind(**versions.training_arguments_for(kind, asked))
+    arguments: TrainingArguments = kind(**versions.fields_for(kind, asked))
     return arguments
 
 
