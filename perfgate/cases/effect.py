@@ -6,7 +6,7 @@ from perfgate.cases.duets import DuetSeries, Policy, Progress, Promise, as_effec
 from perfgate.gate import effects
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence, alike
-from perfgate.gate.outcome import DRY_TELLS_NOT, EMULATED_TELLS_NOT
+from perfgate.gate.outcome import DRY_TELLS_NOT, EMULATED_TELLS_NOT, NO_TIMES
 from perfgate.gate.verdicts import Comparison
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.schedule import COUNTERS, UNTIMED, untimed
@@ -20,6 +20,7 @@ from perfgate.shared.workload import Workload
 FILLED_S, MIN_STEPS = 1.0, 10
 UNTOLD = f"{DRY_TELLS_NOT}; leave out --perf-device none"
 EMULATED = f"{EMULATED_TELLS_NOT}; measure it on a real one"
+UNTIMED_RUN = f"{NO_TIMES}; leave out --perf-launches 0"
 
 
 def tried(
@@ -53,6 +54,8 @@ def tried(
     why = ""
     if stage.plan.device == "none":
         exact, times, likenesses, why = [item for item in exact if metric(item.metric).dry], [], [], UNTOLD
+    elif not stage.plan.launches:
+        times, why = [], UNTIMED_RUN
     elif not stage.plan.timed:
         times, likenesses, why = [], [], EMULATED
     held = {*exact, *times, *likenesses}

@@ -13,6 +13,7 @@ from perfgate.records.verdict import Name, Verdict
 # How the reasons begin for which a device cannot tell a metric, whatever the program does.
 DRY_TELLS_NOT = "a dry run does not measure it"
 EMULATED_TELLS_NOT = "an emulated device has no times and no values"
+NO_TIMES = "this run takes no times"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def decide(
     if invalid := having("invalid"):
         told = f"{invalid[0].case} could not be measured: {invalid[0].why}"
         tolerated = not fault and not strict and any(v.verdict in ("pass", "improved") for v in verdicts)
-        if tolerated and spoilt_by(invalid, DRY_TELLS_NOT, EMULATED_TELLS_NOT):
+        if tolerated and spoilt_by(invalid, DRY_TELLS_NOT, EMULATED_TELLS_NOT, NO_TIMES):
             return Outcome("passed")
         if tolerated and spoilt_by(invalid, CORE_TAKEN):
             return Outcome("warned", f"{told}; what could be measured {WORDS['pass']} or better", output)

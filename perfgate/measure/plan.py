@@ -10,7 +10,7 @@ class MeasurementPlan:
     """How much is measured of a case.
 
     Attributes:
-        launches: number of timed launches of a case.
+        launches: number of timed launches of a case; none if no times are taken.
         memory_launches: number of launches of the memory pass, whose results must agree.
         steps_s: seconds to fill with timed steps, within the bounds on their number.
         min_steps: the lower bound on the number of timed steps.
@@ -35,5 +35,5 @@ class MeasurementPlan:
 
     @property
     def timed(self) -> bool:
-        """Whether times are taken: not of dry runs, nor on an emulated device."""
-        return self.device in DEVICE_KINDS and DEVICE_KINDS[self.device].timed
+        """Whether times are taken: not of dry runs, nor on an emulated device, nor with no timed launches."""
+        return self.launches > 0 and self.device in DEVICE_KINDS and DEVICE_KINDS[self.device].timed

@@ -161,6 +161,7 @@ class Cases:
         runner = self._open()
         plan, marked = runner.stage.plan, marks_of(item)
         own: dict[str, Any] = {key: marked[key] for key in ("launches", "timeout_s") if key in marked}
+        own |= {} if plan.launches else {"launches": 0}
         own |= {"device": "none"} if marked.get("dry") else {}
         own["power_limit_w"] = limit_of(item)
         runner.stage.plan = replace(plan, **own)

@@ -86,6 +86,8 @@ def unseen_lines(
         lines.append(other_machines(target.device.machine.name, target.kind, unjudged.holders, again))
     if sides.reference and target.timed and not target.noise.df:
         lines.append(UNCALIBRATED)
+    if target.kind != "none" and not options.launches:
+        lines.append("No times were taken, as --perf-launches is 0.")
     if ends.unasked:
         named = ", ".join(sorted(ends.unasked))
         lines.append(f"Not measured, as no workload was given to perf() or effect(): {named}")

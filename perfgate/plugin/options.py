@@ -83,7 +83,7 @@ OPTIONS = (
     Option("html", "auto", "auto|off", "whether a run writes its page beside its run file", ("auto", "off")),
     Option("trace", "off", "CASES", TRACE_HELP, TRACED),
     Option("output", "perf_output", "DIR", "folder that run files are written to"),
-    Option("launches", "3", "N", "timed launches a case"),
+    Option("launches", "3", "N", "timed launches a case; 0 takes no times, only what repeats exactly"),
     Option("budget", "", "DURATION", "longest time for the run, like 90s, 10m or 2h; what is left over is listed"),
     Option("timeout", "120", "SECONDS", "longest time for setting up a program or for one step"),
     Option("shard", "1/1", "I/N[/M]", "run the Ith of N shards, dealt by stored durations; M of them run at once"),
@@ -244,7 +244,7 @@ def read_options(config: pytest.Config) -> Options:
         reason=values["reason"].strip(),
         baselines=values["baselines"],
         output=values["output"],
-        launches=int(positive("--perf-launches", values["launches"], whole=True)),
+        launches=read_launches(values["launches"], values["update"]),
         timeout_s=positive("--perf-timeout", values["timeout"]),
         shard=shard,
         shards_at_once=at_once,
@@ -274,6 +274,18 @@ def read_options(config: pytest.Config) -> Options:
         affected=config.getoption("--perf-affected"),
         power_limits_w=read_watts("--perf-power-limits", config.getoption("--perf-power-limits")),
     )
+
+
+def read_launches(value: str, update: str) -> int:
+    """Read the number of timed launches.
+
+    Raises:
+        UserError: it is no whole number, or 0 where all that is stored would be replaced, the times among it.
+    """
+    number = int(positive("--perf-launches", value, whole=True)) if whole(value) != 0 else 0
+    if not number and update == "all":
+        raise UserError("--perf-update all replaces stored times too; with --perf-launches 0 there are none to store")
+    return number
 
 
 def read_shard(value: str) -> tuple[tuple[int, int], int]:

@@ -62,8 +62,8 @@ class Target:
 
     @property
     def timed(self) -> bool:
-        """Whether this run takes times: not if it only runs dry, nor on an emulated card."""
-        return self.kind != "none" and DEVICE_KINDS[self.kind].timed
+        """Whether this run takes times: not if it only runs dry, is on an emulated card, or has no timed launches."""
+        return self.kind != "none" and DEVICE_KINDS[self.kind].timed and self._options.launches > 0
 
     @cached_property
     def default_tier(self) -> str:

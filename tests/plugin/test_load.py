@@ -67,15 +67,15 @@ def test_a_doubled_step_is_seen_beside_its_reference_at_any_priority(suite, besi
 import os
 os.nice({nice})
 
-@pytest.mark.parametrize("rounds", [49, 100])
+@pytest.mark.parametrize("rounds", [390, 800])
 def test_it(effect, rounds):
-    effect(work(rounds=50), work(rounds=rounds), step_time_s="< 1.5x")
+    effect(work(rounds=400), work(rounds=rounds), step_time_s="< 1.5x")
 """
     )
     suite.run().assert_outcomes(passed=1, failed=1)
-    found = {verdict.case[-4:]: verdict for verdict in read(suite.run_files[-1]).verdicts}
-    assert found["100]"].verdict == "regressed"
-    assert found["[49]"].verdict == "pass"
+    found = {verdict.case[-5:]: verdict for verdict in read(suite.run_files[-1]).verdicts}
+    assert found["[800]"].verdict == "regressed"
+    assert found["[390]"].verdict == "pass"
     assert all("on processor time: other processes took" in verdict.why for verdict in found.values())
     halves = [launch for launch in read(suite.run_files[-1]).launches if launch.pair is not None]
     assert {launch.clock for launch in halves} == {"processor"}

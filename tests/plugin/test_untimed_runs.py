@@ -1,0 +1,109 @@
+"""Runs that take no times (``--perf-launches 0``): all that repeats exactly is measured and decided, and no more."""
+
+import json
+import shutil
+
+import pytest
+
+from perfgate.records.runfile import read
+from tests import SUPPORT
+
+pytestmark = pytest.mark.untimed
+
+NO_TIMES = ("--perf-launches", "0")
+SAID = "No times were taken, as --perf-launches is 0."
+CASE = """
+@pytest.mark.perf(launches=4)
+def test_it(perf):
+    perf(Workload("calling_programs:LooksUp", {}))
+"""
+
+LIGHTER = """
+from perfgate.actor.programs.base import Program
+
+class Lighter(Program):
+    def __init__(self, device):
+        self.samples = 1
+
+    def drive(self, pace):
+        while True:
+            pace.begin()
+            pace.end(None, {"peak_memory_bytes": 1000})
+"""
+
+
+@pytest.fixture
+def calling(suite):
+    """A suite with one case, whose program looks something up."""
+    shutil.copy(SUPPORT / "calling_programs.py", suite.path)
+    suite.write(CASE)
+    return suite
+
+
+def passes(suite):
+    """The names of the passes of the newest run."""
+    return {launch.pass_name for launch in read(suite.run_files[-1]).launches}
+
+
+def stored_times(suite):
+    """The stored step times, of every launch."""
+    rows = json.loads(suite.baselines[0].read_text())["rows"]
+    return [row["metrics"]["step_time_s"] for row in rows if "step_time_s" in row.get("metrics", {})]
+
+
+def test_more_work_of_python_fails_where_no_times_are_taken(calling):
+    first = calling.run(*NO_TIMES, "--perf-update", "new")
+    first.assert_outcomes(passed=1)
+    assert SAID in first.outlines
+    assert passes(calling) == {"counters", "memory"}
+    again = calling.run(*NO_TIMES)
+    again.assert_outcomes(passed=1)
+    again.stdout.fnmatch_lines(["Decided: all *"])
+    (calling.path / "grown").touch()
+    worse = calling.run(*NO_TIMES)
+    worse.assert_outcomes(failed=1)
+    worse.stdout.fnmatch_lines(["*python_calls got worse by *grown: calling_programs.py:*"])
+
+
+def test_times_that_are_stored_stay_and_are_held_against_the_next_run_that_takes_some(calling):
+    calling.run("--perf-launches", "1", "--perf-update", "new").assert_outcomes(passed=1)
+    before = stored_times(calling)
+    assert len(before) == 4
+    calling.run(*NO_TIMES, "--perf-update", "new").assert_outcomes(passed=1)
+    calling.run(*NO_TIMES, "--perf-update", "more").assert_outcomes(passed=1)
+    assert stored_times(calling) == before
+    refused = calling.run(*NO_TIMES, "--perf-update", "all", "--perf-reason", "why")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(
+        ["*--perf-update all replaces stored times too; with --perf-launches 0 there are none*"]
+    )
+    assert stored_times(calling) == before
+
+
+def test_an_effect_that_promises_a_time_says_that_none_was_taken(suite):
+    suite.write(
+        """
+def test_time(effect):
+    effect(work(rounds=50), work(rounds=10), step_time_s="< 0.9x")
+
+def test_both(effect):
+    effect(work("Weighed"), Workload("lighter:Lighter", {}), peak_memory_bytes="< 0.9x", step_time_s="< 5x")
+"""
+    )
+    (suite.path / "lighter.py").write_text(LIGHTER)
+    result = suite.run(*NO_TIMES, "-rs")
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(
+        ["*test_time*could not be measured: this run takes no times; leave out --perf-launches 0*"]
+    )
+    told = {(verdict.case[-4:], verdict.metric): verdict.verdict for verdict in read(suite.run_files[-1]).verdicts}
+    assert told["both", "peak_memory_bytes"] == "pass"
+    assert told["both", "step_time_s"] == told["time", "step_time_s"] == "invalid"
+
+
+@pytest.mark.parametrize("number", ["-1", "1.5", "none", ""])
+def test_what_is_no_number_of_launches_is_refused(suite, number):
+    suite.write("def test_it(perf):\n    perf(work())")
+    refused = suite.run(f"--perf-launches={number}")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["*--perf-launches is *; it must be a whole number*"])
