@@ -133,6 +133,7 @@ def test_the_walk_through_a_regression_does_what_it_says(tmp_path):
     assert "test_batch_size[gpt2-quick-1]: peak_memory_bytes got worse by +" in hungry.stdout
 
 
+@pytest.mark.launches(1)
 @pytest.mark.untimed
 def test_the_picture_of_a_run_shows_each_launch_where_it_was(suite):
     suite.write("@pytest.mark.parametrize('number', range(2))\ndef test_it(perf, number):\n    perf(work())")

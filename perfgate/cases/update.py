@@ -14,7 +14,7 @@ from perfgate.records.clocks import Clock
 from perfgate.records.launch import Launch
 from perfgate.records.portable import PortableStore, pair_of, split
 from perfgate.records.runfile import RunFile
-from perfgate.records.store import Store, moved_baseline
+from perfgate.records.store import Store, leaves_times, moved_baseline
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 from perfgate.shared.parsing import read_until
@@ -81,17 +81,23 @@ def update_baselines(
             if baseline is not None:
                 moved[case] = baseline
             elif chosen:
-                left.setdefault(case, why_left(modes[exact], verdicts))
+                untimed = leaves_times(chosen, where.get(case))
+                left.setdefault(case, TIMES_STAND if untimed else why_left(modes[exact], verdicts))
         if moved:
             about_machine = {"name": where.folder.name} if exact else header["machine"]
             where.put(moved, about_machine, header["software"])
         stored |= set(moved)
     store_noise(run, stores[False])
-    rest = {case: left.get(case, NOTHING) for case in cases if case not in stored}
-    return Update(tuple(case for case in cases if case in stored), rest, young_cases(cases, stores[False]))
+    rest = {case: left.get(case, NOTHING) for case in cases if case not in stored or left.get(case) == TIMES_STAND}
+    return Update(
+        tuple(case for case in cases if case in stored and case not in rest), rest, young_cases(cases, stores[False])
+    )
 
 
 NOTHING = "nothing that is stored was measured"
+TIMES_STAND = (
+    "its stored times were not taken again, so all that is stored of it here stays; leave out --perf-launches 0"
+)
 
 
 def stores_of(run: RunFile, root: Path) -> dict[bool, Store]:

@@ -244,7 +244,7 @@ def read_options(config: pytest.Config) -> Options:
         reason=values["reason"].strip(),
         baselines=values["baselines"],
         output=values["output"],
-        launches=read_launches(values["launches"], values["update"]),
+        launches=read_launches(values["launches"]),
         timeout_s=positive("--perf-timeout", values["timeout"]),
         shard=shard,
         shards_at_once=at_once,
@@ -276,15 +276,15 @@ def read_options(config: pytest.Config) -> Options:
     )
 
 
-def read_launches(value: str, update: str) -> int:
-    """Read the number of timed launches.
+def read_launches(value: str) -> int:
+    """Read the number of timed launches, which may be 0.
 
     Raises:
-        UserError: it is no whole number, or 0 where all that is stored would be replaced, the times among it.
+        UserError: it is no whole number.
     """
-    number = int(positive("--perf-launches", value, whole=True)) if whole(value) != 0 else 0
-    if not number and update == "all":
-        raise UserError("--perf-update all replaces stored times too; with --perf-launches 0 there are none to store")
+    number = whole(value)
+    if number is None:
+        raise UserError(f"--perf-launches is {value!r}; it must be a whole number, 0 or more")
     return number
 
 

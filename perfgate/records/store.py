@@ -181,6 +181,8 @@ def moved_baseline(
         run: ``session``, ``commit``, ``date``, ``reason`` and ``software`` of this run; perhaps ``surroundings`` of the
             case, and for ``all`` who accepts it (``by``) and ``until`` which day.
     """
+    if leaves_times(launches, before):
+        return None
     stored = tuple(stored_launches(launches, run))
     names = {verdict.verdict for verdict in verdicts}
     workload = launches[0].workload if launches else before.workload if before else ""
@@ -215,6 +217,16 @@ def moved_baseline(
         return None
     added = only(stored, fresh)
     return before.without_earlier_ways(added).with_session(added)
+
+
+def leaves_times(launches: Sequence[Launch], before: Baseline | None) -> bool:
+    """Whether times are stored and this run took none.
+
+    A baseline stands for the code of the commit that last changed it. If other metrics moved without its times, they
+    would stand for code that nobody has timed.
+    """
+    stored = before is not None and any(is_clocked(name) for name in before.metrics)
+    return stored and not any(is_clocked(name) and x.measured(name) for x in launches for name in x.metrics)
 
 
 def of_other_pythons(before: Iterable[StoredLaunch], now: Iterable[StoredLaunch]) -> list[StoredLaunch]:

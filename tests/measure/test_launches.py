@@ -113,6 +113,7 @@ def test_good(perf):
     assert not [pid for pid in json.loads(pids.read_text()) if alive(pid)]
 
 
+@pytest.mark.launches(1)
 def test_output_of_a_program_does_not_disturb_the_protocol(suite):
     suite.write("def test_it(perf):\n    result = perf(work('Chatty'))\n    assert result.metrics['step_time_s'] < 1")
     suite.run().assert_outcomes(passed=1)

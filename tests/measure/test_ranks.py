@@ -30,6 +30,7 @@ ENDS = {
 }
 
 
+@pytest.mark.launches(1)
 def test_when_a_rank_ends_the_launch_does_with_its_reason_and_the_run_goes_on(suite):
     pids = suite.path / "pids"
     suite.write(
@@ -67,6 +68,7 @@ def rank(number):
     return Rank(number, None, {})
 
 
+@pytest.mark.launches(1)
 def test_a_rank_joins_launch_after_launch_from_where_it_was_started(suite):
     pids = suite.path / "pids"
     suite.write(

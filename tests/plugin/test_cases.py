@@ -35,6 +35,7 @@ def stored(suite, kept):
     return suite
 
 
+@pytest.mark.launches(1)
 def test_a_first_run_passes_lists_what_is_new_and_names_the_command_that_stores_it(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     result = suite.run()
@@ -49,6 +50,7 @@ def test_a_first_run_passes_lists_what_is_new_and_names_the_command_that_stores_
     assert not suite.baselines
 
 
+@pytest.mark.launches(1)
 def test_the_named_command_stores_baselines_by_machine_and_test_file(suite):
     suite.write("def test_it(perf):\n    perf(work())", "training/test_deep.py")
     suite.run("--perf-update", "new").assert_outcomes(passed=1)
@@ -57,6 +59,7 @@ def test_the_named_command_stores_baselines_by_machine_and_test_file(suite):
     assert json.loads(path.read_text())["rows"][0]["case"] == "training/test_deep.py::test_it"
 
 
+@pytest.mark.launches(1)
 def test_a_machine_under_a_new_name_is_told_its_old_one_and_no_pass_where_nothing_else_was_decided(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     suite.run("--perf-update", "new")
@@ -80,6 +83,7 @@ def test_a_machine_under_a_new_name_is_told_its_old_one_and_no_pass_where_nothin
     moved.stdout.no_fnmatch_line("Nothing is stored for this machine*")
 
 
+@pytest.mark.launches(1)
 def test_a_run_on_the_wrong_kind_of_device_is_told_the_right_one(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     suite.run("--perf-update", "new")
@@ -155,6 +159,7 @@ def test_an_improvement_passes_and_is_kept_when_asked(stored):
     assert len({row["session"] for row in rows if "session" in row}) == 1
 
 
+@pytest.mark.launches(1)
 def test_a_changed_workload_is_stale_and_names_the_update(suite):
     suite.write("def test_it(perf):\n    perf(work(rounds=20))")
     suite.run("--perf-update", "new")
@@ -165,6 +170,7 @@ def test_a_changed_workload_is_stale_and_names_the_update(suite):
     suite.run("--perf-update", "all", "--perf-reason", "more rounds").assert_outcomes(passed=1)
 
 
+@pytest.mark.launches(1)
 def test_strict_fails_what_is_new(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     result = suite.run("--perf-strict")
@@ -172,6 +178,7 @@ def test_strict_fails_what_is_new(suite):
     result.stdout.fnmatch_lines(["*has no baseline for step_time_s, python_calls. Store it with: *--perf-update new"])
 
 
+@pytest.mark.launches(1)
 def test_a_filtered_run_deletes_nothing(suite):
     suite.write("def test_a(perf):\n    perf(work())\n\ndef test_b(perf):\n    perf(work())")
     suite.run("--perf-update", "new")
@@ -193,6 +200,7 @@ def test_collecting_and_skipping_are_no_failure(suite):
     assert suite.run().ret == 0
 
 
+@pytest.mark.launches(1)
 def test_perf_returns_a_frozen_result(suite):
     suite.write(
         """
@@ -208,6 +216,7 @@ def test_it(perf):
     suite.run().assert_outcomes(passed=1)
 
 
+@pytest.mark.launches(1)
 def test_samples_a_second_times_time_is_the_work_of_a_step(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     suite.run()
@@ -279,6 +288,7 @@ def test_last_failed_and_exit_first_work(suite):
     suite.run("--lf").assert_outcomes(failed=1)
 
 
+@pytest.mark.launches(1)
 def test_workers_of_xdist_write_one_run_file_and_their_baselines(suite):
     suite.write("@pytest.mark.parametrize('number', range(4))\ndef test_it(perf, number):\n    perf(work())")
     suite.run("-n", "2", "--perf-update", "new").assert_outcomes(passed=4)
@@ -290,6 +300,7 @@ def test_workers_of_xdist_write_one_run_file_and_their_baselines(suite):
     assert len({row["case"] for row in rows if row}) == 4
 
 
+@pytest.mark.launches(1)
 def test_plain_lines_show_each_case_where_there_is_no_terminal(suite):
     suite.write("@pytest.mark.parametrize('number', range(2))\ndef test_it(perf, number):\n    perf(work())")
     for workers in ((), ("-n", "2")):
@@ -298,6 +309,7 @@ def test_plain_lines_show_each_case_where_there_is_no_terminal(suite):
         assert "\x1b[" not in result.stdout.str()
 
 
+@pytest.mark.launches(1)
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["here", "in a worker"])
 def test_numbers_and_verdicts_reach_junit_as_properties(suite, workers):
     suite.write("def test_it(perf):\n    perf(work())")

@@ -30,6 +30,7 @@ def measured(suite, *options):
     assert not {"failed", "errors"} & set(outcomes)
 
 
+@pytest.mark.launches(1)
 def test_an_instrument_and_a_format_of_ones_own_are_used_by_a_run(example):
     measured(example, "--perf-report", "html=out/report.html", "--perf-report", "markdown=report.md")
 

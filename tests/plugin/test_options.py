@@ -20,8 +20,8 @@ CASE = "def test_it(perf):\n    perf(work())"
         (["--perf-update", "everything"], "--perf-update is 'everything'; it may be new, improved, more, all"),
         (["--perf-update", "all"], "--perf-update all replaces stored numbers; say why with --perf-reason 'WHY'"),
         (["--perf-update", "new", "--perf-baselines", "git:HEAD"], "--perf-update cannot write to*"),
-        (["--perf-launches", "none"], "--perf-launches is 'none'; it must be a whole number above 0"),
-        (["--perf-launches", "0"], "--perf-launches is '0'; it must be a whole number above 0"),
+        (["--perf-launches", "none"], "--perf-launches is 'none'; it must be a whole number, 0 or more"),
+        (["--perf-launches=-1"], "--perf-launches is '-1'; it must be a whole number, 0 or more"),
         (["--perf-timeout", "nan"], "--perf-timeout is 'nan'; it must be a number above 0"),
         (["--perf-shard", "3/2"], "--perf-shard is '3/2'; it must be I/N with I from 1 to N, like 2/4"),
     ],
@@ -111,6 +111,7 @@ def test_a_wrong_model_or_setting_is_one_sentence(suite, body, message):
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+@pytest.mark.launches(1)
 def test_a_damaged_baseline_fails_its_case_and_stays_as_it_is(suite):
     suite.write(CASE)
     suite.run("--perf-update", "new")
@@ -134,6 +135,7 @@ def test_baselines_that_cannot_be_written_are_found_before_anything_is_measured(
     )
 
 
+@pytest.mark.launches(1)
 def test_baselines_of_a_git_revision_are_read(suite):
     suite.write(CASE)
     suite.run("--perf-update", "new")

@@ -30,6 +30,7 @@ def repository(suite):
     return suite
 
 
+@pytest.mark.launches(1)
 def test_a_slowdown_since_a_revision_fails_its_case_and_nothing_is_left(repository):
     change(repository.path)
     result = repository.run("--perf-ref", "HEAD")
@@ -45,6 +46,7 @@ def test_a_slowdown_since_a_revision_fails_its_case_and_nothing_is_left(reposito
     assert run.header["reference"]["commit"] == git(repository.path, "rev-parse", "HEAD")
 
 
+@pytest.mark.launches(1)
 def test_a_huge_slowdown_and_its_fix_are_decided_after_the_first_duets_and_the_numbers_of_a_line_agree(repository):
     change(
         repository.path,
@@ -190,6 +192,7 @@ def test_nothing(effect):
 """
 
 
+@pytest.mark.launches(1)
 def test_an_effect_is_kept_or_lost_and_what_is_wrong_is_one_sentence(suite):
     suite.write(EFFECTS)
     result = suite.run("-m", "effect", "--perf-update", "new")
@@ -207,6 +210,7 @@ def test_an_effect_is_kept_or_lost_and_what_is_wrong_is_one_sentence(suite):
     assert not suite.baselines
 
 
+@pytest.mark.launches(1)
 def test_sides_that_do_not_fit_together_are_launched_one_after_the_other_and_it_is_said(suite):
     suite.write("""
 def test_it(effect):
