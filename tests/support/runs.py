@@ -16,6 +16,7 @@ from perfgate.records.store import Store, moved_baseline
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import ways_now
 from tests import ROOT
+from tests.support import warm
 
 MACHINE = {"name": "cpu-test-2x-8gib", "device": "cpu", "cpu": "test", "cpus": 2, "memory_gib": 8}
 SOFTWARE = {"python": "3.11.7", "torch": "2.13.0"}
@@ -184,8 +185,16 @@ def add_sessions(barrier: Any, root: str, worker: str, count: int) -> None:
         store.put(moved, MACHINE, SOFTWARE)
 
 
-def perfgate(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own, ended where it hangs; a loaded machine takes minutes for some."""
+def perfgate(*arguments: str | Path, cwd: Path = ROOT, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own.
+
+    Args:
+        arguments: of the command line.
+        cwd: the folder that it runs in.
+        options: of ``subprocess.run``, which then starts an interpreter for it.
+    """
     command = [sys.executable, "-m", "perfgate", *map(str, arguments)]
-    settings = {"capture_output": True, "cwd": ROOT, "check": False, "timeout": 300, **options}
+    if not options and warm.may():
+        return warm.command_line(command[3:], cwd)
+    settings = {"capture_output": True, "cwd": cwd, "check": False, "timeout": 300, **options}
     return subprocess.run(command, text=True, encoding="utf-8", **settings)

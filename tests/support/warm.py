@@ -1,12 +1,14 @@
-"""Runs pytest in processes that are forked from one that has imported it already.
+"""Runs pytest and the command line in processes that are forked from one that has imported them already.
 
 Each is a process of its own with its own folder, variables and output, as if a user had started it; only the imports,
-a fifth of a short run's time, were done once. What depends on how an interpreter starts is not run so: see ``COLD``.
+a fifth of a short run's time and most of a command's, were done once. What depends on how an interpreter starts is not
+run so: see ``COLD``.
 """
 
 import atexit
 import functools
 import gc
+import importlib
 import io
 import json
 import os
@@ -34,40 +36,71 @@ def read_at_start(environment: Any) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(COLD)}
 
 
-class Warm:
-    """The process that has imported pytest and waits."""
+def may() -> bool:
+    """Whether an interpreter that started now would read what one that started before the tests has read."""
+    return read_at_start(os.environ) == read_at_start(BEFORE_TESTS)
 
-    def __init__(self) -> None:
+
+class Warm:
+    """The process that has imported a module's program and waits.
+
+    Args:
+        module: that ``python -m`` runs: ``pytest`` or ``perfgate``.
+    """
+
+    def __init__(self, module: str) -> None:
         self.socket, theirs = socket.socketpair()
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__)), str(theirs.fileno())], pass_fds=[theirs.fileno()], env=BEFORE_TESTS
-        )
+        command = [sys.executable, str(Path(__file__)), module, str(theirs.fileno())]
+        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=BEFORE_TESTS)
         theirs.close()
         atexit.register(self.socket.close)  # at which the process ends
 
-    def run(self, arguments: list[str], stdout: Any, stderr: Any) -> int:
-        """Run pytest with these arguments, in this process's folder and with its variables; return the exit code."""
-        path = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
-        request = {"folder": str(Path.cwd()), "variables": {**os.environ, "PYTHONPATH": path}, "arguments": arguments}
+    def run(self, arguments: list[str], folder: Path, path: str, stdout: Any, stderr: Any) -> int:
+        """Run the module with this process's variables; return the exit code, or the negative number of a signal.
+
+        Args:
+            arguments: of the module.
+            folder: that it runs in.
+            path: its ``PYTHONPATH``.
+            stdout: a file that its output goes to.
+            stderr: a file that its messages go to.
+        """
+        request = {"folder": str(folder), "variables": {**os.environ, "PYTHONPATH": path}, "arguments": arguments}
         socket.send_fds(self.socket, [json.dumps(request).encode()], [stdout.fileno(), stderr.fileno()])
         return int(self.socket.recv(REQUEST_BYTES))
 
 
 @functools.cache
-def warm() -> Warm:
+def warm(module: str) -> Warm:
     """This process's one."""
-    return Warm()
+    return Warm(module)
+
+
+def command_line(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line, as ``python -m perfgate`` does in a folder."""
+    command = [sys.executable, "-m", "perfgate", *arguments]
+    path = os.environ.get("PYTHONPATH", "")
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as stdout,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as stderr,
+    ):
+        code = warm("perfgate").run(arguments, folder, path, stdout, stderr)
+        stdout.seek(0)
+        stderr.seek(0)
+        return subprocess.CompletedProcess(command, code, stdout.read(), stderr.read())
 
 
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """Run pytest as ``pytester.runpytest_subprocess`` does."""
-    if read_at_start(os.environ) != read_at_start(BEFORE_TESTS):
+    if not may():
         return pytester.runpytest_subprocess(*arguments)
     base = Path(tempfile.mkdtemp(dir=pytester.path, prefix="runpytest-"))
     output, errors = pytester.path / "stdout", pytester.path / "stderr"
     begin = time.monotonic()
     with output.open("w") as stdout, errors.open("w") as stderr:
-        code: int | pytest.ExitCode = warm().run([f"--basetemp={base}", *arguments], stdout, stderr)
+        path = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
+        options = [f"--basetemp={base}", *arguments]
+        code: int | pytest.ExitCode = warm("pytest").run(options, Path.cwd(), path, stdout, stderr)
     if code in list(pytest.ExitCode):
         code = pytest.ExitCode(code)
     told = [path.read_text(encoding="utf-8").splitlines() for path in (output, errors)]
@@ -76,12 +109,22 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     return pytest.RunResult(code, told[0], told[1], time.monotonic() - begin)
 
 
-def serve(connection: socket.socket) -> None:
-    """Import what a run imports, then fork a process for each request until nobody asks any more."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        with redirect_stdout(io.StringIO()):
+def preload(module: str) -> None:
+    """Import what a run of a module imports."""
+    if module == "pytest":
+        with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
+            os.chdir(folder)
             pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", folder])
+        return
+    from perfgate.cli.main import COMMANDS
+
+    for name in ("pandas", *(f"perfgate.cli.{command.replace('-', '_')}" for command in COMMANDS)):
+        importlib.import_module(name)
+
+
+def serve(module: str, connection: socket.socket) -> None:
+    """Import what is needed, then fork a process for each request until nobody asks any more."""
+    preload(module)
     for found in gc.get_objects():
         if isinstance(found, functools._lru_cache_wrapper) and found.__module__.startswith("perfgate."):
             found.cache_clear()
@@ -93,14 +136,14 @@ def serve(connection: socket.socket) -> None:
         process = os.fork()
         if not process:
             connection.close()
-            become(json.loads(request), *fds)
+            become(module, json.loads(request), *fds)
         for fd in fds:
             os.close(fd)
         connection.sendall(str(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])).encode())
 
 
-def become(request: dict[str, Any], stdout: int, stderr: int) -> None:
-    """Be what ``python -m pytest`` would be after its imports."""
+def become(module: str, request: dict[str, Any], stdout: int, stderr: int) -> None:
+    """Be what ``python -m`` with the module would be after its imports."""
     code: Any = 1
     try:
         for source, target in ((os.open(os.devnull, os.O_RDONLY), 0), (stdout, 1), (stderr, 2)):
@@ -111,8 +154,8 @@ def become(request: dict[str, Any], stdout: int, stderr: int) -> None:
         os.environ.update(request["variables"])
         time.tzset()
         sys.path[:0] = [request["folder"], *request["variables"]["PYTHONPATH"].split(os.pathsep)]
-        sys.argv = ["pytest", *request["arguments"]]
-        runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+        sys.argv = [module, *request["arguments"]]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         code = ended.code
     finally:
@@ -124,4 +167,4 @@ def become(request: dict[str, Any], stdout: int, stderr: int) -> None:
 
 if __name__ == "__main__":
     sys.path.remove(str(Path(__file__).parent))
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))
