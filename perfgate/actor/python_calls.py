@@ -5,11 +5,13 @@ One definition holds for every version of Python. A call is an entry of a functi
 - a generator or coroutine counts when it begins, and not when it is resumed, thrown into or closed;
 - comprehensions do not count, as newer versions run them within the function around them;
 - modules, class bodies and ``eval`` do not count, as they are no functions;
-- neither does what Perfgate does itself, nor what ``threading`` and a pool of threads do around a thread.
+- neither does what Perfgate does itself, nor what ``threading`` and a pool of threads do around a thread;
+- nor do the functions by which ``os`` turns each variable of the environment into text.
 """
 
 import dis
 import inspect
+import os
 import re
 import sys
 import threading
@@ -21,6 +23,8 @@ from typing import Any
 
 OWN = f"{Path(__file__).parent}/"
 IMPORTS = "<frozen importlib"
+OS = (os.__file__, "<frozen os>")
+VARIABLES = ("_createenviron.", "_Environ.")  # the functions of ``os.environ``
 FINDER = ".find_spec"  # the method by which a package that is installed takes part in every import
 COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>")
 SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -136,16 +140,18 @@ class Calls:
 
 
 def is_counted(code: CodeType) -> bool:
-    """Whether code is a function's, and neither Perfgate's own, nor that around a thread or an import.
+    """Whether code is a function's, and neither Perfgate's own, nor that around a thread, an import or the environment.
 
     What an import calls depends on the places where modules are looked for and on finders of packages that the
-    program never uses, and so on the environment.
+    program never uses. What a copy of the environment calls depends on the number of its variables.
     """
     function = bool(code.co_flags & inspect.CO_OPTIMIZED) and code.co_name not in COMPREHENSIONS
     # A pool is told that its owner is gone, or sees it by itself, whichever comes first.
     of_pool = code.co_name == "weakref_cb" and code.co_filename.endswith("concurrent/futures/thread.py")
     of_import = FINDER in code.co_qualname or code.co_filename.startswith(IMPORTS)
-    return function and not of_pool and not of_import and not code.co_filename.startswith((OWN, threading.__file__))
+    of_variables = code.co_filename in OS and code.co_qualname.startswith(VARIABLES)
+    elsewhere = of_pool or of_import or of_variables
+    return function and not elsewhere and not code.co_filename.startswith((OWN, threading.__file__))
 
 
 @cache

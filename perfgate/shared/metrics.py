@@ -96,7 +96,7 @@ METRICS = {
             way=2,
             way_since="0.2.0",
         ),
-        # Way 2 leaves out imports, and the finders of packages that are merely installed.
+        # Way 2 leaves out imports, finders of packages that are merely installed, and the variables of the environment.
         _counted(
             PYTHON_CALLS,
             "",

@@ -39,11 +39,11 @@ print(dict(seen[0]))
 """
 
 
-def counted(python: str, name: str, seed: str = "0", more: str = "") -> dict[str, dict[str, int]]:
-    """The calls of a step in a fresh interpreter, which looks for modules in more places."""
+def counted(python: str, name: str, seed: str = "0", more: str = "", **variables: str) -> dict[str, dict[str, int]]:
+    """The calls of a step in a fresh interpreter, which looks for modules in more places and has more variables."""
     done = subprocess.run(
         [python, "-c", COUNT.format(name=name)],
-        env={"PYTHONPATH": f"{ROOT}:{SUPPORT}{more}", "PYTHONHASHSEED": seed},
+        env={"PYTHONPATH": f"{ROOT}:{SUPPORT}{more}", "PYTHONHASHSEED": seed, **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -76,6 +76,13 @@ def test_the_places_where_modules_are_looked_for_change_no_count(python: str, tm
     assert found == counted(python, "Imports", more=f":{tmp_path}/a:{tmp_path}/b")
     assert found["calling_programs.py"] == {"Imports.step": 1, "load": 1}
     assert found == counted(python, "ImportsBesideFinder")
+
+
+@pytest.mark.parametrize("python", sorted({sys.executable, newest_python()}))
+def test_the_number_of_variables_in_the_environment_changes_no_count(python: str) -> None:
+    found = counted(python, "Copies")
+    assert found == counted(python, "Copies", ONE="1", MORE="1")
+    assert found["calling_programs.py"] == {"Copies.step": 1, "load": 1}
 
 
 @pytest.mark.parametrize("python", sorted({sys.executable, newest_python()}))

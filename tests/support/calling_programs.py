@@ -1,6 +1,7 @@
 """Programs for the tests of Python's calls: work of Python alone, which grows once the file ``grown`` is there."""
 
 import gc
+import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,16 @@ class Pools(Program):
     def step(self):
         thread = ThreadPoolExecutor(1).submit(threading.current_thread).result()
         thread.join()
+
+
+class Copies(Program):
+    """Looks at all variables of the environment, in each way that ``os`` has."""
+
+    def __init__(self, device):
+        del device
+
+    def step(self):
+        return repr(os.environ), os.environ.copy(), dict(os.environ.items()), load(1)
 
 
 class Finder:
