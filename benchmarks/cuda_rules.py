@@ -52,7 +52,8 @@ class Row:
         workload: identity of the workload.
         rules: digest of the rules that predicted.
         torch: version that ran.
-        predicted_bytes: the dry run's peak, workspaces included; ``None`` without a dry run.
+        predicted_bytes: what the dry run expects the allocator to hand out, workspaces included; ``None`` without one.
+        predicted_reserved_bytes: what it expects the allocator to reserve.
         workspace_bytes: of it, cuBLAS's workspaces.
         emulated_bytes: the allocator's peak; ``None`` where the step did not run.
         reserved_bytes: what the allocator held at most.
@@ -65,6 +66,7 @@ class Row:
     rules: str = ""
     torch: str = ""
     predicted_bytes: int | None = None
+    predicted_reserved_bytes: int | None = None
     workspace_bytes: int = 0
     emulated_bytes: int | None = None
     reserved_bytes: int | None = None
@@ -204,7 +206,8 @@ def predicted(stage: Stage, row: Row, workload: Workload) -> Row:
     if reason := ledger["without_rules"]:
         row.why = row.why or f"dry: {reason}"
         return row
-    row.predicted_bytes = int(ledger["peak_memory_bytes"])
+    row.predicted_bytes = int(ledger["in_blocks"]["allocated"])
+    row.predicted_reserved_bytes = int(ledger["in_blocks"]["reserved"])
     row.workspace_bytes = int(ledger["memory"].get("workspaces", {}).get("temporaries", 0))
     return row
 
@@ -227,11 +230,11 @@ def summary(rows: Sequence[Row]) -> str:
 def page(rows: Sequence[Row]) -> str:
     """The page: how many are close, each case with the farthest first, and what could not be compared."""
     compared = sorted((row for row in rows if row.difference is not None), key=lambda row: -abs(row.difference))
-    head = ("case", "card", "predicted", "of it workspaces", "emulated", "difference", "reserved")
+    head = ("case", "card", "predicted", "of it workspaces", "emulated", "difference", "reserved", "predicted")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in compared:
         sizes = [f"{size / MIB:,.2f}" for size in (row.predicted_bytes, row.workspace_bytes, row.emulated_bytes)]
-        told = f"{row.difference:+.2%} | {row.reserved_bytes / MIB:,.0f}"
+        told = f"{row.difference:+.2%} | {row.reserved_bytes / MIB:,.0f} | {row.predicted_reserved_bytes / MIB:,.0f}"
         lines.append(f"| {shown(row.case)} | {row.card} | {' | '.join(sizes)} | {told} |")
     reasons: dict[str, int] = {}
     for row in rows:
@@ -245,14 +248,16 @@ HEAD = """# The dry run's rules for CUDA, held against emulated cards
 
 Written by `python -m benchmarks.cuda_rules`; do not edit it. The emulated peak is that of torch's own caching
 allocator on an [emulated card](../emulated-gpu.md), in a steady step. The predicted one is the dry run's under the same
-torch and the card's capability. No real GPU took part. Only the cases below were run, not a whole tier on each card.
+torch and the card's capability: what it expects that allocator to hand out in blocks. No real GPU took part. Only the
+cases below were run, not a whole tier on each card.
 All prompts of a case have one length: an emulated card assumes that a mask masks nothing, and the dry run knows better.
 
 {summary}
 
 ## Each case, the farthest first
 
-Sizes in MiB. The predicted peak includes the workspaces of cuBLAS, which are named beside it.
+Sizes in MiB. The predicted peak includes the workspaces of cuBLAS, which are named beside it. The last column is what
+the allocator was expected to reserve.
 
 {rows}
 

@@ -75,6 +75,10 @@ class DeviceKind:
         """The name of the metric with the peak memory that a dry run predicts for this kind."""
         return f"predicted_{self.prefix}peak_bytes"
 
+    def predicted_in_blocks(self, name: str) -> str:
+        """The name of the metric with the memory in blocks that a dry run predicts, ``allocated`` or ``reserved``."""
+        return f"predicted_{self.prefix}{name}_bytes"
+
     @property
     def prefix(self) -> str:
         """The beginning of the names of a dry run's memory: ``""`` for the CPU, ``cuda_`` for CUDA."""

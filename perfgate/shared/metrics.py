@@ -81,6 +81,13 @@ METRICS = {
             )
             for kind in map(DEVICE_KINDS.__getitem__, DRY_TARGETS)
         ),
+        # What torch's allocator makes of it: what a block has beyond what was asked for, and what is between blocks.
+        *(
+            _dry(kind.predicted_in_blocks(name), "bytes", "reported")
+            for kind in map(DEVICE_KINDS.__getitem__, DRY_TARGETS)
+            if kind.gpu
+            for name in ("allocated", "reserved")
+        ),
         _dry("leaked_bytes", "bytes", "bytes", from_zero=True, cells=Cells("kept")),
         *(_dry(f"{part}_bytes", "bytes", "reported", from_zero=True) for part in PARTS),
         _dry("arithmetic_intensity", "FLOP/byte", "reported", higher_is_better=True),

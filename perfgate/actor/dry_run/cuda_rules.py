@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from perfgate.actor.dry_run.caching_allocator import BLOCK_BYTES
 from perfgate.actor.dry_run.cuda_attention import scratch_bytes
+from perfgate.actor.dry_run.cuda_convolutions import workspace_bytes
 from perfgate.actor.dry_run.cuda_functions import CudaFunctions
 
 MIB = 1 << 20
@@ -50,9 +52,10 @@ def numbers(version: str) -> tuple[int, ...]:
 RULES = (
     Rule(
         "blocks",
-        "the caching allocator hands out multiples of 512 bytes",
+        "the caching allocator hands out multiples of 512 bytes, and of a block of more than 1 MiB it splits off no "
+        "rest of 1 MiB or less (``caching_allocator``)",
         "https://docs.pytorch.org/docs/stable/notes/cuda.html#memory-management, kMinBlockSize in "
-        "c10/core/AllocatorConfig.h",
+        "c10/core/AllocatorConfig.h; held against the allocator of torch 2.11 and 2.14",
     ),
     Rule(
         "dropout",
@@ -100,6 +103,13 @@ RULES = (
         "products to which a bias is added have 1 MiB of their own beside it",
         "https://docs.pytorch.org/docs/stable/notes/cuda.html#cublas-workspaces",
     ),
+    Rule(
+        "convolutions",
+        "cuDNN copies input, weights and result of a convolution to a layout with the channels last while it runs, "
+        "with channels filled up to a multiple of 8 in 16 bits, if they do not lie so already",
+        "held against the plans of cuDNN 9.24 under torch 2.14 on emulated cards; https://docs.nvidia.com/deeplearning/"
+        "performance/dl-performance-convolutional/index.html (tensor layouts)",
+    ),
 )
 
 
@@ -119,6 +129,20 @@ def handle_bytes(torch_version: str, capability: tuple[int, int]) -> int:
     return 32 * MIB if capability[0] in large else 8 * MIB + MIB // 8
 
 
+def convolution_bytes(value: Any, weight: Any, result: Any, groups: int, capability: tuple[int, int]) -> int:
+    """The bytes that a convolution of these tensors takes; none where it has groups, of which nothing is known."""
+    if groups != 1:
+        return 0
+    last = any(lies_last(tensor) for tensor in (value, weight))
+    dtype = str(value.dtype).removeprefix("torch.")
+    return workspace_bytes(dtype, last, value.shape, weight.shape, result.shape, capability)
+
+
+def lies_last(tensor: Any) -> bool:
+    """Whether the channels of a tensor of pictures lie last, and do not lie first as well."""
+    return tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
 CPU_KERNELS = {"math": SDPBackend.MATH, "flash": SDPBackend.FLASH_ATTENTION}
 
 
@@ -128,6 +152,7 @@ class CpuRules:
     block_bytes = 64
     handle_bytes = 0  # the workspace of each thread of the host that asks a library for products of matrices
     bias_bytes = 0  # of each thread that adds a bias to such a product, beside it
+    in_blocks = False  # whether the allocator is torch's caching one, which hands out blocks of segments
     has_host = False  # whether the host has other memory than the device
 
     def __init__(self, capability: tuple[int, int] = (0, 0)) -> None:
@@ -152,9 +177,9 @@ class CpuRules:
         """A context in which functions call the operators that the device would run."""
         return nullcontext()
 
-    def scratch_bytes(self, operator: str, arguments: Any) -> int:
+    def scratch_bytes(self, operator: str, arguments: Any, result: Any) -> int:
         """The bytes that an operator takes while it runs, beside its results."""
-        del operator, arguments
+        del operator, arguments, result
         return 0
 
     def autocast(self, dtype: torch.dtype) -> Any:
@@ -193,12 +218,14 @@ class CudaRules(CpuRules):
         capability: compute capability, major and minor; it decides the size of workspaces.
     """
 
-    block_bytes = 512
+    block_bytes = BLOCK_BYTES
+    in_blocks = True
     has_host = True
 
     def __init__(self, capability: tuple[int, int] = (9, 0)) -> None:
         self.handle_bytes = handle_bytes(torch.__version__, capability)
         self.bias_bytes = 0 if numbers(torch.__version__) > ONE_WORKSPACE_AFTER else MIB
+        self._capability = capability
         self._functions = CudaFunctions(capability)
 
     def unknown(self, params: Mapping[str, Any]) -> str:
@@ -212,8 +239,14 @@ class CudaRules(CpuRules):
         self._functions.kernel = kernel
         return nullcontext()
 
-    def scratch_bytes(self, operator: str, arguments: Any) -> int:
-        """Those of the backward pass of attention; its first arguments are a gradient, query and key."""
+    def scratch_bytes(self, operator: str, arguments: Any, result: Any) -> int:
+        """Those of convolutions, and of attention's backward pass, whose arguments are a gradient, query and key."""
+        if operator == "convolution":
+            value, weight = arguments[:2]
+            return convolution_bytes(value, weight, result, arguments[8], self._capability)
+        if operator == "convolution_backward":
+            gradient, value, weight = arguments[:3]
+            return convolution_bytes(value, weight, gradient, arguments[9], self._capability)
         if "attention_backward" not in operator or "for_cpu" in operator:
             return 0
         query, key = arguments[1:3]

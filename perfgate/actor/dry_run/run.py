@@ -20,6 +20,7 @@ from torch._subclasses.fake_tensor import (
 from transformers.utils import import_utils
 
 from perfgate.actor.dry_run.apart import seeded
+from perfgate.actor.dry_run.caching_allocator import peaks
 from perfgate.actor.dry_run.calls import networks_of
 from perfgate.actor.dry_run.context import DryContext, NoDryRun
 from perfgate.actor.dry_run.cuda_rules import CpuRules
@@ -30,7 +31,7 @@ from perfgate.actor.dry_run.places import place_of
 from perfgate.actor.dry_run.refusals import NothingToCount
 from perfgate.actor.dry_run.stand_ins import StandIns, whole_lists
 from perfgate.actor.dry_run.storages import Allocation, by_part
-from perfgate.actor.dry_run.trace import trace_of
+from perfgate.actor.dry_run.trace import freed, trace_of
 from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.actor.programs.base import ITSELF
 from perfgate.actor.techniques.attention import kernel_of
@@ -147,9 +148,11 @@ def attempt(
 def metrics_of(found: Mapping[str, Any], target: str) -> dict[str, float]:
     """The metrics of a ledger that are not in it under their own names. Each has a row in the registry of metrics."""
     moved_bytes = found["read_bytes"] + found["written_bytes"]
+    kind = DEVICE_KINDS[target]
     told = {
         "moved_bytes": moved_bytes,
-        DEVICE_KINDS[target].predicted_peak: found["peak_memory_bytes"],
+        kind.predicted_peak: found["peak_memory_bytes"],
+        **{kind.predicted_in_blocks(name): size for name, size in found.get("in_blocks", {}).items()},
         **{f"{part}_bytes": size for part, size in found["highest_by_part_bytes"].items()},
     }
     return told | ({"arithmetic_intensity": found["flops"] / moved_bytes} if moved_bytes else {})
@@ -231,7 +234,7 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
     ``memory_by_part_bytes`` holds each part's bytes at the moment of the peak, and ``highest_by_part_bytes`` its bytes
     at its own highest moment. ``memory_by_phase_bytes`` holds each part's bytes at the highest moment of each phase.
     ``work`` maps module path and group to ``[calls, FLOPs, bytes moved]``, and ``memory`` maps module path and part to
-    bytes at the peak. All totals are sums of these.
+    bytes at the peak. All totals are sums of these. ``in_blocks`` is what the device's allocator makes of them.
     """
     work: dict[str, dict[str, list[int]]] = defaultdict(dict)
     groups = {group: [0, 0, 0, 0] for group in GROUPS}
@@ -266,6 +269,11 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         "memory": dict(sorted(memory.items())),
         "largest": largest(living),
     }
+    if rules.in_blocks:
+        made = tracker.storages.in_order()
+        before = sum(allocation.born <= tracker.since for allocation in made)
+        held = [rules.handle_bytes] * len(tracker.multiplying) + [rules.bias_bytes] * len(tracker.biased)
+        found["in_blocks"] = peaks([allocation.asked_bytes for allocation in made], freed(made), before, held)
     if tracker.traced:
         found["trace"] = trace_of(tracker.storages, tracker.since, tracker.charges, workspace_bytes)
     return found

@@ -153,6 +153,10 @@ class Storages:
         for _, allocation in self.living.values():
             allocation.handed_on = allocation.frame is not None and allocation.frame.left
 
+    def in_order(self) -> list[Allocation]:
+        """All allocations in the order in which they were made."""
+        return sorted(self.everything, key=lambda allocation: allocation.born)
+
     def changes(self) -> list[tuple[int, int]]:
         """Every event with its change of the bytes in memory, in order."""
         born = [(a.born, a.size_bytes) for a in self.everything]

@@ -26,7 +26,7 @@ def trace_of(storages: Storages, since: int, charges: list[tuple[str, int, int, 
         charges: the operators, as the tracker kept them.
         workspace_bytes: what libraries hold beside all tensors.
     """
-    made = sorted(storages.everything, key=lambda allocation: allocation.born)
+    made = storages.in_order()
     return {
         "block_bytes": storages.block_bytes,
         "workspace_bytes": workspace_bytes,

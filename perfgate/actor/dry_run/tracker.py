@@ -55,7 +55,7 @@ class Tracker(TorchDispatchMode):
         self.failed_at = ""
         self.stopped: NoDryRun | None = None
         self.syncs: HostSyncs | None = None
-        self.scratch: Callable[[str, Any], int] = lambda name, arguments: 0
+        self.scratch: Callable[[str, Any, Any], int] = lambda name, arguments, result: 0
         self.takes_in = False
         self.multiplying: set[bool] = set()  # whether in the backward pass, of each pass with products of matrices
         self.biased: set[bool] = set()  # the same, of each pass in which a bias is added to one
@@ -182,7 +182,7 @@ class Tracker(TorchDispatchMode):
             self.storages.enter(phase)
         for tensor in tensors_of(out):
             self.storages.see(tensor, frame, path)
-        if scratch_bytes := self.scratch(name_of(func), args):
+        if scratch_bytes := self.scratch(name_of(func), args, out):
             self.storages.pass_by(scratch_bytes, frame, path)
         if not is_free(func):
             self._charge(func, args, kwargs, out, path)

@@ -90,6 +90,7 @@ def with_ledgers(start: Launch, answer: dict[str, Any]) -> Launch:
     if own := ledgers.get("here"):
         ledger["here"] = {name: own[name] for name in ("peak_memory_bytes", "memory_by_part_bytes")}
         ledger["here"]["workspace_bytes"] = own["memory"].get("workspaces", {}).get("temporaries", 0)
+        ledger["here"] |= {f"{name}_bytes": size for name, size in own.get("in_blocks", {}).items()}
     unknown = {kind.predicted_peak: reason for kind in kinds if (reason := ledgers[kind.name]["without_rules"])}
     ledger |= {"without_rules": unknown} if unknown else {}
     return replace(start, metrics=metrics).detailed(findings=Findings(ledger=ledger))
