@@ -6,7 +6,8 @@ One definition holds for every version of Python. A call is an entry of a functi
 - comprehensions do not count, as newer versions run them within the function around them;
 - modules, class bodies and ``eval`` do not count, as they are no functions;
 - neither does what Perfgate does itself, nor what ``threading`` and a pool of threads do around a thread;
-- nor do the functions by which ``os`` turns each variable of the environment into text.
+- nor do the functions by which ``os`` turns each variable of the environment into text;
+- nor does ``__eq__``, as tables call it for things whose hashes are alike, which differ from process to process.
 """
 
 import dis
@@ -150,7 +151,7 @@ def is_counted(code: CodeType) -> bool:
     of_pool = code.co_name == "weakref_cb" and code.co_filename.endswith("concurrent/futures/thread.py")
     of_import = FINDER in code.co_qualname or code.co_filename.startswith(IMPORTS)
     of_variables = code.co_filename in OS and code.co_qualname.startswith(VARIABLES)
-    elsewhere = of_pool or of_import or of_variables
+    elsewhere = of_pool or of_import or of_variables or code.co_name == "__eq__"
     return function and not elsewhere and not code.co_filename.startswith((OWN, threading.__file__))
 
 

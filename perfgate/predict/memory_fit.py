@@ -37,6 +37,8 @@ class StepCost:
         flops_by_group: the same by group of operators.
         operator_calls: number of operators called, which is about the number of kernels launched.
         roofline_s: a lower bound of the step's time, from the peak rates of a GPU; ``None`` if no GPU is named.
+        in_blocks: what torch's allocator makes of it: bytes ``allocated`` in blocks, and ``reserved``. Empty on a CPU,
+            and for a step that was worked out from others.
         components: of a pipeline, by name: ``peak_memory_bytes`` while the component runs, its ``flops`` and its
             ``roofline_s``. Empty for one model, and for a batch that was worked out from others.
     """
@@ -47,6 +49,7 @@ class StepCost:
     flops_by_group: Mapping[str, int]
     operator_calls: int
     roofline_s: float | None = None
+    in_blocks: Mapping[str, int] = field(default_factory=dict)
     components: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     @classmethod
@@ -145,7 +148,8 @@ def extrapolated(fewer: StepCost, more: StepCost, beyond: int) -> StepCost:
             return {name: at(low[name], high[name]) for name in low}
         return None if low is None else low + beyond * (high - low)
 
-    return StepCost(**{name: at(getattr(fewer, name), getattr(more, name)) for name in StepCost.__dataclass_fields__})
+    found = {name: at(getattr(fewer, name), getattr(more, name)) for name in StepCost.__dataclass_fields__}
+    return StepCost(**found | {"in_blocks": {}})
 
 
 def largest_batch(peak_bytes: Callable[[int], int], room: int, first: Sequence[int], cap: int = MAX_BATCH) -> Largest:

@@ -31,7 +31,7 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
         own = ledger.get("here", {})
         row = {
             "case": case,
-            "predicted_peak_bytes": own.get("peak_memory_bytes", values[here.predicted_peak]),
+            "predicted_peak_bytes": predicted_bytes(own, values, here),
             "peak_memory_bytes": values.get("peak_memory_bytes"),
             **{kind.predicted_peak: values[kind.predicted_peak] for kind in on_gpus() if kind.predicted_peak in values},
         }
@@ -43,6 +43,18 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
                 row[f"measured_{part}_bytes"] = measured[part]
         rows.append(row)
     return rows
+
+
+def predicted_bytes(own: Mapping[str, Any], values: Mapping[str, float], here: DeviceKind) -> float:
+    """The peak that is measured if the prediction is right: on a GPU that of the allocator's blocks.
+
+    Args:
+        own: what was predicted for the very GPU, if anything.
+        values: of the dry run.
+        here: the kind of the device.
+    """
+    peak = values.get(here.predicted_in_blocks("allocated"), values[here.predicted_peak])
+    return own.get("allocated_bytes", own.get("peak_memory_bytes", peak))
 
 
 def on_gpus() -> list[DeviceKind]:

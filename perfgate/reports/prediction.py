@@ -56,9 +56,15 @@ def sentences(prediction: Prediction) -> Iterator[str]:
     peak = shown(MEMORY, ledger.peak_memory_bytes)
     if gpu is None or largest is None:
         yield f"A step takes {peak} of GPU memory and launches about {ledger.operator_calls} operators."
+        if ledger.in_blocks:
+            yield in_blocks(ledger.in_blocks)
         return
     yield f"{'Fits' if prediction.fits else 'Does not fit'}: {peak} of {shown(MEMORY, room_bytes(gpu))} on {gpu.name}."
-    if prediction.fits and ledger.peak_memory_bytes > CLOSE * room_bytes(gpu):
+    if prediction.fits and ledger.in_blocks:
+        yield in_blocks(ledger.in_blocks)
+    if prediction.fits and ledger.in_blocks.get("reserved", 0) > room_bytes(gpu):
+        yield "It fits only just: where the allocator gets no more memory, it first gives back what it has free."
+    elif prediction.fits and not ledger.in_blocks and ledger.peak_memory_bytes > CLOSE * room_bytes(gpu):
         yield "It fits only just: memory lost to gaps between tensors is not counted and can take the rest."
     if not prediction.fits:
         helping = [remedy for remedy in prediction.remedies if remedy.fits]
@@ -73,6 +79,12 @@ def sentences(prediction: Prediction) -> Iterator[str]:
     yield f"A step takes at least {shown(TIME, ledger.roofline_s)}, the time at the peak rates of the data sheet."
 
 
+def in_blocks(found: Mapping[str, int]) -> str:
+    """What torch's allocator makes of the step, as a sentence."""
+    allocated, reserved = (shown(MEMORY, found[name]) for name in ("allocated", "reserved"))
+    return f"Torch's allocator hands out {allocated} in blocks, and reserves {reserved} with the gaps between them."
+
+
 def emulated(step: EmulatedStep | None) -> Iterator[str]:
     """A sentence where the emulated card was asked and has no answer."""
     if step is not None and step.why:
@@ -81,11 +93,14 @@ def emulated(step: EmulatedStep | None) -> Iterator[str]:
 
 def beside(prediction: Prediction, step: EmulatedStep) -> pd.DataFrame:
     """A table of what the allocator says, beside the dry run's peak."""
-    predicted = prediction.ledger.peak_memory_bytes
+    cost = prediction.ledger
+    predicted = {"allocated": cost.peak_memory_bytes, **cost.in_blocks}
+    emulated = {"allocated": step.allocated_bytes, "reserved": step.reserved_bytes}
+    off = {name: percent(predicted[name] / size - 1) if name in predicted else "" for name, size in emulated.items()}
     rows = [
-        ("predicted by the dry run", predicted, ""),
-        (f"allocated on {step.card}", step.allocated_bytes, percent(predicted / step.allocated_bytes - 1)),
-        ("reserved", step.reserved_bytes, ""),
+        ("predicted by the dry run", cost.peak_memory_bytes, ""),
+        (f"allocated on {step.card}", step.allocated_bytes, off["allocated"]),
+        ("reserved", step.reserved_bytes, off["reserved"]),
         ("reserved and in no tensor", step.lost_bytes, share(step.lost_bytes / step.reserved_bytes, "")),
     ]
     found = [{"memory": name, "size": shown(MEMORY, size), "prediction, share": told} for name, size, told in rows]

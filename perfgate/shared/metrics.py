@@ -103,7 +103,8 @@ METRICS = {
             way=2,
             way_since="0.2.0",
         ),
-        # Way 2 leaves out imports, finders of packages that are merely installed, and the variables of the environment.
+        # Way 2 leaves out imports, finders of packages that are merely installed, the variables of the environment, and
+        # comparisons by tables.
         _counted(
             PYTHON_CALLS,
             "",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from perfgate.actor.dry_run.caching_allocator import CachingAllocator
+from perfgate.actor.dry_run.caching_allocator import CachingAllocator, peaks
 
 TABLES = [json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "blocks").glob("*.json"))]
 MIB = 1 << 20
@@ -21,3 +21,30 @@ def test_it_holds_what_torch_holds_after_each_of_thousands_of_requests(table):
             allocator.give_back(number)
         assert (allocator.allocated_bytes, allocator.reserved_bytes) == (allocated, reserved)
     assert len(table["rows"]) > 1000
+
+
+def test_a_large_block_keeps_a_rest_that_is_not_worth_splitting_off():
+    allocator = CachingAllocator()
+    allocator.take(0, 12 * MIB)
+    allocator.give_back(0)
+    allocator.take(1, 11 * MIB)
+    assert (allocator.allocated_bytes, allocator.reserved_bytes) == (12 * MIB, 12 * MIB)
+    allocator.give_back(1)
+    allocator.take(2, 10 * MIB)
+    assert (allocator.allocated_bytes, allocator.reserved_bytes) == (10 * MIB, 12 * MIB)
+
+
+def test_what_a_step_leaves_behind_is_what_the_next_one_releases():
+    # Of 16 MiB for 15 MiB the rest is too small to be split off; the last 15 MiB take the place of the first.
+    asked, freed = [15 * MIB, 30 * MIB, 15 * MIB], [2, 3, -1]
+    found = peaks(asked, freed, before=1, held_bytes=[32 * MIB])
+    assert found == {"allocated": (32 + 16 + 30) * MIB, "reserved": (32 + 16 + 30) * MIB}
+
+
+def test_where_a_step_leaves_other_sizes_behind_than_it_released_it_is_taken_once():
+    asked, freed = [15 * MIB, 40 * MIB], [2, -1]
+    assert peaks(asked, freed, before=1, held_bytes=[])["allocated"] == (16 + 40) * MIB
+
+
+def test_nothing_is_handed_out_for_no_bytes():
+    assert peaks([0, 512], [-1, 2], before=1, held_bytes=[]) == {"allocated": 512, "reserved": 2 * MIB}

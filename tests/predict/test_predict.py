@@ -56,6 +56,7 @@ KEYS = {
     "remedies",
     "emulated",
     "components",
+    "in_blocks",
 }
 T4 = find_gpu("T4")
 quickly = settings(deadline=None, derandomize=True, database=None, max_examples=200)
@@ -208,7 +209,8 @@ def test_many_micro_batches_follow_from_few(dry: DryRuns, tmp_path: Path, more: 
     whole = DryRuns(dry.pool, dry.gpu)._of(question)
 
     assert followed.roofline_s == pytest.approx(whole.roofline_s)
-    assert replace(followed, roofline_s=None) == replace(whole, roofline_s=None)
+    assert not followed.in_blocks
+    assert replace(followed, roofline_s=None) == replace(whole, roofline_s=None, in_blocks={})
 
 
 @pytest.mark.parametrize("mode", ["train", "forward", "generate"])

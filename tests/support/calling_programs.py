@@ -65,6 +65,29 @@ class Copies(Program):
         return repr(os.environ), os.environ.copy(), dict(os.environ.items()), load(1)
 
 
+class Alike:
+    """Things that a table has to compare if their hashes are alike."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __hash__(self):
+        return hash(str(self.number)) % 16  # another one in each process
+
+    def __eq__(self, other):
+        return self.number == other.number
+
+
+class Searches(Program):
+    """Puts such things into a table."""
+
+    def __init__(self, device):
+        self.things = [Alike(number) for number in range(64)]
+
+    def step(self):
+        return len(set(self.things))
+
+
 class Finder:
     """Takes part in every import, as finders of some packages do, and finds nothing."""
 
