@@ -248,7 +248,7 @@ class CaseRunner:
 
     def _left_out(self, case: Case, workload: Workload) -> Result:
         """List a case for which no time is left."""
-        stored = None if self._alone else self._store.get(case.id)
+        stored = self._portable.held(case.id, workload.sha256)[0] if self._alone else self._store.get(case.id)
         last = max((launch.date for launch in stored.launches), default="") if stored else ""
         age = f"last measured on {last[:10]}" if last else "never measured here"
         why = f"not measured: the run's time was spent before it began; {age}"

@@ -269,3 +269,15 @@ def test_work_that_moved_to_a_thread_of_its_own_is_not_taken_for_less_work(exact
     moved.stdout.fnmatch_lines([lost])
     if device == "cpu":
         moved.stdout.fnmatch_lines(["*peak_memory_bytes is undecided (stored, but not measured in this run)"])
+
+
+def test_a_case_for_which_no_time_was_left_says_when_its_exact_metrics_were_stored(exact):
+    (exact.path / "on_threads.py").write_text(ON_THREADS)
+    exact.write(
+        "@pytest.mark.parametrize('number', [1, 2])\n"
+        "def test_it(perf, number):\n    perf(Workload('on_threads:Pooled', {}))"
+    )
+    exact.run("--perf-device", "none", "--perf-update", "new").assert_outcomes(passed=2)
+    short = exact.run("--perf-device", "none", "--perf-budget", "1s")
+    short.assert_outcomes(passed=1, skipped=1)
+    short.stdout.fnmatch_lines(["*the run's time was spent before it began; last measured on 20*"])
