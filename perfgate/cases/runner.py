@@ -26,6 +26,7 @@ from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.outcome import Outcome, decide
 from perfgate.gate.two_times import which
+from perfgate.gate.wording import REFERENCE_UNABLE
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.placement import room
 from perfgate.measure.pool import Pool
@@ -247,7 +248,7 @@ class CaseRunner:
 
     def _left_out(self, case: Case, workload: Workload) -> Result:
         """List a case for which no time is left."""
-        stored = None if self._alone else self._store.get(case.id)
+        stored = self._portable.held(case.id, workload.sha256)[0] if self._alone else self._store.get(case.id)
         last = max((launch.date for launch in stored.launches), default="") if stored else ""
         age = f"last measured on {last[:10]}" if last else "never measured here"
         why = f"not measured: the run's time was spent before it began; {age}"
@@ -274,7 +275,7 @@ class CaseRunner:
         if absent := without_program(case, reference.interpreter, before, now):
             raise UserError(absent)
         if broken := unable(before, now):
-            why = f"the reference cannot run it: {broken.invalid}"
+            why = f"{REFERENCE_UNABLE}: {broken.invalid}"
             exact = compare({}, {case.id: now}, {})
             return launches, [Verdict(case.id, "step_time_s", "new", why=why), *exact], ""
         remark = "" if has_dry_run(before) else why_not(now)

@@ -18,6 +18,7 @@ WORDS = {
 }
 COULD_NOT_TELL = frozenset({"inconclusive", "invalid"})  # what was measured and not decided
 UNDECIDED = COULD_NOT_TELL | {"new"}
+REFERENCE_UNABLE = "the reference cannot run it"  # how the reason begins for which a case is new beside a reference
 
 
 def sentence(verdict: Verdict) -> str:

@@ -20,12 +20,14 @@ class Unjudged:
 
     Attributes:
         skipped: cases that asked for no measurement because they were skipped, each with the reason.
+        stored: those of them that have baselines.
         gone: cases that the collected files no longer have; sorted.
         holders: other machines with baselines of cases that are new on this one, those of its kind first: the kind of
             device of each, and how many of the cases.
     """
 
     skipped: Mapping[str, str] = field(default_factory=dict)
+    stored: frozenset[str] = frozenset()
     gone: tuple[str, ...] = ()
     holders: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -34,7 +36,8 @@ class Unjudged:
         told = "Not judged, though baselines are stored:"
         if self.skipped:
             first, why = next(iter(self.skipped.items()))
-            yield f"{told} {counted(len(self.skipped), 'was', 'were')} skipped{named(len(self.skipped), first)}: {why}"
+            which = told if self.stored.issuperset(self.skipped) else "Not judged:"
+            yield f"{which} {counted(len(self.skipped), 'was', 'were')} skipped{named(len(self.skipped), first)}: {why}"
         if self.gone:
             several = counted(len(self.gone), "is", "are")
             yield (
@@ -49,37 +52,37 @@ class Unjudged:
             from perfgate.reports.summary import problem_of
 
             why = problem_of(ends.results, len(ends.ran), ends.asked, options.update, self.holders)
-        strict = options.strict and (self.skipped or self.gone)
+        strict = options.strict and (self.stored or self.gone)
         return why or ("cases with baselines were not judged; see above" if strict else "")
 
 
 def unjudged(
     config: pytest.Config, options: Options, target: Target, software: Mapping[str, str], ends: Ends
 ) -> Unjudged:
-    """Look for them at the end of a run that holds its cases against baselines.
+    """Look for them at the end of a run that judges its cases. Beside a reference, all that is skipped is unjudged.
 
     Args:
         config: of the run. Files that were named, or left out by pytest's own options, limit what can be gone.
-        options: of the run; one that stores, has a reference or sweeps power limits is held against no baselines.
+        options: of the run; one that stores or sweeps power limits judges nothing.
         target: with the baselines of this machine.
         software: versions of the libraries.
         ends: how each case ended, and what was collected. A session without cases looks up neither device nor files.
     """
-    uncompared = options.reference or options.update or options.power_limits_w
-    if not ends.collected or uncompared or config.option.collectonly:
+    if not ends.collected or options.update or options.power_limits_w or config.option.collectonly:
         return Unjudged()
     try:
         with open_root(options.baselines, config.rootpath) as root:
             stored = stored_cases(root, options, target, software)
-            others = {} if options.device == "none" else held_elsewhere(root, target, ends.results)
+            others = {} if options.device == "none" or options.reference else held_elsewhere(root, target, ends.results)
     except UserError:  # a file is damaged, which each of its cases tells
         return Unjudged()
     cases = {node.removeprefix(f"{options.root}/"): end for node, end in ends.of.items()}
     skips = {case: end.why for case, end in cases.items() if end.result is None and end.why.startswith(SKIPPED)}
-    skipped = {case: why.partition(": ")[2] for case, why in skips.items() if case in stored}
+    unseen = {case: why.partition(": ")[2] for case, why in skips.items() if case in stored or options.reference}
     present = {node.removeprefix(f"{options.root}/") for node in ends.collected}
     missing = [] if narrowed(config) else sorted(stored - present)
-    return Unjudged(skipped, tuple(case for case in missing if is_covered(case, config, options.root)), others)
+    gone = tuple(case for case in missing if is_covered(case, config, options.root))
+    return Unjudged(unseen, frozenset(unseen) & stored, gone, others)
 
 
 def held_elsewhere(root: Path, target: Target, results: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, int]]:

@@ -48,7 +48,7 @@ def terminal(report: Report, interactive: bool = False) -> str:
 
     stream = io.StringIO()
     width = shutil.get_terminal_size().columns if interactive else WIDTH
-    console = Console(file=stream, force_terminal=interactive, width=width)
+    console = Console(file=stream, force_terminal=interactive, width=width, emoji=False)
 
     def print_lines(lines: Any) -> None:
         for line in lines:

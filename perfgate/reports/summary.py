@@ -9,6 +9,7 @@ from typing import Any
 from perfgate.gate.confirmed import MACHINE, UNCONFIRMED
 from perfgate.gate.wording import (
     COULD_NOT_TELL,
+    REFERENCE_UNABLE,
     UNDECIDED,
     can_see,
     counted_as,
@@ -49,6 +50,7 @@ def summary(
     lines += some(machine_sentence(verdict) for verdict in verdicts if verdict.why.startswith(MACHINE))
     if unsure := [verdict for verdict in named.get("inconclusive", ()) if not verdict.way_since]:
         lines += undecided(unsure, again, update)
+    lines += some(unheld(verdicts))
     lines += measured_otherwise(verdicts, again if not update else None)
     lines += unshown(verdicts)
     if again and update not in ("improved", "all") and any(not stored_elsewhere(v) for v in named.get("improved", ())):
@@ -107,6 +109,19 @@ def measured_otherwise(verdicts: Sequence[Verdict], again: str | None) -> list[s
         f"Perfgate measures {name} differently since version {since}, so what is stored of "
         f"{count} {'case' if count == 1 else 'cases'} was not compared.{store}"
         for (name, since), count in ways.items()
+    ]
+
+
+def unheld(verdicts: Sequence[Verdict]) -> list[str]:
+    """A sentence for each reason for which the reference could not run cases, so that nothing of them was judged."""
+    cases: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if verdict.why.startswith(REFERENCE_UNABLE):
+            cases.setdefault(verdict.why.removeprefix(f"{REFERENCE_UNABLE}: "), []).append(verdict.case)
+    return [
+        f"Not judged, as the reference cannot run {'it' if len(found) == 1 else 'them'}: {found[0]}"
+        f"{f' and {len(found) - 1} more' if len(found) > 1 else ''} ({why})"
+        for why, found in cases.items()
     ]
 
 

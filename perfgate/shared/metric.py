@@ -197,5 +197,6 @@ class Metric:
             size, unit = next(((s, u) for s, u in FLOPS if value >= s), (1, "FLOP"))
             return f"{value / size:.4g} {unit}{slash}{per}"
         if self.kind == "exact":
-            return f"{value:.0f}"
+            # The mean over steps is no whole number where a program does something in some of its steps alone.
+            return f"{value:.2f}".rstrip("0").rstrip(".")
         return f"{value:.4g}{'/s' if self.unit == '1/s' else f' {self.unit}' if self.unit else ''}"

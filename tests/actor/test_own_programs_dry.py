@@ -68,6 +68,47 @@ def test_state_and_gradients_of_any_optimizer_are_known_and_not_leaked(kind, wor
     assert found["parameters"] == WEIGHTS
 
 
+class Tied(nn.Module):
+    """A layer that reads the weights of an embedding."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(64, 64), nn.Linear(64, 64, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, tokens):
+        return self.head(self.embed(tokens))
+
+
+class Converted(Program):
+    """Trains a model with tied weights, which it converts before or after it makes the optimizer, or in each step."""
+
+    def __init__(self, device, converts):
+        self.converts = converts
+        self.network = Tied().double() if converts == "before" else Tied()
+        self.optimizer = torch.optim.AdamW(self.network.parameters())
+        if converts == "after":
+            self.network.double()
+
+    def step(self):
+        loss = self.network(torch.zeros(4, dtype=torch.int64)).square().mean()
+        loss.backward()
+        if self.converts == "in each step":
+            self.network.double()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.detach()
+
+
+def test_a_model_that_is_converted_keeps_its_ties_and_its_optimizer():
+    before, after, each = (dry_run(Converted, {"converts": when}) for when in ("before", "after", "in each step"))
+    assert before == after
+    assert before["work"] == each["work"]
+    assert before["parameters"] == 64 * 64
+    assert before["memory_by_part_bytes"]["weights"] == 2 * FLOAT * 64 * 64
+    assert before["work"]["optimizer"]
+
+
 def test_a_leak_of_one_number_shows():
     assert dry_run(doing(lambda self, loss: self.kept.append(loss.clone())), {})["leaked_bytes"] == 64
 

@@ -47,6 +47,12 @@ def measured(tmp_path: Path) -> Path:
     return write_run(tmp_path / "measured.jsonl", lines)
 
 
+def test_a_name_between_colons_is_no_picture(tmp_path: Path) -> None:
+    lines = [workload_line(CASE, model="loops:Train", setting={}), launch_line(CASE)]
+    text = perfgate("report", write_run(tmp_path / "run.jsonl", lines)).stdout
+    assert "loops:Train: " in text
+
+
 def test_the_terminal_report_shows_verdicts_worst_first_and_a_table_for_each_technique(measured: Path) -> None:
     done = perfgate("report", measured)
 

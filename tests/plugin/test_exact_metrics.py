@@ -229,3 +229,55 @@ def test_both(effect):
     assert {verdict.metric: verdict.verdict for verdict in read(exact.run_files[-1]).verdicts} == {
         "flops": "pass", "step_time_s": "invalid", "peak_memory_bytes": "invalid"
     }  # fmt: skip
+
+
+ON_THREADS = """
+import queue, threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import torch
+from perfgate.actor.programs.base import Program
+
+class Pooled(Program):
+    def __init__(self, device):
+        self.weights = torch.ones(64, 64, device=device.torch_device)
+        self.pool = ThreadPoolExecutor(1)
+        self.apart = Path("grown").exists()
+
+    def step(self):
+        if self.apart:
+            return self.pool.submit(self.multiplied).result()
+        return self.multiplied()
+
+    def multiplied(self):
+        found = self.weights @ self.weights
+        found.sum().item()
+        return found
+"""
+
+
+@pytest.mark.parametrize("device", ["none", "cpu"])
+def test_work_that_moved_to_a_thread_of_its_own_is_not_taken_for_less_work(exact, device):
+    (exact.path / "on_threads.py").write_text(ON_THREADS)
+    exact.write("def test_it(perf):\n    perf(Workload('on_threads:Pooled', {}))")
+    arguments = ("--perf-device", device, "--perf-launches", "0")
+    exact.run(*arguments, "--perf-update", "new").assert_outcomes(passed=1)
+    (exact.path / "grown").touch()
+    moved = exact.run(*arguments)
+    moved.assert_outcomes(failed=1)
+    lost = "*dry_run is lost, * (no dry run: Pooled computes on a thread of its own, at *.py:*"
+    moved.stdout.fnmatch_lines([lost])
+    if device == "cpu":
+        moved.stdout.fnmatch_lines(["*peak_memory_bytes is undecided (stored, but not measured in this run)"])
+
+
+def test_a_case_for_which_no_time_was_left_says_when_its_exact_metrics_were_stored(exact):
+    (exact.path / "on_threads.py").write_text(ON_THREADS)
+    exact.write(
+        "@pytest.mark.parametrize('number', [1, 2])\n"
+        "def test_it(perf, number):\n    perf(Workload('on_threads:Pooled', {}))"
+    )
+    exact.run("--perf-device", "none", "--perf-update", "new").assert_outcomes(passed=2)
+    short = exact.run("--perf-device", "none", "--perf-budget", "1s")
+    short.assert_outcomes(passed=1, skipped=1)
+    short.stdout.fnmatch_lines(["*the run's time was spent before it began; last measured on 20*"])

@@ -11,6 +11,7 @@ import pytest
 
 from perfgate.records.runfile import read
 from tests.support.repositories import begin, change, commit, git, worktrees
+from tests.support.runs import perfgate
 
 pytestmark = pytest.mark.untimed
 
@@ -233,3 +234,19 @@ def test_a_budget_of_time_that_is_spent_lists_what_was_left_out(suite):
     assert outcomes["passed"] >= 1
     result.stdout.fnmatch_lines(["*: step_time_s is undecided (not measured: the run's time was spent before it *"])
     assert suite.run("--perf-budget", "1s", "--perf-strict").ret == 1
+
+
+def test_what_a_reference_that_crashes_leaves_unjudged_is_told_with_the_reason(repository):
+    crashing = (
+        "from programs import Spin\n\n\nclass Fixed(Spin):\n    def step(self):\n        raise OSError('worn out')\n"
+    )
+    (repository.path / "fixed.py").write_text(crashing)
+    repository.write("def test_fixed(perf):\n    perf(Workload('fixed:Fixed', {}))", "test_more.py")
+    commit(repository.path)
+    (repository.path / "fixed.py").write_text("from programs import Spin\n\n\nclass Fixed(Spin):\n    pass\n")
+    result = repository.run("--perf-ref", "HEAD", "-k", "fixed")
+    result.assert_outcomes(passed=1)
+    told = "Not judged, as the reference cannot run it: test_more.py::test_fixed (crash: OSError: worn out)"
+    result.stdout.fnmatch_lines([told, "Decided: 0 of *"])
+    report = perfgate("report", repository.run_files[-1]).stdout
+    assert "Nothing was decided: 1 of 1 case is new: the reference cannot run it." in report

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.support.repositories import begin, change
+
 pytestmark = pytest.mark.untimed
 CASES = """
 @pytest.mark.parametrize("rounds", [1, 2])
@@ -45,3 +47,19 @@ def test_a_run_of_named_cases_takes_none_for_gone(left):
     result = left.pytester.runpytest_subprocess("perf_tests/test_case.py::test_it[1]")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("Not judged*")
+
+
+def test_beside_a_reference_whatever_was_skipped_is_named_and_so_is_what_is_gone(left):
+    begin(left.path)
+    change(left.path)
+    run = left.run("--perf-ref", "HEAD", "--perf-strict", "--perf-launches", "0")
+    run.stdout.fnmatch_lines([SKIPPED, GONE, "ERROR: cases with baselines were not judged; see above"])
+    assert run.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_beside_a_reference_cases_that_were_all_skipped_do_not_look_like_a_pass(suite):
+    suite.write(LEFT)
+    begin(suite.path)
+    change(suite.path)
+    run = suite.run("--perf-ref", "HEAD", "-k", "other")
+    run.stdout.fnmatch_lines(["Not judged: 1 case was skipped (test_case.py::test_other): flaky"])

@@ -99,3 +99,30 @@ def test_what_is_no_number_of_launches_is_refused(suite, number):
     refused = suite.run(f"--perf-launches={number}")
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
     refused.stderr.fnmatch_lines(["*--perf-launches is *; it must be a whole number, 0 or more*"])
+
+
+SOMETIMES = """
+import torch
+from pathlib import Path
+from perfgate.actor.programs.base import Program
+
+class Sometimes(Program):
+    def __init__(self, device):
+        self.value, self.steps, self.looks = torch.ones(1, device=device.torch_device), 0, Path("grown").exists()
+
+    def step(self):
+        self.steps += 1
+        if self.looks and self.steps % 2:
+            self.value.item()
+        return self.value
+"""
+
+
+def test_a_wait_in_some_steps_alone_is_told_as_a_share(suite):
+    (suite.path / "sometimes.py").write_text(SOMETIMES)
+    suite.write('def test_it(perf):\n    perf(Workload("sometimes:Sometimes", {}))\n')
+    suite.run(*NO_TIMES, "--perf-update", "new").assert_outcomes(passed=1)
+    (suite.path / "grown").touch()
+    worse = suite.run(*NO_TIMES)
+    worse.assert_outcomes(failed=1)
+    worse.stdout.re_match_lines([r".*host_syncs got worse \(0\.\d+, baseline 0; "])

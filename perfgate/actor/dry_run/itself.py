@@ -19,8 +19,10 @@ from perfgate.actor.dry_run.apart import LIMIT_S, TooLong, limited
 from perfgate.actor.dry_run.calls import networks_of
 from perfgate.actor.dry_run.context import DryContext
 from perfgate.actor.dry_run.known_values import exact_modes, tensors_of
+from perfgate.actor.dry_run.places import place
 from perfgate.actor.dry_run.refusals import NoDryRun, refuse_compiled
 from perfgate.actor.dry_run.storages import Allocation
+from perfgate.actor.dry_run.threads import watched
 from perfgate.actor.pace import Done
 
 MAX_STEPS = 8
@@ -42,6 +44,7 @@ class DryPace:
     Attributes:
         account: the last step's ledger; ``None`` before the first step.
         leaked: bytes that the last step allocated and did not free, by module path and part.
+        begun: whether a step has begun.
     """
 
     def __init__(self, context: DryContext, write: Callable[[], dict[str, Any]]) -> None:
@@ -51,6 +54,7 @@ class DryPace:
         self._told: list[tuple[Any, ...]] = []
         self.account: dict[str, Any] | None = None
         self.leaked: Cells = {}
+        self.begun = False
 
     def begin(self, prepare: Callable[[], None] | None = None) -> None:
         """Begin a step.
@@ -65,6 +69,7 @@ class DryPace:
             raise Done
         if prepare:
             prepare()
+        self.begun = True
         tracker = self._context.tracker
         self._before = cells(tracker.storages.kept(0))
         tracker.restart()
@@ -119,6 +124,11 @@ def run_itself(
     registered: list[Allocation] = []
     made: list[Any] = []  # weak references to optimizers; some create their state when they are built
     pace = DryPace(context, write)
+
+    def elsewhere() -> None:
+        if pace.begun and tracker.stopped is None:
+            tracker.stopped = NoDryRun(f"{program.__name__} computes on a thread of its own, at {place()}")
+
     with ExitStack() as stack:
         around = (
             limited(),
@@ -126,6 +136,7 @@ def run_itself(
             clipping(),
             recomputing(context),
             registering(context, registered),
+            watched(elsewhere),
         )
         for entered in around:
             stack.enter_context(entered)

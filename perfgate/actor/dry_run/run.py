@@ -207,7 +207,10 @@ def believed() -> Iterator[None]:
 
 @contextmanager
 def converted() -> Iterator[None]:
-    """Make ``Module.to`` replace fake parameters by new ones, because it cannot change fake ones in place."""
+    """Make ``Module.to`` change fake parameters in place, as it does real ones; left to itself, it refuses.
+
+    Whoever holds a parameter then has the changed one: an optimizer that was made before, and a tied module.
+    """
     keep = torch.nn.Module._apply
 
     def apply(module: Any, change: Any, recurse: bool = True) -> Any:
@@ -215,7 +218,12 @@ def converted() -> Iterator[None]:
             child._apply(change)
         with torch.no_grad():
             for name, parameter in module._parameters.items():
-                if parameter is not None and (new := change(parameter)) is not parameter:
+                if parameter is None or (new := change(parameter)) is parameter:
+                    continue
+                if new.device == parameter.device:
+                    gradient, parameter.grad = parameter.grad, None
+                    parameter.data, parameter.grad = new, None if gradient is None else change(gradient)
+                else:
                     module._parameters[name] = torch.nn.Parameter(new, parameter.requires_grad)
             for name, buffer in module._buffers.items():
                 module._buffers[name] = None if buffer is None else change(buffer)

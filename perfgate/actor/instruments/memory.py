@@ -3,12 +3,14 @@
 The CPU allocator keeps no count of its own. The profiler watches from before the model is built, so the running sum of
 its ``[memory]`` events is the memory in use, and the highest sum within a step's time is that step's peak. The profiler
 slows the program several times over, so no time is measured in this pass. It sees one thread's allocations only, so
-transformers, which converts weights on other threads while it loads them, is told to do so on the one that loads.
+transformers, which converts weights on other threads while it loads them, is told to do so on the one that loads. Where
+a step computes on a thread of the program's own, there is no peak.
 """
 
 import os
 import sys
 import time
+from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +31,8 @@ class TensorMemory(Instrument):
         self._profile: Any = None
         self._begin_ns = 0
         self._windows: list[tuple[int, int]] = []
+        self._threads = ExitStack()
+        self._elsewhere = False
 
     def start(self) -> None:
         """Start the profiler, unless torch was not imported: such a program has no tensors."""
@@ -37,8 +41,14 @@ class TensorMemory(Instrument):
         os.environ[ON_ONE_THREAD] = "1"
         from torch.profiler import ProfilerActivity, profile  # not needed by passes that take no memory
 
+        from perfgate.actor.dry_run.threads import watched
+
+        self._threads.enter_context(watched(self._seen_elsewhere))
         self._profile = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
         self._profile.start()
+
+    def _seen_elsewhere(self) -> None:
+        self._elsewhere = self._elsewhere or self._begin_ns > 0
 
     def built(self, program: Any) -> None:
         """Keep the program, whose parts are measured at the end."""
@@ -59,10 +69,13 @@ class TensorMemory(Instrument):
 
     def finish(self) -> dict[str, Any]:
         """Replay the allocations and take the highest level within each step; no peak if there were no tensors."""
+        self._threads.close()
         parts = {f"measured_{part}_bytes": size for part, size in self._by_part.items()}
         if self._profile is None:
             return parts
         self._profile.stop()
+        if self._elsewhere:
+            return parts
         found = peaks(allocations(self._profile), self._windows)
         return {"peak_memory_bytes": found, **parts} if any(found) else parts
 

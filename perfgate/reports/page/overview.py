@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfgate.gate.verdicts import ALPHA
-from perfgate.gate.wording import COULD_NOT_TELL, can_see, counted_as, moved, summarize, times
+from perfgate.gate.wording import COULD_NOT_TELL, REFERENCE_UNABLE, can_see, counted_as, moved, summarize, times
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.page.rows import CaseRow
@@ -21,9 +21,6 @@ TIMES = {
     "fork_s": "processes starting",
     "waiting_s": "waiting for the device",
 }
-
-
-NEW = "are new: nothing is stored to hold them against"
 
 
 def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
@@ -63,13 +60,21 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
             return "unsure", f"{lead} {many(passed, 'other metric')} got no worse than {against}."
         why = "ended without a verdict"
         if new:
-            why = "is new: nothing is stored to hold it against" if new == 1 else NEW
+            why = new_because(new, [verdict for row in rows for verdict in row.verdicts])
         return "unsure", f"Nothing was decided: {new or len(rows)} of {cases} {why}."
     better = sum(row.verdict == "improved" for row in rows)
     new = sum(row.verdict == "new" for row in rows)
     clauses = [f"{better} got better" if better else "", f"{new} {'is' if new == 1 else 'are'} new" if new else ""]
     tail = "".join(f", {clause}" for clause in clauses if clause)
     return "fine", f"None of {len(decided)} decided {plural(len(decided), 'case')} got worse than {against}{tail}."
+
+
+def new_because(count: int, verdicts: Sequence[Verdict]) -> str:
+    """Why cases are new, as a clause behind their number."""
+    are, them = ("is", "it") if count == 1 else ("are", "them")
+    unable = any(verdict.why.startswith(REFERENCE_UNABLE) for verdict in verdicts)
+    why = f"the reference cannot run {them}" if unable else f"nothing is stored to hold {them} against"
+    return f"{are} new: {why}"
 
 
 def importance(verdict: Verdict) -> tuple[bool, int, float]:

@@ -1,0 +1,48 @@
+"""Sees operators on threads that a program starts: modes and CPU profilers of torch see those of one thread alone."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from perfgate.actor.dry_run.host_syncs import Watcher
+from perfgate.actor.dry_run.known_values import name_of
+from perfgate.actor.dry_run.tracker import READING
+
+BEGINS = "_bootstrap_inner"  # what every thread of ``threading`` runs, also one whose class has a ``run`` of its own
+
+
+class Elsewhere(Watcher):
+    """Runs each operator of one thread, and then calls ``seen``. One that fails is seen too.
+
+    A read of a fake tensor, which has no value, is 1: a thread that ended there could leave the program waiting for it.
+    """
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operator and report it, also if it fails."""
+        try:
+            return super().__torch_dispatch__(func, types, args, kwargs)
+        except Exception:
+            self._seen(func, args, kwargs or {}, None)
+            if name_of(func) in READING:
+                return 1
+            raise
+
+
+@contextmanager
+def watched(seen: Callable[[], None]) -> Iterator[None]:
+    """Call ``seen`` after each operator on a thread that begins within the block, for as long as the thread lives."""
+    keep = getattr(threading.Thread, BEGINS)
+
+    def begin(thread: threading.Thread) -> None:
+        mode: TorchDispatchMode = Elsewhere(lambda *_: seen())
+        with mode:
+            keep(thread)
+
+    setattr(threading.Thread, BEGINS, begin)
+    try:
+        yield
+    finally:
+        setattr(threading.Thread, BEGINS, keep)
