@@ -54,7 +54,7 @@ def predicted_bytes(own: Mapping[str, Any], values: Mapping[str, float], here: D
         here: the kind of the device.
     """
     peak = values.get(here.predicted_in_blocks("allocated"), values[here.predicted_peak])
-    return own.get("allocated_bytes", own.get("peak_memory_bytes", peak))
+    return float(own.get("allocated_bytes", own.get("peak_memory_bytes", peak)))
 
 
 def on_gpus() -> list[DeviceKind]:
