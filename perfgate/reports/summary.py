@@ -161,6 +161,9 @@ def other_machines(here: str, kind: str, holders: Mapping[str, tuple[str, int]],
     )
 
 
+CRASHED = f"{REFERENCE_UNABLE}: crash"  # and not, for example, that it is older than the case
+
+
 def problem_of(
     results: Sequence[Mapping[str, Any]], ran: int, asked: bool, update: str | None, holders: Collection[str]
 ) -> str:
@@ -181,6 +184,9 @@ def problem_of(
     every = set().union(*names)
     if every and every <= COULD_NOT_TELL and not update:
         return "nothing was decided: every verdict is inconclusive or invalid; see the reasons above"
+    whys = [[verdict["why"] for verdict in result["verdicts"]] for result in results]
+    if results and every <= UNDECIDED and all(any(why.startswith(CRASHED) for why in own) for own in whys):
+        return "nothing was decided: the reference crashes in all of these cases; see above"
     if holders and every <= UNDECIDED:
         return f"nothing was decided: what this machine lacks is stored for {', '.join(holders)}; see above"
     return ""

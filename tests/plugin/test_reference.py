@@ -247,6 +247,8 @@ def test_what_a_reference_that_crashes_leaves_unjudged_is_told_with_the_reason(r
     result = repository.run("--perf-ref", "HEAD", "-k", "fixed")
     result.assert_outcomes(passed=1)
     told = "Not judged, as the reference cannot run it: test_more.py::test_fixed (crash: OSError: worn out)"
-    result.stdout.fnmatch_lines([told, "Decided: 0 of *"])
+    problem = "ERROR: nothing was decided: the reference crashes in all of these cases; see above"
+    result.stdout.fnmatch_lines([told, "Decided: 0 of *", problem])
+    assert result.ret == 1
     report = perfgate("report", repository.run_files[-1]).stdout
     assert "Nothing was decided: 1 of 1 case is new: the reference cannot run it." in report
