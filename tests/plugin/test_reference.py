@@ -226,6 +226,7 @@ def test_it(effect):
     assert "both sides were stepped one after the other, as they do not fit into memory together" in verdict.why
 
 
+@pytest.mark.launches(2)
 def test_a_budget_of_time_that_is_spent_lists_what_was_left_out(suite):
     suite.write(CASES + "\n\ndef test_last(perf):\n    perf(work(rounds=4000))")
     result = suite.run("--perf-budget", "1s")
