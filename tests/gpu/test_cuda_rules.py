@@ -1,6 +1,12 @@
 """Each rule of the CUDA ledger, held against what a CUDA device does. Skipped where there is none."""
 
+import json
+import subprocess
+import sys
+
 import pytest
+
+from tests import ROOT
 
 pytestmark = pytest.mark.gpu
 MIB = 1 << 20
@@ -40,6 +46,42 @@ def operators(torch, work):
 def test_blocks_are_multiples_of_512_bytes(torch):
     assert allocated(torch, lambda: torch.empty(1, dtype=torch.uint8, device="cuda"))[0] == 512
     assert allocated(torch, lambda: torch.empty(513, dtype=torch.uint8, device="cuda"))[0] == 1024
+
+
+def test_the_allocator_holds_what_that_of_the_dry_run_holds_after_each_request(gpu):
+    from perfgate.actor.dry_run.caching_allocator import CachingAllocator
+
+    del gpu
+    # In a process of its own, as what was allocated before has segments with free blocks.
+    asked = [sys.executable, "-m", "benchmarks.blocks", "answers"]
+    done = subprocess.run(asked, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    allocator = CachingAllocator()
+    for number, size, allocated_bytes, reserved_bytes in json.loads(done.stdout.splitlines()[-1])["rows"]:
+        if size:
+            allocator.take(number, size)
+        else:
+            allocator.give_back(number)
+        assert (allocator.allocated_bytes, allocator.reserved_bytes) == (allocated_bytes, reserved_bytes)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_convolution_takes_copies_with_the_channels_last(torch, dtype):
+    from perfgate.actor.dry_run.cuda_rules import CudaRules
+
+    if torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("the rule is known from 8.0 on")
+    options = {"device": "cuda", "dtype": getattr(torch, dtype)}
+    layer = torch.nn.Conv1d(768, 768, 3, 2, 1, **options)
+    value = torch.empty(4, 768, 3000, **options)
+    with torch.no_grad():
+        layer(value)
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        result = layer(value)
+    arguments = (value, layer.weight, None, [2], [1], [1], False, [0], 1)
+    rules = CudaRules(torch.cuda.get_device_capability())
+    expected = rules.scratch_bytes("convolution", arguments, result) + result.nbytes
+    assert torch.cuda.max_memory_allocated() - before == pytest.approx(expected, abs=4 * MIB)
 
 
 def test_dropout_keeps_a_mask_of_one_byte(torch):
