@@ -280,6 +280,18 @@ def test_host_syncs_in_a_loop_are_counted_dry_as_in_a_real_step_by_file_and_line
     assert set(operations) == {f"{what} at {where}" for what in ("item", "cpu", "tolist", "print", "nonzero")}
 
 
+def factorizes(self, loss):
+    matrix = torch.eye(3, device=self.place) * loss
+    self.kept = [torch.linalg.inv(matrix), torch.linalg.eigh(matrix), torch.linalg.svdvals(matrix)]
+    self.kept += [torch.linalg.inv_ex(matrix), torch.linalg.det(matrix)]  # which do not look
+
+
+def test_factorizations_that_look_whether_they_succeeded_make_the_host_wait():
+    program = doing(factorizes)
+    assert counted(program)[0] == [3, 3, 3]
+    assert dry_run(program, {})["predicted_host_syncs"] == 3
+
+
 class Fed(Loop):
     """Each batch comes from the host's memory."""
 

@@ -28,6 +28,9 @@ WAITING = {
     # Every read of one value ends in the first of these. In inference mode the other two arrive undivided.
     **dict.fromkeys(("_local_scalar_dense", "item", "is_nonzero"), "item"),
     "_unique2": "unique",
+    # Factorizations look at whether they succeeded: the first operator ends ``inv``, ``cholesky``, ``solve`` and the
+    # like, the others look by themselves (https://docs.pytorch.org/docs/stable/linalg.html).
+    **dict.fromkeys(("_linalg_check_errors", "_linalg_eigh", "linalg_eig", "_linalg_eigvals", "_linalg_svd"), "linalg"),
 }
 # Indexing with a mask waits, because the number of elements must be known.
 MASKED = {"index", "index_put", "index_put_"}
