@@ -75,7 +75,8 @@ def test_it(effect, rounds):
     suite.run().assert_outcomes(passed=1, failed=1)
     found = {verdict.case[-5:]: verdict for verdict in read(suite.run_files[-1]).verdicts}
     assert found["[800]"].verdict == "regressed"
-    assert found["[390]"].verdict == "pass"
+    # Once in sixteen runs the host of a virtual machine stood still within a duet, which leaves this one open.
+    assert found["[390]"].verdict in ("pass", "inconclusive")
     assert all("on processor time: other processes took" in verdict.why for verdict in found.values())
     halves = [launch for launch in read(suite.run_files[-1]).launches if launch.pair is not None]
     assert {launch.clock for launch in halves} == {"processor"}
