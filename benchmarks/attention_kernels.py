@@ -9,15 +9,11 @@ about a minute, and computes nothing.
 
 import itertools
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
-from perfgate.emulator.build import started_on
+from benchmarks.asked import ROOT, asked_on, write_table
 from perfgate.emulator.profiles import PROFILES
 
-ROOT = Path(__file__).parent.parent
 TABLES = ROOT / "tests" / "actor" / "attention_kernels"
 CARDS = ("t4-16gb", "a100-80gb", "l4-24gb", "h100-sxm-80gb", "b200-180gb")
 COLUMNS = ("dtype", "width", "mask", "causal", "key_heads", "query_length", "key_length", "trained", "dropout")
@@ -66,20 +62,13 @@ def answers() -> list[str]:
 
 def main() -> None:
     """Ask on each card in a process of its own, and write the table."""
-    found = {}
-    for card in CARDS:
-        environment = os.environ | dict(started_on(PROFILES[card]))
-        command = [sys.executable, "-m", __spec__.name, "answers"]
-        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-        told = json.loads(done.stdout.splitlines()[-1])
-        found[PROFILES[card].capability] = told["answers"]
-    rows = [
-        json.dumps([*row, *kinds]) for row, kinds in zip(questions(), zip(*found.values(), strict=True), strict=True)
-    ]
-    head = {"torch": told["torch"], "columns": COLUMNS, "capabilities": [divmod(number, 10) for number in found]}
-    target = TABLES / f"{'.'.join(told['torch'].split('.')[:2])}.json"
-    target.write_text(json.dumps(head)[:-1] + ', "rows": [\n' + ",\n".join(rows) + "\n]}\n")
-    print(f"{len(rows)} questions on {len(found)} cards, written to {target}")
+    told = {PROFILES[card].capability: asked_on(card, __spec__.name) for card in CARDS}
+    kinds = zip(*(found["answers"] for found in told.values()), strict=True)
+    rows = [[*row, *chosen] for row, chosen in zip(questions(), kinds, strict=True)]
+    version = next(iter(told.values()))["torch"]
+    head = {"torch": version, "columns": COLUMNS, "capabilities": [divmod(number, 10) for number in told]}
+    target = write_table(TABLES, head, rows)
+    print(f"{len(rows)} questions on {len(told)} cards, written to {target}")
 
 
 if __name__ == "__main__":

@@ -8,16 +8,12 @@ version names the file; takes some seconds.
 """
 
 import json
-import os
 import random
-import subprocess
 import sys
-from pathlib import Path
 
-from perfgate.emulator.build import started_on
-from perfgate.emulator.profiles import PROFILES
+from benchmarks.asked import ROOT, asked_on, write_table
 
-TABLES = Path(__file__).parent.parent / "tests" / "actor" / "blocks"
+TABLES = ROOT / "tests" / "actor" / "blocks"
 CARD, SEED, EVENTS = "h100-sxm-80gb", 1, 3000
 MIB = 1 << 20
 SIZES = ((1, 4096), (4096, MIB), (MIB - 1024, MIB + 1024), (MIB, 10 * MIB), (9 * MIB, 11 * MIB), (10 * MIB, 90 * MIB))
@@ -44,21 +40,15 @@ def answers() -> list[tuple[int, int, int, int]]:
 
 def main() -> None:
     """Ask in a process of its own, and write the table."""
-    environment = os.environ | dict(started_on(PROFILES[CARD]))
-    command = [sys.executable, "-m", __spec__.name, "answers"]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    told = json.loads(done.stdout.splitlines()[-1])
-    target = TABLES / f"{'.'.join(told['torch'].split('.')[:2])}.json"
-    target.parent.mkdir(exist_ok=True)
-    rows = ",\n".join(map(json.dumps, told["rows"]))
-    target.write_text(f'{{"torch": "{told["torch"]}", "rows": [\n{rows}\n]}}\n')
-    print(f"{len(told['rows'])} requests and releases, written to {target}")
+    told = asked_on(CARD, __spec__.name)
+    target = write_table(TABLES, {"torch": told["torch"]}, told["answers"])
+    print(f"{len(told['answers'])} requests and releases, written to {target}")
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["answers"]:
         import torch
 
-        print(json.dumps({"torch": torch.__version__, "rows": answers()}))
+        print(json.dumps({"torch": torch.__version__, "answers": answers()}))
     else:
         main()

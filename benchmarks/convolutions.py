@@ -10,15 +10,10 @@ the file; takes about a minute, and computes nothing.
 
 import itertools
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
-from perfgate.emulator.build import started_on
-from perfgate.emulator.profiles import PROFILES
+from benchmarks.asked import ROOT, asked_on, write_table
 
-ROOT = Path(__file__).parent.parent
 TABLES = ROOT / "tests" / "actor" / "convolutions"
 CARDS = ("t4-16gb", "a100-80gb", "l40s-48gb", "h100-sxm-80gb", "h200-141gb", "b200-180gb")
 COLUMNS = ("dtype", "layout", "input", "channels", "kernel", "stride", "padding")
@@ -110,21 +105,13 @@ def answers() -> list[tuple[int, int]]:
 
 def main() -> None:
     """Ask on each card in a process of its own, and write the table."""
-    found = {}
-    for card in CARDS:
-        environment = os.environ | dict(started_on(PROFILES[card]))
-        command = [sys.executable, "-m", __spec__.name, "answers"]
-        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-        told = json.loads(done.stdout.splitlines()[-1])
-        found[card] = told["answers"]
-    rows = [
-        json.dumps([*row, *bytes_]) for row, bytes_ in zip(questions(), zip(*found.values(), strict=True), strict=True)
-    ]
-    head = {"torch": told["torch"], "cudnn": told["cudnn"], "columns": COLUMNS, "cards": list(found)}
-    target = TABLES / f"{'.'.join(told['torch'].split('.')[:2])}.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(head)[:-1] + ', "rows": [\n' + ",\n".join(rows) + "\n]}\n")
-    print(f"{len(rows)} questions on {len(found)} cards, written to {target}")
+    told = {card: asked_on(card, __spec__.name) for card in CARDS}
+    taken = zip(*(found["answers"] for found in told.values()), strict=True)
+    rows = [[*row, *sizes] for row, sizes in zip(questions(), taken, strict=True)]
+    first = told[CARDS[0]]
+    head = {"torch": first["torch"], "cudnn": first["cudnn"], "columns": COLUMNS, "cards": list(told)}
+    target = write_table(TABLES, head, rows)
+    print(f"{len(rows)} questions on {len(told)} cards, written to {target}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from perfgate.actor.dry_run.caching_allocator import CachingAllocator, peaks
+from tests.support.blocks import hold_the_same
 
 TABLES = [json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "blocks").glob("*.json"))]
 MIB = 1 << 20
@@ -13,13 +14,7 @@ MIB = 1 << 20
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table["torch"])
 def test_it_holds_what_torch_holds_after_each_of_thousands_of_requests(table):
-    allocator = CachingAllocator()
-    for number, size, allocated, reserved in table["rows"]:
-        if size:
-            allocator.take(number, size)
-        else:
-            allocator.give_back(number)
-        assert (allocator.allocated_bytes, allocator.reserved_bytes) == (allocated, reserved)
+    hold_the_same(table["rows"])
     assert len(table["rows"]) > 1000
 
 

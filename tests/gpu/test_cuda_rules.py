@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests import ROOT
+from tests.support.blocks import hold_the_same
 
 pytestmark = pytest.mark.gpu
 MIB = 1 << 20
@@ -49,19 +50,11 @@ def test_blocks_are_multiples_of_512_bytes(torch):
 
 
 def test_the_allocator_holds_what_that_of_the_dry_run_holds_after_each_request(gpu):
-    from perfgate.actor.dry_run.caching_allocator import CachingAllocator
-
     del gpu
     # In a process of its own, as what was allocated before has segments with free blocks.
     asked = [sys.executable, "-m", "benchmarks.blocks", "answers"]
     done = subprocess.run(asked, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    allocator = CachingAllocator()
-    for number, size, allocated_bytes, reserved_bytes in json.loads(done.stdout.splitlines()[-1])["rows"]:
-        if size:
-            allocator.take(number, size)
-        else:
-            allocator.give_back(number)
-        assert (allocator.allocated_bytes, allocator.reserved_bytes) == (allocated_bytes, reserved_bytes)
+    hold_the_same(json.loads(done.stdout.splitlines()[-1])["answers"])
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -10,6 +10,9 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+
+from perfgate.actor.dry_run.rounding import up
 
 MIB = 1 << 20
 BLOCK_BYTES = 512
@@ -17,6 +20,7 @@ SMALL_BYTES = MIB  # the largest request that is served from small segments, and
 SMALL_SEGMENT_BYTES, LARGE_SEGMENT_BYTES = 2 * MIB, 20 * MIB
 OWN_SEGMENT_FROM_BYTES, SEGMENT_STEP_BYTES = 10 * MIB, 2 * MIB
 
+ORDER = attrgetter("order")
 STEPS = 3  # after which the segments are those of all later steps
 
 
@@ -45,6 +49,26 @@ class Block:
         """By which free blocks are looked through."""
         return self.size, self.place
 
+    def follow(self, block: "Block | None") -> None:
+        """Have a block, or none, behind this one."""
+        self.after = block
+        if block:
+            block.before = self
+
+    def split(self, size: int) -> "Block":
+        """Keep so many bytes, and return the rest as a block behind this one."""
+        rest = Block(self.size - size, self.place + size, self.small)
+        rest.follow(self.after)
+        self.size = size
+        self.follow(rest)
+        return rest
+
+    def joined(self, block: "Block") -> "Block":
+        """This block with the one behind it."""
+        self.size += block.size
+        self.follow(block.after)
+        return self
+
 
 class CachingAllocator:
     """Hands out blocks as torch does.
@@ -56,23 +80,19 @@ class CachingAllocator:
 
     def __init__(self) -> None:
         self.allocated_bytes = self.reserved_bytes = 0
-        self._free: dict[bool, list[tuple[tuple[int, int], Block]]] = {True: [], False: []}
+        self._free: dict[bool, list[Block]] = {True: [], False: []}
         self._blocks: dict[int, Block] = {}
 
     def take(self, number: int, asked_bytes: int) -> None:
         """Hand out a block for an allocation; nothing is handed out where it asks for no bytes."""
         if not asked_bytes:
             return
-        size = rounded(asked_bytes, BLOCK_BYTES)
+        size = up(asked_bytes, BLOCK_BYTES)
         small = size <= SMALL_BYTES
         block = self._found(size, small) or self._segment(size, small)
         rest = block.size - size
         if rest >= BLOCK_BYTES if small else rest > SMALL_BYTES:
-            other = Block(rest, block.place + size, small, block, block.after)
-            if block.after:
-                block.after.before = other
-            block.size, block.after = size, other
-            self._keep(other)
+            self._keep(block.split(size))
         block.taken = True
         self._blocks[number] = block
         self.allocated_bytes += block.size
@@ -85,14 +105,10 @@ class CachingAllocator:
         block.taken = False
         if (before := block.before) and not before.taken:
             self._drop(before)
-            block.size, block.place, block.before = block.size + before.size, before.place, before.before
-            if block.before:
-                block.before.after = block
+            block = before.joined(block)
         if (after := block.after) and not after.taken:
             self._drop(after)
-            block.size, block.after = block.size + after.size, after.after
-            if block.after:
-                block.after.before = block
+            block = block.joined(after)
         self._keep(block)
 
     def rename(self, names: Mapping[int, int]) -> None:
@@ -102,29 +118,24 @@ class CachingAllocator:
 
     def _found(self, size: int, small: bool) -> Block | None:
         free = self._free[small]
-        position = bisect_left(free, (size, 0), key=lambda entry: entry[0])
-        return free.pop(position)[1] if position < len(free) else None
+        position = bisect_left(free, (size, 0), key=ORDER)
+        return free.pop(position) if position < len(free) else None
 
     def _segment(self, size: int, small: bool) -> Block:
         if small:
             taken = SMALL_SEGMENT_BYTES
         else:
-            taken = LARGE_SEGMENT_BYTES if size < OWN_SEGMENT_FROM_BYTES else rounded(size, SEGMENT_STEP_BYTES)
+            taken = LARGE_SEGMENT_BYTES if size < OWN_SEGMENT_FROM_BYTES else up(size, SEGMENT_STEP_BYTES)
         place = self.reserved_bytes
         self.reserved_bytes += taken
         return Block(taken, place, small)
 
     def _keep(self, block: Block) -> None:
-        insort(self._free[block.small], (block.order, block), key=lambda entry: entry[0])
+        insort(self._free[block.small], block, key=ORDER)
 
     def _drop(self, block: Block) -> None:
         free = self._free[block.small]
-        del free[bisect_left(free, block.order, key=lambda entry: entry[0])]
-
-
-def rounded(size: int, unit: int) -> int:
-    """The next multiple of a unit; at least one unit."""
-    return max(-(-size // unit), 1) * unit
+        del free[bisect_left(free, block.order, key=ORDER)]
 
 
 def peaks(asked_bytes: Sequence[int], freed: Sequence[int], before: int, held_bytes: Sequence[int]) -> dict[str, int]:

@@ -8,6 +8,8 @@ test reads). 2.12 is taken to choose as 2.11 does, and older versions as documen
 from dataclasses import dataclass
 from math import floor
 
+from perfgate.actor.dry_run.rounding import up
+
 Version = tuple[int, ...]
 Capability = tuple[int, int]
 
@@ -153,8 +155,3 @@ def scratch_bytes(operator: str, query: tuple[int, ...], key: tuple[int, ...], i
     summed = 4 * batch * heads * tokens * (width + 1)
     grouped = 2 * item_bytes * batch * heads * key[-2] * key[-1] if key[1] != heads else 0
     return summed + grouped
-
-
-def up(number: int, unit: int) -> int:
-    """The next multiple of a unit."""
-    return -(-number // unit) * unit

@@ -8,6 +8,8 @@ up to what the kernels can load at once. ``tests/actor/convolutions`` holds what
 import math
 from collections.abc import Sequence
 
+from perfgate.actor.dry_run.rounding import up
+
 Shape = Sequence[int]
 
 CHANNELS = {"float16": 8, "bfloat16": 8, "float32": 4}  # that a kernel loads at once
@@ -47,5 +49,5 @@ def filled(shape: Shape, unit: int, channels: int) -> int:
         unit: of the multiple.
         channels: how many of the first two sizes are channels: 1 if the first is a batch.
     """
-    first = [-(-size // unit) * unit for size in shape[2 - channels : 2]]
+    first = [up(size, unit) for size in shape[2 - channels : 2]]
     return math.prod([*shape[: 2 - channels], *first, *shape[2:]])

@@ -107,7 +107,7 @@ RULES = (
         "convolutions",
         "cuDNN copies input, weights and result of a convolution to a layout with the channels last while it runs, "
         "with channels filled up to a multiple of 8 in 16 bits, if they do not lie so already",
-        "held against the plans of cuDNN 9.24 under torch 2.14 on emulated cards; https://docs.nvidia.com/deeplearning/"
+        "held against cuDNN's plans under torch 2.11 and 2.14 on emulated cards; https://docs.nvidia.com/deeplearning/"
         "performance/dl-performance-convolutional/index.html (tensor layouts)",
     ),
 )

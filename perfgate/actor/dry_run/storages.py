@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
+from perfgate.actor.dry_run.rounding import up
 from perfgate.shared.metrics import PARTS
 
 FORWARD, BACKWARD, OPTIMIZER = "forward", "backward", "optimizer"  # the phases of a step
@@ -105,7 +106,7 @@ class Storages:
 
     def rounded(self, size_bytes: int) -> int:
         """A size as the allocator hands it out."""
-        return -(-size_bytes // self.block_bytes) * self.block_bytes
+        return up(size_bytes, self.block_bytes)
 
     def _release(self, key: int) -> None:
         _, allocation = self.living.pop(key)
