@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from perfgate.cases.update import stored_kind, stores_of
+from perfgate.cases.update import TIMES_STAND, stored_kind, stores_of
 from perfgate.gate.acceptance import TRAILER, Acceptance, of_trailer
 from perfgate.records.baselines import Baseline
 from perfgate.records.portable import split
 from perfgate.records.runfile import RunFile
-from perfgate.records.store import moved_baseline
+from perfgate.records.store import leaves_times, moved_baseline
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import metric
@@ -70,7 +70,8 @@ def accept_merged(run: RunFile, root: Path, suite: str) -> tuple[dict[str, str],
             }
             baseline = moved_baseline("all", case, split(launches)[exact], verdicts, before, about)
             if baseline is None:
-                left[case] = "it could not be measured"
+                untimed = leaves_times(split(launches)[exact], before)
+                left[case] = TIMES_STAND if untimed else "it could not be measured"
                 continue
             moved[case] = replace(baseline, reason=acceptance.reason)
             stored[case] = f"{acceptance.told}, {author}"

@@ -89,9 +89,8 @@ def update_baselines(
         stored |= set(moved)
     store_noise(run, stores[False])
     rest = {case: left.get(case, NOTHING) for case in cases if case not in stored or left.get(case) == TIMES_STAND}
-    return Update(
-        tuple(case for case in cases if case in stored and case not in rest), rest, young_cases(cases, stores[False])
-    )
+    whole = tuple(case for case in cases if case not in rest)
+    return Update(whole, rest, young_cases(cases, stores[False]))
 
 
 NOTHING = "nothing that is stored was measured"

@@ -23,6 +23,7 @@ SOFTWARE = {"python": "3.11.7", "torch": "2.13.0"}
 CASE = "training/test_batch_size.py::test_batch_size[gpt2-quick-8]"
 OTHER_CASE = "training/test_batch_size.py::test_batch_size[gpt2-quick-16]"
 WORKLOAD = "a" * 64
+LIMIT_S = 300  # of a command
 STEP_S = 0.02
 MEMORY_BYTES = 100_000_000
 
@@ -186,7 +187,7 @@ def add_sessions(barrier: Any, root: str, worker: str, count: int) -> None:
 
 
 def perfgate(*arguments: str | Path, cwd: Path = ROOT, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own.
+    """Run the command line in a process of its own, ended where it hangs; a loaded machine takes minutes for some.
 
     Args:
         arguments: of the command line.
@@ -195,6 +196,6 @@ def perfgate(*arguments: str | Path, cwd: Path = ROOT, **options: Any) -> subpro
     """
     command = [sys.executable, "-m", "perfgate", *map(str, arguments)]
     if not options and warm.may():
-        return warm.command_line(command[3:], cwd)
-    settings = {"capture_output": True, "cwd": cwd, "check": False, "timeout": 300, **options}
+        return warm.command_line(command[3:], cwd, LIMIT_S)
+    settings = {"capture_output": True, "cwd": cwd, "check": False, "timeout": LIMIT_S, **options}
     return subprocess.run(command, text=True, encoding="utf-8", **settings)

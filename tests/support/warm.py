@@ -13,6 +13,7 @@ import io
 import json
 import os
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -51,11 +52,14 @@ class Warm:
     def __init__(self, module: str) -> None:
         self.socket, theirs = socket.socketpair()
         command = [sys.executable, str(Path(__file__)), module, str(theirs.fileno())]
-        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=BEFORE_TESTS)
+        # In a group with what it forks, so that both can be ended where that hangs.
+        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=BEFORE_TESTS, process_group=0)
         theirs.close()
         atexit.register(self.socket.close)  # at which the process ends
 
-    def run(self, arguments: list[str], folder: Path, path: str, stdout: Any, stderr: Any) -> int:
+    def run(
+        self, arguments: list[str], folder: Path, path: str, stdout: Any, stderr: Any, limit_s: float | None = None
+    ) -> int:
         """Run the module with this process's variables; return the exit code, or the negative number of a signal.
 
         Args:
@@ -64,10 +68,20 @@ class Warm:
             path: its ``PYTHONPATH``.
             stdout: a file that its output goes to.
             stderr: a file that its messages go to.
+            limit_s: the longest time that it may take; it is ended then, with the process that waits.
+
+        Raises:
+            TimeoutError: it took longer.
         """
         request = {"folder": str(folder), "variables": {**os.environ, "PYTHONPATH": path}, "arguments": arguments}
         socket.send_fds(self.socket, [json.dumps(request).encode()], [stdout.fileno(), stderr.fileno()])
-        return int(self.socket.recv(REQUEST_BYTES))
+        self.socket.settimeout(limit_s)
+        try:
+            return int(self.socket.recv(REQUEST_BYTES))
+        except TimeoutError:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            warm.cache_clear()
+            raise
 
 
 @functools.cache
@@ -76,15 +90,15 @@ def warm(module: str) -> Warm:
     return Warm(module)
 
 
-def command_line(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line, as ``python -m perfgate`` does in a folder."""
+def command_line(arguments: list[str], folder: Path, limit_s: float) -> subprocess.CompletedProcess[str]:
+    """Run the command line, as ``python -m perfgate`` does in a folder, for so long at most."""
     command = [sys.executable, "-m", "perfgate", *arguments]
     path = os.environ.get("PYTHONPATH", "")
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as stdout,
         tempfile.TemporaryFile("w+", encoding="utf-8") as stderr,
     ):
-        code = warm("perfgate").run(arguments, folder, path, stdout, stderr)
+        code = warm("perfgate").run(arguments, folder, path, stdout, stderr, limit_s)
         stdout.seek(0)
         stderr.seek(0)
         return subprocess.CompletedProcess(command, code, stdout.read(), stderr.read())
