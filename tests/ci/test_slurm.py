@@ -118,6 +118,6 @@ def test_a_dead_node_a_preempted_job_and_a_killed_command_lose_nothing(suite: Su
     assert done.returncode == 0, done.stderr
     assert found["shards"]["missing"] == []
     assert found["shards"]["twice"] == []
-    measured = Counter(verdict["case"] for verdict in found["verdicts"] if verdict["metric"] == "step_time_s")
+    measured = Counter(verdict["case"] for verdict in found["verdicts"] if verdict["metric"] == "python_calls")
     assert measured == Counter({f"test_case.py::test_numbers[{number}]": 1 for number in range(SHARDS)})
     assert (suite.path / "shared" / "merged.html").exists()
