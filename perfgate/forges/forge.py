@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.parsing import load_json
+from perfgate.system.bar import moves
 
 if TYPE_CHECKING:
     import httpx
@@ -18,7 +19,6 @@ MOST_PAGES = 30
 PER_PAGE = 100
 DOWNLOAD_BYTES = 512 * 2**20
 MOST_FILES = 300
-TOLERANCE = "tolerance"
 
 
 class NothingToSay(UserError):  # noqa: N818  no error: the change moved on, or is not there
@@ -150,16 +150,11 @@ def told(error: Exception) -> str:
 
 
 def moving_bar(files: Iterable[tuple[Any, Any]], baselines: str) -> list[str]:
-    """The files of a change that lie below the baselines, or in which a line with a tolerance changed.
+    """The files of a change that lie below the baselines, change a tolerance, or skip or remove a case.
 
     Args:
         files: the name and the patch of each, as the API tells them; those beyond ``MOST_FILES`` are not looked at.
         baselines: the folder.
     """
     looked = ((str(name), str(patch or "")) for name, patch in islice(files, MOST_FILES))
-    return [name for name, patch in looked if name.startswith(f"{baselines}/") or moved_tolerance(patch)]
-
-
-def moved_tolerance(patch: str) -> bool:
-    """Whether a line that a patch adds or removes names a tolerance."""
-    return any(line[:1] in "+-" and TOLERANCE in line for line in patch.splitlines() if line)
+    return [name for name, patch in looked if name.startswith(f"{baselines}/") or moves(patch)]

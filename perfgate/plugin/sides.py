@@ -14,7 +14,8 @@ from perfgate.forges.consent import objection
 from perfgate.gate.acceptance import TRAILER, Acceptance, from_json, of_option, of_trailer, to_json
 from perfgate.plugin.options import Options
 from perfgate.shared.errors import UserError
-from perfgate.system.git import commit_of, git_state, moved_bar, trailers
+from perfgate.system.bar import default_branch, moved_bar
+from perfgate.system.git import commit_of, git_state, trailers
 from perfgate.system.provenance import installed, software
 
 if TYPE_CHECKING:
@@ -50,10 +51,13 @@ class Sides:
 
     @cached_property
     def bar(self) -> list[str]:
-        """Files that move what the code is held against, since the revision that it is held against."""
+        """Files that move what the code is held against, since the revision that it is held against.
+
+        Where none is named, since the branch that others begin from.
+        """
         held = self._options.baselines.removeprefix("git:")
         stored = commit_of(self._root, held) if held != self._options.baselines else None
-        commit = self.reference.commit if self.reference else stored
+        commit = self.reference.commit if self.reference else stored or default_branch(self._root)
         return moved_bar(self._root, commit, "baselines" if stored else self._options.baselines) if commit else []
 
     @property

@@ -78,25 +78,6 @@ def differing(folder: Path, commit: str, without: Collection[Path] = ()) -> list
     return outside(top, changed, without)
 
 
-def moved_bar(folder: Path, commit: str, baselines: str) -> list[str]:
-    """Files that were changed since a branch left a commit and that move the bar: baselines, and tolerances.
-
-    Args:
-        folder: any folder of the repository.
-        commit: that the branch is held against.
-        baselines: the folder of the baselines, relative to ``folder``.
-    """
-    try:
-        since = git(folder, "merge-base", commit, "HEAD")
-    except UserError:  # nothing in common, as in a shallow clone
-        since = commit
-    changed = git(folder, "diff", "--name-only", "--relative", since, "--", baselines).splitlines()
-    found = git(
-        folder, "diff", "--name-only", "--relative", "-G", "tolerance", since, "--", "*.py", "*.toml", "*.ini", "*.cfg"
-    )
-    return list(dict.fromkeys([*changed, *found.splitlines()]))
-
-
 def between(folder: Path, before: str, after: str, without: Collection[Path] = ()) -> list[str]:
     """Files of the repository that differ between two commits; ``without`` as above."""
     top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from perfgate.plugin.annotations import escaped
-from perfgate.system.git import commit_of, moved_bar
 from tests import ROOT
 from tests.support.layers import CHANGES, SHELL, changed, make
-from tests.support.repositories import begin, commit, git
+from tests.support.repositories import git
 from tests.support.workflow import REPLACED, load, run_job
 
 TEMPLATES = ROOT / "ci" / "templates"
@@ -106,24 +105,6 @@ def test_a_slower_pull_request_is_red_and_a_refactored_one_green(example: Path, 
     else:
         assert not ran.failed, ran.output
         assert "::error" not in ran.output
-
-
-def test_a_branch_that_moves_its_own_bar_is_seen(tmp_path: Path) -> None:
-    suite = tmp_path / "suite"
-    (suite / "baselines").mkdir(parents=True)
-    (suite / "test_a.py").write_text("tolerance = 0.01\nother = 1\n")
-    begin(tmp_path)
-    base = commit_of(tmp_path, "HEAD")
-    assert base
-    (suite / "test_a.py").write_text("tolerance = 0.01\nother = 2\n")
-    commit(tmp_path)
-    assert moved_bar(suite, base, "baselines") == []
-
-    (suite / "test_a.py").write_text("tolerance = 0.5\nother = 2\n")
-    (suite / "baselines" / "a.json").write_text("{}")
-    commit(tmp_path)
-
-    assert moved_bar(suite, base, "baselines") == ["baselines/a.json", "test_a.py"]
 
 
 def test_nothing_leaves_an_annotation() -> None:

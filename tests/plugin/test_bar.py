@@ -1,0 +1,97 @@
+"""What a branch changes of what it is held against is told at the end of a run, in reports and in comments."""
+
+from pathlib import Path
+
+import pytest
+
+from perfgate.system.bar import moved_bar
+from tests.conftest import Suite
+from tests.support.repositories import begin, commit, git
+
+CASES = """
+@pytest.mark.perf(tolerance=0.03)
+def test_spin(perf):
+    perf(work(rounds=1))
+
+
+def test_other(perf):
+    perf(work(rounds=1))
+"""
+OTHERS = """
+import pytest
+
+
+def test_sum():
+    assert sum([1, 2]) == 3
+
+
+def test_max():
+    assert max(1, 2) == 2
+"""
+HERE = "perf_tests/test_case.py"
+
+
+@pytest.fixture
+def branch(tmp_path: Path) -> Path:
+    """A repository with cases of a suite, tests of other things, and baselines."""
+    for name, text in {HERE: CASES, "tests/test_others.py": OTHERS, "baselines/a.json": "{}"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    begin(tmp_path)
+    return tmp_path
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    """A text with something else in it."""
+    assert old in text
+    return text.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "moves"),
+    [
+        ("baselines/a.json", '{"stored": 1}', True),
+        ("baselines/b.json", "{}", True),
+        (HERE, replaced(CASES, "0.03", "0.5"), True),
+        (HERE, replaced(CASES, "def test_other", "@pytest.mark.skip\ndef test_other"), True),
+        (HERE, replaced(CASES, "def test_other(perf):\n", 'def test_other(perf):\n    pytest.skip("slow")\n'), True),
+        (HERE, CASES[: CASES.index("def test_other")], True),
+        (HERE, "", True),
+        (HERE, f"{CASES}\n\ndef test_more(perf):\n    perf(work(rounds=1))\n", False),
+        (HERE, replaced(CASES, "perf(work(rounds=1))", "perf(work(rounds=2))"), False),
+        ("tests/test_others.py", replaced(OTHERS, "def test_max", "@pytest.mark.skip\ndef test_max"), False),
+        ("tests/test_others.py", OTHERS[: OTHERS.index("def test_max")], False),
+    ],
+)
+def test_what_moves_the_bar(branch: Path, name: str, text: str, moves: bool) -> None:
+    (branch / name).write_text(text)
+    git(branch, "add", "-A")
+
+    assert moved_bar(branch, git(branch, "rev-parse", "HEAD"), "baselines") == [name] * moves
+
+    base = git(branch, "rev-parse", "HEAD")
+    commit(branch)
+
+    assert moved_bar(branch, base, "baselines") == [name] * moves
+
+
+def test_a_test_file_that_is_gone_moves_the_bar(branch: Path) -> None:
+    (branch / HERE).unlink()
+
+    assert moved_bar(branch, git(branch, "rev-parse", "HEAD"), "baselines") == [HERE]
+
+
+@pytest.mark.untimed
+def test_a_plain_run_tells_it_too_since_the_default_branch(suite: Suite) -> None:
+    suite.write(CASES)
+    begin(suite.path)
+    git(suite.path, "branch", "-M", "main")
+    git(suite.path, "checkout", "-q", "-b", "feature")
+    unmoved = suite.run()
+    suite.write(replaced(CASES, "0.03", "0.5"))
+    commit(suite.path)
+
+    moved = suite.run()
+
+    assert "moves its own bar" not in unmoved.stdout.str()
+    moved.stdout.fnmatch_lines([f"This change moves its own bar: {HERE}"])
