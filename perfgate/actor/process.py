@@ -179,6 +179,7 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
         return {"no_dry_run": f"program {program.__name__} does no work in torch", "silent": True}
     from perfgate.actor.dry_run.apart import apart  # need torch, which not every program does
     from perfgate.actor.dry_run.context import NoDryRun
+    from perfgate.actor.dry_run.pace import MAX_STEPS
     from perfgate.actor.dry_run.refusals import NothingToCount
     from perfgate.actor.dry_run.run import dry_run
 
@@ -188,9 +189,14 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
     here = tuple(order.get("here") or EVERYWHERE)
     try:
         with apart():
-            ledgers = {target: dry_run(program, params, target, *gpu) for target in order["targets"]}
+            ledgers: dict[str, Any] = {}
+            steps = MAX_STEPS
+            for target in order["targets"]:
+                ledgers[target] = dry_run(program, params, target, *gpu, steps)
+                # The first target has shown after how many steps all are alike; the others need no proof of their own.
+                steps = ledgers[target].get("steps", steps)
             if here != EVERYWHERE:
-                ledgers["here"] = dry_run(program, params, "cuda", here)
+                ledgers["here"] = dry_run(program, params, "cuda", here, most_steps=steps)
             return {"ledgers": ledgers}
     except NothingToCount as reason:
         return {"no_dry_run": str(reason), "silent": True}

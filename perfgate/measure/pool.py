@@ -43,7 +43,7 @@ class Pool:
         self._folder = folder
         self.size = size
         self.interpreter = interpreter or Interpreter()
-        self._name = name
+        self.name = name
         self._environment = environment
         self._failure = ""
         self._servers: list[Server] = []
@@ -66,11 +66,11 @@ class Pool:
         where = self.interpreter
         path: list[str] = []
         if not where.is_this:
-            path = [str(copy_of_actor(self._folder / f"{self._name}-path")), *where.path]
+            path = [str(copy_of_actor(self._folder / f"{self.name}-path")), *where.path]
         try:
             reached = self._environment(str(where.python))
             for number in range(self.size):
-                name = f"{self._name}-{number}"
+                name = f"{self.name}-{number}"
                 started = Server(name, self._preload, self._folder, where.python, path, where.after, reached)
                 self._servers.append(started)
             for server in self._servers:

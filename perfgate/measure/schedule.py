@@ -107,7 +107,7 @@ def untimed(
     progress("dry run")
     # On a GPU these passes wait until nobody else uses the device, and so the dry run beside them does.
     held = stage.held(stage.untimed(workload)) if stage.device.bursts else nullcontext()
-    with held, dry_launch(stage, case, workload, pool.next(), side) as finished:
+    with held, dry_launch(stage, case, workload, pool, side) as finished:
         found = real()
         dry, expected = finished()
     # If other settings are in force than were asked for, the dry run's prediction does not apply either.

@@ -9,6 +9,7 @@ from typing import Any
 
 from perfgate.measure.actor import Actor
 from perfgate.measure.devices.base import Cpu, Device
+from perfgate.measure.dry_answers import DryAnswers
 from perfgate.measure.monitor import DeviceMonitor
 from perfgate.measure.neighbours import Neighbours
 from perfgate.measure.placement import exclusive, placed
@@ -38,6 +39,7 @@ class Stage:
         reference: the interpreter or revision to compare with, if any.
         device: the device to measure on.
         candidate: the interpreter of the code under test, if it is not this one.
+        dry_answers: a folder of the answers of dry runs, which other processes may share; one of its own by default.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class Stage:
         reference: Reference | None = None,
         device: Device | None = None,
         candidate: Interpreter | None = None,
+        dry_answers: Path | None = None,
     ) -> None:
         self.plan = plan
+        self.dry_answers = DryAnswers(dry_answers or folder / "dry")
         self.began = time.perf_counter()
         self.timesheet = Timesheet()
         self.device: Device = device or Cpu()

@@ -51,6 +51,7 @@ class Process:
         workers: how many processes share the cases.
         instruments: import paths of the instruments that users added.
         traces: the folder for traces.
+        shared: a temporary folder that all processes of the run share; ``None`` where this is the only one.
     """
 
     root: Path
@@ -58,6 +59,7 @@ class Process:
     workers: int = 1
     instruments: tuple[str, ...] = ()
     traces: Path = Path("traces")
+    shared: Path | None = None
 
 
 class Cases:
@@ -198,7 +200,8 @@ class Cases:
             servers = 1 if target.kind == "none" else 2
             preload = self._selection.preload
             candidate, reference = self._sides.candidate(), self._sides.reference
-            stage = Stage(preload, folder, plan, servers, reference, target.device, candidate)
+            code = reference, target.device, candidate
+            stage = Stage(preload, folder, plan, servers, *code, self._process.shared)
             store = Store(root, target.device.machine.name)
             portable = PortableStore(root, pair_of(self._sides.software))
             policy = self._policy()

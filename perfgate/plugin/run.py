@@ -4,13 +4,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from perfgate.plugin import annotations
-from perfgate.plugin.cases import RESULT, Cases, Process
+from perfgate.plugin.cases import RESULT, Cases, Process, scratch
 from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of
 from perfgate.plugin.history import check_history
@@ -99,6 +100,11 @@ class Run:
             raise RuntimeError("no case can be measured before collection has ended")
         return self._cases
 
+    @cached_property
+    def shared(self) -> Path:
+        """A temporary folder for this run's workers."""
+        return self._stack.enter_context(scratch())
+
     def headline(self) -> str:
         """Machine, tier and baselines, for the header."""
         where = f"{self.target.headline(self.sides.software)}, tier {self.target.tier}"
@@ -142,10 +148,12 @@ class Run:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Prepare to measure the cases that are left, and check that their results can be stored."""
         selection = select(session.items, self._pairs, self.options, self._digest)
-        workers = self.config.workerinput["workercount"] if self.worker else 1  # type: ignore[attr-defined]
+        told = getattr(self.config, "workerinput", {})
+        workers, shared = told.get("workercount", 1), told.get("perf_shared")
         with a_usage_error():
             traces = self.path.with_suffix(".traces")
-            process = Process(self.config.rootpath, self._parts.own, workers, instruments_of(self.config), traces)
+            places = instruments_of(self.config), traces, Path(shared) if shared else None
+            process = Process(self.config.rootpath, self._parts.own, workers, *places)
         if self.options.plan:
             from perfgate.plugin.plan import planned
 

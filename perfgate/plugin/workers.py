@@ -24,6 +24,7 @@ class Workers:
         """Tell a worker to which run it belongs."""
         node.workerinput["perf_run_id"] = self._run.run_id
         node.workerinput["perf_sides"] = self._run.sides.to_json()
+        node.workerinput["perf_shared"] = str(self._run.shared)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:

@@ -330,7 +330,7 @@ MEASURED = {
 
 @cases(MEASURED)
 def test_the_predicted_peak_is_the_measured_one_within_half_a_percent(workload, stage):
-    with dry_launch(stage, "x", workload, stage.pool.next(), "candidate") as answer:
+    with dry_launch(stage, "x", workload, stage.pool, "candidate") as answer:
         dry, _ = answer()
     memory = memory_launch(stage, "x", workload, stage.pool.next(), 0)
     assert (dry.invalid, memory.invalid) == (None, None)
@@ -341,7 +341,7 @@ def test_the_predicted_peak_is_the_measured_one_within_half_a_percent(workload, 
 
 def test_an_actor_makes_the_ledger_that_this_process_makes(stage):
     workload = TRAINER["gpt2-quick-default"]
-    with dry_launch(stage, "x", workload, stage.pool.next(), "candidate") as answer:
+    with dry_launch(stage, "x", workload, stage.pool, "candidate") as answer:
         launch, _ = answer()
     host, device = dried(workload), dried(workload, "cuda")
     ledger = launch.ledger
@@ -354,7 +354,7 @@ def test_an_actor_makes_the_ledger_that_this_process_makes(stage):
 def test_a_gpu_of_another_kind_gets_a_prediction_of_its_own_beside_the_one_that_is_compared(stage, monkeypatch):
     machine = dataclasses.replace(stage.device.machine, gpu={"capability": (8, 0)})
     monkeypatch.setattr(stage.device, "machine", machine)
-    with dry_launch(stage, "x", forward(FLAT, **SMALL), stage.pool.next(), "candidate") as answer:
+    with dry_launch(stage, "x", forward(FLAT, **SMALL), stage.pool, "candidate") as answer:
         launch, _ = answer()
     everywhere, here = launch.metrics["predicted_cuda_peak_bytes"], launch.ledger["here"]
     assert here["workspace_bytes"] == handle_bytes("2.13", (8, 0))

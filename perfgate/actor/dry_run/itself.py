@@ -1,6 +1,5 @@
 """Runs a program dry without a counterpart: its own class sets up and steps on fake tensors."""
 
-import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -19,14 +18,12 @@ from perfgate.actor.dry_run.apart import LIMIT_S, TooLong, limited
 from perfgate.actor.dry_run.calls import networks_of
 from perfgate.actor.dry_run.context import DryContext
 from perfgate.actor.dry_run.known_values import exact_modes, tensors_of
+from perfgate.actor.dry_run.pace import DryPace
 from perfgate.actor.dry_run.places import place
 from perfgate.actor.dry_run.refusals import NoDryRun, refuse_compiled
 from perfgate.actor.dry_run.storages import Allocation
 from perfgate.actor.dry_run.threads import watched
 from perfgate.actor.pace import Done
-
-MAX_STEPS = 8
-Cells = dict[tuple[str, str], int]
 
 
 class DryDevice(Cpu):
@@ -38,75 +35,8 @@ class DryDevice(Cpu):
         """Unlike a real device, set nothing up."""
 
 
-class DryPace:
-    """Lets a program step until two steps in a row have the same memory and work, and keeps the last step's ledger.
-
-    Attributes:
-        account: the last step's ledger; ``None`` before the first step.
-        leaked: bytes that the last step allocated and did not free, by module path and part.
-        begun: whether a step has begun.
-    """
-
-    def __init__(self, context: DryContext, write: Callable[[], dict[str, Any]]) -> None:
-        self._context = context
-        self._write = write
-        self._before: Cells = {}
-        self._told: list[tuple[Any, ...]] = []
-        self.account: dict[str, Any] | None = None
-        self.leaked: Cells = {}
-        self.begun = False
-
-    def begin(self, prepare: Callable[[], None] | None = None) -> None:
-        """Begin a step.
-
-        Args:
-            prepare: called first; it is no part of the step.
-
-        Raises:
-            Done: the last step repeated the one before it, or ``MAX_STEPS`` were taken.
-        """
-        if len(self._told) >= MAX_STEPS or (len(self._told) > 1 and self._told[-1] == self._told[-2]):
-            raise Done
-        if prepare:
-            prepare()
-        self.begun = True
-        tracker = self._context.tracker
-        self._before = cells(tracker.storages.kept(0))
-        tracker.restart()
-        if tracker.syncs:
-            tracker.syncs.found.clear()
-            tracker.syncs.counting = True
-
-    def end(self, outcome: Any = None, metrics: Any = None) -> None:
-        """Write the ledger of the step that ended."""
-        del outcome, metrics
-        tracker = self._context.tracker
-        if tracker.stopped:
-            raise tracker.stopped
-        if tracker.syncs:
-            tracker.syncs.counting = False
-        # Tensors that only reference cycles keep alive are not leaked.
-        gc.collect()
-        self.account = account = self._write()
-        now = cells(tracker.storages.kept(0))
-        self.leaked = {key: size - self._before.get(key, 0) for key, size in now.items()}
-        level = sum(self._before.values())
-        names = ("operator_calls", "flops", "read_bytes", "written_bytes")
-        growth = sum(self.leaked.values()), account["peak_memory_bytes"] - level
-        self._told.append((*(account[name] for name in names), *growth))
-
-
-def cells(living: list[Allocation]) -> Cells:
-    """The bytes of living allocations by module path and part."""
-    found: Cells = {}
-    for allocation in living:
-        key = allocation.path, allocation.what
-        found[key] = found.get(key, 0) + allocation.size_bytes
-    return found
-
-
 def run_itself(
-    program: Any, params: dict[str, Any], context: DryContext, write: Callable[[], dict[str, Any]]
+    program: Any, params: dict[str, Any], context: DryContext, write: Callable[[], dict[str, Any]], most: int
 ) -> tuple[Any, dict[str, Any]]:
     """Build a program and let it step; return the program and the ledger of its last step.
 
@@ -115,6 +45,7 @@ def run_itself(
         params: the program's parameters.
         context: the context of the dry run.
         write: writes the ledger of the step that has just ended.
+        most: how many steps it takes at most.
 
     Raises:
         NoDryRun: the program takes no step, or computes for too long.
@@ -123,7 +54,7 @@ def run_itself(
     tracker.takes_in = True
     registered: list[Allocation] = []
     made: list[Any] = []  # weak references to optimizers; some create their state when they are built
-    pace = DryPace(context, write)
+    pace = DryPace(context, write, most)
 
     def elsewhere() -> None:
         if pace.begun and tracker.stopped is None:
@@ -159,7 +90,7 @@ def run_itself(
         if size > 0:
             kept.setdefault(path, {})[part] = size
     leaked_bytes = max(0, sum(pace.leaked.values()))
-    after: dict[str, Any] = {"leaked_bytes": leaked_bytes, "kept": kept if leaked_bytes else {}}
+    after: dict[str, Any] = {"leaked_bytes": leaked_bytes, "kept": kept if leaked_bytes else {}, "steps": pace.steps}
     if tracker.syncs:
         after |= {"predicted_host_syncs": tracker.syncs.found.total(), "host_syncs": tracker.syncs.table()}
     return dry, pace.account | after

@@ -27,6 +27,7 @@ from perfgate.actor.dry_run.cuda_rules import CpuRules
 from perfgate.actor.dry_run.host_syncs import HostSyncs, pinning
 from perfgate.actor.dry_run.itself import run_itself
 from perfgate.actor.dry_run.operators import GROUPS
+from perfgate.actor.dry_run.pace import MAX_STEPS
 from perfgate.actor.dry_run.places import place_of
 from perfgate.actor.dry_run.refusals import NothingToCount
 from perfgate.actor.dry_run.stand_ins import StandIns, whole_lists
@@ -50,6 +51,7 @@ def dry_run(
     capability: tuple[int, int] = (9, 0),
     speeds: Mapping[str, float] | None = None,
     traced: bool = False,
+    most_steps: int = MAX_STEPS,
 ) -> dict[str, Any]:
     """Take a step on fake tensors and account for it.
 
@@ -60,6 +62,8 @@ def dry_run(
         capability: compute capability of the target.
         speeds: peak FLOP/s by dtype and ``bytes_per_s``, for ``roofline_s``.
         traced: whether to add what each allocation and each operator takes, as ``trace``.
+        most_steps: how many steps are taken at most, by a program without a counterpart. The result's ``steps`` says
+            how many it takes until all that follow are alike, which holds for every target.
 
     Raises:
         NoDryRun: with the reason as one clause.
@@ -69,7 +73,7 @@ def dry_run(
     if getattr(program, "dry_run", ITSELF) is None:
         why = getattr(program, "why_not_dry", "")
         raise NoDryRun(f"program {program.__name__} says dry_run = None{f': {why}' if why else ''}")
-    again = partial(attempt, program, params, target, capability, speeds, traced)
+    again = partial(attempt, program, params, target, capability, speeds, traced, most_steps)
     found, read_at = again()
     # The first one may also have imported modules, whose tensors stay; then one that comes later is like the other.
     if read_at and not (same_by(lambda: again(OTHER)[0], found) or same_by(lambda: again(OTHER)[0], again()[0])):
@@ -92,6 +96,7 @@ def attempt(
     capability: tuple[int, int],
     speeds: Mapping[str, float] | None,
     traced: bool,
+    most_steps: int,
     number: int = ONE,
 ) -> tuple[dict[str, Any], str]:
     """One dry run, with a number that stands in for unknown values; returns also where one was read, if any was."""
@@ -131,7 +136,8 @@ def attempt(
                 tracker.syncs = HostSyncs(tracker.path)
                 stack.enter_context(pinning())
                 stack.enter_context(tracker.syncs)
-                dry, account = run_itself(program, dict(params), context, lambda: ledger(tracker, rules, target))
+                write = partial(ledger, tracker, rules, target)
+                dry, account = run_itself(program, dict(params), context, write, most_steps)
                 networks = list(networks_of(dry).values())
         except VALUES as error:
             where = tracker.failed_at or "the program"

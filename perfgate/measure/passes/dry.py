@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from perfgate.measure.actor import Actor, LaunchFailed
-from perfgate.measure.server import Server
+from perfgate.measure.pool import Pool
 from perfgate.measure.stage import Stage
 from perfgate.measure.steps import failed
 from perfgate.records.clocks import Value
@@ -24,32 +25,38 @@ FACTS = ("parameters", "trainable_parameters", "flops_by_group", "highest_by_par
 
 @contextmanager
 def dry_launch(
-    stage: Stage, case: str, workload: Workload, server: Server, side: Side
+    stage: Stage, case: str, workload: Workload, pool: Pool, side: Side
 ) -> Iterator[Callable[[], tuple[Launch, bool]]]:
     """Begin a dry run, which continues while the caller does something else.
 
     Yields a function that waits for the end and returns the launch, and whether users would expect this program to have
-    a dry run.
+    a dry run. Where another case of this run had the same workload, its answer is taken.
     """
+    server = pool.next()
     start = Launch(case, workload.sha256, 0, {}, side=side, server=server.name, pass_name="dry")
     begin = time.perf_counter()
+    cores = stage.device.cores if stage.device.bursts else None
+    order = {"workload": workload.order, "pass": "dry", "targets": DRY_TARGETS, "cores": cores}
+    order["here"] = (stage.device.machine.gpu or {}).get("capability")
+    kept = stage.dry_answers.path(pool, order)
+    if known := stage.dry_answers.read(kept):
+        yield lambda: told(stage, known, start, begin)
+        return
     # If no process on this machine takes times, a dry run disturbs nothing. On a GPU the caller holds the device, and
     # the dry run stays on the device's cores, so that it disturbs no neighbour either.
     alone = stage.plan.device == "none" or stage.device.bursts
-    cores = stage.device.cores if stage.device.bursts else None
     with nullcontext() if alone else stage.held(stage.lock.shared()):
         actor = server.launch()
         try:
-            order = {"workload": workload.order, "pass": "dry", "targets": DRY_TARGETS, "cores": cores}
-            actor.tell({**order, "here": (stage.device.machine.gpu or {}).get("capability")})
-            yield lambda: finished(stage, actor, start, begin)
+            actor.tell(order)
+            yield lambda: finished(stage, actor, start, begin, kept)
         finally:
             actor.close(kill=True)
         actor.output.unlink(missing_ok=True)
 
 
-def finished(stage: Stage, actor: Actor, start: Launch, begin: float) -> tuple[Launch, bool]:
-    """Wait for a dry run; return its launch, and whether users would expect its program to have a dry run."""
+def finished(stage: Stage, actor: Actor, start: Launch, begin: float, kept: Path | None) -> tuple[Launch, bool]:
+    """Wait for a dry run, keep its answer, and return what ``told`` makes of it."""
     waited = time.perf_counter()
     try:
         answer = actor.answer(stage.plan.timeout_s)
@@ -59,6 +66,12 @@ def finished(stage: Stage, actor: Actor, start: Launch, begin: float) -> tuple[L
         took_s = time.perf_counter() - waited
         stage.timesheet.dry_s += took_s
         stage.timesheet.programs_s += took_s
+    stage.dry_answers.keep(kept, answer)
+    return told(stage, answer, start, begin)
+
+
+def told(stage: Stage, answer: dict[str, Any], start: Launch, begin: float) -> tuple[Launch, bool]:
+    """The launch of a dry run, and whether users would expect its program to have one."""
     if reason := answer.get("no_dry_run"):
         return stage.dated(start.rejected(f"no dry run: {reason}"), begin), not answer.get("silent")
     return stage.dated(with_ledgers(start, answer), begin), True
