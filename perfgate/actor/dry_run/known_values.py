@@ -5,7 +5,7 @@ depends on nothing but the inputs therefore carries a real tensor with it, so th
 as a real run. Values that depend on weights are not known, and a model that looks at them cannot run dry.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -19,6 +19,7 @@ MAX_REAL = 1 << 14  # some models make their masks of real numbers
 DRAWN = ("randint", "randint_like", "randperm")
 DRAWN_INTO = "random_"  # torch's samplers draw their seed so, into a tensor that is not filled yet
 UNFILLED = ("empty", "new_empty")
+SEQUENCES = (list, tuple)
 LOOKS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default, torch.ops.aten.is_nonzero.default)
 
 
@@ -51,19 +52,29 @@ class KnownValues:
         with _disable_current_modes():
             return func(*real)
 
-    def follow(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-        """Compute the values of an operator's results if all its inputs are known; forget values that it overwrites."""
+    def follow(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], given: Sequence[Any], made: Sequence[Any]
+    ) -> None:
+        """Compute the values of an operator's results if all its inputs are known; forget values that it overwrites.
+
+        Args:
+            func: the operator.
+            args: its arguments.
+            kwargs: its arguments by name.
+            given: all tensors among them.
+            made: all tensors that it returned.
+        """
         mutable = func._schema.is_mutable
         # Views are always followed: they cost nothing, and a later write to a view must reach its base.
-        if not mutable and not func.is_view and not any(map(is_small, tensors_of(out))):
+        if not mutable and not func.is_view and not any(map(is_small, made)):
             return
         drawn = name_of(func) == DRAWN_INTO and is_small(args[0]) and not args[0].dtype.is_floating_point
         if drawn and self.of(args[0]) is None:
             self._begin(args[0])
-        if (drawn or is_certain(func)) and all(self.of(tensor) is not None for tensor in tensors_of((args, kwargs))):
+        if (drawn or is_certain(func)) and all(self.of(tensor) is not None for tensor in given):
             with exact_modes():
                 result = func(*replaced(args, self.of), **replaced(kwargs, self.of))
-            for fake, real in zip(tensors_of(out), tensors_of(result), strict=True):
+            for fake, real in zip(made, tensors_of(result), strict=True):
                 if isinstance(fake, FakeTensor) and (func.is_view or is_small(fake)):
                     self.know(fake, real)
         elif mutable:
@@ -125,22 +136,29 @@ def exact_modes() -> Iterator[None]:
         yield
 
 
-def tensors_of(value: Any) -> Iterable[Any]:
+def tensors_of(value: Any) -> list[Any]:
     """All tensors in nested tuples, lists and mappings, in order."""
+    found: list[Any] = []
+    gather(value, found)
+    return found
+
+
+def gather(value: Any, found: list[Any]) -> None:
+    """Append all tensors in a value to a list."""
     if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
+        found.append(value)
+    elif isinstance(value, SEQUENCES):
         for part in value:
-            yield from tensors_of(part)
+            gather(part, found)
     elif isinstance(value, dict):
         for part in value.values():
-            yield from tensors_of(part)
+            gather(part, found)
 
 
 def replaced(values: Any, change: Any) -> Any:
     """A copy of nested tuples, lists and mappings in which ``change`` was applied to every leaf."""
     if isinstance(values, dict):
         return {name: replaced(part, change) for name, part in values.items()}
-    if isinstance(values, list | tuple):
+    if isinstance(values, SEQUENCES):
         return type(values)(replaced(part, change) for part in values)
     return change(values)

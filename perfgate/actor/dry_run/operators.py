@@ -4,6 +4,7 @@ Groups follow "Data Movement Is All You Need" (https://arxiv.org/abs/2007.00072)
 normalizations (and other reductions), element-wise operators; ``other`` moves data without arithmetic.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -152,15 +153,21 @@ def numbers_in(value: Any) -> int:
     return sum(tensor.numel() for tensor in tensors_of(value) if tensor.dtype.is_floating_point)
 
 
-def traffic_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> tuple[int, int]:
-    """The bytes that an operator reads and writes. Each operand counts once, with the size that it has in memory."""
+def traffic_of(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], given: Sequence[Any], made: Sequence[Any]
+) -> tuple[int, int]:
+    """The bytes that an operator reads and writes. Each operand counts once, with the size that it has in memory.
+
+    Args:
+        func: the operator.
+        args: its arguments.
+        kwargs: its arguments by name.
+        given: all tensors among them.
+        made: all tensors that it returned.
+    """
     name = name_of(func)
-    inputs, outputs = list(tensors_of((args, kwargs))), list(tensors_of(out))
-    if not outputs:
-        outputs = list(written_by(func, args, kwargs))
-    written = sum(map(extent_bytes, outputs))
-    if name in OVERWRITING:
-        inputs = inputs[1:]
+    written = sum(map(extent_bytes, made or written_by(func, args, kwargs)))
+    inputs = given[1:] if name in OVERWRITING else given
     if name in GATHERING:
         return sum(map(extent_bytes, inputs[1:])) + written, written
     return sum(map(extent_bytes, inputs)), written

@@ -16,6 +16,7 @@ from perfgate.actor.dry_run.host_syncs import HostSyncs
 from perfgate.actor.dry_run.known_values import KnownValues, exact_modes, name_of, replaced, tensors_of
 from perfgate.actor.dry_run.operators import flops_of, group_of, is_free, traffic_of
 from perfgate.actor.dry_run.refusals import NoDryRun
+from perfgate.actor.dry_run.results import result_of
 from perfgate.actor.dry_run.storages import BACKWARD, FORWARD, OPTIMIZER, Frame, Storages
 
 NORMALIZING = "norm"
@@ -169,10 +170,11 @@ class Tracker(TorchDispatchMode):
                 # The path is kept now, because the module calls have ended by the time the error is handled.
                 self.failed_at = self.failed_at or self.path()
                 raise
-            if self.dry:
-                self.known.follow(func, args, kwargs, out)
         else:
             out = answer
+        given, made = tensors_of((args, kwargs)), tensors_of(out)
+        if self.dry and answer is None:
+            self.known.follow(func, args, kwargs, given, made)
         path, frame = self.path(), self.calls.innermost
         if frame:
             self.made_by.setdefault(torch.autograd._get_sequence_nr() - 1, path)
@@ -180,12 +182,12 @@ class Tracker(TorchDispatchMode):
             self.syncs.seen(func, args, kwargs, out)
         if phase := self._phase():
             self.storages.enter(phase)
-        for tensor in tensors_of(out):
+        for tensor in made:
             self.storages.see(tensor, frame, path)
         if scratch_bytes := self.scratch(name_of(func), args, out):
             self.storages.pass_by(scratch_bytes, frame, path)
         if not is_free(func):
-            self._charge(func, args, kwargs, out, path)
+            self._charge(func, args, kwargs, out, path, traffic_of(func, args, kwargs, given, made))
         return out
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -200,7 +202,7 @@ class Tracker(TorchDispatchMode):
                 found = func(*low, *args[2:], **kwargs)
                 return torch.empty_strided(found.shape, found.stride(), dtype=torch.float32)
         try:
-            return func(*args, **kwargs)
+            return result_of(func, args, kwargs) if self.dry else func(*args, **kwargs)
         except DynamicOutputShapeException:
             # The size of the result depends on values, which may be known.
             if not self.dry or any(self.known.of(tensor) is None for tensor in tensors_of((args, kwargs))):
@@ -217,7 +219,7 @@ class Tracker(TorchDispatchMode):
                 self.storages.see(tensor, None, "inputs")
                 self.storages.name([tensor], "activations")
 
-    def _charge(self, func: Any, args: Any, kwargs: Any, out: Any, path: str) -> None:
+    def _charge(self, func: Any, args: Any, kwargs: Any, out: Any, path: str, traffic: tuple[int, int]) -> None:
         group = group_of(func, path in self.normalizing)
         if group == "contractions" and multiplies(name_of(func)):
             backward = torch._C._current_autograd_node() is not None
@@ -225,7 +227,7 @@ class Tracker(TorchDispatchMode):
             if name_of(func) == "addmm":
                 self.biased.add(backward)
         flops = flops_of(func, args, kwargs, out, group)
-        read, written = traffic_of(func, args, kwargs, out)
+        read, written = traffic
         entry = self.work[path, group]
         entry[0] += 1
         entry[1] += flops

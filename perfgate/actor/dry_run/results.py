@@ -1,0 +1,131 @@
+"""What operators returned for tensors of certain shapes, so that torch is asked once.
+
+Torch keeps such answers itself, and takes many times as long to find one again, as it compares everything that a tensor
+may be. Here tensors are plain, and operators neither write to them nor look into them.
+"""
+
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensor
+
+from perfgate.actor.dry_run.known_values import SEQUENCES
+
+PLAIN = (int, float, bool, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format)
+PLAIN_TYPES = frozenset(PLAIN)
+KEPT: dict[Hashable, Any] = {}  # of this process: shapes are the same for every target
+
+
+class NotKept(Exception):  # noqa: N818  no error: torch is asked
+    """An argument or result of a kind that is not compared here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A tensor of a result: how to make one like it.
+
+    Attributes:
+        offset: where it begins in its memory, in elements.
+        view: whether its memory is that of the operator's tensor.
+    """
+
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+    dtype: torch.dtype
+    device: torch.device
+    view: bool
+
+    def again(self, base: FakeTensor) -> FakeTensor:
+        """Another one, from an operator's first tensor."""
+        with torch._C._DisableTorchDispatch():
+            like = torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device="meta")
+            if self.view:
+                like.set_(base.untyped_storage(), self.offset, self.shape, self.stride)
+            return FakeTensor(base.fake_mode, like, self.device)
+
+
+def result_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run an operator on fake tensors."""
+    if not isinstance(func, OpOverload) or func._schema.is_mutable:
+        return func(*args, **kwargs)
+    given: list[FakeTensor] = []
+    try:
+        key = func, key_of(args, given), *((name, key_of(value, given)) for name, value in kwargs.items())
+    except NotKept:
+        return func(*args, **kwargs)
+    if not given:
+        return func(*args, **kwargs)
+    if (known := KEPT.get(key)) is not None:
+        return made(known, given[0])
+    out = func(*args, **kwargs)
+    with suppress(NotKept):
+        KEPT[key] = recipe(out, given, func.is_view)
+    return out
+
+
+def key_of(value: Any, given: list[FakeTensor]) -> Hashable:
+    """What a result depends on of an argument, whose tensors are appended to a list.
+
+    Raises:
+        NotKept: it is not compared here.
+    """
+    kind = type(value)
+    if kind is FakeTensor:
+        if not is_plain(value):
+            raise NotKept
+        given.append(value)
+        return value.shape, value.stride(), value.storage_offset(), value.dtype, value.fake_device
+    if kind in PLAIN_TYPES:
+        return kind, value  # as 1, 1.0 and True are equal
+    if kind in SEQUENCES:
+        return kind, tuple(key_of(part, given) for part in value)
+    raise NotKept
+
+
+def recipe(out: Any, given: Sequence[FakeTensor], view: bool) -> Any:
+    """How to make a result again.
+
+    Args:
+        out: the result.
+        given: the operator's tensors.
+        view: whether it is a view of the only one of them.
+
+    Raises:
+        NotKept: it is not what torch says of such operators, or not plain.
+    """
+    kind = type(out)
+    if kind is FakeTensor:
+        found = Made(tuple(out.shape), out.stride(), out.storage_offset(), out.dtype, out.fake_device, view)
+        alike = found.again(given[0]).untyped_storage()
+        storage, shared = out.untyped_storage(), {tensor.untyped_storage()._cdata for tensor in given}
+        if not is_plain(out) or (storage._cdata in shared) != view or (view and len(given) > 1):
+            raise NotKept
+        if storage.nbytes() != alike.nbytes() or (view and storage._cdata != alike._cdata):
+            raise NotKept
+        return found
+    if kind in SEQUENCES:
+        storages = [part.untyped_storage()._cdata for part in out if isinstance(part, torch.Tensor)]
+        if not view and len(set(storages)) < len(storages):
+            raise NotKept
+        return kind(recipe(part, given, view) for part in out)
+    if kind in PLAIN_TYPES:
+        return out
+    raise NotKept
+
+
+def is_plain(tensor: FakeTensor) -> bool:
+    """Whether shape, stride and data type say everything about a tensor."""
+    return tensor.constant is None and tensor.layout is torch.strided and not tensor.is_conj() and not tensor.is_neg()
+
+
+def made(found: Any, base: FakeTensor) -> Any:
+    """A result, from how to make it and the operator's first tensor."""
+    kind = type(found)
+    if kind is Made:
+        return found.again(base)
+    return kind(made(part, base) for part in found) if kind in SEQUENCES else found
