@@ -58,7 +58,8 @@ def result_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         key = func, key_of(args, given), *((name, key_of(value, given)) for name, value in kwargs.items())
     except NotKept:
         return func(*args, **kwargs)
-    if not given:
+    # A view is for inference alone where its tensor is, and anything else where it was made in that mode.
+    if not given or (func.is_view and given[0].is_inference() != torch.is_inference_mode_enabled()):
         return func(*args, **kwargs)
     if (known := KEPT.get(key)) is not None:
         return made(known, given[0])
