@@ -157,4 +157,4 @@ def moving_bar(files: Iterable[tuple[Any, Any]], baselines: str) -> list[str]:
         baselines: the folder.
     """
     looked = ((str(name), str(patch or "")) for name, patch in islice(files, MOST_FILES))
-    return [name for name, patch in looked if name.startswith(f"{baselines}/") or moves(patch)]
+    return [name for name, patch in looked if name.startswith(f"{baselines}/") or moves(name, patch)]

@@ -12,6 +12,7 @@ CODE = ("*.py", "*.toml", "*.ini", "*.cfg")
 DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 TOLERANCE = "tolerance"
 SKIP = re.compile(r"^\+.*(?:pytest\.skip|mark\.skip|mark\.xfail|pytest\.xfail|importorskip)")
+TEST_FILE = re.compile(r"(test_.*|.*_test|conftest)\.py$")
 TEST = re.compile(r"^([+-])\s*(?:async\s+)?def\s+(test_\w+)")
 # A test that takes one of these is a case of this suite, and no test of something else.
 FIXTURES = re.compile(r"(?:^[ +-]|[(,])\s*(?:perf|perfgate_perf|effect)\s*[,)]|mark\.perf\b")
@@ -35,21 +36,28 @@ def moved_bar(folder: Path, commit: str, baselines: str) -> list[str]:
     found = git(folder, *changed, since, "--", baselines).splitlines()
     looked = git(folder, *changed, "--no-renames", "-G", f"{TOLERANCE}|skip|xfail|def +test_", since, "--", *CODE)
     for name in looked.splitlines():
-        if moves(git(folder, "diff", "--no-ext-diff", "-W", since, "--", name)):
+        if moves(name, git(folder, "diff", "--no-ext-diff", "-W", since, "--", name)):
             found.append(name)
     return list(dict.fromkeys(found))
 
 
-def moves(patch: str) -> bool:
-    """Whether a patch changes a line with a tolerance, or skips or removes a case."""
+def moves(name: str, patch: str) -> bool:
+    """Whether a patch of a file changes a tolerance, or skips or removes a case.
+
+    Args:
+        name: of the file. Code that is no test's may name tolerances of other things.
+        patch: the changed lines, best with the functions around them.
+    """
     lines = patch.splitlines()
-    return any(line[:1] in "+-" and TOLERANCE in line for line in lines if line) or fewer_cases(lines)
+    of_cases = any(FIXTURES.search(line) for line in lines)
+    if of_cases and fewer_cases(lines):
+        return True
+    tells = of_cases or not name.endswith(".py") or TEST_FILE.match(Path(name).name)
+    return bool(tells) and any(line[:1] in "+-" and TOLERANCE in line for line in lines if line)
 
 
 def fewer_cases(lines: Sequence[str]) -> bool:
-    """Whether a patch's lines, best with the functions around each change, skip or remove a case of a suite."""
-    if not any(FIXTURES.search(line) for line in lines):
-        return False
+    """Whether a patch's lines skip or remove a test."""
     tests = [match.groups() for line in lines if (match := TEST.match(line))]
     gone = {name for sign, name in tests if sign == "-"} - {name for sign, name in tests if sign == "+"}
     return bool(gone) or any(SKIP.match(line) for line in lines)

@@ -60,6 +60,9 @@ def replaced(text: str, old: str, new: str) -> str:
         (HERE, f"{CASES}\n\ndef test_more(perf):\n    perf(work(rounds=1))\n", False),
         (HERE, replaced(CASES, "perf(work(rounds=1))", "perf(work(rounds=2))"), False),
         ("tests/test_others.py", replaced(OTHERS, "def test_max", "@pytest.mark.skip\ndef test_max"), False),
+        ("others.py", "tolerance = 1e-3\n", False),
+        ("marks.py", "import pytest\n\nLOOSE = pytest.mark.perf(tolerance=0.5)\n", True),
+        ("pytest.ini", "[pytest]\nperf_tolerance = 0.5\n", True),
         ("tests/test_others.py", OTHERS[: OTHERS.index("def test_max")], False),
     ],
 )

@@ -7,7 +7,7 @@ bookkeeping do not count.
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -140,10 +140,17 @@ class HostSyncs(TorchFunctionMode):
         self._mark(found, on_device)
         return found
 
-    def seen(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-        """Count an operator that has run, if it makes the host wait, and follow its results."""
-        given = list(tensors_of((args, kwargs)))
-        on_device = any(map(self.is_on_device, given))
+    def seen(self, func: Any, args: Any, kwargs: Any, out: Any, given: Sequence[Any] | None = None) -> None:
+        """Count an operator that has run, if it makes the host wait, and follow its results.
+
+        Args:
+            func: the operator.
+            args: its arguments.
+            kwargs: its arguments by name.
+            out: what it returned.
+            given: all tensors among its arguments, where they are at hand.
+        """
+        on_device = any(map(self.is_on_device, tensors_of((args, kwargs)) if given is None else given))
         name = name_of(func)
         if name in COPIES:
             source, target = (args[1], args[0]) if name == "copy_" else (args[0], out)
@@ -172,7 +179,7 @@ class HostSyncs(TorchFunctionMode):
         if value.device.type not in ("cpu", "meta") or not self._emulates:
             return value.device.type not in ("cpu", "meta")
         if isinstance(value, FakeTensor):
-            return isinstance(value, torch.nn.Parameter) or getattr(value, "_on_device", False)
+            return getattr(value, "_is_param", False) or getattr(value, "_on_device", False)
         if isinstance(value, torch.nn.Parameter):
             return True
         while torch._C._functorch.is_functorch_wrapped_tensor(value):  # within torch.vmap

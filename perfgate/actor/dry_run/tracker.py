@@ -1,7 +1,7 @@
 """Accounts for every operator of a step: its work by group and module, and the memory of its results."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -152,8 +152,9 @@ class Tracker(TorchDispatchMode):
             return args[0].fake_device  # asked so often that the way through the fake mode takes a tenth of the time
         if func.namespace == "prim":
             return func(*args, **kwargs)
+        given = tensors_of((args, kwargs))
         if self.takes_in and name_of(func) not in LIFTING:
-            self._take_in(args, kwargs)
+            self._take_in(given)
         answer = self.known.look(func, args) if self.dry else None
         if answer is None and self._stand_in is not None and name_of(func) in READING:
             answer = float(self._stand_in) if args[0].dtype.is_floating_point else self._stand_in
@@ -172,14 +173,14 @@ class Tracker(TorchDispatchMode):
                 raise
         else:
             out = answer
-        given, made = tensors_of((args, kwargs)), tensors_of(out)
+        made = tensors_of(out)
         if self.dry and answer is None:
             self.known.follow(func, args, kwargs, given, made)
         path, frame = self.path(), self.calls.innermost
         if frame:
             self.made_by.setdefault(torch.autograd._get_sequence_nr() - 1, path)
         if self.syncs:
-            self.syncs.seen(func, args, kwargs, out)
+            self.syncs.seen(func, args, kwargs, out, given)
         if phase := self._phase():
             self.storages.enter(phase)
         for tensor in made:
@@ -212,9 +213,9 @@ class Tracker(TorchDispatchMode):
                 fake = next(x.fake_mode for x in tensors_of((args, kwargs)) if isinstance(x, FakeTensor))
                 return self.known.know(fake.from_tensor(real), real)
 
-    def _take_in(self, args: Any, kwargs: Any) -> None:
+    def _take_in(self, given: Sequence[Any]) -> None:
         """Account for real tensors, which were made from an array or read from a file."""
-        for tensor in tensors_of((args, kwargs)):
+        for tensor in given:
             if not isinstance(tensor, FakeTensor):
                 self.storages.see(tensor, None, "inputs")
                 self.storages.name([tensor], "activations")
@@ -290,6 +291,7 @@ def is_composite(func: Any) -> bool:
     return bool(composite and not kernel)
 
 
+@cache
 def python_body(func: Any) -> Any:
     """The Python function that implements a custom operator; ``None`` for all other operators."""
     definition = OPDEFS.get(func.name())
