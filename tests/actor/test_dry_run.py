@@ -27,6 +27,7 @@ from perfgate.actor.pace import Done
 from perfgate.actor.programs.accelerated import AcceleratedLoop
 from perfgate.actor.programs.base import Program
 from perfgate.gate.attribution import growth
+from perfgate.measure.dry_answers import DryAnswers
 from perfgate.measure.passes.dry import dry_launch
 from perfgate.measure.passes.memory import memory_launch
 from perfgate.measure.plan import MeasurementPlan
@@ -349,6 +350,22 @@ def test_an_actor_makes_the_ledger_that_this_process_makes(stage):
     assert ledger["memory"] == collapsed(host["memory"])
     assert ledger["cuda_memory"] == collapsed(device["memory"])
     assert launch.metrics["predicted_cuda_peak_bytes"] == device["peak_memory_bytes"]
+
+
+def test_a_workload_runs_dry_once_and_its_answer_is_kept(stage, tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "dry_answers", DryAnswers(tmp_path / "dry"))
+
+    def flops():
+        with dry_launch(stage, "x", forward(FLAT, **SMALL), stage.pool, "candidate") as answer:
+            return answer()[0].metrics["flops"]
+
+    first = flops()
+    (kept,) = (tmp_path / "dry").iterdir()
+    answer = json.loads(kept.read_text())
+    answer["ledgers"]["cpu"]["flops"] = 1
+    kept.write_text(json.dumps(answer))
+
+    assert (first > 1, flops()) == (True, 1)
 
 
 def test_a_gpu_of_another_kind_gets_a_prediction_of_its_own_beside_the_one_that_is_compared(stage, monkeypatch):
