@@ -240,7 +240,14 @@ class CudaRules(CpuRules):
         return nullcontext()
 
     def scratch_bytes(self, operator: str, arguments: Any, result: Any) -> int:
-        """Those of convolutions, and of attention's backward pass, whose arguments are a gradient, query and key."""
+        """Those of convolutions, and of the backward passes of softmax and attention.
+
+        Softmax's multiplies its gradient with the forward pass's result first (aten/src/ATen/native/cuda/SoftMax.cu).
+        Attention's arguments are a gradient, query and key.
+        """
+        if operator == "_softmax_backward_data":
+            gradient, output = arguments[:2]
+            return int(gradient.numel()) * torch.promote_types(gradient.dtype, output.dtype).itemsize
         if operator == "convolution":
             value, weight = arguments[:2]
             return convolution_bytes(value, weight, result, arguments[8], self._capability)
