@@ -76,6 +76,17 @@ def test_numbers_that_are_equal_and_of_other_types_are_told_apart():
     assert kinds == [torch.int64, torch.float32, torch.int64]
 
 
+def test_the_default_type_of_numbers_is_told_apart():
+    with FakeTensorMode():
+        x, kinds = torch.empty(3, dtype=torch.int64), []
+        for default in (torch.float32, torch.float64):
+            torch.set_default_dtype(default)
+            kinds.append(result_of(aten.div.Tensor, (x, x), {}).dtype)
+        torch.set_default_dtype(torch.float32)
+
+    assert kinds == [torch.float32, torch.float64]
+
+
 def test_other_shapes_strides_and_types_are_told_apart():
     with FakeTensorMode():
         for made in (torch.empty(4, 6), torch.empty(6, 4).t(), torch.empty(4, 6).half(), torch.empty(5, 6)):

@@ -7,6 +7,7 @@ may be. Here tensors are plain, and operators neither write to them nor look int
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -51,22 +52,34 @@ class Made:
 
 def result_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run an operator on fake tensors."""
-    if not isinstance(func, OpOverload) or func._schema.is_mutable:
+    if not is_of_shapes(func):
         return func(*args, **kwargs)
     given: list[FakeTensor] = []
+    inference = torch.is_inference_mode_enabled()
     try:
-        key = func, key_of(args, given), *((name, key_of(value, given)) for name, value in kwargs.items())
+        named = [(name, key_of(value, given)) for name, value in kwargs.items()]
+        key = func, torch.get_default_dtype(), inference, key_of(args, given), *named
     except NotKept:
         return func(*args, **kwargs)
     # A view is for inference alone where its tensor is, and anything else where it was made in that mode.
-    if not given or (func.is_view and given[0].is_inference() != torch.is_inference_mode_enabled()):
+    if not given or (func.is_view and given[0].is_inference() != inference):
         return func(*args, **kwargs)
     if (known := KEPT.get(key)) is not None:
         return made(known, given[0])
     out = func(*args, **kwargs)
-    with suppress(NotKept):
-        KEPT[key] = recipe(out, given, func.is_view)
+    if type(out) not in PLAIN_TYPES:  # such a choice may also depend on switches of torch
+        with suppress(NotKept):
+            KEPT[key] = recipe(out, given, func.is_view)
     return out
+
+
+@cache
+def is_of_shapes(func: Any) -> bool:
+    """Whether what an operator returns depends on shapes and types alone, and it writes to nothing."""
+    if not isinstance(func, OpOverload) or func.namespace != "aten" or func._schema.is_mutable:
+        return False
+    parts = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), torch._C.DispatchKey.CompositeImplicitAutograd)
+    return torch.Tag.data_dependent_output not in func.tags and not (func.is_view and parts)
 
 
 def key_of(value: Any, given: list[FakeTensor]) -> Hashable:
