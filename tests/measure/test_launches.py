@@ -167,7 +167,8 @@ def test_two_launches_come_from_different_servers_and_differ_in_layout(suite):
     suite.run().assert_outcomes(passed=1)
     timed = [launch for launch in read(suite.run_files[0]).launches if launch.pass_name == "time"]
     assert {launch.server for launch in timed} == {"server-0", "server-1"}
-    assert [launch.details.turns.first for launch in timed] == ["case", "yardstick"]
+    # A launch that was disturbed is repeated.
+    assert [launch.details.turns.first for launch in timed][:2] == ["case", "yardstick"]
 
 
 def servers_of(parent: int) -> list[int]:
