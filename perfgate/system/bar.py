@@ -33,7 +33,10 @@ def moved_bar(folder: Path, commit: str, baselines: str) -> list[str]:
     except UserError:  # nothing in common, as in a shallow clone
         since = commit
     changed = ("diff", "--no-ext-diff", "--name-only", "--relative")
-    found = git(folder, *changed, since, "--", baselines).splitlines()
+    # Baselines outside of the repository are changed by no branch, and git refuses to look there.
+    top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()
+    inside = (folder / baselines).resolve().is_relative_to(top)
+    found = git(folder, *changed, since, "--", baselines).splitlines() if inside else []
     looked = git(folder, *changed, "--no-renames", "-G", f"{TOLERANCE}|skip|xfail|def +test_", since, "--", *CODE)
     for name in looked.splitlines():
         if moves(name, git(folder, "diff", "--no-ext-diff", "-W", since, "--", name)):

@@ -84,6 +84,15 @@ def test_a_test_file_that_is_gone_moves_the_bar(branch: Path) -> None:
     assert moved_bar(branch, git(branch, "rev-parse", "HEAD"), "baselines") == [HERE]
 
 
+def test_baselines_outside_of_the_repository_are_moved_by_no_branch(
+    branch: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (branch / HERE).write_text(replaced(CASES, "0.03", "0.5"))
+
+    assert moved_bar(branch, git(branch, "rev-parse", "HEAD"), str(elsewhere)) == [HERE]
+
+
 @pytest.mark.untimed
 def test_a_plain_run_tells_it_too_since_the_default_branch(suite: Suite) -> None:
     suite.write(CASES)
