@@ -149,11 +149,11 @@ class Run:
         """Prepare to measure the cases that are left, and check that their results can be stored."""
         selection = select(session.items, self._pairs, self.options, self._digest)
         told = getattr(self.config, "workerinput", {})
-        workers, shared = told.get("workercount", 1), told.get("perf_shared")
+        workers, shared = (told["workercount"], Path(told["perf_shared"])) if told else (1, None)
         with a_usage_error():
             traces = self.path.with_suffix(".traces")
-            places = instruments_of(self.config), traces, Path(shared) if shared else None
-            process = Process(self.config.rootpath, self._parts.own, workers, *places)
+            instruments = instruments_of(self.config)
+            process = Process(self.config.rootpath, self._parts.own, workers, instruments, traces, shared)
         if self.options.plan:
             from perfgate.plugin.plan import planned
 

@@ -144,6 +144,19 @@ def test_foreach_temporaries_are_as_large_as_the_rule_says(torch):
     assert peak == pytest.approx(size, rel=0.1)
 
 
+def test_the_backward_pass_of_softmax_has_a_product_beside_it(torch):
+    from perfgate.actor.dry_run.cuda_scratch import scratch_bytes
+
+    gradient, output = (torch.randn(1024, 1024, device="cuda") for _ in range(2))
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    result = torch.ops.aten._softmax_backward_data(gradient, output, -1, torch.float32)
+    torch.cuda.synchronize()
+    taken = torch.cuda.max_memory_allocated() - before - 4 * result.numel()
+    capability = torch.cuda.get_device_capability()
+    assert taken == scratch_bytes("_softmax_backward_data", (gradient, output), result, capability)
+
+
 def test_checkpointing_keeps_its_random_state_on_the_host(torch):
     from torch.utils.checkpoint import get_device_states
 

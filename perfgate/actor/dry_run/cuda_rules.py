@@ -13,9 +13,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from perfgate.actor.dry_run.caching_allocator import BLOCK_BYTES
-from perfgate.actor.dry_run.cuda_attention import scratch_bytes
-from perfgate.actor.dry_run.cuda_convolutions import workspace_bytes
 from perfgate.actor.dry_run.cuda_functions import CudaFunctions
+from perfgate.actor.dry_run.cuda_scratch import scratch_bytes
 
 MIB = 1 << 20
 ONE_WORKSPACE_AFTER = (2, 11)  # by emulated cards of 2.11 and 2.13; 2.12 was not asked
@@ -110,6 +109,11 @@ RULES = (
         "held against cuDNN's plans under torch 2.11 and 2.14 on emulated cards; https://docs.nvidia.com/deeplearning/"
         "performance/dl-performance-convolutional/index.html (tensor layouts)",
     ),
+    Rule(
+        "softmax",
+        "softmax's backward pass multiplies gradient and result first, and has the product beside them",
+        "aten/src/ATen/native/cuda/SoftMax.cu, softmax_backward_cuda_out",
+    ),
 )
 
 
@@ -127,20 +131,6 @@ def handle_bytes(torch_version: str, capability: tuple[int, int]) -> int:
     """The workspace that a thread of the host gives to cuBLAS, by the version of torch and the card's capability."""
     large = (9, 10, 12) if numbers(torch_version) >= LARGE_ON_BLACKWELL_SINCE else (9,)
     return 32 * MIB if capability[0] in large else 8 * MIB + MIB // 8
-
-
-def convolution_bytes(value: Any, weight: Any, result: Any, groups: int, capability: tuple[int, int]) -> int:
-    """The bytes that a convolution of these tensors takes; none where it has groups, of which nothing is known."""
-    if groups != 1:
-        return 0
-    last = any(lies_last(tensor) for tensor in (value, weight))
-    dtype = str(value.dtype).removeprefix("torch.")
-    return workspace_bytes(dtype, last, value.shape, weight.shape, result.shape, capability)
-
-
-def lies_last(tensor: Any) -> bool:
-    """Whether the channels of a tensor of pictures lie last, and do not lie first as well."""
-    return tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
 
 
 CPU_KERNELS = {"math": SDPBackend.MATH, "flash": SDPBackend.FLASH_ATTENTION}
@@ -240,24 +230,8 @@ class CudaRules(CpuRules):
         return nullcontext()
 
     def scratch_bytes(self, operator: str, arguments: Any, result: Any) -> int:
-        """Those of convolutions, and of the backward passes of softmax and attention.
-
-        Softmax's multiplies its gradient with the forward pass's result first (aten/src/ATen/native/cuda/SoftMax.cu).
-        Attention's arguments are a gradient, query and key.
-        """
-        if operator == "_softmax_backward_data":
-            gradient, output = arguments[:2]
-            return int(gradient.numel()) * torch.promote_types(gradient.dtype, output.dtype).itemsize
-        if operator == "convolution":
-            value, weight = arguments[:2]
-            return convolution_bytes(value, weight, result, arguments[8], self._capability)
-        if operator == "convolution_backward":
-            gradient, value, weight = arguments[:3]
-            return convolution_bytes(value, weight, gradient, arguments[9], self._capability)
-        if "attention_backward" not in operator or "for_cpu" in operator:
-            return 0
-        query, key = arguments[1:3]
-        return scratch_bytes(operator, tuple(query.shape), tuple(key.shape), query.element_size())
+        """Those of CUDA's kernels."""
+        return scratch_bytes(operator, arguments, result, self._capability)
 
     def functions(self) -> AbstractContextManager[Any]:
         """CUDA's dropout, attention and mixed precision in place of the CPU's."""

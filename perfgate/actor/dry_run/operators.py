@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import flop_registry
 
-from perfgate.actor.dry_run.known_values import name_of, tensors_of, written_by
+from perfgate.actor.dry_run.known_values import name_of, tensors_of
 
 aten = torch.ops.aten
 GROUPS = ("contractions", "normalizations", "element-wise", "other")
@@ -153,24 +153,20 @@ def numbers_in(value: Any) -> int:
     return sum(tensor.numel() for tensor in tensors_of(value) if tensor.dtype.is_floating_point)
 
 
-def traffic_of(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], given: Sequence[Any], made: Sequence[Any]
-) -> tuple[int, int]:
+def traffic_of(func: Any, given: Sequence[Any], written: Sequence[Any]) -> tuple[int, int]:
     """The bytes that an operator reads and writes. Each operand counts once, with the size that it has in memory.
 
     Args:
         func: the operator.
-        args: its arguments.
-        kwargs: its arguments by name.
-        given: all tensors among them.
-        made: all tensors that it returned.
+        given: all tensors among its arguments.
+        written: all tensors that it returned, or else those that it wrote to.
     """
     name = name_of(func)
-    written = sum(map(extent_bytes, made or written_by(func, args, kwargs)))
+    written_bytes = sum(map(extent_bytes, written))
     inputs = given[1:] if name in OVERWRITING else given
     if name in GATHERING:
-        return sum(map(extent_bytes, inputs[1:])) + written, written
-    return sum(map(extent_bytes, inputs)), written
+        return sum(map(extent_bytes, inputs[1:])) + written_bytes, written_bytes
+    return sum(map(extent_bytes, inputs)), written_bytes
 
 
 def extent_bytes(tensor: Any) -> int:

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 from perfgate.actor.dry_run.calls import Calls
 from perfgate.actor.dry_run.host_syncs import HostSyncs
-from perfgate.actor.dry_run.known_values import KnownValues, exact_modes, name_of, replaced, tensors_of
+from perfgate.actor.dry_run.known_values import KnownValues, exact_modes, name_of, replaced, tensors_of, written_by
 from perfgate.actor.dry_run.operators import flops_of, group_of, is_free, traffic_of
 from perfgate.actor.dry_run.refusals import NoDryRun
 from perfgate.actor.dry_run.results import result_of
@@ -188,7 +188,8 @@ class Tracker(TorchDispatchMode):
         if scratch_bytes := self.scratch(name_of(func), args, out):
             self.storages.pass_by(scratch_bytes, frame, path)
         if not is_free(func):
-            self._charge(func, args, kwargs, out, path, traffic_of(func, args, kwargs, given, made))
+            written = made or list(written_by(func, args, kwargs))
+            self._charge(func, args, kwargs, out, path, traffic_of(func, given, written))
         return out
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:

@@ -1,0 +1,42 @@
+"""How many bytes CUDA's kernels take beside their results while they run."""
+
+from typing import Any
+
+import torch
+
+from perfgate.actor.dry_run import cuda_attention
+from perfgate.actor.dry_run.cuda_convolutions import workspace_bytes
+
+
+def scratch_bytes(operator: str, arguments: Any, result: Any, capability: tuple[int, int]) -> int:
+    """Those of an operator: of convolutions, and of the backward passes of softmax and attention.
+
+    Softmax's arguments are a gradient and the result of the forward pass, attention's a gradient, query and key.
+    """
+    if operator == "_softmax_backward_data":
+        gradient, output = arguments[:2]
+        return int(gradient.numel()) * torch.promote_types(gradient.dtype, output.dtype).itemsize
+    if operator == "convolution":
+        value, weight = arguments[:2]
+        return convolution_bytes(value, weight, result, arguments[8], capability)
+    if operator == "convolution_backward":
+        gradient, value, weight = arguments[:3]
+        return convolution_bytes(value, weight, gradient, arguments[9], capability)
+    if "attention_backward" not in operator or "for_cpu" in operator:
+        return 0
+    query, key = arguments[1:3]
+    return cuda_attention.scratch_bytes(operator, tuple(query.shape), tuple(key.shape), query.element_size())
+
+
+def convolution_bytes(value: Any, weight: Any, result: Any, groups: int, capability: tuple[int, int]) -> int:
+    """The bytes that a convolution of these tensors takes; none where it has groups, of which nothing is known."""
+    if groups != 1:
+        return 0
+    last = any(lies_last(tensor) for tensor in (value, weight))
+    dtype = str(value.dtype).removeprefix("torch.")
+    return workspace_bytes(dtype, last, value.shape, weight.shape, result.shape, capability)
+
+
+def lies_last(tensor: Any) -> bool:
+    """Whether the channels of a tensor of pictures lie last, and do not lie first as well."""
+    return tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
