@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 from perfgate.measure.actor import Actor
 from perfgate.shared.errors import UserError
@@ -65,15 +65,9 @@ class Server:
         scratch = {SCRATCH: str(folder.absolute())}
         with theirs, self.output.open("ab") as output:
             try:
-                self._process = subprocess.Popen(
-                    [self.python, "-m", "perfgate.actor.server", str(theirs.fileno()), *preload],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=[theirs.fileno()],
-                    env=os.environ | QUIET | keeping_pages() | on_path(path, after) | scratch | dict(environment),
-                    start_new_session=True,
-                )
+                command = [self.python, "-m", "perfgate.actor.server", str(theirs.fileno()), *preload]
+                own = QUIET | keeping_pages() | on_path(path, after) | scratch
+                self._process = start(command, output, theirs, os.environ | own | dict(environment))
             except OSError as error:
                 self._control.close()
                 raise UserError(f"{self.python} does not start: {error.strerror}") from None
@@ -175,6 +169,31 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def start(
+    command: Sequence[str], output: IO[bytes], control: socket.socket, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a server in a session of its own.
+
+    Args:
+        command: that names ``control`` by its number.
+        output: where it prints to.
+        control: its end of the connection, which it inherits.
+        environment: its variables.
+
+    Raises:
+        OSError: the interpreter does not start.
+    """
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        pass_fds=[control.fileno()],
+        env=environment,
+        start_new_session=True,
+    )
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:

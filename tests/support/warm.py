@@ -50,10 +50,13 @@ class Warm:
     """
 
     def __init__(self, module: str) -> None:
+        from tests.support import servers
+
         self.socket, theirs = socket.socketpair()
-        command = [sys.executable, str(Path(__file__)), module, str(theirs.fileno())]
+        fds = [theirs.fileno(), servers.forker().connection.fileno()]
+        command = [sys.executable, str(Path(__file__)), module, *map(str, fds)]
         # In a group with what it forks, so that both can be ended where that hangs.
-        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=BEFORE_TESTS, process_group=0)
+        self.process = subprocess.Popen(command, pass_fds=fds, env=BEFORE_TESTS, process_group=0)
         theirs.close()
         atexit.register(self.socket.close)  # at which the process ends
 
@@ -180,5 +183,8 @@ def become(module: str, request: dict[str, Any], stdout: int, stderr: int) -> No
 
 
 if __name__ == "__main__":
+    import servers
+
     sys.path.remove(str(Path(__file__).parent))
+    servers.Forker(int(sys.argv[3])).install()
     serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))

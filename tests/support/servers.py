@@ -1,0 +1,197 @@
+"""Fork servers for tests, forked from a process that has imported torch, transformers and the programs once.
+
+Such imports take a server ten seconds and more of processor time, which every run of a suite with models would pay. A
+server that is forked has a folder, variables, an output and a session of its own, as one that was started has. Servers
+that import neither torch nor transformers, that run another interpreter or other code, or that have variables which a
+library may read when it is imported, are started as they are outside of tests.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+IMPORTED = ("training.trainer", "training.accelerate", "generation", "forward")
+# What is found by these names in a suite's own folders would be imported in place of the libraries.
+LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "diffusers", "peft", "tokenizers", "safetensors")
+AT_START = ("sitecustomize", "usercustomize")
+# Variables that differ from run to run, and that no library reads while it is imported.
+LATER = ("PERFGATE_", "PYTEST_", "PERF_", "PYTHONPATH", "HOME", "USERPROFILE", "PWD", "GITHUB_", "PY_COLORS", "_")
+MESSAGE_BYTES = 1 << 18
+OWN = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
+class Forked:
+    """A server that was forked; it offers what ``subprocess.Popen`` offers for one that was started.
+
+    Args:
+        connection: tells the server's process id, and its exit code as soon as it has ended.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.pid = int(connection.recv(MESSAGE_BYTES))
+        self.returncode: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended; return its exit code, or the negative number of a signal."""
+        if self.returncode is None:
+            self._connection.settimeout(timeout)
+            try:
+                self.returncode = int(self._connection.recv(MESSAGE_BYTES) or -signal.SIGKILL)
+            except TimeoutError:
+                raise subprocess.TimeoutExpired("a forked server", timeout or 0) from None
+            self._connection.close()
+        return self.returncode
+
+    def kill(self) -> None:
+        """Send it SIGKILL."""
+        if self.returncode is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+class Forker:
+    """The way to the process that forks servers. It imports nothing before it is asked for the first one.
+
+    Args:
+        fd: of a connection to such a process that another one has started; without it, one is started.
+    """
+
+    def __init__(self, fd: int | None = None) -> None:
+        from perfgate.system.child_env import QUIET, keeping_pages
+
+        self.variables = OWN | QUIET | keeping_pages()
+        if fd is not None:
+            self.connection = socket.socket(fileno=fd)
+            return
+        self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, __file__, str(theirs.fileno())]
+            subprocess.Popen(command, pass_fds=[theirs.fileno()], env=self.variables, start_new_session=True)
+
+    def install(self) -> None:
+        """Let this process's pools have their servers from here."""
+        from perfgate.measure import server
+
+        server.start = functools.partial(self.start, server.start)
+
+    def start(
+        self,
+        afresh: Any,
+        command: Sequence[str],
+        output: IO[bytes],
+        control: socket.socket,
+        environment: Mapping[str, str],
+    ) -> Any:
+        """Fork a server, or start it ``afresh``; the other arguments are those of ``perfgate.measure.server.start``."""
+        modules = list(command[command.index("perfgate.actor.server") + 2 :])
+        if command[0] != sys.executable or not self.may_fork(modules, environment):
+            return afresh(command, output, control, environment)
+        request = {"modules": modules, "folder": str(Path.cwd()), "variables": dict(environment)}
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            fds = [control.fileno(), output.fileno(), theirs.fileno()]
+            socket.send_fds(self.connection, [json.dumps(request).encode()], fds)
+        return Forked(ours)
+
+    def may_fork(self, modules: Sequence[str], environment: Mapping[str, str]) -> bool:
+        """Whether a server that is started would import what the process that forks has imported."""
+        from perfgate.workloads.programs import DRY_RUN, modules_of
+
+        if not {DRY_RUN, *modules_of(IMPORTED)} & set(modules) or fixed(environment) != fixed(self.variables):
+            return False
+        folders = [Path.cwd(), *map(Path, filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)))]
+        own = {path.name.removesuffix(".py") for folder in folders if folder.is_dir() for path in folder.iterdir()}
+        return not own & {*LIBRARIES, *AT_START}
+
+
+def fixed(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables that have to be the same in a forked server and in the process that it is forked from."""
+    return {name: value for name, value in variables.items() if not name.startswith(LATER)}
+
+
+@functools.cache
+def forker() -> Forker:
+    """This process's one."""
+    return Forker()
+
+
+def serve(connection: socket.socket) -> None:
+    """Fork a server for each request until nobody is left who could ask."""
+    imported = False
+    while True:
+        message, fds, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 3)
+        if not message:
+            return
+        if not imported:
+            from perfgate.actor.server import preload
+            from perfgate.workloads.programs import modules_of
+
+            preload(modules_of(IMPORTED))
+            imported = True
+        if not os.fork():
+            connection.close()
+            look_after(json.loads(message), *fds)
+        for fd in fds:
+            os.close(fd)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def look_after(request: dict[str, Any], control: int, output: int, ended: int) -> None:
+    """Fork the server, tell its process id, wait for its end, tell its exit code."""
+    code = 1
+    try:
+        server = os.fork()
+        if not server:
+            os.close(ended)
+            become(request, control, output)
+        for fd in (control, output):
+            os.close(fd)
+        with socket.socket(fileno=ended) as connection, contextlib.suppress(BrokenPipeError):
+            connection.sendall(str(server).encode())
+            code = os.waitstatus_to_exitcode(os.waitpid(server, 0)[1])
+            connection.sendall(str(code).encode())
+    finally:
+        os._exit(0)
+
+
+def become(request: dict[str, Any], control: int, output: int) -> None:
+    """Be what ``python -m perfgate.actor.server`` is after the imports that were done already."""
+    code = 1
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, targets in ((null, (0,)), (output, (1, 2))):
+            for target in targets:
+                os.dup2(source, target)
+            os.close(source)
+        os.chdir(request["folder"])
+        os.environ.clear()
+        os.environ.update(request["variables"])
+        time.tzset()
+        path = request["variables"].get("PYTHONPATH", "").split(os.pathsep)
+        sys.path[:0] = [request["folder"], *filter(None, path)]
+        sys.argv = ["perfgate.actor.server", str(control), *request["modules"]]
+        from perfgate.actor import server
+
+        server.main()
+        code = 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.path.remove(str(Path(__file__).parent))
+    serve(socket.socket(fileno=int(sys.argv[1])))
