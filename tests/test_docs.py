@@ -63,6 +63,11 @@ def test_files_that_are_named_exist(page):
     assert [path for path in named if not any((folder / path).exists() for folder in folders)] == []
 
 
+def test_the_readme_leads_through_every_room():
+    rooms = {f"perfgate/{path.name}/" for path in (ROOT / "perfgate").iterdir() if (path / "__init__.py").exists()}
+    assert rooms - set(re.findall(r"^\| `(perfgate/\w+/)`", (ROOT / "README.md").read_text(), re.MULTILINE)) == set()
+
+
 def test_the_glossary_explains_each_word_once():
     explained = anchors(GLOSSARY)
     used = {name for page in PAGES for name in first_cells(page, "word|verdict")}

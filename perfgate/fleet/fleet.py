@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from perfgate.fleet.progress import Progress
 from perfgate.fleet.shard import Shard, measure
 from perfgate.records.store import write_whole
 from perfgate.shared.errors import Unavailable, UserError
@@ -20,6 +21,7 @@ PLAN = "fleet.json"
 ENGINES = ("local", "slurm")
 MOST_TRIES = 2
 POLL_S = 1.0
+TELL_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Fleet:
         of_engine = {"local": submitit.LocalJob, "slurm": submitit.SlurmJob}[plan.engine]
         self._jobs: dict[int, Any] = {n: of_engine(self._logs, ids[-1]) for n, ids in self._ids.items() if ids}
         self._began = time.monotonic()
+        self._progress = Progress(folder)
+        self._told = (-1, "", 0.0)
 
     def run(self) -> list[Shard]:
         """Measure all shards; returns those that were lost for good.
@@ -81,7 +85,6 @@ class Fleet:
         Raises:
             UserError: the engine refuses a job.
         """
-        told = -1
         while True:
             waiting = [shard for shard in self.shards if shard.code is None]
             running = [shard for shard in waiting if self._alive(shard)]
@@ -90,9 +93,7 @@ class Fleet:
             left = [s for s in tried if s.code is None and len(self._ids[s.number]) < MOST_TRIES]
             room = len(left) if self._plan.engine == "slurm" else self._plan.parallel - len(running)
             self._submit(left[: max(room, 0)])
-            if (done := len(self.shards) - len(waiting)) != told:
-                told = done
-                self._tell(self._progress(done))
+            self._tell_progress(len(self.shards) - len(waiting))
             if not waiting or not (left or running):
                 return [shard for shard in self.shards if shard.code is None]
             time.sleep(POLL_S)
@@ -120,11 +121,20 @@ class Fleet:
             self._jobs[shard.number] = job
         keep(self._folder, self._plan, self._ids)
 
-    def _progress(self, done: int) -> str:
-        failed = sum(shard.code not in (0, 5, None) for shard in self.shards)
+    def _tell_progress(self, done: int) -> None:
+        """Tell how far all shards are, when one of them has ended and else every ten seconds, if anything is new."""
+        told, clause, at = self._told
         spent = time.monotonic() - self._began
+        if done == told and spent - at < TELL_S:
+            return
+        cases = self._progress.look()
+        self._told = done, cases, spent
+        if (done, cases) == (told, clause):
+            return
+        failed = sum(shard.code not in (0, 5, None) for shard in self.shards)
         left = f", about {spent / done * (len(self.shards) - done):.0f} s left" if 0 < done < len(self.shards) else ""
-        return f"{done} of {len(self.shards)} shards measured, {failed} of them failed{left}"
+        shards = f"{done} of {len(self.shards)} shards measured, {failed} of them failed"
+        self._tell(f"{shards}{f'; {cases}' if cases else ''}{left}")
 
 
 def keep(folder: Path, plan: Plan, jobs: Mapping[int, Sequence[str]]) -> None:

@@ -62,6 +62,8 @@ def test_a_killed_shard_and_a_killed_fleet_lose_nothing(suite: Suite) -> None:
     found = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("submitted once more") == 2
+    verdicts = len(found["verdicts"])
+    assert f"4 of 4 shards measured, 0 of them failed; 4 cases ({verdicts} new)" in done.stderr
     assert found["shards"]["missing"] == []
     assert found["shards"]["twice"] == []
     assert found["shards"]["overspent"] == 1

@@ -1,0 +1,60 @@
+"""How far the shards of a fleet are: their cases and verdicts, read off what their runs write meanwhile."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+WRITTEN = ("*.part", "*.jsonl")  # each process of a run writes a part, of which the run file is made at its end
+
+
+class Progress:
+    """Counts cases and verdicts, reading on from where it last looked.
+
+    Args:
+        folder: of the fleet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read_bytes: dict[Path, int] = {}
+        self._judged: dict[Path, Counter[str]] = {}
+        # A case that is measured once more counts once, and so does one that stands in a part and in its run file.
+        self._cases: dict[str, Counter[str]] = {}
+
+    def look(self) -> str:
+        """Read on; return a clause that tells how many cases are measured and what came out, empty before the first."""
+        for path in self._files():
+            for line in self._new_lines(path):
+                self._count(path, line)
+        verdicts = sum(self._cases.values(), Counter())
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+        cases = f"{len(self._cases)} cases" + (f" ({counts})" if counts else "")
+        return cases if self._cases else ""
+
+    def _files(self) -> Iterator[Path]:
+        for pattern in WRITTEN:
+            yield from sorted(self._folder.glob(f"shard-*/*/{pattern}"))
+
+    def _new_lines(self, path: Path) -> list[bytes]:
+        """The whole lines since the last look; none of a file that has gone, or that only the merge may refuse."""
+        begin = self._read_bytes.get(path, 0)
+        try:
+            with path.open("rb") as file:
+                file.seek(begin)
+                whole, ended, _ = file.read().rpartition(b"\n")
+        except OSError:
+            return []
+        self._read_bytes[path] = begin + len(whole) + len(ended)
+        return whole.splitlines()
+
+    def _count(self, path: Path, line: bytes) -> None:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            return
+        kind = found.get("kind") if isinstance(found, dict) else None
+        if kind == "verdict":
+            self._judged.setdefault(path, Counter())[str(found.get("verdict"))] += 1
+        elif kind == "case":
+            self._cases[str(found.get("case"))] = self._judged.pop(path, Counter())
