@@ -154,15 +154,21 @@ ROWS = (
     ),
     ("baselines read-only", "files", "refused", "cannot be stored", read_only("baselines", "--perf-update", "more")),
     ("output read-only", "files", "refused", "--perf-output", read_only("perf_output")),
-    ("temporary folder read-only", "files", "any", "", read_only("tmp")),
+    ("temporary folder read-only", "files", "passes whole or fails", "", read_only("tmp")),
     ("disk of baselines full", "files", "refused", "", on_small_disk("baselines", "16k", "--perf-update", "more")),
     ("disk of output full", "files", "refused", "", on_small_disk("perf_output", "4k")),
-    ("disk of the temporary folder full", "files", "any", "", on_small_disk("tmp", "4k")),
+    ("disk of the temporary folder full", "files", "passes whole or fails", "", on_small_disk("tmp", "4k")),
     *(
-        (f"disk of {name} full behind {size}", "disks", "any", "", on_small_disk(name, size, *STORING))
+        (
+            f"disk of {name} full behind {size}",
+            "disks",
+            "passes whole or fails",
+            "",
+            on_small_disk(name, size, *STORING),
+        )
         for name, sizes in SIZES.items()
         for size in sizes
     ),
-    *((f"run file {name}", "files", "any", "", report_of(change)) for name, change in LINES.items()),
+    *((f"run file {name}", "files", "passes whole or fails", "", report_of(change)) for name, change in LINES.items()),
     *((f"lines of a run {name}", "files", end, "", part_changed(LINES[name])) for name, end in PARTS.items()),
 )

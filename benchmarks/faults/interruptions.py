@@ -94,8 +94,8 @@ def rows(seed: int) -> Iterator[tuple[str, str, str, str, Callable[[World], Ran]
         twice = chance.random() < 0.5
         again = f", and {gap_s:.2f} s later" if twice else ""
         name = f"Ctrl-C {'for the group ' if group else ''}after {share:.0%} of {kind}{again} ({number + 1})"
-        yield name, "Ctrl-C", "any", "", interrupted(kind, share, gap_s if twice else None, group)
+        yield name, "Ctrl-C", "ends at once or whole", "", interrupted(kind, share, gap_s if twice else None, group)
     for number in signal.Signals:
         share = chance.uniform(0, SERVED)
         name = f"{number.name} for a server or an actor after another {share:.0%} of a run"
-        yield name, "servers", "any", "", shot(number, share, random.Random(f"{seed} {number}"))
+        yield name, "servers", "passes whole or fails", "", shot(number, share, random.Random(f"{seed} {number}"))

@@ -34,6 +34,7 @@ KILLED = {
 }  # the next run clears away behind these
 REST_S = 8.0  # until every process of a run must have ended
 OWN_FRAME = re.compile(r'File ".*/perfgate/(plugin|cases|measure|records|gate|reports|system|reference|cli)/')
+PASSED = re.compile(r"(\d+) passed")
 KEPT = {
     "perf_output": re.compile(r"\.gitignore|.*\.jsonl|.*\.html"),
     "baselines": re.compile(r".*\.json|(.*\.)?lock|\.gitattributes|\.gitignore"),
@@ -157,6 +158,17 @@ class World:
         while not there() and time.monotonic() < end:
             time.sleep(0.02)
 
+    def unseen(self, ran: Ran) -> str:
+        """What a run passed without having measured it; empty where its run file holds each case that passed."""
+        passed = PASSED.search(ran.output)
+        if ran.code or not passed:
+            return ""
+        files = sorted((self.folder / "perf_output").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+        lines = [json.loads(line) for path in files[-1:] for line in path.read_text().splitlines()]
+        judged = {line["case"] for line in lines if line.get("kind") == "verdict"}
+        whole = {line["case"] for line in lines if line.get("kind") == "case"} & judged
+        return "" if len(whole) == int(passed[1]) else f"{passed[0]}, and its run file holds {len(whole)} whole cases"
+
     def leftovers(self) -> list[str]:
         """Files and worktrees that no run should leave."""
         files = [
@@ -186,6 +198,8 @@ class World:
         # An interruption before pytest has begun ends in Python's own words.
         if "INTERNALERROR" in ran.output or (ran.code != -signal.SIGINT and OWN_FRAME.search(ran.output)):
             found.append("the message was a traceback of Perfgate's own")
+        if unseen := self.unseen(ran):
+            found.append(unseen)
         self.disarm()
         after = self.run()
         if after.code:
