@@ -17,7 +17,7 @@ from perfgate.actor.devices.base import Device
 from perfgate.actor.failures import first_line, is_sentence, message_of, reason_of
 from perfgate.actor.pace import Done, Pace
 from perfgate.actor.programs.check import check_program, find_program
-from perfgate.shared.device_kinds import DEVICE_KINDS
+from perfgate.shared.device_kinds import CAPABLE, DEVICE_KINDS
 from perfgate.shared.wire import Channel
 
 TURN_FD, REPLY_FD = 3, 4
@@ -196,7 +196,7 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
                 # The first target has shown after how many steps all are alike; the others need no proof of their own.
                 steps = ledgers[target].get("steps", steps)
             if here != EVERYWHERE:
-                ledgers["here"] = dry_run(program, params, "cuda", here, most_steps=steps)
+                ledgers["here"] = dry_run(program, params, CAPABLE, here, most_steps=steps)
             return {"ledgers": ledgers}
     except NothingToCount as reason:
         return {"no_dry_run": str(reason), "silent": True}

@@ -9,8 +9,9 @@ from perfgate.measure.devices.base import Device
 from perfgate.measure.devices.find import find_device
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
-from perfgate.shared.device_kinds import DEVICE_KINDS
+from perfgate.shared.device_kinds import DEVICE_KINDS, built_for
 from perfgate.shared.errors import UserError
+from perfgate.system.provenance import software
 
 VISIBLE = "docker run --pid=host ... (outside of a container: run as the user who may see all processes)"
 
@@ -25,12 +26,23 @@ def find(wanted: str) -> tuple[Device | None, list[Finding]]:
         device = find_device(wanted)
     except UserError as error:
         return None, [Finding("gpu", "problem", f"{error}.")]
+    kind = built_for(software().get("torch", ""))
+    if wanted == "auto" and kind.never_run:
+        text = f"torch is built for {kind.title}, which has never run, so a run takes it only where it is named."
+        return None, [Finding("gpu", "note", text, f"perfgate doctor --device {kind.name}")]
     return (device if device.bursts else None), []
+
+
+def seen_otherwise(device: Device | None) -> bool:
+    """Whether the device is a GPU that ``nvidia-smi`` does not list."""
+    return device is not None and DEVICE_KINDS[device.kind].gpu and not DEVICE_KINDS[device.kind].capabilities
 
 
 def told(device: Device) -> Iterator[Finding]:
     """Findings about what the driver tells, by which runs judge whether a launch was disturbed."""
-    name = device.machine.name
+    name, kind = device.machine.name, DEVICE_KINDS[device.kind]
+    if kind.never_run:
+        yield Finding("gpu", "note", f"{kind.untested}.")
     status = device.status()
     if status is None:
         yield Finding("gpu", "note", f"The driver of {name} tells nothing, so no disturbance of it is seen.")
@@ -44,14 +56,14 @@ def told(device: Device) -> Iterator[Finding]:
         yield Finding("gpu", "note", text, f"ps -fp {','.join(map(str, sorted(status.pids)))}")
     else:
         yield Finding("gpu", "ok", f"No other process uses {name}, and runs would see one.")
-    if not status.slowdown_ns and DEVICE_KINDS[device.kind].timed and not DEVICE_KINDS[device.kind].scripted:
+    if not status.slowdown_ns and kind.timed and not kind.scripted:
         text = (
             f"The driver of {name} does not count how long clocks are held down, so runs go by its momentary reasons."
         )
-        yield Finding("gpu", "note", text, "update the driver")
+        yield Finding("gpu", "note", text, "" if kind.never_run else "update the driver")
     if status.reasons:
         text = f"The clock of {name} is held down now: {', '.join(sorted(status.reasons))}."
-        yield Finding("gpu", "note", text, "nvidia-smi -q -d PERFORMANCE")
+        yield Finding("gpu", "note", text, "" if kind.never_run else "nvidia-smi -q -d PERFORMANCE")
 
 
 def reached(device: Device) -> Finding:

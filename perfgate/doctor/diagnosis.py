@@ -115,17 +115,19 @@ def diagnose(
     """
     machine, versions = this_machine(), software.versions()
     cards, about_gpus = gpus.look(versions)
+    gpu, missing = device.find(wanted)
+    if device.seen_otherwise(gpu) and not cards:
+        about_gpus = []  # the one that nvidia-smi does not list is told of below
     here, pair, damaged = stored_baselines.open_stores(folder / baselines, machine.name, pair_of(versions))
     found = [
         *host.processor(machine),
         *about_gpus,
         emulated.look(),
-        *software.libraries(versions, bool(cards)),
+        *software.libraries(versions, bool(cards) or device.seen_otherwise(gpu)),
         *host.clocks(),
     ]
     found += [*host.load(machine.cpus), *host.container(machine), stored_baselines.locks(), software.git(folder)]
     found += damaged or stored_baselines.baselines(here, pair)
-    gpu, missing = device.find(wanted)
     found += missing
     on_gpu = None
     if gpu is not None:

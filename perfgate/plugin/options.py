@@ -12,7 +12,7 @@ from perfgate.records.durations import DURATIONS
 from perfgate.records.store import MODES
 from perfgate.reference.lock_files import LOCKS
 from perfgate.shared.credentials import all_concealed
-from perfgate.shared.device_kinds import DEVICE_KINDS
+from perfgate.shared.device_kinds import DEVICE_KINDS, NOT_BEGUN
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metrics import METRICS, check_gated
 from perfgate.shared.parsing import positive, read_duration, read_share, read_shares, read_until, read_watts, whole
@@ -209,6 +209,8 @@ def read_options(config: pytest.Config) -> Options:
         if given is not None or value != option.default:
             named.add(option.name)
         described = option.name == "device" and value.startswith(("fake:", "emulated:"))
+        if option.name == "device" and value in NOT_BEGUN:
+            raise UserError(f"{option.flag} {value}: {NOT_BEGUN[value]}; use --perf-device cpu")
         if option.choices and value not in option.choices and value != option.default and not described:
             raise UserError(f"{option.flag} is {value!r}{nearest(value, option.choices)}")
         values[option.name] = value

@@ -54,11 +54,15 @@ class Target:
         return "none" if self._options.device == "none" else self.device.kind
 
     @property
-    def _lacks_gpu(self) -> bool:
-        """Whether torch was built for a GPU, and none is there."""
+    def _left_out(self) -> str:
+        """Why a run that takes the device that it finds is on the CPU, where torch was built for a GPU."""
         from perfgate.system.provenance import software
 
-        return self.kind == "cpu" and bool(built_for(software().get("torch", "")).handles)
+        kind = built_for(software().get("torch", ""))
+        if self._options.device != "auto" or self.kind != "cpu" or not kind.handles:
+            return ""
+        untested = f" ({kind.title} has never run and must be named: --perf-device {kind.name})"
+        return untested if kind.never_run else " (no GPU is visible)"
 
     @property
     def timed(self) -> bool:
@@ -103,7 +107,8 @@ class Target:
 
         if self._options.device == "none":
             return {"name": f"{PORTABLE}/{pair_of(software)}", "device": "none"}
-        return self.device.machine.to_json()
+        untested = DEVICE_KINDS[self.device.kind].untested
+        return self.device.machine.to_json() | ({"untested": untested} if untested else {})
 
     def stored_step_s(self, case: str, workload: Workload) -> float | None:
         """The median of a workload's stored step times on this run's GPU; ``None`` without one, or without any."""
@@ -141,8 +146,7 @@ class Target:
 
             return f"no device, {pair_of(software)}"
         try:
-            unseen = " (no GPU is visible)" if self._options.device == "auto" and self._lacks_gpu else ""
-            return f"machine {self.device.machine.name}{DEVICE_KINDS[self.device.kind].remark}{unseen}"
+            return f"machine {self.device.machine.name}{DEVICE_KINDS[self.device.kind].remark}{self._left_out}"
         except UserError as error:
             # A run that only collects needs no device; one that measures fails with the same sentence.
             return str(error)

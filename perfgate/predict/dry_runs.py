@@ -14,6 +14,7 @@ from perfgate.predict.gpu_catalog import GpuSpec
 from perfgate.predict.growth import Growth, Trace
 from perfgate.predict.memory_fit import StepCost, extrapolated
 from perfgate.predict.question import Question
+from perfgate.shared.device_kinds import CAPABLE
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json, Workload
 
@@ -143,7 +144,7 @@ class DryRuns:
         order: dict[str, Json] = {
             "workload": workload.order,
             "pass": "dry",
-            "targets": ["cuda"],
+            "targets": [CAPABLE],
             "capability": self.gpu.capability if self.gpu else CAPABILITY,
             "traced": True,
         }
@@ -161,7 +162,7 @@ class DryRuns:
         if reason := answer.get("no_dry_run"):
             self._known[identity] = NoDryRun(f"no dry run: {reason}")
             return
-        ledger = answer["ledgers"]["cuda"]
+        ledger = answer["ledgers"][CAPABLE]
         self._known[identity] = StepCost.from_json(ledger)
         traces = self._traces.setdefault(family(question), {})
         traces[question.workload.params["batch_size"]] = Trace.from_json(ledger["trace"])

@@ -18,7 +18,9 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
     """A mapping for each case that ran dry: the predicted and measured peak and the size of each part, in bytes."""
     here = DEVICE_KINDS.get(run.header["machine"].get("device"), DEVICE_KINDS["cpu"])
     here = DEVICE_KINDS[here.real]
-    # The fake device of the tests has no dry run of its own.
+    # A peak that was measured on a kind without rules has no prediction to stand beside. The fake device of the tests
+    # has no dry run of its own.
+    unpredicted = bool(here.no_rules)
     here = here if here.rules else DEVICE_KINDS["cpu"]
     rows = []
     for case, launches in run.by_case().items():
@@ -32,7 +34,7 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
         row = {
             "case": case,
             "predicted_peak_bytes": predicted_bytes(own, values, here),
-            "peak_memory_bytes": values.get("peak_memory_bytes"),
+            "peak_memory_bytes": None if unpredicted else values.get("peak_memory_bytes"),
             **{kind.predicted_peak: values[kind.predicted_peak] for kind in on_gpus() if kind.predicted_peak in values},
         }
         for part, size in own.get("memory_by_part_bytes", ledger[f"{here.prefix}memory_by_part_bytes"]).items():

@@ -6,7 +6,7 @@ from typing import Any
 
 from perfgate.actor.devices.base import Device
 from perfgate.actor.devices.cpu import Cpu
-from perfgate.shared.device_kinds import DEVICE_KINDS, DeviceKind, load
+from perfgate.shared.device_kinds import DEVICE_KINDS, HIDDEN, DeviceKind, load
 
 
 def open_device(device: Mapping[str, Any], pass_name: str, cores: Sequence[int] | None, threads: int) -> Device:
@@ -40,8 +40,13 @@ def bound_to(cores: Sequence[int] | None) -> None:
 
 
 def show_device(device: Mapping[str, Any]) -> None:
-    """Make only this device visible to this process. The driver reads the variable at its first call."""
+    """Make only this device visible to this process. The driver reads the variable at its first call.
+
+    The variables of other kinds, which hide all devices until then, are taken back, as HIP reads CUDA's too.
+    """
     if variable := kind_of(device).visible:
+        for other in HIDDEN:
+            os.environ.pop(other, None)
         os.environ[variable] = device["uuid"]
 
 

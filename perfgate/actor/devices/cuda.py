@@ -1,7 +1,6 @@
 """A CUDA device. Calls return before the work is done, so times are taken of whole bursts and with events."""
 
 import contextlib
-import itertools
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from perfgate.actor.devices.base import Record
+from perfgate.actor.devices.bursts import Bursts
 from perfgate.actor.devices.kineto import Recording
 from perfgate.shared.device_kinds import DEVICE_KINDS
 
@@ -21,10 +21,9 @@ CACHES = (
     "accelerate.utils.imports",
 )
 NO_POOL = (0, 0)
-MARKS_S = 1e-3  # between two events of a burst
 
 
-class Cuda:
+class Cuda(Bursts):
     """The only device that is visible to this process or, with several ranks, this rank's one of the visible devices.
 
     Args:
@@ -40,12 +39,11 @@ class Cuda:
     now_s = staticmethod(time.perf_counter)
 
     def __init__(self, threads: int, position: int = 0) -> None:
+        super().__init__()
         forget_devices()
         torch.set_num_threads(threads)
         torch.cuda.init()
         torch.cuda.set_device(position)
-        self._events: list[tuple[int, Any]] = []
-        self._steps, self._marked_s = 0, 0.0
 
     def processor_s(self) -> None:
         """``None``: the GPU does the work of a step, so the host's processor time says little about it."""
@@ -59,29 +57,6 @@ class Cuda:
     def synchronize(self) -> None:
         """Wait for all streams."""
         torch.cuda.synchronize()
-
-    def begin_burst(self) -> None:
-        """Record an event at the beginning of the burst."""
-        self._steps, self._events, self._marked_s = 0, [(0, self.mark())], self.now_s()
-
-    def stepped(self) -> None:
-        """Record an event at the end of a step, if the last one is a millisecond old.
-
-        An event takes no time of the device, and some microseconds of the host: much, beside a step of ten.
-        """
-        self._steps += 1
-        now_s = self.now_s()
-        if now_s - self._marked_s >= MARKS_S:
-            self._events.append((self._steps, self.mark()))
-            self._marked_s = now_s
-
-    def spans_s(self) -> list[float]:
-        """The mean time of a step from event to event, including time in which the device waits for the host."""
-        events, self._events = self._events, []
-        return [
-            self.between_s(begin, end) / (after - before)
-            for (before, begin), (after, end) in itertools.pairwise(events)
-        ]
 
     def mark(self) -> Any:
         """An event on the current stream (https://docs.pytorch.org/docs/stable/generated/torch.cuda.Event.html)."""

@@ -1,11 +1,10 @@
 """Calls of the CUDA driver that the yardstick needs (https://docs.nvidia.com/cuda/cuda-driver-api/)."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_size_t, c_uint, c_uint64, c_void_p
 from typing import Any
 
-MULTIPROCESSOR_COUNT = 16  # a member of CUdevice_attribute
 STREAM = None  # the default stream of the context
 # The library exports some functions under a name with a version, which cuda.h hides behind the name without it.
 SIGNATURES: dict[str, tuple[Any, ...]] = {
@@ -32,44 +31,62 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
 
 
 class DriverError(RuntimeError):
-    """The CUDA driver cannot be loaded, or a call of it failed."""
+    """A device's driver cannot be loaded, or a call of it failed."""
 
 
 class Driver:
     """The only device that is visible to this process, in its primary context.
 
+    A driver with the same calls under other names is a subclass.
+
     Args:
         library: the driver's shared library.
+
+    Attributes:
+        title: the kind of its devices, in messages.
+        signatures: the types of arguments of the calls that are made, by the name that CUDA has for each.
+        names: what the library calls them, where that is something else.
+        multiprocessor_count: the number of the attribute that counts multiprocessors.
 
     Raises:
         DriverError: as all methods do.
     """
 
+    title = "CUDA"
+    signatures: Mapping[str, tuple[Any, ...]] = SIGNATURES
+    names: Mapping[str, str] = {}
+    multiprocessor_count = 16  # a member of CUdevice_attribute
+
     def __init__(self, library: str) -> None:
         try:
             self._library = ctypes.CDLL(library)
-            self._calls = {name: self._declared(name) for name in SIGNATURES}
+            self._calls = {name: self._declared(name) for name in self.signatures}
         except (OSError, AttributeError) as error:
-            raise DriverError(f"the CUDA driver cannot be used: {error}") from None
+            raise DriverError(f"the {self.title} driver cannot be used: {error}") from None
         self._call("cuInit", 0)
-        count, device, context, multiprocessors = c_int(), c_int(), c_void_p(), c_int()
+        count, device, multiprocessors = c_int(), c_int(), c_int()
         self._call("cuDeviceGetCount", byref(count))
         if count.value != 1:
-            raise DriverError(f"{count.value} CUDA devices are visible where it should be one")
+            raise DriverError(f"{count.value} {self.title} devices are visible where it should be one")
         self._call("cuDeviceGet", byref(device), 0)
-        self._call("cuDevicePrimaryCtxRetain", byref(context), device)
-        self._call("cuCtxSetCurrent", context)
-        self._call("cuDeviceGetAttribute", byref(multiprocessors), MULTIPROCESSOR_COUNT, device)
+        self._enter(device)
+        self._call("cuDeviceGetAttribute", byref(multiprocessors), self.multiprocessor_count, device)
         self.multiprocessors = multiprocessors.value
 
+    def _enter(self, device: c_int) -> None:
+        """Use the device from now on."""
+        context = c_void_p()
+        self._call("cuDevicePrimaryCtxRetain", byref(context), device)
+        self._call("cuCtxSetCurrent", context)
+
     def _declared(self, name: str) -> Any:
-        function = getattr(self._library, name)
-        function.argtypes, function.restype = SIGNATURES[name], c_int
+        function = getattr(self._library, self.names.get(name, name))
+        function.argtypes, function.restype = self.signatures[name], c_int
         return function
 
     def _call(self, name: str, *arguments: Any) -> None:
         if code := self._calls[name](*arguments):
-            raise DriverError(f"{name} failed: {self._error(code)}")
+            raise DriverError(f"{self.names.get(name, name)} failed: {self._error(code)}")
 
     def _error(self, code: int) -> str:
         name, text = c_char_p(), c_char_p()
@@ -78,10 +95,10 @@ class Driver:
         told = [part.value.decode() for part in (name, text) if part.value]
         return ", ".join(told) or f"error {code}, which the driver does not name"
 
-    def module(self, ptx: bytes) -> c_void_p:
-        """Compile a module for the device."""
+    def module(self, source: bytes) -> c_void_p:
+        """Compile a module for the device from PTX."""
         module = c_void_p()
-        self._call("cuModuleLoadData", byref(module), ptx)
+        self._call("cuModuleLoadData", byref(module), source)
         return module
 
     def function(self, module: c_void_p, name: str) -> c_void_p:

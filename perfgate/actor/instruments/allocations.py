@@ -18,14 +18,15 @@ MOST = 1_000_000  # entries of the allocator's record
 class Allocations(Instrument):
     """Reads ``allocations``, ``device_allocations`` and ``kept_bytes`` of the last step, and the parts of its peak.
 
-    Nothing on a CPU, whose allocator keeps no record. Recording slows down the host, and takes no memory of the device.
+    Nothing where the allocator keeps no record, as on a CPU. Recording slows down the host, and takes no memory of
+    the device.
     """
 
     passes = frozenset({"memory"})
 
     def start(self) -> None:
         """Nothing is recorded yet."""
-        self._records = DEVICE_KINDS[self.device.name].gpu and "torch" in sys.modules
+        self._records = DEVICE_KINDS[self.device.name].torch_cuda and "torch" in sys.modules
         self._record: Record | None = None
         self._gradients: set[int] = set()
         self._hooked = False

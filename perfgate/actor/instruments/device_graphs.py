@@ -23,7 +23,7 @@ class DeviceGraphs(Instrument):
         """Count calls from now on."""
         self._counts: Counter[str] = Counter()
         self._before: Counter[str] = Counter()
-        if not DEVICE_KINDS[self.device.name].gpu or "torch" not in sys.modules:
+        if not DEVICE_KINDS[self.device.name].torch_cuda or "torch" not in sys.modules:
             return
         import torch  # not every program needs it
 

@@ -15,7 +15,8 @@ class Syncs(Instrument):
 
     A program that is watched runs as if it were not compiled. So on a GPU nothing watches the first step, in which
     programs compile; where one did, torch's own warnings tell from then on where it waits. On a CPU a program that
-    compiles is not watched at all, and the metric is missing for it.
+    compiles is not watched at all, and the metric is missing for it. It is missing too on a GPU of which
+    ``torch.cuda`` does not tell where the host waits.
     """
 
     passes = frozenset({"counters"})
@@ -30,7 +31,8 @@ class Syncs(Instrument):
         self._setup = ExitStack()
         self._following = ExitStack()
         self._step = ExitStack()
-        if "torch" not in sys.modules:
+        untold = self._gpu and not DEVICE_KINDS[self.device.name].torch_cuda
+        if untold or "torch" not in sys.modules:
             return
         from perfgate.actor.dry_run.calls import Calls  # need torch, which not every program does
         from perfgate.actor.dry_run.host_syncs import HostSyncs, pinning

@@ -7,6 +7,7 @@ import torch
 
 from perfgate.actor import versions
 from perfgate.actor.failures import Unsupported
+from perfgate.shared.device_kinds import built_for
 
 INT4_GROUP = 32
 # The smallest compute capability that a kind of quantization needs, if it is above the smallest that torch supports.
@@ -45,11 +46,13 @@ def quantized(model: Any, name: str, device: str = "") -> Any:
 def check_capability(name: str, device: str) -> None:
     """Check that the GPU's compute capability is high enough for a kind of quantization.
 
+    Where GPUs have none, as those of AMD, whose numbers torch gives under the same name, the library decides.
+
     Raises:
         Unsupported: it is not; the message has both compute capabilities.
     """
     needed = CAPABILITIES.get(name)
-    if needed is None or not device.startswith("cuda"):
+    if needed is None or not device or device == "cpu" or not built_for(torch.__version__).capabilities:
         return
     found = torch.cuda.get_device_capability(device)
     if found < needed:

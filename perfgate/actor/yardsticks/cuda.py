@@ -90,6 +90,10 @@ class GpuYardstick(Program):
     As with the CPU's yardstick, a change of its sizes needs a new version in ``perfgate.shared.device_kinds``.
 
     Attributes:
+        version: the version of these sizes and kernels.
+        driver_of: opens the driver.
+        library: the driver's shared library.
+        kernels: the source of the two kernels.
         computes: whether what the device computes is checked.
 
     Raises:
@@ -97,14 +101,18 @@ class GpuYardstick(Program):
         RuntimeError: the device computes wrongly.
     """
 
+    version = VERSION
+    driver_of: type[Driver] = Driver
+    library = "libcuda.so.1"
+    kernels = PTX
     computes = True
 
-    def __init__(self, device: Device, version: int, library: str = "libcuda.so.1") -> None:
+    def __init__(self, device: Device, version: int, library: str = "") -> None:
         del device
-        if version != VERSION:
-            raise ValueError(f"yardstick {version} was asked for, this is {VERSION}")
-        self.driver = driver = Driver(library)
-        module = driver.module(PTX)
+        if version != self.version:
+            raise ValueError(f"yardstick {version} was asked for, this is {self.version}")
+        self.driver = driver = self.driver_of(library or self.library)
+        module = driver.module(self.kernels)
         self.nothing = driver.function(module, "nothing")
         self.arithmetic = driver.function(module, "arithmetic")
         self.blocks = BLOCKS * driver.multiprocessors

@@ -96,6 +96,11 @@ class FakePower:
         written.replace(file)
 
 
+def power_of(order: Mapping[str, Any]) -> FakePower:
+    """The control of the power limit of the device that an order names."""
+    return FakePower(order["script"], order["uuid"])
+
+
 def described_in(script: Path, uuid: str) -> dict[str, Any]:
     """One device as its script describes it."""
     found: dict[str, Any] = next(one for one in json.loads(script.read_text())["devices"] if one["uuid"] == uuid)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from perfgate.measure.devices.base import Cpu, Device
-from perfgate.shared.device_kinds import DEVICE_KINDS, DeviceKind, built_for, load
+from perfgate.shared.device_kinds import DEVICE_KINDS, NOT_BEGUN, DeviceKind, built_for, load
 from perfgate.shared.errors import UserError
 from perfgate.system.provenance import software
 
@@ -14,16 +14,19 @@ def find_device(wanted: str, worker: int = 0) -> Device:
 
     Args:
         wanted: a kind of device, ``none``, or ``auto``. ``auto`` is a device of the kind that torch was built for if
-            its driver finds one, else the CPU. ``fake:`` followed by the path of a script is a fake device for tests.
+            its driver finds one, else the CPU; a kind that has never run must be named. ``fake:`` followed by the path
+            of a script is a fake device for tests.
         worker: number of this process among xdist's workers, which share the visible devices among themselves.
 
     Raises:
         UserError: a GPU is asked for and none can be used.
     """
     name, _, argument = wanted.partition(":")
+    if name in NOT_BEGUN:
+        raise UserError(f"--perf-device {wanted}: {NOT_BEGUN[name]}; use --perf-device cpu")
     required = name not in ("auto", "none")
     kind = built_for(software().get("torch", "")) if name == "auto" else DEVICE_KINDS.get(name, DEVICE_KINDS["cpu"])
-    if not kind.handles:
+    if not kind.handles or (kind.never_run and not required):
         return Cpu()
     found: Sequence[Device] = load(kind.handles)(required, argument)
     if not found:
@@ -40,7 +43,6 @@ def find_device(wanted: str, worker: int = 0) -> Device:
 
 def hint(kind: DeviceKind) -> str:
     """A clause about the variable that hides devices, if it is set."""
-    # Fake devices use the variable of CUDA.
-    variable = kind.visible or DEVICE_KINDS["cuda"].visible
-    named = os.environ.get(variable)
+    variable = kind.visible or kind.chosen_by
+    named = os.environ.get(variable) if variable else None
     return "" if named is None else f" ({variable} is {named!r})"

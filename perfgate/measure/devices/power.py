@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from perfgate.measure.devices.base import PowerControl
+from perfgate.shared.device_kinds import DEVICE_KINDS, load
 from perfgate.shared.errors import UserError
 
 
@@ -16,19 +17,17 @@ def control_of(order: Mapping[str, Any]) -> PowerControl:
     Raises:
         UserError: the device has no power limit that can be set here.
     """
-    if order["kind"] == "cuda":
-        return of_gpu(order["uuid"])
-    if order["kind"] == "fake":
-        from perfgate.measure.devices.fake import FakePower
-
-        return FakePower(order["script"], order["uuid"])
+    if place := DEVICE_KINDS[order["kind"]].power:
+        control: PowerControl = load(place)(order)
+        return control
     raise UserError(
         f"--perf-power-limits needs a GPU, and this run measures on {order['kind']}; use --perf-device cuda"
     )
 
 
-def of_gpu(uuid: str) -> PowerControl:
+def of_gpu(order: Mapping[str, Any]) -> PowerControl:
     """The control of an NVIDIA GPU's limit."""
+    uuid = order["uuid"]
     if uuid.startswith("MIG-"):
         raise UserError(f"{uuid} is a slice of a GPU (MIG), which has no power limit of its own; use a whole GPU")
     try:
