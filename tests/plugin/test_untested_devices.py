@@ -1,0 +1,67 @@
+"""What a user sees of a kind of device that has never run: one sentence, wherever its numbers would be read."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from perfgate.records.runfile import read
+from perfgate.shared.device_kinds import DEVICE_KINDS
+from tests.support.amd_smi import answers, install
+
+CASE = "def test_it(perf):\n    perf(work(rounds=1))"
+NEVER = "ROCm was written from documentation and has never run; it cannot tell how long clocks are held down, *"
+
+
+@pytest.fixture
+def rocm(suite, monkeypatch):
+    """A suite on a machine with a scripted ``amd-smi``."""
+    tools = suite.path / "tools"
+    tools.mkdir()
+    monkeypatch.setenv("PATH", f"{install(tools, answers())}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("ROCR_VISIBLE_DEVICES", raising=False)
+    suite.write(CASE)
+    return suite
+
+
+def perfgate(suite, *arguments):
+    command = [sys.executable, "-m", "perfgate", *arguments]
+    return subprocess.run(command, cwd=suite.path, capture_output=True, text=True, check=False).stdout
+
+
+@pytest.mark.launches(1)
+@pytest.mark.untimed
+def test_header_run_file_report_and_doctor_tell_that_rocm_has_never_run(rocm):
+    result = rocm.run("--perf-device", "rocm")
+    result.stdout.fnmatch_lines([f"perfgate *: machine amd-instinct-mi300x-192gib-750w ({NEVER}*"])
+    # The torch of these tests has no ROCm, and a launch says so.
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*was built without ROCm, which --perf-device rocm needs*"])
+    sentence = DEVICE_KINDS["rocm"].untested
+    machine = read(rocm.run_files[0]).header["machine"]
+    assert (machine["device"], machine["untested"]) == ("rocm", sentence)
+    assert sentence in " ".join(perfgate(rocm, "report", str(rocm.run_files[0])).split())
+    found = json.loads(perfgate(rocm, "doctor", "--quick", "--json", "--device", "rocm"))["findings"]
+    told = [finding["text"] for finding in found if finding["topic"] == "gpu"]
+    assert told[0] == f"{sentence}."
+    assert any(text.startswith("Process 41 has a context on amd-instinct-mi300x") for text in told)
+    assert not any("nvidia-smi" in text for text in told)
+
+
+@pytest.mark.untimed
+@pytest.mark.parametrize(
+    ("device", "sentence"),
+    [
+        ("rocm", "ERROR: --perf-device rocm: amd-smi is not on the path; install AMD's driver and ROCm"),
+        ("mps", "ERROR: --perf-device mps: Apple's GPUs are on macOS, and this is Linux; use --perf-device cpu"),
+        ("xpu", "ERROR: --perf-device xpu: Intel's GPUs (xpu) are not begun: *; use --perf-device cpu"),
+    ],
+)
+def test_a_kind_that_is_not_here_is_refused_in_one_sentence_before_anything_starts(suite, device, sentence):
+    suite.write(CASE)
+    result = suite.run("--perf-device", device)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([sentence])
+    assert not suite.run_files
