@@ -6,6 +6,7 @@ from pathlib import Path
 
 from perfgate.models.model import Model
 from perfgate.models.shapes import read_shapes
+from perfgate.shared.device_kinds import CAPABLE, DEVICE_KINDS
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.workload import Json, Workload
 from perfgate.tour.topic import Column, Topic
@@ -18,7 +19,7 @@ STEP, SAMPLES = Column("step", "step_time_s"), Column("samples a second", "sampl
 PEAK, CALLS = Column("peak memory", "peak_memory_bytes"), Column("operator calls", "operator_calls")
 FLOPS, MOVED = Column("FLOPs", "flops"), Column("bytes moved", "moved_bytes")
 INTENSITY = Column("FLOPs a byte", "arithmetic_intensity")
-GPU_PEAK = Column("peak on a GPU, predicted", "predicted_cuda_peak_bytes")
+GPU_PEAK = Column("peak on a GPU, predicted", DEVICE_KINDS[CAPABLE].predicted_peak)
 FIRST, NEXT = Column("first token", "time_to_first_token_s"), Column("each further token", "time_per_output_token_s")
 PARTS = tuple(
     Column(f"{part.replace('_', ' ')}, a parameter", f"{part}_bytes", "parameters")

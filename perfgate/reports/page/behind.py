@@ -20,7 +20,9 @@ from perfgate.reports.difference import (
     upcasts,
     work_by_group,
 )
+from perfgate.shared.device_kinds import DEVICE_KINDS, DRY_TARGETS
 
+OF_GPUS = {DEVICE_KINDS[target].predicted_peak for target in DRY_TARGETS if DEVICE_KINDS[target].gpu}
 PLACES = 12  # rows of modules for a metric
 STEPS = 200  # points of a launch
 STEPPED = ("step_time_s",)
@@ -78,9 +80,7 @@ def told(launch: Launch, side: str) -> dict[str, Any]:
 
 def modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[dict[str, Any]]:
     """For each metric that is told by module: where it moved, or where there is but one side, where it is."""
-    names = (
-        told_by(before, now) if before else [name for name in told_by(now, now) if not name.endswith("cuda_peak_bytes")]
-    )
+    names = told_by(before, now) if before else [name for name in told_by(now, now) if name not in OF_GPUS]
     found = []
     for name in names:
         rows = moved_places(name, before, now) if before else held_places(name, now)
