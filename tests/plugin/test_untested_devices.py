@@ -12,6 +12,36 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 from tests.support.amd_smi import answers, install
 
 CASE = "def test_it(perf):\n    perf(work(rounds=1))"
+MAC = """
+from types import SimpleNamespace
+
+import perfgate.measure.devices.mps as found
+
+found.platform = SimpleNamespace(system=lambda: "Darwin")
+"""
+PRETENDED = """
+import torch
+
+from perfgate.actor.devices.mps import Mps
+from perfgate.actor.programs.base import Program
+from perfgate.actor.yardsticks.mps import MpsYardstick
+from tests.support.metal import Scripted, fakes
+
+Mps.torch_device = "cpu"
+MpsYardstick.runtime_of = lambda yardstick: Scripted()
+for place, name, fake in fakes([]):
+    setattr(place, name, fake)
+
+
+class Train(Program):
+    def __init__(self, device):
+        self.network = torch.nn.Linear(64, 64, device=device.torch_device)
+
+    def step(self):
+        loss = self.network(torch.ones(64, 64)).square().mean()
+        loss.backward()
+        return loss
+"""
 NEVER = "ROCm was written from documentation and has never run; it cannot tell how long clocks are held down, *"
 
 
@@ -48,6 +78,31 @@ def test_header_run_file_report_and_doctor_tell_that_rocm_has_never_run(rocm):
     assert told[0] == f"{sentence}."
     assert any(text.startswith("Process 41 has a context on amd-instinct-mi300x") for text in told)
     assert not any("nvidia-smi" in text for text in told)
+
+
+@pytest.mark.launches(1)
+@pytest.mark.untimed
+def test_a_case_goes_all_the_way_on_a_pretended_mac_and_what_nothing_tells_is_missing(suite, monkeypatch):
+    tools = suite.path / "tools"
+    tools.mkdir()
+    chip = {"SPDisplaysDataType": [{"sppci_model": "Apple M4", "sppci_cores": "10"}]}
+    for name, text in (("system_profiler", json.dumps(chip)), ("sysctl", str(16 << 30))):
+        (tools / name).write_text(f"#!/bin/sh\necho '{text}'\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    (suite.path / "conftest.py").write_text(MAC)
+    (suite.path / "pretended.py").write_text(PRETENDED)
+    suite.write('def test_it(perf):\n    perf(Workload("pretended:Train", {}))')
+    result = suite.run("--perf-device", "mps", "-o", "perf_preload=pretended")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["perfgate *: machine apple-m4-10-core-gpu-16gib (Apple's mps was written from *"])
+    launches = {launch.pass_name: launch for launch in read(suite.run_files[0]).launches}
+    assert not any(launch.invalid for launch in launches.values())
+    told = {name for launch in launches.values() for name in launch.metrics}
+    assert {"step_time_s", "operator_calls", "held_memory_bytes", "driver_memory_bytes"} <= told
+    untold = {"device_time_s", "peak_memory_bytes", "kernel_launches", "host_syncs", "allocations", "energy_j"}
+    assert not untold & told
+    assert launches["time"].parts["arithmetic_s"] == 0.25
 
 
 @pytest.mark.untimed

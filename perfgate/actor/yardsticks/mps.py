@@ -95,16 +95,21 @@ class MpsYardstick(Program):
     The device's clock times the first two, and the host's the third, until the last launch is done. A change of its
     sizes needs a new version in ``perfgate.shared.device_kinds``.
 
+    Attributes:
+        runtime_of: opens the runtime of Objective-C.
+
     Raises:
         DriverError: Metal cannot be used, or refuses.
         RuntimeError: the device computes wrongly.
     """
 
-    def __init__(self, device: Device, version: int, runtime: Callable[[], Any] = Runtime) -> None:
+    runtime_of: Callable[[], Any] = Runtime
+
+    def __init__(self, device: Device, version: int) -> None:
         del device
         if version != VERSION:
             raise ValueError(f"yardstick {version} was asked for, this is {VERSION}")
-        self.runtime = objc = runtime()
+        self.runtime = objc = self.runtime_of()
         self.gpu = there(objc.device(), "a Metal device")
         with objc.pool():
             source = objc.text(SOURCE)
