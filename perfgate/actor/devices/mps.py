@@ -52,7 +52,10 @@ class Mps(Bursts):
         torch.mps.synchronize()
 
     def mark(self) -> Any:
-        """An event on the default stream (https://docs.pytorch.org/docs/stable/generated/torch.mps.event.Event.html)."""
+        """An event on the default stream.
+
+        See https://docs.pytorch.org/docs/stable/generated/torch.mps.event.Event.html.
+        """
         event = torch.mps.Event(enable_timing=True)
         event.record()
         return event

@@ -1,7 +1,7 @@
 """Finds AMD's GPUs and asks for their status through ``amd-smi``, without using HIP.
 
-It was written from AMD's documentation (https://rocm.docs.amd.com/projects/amdsmi/en/latest/how-to/amdsmi-cli-tool.html)
-and has never run beside such a GPU. What the command does not say in the documented way is not told.
+It was written from AMD's documentation and has never run beside such a GPU. What the command does not say in the
+documented way (https://rocm.docs.amd.com/projects/amdsmi/en/latest/how-to/amdsmi-cli-tool.html) is not told.
 """
 
 import math
