@@ -157,6 +157,45 @@ def test_the_backward_pass_of_softmax_has_a_product_beside_it(torch):
     assert taken == scratch_bytes("_softmax_backward_data", (gradient, output), result, capability)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("across", [False, True])
+def test_a_norm_takes_copies_of_what_does_not_lie_in_rows(torch, across, dtype):
+    from perfgate.actor.dry_run.cuda_scratch import scratch_bytes
+
+    options = {"device": "cuda", "dtype": getattr(torch, dtype)}
+    value, gradient = (torch.randn(1024, 1024, **options) for _ in range(2))
+    value, gradient = (value.t(), gradient.t()) if across else (value, gradient)
+    weight, bias = (torch.randn(1024, **options) for _ in range(2))
+
+    def held(name, *arguments):
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        results = getattr(torch.ops.aten, name)(*arguments)
+        torch.cuda.synchronize()
+        taken = torch.cuda.max_memory_allocated() - before - sum(result.nbytes for result in results)
+        assert taken == scratch_bytes(name, arguments, results, torch.cuda.get_device_capability())
+        return results[1:]
+
+    kept = held("native_layer_norm", value, [1024], weight, bias, 1e-5)
+    held("native_layer_norm_backward", gradient, value, [1024], *kept, weight, bias, [True] * 3)
+    if hasattr(torch.ops.aten, "_fused_rms_norm_backward"):
+        kept = held("_fused_rms_norm", value, [1024], weight, 1e-5)
+        held("_fused_rms_norm_backward", gradient, value, [1024], *kept, weight, [True] * 2)
+
+
+@pytest.mark.parametrize(("dtype", "weights"), [("float32", "float32"), ("bfloat16", "bfloat16"), ("half", "float32")])
+def test_rms_norm_is_one_kernel_each_way_where_types_agree(torch, dtype, weights):
+    from perfgate.actor.dry_run.cuda_norms import is_fused
+
+    weight = torch.ones(1024, device="cuda", dtype=getattr(torch, weights), requires_grad=True)
+    value = torch.randn(64, 1024, device="cuda", dtype=getattr(torch, dtype), requires_grad=True)
+    norm = torch.nn.functional.rms_norm
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    names = operators(torch, lambda: norm(value, (1024,), weight).backward(torch.ones_like(value)))
+    fused = names.count("_fused_rms_norm"), names.count("_fused_rms_norm_backward")
+    assert fused == ((1, 1) if is_fused(version, value, (1024,), weight) else (0, 0))
+
+
 def test_checkpointing_keeps_its_random_state_on_the_host(torch):
     from torch.utils.checkpoint import get_device_states
 

@@ -1,4 +1,4 @@
-"""Replaces functions of the CPU by those of CUDA on fake CPU tensors: dropout, attention and mixed precision."""
+"""Replaces functions of the CPU by those of CUDA on fake CPU tensors: dropout, attention, RMS norm, mixed precision."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from perfgate.actor.dry_run import cuda_norms
 from perfgate.actor.dry_run.cuda_attention import Asked, choose_attention
 
 FLOAT32_NAMES = [
@@ -32,7 +33,8 @@ class CudaFunctions(TorchFunctionMode):
     def __init__(self, capability: tuple[int, int]) -> None:
         super().__init__()
         self._capability = capability
-        self._version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+        major, minor = torch.__version__.split(".")[:2]
+        self._version = int(major), int(minor)
         self.kernel = ""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -42,6 +44,8 @@ class CudaFunctions(TorchFunctionMode):
             return dropout(*args, **kwargs)
         if func is functional.scaled_dot_product_attention:
             return self.attention(*args, **kwargs)
+        if func in (functional.rms_norm, torch.rms_norm):
+            return self.rms_norm(*args, **kwargs)
         # Also where a backward pass computes a checkpointed layer again, which brings autocast back by itself.
         if func in FLOAT32_FUNCTIONS and torch.is_autocast_enabled("cpu"):
             args = [in_float32(value) for value in args]
@@ -49,6 +53,12 @@ class CudaFunctions(TorchFunctionMode):
             with torch.autocast("cpu", enabled=False):
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
+
+    def rms_norm(self, input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+        """Compute RMS norm with the operators that CUDA would choose."""
+        if torch.is_autocast_enabled("cpu") and self._version >= cuda_norms.IN_FLOAT32_SINCE:
+            input, weight = in_float32(input), in_float32(weight)
+        return cuda_norms.rms_norm(self._version, input, normalized_shape, weight, eps)
 
     def attention(
         self,

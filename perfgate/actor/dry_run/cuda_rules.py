@@ -114,6 +114,13 @@ RULES = (
         "softmax's backward pass multiplies gradient and result first, and has the product beside them",
         "aten/src/ATen/native/cuda/SoftMax.cu, softmax_backward_cuda_out",
     ),
+    Rule(
+        "norms",
+        "from torch 2.9 on RMS norm is one kernel and one in the backward pass, and keeps one number a row, where "
+        "weight and input are of one type, to which autocast brings them from 2.12 on (``cuda_norms``); it and layer "
+        "norm copy what does not lie in rows one after another",
+        "rms_norm_symint in aten/src/ATen/native/layer_norm.cpp, and cuda/layer_norm_kernel.cu",
+    ),
 )
 
 
@@ -234,7 +241,7 @@ class CudaRules(CpuRules):
         return scratch_bytes(operator, arguments, result, self._capability)
 
     def functions(self) -> AbstractContextManager[Any]:
-        """CUDA's dropout, attention and mixed precision in place of the CPU's."""
+        """CUDA's dropout, attention, RMS norm and mixed precision in place of the CPU's."""
         return self._functions
 
     def autocast(self, dtype: torch.dtype) -> Any:

@@ -7,15 +7,19 @@ import torch
 from perfgate.actor.dry_run import cuda_attention
 from perfgate.actor.dry_run.cuda_convolutions import workspace_bytes
 
+NORMS = {"native_layer_norm", "native_layer_norm_backward", "_fused_rms_norm", "_fused_rms_norm_backward"}
+
 
 def scratch_bytes(operator: str, arguments: Any, result: Any, capability: tuple[int, int]) -> int:
-    """Those of an operator: of convolutions, and of the backward passes of softmax and attention.
+    """Those of an operator: of norms, convolutions, and the backward passes of softmax and attention.
 
     Softmax's arguments are a gradient and the result of the forward pass, attention's a gradient, query and key.
     """
     if operator == "_softmax_backward_data":
         gradient, output = arguments[:2]
         return int(gradient.numel()) * torch.promote_types(gradient.dtype, output.dtype).itemsize
+    if operator in NORMS:
+        return sum(map(copied_bytes, arguments))
     if operator == "convolution":
         value, weight = arguments[:2]
         return convolution_bytes(value, weight, result, arguments[8], capability)
@@ -40,3 +44,8 @@ def convolution_bytes(value: Any, weight: Any, result: Any, groups: int, capabil
 def lies_last(tensor: Any) -> bool:
     """Whether the channels of a tensor of pictures lie last, and do not lie first as well."""
     return tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def copied_bytes(argument: Any) -> int:
+    """The bytes of the copy that a norm makes of a tensor whose rows do not lie one after the other."""
+    return argument.nbytes if isinstance(argument, torch.Tensor) and not argument.is_contiguous() else 0
