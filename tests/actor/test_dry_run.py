@@ -865,6 +865,8 @@ FLOAT32 = {
     "sum": lambda x: x.sum(),
     "cumsum": lambda x: x.cumsum(-1),
     "norm": lambda x: x.norm(),
+    "logsumexp": lambda x: x.logsumexp(-1),
+    "interpolate": lambda x: functional.interpolate(x[None, None], scale_factor=2),
 }
 LOW = {
     "linear": lambda x: functional.linear(x.float(), x.float()),
@@ -873,6 +875,8 @@ LOW = {
     "gelu": lambda x: functional.gelu(x),
     "+": lambda x: x + x,
     "mean": lambda x: x.mean(),
+    "interpolate area": lambda x: functional.interpolate(x[None, None], scale_factor=0.5, mode="area"),
+    "sum in 16 bits": lambda x: x.sum(dtype=torch.bfloat16),
 }
 
 

@@ -157,6 +157,16 @@ def test_the_backward_pass_of_softmax_has_a_product_beside_it(torch):
     assert taken == scratch_bytes("_softmax_backward_data", (gradient, output), result, capability)
 
 
+def test_softmax_of_float16_to_float32_is_one_kernel(torch):
+    half = torch.randn(64, 64, device="cuda", dtype=torch.float16)
+    softmax = torch.nn.functional.softmax
+    assert operators(torch, lambda: softmax(half, -1, dtype=torch.float32)) == ["_softmax"]
+    assert operators(torch, lambda: softmax(half.bfloat16(), -1, dtype=torch.float32))[-2:] == ["_to_copy", "_softmax"]
+    with torch.autocast("cuda", dtype=torch.float16):
+        assert operators(torch, lambda: half.softmax(-1)) == ["_softmax"]
+        assert operators(torch, lambda: half.sum(-1)) == ["sum"]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("across", [False, True])
 def test_a_norm_takes_copies_of_what_does_not_lie_in_rows(torch, across, dtype):

@@ -9,22 +9,8 @@ from torch.overrides import TorchFunctionMode
 
 from perfgate.actor.dry_run import cuda_norms
 from perfgate.actor.dry_run.cuda_attention import Asked, choose_attention
-
-FLOAT32_NAMES = [
-    "__pow__", "__rdiv__", "__rpow__", "__rtruediv__", "acos", "asin", "binary_cross_entropy_with_logits", "cdist",
-    "cosh", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "cumprod", "cumsum", "dist", "erfinv",
-    "exp", "expm1", "group_norm", "hinge_embedding_loss", "kl_div", "l1_loss", "layer_norm", "log", "log10",
-    "log1p", "log2", "log_softmax", "margin_ranking_loss", "mse_loss", "multi_margin_loss",
-    "multilabel_margin_loss", "nll_loss", "norm", "normalize", "pdist", "poisson_nll_loss", "pow", "prod",
-    "reciprocal", "renorm", "rsqrt", "sinh", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
-    "sum", "tan", "triplet_margin_loss",
-]  # fmt: skip
-FLOAT32_FUNCTIONS = {
-    getattr(place, name)
-    for place in (torch, torch.Tensor, functional)
-    for name in FLOAT32_NAMES
-    if hasattr(place, name)
-}
+from perfgate.actor.dry_run.cuda_autocast import in_float32, runs_in_float32, with_float32
+from perfgate.actor.dry_run.cuda_softmax import widening
 
 
 class CudaFunctions(TorchFunctionMode):
@@ -47,12 +33,11 @@ class CudaFunctions(TorchFunctionMode):
         if func in (functional.rms_norm, torch.rms_norm):
             return self.rms_norm(*args, **kwargs)
         # Also where a backward pass computes a checkpointed layer again, which brings autocast back by itself.
-        if func in FLOAT32_FUNCTIONS and torch.is_autocast_enabled("cpu"):
-            args = [in_float32(value) for value in args]
-            kwargs = {name: in_float32(value) for name, value in kwargs.items()}
+        if torch.is_autocast_enabled("cpu") and runs_in_float32(func, kwargs):
+            args, kwargs = with_float32(func, args, kwargs)
             with torch.autocast("cpu", enabled=False):
-                return func(*args, **kwargs)
-        return func(*args, **kwargs)
+                return called(func, args, kwargs)
+        return called(func, args, kwargs)
 
     def rms_norm(self, input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
         """Compute RMS norm with the operators that CUDA would choose."""
@@ -100,6 +85,12 @@ class CudaFunctions(TorchFunctionMode):
             )[0]
 
 
+def called(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Call a function, or the operator that CUDA has for this call of it."""
+    found = widening(func, args, kwargs)
+    return func(*args, **kwargs) if found is None else found
+
+
 def by_math(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool, scale: float | None) -> Any:
     """Attention with dropout by products of matrices, in 32 bits; the CPU's keeps a mask of numbers and not of bytes.
 
@@ -120,8 +111,9 @@ def by_math(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_ca
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Apply dropout as CUDA's fused kernel does, which keeps a mask of one byte for each element."""
-    del inplace
+    """Apply dropout as CUDA's fused kernel does, with a mask of one byte for each element; in place it has none."""
+    if inplace:
+        return functional.dropout(input, p, training, inplace)
     return torch.native_dropout(input, p, True)[0] if training and 0 < p < 1 else input
 
 
@@ -148,9 +140,3 @@ def as_bias(mask: Any, query: Any) -> Any:
     if mask is None or mask.dtype != torch.bool:
         return mask
     return torch.zeros_like(mask, dtype=query.dtype).masked_fill_(mask.logical_not(), float("-inf"))
-
-
-def in_float32(value: Any) -> Any:
-    """Convert a tensor of 16 bits to float32; return anything else unchanged."""
-    low = isinstance(value, torch.Tensor) and value.dtype in (torch.float16, torch.bfloat16)
-    return value.float() if low else value

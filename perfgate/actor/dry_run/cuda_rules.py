@@ -58,7 +58,7 @@ RULES = (
     ),
     Rule(
         "dropout",
-        "dropout is one fused kernel that keeps a mask of 1 byte an element, not a float mask",
+        "dropout is one fused kernel that keeps a mask of 1 byte an element, not a float mask, unless it is in place",
         "aten/src/ATen/native/Dropout.cpp, is_fused_kernel_acceptable",
     ),
     Rule(
@@ -72,8 +72,9 @@ RULES = (
     ),
     Rule(
         "autocast",
-        "under autocast softmax, layer norm, losses, sums and powers run in float32",
-        "https://docs.pytorch.org/docs/stable/amp.html#cuda-ops-that-can-autocast-to-float32",
+        "under autocast softmax, layer norm, losses, sums, powers and interpolation run in float32 (``cuda_autocast``)",
+        "https://docs.pytorch.org/docs/stable/amp.html#cuda-ops-that-can-autocast-to-float32; aten/src/ATen/"
+        "autocast_mode.h, AT_FORALL_FP32 and AT_FORALL_FP32_SET_OPT_DTYPE",
     ),
     Rule(
         "foreach",
@@ -111,8 +112,9 @@ RULES = (
     ),
     Rule(
         "softmax",
-        "softmax's backward pass multiplies gradient and result first, and has the product beside them",
-        "aten/src/ATen/native/cuda/SoftMax.cu, softmax_backward_cuda_out",
+        "softmax of float16 to float32 is one kernel (``cuda_softmax``); its backward pass multiplies gradient and "
+        "result first, and has the product beside them",
+        "aten/src/ATen/native/SoftMax.cpp, softmax; cuda/SoftMax.cu, softmax_backward_cuda_out",
     ),
     Rule(
         "norms",

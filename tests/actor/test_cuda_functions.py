@@ -1,0 +1,66 @@
+"""Functions that are one operator on CUDA and several on a CPU, as a dry run for CUDA calls them."""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional
+
+from perfgate.actor.dry_run.cuda_rules import CudaRules
+from perfgate.actor.dry_run.tracker import Tracker
+
+WIDE, LOW = torch.float32, torch.bfloat16
+
+
+def called(work, dtype, cast=None):
+    """The operators of a function of two rows, and of its backward pass."""
+    rules = CudaRules()
+    with rules.functions(), FakeTensorMode(), (tracker := Tracker(rules.block_bytes)):
+        value = torch.empty(2, 8, dtype=dtype, requires_grad=True)
+        with torch.autocast("cpu", dtype=cast or LOW, enabled=cast is not None):
+            found = work(value)
+        found.backward(torch.empty_like(found))
+    return dict(tracker.operators), found.dtype
+
+
+SOFTMAXES = {
+    "layers": lambda x: functional.softmax(x, dim=-1, dtype=WIDE),
+    "layers by place": lambda x: functional.softmax(x, -1, 3, WIDE),
+    "tensor": lambda x: x.softmax(-1, WIDE),
+    "torch": lambda x: torch.softmax(input=x, dim=-1, dtype=WIDE),
+}
+
+
+@pytest.mark.parametrize("softmax", SOFTMAXES.values(), ids=SOFTMAXES)
+def test_softmax_of_float16_to_float32_is_one_kernel(softmax):
+    once = {"_softmax": 1, "_softmax_backward_data": 1}
+    assert called(softmax, torch.float16) == (once, WIDE)
+    assert called(softmax, LOW) == (once | {"_to_copy": 2}, WIDE)
+
+
+def test_softmax_of_known_values_is_computed():
+    with CudaRules().functions(), FakeTensorMode(), (tracker := Tracker(512)):
+        found = torch.zeros(2, 4, dtype=torch.float16).softmax(-1, WIDE)
+        assert tracker.known.of(found).tolist() == [[0.25] * 4] * 2
+
+
+def test_its_logarithm_too():
+    once = {"_log_softmax": 1, "_log_softmax_backward_data": 1}
+    assert called(lambda x: functional.log_softmax(x, -1, dtype=WIDE), torch.float16) == (once, WIDE)
+    assert called(lambda x: torch.log_softmax(x, -1, WIDE), torch.float16) == (once, WIDE)
+    assert called(lambda x: x.log_softmax(-1), torch.float16) == (once, torch.float16)
+
+
+def test_under_autocast_softmax_and_sums_are_asked_for_32_bits_and_their_argument_is_not_copied():
+    softmax = {"_softmax": 1, "_softmax_backward_data": 1}
+    assert called(lambda x: x.softmax(-1), torch.float16, torch.float16) == (softmax, WIDE)
+    operators, dtype = called(lambda x: x.sum(-1), LOW, LOW)
+    assert (operators["sum"], dtype) == (1, WIDE)
+    assert operators["_to_copy"] == 1, "of the gradient"
+    assert called(lambda x: x.sum(-1, dtype=LOW), LOW, LOW)[1] == LOW
+
+
+def test_dropout_in_place_keeps_a_mask_of_numbers():
+    operators, _ = called(lambda x: functional.dropout(x * 2, 0.1, inplace=True), WIDE)
+    assert "native_dropout" not in operators
+    assert {"bernoulli_", "div_", "mul_"} <= set(operators)
+    assert "native_dropout" in called(lambda x: functional.dropout(x * 2, 0.1), WIDE)[0]
