@@ -64,3 +64,17 @@ def test_dropout_in_place_keeps_a_mask_of_numbers():
     assert "native_dropout" not in operators
     assert {"bernoulli_", "div_", "mul_"} <= set(operators)
     assert "native_dropout" in called(lambda x: functional.dropout(x * 2, 0.1), WIDE)[0]
+
+
+@pytest.mark.parametrize(("cast", "kernel"), [(None, "efficient"), (LOW, "cudnn")])
+def test_attention_inside_of_torchs_own_layer_is_cudas(cast, kernel):
+    def attend(x):
+        layer = torch.nn.MultiheadAttention(64, 2, dropout=0.5, batch_first=True)
+        rows = torch.cat([x, x, x, x, x, x, x, x], -1)[None]
+        return layer(rows, rows, rows, need_weights=False)[0]
+
+    before = functional.scaled_dot_product_attention, functional.dropout
+    operators, _ = called(attend, WIDE, cast)
+    name = f"_scaled_dot_product_{kernel}_attention"
+    assert (operators[name], operators[f"{name}_backward"]) == (1, 1)
+    assert (functional.scaled_dot_product_attention, functional.dropout) == before

@@ -1,5 +1,7 @@
 """Replaces functions of the CPU by those of CUDA on fake CPU tensors: dropout, attention, RMS norm, mixed precision."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +13,8 @@ from perfgate.actor.dry_run import cuda_norms
 from perfgate.actor.dry_run.cuda_attention import Asked, choose_attention
 from perfgate.actor.dry_run.cuda_autocast import in_float32, runs_in_float32, with_float32
 from perfgate.actor.dry_run.cuda_softmax import widening
+
+ATTEND, DROP = functional.scaled_dot_product_attention, functional.dropout
 
 
 class CudaFunctions(TorchFunctionMode):
@@ -26,10 +30,13 @@ class CudaFunctions(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function, or the one that CUDA runs in its place."""
         kwargs = kwargs or {}
-        if func in (functional.dropout, torch.dropout):
+        if func in (DROP, torch.dropout):
             return dropout(*args, **kwargs)
-        if func is functional.scaled_dot_product_attention:
+        if func is ATTEND:
             return self.attention(*args, **kwargs)
+        if func is functional.multi_head_attention_forward:
+            with self.inside():
+                return func(*args, **kwargs)
         if func in (functional.rms_norm, torch.rms_norm):
             return self.rms_norm(*args, **kwargs)
         # Also where a backward pass computes a checkpointed layer again, which brings autocast back by itself.
@@ -38,6 +45,15 @@ class CudaFunctions(TorchFunctionMode):
             with torch.autocast("cpu", enabled=False):
                 return called(func, args, kwargs)
         return called(func, args, kwargs)
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Exchange what a function of torch's own calls by its module's names, where this mode is switched off."""
+        functional.scaled_dot_product_attention, functional.dropout = self.attention, dropout
+        try:
+            yield
+        finally:
+            functional.scaled_dot_product_attention, functional.dropout = ATTEND, DROP
 
     def rms_norm(self, input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
         """Compute RMS norm with the operators that CUDA would choose."""
@@ -68,7 +84,7 @@ class CudaFunctions(TorchFunctionMode):
                 return by_math(query, key, value, attn_mask, dropout_p, is_causal, scale)
             if kind == "math":
                 with sdpa_kernel(SDPBackend.MATH):
-                    return functional.scaled_dot_product_attention(
+                    return ATTEND(
                         query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
                     )
             if kind == "flash":
@@ -113,7 +129,7 @@ def by_math(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_ca
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Apply dropout as CUDA's fused kernel does, with a mask of one byte for each element; in place it has none."""
     if inplace:
-        return functional.dropout(input, p, training, inplace)
+        return DROP(input, p, training, inplace)
     return torch.native_dropout(input, p, True)[0] if training and 0 < p < 1 else input
 
 
