@@ -3,14 +3,14 @@
 import argparse
 import subprocess
 import sys
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from xml.etree import ElementTree
 
 from perfgate.cli.common import OK, UNSURE, WORSE, add_command
-from perfgate.gate.wording import COULD_NOT_TELL, UNDECIDED
+from perfgate.gate.wording import FAILING, PROPERTY, UNDECIDED
 from perfgate.records.runfile import RunFile, read
 from perfgate.records.verdict import Verdict
 from perfgate.reports.live import Live
@@ -20,6 +20,8 @@ from perfgate.shared.parsing import read_share
 
 OUTPUT = Path("perf_output")
 ENDING_S = 60
+ENDED = (0, 1)  # pytest came to its end, and no test failed, or some did
+Ends = Mapping[str, tuple[str, str] | None]
 EPILOG = (
     "Example: perfgate upgrade transformers==5.23.0 accelerate==1.15.0 --from requirements.txt -- perf_tests -k llama. "
     "Environments are built once and kept; exact metrics come first, then times, each case beside its old version."
@@ -71,22 +73,21 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
         if not options.exact:
             live.note("Times and peaks, each case beside its old version:")
             timed, more = measured(cases, both)
-            ended |= more
+            ended = joined(ended, more)
     except KeyboardInterrupt:
         raise UserError("stopped; what was built is kept, and nothing that was not finished counts as built") from None
     from perfgate.reports.upgrade import UpgradeRuns, upgrade_report  # imports pandas, which a refusal need not pay
 
-    known = {short(verdict.case) for file in (exact, timed) if file for verdict in file.verdicts}
-    unmeasured = {name: end for name, end in ended.items() if name not in known}
-    runs = UpgradeRuns(sides.moved, sides.asked, sides.software[0], tolerance, exact, timed, unmeasured)
-    return exit_code(runs.verdicts, {how for how, _ in unmeasured.values()}, options.strict), upgrade_report(runs)
+    untold = {name: end for name, end in ended.items() if end}
+    runs = UpgradeRuns(sides.moved, sides.asked, sides.software[0], tolerance, exact, timed, untold)
+    return exit_code(runs.verdicts, {how for how, _ in untold.values()}, options.strict), upgrade_report(runs)
 
 
-def measured(cases: Sequence[str], options: Sequence[str]) -> tuple[RunFile, dict[str, tuple[str, str]]]:
+def measured(cases: Sequence[str], options: Sequence[str]) -> tuple[RunFile, Ends]:
     """Run pytest, whose output goes to standard error.
 
     Returns:
-        What it wrote, and the tests that failed or were skipped, as ``endings`` tells them.
+        What it wrote, and how its tests ended.
 
     Raises:
         UserError: it ended without a run file.
@@ -105,36 +106,46 @@ def measured(cases: Sequence[str], options: Sequence[str]) -> tuple[RunFile, dic
     made = sorted(set(OUTPUT.glob("*.jsonl")) - before, key=lambda path: path.stat().st_mtime_ns)
     if not made:
         raise UserError(f"pytest {' '.join(cases)} ended with exit code {code} and measured nothing")
-    if code == 2:  # interrupted: what was not reached must not look like a pass
+    if code not in ENDED:  # what was not reached must not look like a pass
         raise UserError(f"pytest {' '.join(cases)} was stopped before it had measured everything; see {made[-1]}")
     return read(made[-1]), ended
 
 
-def endings(results: Path) -> dict[str, tuple[str, str]]:
-    """The tests that failed or were skipped, with how and with the first line of why; none where pytest wrote nothing.
+def endings(results: Path) -> Ends:
+    """How tests ended: ``None`` where their verdicts tell it, else how and the first line of why.
 
-    By module or class and name, as in ``test_models::test_training[llama]``.
+    No verdict tells the end of a test that failed though nothing got worse, as by a crash or an assert behind the
+    measurement, and of one that was skipped before anything was measured. A test goes by its file, class and name, as
+    in ``perf_tests.test_models::test_training[llama]``; there are none where pytest wrote nothing.
     """
     if not results.exists():
         return {}
-    found = {}
+    found: dict[str, tuple[str, str] | None] = {}
     for case in ElementTree.parse(results).iter("testcase"):
-        name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name', '')}"
+        name = f"{case.get('classname', '')}::{case.get('name', '')}"
+        verdicts = [
+            each.get("value", "") for each in case.iter("property") if each.get("name", "").startswith(PROPERTY)
+        ]
+        if verdicts:
+            found[name] = None
+        told = {"skipped": bool(verdicts), "failed": any(verdict.startswith(FAILING) for verdict in verdicts)}
         for how, tags in (("skipped", ["skipped"]), ("failed", ["failure", "error"])):
-            for end in (end for tag in tags for end in case.findall(tag)):
-                found[name] = how, (end.get("message") or end.text or how).strip().partition("\n")[0]
+            for end in (end for tag in tags for end in case.findall(tag) if not told[how]):
+                found[name] = (
+                    how,
+                    (end.get("message") or end.text or how).strip().removeprefix("Failed: ").partition("\n")[0],
+                )
     return found
 
 
-def short(case: str) -> str:
-    """A case by module or class and name."""
-    *_, place, name = ["", *case.split("::")]
-    return f"{Path(place).name.removesuffix('.py')}::{name}"
+def joined(exact: Ends, timed: Ends) -> Ends:
+    """The ends of both runs: what failed in the first one did fail, whatever became of it in the second."""
+    return {**exact, **timed, **{name: end for name, end in exact.items() if end and end[0] == "failed"}}
 
 
-def exit_code(verdicts: Sequence[Verdict], unmeasured: Set[str], strict: bool) -> int:
+def exit_code(verdicts: Sequence[Verdict], untold: Set[str], strict: bool) -> int:
     """0 nothing got worse, 1 something did or failed, or nothing was decided, 3 under ``--strict`` if not all was."""
     names = {verdict.verdict for verdict in verdicts}
-    if "failed" in unmeasured or names & {"regressed", "stale"} or not names - COULD_NOT_TELL:
+    if "failed" in untold or names & set(FAILING) or not names - UNDECIDED:
         return WORSE
-    return UNSURE if strict and (unmeasured or names & UNDECIDED) else OK
+    return UNSURE if strict and (untold or names & UNDECIDED) else OK

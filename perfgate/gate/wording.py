@@ -16,6 +16,8 @@ WORDS = {
     "new": "is new",
     "stale": "is stale",
 }
+PROPERTY = "verdict."  # how the properties of a test begin that tell its verdicts, one for each metric
+FAILING = ("regressed", "stale")  # by which a case fails and says what got worse
 COULD_NOT_TELL = frozenset({"inconclusive", "invalid"})  # what was measured and not decided
 UNDECIDED = COULD_NOT_TELL | {"new"}
 REFERENCE_UNABLE = "the reference cannot run it"  # how the reason begins for which a case is new beside a reference

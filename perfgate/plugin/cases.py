@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,7 @@ from perfgate.models.model import TIERS
 from perfgate.plugin.benchmark_bridge import described
 from perfgate.plugin.options import Options
 from perfgate.plugin.power_limits import limit_of
-from perfgate.plugin.report_plugins import attach_to_allure
+from perfgate.plugin.report_plugins import attach_to_allure, decided
 from perfgate.plugin.selection import Selection, marks_of, tier_of
 from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from perfgate.cases.runner import CaseRunner, Result
     from perfgate.cases.tracing import Tracer
     from perfgate.measure.stage import Stage
-    from perfgate.records.verdict import Verdict
 
 RESULT = pytest.StashKey[dict[str, Any]]()
 
@@ -296,13 +295,3 @@ def attach(item: pytest.Item, result: "Result") -> None:
         "traces": [trace.to_json() for trace in result.traces],
         "benchmark": described(item, result.metrics, {v.metric: v.verdict for v in result.verdicts}),
     }
-
-
-def decided(verdicts: "Sequence[Verdict]") -> dict[str, str]:
-    """The verdict on each metric as a property, ``verdict.step_time_s``: the word, then change, values and interval."""
-    from perfgate.gate.wording import counted_as, in_short, promises
-
-    found: dict[str, str] = {}
-    for verdict in promises(verdicts):
-        found[f"verdict.{verdict.metric}"] = f"{counted_as(verdict)}: {in_short(verdict)}"
-    return found

@@ -7,19 +7,34 @@ attachments of a test; neither is imported unless a run asked for its report.
 import csv
 import html
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 
-PREFIX = "verdict."
+from perfgate.gate.wording import FAILING, PROPERTY, counted_as, in_short, promises
+from perfgate.records.verdict import Verdict
+
 TITLE = "Verdicts of Perfgate"
 Rows = list[tuple[str, str]]
 
 
+def decided(verdicts: Sequence[Verdict]) -> dict[str, str]:
+    """The verdict on each metric as a property, ``verdict.step_time_s``: the word, then change, values and interval.
+
+    Of an effect's bounds on one metric, what does not hold comes first.
+    """
+    found: dict[str, str] = {}
+    for verdict in promises(verdicts):
+        name = f"{PROPERTY}{verdict.metric}"
+        told = [f"{counted_as(verdict)}: {in_short(verdict)}", *filter(None, [found.get(name)])]
+        found[name] = "; ".join(told if verdict.verdict in FAILING else reversed(told))
+    return found
+
+
 def verdicts_among(properties: Iterable[tuple[str, Any]]) -> Rows:
     """Metric and verdict of each user property that tells one."""
-    return [(name.removeprefix(PREFIX), str(value)) for name, value in properties if name.startswith(PREFIX)]
+    return [(name.removeprefix(PROPERTY), str(value)) for name, value in properties if name.startswith(PROPERTY)]
 
 
 def show_in_html(config: pytest.Config, report: Any) -> None:

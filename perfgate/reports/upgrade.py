@@ -33,7 +33,7 @@ class UpgradeRuns:
         tolerance: beyond which a case failed.
         exact: the run of exact metrics.
         timed: the run of times and measured memory, if there was one.
-        unmeasured: tests that failed or were skipped before anything was measured: how and why, by name.
+        untold: tests that failed though nothing got worse, or were skipped unmeasured: how and why, by name.
     """
 
     moved: Mapping[str, Sequence[str]]
@@ -42,7 +42,7 @@ class UpgradeRuns:
     tolerance: float
     exact: RunFile
     timed: RunFile | None = None
-    unmeasured: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    untold: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -60,7 +60,7 @@ def upgrade_report(runs: UpgradeRuns) -> Report:
     tables = {
         "Got worse, the worst first": cause_table(by_cause),
         "Got better, the best first": cause_table(gains),
-        "Not known": open_table(verdicts, runs.unmeasured),
+        "Not known": open_table(verdicts, runs.untold),
     }
     lines = [*heading(runs), counted(runs, verdicts), little(runs, verdicts)]
     notes = [detail(cause) for cause in by_cause] + [commands(runs)]
@@ -77,7 +77,7 @@ def upgrade_report(runs: UpgradeRuns) -> Report:
         "summary": summarize(verdicts),
         "worse": [as_json(cause) for cause in by_cause],
         "better": [as_json(cause) for cause in gains],
-        "unmeasured": dict(runs.unmeasured),
+        "unmeasured": dict(runs.untold),
         "verdicts": rows,
         "runs": [run.header["run_id"] for run in (runs.exact, runs.timed) if run],
     }
@@ -203,7 +203,7 @@ def detail(cause: Cause) -> str:
     return f"{cause.architecture}, {verdict.case}: {told(verdict)}{f'; {verdict.why}' if verdict.why else ''}"
 
 
-def open_table(verdicts: Sequence[Verdict], unmeasured: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+def open_table(verdicts: Sequence[Verdict], untold: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """What is not known of the upgrade, by reason."""
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for name in OPEN:
@@ -211,7 +211,7 @@ def open_table(verdicts: Sequence[Verdict], unmeasured: Mapping[str, tuple[str, 
             if verdict.verdict == name:
                 groups.setdefault((name, verdict.why), []).append(verdict)
     ends: dict[tuple[str, str], list[str]] = {}
-    for case, end in sorted(unmeasured.items(), key=lambda item: item[1]):
+    for case, end in sorted(untold.items(), key=lambda item: item[1]):
         ends.setdefault(end, []).append(case)
     failed = [
         {"verdict": how, "metrics": "all", "cases": f"{len(cases)}", "one of them": cases[0], "why": why}

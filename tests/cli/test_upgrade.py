@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from perfgate.cli.upgrade import endings, exit_code, short
+from perfgate.cli.upgrade import endings, exit_code, joined
 from perfgate.records.runfile import RunFile, read
 from perfgate.records.verdict import Name, Verdict
 from perfgate.reports.upgrade import UpgradeRuns
+from tests.conftest import Suite
 from tests.support.commands import refuse
 from tests.support.environments import bare, pretend_installed, write_wheel
 from tests.support.runs import write_run
@@ -49,6 +50,22 @@ def test_read(perf):
 
 def test_broken(perf):
     raise ValueError("no such thing")
+"""
+
+ENDS = """
+def test_same(perf):
+    perf(work(rounds=1))
+
+def test_asserts(perf):
+    perf(work(rounds=2))
+    assert False, "afterwards"
+
+def test_crash(perf):
+    perf(work("Crash"))
+
+@pytest.mark.skip(reason="needs a GPU")
+def test_skipped(perf):
+    perf(work(rounds=3))
 """
 
 
@@ -111,19 +128,34 @@ def test_wrong_use_is_one_sentence(suite_of_lib: Path) -> None:
     assert "--from is 'nowhere'" in refuse("upgrade", "lib==2.0", "--from", "nowhere")
 
 
-def test_tests_that_measured_nothing_are_told_with_the_reason(tmp_path: Path) -> None:
-    results = tmp_path / "results.xml"
-    results.write_text(
-        '<testsuites><testsuite><testcase classname="perf_tests.test_a" name="test_x[1]"/>'
-        '<testcase classname="perf_tests.test_a.TestB" name="test_y"><failure message="first&#10;second"/></testcase>'
-        '<testcase classname="perf_tests.test_a" name="test_z"><skipped message="needs a GPU"/></testcase>'
-        "</testsuite></testsuites>"
-    )
+@pytest.mark.parametrize("mode", ["prepend", "importlib"])
+@pytest.mark.untimed
+def test_no_end_of_a_test_is_hidden_by_its_verdicts_or_by_those_of_a_namesake(suite: Suite, mode: str) -> None:
+    suite.write(ENDS, "deep/test_a.py")
+    suite.write("def test_same(perf):\n    raise ValueError('before it measured')\n", "test_a.py")
+    for folder in ("", "deep"):
+        (suite.path / "perf_tests" / folder / "__init__.py").touch()
+    suite.run("--perf-update", "new")
+    suite.run("--junitxml=results.xml", f"--import-mode={mode}")
 
-    assert endings(results) == {"TestB::test_y": ("failed", "first"), "test_a::test_z": ("skipped", "needs a GPU")}
-    assert short("deep/test_a.py::test_z") == "test_a::test_z"
-    assert short("deep/test_a.py::TestB::test_y") == "TestB::test_y"
-    assert endings(tmp_path / "absent") == {}
+    found = endings(suite.path / "results.xml")
+
+    assert found["perf_tests.deep.test_a::test_same"] is None
+    assert found["perf_tests.test_a::test_same"] == ("failed", "ValueError: before it measured")
+    assert found["perf_tests.deep.test_a::test_asserts"] == ("failed", "AssertionError: afterwards")
+    assert found["perf_tests.deep.test_a::test_skipped"] == ("skipped", "needs a GPU")
+    crashed = found["perf_tests.deep.test_a::test_crash"]
+    assert crashed is not None
+    assert crashed[0] == "failed"
+    assert "the weights are upside down" in crashed[1]
+    assert endings(suite.path / "absent") == {}
+
+
+def test_what_failed_in_one_of_the_two_runs_did_fail() -> None:
+    exact = {"a": ("skipped", "no dry run"), "b": ("failed", "flaky"), "c": None, "d": None}
+    timed = {"a": None, "b": None, "c": ("failed", "crash")}
+
+    assert joined(exact, timed) == {"a": None, "b": ("failed", "flaky"), "c": ("failed", "crash"), "d": None}
 
 
 @pytest.mark.parametrize(
@@ -135,6 +167,7 @@ def test_tests_that_measured_nothing_are_told_with_the_reason(tmp_path: Path) ->
         (["pass"], {"skipped"}, False, 0),
         (["pass"], {"skipped"}, True, 3),
         (["pass", "new"], set(), True, 3),
+        (["new"], set(), False, 1),
         (["inconclusive", "invalid"], set(), False, 1),
     ],
 )
