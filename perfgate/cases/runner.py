@@ -164,7 +164,7 @@ class CaseRunner:
             sides, expected = (vanilla, setting), (expectations, likenesses)
             return *effect.tried(self.stage, case.id, *sides, *expected, self._policy, progress), ""
 
-        return self._conclude(case, [setting, vanilla], progress, tried)
+        return self._conclude(case, [setting, vanilla], progress, tried, trial=True)
 
     def run_limited(self, case: Case, workload: Workload, limit_w: int, progress: Progress) -> Result:
         """Measure a case under a power limit that is set meanwhile, and write it to the run file; nothing is compared.
@@ -202,8 +202,9 @@ class CaseRunner:
         find: Callable[[], Found],
         held: Sequence[Baseline | None] = (),
         confirmed: Callable[[Sequence[Verdict], float], tuple[list[Launch], list[Verdict]]] | None = None,
+        trial: bool = False,
     ) -> Result:
-        """Measure a case, decide how it ends, and write it to the run file."""
+        """Measure a case, or try an effect, decide how it ends, and write it to the run file."""
         for workload in workloads:
             provide(workload, progress, self.stage.plan.device, room(self.stage.device))
         self.stage.start()
@@ -216,7 +217,9 @@ class CaseRunner:
             duets, verdicts = confirmed(verdicts, took_s)
             found, took_s = found + duets, time.perf_counter() - begin
         launches = with_work([with_derived(launch) for launch in found])
-        faulty = [launch for launch in launches if launch.fault and launch.side == "candidate"]
+        # Both sides of an effect are the code under test.
+        own = ("candidate", "reference") if trial else ("candidate",)
+        faulty = [launch for launch in launches if launch.fault and launch.side in own]
         # A case that never fitted into memory is skipped; one that used to fit, by its baseline, fails.
         unfit = all(launch.out_of_memory for launch in faulty) and not any(held) and not self.stage.reference
         verdicts = [accept(verdict, self._policy.accepted) for verdict in which(verdicts)]

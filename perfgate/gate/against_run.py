@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from perfgate.gate import duets
 from perfgate.gate.clocks import choose, on, told_by_case
-from perfgate.gate.dry_run import DRY_RUN, against_launches
+from perfgate.gate.dry_run import DRY_RUN, against_launches, only_now
 from perfgate.gate.launches import (
     exact_if_repeated,
     gated_values,
@@ -91,7 +91,7 @@ def compare_case(
         for verdict in invalid_verdicts(case, before)
         if verdict.metric != DRY_RUN
     ]
-    verdicts = invalid_against(case, before, now) or list(broken)
+    verdicts = invalid_against(case, before, now) or [*only_now(case, before, now), *broken]
     varied = [replace(verdict, why=f"in the reference, {verdict.why}") for verdict in uncounted(case, before)]
     verdicts += uncounted(case, now) or varied
     for name, values in gated_values(now).items():

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from perfgate.gate.wording import REFERENCE_NOT_DRY
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict
@@ -52,3 +53,14 @@ def against_launches(verdict: Verdict, before: Sequence[Launch], now: Sequence[L
     if has_dry_run(before) and verdict.why.startswith(PREFIX):
         return replace(verdict, verdict="regressed", against="reference")
     return None if any(launch.pass_name != "dry" for launch in now) else verdict
+
+
+def only_now(case: str, before: Sequence[Launch], now: Sequence[Launch]) -> list[Verdict]:
+    """The verdict that says why a candidate's exact metrics are held against nothing; empty where they are.
+
+    Without it they were new as if nobody had ever measured the case.
+    """
+    reason = why_not(before).removeprefix(PREFIX)
+    if not reason or has_dry_run(before) or not has_dry_run(now):
+        return []
+    return [Verdict(case, DRY_RUN, "new", launches=0, why=f"{REFERENCE_NOT_DRY}: {reason}", against="reference")]

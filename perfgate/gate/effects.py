@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from perfgate.gate.looks import Look
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.statistics import CLEAR_LEVEL, POWER, safe_expm1
 from perfgate.gate.verdicts import TOO_FEW
-from perfgate.shared.errors import UserError
+from perfgate.shared.errors import UserError, nearest
 
 FORM = re.compile(r"\s*([<>])\s*(\d+(?:\.\d+)?|\.\d+)\s*x\s*", re.ASCII)
 EXAMPLE = "'< 0.7x' (at most 0.7 times what it is without the setting), '> 1.2x' or '> 1.2x and < 2x'"
@@ -63,6 +63,29 @@ def parse_all(expectations: Mapping[str, object]) -> list[Expectation]:
         for metric, text in expectations.items()
         for part in (text.split(" and ") if isinstance(text, str) else [text])
     ]
+
+
+def on_device(expected: Mapping[str, object], device: str, known: Collection[str]) -> dict[str, object]:
+    """The texts of what is expected on one device; those for other devices are read as well, so that no slip hides.
+
+    Args:
+        expected: by metric, a text for every device, or a mapping from devices to texts; ``None`` expects nothing.
+        device: the one to measure on.
+        known: names of all devices.
+
+    Raises:
+        UserError: a device is unknown, or a text cannot be read.
+    """
+    found = {}
+    for metric, text in expected.items():
+        by_device = text if isinstance(text, Mapping) else {device: text}
+        if unknown := [str(name) for name in by_device if name not in known]:
+            raise UserError(f"the expected effect on {metric} is for {unknown[0]!r}{nearest(unknown[0], known)}")
+        for each in by_device.values():
+            parse_all({metric: each} if each is not None else {})
+        if by_device.get(device) is not None:
+            found[metric] = by_device[device]
+    return found
 
 
 def exact(expectation: Expectation, vanilla: float, setting: float) -> Look:

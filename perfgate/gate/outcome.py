@@ -53,8 +53,9 @@ def decide(
     """
 
     def having(name: Name) -> list[Verdict]:
-        standing = [verdict for verdict in verdicts if not verdict.accepted]
-        return [verdict for verdict in standing if verdict.verdict == name and name not in accepted_by(update)]
+        standing = [verdict for verdict in verdicts if not verdict.accepted and verdict.verdict == name]
+        # An effect must keep its promise: of it nothing is stored.
+        return [verdict for verdict in standing if verdict.expected or name not in accepted_by(update)]
 
     remedy = f"\nAccept it with: {accept} --perf-update all --perf-reason {shlex.quote('WHY')}" if accept else ""
     if worse := telling_first(having("regressed")):

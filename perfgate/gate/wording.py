@@ -21,6 +21,7 @@ FAILING = ("regressed", "stale")  # by which a case fails and says what got wors
 COULD_NOT_TELL = frozenset({"inconclusive", "invalid"})  # what was measured and not decided
 UNDECIDED = COULD_NOT_TELL | {"new"}
 REFERENCE_UNABLE = "the reference cannot run it"  # how the reason begins for which a case is new beside a reference
+REFERENCE_NOT_DRY = f"{REFERENCE_UNABLE} dry"  # ... and for which all of its exact metrics are
 
 
 def sentence(verdict: Verdict) -> str:

@@ -22,7 +22,7 @@ from perfgate.plugin.sides import Sides
 from perfgate.plugin.target import Target
 from perfgate.reports.live import one_line
 from perfgate.shared.command import command
-from perfgate.shared.device_kinds import DEVICE_KINDS
+from perfgate.shared.device_kinds import DEVICE_KINDS, REAL
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
 
@@ -123,7 +123,7 @@ class Cases:
             UserError: the case asks for something impossible.
         """
         from perfgate.cases.runner import require_workload
-        from perfgate.gate.effects import parse_all
+        from perfgate.gate.effects import on_device, parse_all
         from perfgate.gate.equivalence import parse_likenesses
         from perfgate.shared.metrics import check_known
 
@@ -132,7 +132,8 @@ class Cases:
         if not expected and not likenesses:
             raise UserError(f"{item.nodeid}: effect() needs what to expect of a metric, like step_time_s='< 1.4x'")
         check_known(expected, f"{item.nodeid}: effect()")
-        expected = {name: text for name, text in self._here(expected).items() if text is not None}
+        kind = "cpu" if self._target.kind == "none" else DEVICE_KINDS[self._target.kind].real
+        expected = on_device(expected, kind, [name for name in REAL if name == kind or not DEVICE_KINDS[name].scripted])
         if not expected and not likenesses:
             raise Unavailable(f"{item.nodeid} promises nothing on this device ({self._target.kind})")
         case = self._case(item, None, {})
@@ -144,11 +145,6 @@ class Cases:
             result = runner.run_effect(case, *sides, *found, partial(self._show, case.id))
         attach(item, result)
         return result
-
-    def _here(self, expected: Mapping[str, Any]) -> dict[str, Any]:
-        """The expectations on this device, where a mapping has one for each device."""
-        kind = "cpu" if self._target.kind == "none" else DEVICE_KINDS[self._target.kind].real
-        return {name: text.get(kind) if isinstance(text, Mapping) else text for name, text in expected.items()}
 
     def _case(self, item: pytest.Item, accept: str | None, tolerances: Mapping[str, float]) -> "Case":
         from perfgate.cases.lines import Case

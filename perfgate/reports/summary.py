@@ -1,6 +1,7 @@
 """Writes the last lines of a run: the number of verdicts, the worst of them, and the commands that help."""
 
 import math
+import re
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 from perfgate.gate.confirmed import MACHINE, UNCONFIRMED
 from perfgate.gate.wording import (
     COULD_NOT_TELL,
+    REFERENCE_NOT_DRY,
     REFERENCE_UNABLE,
     UNDECIDED,
     can_see,
@@ -114,14 +116,16 @@ def measured_otherwise(verdicts: Sequence[Verdict], again: str | None) -> list[s
 
 def unheld(verdicts: Sequence[Verdict]) -> list[str]:
     """A sentence for each reason for which the reference could not run cases, so that nothing of them was judged."""
-    cases: dict[str, list[str]] = {}
+    cases: dict[tuple[str, str], list[str]] = {}
     for verdict in verdicts:
-        if verdict.why.startswith(REFERENCE_UNABLE):
-            cases.setdefault(verdict.why.removeprefix(f"{REFERENCE_UNABLE}: "), []).append(verdict.case)
+        begin, _, why = verdict.why.partition(": ")
+        if begin in (REFERENCE_UNABLE, REFERENCE_NOT_DRY):
+            cases.setdefault((begin, why), []).append(verdict.case)
     return [
-        f"Not judged, as the reference cannot run {'it' if len(found) == 1 else 'them'}: {found[0]}"
+        f"{'Exact metrics not judged' if begin == REFERENCE_NOT_DRY else 'Not judged'}, as "
+        f"{begin if len(found) == 1 else begin.replace(' it', ' them')}: {found[0]}"
         f"{f' and {len(found) - 1} more' if len(found) > 1 else ''} ({why})"
-        for why, found in cases.items()
+        for (begin, why), found in cases.items()
     ]
 
 
@@ -161,7 +165,8 @@ def other_machines(here: str, kind: str, holders: Mapping[str, tuple[str, int]],
     )
 
 
-CRASHED = f"{REFERENCE_UNABLE}: crash"  # and not, for example, that it is older than the case
+# And not, for example, that it is older than the case, or that its program has no dry run by its own word.
+CRASHED = re.compile(rf"{REFERENCE_UNABLE}: crash|{REFERENCE_NOT_DRY}: \w+(Error|Exception)\b")
 
 
 def problem_of(
@@ -185,7 +190,7 @@ def problem_of(
     if every and every <= COULD_NOT_TELL and not update:
         return "nothing was decided: every verdict is inconclusive or invalid; see the reasons above"
     whys = [[verdict["why"] for verdict in result["verdicts"]] for result in results]
-    if results and every <= UNDECIDED and all(any(why.startswith(CRASHED) for why in own) for own in whys):
+    if results and every <= UNDECIDED and all(any(map(CRASHED.match, own)) for own in whys):
         return "nothing was decided: the reference crashes in all of these cases; see above"
     if holders and every <= UNDECIDED:
         return f"nothing was decided: what this machine lacks is stored for {', '.join(holders)}; see above"

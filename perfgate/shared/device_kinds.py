@@ -208,6 +208,8 @@ KINDS = (
 DEVICE_KINDS = {kind.name: kind for kind in KINDS}
 # Kinds that torch has and Perfgate has not, with a sentence about each.
 NOT_BEGUN = {"xpu": "Intel's GPUs (xpu) are not begun: Perfgate has no row, no device and no yardstick for them"}
+# The kinds that a case may expect something of.
+REAL = tuple(kind.name for kind in KINDS if not kind.emulates)
 # The kinds with a dry run. The CPU comes first, because its dry run counts the work.
 DRY_TARGETS = tuple(kind.name for kind in KINDS if kind.rules)
 # The dry target whose rules depend on the compute capability of a card.

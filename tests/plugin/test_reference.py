@@ -179,6 +179,15 @@ def test_lost(effect):
 def test_broken(effect):
     effect(work(rounds=20), work("CrashInSetup"), step_time_s="< 0.7x")
 
+def test_vanilla_broken(effect):
+    effect(work("CrashInSetup"), work(rounds=20), step_time_s="< 0.7x")
+
+def test_elsewhere(effect):
+    effect(work(rounds=40), work(rounds=20), step_time_s={"gpu": "< 0.7x"}, python_calls="< 2x")
+
+def test_unreadable_elsewhere(effect):
+    effect(work(rounds=40), work(rounds=20), step_time_s={"cpu": "< 0.7x", "cuda": "faster"})
+
 def test_misspelt(effect):
     effect(work(), work(), step_time="< 0.7x")
 
@@ -197,11 +206,13 @@ def test_nothing(effect):
 def test_an_effect_is_kept_or_lost_and_what_is_wrong_is_one_sentence(suite):
     suite.write(EFFECTS)
     result = suite.run("-m", "effect", "--perf-update", "new")
-    result.assert_outcomes(passed=1, failed=6)
+    result.assert_outcomes(passed=1, failed=9)
     result.stdout.fnmatch_lines_random(
         [
             "*test_lost: step_time_s is *x vanilla's, expected < 0.7x (*, vanilla *; interval *x to *x*)",
             "*test_broken could not be measured: the setting could not be measured: crash: FileNotFoundError: *",
+            "*test_vanilla_broken could not be measured: vanilla could not be measured: crash: FileNotFoundError: *",
+            "*the expected effect on step_time_s is for 'gpu'; it may be cpu, cuda*",
             "*test_misspelt: effect(): unknown metric 'step_time'; *did you mean step_time_s?)",
             "*the expected effect on step_time_s is 'faster'; write a ratio such as '< 0.7x'*",
             "*test_same: effect() got the same workload twice; a setting must differ from vanilla",
@@ -209,6 +220,9 @@ def test_an_effect_is_kept_or_lost_and_what_is_wrong_is_one_sentence(suite):
         ]
     )
     assert not suite.baselines
+    # Nothing is stored of an effect, so nothing that is to be stored excuses it.
+    every = suite.run("-k", "kept or lost", "--perf-update", "all", "--perf-reason", "a new model")
+    every.assert_outcomes(passed=1, failed=1)
 
 
 @pytest.mark.launches(1)
@@ -253,3 +267,26 @@ def test_what_a_reference_that_crashes_leaves_unjudged_is_told_with_the_reason(r
     assert result.ret == 1
     report = perfgate("report", repository.run_files[-1]).stdout
     assert "Nothing was decided: 1 of 1 case is new: the reference cannot run it." in report
+
+
+def test_a_reference_whose_dry_run_crashes_leaves_exact_metrics_unjudged_and_it_is_said(exact):
+    crashing = "from torch_programs import Allocate\n\n\nclass Fixed(Allocate):\n    "
+    (exact.path / "fixed.py").write_text(f"{crashing}def step(self):\n        raise OSError('worn out')\n")
+    exact.write("""
+def test_fixed(perf):
+    perf(Workload("fixed:Fixed", {"kept": 64, "sizes": [64]}))
+
+def test_other(perf):
+    perf(Workload("torch_programs:Allocate", {"kept": 64, "sizes": [64]}))
+""")
+    begin(exact.path)
+    (exact.path / "fixed.py").write_text(f"{crashing}pass\n")
+    result = exact.run("--perf-ref", "HEAD", "--perf-device", "none")
+    result.assert_outcomes(passed=2)
+    told = "Exact metrics not judged, as the reference cannot run it dry: test_case.py::test_fixed (OSError: worn out)"
+    result.stdout.fnmatch_lines([told])
+    assert result.ret == 0
+    result = exact.run("--perf-ref", "HEAD", "--perf-device", "none", "-k", "fixed")
+    problem = "ERROR: nothing was decided: the reference crashes in all of these cases; see above"
+    result.stdout.fnmatch_lines([told, "Decided: 0 of *", problem])
+    assert result.ret == 1
