@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from perfgate.cases.duets import OUT_OF_TIME, DuetSeries, Policy, Progress, against_reference
+from perfgate.cases.duets import OUT_OF_TIME, DuetSeries, Policy, Progress, against_reference, fallen
 from perfgate.cases.lines import Case
 from perfgate.gate import confirmed
 from perfgate.gate.alpha_budget import AlphaBudget
@@ -146,6 +146,8 @@ class Confirmer:
         def decided(stored: Verdict) -> Verdict:
             if stored.metric in by_metric:
                 return confirmed.by_duets(stored, by_metric[stored.metric], state.commit)
+            if series.fell("candidate"):
+                return fallen(stored, series.invalid)
             return confirmed.alone(stored, series.invalid or "its duets do not measure it")
 
         launches = [marked(launch, state.commit) for launch in series.judged()]

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from perfgate.cases.deadline import Deadline
 from perfgate.gate import effects
 from perfgate.gate.acceptance import Acceptance
+from perfgate.gate.against_run import NOT_MEASURED
 from perfgate.gate.alpha_budget import AlphaBudget
-from perfgate.gate.clocks import ClockChoice, choose, on
+from perfgate.gate.clocks import UNCLOCKED, ClockChoice, choose, on
 from perfgate.gate.confirmation import FEW_LOOKS, LOOKS, confirming
 from perfgate.gate.duets import Duet, of_pair
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
 from perfgate.gate.improvement import improving, promising
+from perfgate.gate.launches import new_verdict
 from perfgate.gate.looks import Look, to_next_look
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import Screen, screen, suspects
@@ -23,7 +25,7 @@ from perfgate.gate.verdicts import Comparison
 from perfgate.gate.versions import TOLERANCE
 from perfgate.measure.duet import DuetSide, duet, valid_pair
 from perfgate.measure.stage import Stage
-from perfgate.records.launch import Launch
+from perfgate.records.launch import Launch, Side
 from perfgate.records.verdict import Name, Verdict
 from perfgate.shared.metrics import METRICS, metric
 
@@ -31,6 +33,7 @@ Promise = Expectation | Equivalence
 Progress = Callable[[str], None]
 OUT_OF_TIME = "no time was left for more duets (--perf-budget)"
 UNSEEN = "this program does not measure it"
+ONLY_NOW = "the reference does not measure it"
 APART = "both sides were stepped one after the other, as they do not fit into memory together"
 
 
@@ -111,6 +114,10 @@ class DuetSeries:
             self.pairs.append(pair)
         return True
 
+    def fell(self, *sides: Side) -> Launch | None:
+        """The launch of one of these sides whose program went wrong in the last duet; ``None`` where none did."""
+        return next((launch for launch in self.launches[-2:] if launch.fault and launch.side in sides), None)
+
     def on_clock(self, begin: int = 0) -> list[tuple[Launch, Launch]]:
         """The duets from ``begin`` on, all on one clock, which is chosen from them."""
         self.clock = choose([launch for pair in self.pairs[begin:] for launch in pair])
@@ -122,6 +129,21 @@ class DuetSeries:
         reference, candidate = self.on_clock()[0]
         both = set(reference.metrics) & set(candidate.metrics)
         return [name for name, row in METRICS.items() if name in both and row.noisy]
+
+    def unseen(self, told: Sequence[Verdict]) -> list[Verdict]:
+        """Verdicts on the times that either side measured, on whatever clock, and of which none is told."""
+        either = {name for pair in self.pairs for launch in pair for name in launch.metrics}
+        left = either - {verdict.metric for verdict in told}
+        return [self._unseen(name) for name, row in METRICS.items() if name in left and row.noisy]
+
+    def _unseen(self, name: str) -> Verdict:
+        reference, candidate = (
+            [launch for launch in side if name in launch.metrics] for side in zip(*self.pairs, strict=True)
+        )
+        if not reference:
+            return replace(new_verdict(self.case, name, [launch.value(name) for launch in candidate]), why=ONLY_NOW)
+        why = UNCLOCKED if candidate else NOT_MEASURED
+        return self.beside(Verdict(self.case, name, "inconclusive", launches=len(candidate), why=why))
 
     def tells(self, name: str, begin: int = 0) -> bool:
         """Whether a metric is known of both sides on the clock of the duets from ``begin`` on."""
@@ -207,7 +229,17 @@ def against_reference(
     # Without a single fresh duet, what looked faster has passed by its screen.
     told = {name: look for name, look in faster.looks.items() if look.change is not None}
     looks = {**told, **confirmation.looks}
-    return [verdict_of(series, name, limits[name], screens[name], looks.get(name)) for name in limits], alpha_budget
+    verdicts = [verdict_of(series, name, limits[name], screens[name], looks.get(name)) for name in limits]
+    if series.fell("candidate"):
+        verdicts = [fallen(verdict, series.invalid) for verdict in verdicts]
+    return verdicts, alpha_budget
+
+
+def fallen(verdict: Verdict, why: str) -> Verdict:
+    """The verdict on a program that went wrong in a later duet: what has not got worse by then does not pass."""
+    if verdict.verdict == "regressed":
+        return verdict
+    return replace(verdict, verdict="invalid", why=why, change=None, low=None, high=None, smallest_detectable=None)
 
 
 def verdict_of(series: DuetSeries, name: str, tolerance: float, screened: Screen, looked: Look | None) -> Verdict:

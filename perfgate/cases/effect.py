@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from perfgate.cases.duets import DuetSeries, Policy, Progress, Promise, as_effect, nothing, of_effect
+from perfgate.cases.duets import DuetSeries, Policy, Progress, Promise, as_effect, fallen, nothing, of_effect
 from perfgate.gate import effects
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence, alike
@@ -79,7 +79,11 @@ def tried(
             DuetSide(side, stage.pool, workload, filled_s=FILLED_S, min_steps=MIN_STEPS) for side, workload in sides
         ]
         series = DuetSeries(stage, case, parts, policy.deadline, progress)
-        verdicts += of_effect(series, times, policy.noise)
+        timed = of_effect(series, times, policy.noise)
+        # Both sides are the code under test.
+        if broken := series.fell("reference", "candidate"):
+            timed = [fallen(verdict, unmeasured(broken)) for verdict in timed]
+        verdicts += timed
         launches += series.judged()
     return launches, [*verdicts, *untold]
 

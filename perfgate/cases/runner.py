@@ -298,6 +298,7 @@ class CaseRunner:
             screened=lambda: self._deadline.plain(time.perf_counter() - begin),
             thorough=self._policy.thorough,
         )
+        timed += series.unseen(timed)
         return launches + series.judged(), [*map(upgrade.told, timed), *verdicts], remark
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from perfgate.gate.clocks import WALL, ClockChoice
+from perfgate.gate.clocks import UNCLOCKED, WALL, ClockChoice
 from perfgate.gate.device_clock import OtherClock, other_clock
 from perfgate.gate.launches import (
     exact_if_repeated,
@@ -67,6 +67,7 @@ def against_baseline(
         upgrade: from the versions that the baseline is of.
         clock: that times are judged on, as ``choose_against`` chooses it.
     """
+    whole = baseline
     baseline = baseline and baseline.on(clock.clock or "wall")
     verdicts = invalid_verdicts(case, launches) + uncounted(case, launches)
     known = {verdict.metric for verdict in verdicts}
@@ -82,11 +83,14 @@ def against_baseline(
         else:
             tolerance = upgrade.limit(metric(name), tolerances.get(name, metric(name).tolerance))
             verdicts.append(against_stored(case, metric(name), launches, baseline, tolerance, share_of_alpha(pairs)))
-    for name in baseline.metrics if baseline else ():
-        if baseline and name not in measured and name not in known:
-            stored = baseline.values(name)
+    for name in whole.metrics if whole else ():
+        if whole and name not in measured and name not in known:
+            stored = whole.values(name)
             reference = typical(stored) if stored else None
-            verdicts.append(Verdict(case, name, "inconclusive", reference=reference, why=MISSING))
+            # What no clock but the wall tells is not looked for on the other one.
+            lacking = baseline is not None and name not in baseline.metrics
+            why = UNCLOCKED if lacking else MISSING
+            verdicts.append(Verdict(case, name, "inconclusive", reference=reference, why=why))
     return [upgrade.told(clock.told(verdict)) for verdict in verdicts]
 
 

@@ -16,6 +16,7 @@ from perfgate.shared.metrics import metric
 
 IDLE = 0.01  # share of a step that may pass without computing while its time on the processor still is its time
 UNKNOWN = "how long it computed itself is not known"
+UNCLOCKED = "it is known in wall time alone"
 COMPARED = ("pass", "improved", "regressed", "inconclusive")
 
 

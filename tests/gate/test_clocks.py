@@ -149,3 +149,21 @@ def test_what_was_not_compared_says_nothing_of_clocks(name):
     assert choose([launch(waited=0.5)]).told(verdict) == verdict
     exact = Verdict(CASE, "peak_memory_bytes", "pass")
     assert choose([launch(waited=0.5)]).told(exact) == exact
+
+
+def test_a_stored_time_that_the_wall_alone_tells_is_not_left_out_in_silence_on_processor_time():
+    own = "compile_time_s"
+    baseline = stored()
+    both = [replace(found, metrics={**found.metrics, own: found.metrics[TIME]}) for found in baseline.launches]
+    baseline = replace(baseline, launches=tuple(both))
+    for waited, clock, why in ((0.5, "processor", "it is known in wall time alone"), (0.0, "wall", "")):
+        now = [
+            replace(found, metrics={**found.metrics, own: [0.02] * STEPS}) for found in launches(0.02, waited=waited)
+        ]
+        choice = choose_against(now, baseline)
+        assert choice.clock == clock
+        told = against_baseline(CASE, WORKLOAD, on(choice, now), baseline, {}, 1, clock=choice)
+        found = {verdict.metric: verdict for verdict in told}
+        assert set(found) == {TIME, own}
+        assert found[own].why.startswith(why)
+        assert not why or found[own].verdict == "inconclusive"

@@ -136,6 +136,24 @@ def test_stored_times_alone_decide_where_duets_are_not_wanted_not_possible_or_bl
     )
 
 
+def test_a_program_that_goes_wrong_beside_the_baseline_s_state_does_not_pass(suite):
+    suite.write("""
+def test_it(perf):
+    perf(Workload("later:Later", {"good": 4}), tolerance=0.2)
+""")
+    later = "from programs import FallsLater, Spin\n\n\nclass Later({}):\n    def __init__(self, device, good):\n"
+    (suite.path / "later.py").write_text(f"{later.format('Spin')}        super().__init__(device)\n")
+    begin(suite.path)
+    suite.run("--perf-update", "new").assert_outcomes(passed=1)
+    commit(suite.path)
+    falls = f"        super().__init__(device, {str(suite.path / 'count')!r}, good)\n"
+    (suite.path / "later.py").write_text(later.format("FallsLater") + falls)
+    # Its counters, its memory and two timed launches go well.
+    result = suite.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["test_case.py::test_it could not be measured: crash: ValueError: worn out"])
+
+
 def test_a_shallow_clone_cannot_tell_and_names_the_command_that_fetches_the_state(stored):
     times_as(stored, 0.2)
     change(stored.path)

@@ -269,6 +269,63 @@ def test_what_a_reference_that_crashes_leaves_unjudged_is_told_with_the_reason(r
     assert "Nothing was decided: 1 of 1 case is new: the reference cannot run it." in report
 
 
+@pytest.mark.launches(1)
+def test_a_program_that_goes_wrong_in_a_later_duet_does_not_pass(suite):
+    suite.write("""
+from pathlib import Path
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_effect(effect, side):
+    sides = [work(rounds=21), work("FallsLater", count_file=str(Path(f"count-{side}").resolve()), good=2)]
+    effect(sides[side - 1], sides[side], step_time_s="< 1.001x", python_calls="< 9x")
+
+def test_case(perf):
+    perf(Workload("later:Later", {"count_file": str(Path("count").resolve())}), tolerance=1e-6)
+""")
+    later = "from programs import FallsLater, Spin\n\n\nclass Later({}):\n    def __init__(self, device, count_file):\n"
+    (suite.path / "later.py").write_text(f"{later.format('Spin')}        super().__init__(device)\n")
+    begin(suite.path)
+    # It is slower as well, so that the first duet, which it stands, does not decide it.
+    slower = "        super().__init__(device, count_file, good=3, rounds=21)\n"
+    (suite.path / "later.py").write_text(f"{later.format('FallsLater')}{slower}")
+    result = suite.run("--perf-ref", "HEAD")
+    result.assert_outcomes(failed=3)
+    cases = ("test_effect[[]0]", "vanilla "), ("test_effect[[]1]", "the setting "), ("test_case", "")
+    for case, side in cases:
+        why = f"{side}could not be measured: crash: ValueError: worn out"
+        result.stdout.fnmatch_lines([f"*{case} could not be measured: {why}" if side else f"*{case} {why}"])
+    found = {verdict.metric: verdict.verdict for verdict in read(suite.run_files[-1]).verdicts}
+    assert found == {"step_time_s": "invalid", "python_calls": "pass"}
+
+
+@pytest.mark.launches(1)
+def test_a_time_that_one_side_alone_measures_is_not_left_out_in_silence(suite):
+    suite.write("""
+@pytest.mark.parametrize("kind", ["lost", "won"])
+def test_it(perf, kind):
+    perf(Workload("mine:Mine", {"kind": kind}), tolerance=0.9)
+""")
+    mine = """
+from programs import TellsTimes
+TIMES = {}
+
+class Mine(TellsTimes):
+    def __init__(self, device, kind):
+        super().__init__(device, TIMES[kind])
+"""
+    (suite.path / "mine.py").write_text(mine.format('{"lost": {"load_time_s": 1e-3}, "won": {}}'))
+    begin(suite.path)
+    (suite.path / "mine.py").write_text(mine.format('{"lost": {}, "won": {"load_time_s": 1e-3}}'))
+    suite.run("--perf-ref", "HEAD").assert_outcomes(passed=2)
+    told = {v.case.partition("::")[2]: v for v in read(suite.run_files[-1]).verdicts if v.metric == "load_time_s"}
+    lost, won = told["test_it[lost]"], told["test_it[won]"]
+    assert (lost.verdict, lost.why.partition(";")[0]) == (
+        "inconclusive",
+        "measured in the reference, but not in the candidate",
+    )
+    assert (won.verdict, won.why) == ("new", "the reference does not measure it")
+
+
 def test_a_reference_whose_dry_run_crashes_leaves_exact_metrics_unjudged_and_it_is_said(exact):
     crashing = "from torch_programs import Allocate\n\n\nclass Fixed(Allocate):\n    "
     (exact.path / "fixed.py").write_text(f"{crashing}def step(self):\n        raise OSError('worn out')\n")

@@ -161,6 +161,35 @@ class FlakyOnce(Spin):
             raise RuntimeError("first time only")
 
 
+class FallsLater(Spin):
+    """Falls over in the launches from the given one on, which a file counts."""
+
+    def __init__(self, device, count_file, good, rounds=20):
+        super().__init__(device, rounds)
+        path = Path(count_file)
+        count = int(path.read_text()) if path.exists() else 0
+        path.write_text(str(count + 1))
+        if count >= good:
+            self.step = self.fall
+
+    def fall(self):
+        raise ValueError("worn out")
+
+
+class TellsTimes(Spin):
+    """Tells times of its own, by name."""
+
+    def __init__(self, device, times):
+        super().__init__(device)
+        self.times = times
+
+    def drive(self, pace):
+        while True:
+            pace.begin()
+            self.step()
+            pace.end(None, self.times)
+
+
 class Descriptors(Spin):
     """Writes down which descriptors are open in the actor."""
 
