@@ -1,4 +1,4 @@
-"""What a branch changed of what it is held against: baselines, tolerances, and cases that it skips or removes."""
+"""What a branch changed of what it is held against: baselines, tolerances, promises, and cases that it leaves out."""
 
 import re
 from collections.abc import Sequence
@@ -12,8 +12,15 @@ CODE = ("*.py", "*.toml", "*.ini", "*.cfg")
 DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 TOLERANCE = "tolerance"
 SKIP = re.compile(r"^\+.*(?:pytest\.skip|mark\.skip|mark\.xfail|pytest\.xfail|importorskip)")
+# A mark by which a case is measured in fewer runs, or runs dry alone; a promise of an effect, as in "< 0.7x".
+NARROWER = re.compile(r"^[+-].*\b(?:tier\s*=|dry\s*=\s*True)")
+PROMISE = re.compile(r"^-.*[\"'][^\"']*[<>]\s*[\d.]+\s*x")
+# Values of pytest's ini file by which a run measures and judges less, or other cases.
+OPTION = re.compile(r"^[+-]\s*(?:addopts|perf_(?:tier|device|launches|confirm|strict|budget|baselines|env|root))\b")
+LOOKED_FOR = f"{TOLERANCE}|skip|xfail|def +test_|tier *=|dry *=|[<>] *[0-9.]+ *x|addopts|perf_[a-z]+ *="
 TEST_FILE = re.compile(r"(test_.*|.*_test|conftest)\.py$")
 TEST = re.compile(r"^([+-])\s*(?:async\s+)?def\s+(test_\w+)")
+ANY_TEST = re.compile(r"^([ +-])\s*(?:async\s+)?def\s+(test_\w+)")
 # A test that takes one of these is a case of this suite, and no test of something else.
 FIXTURES = re.compile(r"(?:^[ +-]|[(,])\s*(?:perf|perfgate_perf|effect)\s*[,)]|mark\.perf\b")
 
@@ -21,7 +28,8 @@ FIXTURES = re.compile(r"(?:^[ +-]|[(,])\s*(?:perf|perfgate_perf|effect)\s*[,)]|m
 def moved_bar(folder: Path, commit: str, baselines: str) -> list[str]:
     """Files that were changed since a branch left a commit and that move the bar.
 
-    They hold baselines, a line with a tolerance, a case that is skipped now, or a case that is gone.
+    They hold baselines, a line with a tolerance, a promise of an effect that is another one now, an ini value that says
+    what a run measures, or a case that is skipped, of a larger tier, run dry alone, or gone.
 
     Args:
         folder: any folder of the repository.
@@ -37,7 +45,7 @@ def moved_bar(folder: Path, commit: str, baselines: str) -> list[str]:
     top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()
     inside = (folder / baselines).resolve().is_relative_to(top)
     found = git(folder, *changed, since, "--", baselines).splitlines() if inside else []
-    looked = git(folder, *changed, "--no-renames", "-G", f"{TOLERANCE}|skip|xfail|def +test_", since, "--", *CODE)
+    looked = git(folder, *changed, "--no-renames", "-G", LOOKED_FOR, since, "--", *CODE)
     for name in looked.splitlines():
         if moves(name, git(folder, "diff", "--no-ext-diff", "-W", since, "--", name)):
             found.append(name)
@@ -45,7 +53,7 @@ def moved_bar(folder: Path, commit: str, baselines: str) -> list[str]:
 
 
 def moves(name: str, patch: str) -> bool:
-    """Whether a patch of a file changes a tolerance, or skips or removes a case.
+    """Whether a patch of a file changes a tolerance or a promise, or leaves a case out of runs.
 
     Args:
         name: of the file. Code that is no test's may name tolerances of other things.
@@ -53,7 +61,9 @@ def moves(name: str, patch: str) -> bool:
     """
     lines = patch.splitlines()
     of_cases = any(FIXTURES.search(line) for line in lines)
-    if of_cases and fewer_cases(lines):
+    if of_cases and (fewer_cases(lines) or narrower(lines) or any(map(PROMISE.match, lines))):
+        return True
+    if not name.endswith(".py") and any(map(OPTION.match, lines)):
         return True
     tells = of_cases or not name.endswith(".py") or TEST_FILE.match(Path(name).name)
     return bool(tells) and any(line[:1] in "+-" and TOLERANCE in line for line in lines if line)
@@ -64,6 +74,17 @@ def fewer_cases(lines: Sequence[str]) -> bool:
     tests = [match.groups() for line in lines if (match := TEST.match(line))]
     gone = {name for sign, name in tests if sign == "-"} - {name for sign, name in tests if sign == "+"}
     return bool(gone) or any(SKIP.match(line) for line in lines)
+
+
+def narrower(lines: Sequence[str]) -> bool:
+    """Whether a patch's lines change by which runs, and how far, tests are measured that were there before."""
+    tests = [(number, match) for number, line in enumerate(lines) if (match := ANY_TEST.match(line))]
+    before = {match[2] for _, match in tests if match[1] in " -"}
+    for number in (number for number, line in enumerate(lines) if NARROWER.match(line)):
+        marked = next((match[2] for at, match in tests if at > number), None)
+        if marked is None or marked in before:
+            return True
+    return False
 
 
 def default_branch(folder: Path) -> str | None:

@@ -14,6 +14,10 @@ def test_spin(perf):
     perf(work(rounds=1))
 
 
+def test_promise(effect):
+    effect(work(rounds=2), work(rounds=1), step_time_s="< 0.7x")
+
+
 def test_other(perf):
     perf(work(rounds=1))
 """
@@ -56,6 +60,11 @@ def replaced(text: str, old: str, new: str) -> str:
         (HERE, replaced(CASES, "def test_other", "@pytest.mark.skip\ndef test_other"), True),
         (HERE, replaced(CASES, "def test_other(perf):\n", 'def test_other(perf):\n    pytest.skip("slow")\n'), True),
         (HERE, CASES[: CASES.index("def test_other")], True),
+        (HERE, replaced(CASES, "def test_other", '@pytest.mark.perf(tier="full")\ndef test_other'), True),
+        (HERE, replaced(CASES, "def test_other", "@pytest.mark.perf(dry=True)\ndef test_other"), True),
+        (HERE, replaced(CASES, "< 0.7x", "< 1.7x"), True),
+        (HERE, f'{CASES}\n\n@pytest.mark.perf(tier="full")\ndef test_more(perf):\n    perf(work(rounds=1))\n', False),
+        (HERE, f'{CASES}\n\ndef test_more(effect):\n    effect(work(), work(rounds=1), flops="< 2x")\n', False),
         (HERE, "", True),
         (HERE, f"{CASES}\n\ndef test_more(perf):\n    perf(work(rounds=1))\n", False),
         (HERE, replaced(CASES, "perf(work(rounds=1))", "perf(work(rounds=2))"), False),
@@ -63,6 +72,9 @@ def replaced(text: str, old: str, new: str) -> str:
         ("others.py", "tolerance = 1e-3\n", False),
         ("marks.py", "import pytest\n\nLOOSE = pytest.mark.perf(tolerance=0.5)\n", True),
         ("pytest.ini", "[pytest]\nperf_tolerance = 0.5\n", True),
+        ("pytest.ini", "[pytest]\naddopts = --deselect perf_tests/test_case.py::test_other\n", True),
+        ("pyproject.toml", '[tool.pytest.ini_options]\nperf_device = "none"\n', True),
+        ("pyproject.toml", '[tool.pytest.ini_options]\nperf_html = "off"\n', False),
         ("tests/test_others.py", OTHERS[: OTHERS.index("def test_max")], False),
     ],
 )
