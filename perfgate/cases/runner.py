@@ -24,6 +24,7 @@ from perfgate.gate.clocks import choose_against, on
 from perfgate.gate.dry_run import has_dry_run, why_not
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence
+from perfgate.gate.launches import ever_slower
 from perfgate.gate.outcome import Outcome, decide
 from perfgate.gate.two_times import which
 from perfgate.gate.wording import REFERENCE_UNABLE
@@ -222,10 +223,12 @@ class CaseRunner:
         faulty = [launch for launch in launches if launch.fault and launch.side in own]
         # A case that never fitted into memory is skipped; one that used to fit, by its baseline, fails.
         unfit = all(launch.out_of_memory for launch in faulty) and not any(held) and not self.stage.reference
+        # What it is held against was steady.
+        slowing = bool(any(held) or self.stage.reference) and not trial and ever_slower(launches)
         verdicts = [accept(verdict, self._policy.accepted) for verdict in which(verdicts)]
         outcome = decide(
             verdicts,
-            fault=bool(faulty) and not unfit,
+            fault=(bool(faulty) and not unfit) or slowing,
             strict=self._policy.strict,
             update=self._policy.update,
             accept=case.accept,

@@ -9,11 +9,12 @@ from perfgate.gate.attribution import growth, new_tensor
 from perfgate.gate.statistics import SESSION_PRIOR, Difference
 from perfgate.gate.verdicts import Comparison, agree, exact_verdict
 from perfgate.records.baselines import StoredLaunch
-from perfgate.records.launch import Launch
+from perfgate.records.launch import EVER_SLOWER, Launch
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metric import Metric
 from perfgate.shared.metrics import METRICS, metric, stands_for
 
+AGAIN = 3  # so often is a launch tried that the machine may have disturbed
 DISAGREE = "its launches do not agree"
 TUNED = "the compiler chooses its kernels by their times"
 
@@ -44,6 +45,15 @@ def invalid_verdicts(case: str, launches: Sequence[Launch]) -> list[Verdict]:
         if all(launch.invalid for launch in group):
             verdicts.append(Verdict(case, stands_for(pass_name), "invalid", launches=0, why=group[-1].invalid or ""))
     return verdicts
+
+
+def ever_slower(launches: Sequence[Launch]) -> bool:
+    """Whether the candidate's steps became slower and slower in each of its timed launches, which no machine does.
+
+    A machine that becomes slower meanwhile is seen in the yardstick's steps, or in those of the other side, as well.
+    """
+    timed = [launch.invalid or "" for launch in launches if launch.pass_name == "time" and launch.side == "candidate"]
+    return len(timed) >= AGAIN and all(reason.startswith(EVER_SLOWER) for reason in timed)
 
 
 def new_verdict(case: str, name: str, values: Sequence[float]) -> Verdict:

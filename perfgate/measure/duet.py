@@ -24,7 +24,7 @@ from perfgate.measure.steps import (
     warmed_up,
     with_host_time,
 )
-from perfgate.measure.validity import contended_by_clock, drift, settled, undelayed
+from perfgate.measure.validity import contended_by_clock, drift, settled, undelayed, unsteady
 from perfgate.records.clocks import STEP, Value
 from perfgate.records.details import Details, Turns
 from perfgate.records.launch import Launch, Side
@@ -232,7 +232,7 @@ def undisturbed(launches: list[Launch]) -> list[Launch]:
         reference, candidate = (launch.on("processor" if waited else "wall").steps(STEP) for launch in launches)
         ratios = [b / a for a, b in zip(reference, candidate, strict=True)]
         if not settled(ratios):
-            reason = f"unsteady: the ratio of the two sides went from 1 to {drift(ratios):.2f} within the duet"
+            reason = f"{unsteady(ratios)} the ratio of the two sides went from 1 to {drift(ratios):.2f} within the duet"
     return both_or_none([launch.rejected(reason) for launch in launches] if reason else launches)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from perfgate.measure.neighbours import contended
 from perfgate.records.clocks import CONTENDED, STEP, WAITED, Value, by_clock
-from perfgate.records.launch import Launch
+from perfgate.records.launch import EVER_SLOWER, Launch
 
 UNSTEADY = 1.5
 YARDSTICK_PARTS = ("matmul_s", "python_s", "copy_s")
@@ -80,4 +80,9 @@ def steady(launch: Launch, steps: Sequence[float]) -> Launch:
     """Reject a launch whose steps have not settled at its end."""
     if settled(steps):
         return launch
-    return launch.rejected(f"unsteady: steps went from 1 to {drift(steps):.2f} within the launch")
+    return launch.rejected(f"{unsteady(steps)} steps went from 1 to {drift(steps):.2f} within the launch")
+
+
+def unsteady(values: Sequence[float]) -> str:
+    """How the reason begins for which steps that have not settled are rejected."""
+    return EVER_SLOWER if drift(values) > 1 else "unsteady:"

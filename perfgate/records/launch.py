@@ -17,6 +17,8 @@ Side = Literal["candidate", "reference"]
 TRIMMED_SHARE = 0.1
 # How ``invalid`` begins where other processes had the core, so that the launch's times say nothing.
 CORE_TAKEN = "contended: other processes took"
+# How it begins where steps became slower and slower, beside the yardstick or beside the reference.
+EVER_SLOWER = "unsteady, ever slower:"
 # By kind of device; numbers in units of another version are not compared.
 YARDSTICK_VERSIONS = {name: kind.yardstick_version for name, kind in DEVICE_KINDS.items()}
 # Of a launch's line in a run file.

@@ -298,6 +298,28 @@ def test_case(perf):
     assert found == {"step_time_s": "invalid", "python_calls": "pass"}
 
 
+@pytest.mark.launches(2)
+def test_a_program_whose_steps_become_slower_and_slower_does_not_pass(suite):
+    suite.write("""
+def test_it(perf):
+    perf(Workload("slows:Slows", {}), tolerance=0.9)
+""")
+    slows = (
+        "from programs import Spin\n\n\nclass Slows(Spin):\n    def step(self):\n        {}\n        super().step()\n"
+    )
+    (suite.path / "slows.py").write_text(slows.format("pass"))
+    begin(suite.path)
+    suite.run("--perf-update", "new").assert_outcomes(passed=1)
+    commit(suite.path)
+    # No call of Python's more, so that the times alone tell it.
+    (suite.path / "slows.py").write_text(slows.format("self.rounds += 1_000"))
+    for arguments, where in (([], "launch"), (["--perf-ref", "HEAD"], "duet")):
+        result = suite.run(*arguments)
+        result.assert_outcomes(failed=1)
+        why = f"unsteady, ever slower: * went from 1 to * within the {where}"
+        result.stdout.fnmatch_lines([f"test_case.py::test_it could not be measured: {why}"])
+
+
 @pytest.mark.launches(1)
 def test_a_time_that_one_side_alone_measures_is_not_left_out_in_silence(suite):
     suite.write("""
