@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from perfgate.cases.duets import OUT_OF_TIME, DuetSeries, Policy, Progress, against_reference, fallen
+from perfgate.cases.duets import OUT_OF_TIME, DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case
 from perfgate.gate import confirmed
 from perfgate.gate.alpha_budget import AlphaBudget
+from perfgate.gate.verdicts import fallen
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.pool import Pool
 from perfgate.measure.stage import Stage

@@ -1,5 +1,6 @@
 """A series of duets: as many as the rule asks for, until each metric of a case is decided."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -20,11 +21,13 @@ from perfgate.gate.launches import new_verdict
 from perfgate.gate.looks import Look, to_next_look
 from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import Screen, screen, suspects
+from perfgate.gate.slow_steps import slow_steps
 from perfgate.gate.two_times import of_launches, rest_of_step
-from perfgate.gate.verdicts import Comparison
+from perfgate.gate.verdicts import Comparison, fallen
 from perfgate.gate.versions import TOLERANCE
 from perfgate.measure.duet import DuetSide, duet, valid_pair
 from perfgate.measure.stage import Stage
+from perfgate.records.clocks import STEP
 from perfgate.records.launch import Launch, Side
 from perfgate.records.verdict import Name, Verdict
 from perfgate.shared.metrics import METRICS, metric
@@ -232,14 +235,9 @@ def against_reference(
     verdicts = [verdict_of(series, name, limits[name], screens[name], looks.get(name)) for name in limits]
     if series.fell("candidate"):
         verdicts = [fallen(verdict, series.invalid) for verdict in verdicts]
+    elif slower := slow_steps(series.on_clock(), limits.get(STEP, math.inf)):
+        verdicts = [with_remark(verdict, slower) if verdict.metric == STEP else verdict for verdict in verdicts]
     return verdicts, alpha_budget
-
-
-def fallen(verdict: Verdict, why: str) -> Verdict:
-    """The verdict on a program that went wrong in a later duet: what has not got worse by then does not pass."""
-    if verdict.verdict == "regressed":
-        return verdict
-    return replace(verdict, verdict="invalid", why=why, change=None, low=None, high=None, smallest_detectable=None)
 
 
 def verdict_of(series: DuetSeries, name: str, tolerance: float, screened: Screen, looked: Look | None) -> Verdict:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from perfgate.cases.duets import DuetSeries, Policy, Progress, Promise, as_effect, fallen, nothing, of_effect
+from perfgate.cases.duets import DuetSeries, Policy, Progress, Promise, as_effect, nothing, of_effect
 from perfgate.gate import effects
 from perfgate.gate.effects import Expectation
 from perfgate.gate.equivalence import Equivalence, alike
 from perfgate.gate.outcome import DRY_TELLS_NOT, EMULATED_TELLS_NOT, NO_TIMES
-from perfgate.gate.verdicts import Comparison
+from perfgate.gate.verdicts import Comparison, fallen
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.schedule import COUNTERS, UNTIMED, untimed
 from perfgate.measure.stage import Stage

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from perfgate.gate import acceptance
-from perfgate.gate.wording import WORDS, sentence, telling_first
+from perfgate.gate.wording import UNTOLD, WORDS, sentence, telling_first
 from perfgate.records.launch import CORE_TAKEN
 from perfgate.records.verdict import Name, Verdict
 
@@ -73,11 +73,14 @@ def decide(
     if strict and (new := having("new")):
         return Outcome("failed", without_baseline(new, accept))
     otherwise = [verdict for verdict in having("new") if verdict.way_since]
+    partly = [verdict for verdict in having("pass") + having("improved") if UNTOLD in verdict.why]
     if unsure := having("inconclusive") + otherwise:
         # A run that adds sessions is what makes a young baseline decide.
         unwanted = strict and update not in ("more", "all")
         store = f"\nStore it again with: {accept} --perf-update new" if accept and otherwise else ""
-        return Outcome("failed" if unwanted else "warned", "\n".join(map(sentence, unsure)) + store)
+        return Outcome("failed" if unwanted else "warned", "\n".join(map(sentence, unsure + partly)) + store)
+    if partly:
+        return Outcome("failed" if strict else "warned", "\n".join(map(sentence, partly)))
     return Outcome("passed")
 
 

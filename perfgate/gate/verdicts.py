@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfgate.gate.statistics import Difference, safe_expm1
 from perfgate.records.verdict import Name, Verdict
@@ -147,3 +147,10 @@ def logarithms(values: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
 def typical(values: Mapping[str, Sequence[float]]) -> float:
     """Mean over sessions of each session's median: the one number shown for a baseline."""
     return statistics.fmean(statistics.median(group) for group in values.values() if group)
+
+
+def fallen(verdict: Verdict, why: str) -> Verdict:
+    """The verdict on a program that went wrong in a later duet: what has not got worse by then does not pass."""
+    if verdict.verdict == "regressed":
+        return verdict
+    return replace(verdict, verdict="invalid", why=why, change=None, low=None, high=None, smallest_detectable=None)

@@ -16,6 +16,7 @@ WORDS = {
     "new": "is new",
     "stale": "is stale",
 }
+UNTOLD = "the median does not tell that"  # how a clause begins on steps that became slower while most did not
 PROPERTY = "verdict."  # how the properties of a test begin that tell its verdicts, one for each metric
 FAILING = ("regressed", "stale")  # by which a case fails and says what got worse
 COULD_NOT_TELL = frozenset({"inconclusive", "invalid"})  # what was measured and not decided

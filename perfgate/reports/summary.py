@@ -13,6 +13,7 @@ from perfgate.gate.wording import (
     REFERENCE_NOT_DRY,
     REFERENCE_UNABLE,
     UNDECIDED,
+    UNTOLD,
     can_see,
     counted_as,
     moved,
@@ -53,6 +54,8 @@ def summary(
     if unsure := [verdict for verdict in named.get("inconclusive", ()) if not verdict.way_since]:
         lines += undecided(unsure, again, update)
     lines += some(unheld(verdicts))
+    passed = [verdict for verdict in verdicts if verdict.verdict in ("pass", "improved")]
+    lines += some(sentence(verdict) for verdict in passed if UNTOLD in verdict.why)
     lines += measured_otherwise(verdicts, again if not update else None)
     lines += unshown(verdicts)
     if again and update not in ("improved", "all") and any(not stored_elsewhere(v) for v in named.get("improved", ())):

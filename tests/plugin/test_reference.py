@@ -321,6 +321,35 @@ def test_it(perf):
 
 
 @pytest.mark.launches(1)
+def test_every_third_step_that_became_slower_is_told_though_the_median_is_as_before(suite):
+    suite.write("""
+def test_it(perf):
+    perf(Workload("thirds:Thirds", {}), tolerance=0.9)
+""")
+    thirds = """
+from programs import Spin
+
+class Thirds(Spin):
+    number = 0
+
+    def step(self):
+        self.number += 1
+        self.rounds = {} if self.number % 3 == 0 else 20_000
+        super().step()
+"""
+    (suite.path / "thirds.py").write_text(thirds.format("20_000"))
+    begin(suite.path)
+    (suite.path / "thirds.py").write_text(thirds.format("200_000"))
+    result = suite.run("--perf-ref", "HEAD")
+    result.assert_outcomes(passed=1, warnings=1)
+    told = (
+        "test_case.py::test_it: step_time_s is as before *; the median does not tell that * of * steps became slower *"
+    )
+    result.stdout.fnmatch_lines([told])
+    assert suite.run("--perf-ref", "HEAD", "--perf-strict").ret == 1
+
+
+@pytest.mark.launches(1)
 def test_a_time_that_one_side_alone_measures_is_not_left_out_in_silence(suite):
     suite.write("""
 @pytest.mark.parametrize("kind", ["lost", "won"])
