@@ -186,7 +186,10 @@ ROWS = (
     ("SIGTERM while it measures", "people", "killed", "", signalled(signal.SIGTERM)),
     ("SIGKILL while it measures", "people", "killed", "", signalled(signal.SIGKILL)),
     ("SIGHUP while it measures", "people", "killed", "", signalled(signal.SIGHUP)),
-    *((f"process {which} of the run killed", "people", "passes whole or fails", "", helper_killed(which)) for which in range(3)),
+    *(
+        (f"process {which} of the run killed", "people", "passes whole or fails", "", helper_killed(which))
+        for which in range(3)
+    ),
     ("a worker of xdist killed", "people", "passes whole or fails", "", worker_killed),
     ("the controller of two workers killed", "people", "killed", "", controller_killed),
     ("a hundred thousand cases", "collections", "passes", "1 passed", hundred_thousand),
