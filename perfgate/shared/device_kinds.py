@@ -110,6 +110,10 @@ class DeviceKind:
         """The name of the metric with the memory in blocks that a dry run predicts, ``allocated`` or ``reserved``."""
         return f"predicted_{self.prefix}{name}_bytes"
 
+    def predicted_component(self, name: str) -> str:
+        """The name of the metric with the peak that a dry run predicts while a component is at work, as the decoder."""
+        return f"predicted_{self.prefix}{name}_peak_bytes"
+
     @property
     def prefix(self) -> str:
         """The beginning of the names of a dry run's memory: ``""`` for the CPU, ``cuda_`` for CUDA."""

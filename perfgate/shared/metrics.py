@@ -10,6 +10,7 @@ from perfgate.shared.metric import FIRST_WAY, Cells, Metric, Rate
 PYTHON_CALLS = "python_calls"
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
 LASTING = ("weights", "buffers", "optimizer_state")  # what a program names in a real run
+COMPONENTS = ("text_encoder", "denoiser", "vae")  # of a pipeline that makes images
 # Units by the ending of a name, for metrics that have no row.
 ENDINGS = (("_bytes_per_s", "bytes/s"), ("_per_s", "1/s"), ("_bytes", "bytes"), ("_s", "s"))
 
@@ -87,6 +88,12 @@ METRICS = {
             for kind in map(DEVICE_KINDS.__getitem__, DRY_TARGETS)
             if kind.gpu
             for name in ("allocated", "reserved")
+        ),
+        # The peak of all memory while a component of a pipeline is at work.
+        *(
+            _dry(kind.predicted_component(name), "bytes", "reported")
+            for kind in map(DEVICE_KINDS.__getitem__, DRY_TARGETS)
+            for name in COMPONENTS
         ),
         _dry("leaked_bytes", "bytes", "bytes", from_zero=True, cells=Cells("kept")),
         *(_dry(f"{part}_bytes", "bytes", "reported", from_zero=True) for part in PARTS),

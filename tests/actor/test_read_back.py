@@ -44,6 +44,7 @@ WORKLOADS = {
     "forward": forward(GPT2, **SMALL),
     "pictures": image_generation(SD, denoising_steps=2, guidance=True, attention="eager", scheduler="euler"),
     "sliced pictures": image_generation(SD, denoising_steps=2, attention_slicing=True, vae_tiling=True),
+    "faster pictures": image_generation(SD, lora="fused", cache="pyramid_attention_broadcast"),
     "denoiser": denoiser_training(SD, batch_size=2),
     "loading": loading(GPT2, files="sharded", stored="bf16", precision="bf16"),
     "quantized loading": loading(models()["llama-quick"], quantization="torchao-int8"),

@@ -11,8 +11,8 @@ from perfgate.actor.devices.base import Device
 from perfgate.actor.phases import Phases
 from perfgate.actor.programs.base import OUTCOME_STEPS, Program
 from perfgate.actor.request import DenoiserSettings, Request, TrainingSettings
+from perfgate.actor.techniques.denoiser import ATTENTION_LAYERS
 from perfgate.actor.techniques.diffusion import (
-    ATTENTION_LAYERS,
     CLASSES,
     PROMPT_TOKENS,
     build_denoiser,

@@ -1,6 +1,7 @@
 """Generates images by a pipeline of diffusers, from a configuration and a seed."""
 
-import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from perfgate.actor.devices.base import Device
 from perfgate.actor.pace import Pace
 from perfgate.actor.programs.base import OUTCOME_VALUES, Program
 from perfgate.actor.request import ImageSettings, Request
+from perfgate.actor.techniques.denoiser import KeptAttention, cache_of, compile_denoiser, compile_of, lora_of
 from perfgate.actor.techniques.diffusion import (
     CLASSES,
     EAGER,
@@ -44,6 +46,8 @@ class ImageGeneration(Program):
         put_in_place(self.pipeline, chosen.offload, device.torch_device, DTYPES[chosen.precision])
         put_into_force(self.pipeline, chosen)
         self.denoiser = denoiser_of(self.pipeline)
+        self.kept = KeptAttention(self.denoiser, chosen.denoising_steps) if chosen.cache != "off" else None
+        compile_denoiser(self.denoiser, chosen.compile)
         self.prompt = torch.randint(0, 999, (chosen.batch_size, PROMPT_TOKENS), device=device.torch_device)
         self.samples = chosen.batch_size
         self.images: Any = None
@@ -71,6 +75,8 @@ class ImageGeneration(Program):
                 options["output_type"] = "np"
                 found = self.pipeline(class_labels=[n % CLASSES for n in range(chosen.batch_size)], **options).images
                 images = torch.from_numpy(found)
+        if self.kept is not None:
+            self.kept.forget()
         self.images = images if self.keeps_outcome else None
         return images
 
@@ -92,6 +98,9 @@ class ImageGeneration(Program):
             "vae_tiling": self.pipeline.vae.use_tiling,
             "vae_slicing": self.pipeline.vae.use_slicing,
             "offload": offload_of(self.denoiser),
+            "compile": compile_of(self.denoiser),
+            "lora": lora_of(self.denoiser),
+            "cache": cache_of(self.denoiser),
             "channels_last": weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous(),
         }
 
@@ -99,14 +108,14 @@ class ImageGeneration(Program):
 class Clocks:
     """Times a pipeline's components and counts the denoiser's calls, by hooks around their forward passes.
 
-    Where work is handed over and done later no component is timed, as waiting for it would slow the step down.
+    The device is marked before and after each call, and nobody waits for it.
     """
 
     def __init__(self, pipeline: Any, denoiser: Any, device: Device) -> None:
-        self.times = device.torch_device == "cpu"
-        self.seconds: dict[str, float] = {}
+        self.device = device
+        self.spans: list[Span] = []
         self.calls = self.denoised = self.largest = 0
-        self.now = 0.0
+        self.began: Any = None
         parts = {"denoising_s": denoiser, "text_encoder_s": pipeline.components.get("text_encoder")}
         for name, part in parts.items():
             if part is not None:
@@ -125,14 +134,11 @@ class Clocks:
 
     def begin(self) -> None:
         """Forget the last step."""
-        self.seconds, self.calls, self.denoised = {}, 0, 0
+        self.spans, self.calls, self.denoised = [], 0, 0
 
-    def told(self) -> dict[str, float]:
-        """The metrics of a step; a denoising step is the mean over the denoiser's calls."""
-        seconds = dict(self.seconds)
-        if "denoising_s" in seconds:
-            seconds["denoising_step_s"] = seconds.pop("denoising_s") / max(self.calls, 1)
-        return {**seconds, "denoiser_calls": self.calls, "denoised_samples": self.denoised}
+    def told(self) -> Callable[[], dict[str, float]]:
+        """Tells, once the device is done, the metrics of a step."""
+        return partial(told, self.device, self.spans, self.calls, self.denoised)
 
     def _called(self, _: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         seen: Any = given[0] if given else named.get("sample", named.get("hidden_states"))
@@ -142,8 +148,27 @@ class Clocks:
         self.largest = max(self.largest, batch)
 
     def _started(self, *_: Any) -> None:
-        self.now = time.perf_counter()
+        self.began = self.device.mark()
 
     def _ended(self, name: str) -> None:
-        if self.times:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self.now
+        self.spans.append((name, self.began, self.device.mark()))
+
+
+Span = tuple[str, Any, Any]  # the name of a component's time, and the marks around one of its calls
+
+
+def told(device: Device, spans: list[Span], calls: int, denoised: int) -> dict[str, float]:
+    """The seconds of each component, and the denoiser's calls and the images that it saw.
+
+    Args:
+        device: which has reached all marks.
+        spans: of a step.
+        calls: of the denoiser; a denoising step is the mean over them.
+        denoised: images that these calls saw together.
+    """
+    seconds: dict[str, float] = {}
+    for name, begin, end in spans:
+        seconds[name] = seconds.get(name, 0.0) + device.between_s(begin, end)
+    if "denoising_s" in seconds:
+        seconds["denoising_step_s"] = seconds.pop("denoising_s") / max(calls, 1)
+    return {**seconds, "denoiser_calls": calls, "denoised_samples": denoised}

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from perfgate.actor.request import ImageSettings
+from perfgate.actor.techniques.denoiser import add_adapters
 
 # Where it is not installed, cases of images are skipped; the fork server imports it ahead where it is.
 with contextlib.suppress(ImportError):
@@ -20,7 +21,6 @@ SCHEDULERS = {"ddim": "DDIMScheduler", "euler": "EulerDiscreteScheduler", "dpm":
 EAGER, SLICED = "AttnProcessor", "SlicedAttnProcessor"
 PROMPT_TOKENS = 77
 CLASSES = 1000
-ATTENTION_LAYERS = ["to_q", "to_k", "to_v", "to_out.0"]
 OFFLOADS = {"CpuOffload": "model", "AlignDevicesHook": "layers"}  # by the class of accelerate's hook
 
 
@@ -52,6 +52,7 @@ def build_pipeline(config: Mapping[str, Any], chosen: ImageSettings) -> Any:
     vae = AutoencoderKL.from_config(config["vae"])
     scheduler = getattr(diffusers, SCHEDULERS[chosen.scheduler])()
     denoiser = build_denoiser(config, chosen.image_size)
+    add_adapters(denoiser, chosen.lora)
     if "text_encoder" not in config:
         return DiTPipeline(transformer=denoiser, vae=vae, scheduler=scheduler)
     return StableDiffusionPipeline(

@@ -30,6 +30,28 @@ def between_two_pixels(settings: Settings) -> str:
     return f"image_size={pixels} must be a multiple of {step} pixels for this model" if pixels % step else ""
 
 
+def of_a_transformer_not(settings: Settings) -> str:
+    """diffusers' class of this transformer takes no adapters, and names no blocks to compile."""
+    if "text_encoder" in settings.get("config", {}):
+        return ""
+    if settings.get("compile") == "regional":
+        return "compile='regional' needs blocks that diffusers names, as a UNet's; choose 'whole'"
+    named = next((name for name in ("lora", "lora_rank") if settings.get(name) not in (None, "off", 0)), "")
+    return (
+        f"{named}={settings[named]!r} needs a denoiser that takes adapters, as a UNet does; leave it out"
+        if named
+        else ""
+    )
+
+
+def compiled_with_more(settings: Settings) -> str:
+    """Hooks that move weights, or keep results, are called between what the compiler would put together."""
+    if settings.get("compile", "off") == "off":
+        return ""
+    named = next((name for name in ("offload", "cache") if settings.get(name, "off") != "off"), "")
+    return f"compile and {named} both change how the denoiser is called; leave one of them out" if named else ""
+
+
 IMAGE_SIZE = count(
     "image_size",
     "pixels of an image's side; 0 leaves it to the model",
@@ -75,6 +97,26 @@ IMAGE_GENERATION = Kind(
             needs=(Need(gpu=True),),
             option="offload",
         ),
+        choice(
+            "compile",
+            ("off", "whole", "regional"),
+            "whether `torch.compile` makes kernels of the denoiser as a whole, or of each of its transformer blocks",
+            needs=(Need(compiler=True, dry=False),),
+            conflicts=(compiled_with_more, of_a_transformer_not),
+        ),
+        choice(
+            "lora",
+            ("off", "on", "fused"),
+            "adapters of rank 16 beside the denoiser's attention; `fused` adds them to its weights before",
+            needs=(Need(package="peft", extra="peft"),),
+            conflicts=(of_a_transformer_not,),
+        ),
+        choice(
+            "cache",
+            ("off", "pyramid_attention_broadcast"),
+            "what the denoiser keeps between steps: results of attention, each used in two steps but at the ends",
+            conflicts=(compiled_with_more,),
+        ),
     ),
 )
 DENOISER_TRAINING = Kind(
@@ -101,7 +143,8 @@ DENOISER_TRAINING = Kind(
             option="activation_checkpointing",
         ),
         LORA_RANK.but(
-            doc="rank of the adapters of attention that are trained in place of the weights; 0 trains all weights"
+            doc="rank of the adapters of attention that are trained in place of the weights; 0 trains all weights",
+            conflicts=(of_a_transformer_not,),
         ),
         IMAGE_SIZE,
     ),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from perfgate.actor.dry_run.context import DryContext
+from perfgate.actor.dry_run.context import DryContext, refuse_compiled
 from perfgate.actor.dry_run.itself import DryDevice, registering
 from perfgate.actor.dry_run.storages import Allocation
 from perfgate.actor.programs.image_generation import ImageGeneration
@@ -17,6 +17,7 @@ class DryImageGeneration:
     def __init__(self, context: DryContext, **params: Any) -> None:
         self.context = context
         self.here: Any = None  # the part whose weights came to the device last
+        refuse_compiled(params.get("compile", "off"))
         offload = params.pop("offload", "off")
         registered: list[Allocation] = []
         with registering(context, registered):
