@@ -1,13 +1,14 @@
 """Writes the page of the lecture, ``docs/lecture.md``: ``python docs/lecture.py``.
 
 The topics come from ``perfgate/tour/topics.py``, and the numbers from ``docs/lecture.json``, which the tour itself
-writes: ``perfgate tour --json --output docs/lecture.json --pictures docs/lecture``.
+writes: ``perfgate tour --json --output docs/lecture.json --pictures docs/lecture``. A picture that is missing there is
+drawn from the same numbers.
 """
 
 import json
 from pathlib import Path
 
-from perfgate.reports.tour import table
+from perfgate.reports.tour import draw, table
 from perfgate.tour.topic import Topic
 from perfgate.tour.topics import topics
 from perfgate.tour.walk import Told
@@ -47,6 +48,9 @@ def part(topic: Topic, found: dict) -> str:
     lines = [f"## {topic.title}", "", topic.idea, "", "```console", topic.command + seconds, "```", ""]
     if found.get("values"):
         told = Told(topic, found["values"], found["took_s"], found["problem"])
+        picture = PICTURES / f"{topic.name}.svg"
+        if topic.drawn and not picture.exists():
+            draw(told, picture)
         lines += [table(told).fillna("").to_markdown(index=False, disable_numparse=True), ""]
     else:
         lines += ["Its numbers have not been written down yet.", ""]

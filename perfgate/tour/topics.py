@@ -75,6 +75,7 @@ def topics() -> tuple[Topic, ...]:
             "Only the activations of one piece are kept at a time. The arithmetic is the same, but every piece calls "
             "all operators again on less work, as small batches do in the topic before.",
             "training/test_gradient_accumulation.py",
+            drawn=("peak memory",),
         ),
         Topic(
             "operator-groups",
@@ -177,6 +178,7 @@ def topics() -> tuple[Topic, ...]:
             "which is what a GPU needs. On a CPU the recurrent network is no slower here: it does a third of the "
             "arithmetic, and small calls keep a CPU busy, too.",
             "training/test_translation.py",
+            drawn=("operator calls",),
         ),
         Topic(
             "fully-connected",
@@ -197,6 +199,7 @@ def topics() -> tuple[Topic, ...]:
             "arithmetic limits. Tensor cores take blocks of 16 bytes: on a GPU in 16 bits, 2047 outputs are slower "
             "than 2048 although they are less work. A CPU in 32 bits hardly cares.",
             "operators/test_fully_connected.py",
+            drawn=("FLOPs a byte",),
         ),
         Topic(
             "generation",
@@ -239,6 +242,7 @@ def topics() -> tuple[Topic, ...]:
             "away from the latter. Text encoder and decoder work once a picture, so they matter only with few steps.",
             "inference/test_image_generation.py",
             package="diffusers",
+            drawn=("images denoised",),
         ),
     )
 
