@@ -30,18 +30,16 @@ def between_two_pixels(settings: Settings) -> str:
     return f"image_size={pixels} must be a multiple of {step} pixels for this model" if pixels % step else ""
 
 
-def of_a_transformer_not(settings: Settings) -> str:
+def not_of_a_transformer(settings: Settings) -> str:
     """diffusers' class of this transformer takes no adapters, and names no blocks to compile."""
     if "text_encoder" in settings.get("config", {}):
         return ""
     if settings.get("compile") == "regional":
         return "compile='regional' needs blocks that diffusers names, as a UNet's; choose 'whole'"
     named = next((name for name in ("lora", "lora_rank") if settings.get(name) not in (None, "off", 0)), "")
-    return (
-        f"{named}={settings[named]!r} needs a denoiser that takes adapters, as a UNet does; leave it out"
-        if named
-        else ""
-    )
+    if named:
+        return f"{named}={settings[named]!r} needs a denoiser that takes adapters, as a UNet does; leave it out"
+    return ""
 
 
 def compiled_with_more(settings: Settings) -> str:
@@ -102,14 +100,14 @@ IMAGE_GENERATION = Kind(
             ("off", "whole", "regional"),
             "whether `torch.compile` makes kernels of the denoiser as a whole, or of each of its transformer blocks",
             needs=(Need(compiler=True, dry=False),),
-            conflicts=(compiled_with_more, of_a_transformer_not),
+            conflicts=(compiled_with_more, not_of_a_transformer),
         ),
         choice(
             "lora",
             ("off", "on", "fused"),
             "adapters of rank 16 beside the denoiser's attention; `fused` adds them to its weights before",
             needs=(Need(package="peft", extra="peft"),),
-            conflicts=(of_a_transformer_not,),
+            conflicts=(not_of_a_transformer,),
         ),
         choice(
             "cache",
@@ -144,7 +142,7 @@ DENOISER_TRAINING = Kind(
         ),
         LORA_RANK.but(
             doc="rank of the adapters of attention that are trained in place of the weights; 0 trains all weights",
-            conflicts=(of_a_transformer_not,),
+            conflicts=(not_of_a_transformer,),
         ),
         IMAGE_SIZE,
     ),
