@@ -151,11 +151,20 @@ def test_a_cache_between_steps_saves_attention(effect, image_generation, model):
 
 
 @FULL
-@pytest.mark.parametrize("mode", ["whole", "regional"])
-def test_a_compiled_denoiser_is_faster(effect, image_generation, mode):
+def test_a_compiled_denoiser_is_faster(effect, image_generation):
     effect(
         image_generation(SD),
-        image_generation(SD, compile=mode),
-        step_time_s="< 0.95x",
+        image_generation(SD, compile="whole"),
+        step_time_s={"cpu": "< 0.98x", "cuda": "< 0.9x"},
+        near={"logits": 1e-3},
+    )
+
+
+@FULL
+def test_blocks_are_compiled_once_in_place_of_the_whole(effect, image_generation):
+    effect(
+        image_generation(SD, compile="whole"),
+        image_generation(SD, compile="regional"),
+        compile_time_s="< 0.7x",
         near={"logits": 1e-3},
     )
