@@ -47,7 +47,7 @@ def told(device: Device) -> Iterator[Finding]:
     if status is None:
         yield Finding("gpu", "note", f"The driver of {name} tells nothing, so no disturbance of it is seen.")
         return
-    if not status.pids and status.busy is None:
+    if status.pids is None or (not status.pids and status.busy is None):
         text = f"Which processes use {name} is not visible, so runs say 'cannot tell' in place of 'contended'."
         yield Finding("gpu", "note", text, VISIBLE)
     elif status.pids:

@@ -3,7 +3,7 @@
 import os
 import statistics
 import time
-from collections.abc import Set
+from collections.abc import Mapping, Set
 
 from perfgate.measure.devices.base import Device, Status
 from perfgate.measure.disturbance import Company, undisturbed
@@ -24,7 +24,7 @@ class DeviceMonitor:
         self._actors = actors
         self._seen: list[Status] = []
         self._foreign: set[int] = set()
-        self._shares: list[dict[int, float]] = []
+        self._shares: list[Mapping[int, float]] = []
         self._visible = False
         self._limit_w = limit_w
         self._next_s = 0.0
@@ -40,11 +40,12 @@ class DeviceMonitor:
             return
         # The first look comes before the actor is there, so the second one is not put off.
         self._next_s = now_s + self._device.look_s if self._seen else 0.0
-        own = {pid for pid in {*(status.pids or ()), *(status.busy or ())} if self._owns(pid)}
+        computing = status.pids or frozenset()
+        own = {pid for pid in computing if self._owns(pid)}
         self._visible = self._visible or bool(own)
-        self._foreign |= (status.pids or frozenset()) - own
+        self._foreign |= computing - own
         if self._seen and status.busy:  # the first look's samples are of the time before the launch
-            self._shares.append({pid: share for pid, share in status.busy.items() if pid not in own})
+            self._shares.append(status.busy)
         self._seen.append(status)
 
     def _owns(self, pid: int) -> bool:
@@ -61,9 +62,13 @@ class DeviceMonitor:
         return undisturbed(launch, self._device.uuid, self._seen, self.company(), self._limit_w)
 
     def company(self) -> Company | None:
-        """The other processes on the device; ``None`` if the driver does not show the stage's own ones either."""
+        """The other processes on the device; ``None`` if the driver does not show the stage's own ones either.
+
+        Its samples of the multiprocessors name processes that draw as well; those are on every desktop and never count.
+        """
         if not self._visible:
             return None
-        busy = sorted({pid for shares in self._shares for pid, share in shares.items() if share > 0})
-        share = statistics.fmean(sum(shares.values()) for shares in self._shares) if self._shares else None
+        others = [{pid: taken for pid, taken in each.items() if pid in self._foreign} for each in self._shares]
+        busy = sorted({pid for shares in others for pid, share in shares.items() if share > 0})
+        share = statistics.fmean(sum(shares.values()) for shares in others) if others else None
         return Company(sorted(self._foreign), busy, share)

@@ -23,6 +23,7 @@ CASE = "def test_it(perf):\n    perf(work(rounds=1))"
 KEY = "test_case.py::test_it"
 LASTING = ("throttled", "power_brake")
 FAULTS = ("throttled", "power_brake", "contended", "out_of_memory", "crash", "killed")
+ALLOWED = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 STORED = []
 HARMLESS = ("power_capped", None, None, None)
 LOCK_IS_FREE = """
@@ -230,6 +231,29 @@ def test_a_disturbed_launch_is_repeated_and_a_power_cap_or_a_moment_of_heat_is_o
     assert bench.launches()[1].details.seen.slowdown_shares["sw_power_cap"] > 0.5
     assert 0 < bench.launches()[3].details.seen.slowdown_shares["hw_thermal_slowdown"] < 0.05
     assert bench.launches()[2].details.seen.others == [1]
+
+
+def test_a_process_that_draws_on_the_device_is_no_company(bench):
+    """As a desktop's: its time is among the driver's samples, and it does not compute."""
+    bench.write(CASE)
+    bench.script(**faulty("drawn_on"))
+    bench.run().assert_outcomes(passed=1)
+    seen = [launch.details.seen for launch in bench.launches()]
+    assert [(one.others, one.others_share) for one in seen] == [([], 0)] * 2
+
+
+@pytest.mark.skipif(len(ALLOWED) < 2, reason="there is one core")
+def test_the_main_threads_of_a_duet_share_a_core_and_their_other_threads_do_not(bench):
+    bench.write("def test_it(effect):\n    effect(work('Placed', at=0), work('Placed', at=1), step_time_s='< 2x')")
+    bench.script(cores=ALLOWED[:2])
+    bench.run()
+    found = [json.loads(line) for line in (bench.path / "placed.jsonl").read_text().splitlines()]
+    turns = [process for process, _ in itertools.groupby(found, key=lambda one: one["process"])]
+    together = {process for process in turns if turns.count(process) > 1}  # steps in turn with another one
+    assert together
+    for process in together:
+        last = [one for one in found if one["process"] == process][-1]
+        assert (last["main"], last["other"]) == (ALLOWED[:1], ALLOWED[:2])
 
 
 def test_where_processes_are_not_visible_it_is_said_and_nothing_is_rejected(bench):

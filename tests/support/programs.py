@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -248,3 +249,18 @@ class Shared(Spin):
         if self.wrong == "hang":
             time.sleep(600)
         super().step()
+
+
+class Placed(Spin):
+    """Writes in each step on which cores its main thread and another one may run."""
+
+    def __init__(self, device, at):
+        super().__init__(device, rounds=1)
+        self.other = threading.Thread(target=time.sleep, args=(60,), daemon=True)
+        self.other.start()
+
+    def step(self):
+        threads = {"main": os.getpid(), "other": self.other.native_id}
+        allowed = {name: sorted(os.sched_getaffinity(thread)) for name, thread in threads.items()}
+        with Path("placed.jsonl").open("a") as file:
+            file.write(json.dumps({"process": os.getpid(), **allowed}) + "\n")

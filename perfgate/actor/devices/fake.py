@@ -5,7 +5,8 @@ The script is a JSON file::
     {"devices": [{"uuid": "GPU-a", "name": "Fake 1", "memory_bytes": 2**30, "power_limit_w": 300,
                   "step_time_s": 0.01, "device_time_s": 0.008, "noise": 0.005, "seed": 0, "peak_bytes": 1000000,
                   "forks": true, "pids_visible": true, "foreign_share": 0.5, "clock_mhz": 1800,
-                  "power_w": 100, "power_limits_w": [100, 400], "permits_limits": true, "goes_up_to_w": 250,
+                  "cores": [0, 1], "power_w": 100, "power_limits_w": [100, 400], "permits_limits": true,
+                  "goes_up_to_w": 250,
                   "under_limit_w": {"200": {"step_time_s": 0.012, "power_w": 70}},
                   "yardstick": {"arithmetic": 0.002, "copy": 0.001, "launches": 0.003},
                   "launches": {"time": [{"step_time_s": 0.02, "events": {"5": "throttled"}}, {}]}}]}
@@ -37,6 +38,7 @@ MEMORY_BYTES = 1 << 30
 PEAK_BYTES = 1_000_000
 YARDSTICK_S = {"arithmetic": 0.002, "copy": 0.001, "launches": 0.003}
 FOREIGN_PID, FOREIGN_SHARE = 1, 0.5
+COMPANY = {"contended": "foreign", "drawn_on": "drawing"}  # a process that computes, and one that draws
 COUNTED = {"throttled": "hw_thermal_slowdown", "power_brake": "hw_power_brake_slowdown", "power_capped": "sw_power_cap"}
 
 
@@ -72,9 +74,9 @@ class Fake:
         self._step_s = self._script.get("step_time_s", STEP_TIME_S)
         # Those whose actors have ended leave with them.
         actors = [pid for pid in state["pids"] if Path(f"/proc/{pid}").exists()]
-        foreign = state["foreign"] if actors else []
+        others = {name: state[name] if actors else [] for name in COMPANY.values()}
         launches = {**state["launches"], pass_name: number + 1}
-        self._write(state | {"launches": launches, "pids": [*actors, os.getpid()], "foreign": foreign})
+        self._write(state | {"launches": launches, "pids": [*actors, os.getpid()], **others})
 
     @classmethod
     def opened(cls, device: Mapping[str, Any], pass_name: str, threads: int) -> "Fake":
@@ -125,8 +127,9 @@ class Fake:
         if reason := COUNTED.get(event):
             held_ns = state["slowdown_ns"].get(reason, 0) + round(took_s * 1e9)
             self._write(state | {"slowdown_ns": {**state["slowdown_ns"], reason: held_ns}})
-        elif event == "contended":
-            self._write(state | {"foreign": [FOREIGN_PID], "share": self._script.get("foreign_share", FOREIGN_SHARE)})
+        elif event in COMPANY:
+            share = self._script.get("foreign_share", FOREIGN_SHARE)
+            self._write(state | {COMPANY[event]: [FOREIGN_PID], "share": share})
         elif event == "out_of_memory":
             raise MemoryError("the fake device is out of memory")
         elif event == "crash":
@@ -184,8 +187,8 @@ class Fake:
     def _read(self) -> dict[str, Any]:
         """What the driver would know. The actors of a duet share it; each writes in its own turn only."""
         found = json.loads(self._state_path.read_text()) if self._state_path.exists() else {}
-        nothing = {"launches": {}, "pids": [], "foreign": [], "slowdown_ns": {}, "energy_j": 0.0, "now_s": 0.0}
-        return nothing | found
+        nothing: dict[str, Any] = {"launches": {}, "pids": [], "foreign": [], "drawing": [], "slowdown_ns": {}}
+        return {**nothing, "energy_j": 0.0, "now_s": 0.0, **found}
 
     def _write(self, state: dict[str, Any]) -> None:
         temporary = self._state_path.with_suffix(".tmp")

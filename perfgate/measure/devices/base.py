@@ -24,8 +24,8 @@ class Status:
         power_limit_w: the power limit in force.
         clock_mhz: clock of the multiprocessors now.
         pids: processes that compute on the device; ``None`` if the driver does not report them.
-        busy: by process, the share of the multiprocessors' time that it used since the last report; empty if the driver
-            has taken no new sample, ``None`` if it does not report them.
+        busy: by process, whether it computes or draws, the share of the multiprocessors' time that it used since the
+            last report; empty if the driver has taken no new sample, ``None`` if it does not report them.
         at_s: when the report was made, in seconds from any beginning.
     """
 

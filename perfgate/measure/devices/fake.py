@@ -21,14 +21,20 @@ class Fake:
 
     kind = KIND.name
     bursts = KIND.bursts
-    cores: Sequence[int] | None = None
     look_s = 0.0
     environment = staticmethod(no_variables)
 
     def __init__(
-        self, script: Path, gpu: GpuIdentity, pids_visible: bool, clock_mhz: float | None, idle_w: float
+        self,
+        script: Path,
+        gpu: GpuIdentity,
+        pids_visible: bool,
+        clock_mhz: float | None,
+        idle_w: float,
+        cores: Sequence[int] | None,
     ) -> None:
         self.uuid = gpu.uuid
+        self.cores = cores
         self.machine = gpu.machine(self.kind)
         self.order: Mapping[str, Any] = {"kind": self.kind, "script": str(script), "uuid": gpu.uuid}
         self.peers: Sequence[Device] = ()
@@ -43,12 +49,13 @@ class Fake:
         state = json.loads(self._state.read_text()) if self._state.exists() else {}
         actors = {pid for pid in state.get("pids", ()) if Path(f"/proc/{pid}").exists()}
         pids = actors | set(state.get("foreign", ())) if actors else actors
+        drawing = set(state.get("drawing", ())) if actors else set()
         return Status(
             slowdown_ns=state.get("slowdown_ns", {}),
             energy_j=state.get("energy_j", 0.0),
             energy_from=KIND.name,
             pids=frozenset(pids if self._pids_visible else ()),
-            busy=dict.fromkeys(pids, state.get("share", 0.0)) if self._pids_visible else None,
+            busy=dict.fromkeys(pids | drawing, state.get("share", 0.0)) if self._pids_visible else None,
             at_s=state.get("now_s", 0.0),
             clock_mhz=self._clock_mhz,
             power_limit_w=limit_w(self._script, self.uuid),
@@ -137,10 +144,8 @@ def fake_devices(required: bool, path: str) -> list[Fake]:
         described = json.loads(script.read_text())["devices"]
         defaults = {"name": "Fake GPU", "memory_bytes": MEMORY_BYTES}
         gpus = [gpu_from({**defaults, **device, "index": index}) for index, device in enumerate(described)]
-        told = {
-            device["uuid"]: (device.get("pids_visible", True), device.get("clock_mhz"), device.get("idle_w", 0.0))
-            for device in described
-        }
+        defaults = {"pids_visible": True, "clock_mhz": None, "idle_w": 0.0, "cores": None}
+        told = {one["uuid"]: [one.get(name, usual) for name, usual in defaults.items()] for one in described}
         return [Fake(script, gpu, *told[gpu.uuid]) for gpu in visible(gpus, os.environ)]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise UserError(f"--perf-device fake:{path}: the script cannot be read: {error}") from None
