@@ -30,6 +30,20 @@ LARGE = """
 def test_large(perf):
     perf(Workload("emulated_programs:Large", {"gibibytes": 23}))
 """
+CONVOLVING = """
+from perfgate.models.model import Model
+
+SHAPE = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+CONFIG = {"model_type": "vit", "image_size": 32, "patch_size": 8, **SHAPE}
+VIT = Model("vit", {"config": CONFIG}, {"image-classification": "ViTForImageClassification"})
+
+def test_forward(perf, forward):
+    perf(forward(VIT, task="image-classification"))
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_training(perf, training, precision):
+    perf(training(VIT, task="image-classification", precision=precision))
+"""
 RUN = ("--perf-env", "installed", "--perf-launches", "1", "-o", "perf_preload=emulated_programs")
 L4 = ("--perf-device", "emulated:l4-24gb", *RUN)
 
@@ -183,6 +197,19 @@ def test_out_of_memory_is_a_result_with_its_numbers(stacks):
     found.assert_outcomes(skipped=1)
     found.stdout.fnmatch_lines(["*out of memory: it does not fit: 23.00 GiB asked, 21.54 GiB free*"])
     stacks.run("--perf-device", "emulated:l40s-48gb", *RUN).assert_outcomes(passed=1)
+
+
+def test_whether_convolutions_run_in_tf32_is_read_back_beside_the_precision_of_products(suite):
+    suite.write(CONVOLVING)
+    suite.run("--perf-device", "emulated:l4-24gb", *RUN[:-2]).assert_outcomes(passed=4)
+    counted = [launch for launch in read(suite.run_files[-1]).launches if launch.pass_name == "counters"]
+    told = {launch.case.rpartition("test_")[2]: launch.details.findings.effective for launch in counted}
+    assert {name: (one["precision"], one.get("convolutions")) for name, one in told.items()} == {
+        "forward": ("fp32", "tf32"),
+        "training[fp32]": ("fp32", "fp32"),
+        "training[tf32]": ("tf32", "tf32"),
+        "training[bf16]": ("bf16", None),
+    }
 
 
 PROMISED = """

@@ -20,7 +20,7 @@ from perfgate.actor.techniques.diffusion import (
 )
 from perfgate.actor.techniques.models import DTYPES
 from perfgate.actor.techniques.optimizers import assembled, optimizer_name, state_of
-from perfgate.actor.techniques.readback import precision_of
+from perfgate.actor.techniques.readback import convolutions, precision_of
 from perfgate.actor.techniques.training_parts import plain_optimizer
 from perfgate.shared.settings import asked
 
@@ -110,6 +110,7 @@ class DenoiserTraining(Program):
             "optimizer": optimizer_name(self.optimizer),
             "activation_checkpointing": bool(self.network.is_gradient_checkpointing),
             "lora_rank": ranks[0] if ranks else 0,
+            **convolutions(self.network, "bf16" if self.mixed else "no"),
         }
 
 

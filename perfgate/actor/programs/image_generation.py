@@ -25,6 +25,7 @@ from perfgate.actor.techniques.diffusion import (
     put_into_force,
 )
 from perfgate.actor.techniques.models import DTYPES
+from perfgate.actor.techniques.readback import convolutions
 from perfgate.shared.settings import asked
 
 GUIDANCE = 7.5
@@ -102,6 +103,7 @@ class ImageGeneration(Program):
             "lora": lora_of(self.denoiser),
             "cache": cache_of(self.denoiser),
             "channels_last": weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous(),
+            **convolutions(self.denoiser),
         }
 
 

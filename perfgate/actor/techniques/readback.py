@@ -54,6 +54,7 @@ def in_force(
         "compile": compiled(compile_mode, network, wrapped),
         "quantization": quantization_of(network),
         "patched_modules": patched(network),
+        **convolutions(network, mixed_precision),
     }
     if optimizer is not None:
         found["optimizer"] = optimizer_name(optimizer)
@@ -87,6 +88,19 @@ def multiplies_in_tf32() -> bool:
     if getattr(torch.backends, "fp32_precision", None) is None:
         return bool(products.allow_tf32)
     return products.fp32_precision == "tf32"  # torch 2.9 and newer refuse the older question
+
+
+def convolutions(network: Any, mixed_precision: str | None = "no") -> dict[str, str]:
+    """Whether a GPU convolves float32 with 10 bits of mantissa: torch's default, which is another one for products.
+
+    It is no part of ``precision``: the Trainer sets both alike, and inference leaves both as they are. Nothing is told
+    of a network that has no convolutions, or convolves other numbers.
+    """
+    weights = [each.weight for each in network.modules() if isinstance(each, torch.nn.modules.conv._ConvNd)]
+    wide = any(weight.is_cuda and weight.dtype == torch.float32 for weight in weights)
+    if not wide or mixed_precision not in ("no", "None", None):
+        return {}
+    return {"convolutions": "tf32" if torch.backends.cudnn.conv.fp32_precision == "tf32" else "fp32"}
 
 
 def checkpointing(network: Any) -> bool | str:
