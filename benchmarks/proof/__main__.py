@@ -21,7 +21,7 @@ from perfgate.shared.errors import UserError
 LIMIT_S = 480
 REFUTED, BAD_INPUT, ENDED = 1, 2, 143
 EPILOG = f"""slices, in this order, and what each may take:
-{chr(10).join(f"  {one.name:10} {one.expected_s:4} s  {one.what}" for one in SLICES)}
+{chr(10).join(f"  {one.name:11} {one.expected_s:4} s  {one.what}" for one in SLICES)}
 
 wheels that --wheels brings, for Python {wheels.PYTHON} on x86-64 Linux:
 {wheels.listing()}
@@ -74,14 +74,16 @@ def prove(options, work):
         refuse_without_card()
     place = Place(options.out.resolve(), work, mode_of(options))
     place.open()
-    done = place.state()["slices"]
+    done = {name for name, found in place.state()["slices"].items() if not found.get("cut")}
     slices = [one for one in SLICES if place.mode in one.modes]
     wanted = [one for one in slices if one.name == options.slice or (not options.slice and one.name not in done)]
     left = taken(Bench(place, end, tuple(paths)), wanted)
     page, rows = show(place)
     print(page)
     if left:
-        print(f"Left to do: {', '.join(one.name for one in left)}. Go on with: {again(options)}")
+        # What did not fit into a whole invocation needs a longer one.
+        limit_s = options.limit if left[0] is not wanted[0] else round(1.5 * options.limit)
+        print(f"Left to do: {', '.join(one.name for one in left)}. Go on with: {again(options, limit_s)}")
     return REFUTED if any(row.held is False for row in rows) else 0
 
 
@@ -100,10 +102,12 @@ def mode_of(options):
 
 
 def taken(bench, wanted):
-    """Run slices, but always the first one; return those that are left."""
+    """Run slices, but always the first one; return those that are left, and those that were cut first of all."""
+    cut = []
     for number, one in enumerate(wanted):
         if number and bench.left_s < one.expected_s:
-            return wanted[number:]
+            return [*cut, *wanted[number:]]
+        bench.interrupted.clear()
         print(f"{one.name}: {one.what} ...", file=sys.stderr, flush=True)
         begin = time.monotonic()
         try:
@@ -111,9 +115,12 @@ def taken(bench, wanted):
         except Exception as error:  # what one slice cannot do must not cost the others
             bench.place.log(traceback.format_exc())
             found = {"code": f"{type(error).__name__}: {error}", "broken": True}
+        if bench.cut(one.name):
+            found["cut"] = True
+            cut.append(one)
         bench.place.keep(one.name, {**found, "took_s": round(time.monotonic() - begin, 1)})
         show(bench.place)
-    return []
+    return cut
 
 
 def show(place):
@@ -127,11 +134,11 @@ def show(place):
     return page, rows
 
 
-def again(options):
-    """The command that continues the proof."""
+def again(options, limit_s):
+    """The command that continues the proof, with so many seconds for an invocation."""
     words = ["ci/gpu-proof", "--out", str(options.out)]
     words += [f"--{mode_of(options)}"] if options.dry or options.emulated else []
-    words += ["--limit", f"{options.limit:g}"] if options.limit != LIMIT_S else []
+    words += ["--limit", f"{limit_s:g}"] if limit_s != LIMIT_S else []
     words += ["--install", str(options.install)] if options.install else []
     return " ".join(words)
 

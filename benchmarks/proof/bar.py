@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.proof.durations import durations
 from benchmarks.proof.measured import Measured
-from benchmarks.proof.slices import PUT_IN, STORED_LAUNCHES
+from benchmarks.proof.slices import PUT_IN, STANDARD_PARTS
 from perfgate.gate.against_run import compare
 from perfgate.records.runfile import RunFile
 from perfgate.reports.memory import size
@@ -16,13 +17,6 @@ BUSY, BUSY_APART, IDLE_APART = 0.9, 0.01, 0.03
 CAUGHT_SHARE = 0.95
 WORK_SHARE = 0.5
 SHOWN = 3
-LIMITS_S = {"again": 180, "store": 420, "standard": 600, "": 900}
-RUN_WORDS = {
-    "again": "one run",
-    "store": f"storing it ({STORED_LAUNCHES} launches)",
-    "standard": "the standard tier (1 launch)",
-    "": "the rest of the proof",
-}
 
 
 @dataclass(frozen=True)
@@ -61,11 +55,11 @@ def rows(
         demoted: ids of cases whose peak memory is known to differ between launches.
         timed: whether the card has times; without them, lines that are about nothing else are left out.
     """
-    whole = {name: found for name, found in slices.items() if not found.get("broken")}
+    whole = {name: found for name, found in slices.items() if not found.get("broken") and not found.get("cut")}
     about_time = [
-        *durations(slices),
-        standard_tier(whole.get("standard")),
-        *slowdown(whole.get("calibrate")),
+        *(Row(*line) for line in durations(slices)),
+        standard_tier(parts_of("standard", whole)),
+        *slowdown(calibrated(parts_of("calibrate", whole))),
         launches_agree(cases),
         work(runs.get("again"), whole.get("again")),
     ]
@@ -80,6 +74,17 @@ def rows(
         peaks_repeat(cases, demoted),
         *(about_time if timed else []),
     ]
+
+
+def parts_of(name: str, slices: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What the slices found that are parts of one, such as ``standard-1``; or that one itself."""
+    return [found for key, found in slices.items() if key.partition("-")[0] == name]
+
+
+def calibrated(parts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What is known of each case in duets: by the slice that judged it together with the most others."""
+    fewest_first = sorted(parts, key=lambda found: len(found["cases"]))
+    return list({case["case"]: case for found in fewest_first for case in found["cases"]}.values())
 
 
 def doctor(found):
@@ -106,26 +111,23 @@ def all_passed(found):
     return True if found["passed"] and not found["skipped"] else None
 
 
-def standard_tier(found):
+def standard_tier(parts):
     """Each case of the standard tier must be measured. What needs a package that is not there is skipped, and told."""
     what, bar = "cases of the standard tier", "all measured"
-    if not found:
+    if not parts:
         return Row(what, bar, "", None)
-    total = found["passed"] + found["failed"] + found["skipped"]
-    held = all_passed(found) if total else False
-    return Row(what, bar, listed(f"{found['passed']} of {total}", found["failures"]), held)
+    ends = {end: sum(found[end] for found in parts) for end in ("passed", "failed", "skipped")}
+    failures = [name for found in parts for name in found["failures"]]
+    wrong = [found for found in parts if all_passed(found) is False or not total(found)]
+    told = listed(f"{ends['passed']} of {total(ends)}", failures)
+    if len(parts) < STANDARD_PARTS:
+        return Row(what, bar, f"{told} in {len(parts)} of {STANDARD_PARTS} parts", False if wrong else None)
+    return Row(what, bar, told, False if wrong else None if ends["skipped"] else True)
 
 
-def durations(slices):
-    """The runs and the whole proof must not take too long."""
-    for name, limit_s in LIMITS_S.items():
-        what = f"{RUN_WORDS[name]} takes"
-        took = [found["took_s"] for key, found in slices.items() if (key == name if name else key != "standard")]
-        told = f"{sum(took) / 60:.1f} min" if took else ""
-        if not name and "growth" not in slices:
-            yield Row(what, f"at most {limit_s // 60} min", f"{told} so far" if told else "", None)
-        else:
-            yield Row(what, f"at most {limit_s // 60} min", told, sum(took) <= limit_s if took else None)
+def total(ends):
+    """The number of tests that ended one way or another."""
+    return ends["passed"] + ends["failed"] + ends["skipped"]
 
 
 def all_measured(cases, wanted, timed=True):
@@ -158,9 +160,8 @@ def false_regressions(stored, again):
         yield Row(f"false regressions on the second run{how}", "none", found, not worse if verdicts else None)
 
 
-def slowdown(found):
+def slowdown(cases):
     """The rule must pass duets without a slowdown, and catch duets in which every step was slowed down."""
-    cases = (found or {}).get("cases") or []
     told = [detection for case in cases for detection in case["detections"]]
     shares = {put_in: [x["regressed"] for x in told if x["slowdown"] == put_in] for put_in in (0.0, PUT_IN)}
     yield Row(

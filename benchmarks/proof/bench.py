@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.proof.place import Place
 from benchmarks.proof.tier import TIERS, Tier
+from perfgate.cases.deadline import SPENT
 
 ROOT = Path(__file__).parent.parent.parent
 RESERVE_S = 20.0
@@ -28,11 +29,13 @@ class Bench:
         place: the folder of results, with those of earlier slices.
         end: the time at which this invocation must end, by ``time.monotonic``.
         paths: folders in which child processes look for modules first.
+        interrupted: the commands of the slice at hand that took too long.
     """
 
     place: Place
     end: float
     paths: tuple[Path, ...] = field(default=())
+    interrupted: list[str] = field(default_factory=list)
 
     @property
     def tier(self) -> Tier:
@@ -71,7 +74,8 @@ class Bench:
                 command, cwd=ROOT, env=self.environment(*more), stdout=stdout, stderr=stderr, process_group=0
             )
             try:
-                code = waited(process, self.left_s)
+                code, late = waited(process, self.left_s)
+                self.interrupted.extend([module] if late else [])
             finally:
                 end(process)
         printed = output.read_text(errors="replace")
@@ -90,18 +94,28 @@ class Bench:
             run.replace(self.place.runs / f"{name}.jsonl")
         return code
 
+    def cut(self, name):
+        """Whether a slice ended before it was done: a command was interrupted, or a case did not begin in time."""
+        # Imported only now, because its libraries may come from the wheels.
+        from perfgate.records.runfile import read
+
+        path = self.place.runs / f"{name}.jsonl"
+        return bool(self.interrupted) or (path.exists() and any(SPENT in one.why for one in read(path).verdicts))
+
 
 def waited(process, timeout_s):
-    """Wait for a process and return its exit code.
+    """Wait for a process and return its exit code, and whether it took too long.
 
     After the time limit the process and all that it started are interrupted, and later killed.
     """
+    late = False
     for number, patience_s in ((signal.SIGINT, timeout_s), (signal.SIGKILL, PATIENCE_S)):
         try:
-            return process.wait(patience_s)
+            return process.wait(patience_s), late
         except subprocess.TimeoutExpired:
+            late = True
             os.killpg(process.pid, number)
-    return process.wait()
+    return process.wait(), late
 
 
 def end(process):

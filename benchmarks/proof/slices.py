@@ -6,6 +6,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from benchmarks.proof.bench import ROOT, Bench
@@ -15,6 +16,7 @@ from benchmarks.proof.place import PICTURE
 DUETS, PUT_IN = 7, 0.03
 STORED_LAUNCHES = 5
 DRAWS = 200
+STANDARD_PARTS = 3
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Slice:
 
 def doctor(bench):
     """Describe the machine, and check whether cases can be measured on it."""
-    code, printed = bench.run("perfgate", "doctor", "--json", "--baselines", bench.place.baselines)
+    options = ["--json", "--device", bench.tier.device, "--baselines", bench.place.baselines]
+    code, printed = bench.run("perfgate", "doctor", *options)
     told = json.loads(printed) if printed.startswith("{") else {"fit": False}
     return {"code": code, **{key: told.get(key) for key in ("fit", "machine", "software", "gpus", "findings")}}
 
@@ -84,17 +87,37 @@ def again(bench):
     return {"code": bench.measure("again", *bench.tier.cases)}
 
 
-def calibrate(bench):
-    """Take duets of three cases with themselves, without a slowdown and with each step slowed down by 3%."""
-    picture = bench.place.out / PICTURE
-    options = ["--duets", DUETS, "--slowdowns", f"0,{PUT_IN}", "--draws", DRAWS, "--picture", picture, "--json"]
-    cases = [*bench.tier.calibrated, "--perf-env", "installed"]
+def calibrate(number, bench):
+    """Take duets of a case with itself, without a slowdown and with each step slowed down by 3%.
+
+    They are judged together with those of the cases before it, because the noise of a case is learned from the others.
+    """
+    name, picture = f"calibrate-{number}", bench.place.out / PICTURE
+    cases = [bench.tier.calibrated[number - 1], "--perf-env", "installed"]
     cases += ["--perf-device", bench.tier.device, "--perf-tier", bench.tier.largest]
-    code, printed = bench.run("perfgate", "calibrate", *options, "--baselines", bench.place.baselines, "--", *cases)
+    judged = ["--draws", DRAWS, "--picture", picture, "--json", "--baselines", bench.place.baselines]
+    taken = ["--duets", DUETS, "--slowdowns", f"0,{PUT_IN}"]
+    code, printed = bench.run("perfgate", "calibrate", *taken, *judged, "--", *cases)
     told = json.loads(printed) if printed.startswith("{") else {}
     if told:
-        shutil.move(ROOT / told["run"], bench.place.runs / "calibrate.jsonl")
+        shutil.move(ROOT / told["run"], bench.place.runs / f"{name}.jsonl")
+        if together := joined(bench, name):
+            code, printed = bench.run("perfgate", "calibrate", "--from", together, *judged)
+            told = json.loads(printed) if printed.startswith("{") else {}
     return {"code": code, "cases": told.get("cases", []), "noise": told.get("noise")}
+
+
+def joined(bench, name):
+    """A file with the duets of a run and of those of the other cases; ``None`` if there are no others."""
+    others = [path for path in sorted(bench.place.runs.glob("calibrate-*.jsonl")) if path.stem != name]
+    if not others:
+        return None
+    lines = (bench.place.runs / f"{name}.jsonl").read_text().splitlines()
+    for path in others:
+        lines += path.read_text().splitlines()[1:]  # without the header
+    together = bench.place.work / "calibrate.jsonl"
+    together.write_text("\n".join(lines) + "\n")
+    return together
 
 
 def growth(bench):
@@ -103,21 +126,37 @@ def growth(bench):
     return {"code": bench.measure("growth", bench.tier.grown, *options, more=[ROOT / "docs" / "demos"])}
 
 
-def standard(bench):
-    """Measure what a run on a GPU measures unless it names a tier, with one timed launch a case."""
+def standard(number, bench):
+    """Measure a part of what a run on a GPU measures unless it names a tier, with one timed launch a case."""
     report = bench.place.work / "standard.xml"
     options = ["--perf-launches", 1, "--perf-update", "new", f"--junitxml={report}"]
-    return {"code": bench.measure("standard", "perf_tests", *options), **counted(report)}
+    options += ["--perf-shard", f"{number}/{STANDARD_PARTS}"]
+    return {"code": bench.measure(f"standard-{number}", "perf_tests", *options), **counted(report)}
+
+
+def calibrations():
+    """A slice for each case that is compared with itself, as the duets of all do not fit into one invocation."""
+    for number, expected_s in enumerate((200, 210, 260), 1):
+        what = f"a case in duets with itself, unchanged and slowed down by 3%, {number} of 3"
+        yield Slice(f"calibrate-{number}", what, expected_s, partial(calibrate, number), TIMED)
+
+
+def standard_parts():
+    """The slices of the standard tier. The cases are dealt out by their number; the first part compiles two."""
+    for number, expected_s in enumerate((340, 230, 220), 1):
+        what = f"the standard tier, one timed launch a case, {number} of {STANDARD_PARTS}"
+        yield Slice(f"standard-{number}", what, expected_s, partial(standard, number), ("cuda",))
 
 
 TIMED = ("cuda", "dry")
+# A slice that measures may take what its run's plan says (--perf-plan h100-sxm-80gb), and 20 s to start, rounded up.
 SLICES = (
     Slice("doctor", "describe the machine, and check whether cases can be measured on it", 40, doctor),
     Slice("tests", "the engine's own tests marked gpu", 150, engine_tests),
     Slice("peaks", "FLOP/s and bytes/s of the machine", 30, peaks, TIMED),
-    Slice("store", "all cases, stored as baselines with 5 launches", 420, store),
-    Slice("again", "all cases once more, compared with the stored baselines", 180, again),
-    Slice("calibrate", "three cases in duets with themselves, unchanged and slowed down by 3%", 300, calibrate, TIMED),
-    Slice("growth", "a case that keeps more memory than it did", 30, growth),
-    Slice("standard", "the standard tier, one timed launch a case", 300, standard, ("cuda",)),
+    Slice("store", f"all cases, stored as baselines with {STORED_LAUNCHES} launches", 400, store),
+    Slice("again", "all cases once more, compared with the stored baselines", 290, again),
+    *calibrations(),
+    Slice("growth", "a case that keeps more memory than it did", 40, growth),
+    *standard_parts(),
 )

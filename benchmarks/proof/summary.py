@@ -31,8 +31,10 @@ LEGEND = (
 def summary(place, tier):
     """Write the page from the results in a folder so far; return it and the requirements."""
     slices = place.state()["slices"]
-    runs = {path.stem: read(path) for path in sorted(place.runs.glob("*.jsonl"))}
-    cases, tier_cases = (measured(runs[name]) if name in runs else [] for name in ("store", "standard"))
+    whole = [path for path in sorted(place.runs.glob("*.jsonl")) if not slices.get(path.stem, {}).get("cut")]
+    runs = {path.stem: read(path) for path in whole}
+    cases = measured(runs["store"]) if "store" in runs else []
+    tier_cases = [case for name, run in runs.items() if name.startswith("standard") for case in measured(run)]
     own = [one for one in SLICES if place.mode in one.modes]
     lines = rows(slices, runs, cases, len(tier.cases), tier.demoted, timed=place.mode != "emulated")
     parts = [
@@ -102,7 +104,8 @@ def slice_row(one, found):
     """The table's row for one slice: its description, its time, and its exit code."""
     if found is None:
         return f"`{one.name}`: {one.what}", "", "not run yet"
-    return f"`{one.name}`: {one.what}", f"{found['took_s']:.0f} s", f"exit code {found['code']}"
+    end = "cut, to be done again" if found.get("cut") else f"exit code {found['code']}"
+    return f"`{one.name}`: {one.what}", f"{found['took_s']:.0f} s", end
 
 
 def table(head, body):

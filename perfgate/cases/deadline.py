@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+SPENT = "the run's time was spent before it began"  # said of a case that may not begin
+
 
 class Deadline:
     """Tracks the run's remaining time.

@@ -11,6 +11,7 @@ from perfgate.cases import effect
 from perfgate.cases.assumed import assumed_in
 from perfgate.cases.calibration import record
 from perfgate.cases.confirm import Confirmer
+from perfgate.cases.deadline import SPENT
 from perfgate.cases.derived import with_derived, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
@@ -257,7 +258,7 @@ class CaseRunner:
         stored = self._portable.held(case.id, workload.sha256)[0] if self._alone else self._store.get(case.id)
         last = max((launch.date for launch in stored.launches), default="") if stored else ""
         age = f"last measured on {last[:10]}" if last else "never measured here"
-        why = f"not measured: the run's time was spent before it began; {age}"
+        why = f"not measured: {SPENT}; {age}"
         verdict = Verdict(case.id, "step_time_s", "inconclusive", why=why)
         outcome = Outcome("failed" if self._policy.strict else "skipped", f"{case.id} was {why}; raise --perf-budget")
         self._writer.write(lines(case, [workload], [], [], [verdict], outcome, 0.0, {}))

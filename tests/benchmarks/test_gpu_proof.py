@@ -8,19 +8,23 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from benchmarks.proof import bar, wheels
-from benchmarks.proof.bench import Bench
+from benchmarks.proof.__main__ import LIMIT_S
+from benchmarks.proof.bench import RESERVE_S, Bench
+from benchmarks.proof.durations import durations
 from benchmarks.proof.measured import Measured, measured
 from benchmarks.proof.place import Place
 from benchmarks.proof.slices import SLICES, Slice, counted
 from benchmarks.proof.summary import summary
 from benchmarks.proof.tier import CUDA, TIERS
+from perfgate.cases.deadline import SPENT
+from perfgate.predict import session_cost
 from perfgate.records.runfile import RunFile, read
 from perfgate.shared.errors import UserError
 from tests import ROOT
@@ -30,6 +34,7 @@ CUDA_BUILD = bool(
     list(Path(importlib.metadata.distribution("torch").locate_file("torch")).glob("lib/libtorch_cuda.so"))
 )
 MIB, GIB = 2**20, 2**30
+SESSION_S = 20.0  # until a run's servers have imported the libraries
 GPU = {"name": "nvidia-h100", "device": "cuda"}
 LEDGER = {
     "cuda_memory_by_part_bytes": {},
@@ -47,15 +52,24 @@ SHEET = {
     "fork_s": 6.0,
 }
 DETECTIONS = [{"slowdown": 0.0, "regressed": 0.0}, {"slowdown": 0.03, "regressed": 1.0}]
+TIER_PART = {"code": 0, "passed": 12, "skipped": 0, "failed": 0, "failures": []}
+
+
+def duets_of(*cases: str, missed: float = 0.0) -> list[dict[str, Any]]:
+    """What a calibration tells of these cases, if the slowdown is missed in so many draws."""
+    caught = [DETECTIONS[0], {**DETECTIONS[1], "regressed": 1 - missed}]
+    return [{"case": case, "spread": 0.004, "detections": caught} for case in cases]
+
+
 FOUND: dict[str, dict[str, Any]] = {
     "doctor": {"code": 0, "fit": True, "findings": [], "machine": {"cpus": 16, "memory_gib": 128}},
     "tests": {"code": 0, "passed": 30, "skipped": 0, "failed": 0, "failures": []},
     "peaks": {"code": 0, "flops_per_s": {"float32": 5e13}, "bytes_per_s": 3e12},
     "store": {"code": 0},
     "again": {"code": 0},
-    "calibrate": {"code": 0, "cases": [{"case": CASE, "spread": 0.004, "detections": DETECTIONS}]},
+    **{f"calibrate-{number}": {"code": 0, "cases": duets_of(*"abc"[:number])} for number in (1, 2, 3)},
     "growth": {"code": 1},
-    "standard": {"code": 0, "passed": 35, "skipped": 0, "failed": 0, "failures": []},
+    **{f"standard-{number}": TIER_PART for number in (1, 2, 3)},
 }
 Rows = Callable[..., dict[str, bar.Row]]
 
@@ -124,12 +138,12 @@ def test_nothing_is_told_where_nothing_was_measured() -> None:
     [
         ("doctor", {"fit": False, "findings": [{"level": "problem", "text": "no driver"}]}, "`perfgate doctor`"),
         ("tests", {"failed": 1, "failures": ["test_it"]}, "the engine's tests marked gpu"),
-        ("again", {"took_s": 181.0}, "one run takes"),
+        ("again", {"took_s": 301.0}, "one run takes"),
         ("store", {"took_s": 421.0}, "storing it (5 launches) takes"),
-        ("calibrate", {"took_s": 400.0}, "the rest of the proof takes"),
-        ("standard", {"took_s": 601.0}, "the standard tier (1 launch) takes"),
-        ("standard", {"failed": 1, "failures": ["test_it"]}, "cases of the standard tier"),
-        ("standard", {"code": 2, "passed": 20}, "cases of the standard tier"),
+        ("calibrate-2", {"took_s": 1000.0}, "the rest of the proof takes"),
+        ("standard-2", {"took_s": 700.0}, "the standard tier (1 launch) takes"),
+        ("standard-3", {"failed": 1, "failures": ["test_it"]}, "cases of the standard tier"),
+        ("standard-1", {"code": 2, "passed": 7}, "cases of the standard tier"),
         ("again", {"took_s": 150.0}, "time inside set-up and steps"),
     ],
 )
@@ -159,13 +173,25 @@ def test_false_regressions_are_found_in_verdicts_and_between_the_launches_of_bot
 
 
 def test_a_slowdown_must_be_caught_in_every_case_and_nothing_else(rows: Rows) -> None:
-    missed = [
-        *FOUND["calibrate"]["cases"],
-        {"spread": 0.02, "detections": [DETECTIONS[0], {**DETECTIONS[1], "regressed": 0.9}]},
-    ]
-    alarmed = [{"spread": 0.02, "detections": [{**DETECTIONS[0], "regressed": 0.01}, DETECTIONS[1]]}]
-    assert rows({"calibrate": {"cases": missed}})["a slowdown of 3%, called slower"].held is False
-    assert rows({"calibrate": {"cases": alarmed}})["duets without a slowdown, called slower"].held is False
+    alarmed = [{"case": "a", "spread": 0.02, "detections": [{**DETECTIONS[0], "regressed": 0.01}, DETECTIONS[1]]}]
+    caught, called = "a slowdown of 3%, called slower", "duets without a slowdown, called slower"
+    assert rows({"calibrate-3": {"cases": duets_of("a", "b", "c", missed=0.1)}})[caught].held is False
+    assert rows({"calibrate-3": {"cases": [*alarmed, *duets_of("b", "c")]}})[called].held is False
+    # What is told of a case judged alone does not count once it was judged together with the others.
+    assert rows({"calibrate-1": {"cases": duets_of("a", missed=0.5)}})[caught].held is True
+
+
+@pytest.mark.parametrize(
+    ("slice_name", "what"),
+    [
+        ("again", "one run takes"),
+        ("standard-2", "cases of the standard tier"),
+        ("standard-2", "the standard tier (1 launch) takes"),
+    ],
+)
+def test_a_slice_that_was_cut_decides_nothing(rows: Rows, slice_name: str, what: str) -> None:
+    assert rows()[what].held is True
+    assert rows({slice_name: {"cut": True}})[what].held is None
 
 
 def test_a_growth_must_be_blamed_on_memory_and_not_have_been_before(rows: Rows, tmp_path: Path) -> None:
@@ -263,12 +289,81 @@ def test_what_takes_too_long_is_interrupted_and_what_breaks_costs_itself_alone(
         raise OSError("nothing there")
 
     slices = [Slice("slow", "", 0, slow), Slice("broken", "", 0, broken), Slice("later", "", 600, slow)]
-    assert [one.name for one in proof.taken(bench, slices)] == ["later"]
+    assert [one.name for one in proof.taken(bench, slices)] == ["slow", "later"]
     assert begun == ["slow", "broken"]
     found = place.state()["slices"]
-    assert found["slow"]["code"] != 0
+    assert (found["slow"]["code"] != 0, found["slow"]["cut"], "cut" in found["broken"]) == (True, True, False)
     assert found["slow"]["took_s"] < 60  # which it would have slept
     assert found["broken"]["code"] == "OSError: nothing there"
+
+
+def test_a_slice_whose_cases_did_not_begin_in_time_is_left_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its run ends by itself, and by pytest's exit code nothing is wrong with it."""
+    from benchmarks.proof import __main__ as proof
+
+    late = {**verdict("step_time_s", "inconclusive"), "why": f"not measured: {SPENT}; never measured here"}
+
+    def measured_late(bench: Bench) -> dict[str, Any]:
+        run_of(bench.place.runs / "store.jsonl", late)
+        return {"code": 0}
+
+    monkeypatch.setattr(proof, "SLICES", (Slice("store", "", 0, measured_late), *SLICES[-1:]))
+    monkeypatch.setattr(sys, "argv", ["ci/gpu-proof", "--dry", "--out", str(tmp_path / "out")])
+    for _ in range(2):
+        assert proof.main() == 0
+        told = capsys.readouterr().out
+        assert "| cut, to be done again |" in told
+        assert "Left to do: store. Go on with: ci/gpu-proof" in told
+        assert told.strip().endswith("--dry --limit 720")  # it had all of the time, and needs more
+        assert "| cases measured | all |  | not told |" in told
+
+
+class Planned(Bench):
+    """Plans on an H100 what a slice would measure, in place of measuring it."""
+
+    planned_s: ClassVar[list[float]] = []  # of all slices, in their order
+
+    def measure(self, name: str, *arguments: Any, more: Any = ()) -> int:
+        del name, more
+        self.planned_s.append(SESSION_S + sum(seconds for seconds, _ in plan(arguments)))
+        return 0
+
+    def run(self, module: str, *arguments: Any, more: Any = ()) -> tuple[int, str]:
+        del module, more
+        words = [str(word) for word in arguments]
+        duets = 2 * int(words[words.index("--duets") + 1])  # with and without a slowdown
+        ((_, step),) = plan([words[words.index("--") + 1], "--perf-tier", CUDA.largest])
+        start_s = 2 * (session_cost.START_S + session_cost.SETUP_S + session_cost.PROFILER_S)
+        self.planned_s.append(SESSION_S + duets * (start_s + session_cost.duet_s(step)))
+        return 1, ""
+
+
+def plan(arguments: Any) -> list[tuple[float, float]]:
+    """Seconds of each case, and of its step, as ``--perf-plan`` tells them."""
+    words = [str(word) for word in arguments if not str(word).startswith("--junitxml")]
+    tier = [] if "--perf-tier" in words or "perf_tests" in words else ["--perf-tier", CUDA.largest]
+    asked = ["--collect-only", "-q", "--perf-device=none", "--perf-plan=h100-sxm-80gb", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *words, *tier, *asked, "--perf-env", "installed"]
+    told = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    found = re.findall(r"^ *([\d.]+) s  perf_tests.*\(a step of ([\d.,]+) ms", told.stdout, re.MULTILINE)
+    assert found, told.stdout
+    return [(float(seconds), float(step.replace(",", "")) / 1e3) for seconds, step in found]
+
+
+def test_each_slice_fits_by_its_plan_into_one_invocation_and_into_its_bar(tmp_path: Path) -> None:
+    place = Place(tmp_path / "out", tmp_path, "cuda")
+    place.open()
+    measuring = [one for one in SLICES if one.name not in ("doctor", "tests", "peaks")]
+    found: dict[str, float] = {}
+    for one in measuring:
+        one.work(Planned(place, 0.0))
+        found[one.name] = Planned.planned_s.pop()
+    assert {one.name: (found[one.name], one.expected_s) for one in measuring if found[one.name] > one.expected_s} == {}
+    assert max(one.expected_s for one in SLICES) <= LIMIT_S - RESERVE_S
+    took = {one.name: {"took_s": found.get(one.name, one.expected_s)} for one in SLICES}
+    assert [line for line in durations(took) if not line[3]] == []
 
 
 def test_ends_of_tests_are_counted(tmp_path: Path) -> None:
