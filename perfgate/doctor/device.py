@@ -33,11 +33,6 @@ def find(wanted: str) -> tuple[Device | None, list[Finding]]:
     return (device if device.bursts else None), []
 
 
-def seen_otherwise(device: Device | None) -> bool:
-    """Whether the device is a GPU that ``nvidia-smi`` does not list."""
-    return device is not None and DEVICE_KINDS[device.kind].gpu and not DEVICE_KINDS[device.kind].capabilities
-
-
 def told(device: Device) -> Iterator[Finding]:
     """Findings about what the driver tells, by which runs judge whether a launch was disturbed."""
     name, kind = device.machine.name, DEVICE_KINDS[device.kind]

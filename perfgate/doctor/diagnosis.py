@@ -9,6 +9,7 @@ from perfgate.doctor import device, emulated, gpus, host, noise, software, store
 from perfgate.doctor.finding import LEVELS, Finding
 from perfgate.records.machine import Machine, this_machine
 from perfgate.records.portable import pair_of
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
 SCHEMA = "perfgate.doctor/1"
@@ -40,6 +41,7 @@ class Diagnosis:
         baselines: the stored baselines of this machine.
         portable: the stored baselines of this pair of torch and transformers versions.
         on_gpu: the stored baselines of the GPU that a run would measure on; ``None`` if it would take the CPU.
+        timed: whether times on that GPU mean something.
     """
 
     machine: Machine
@@ -50,6 +52,7 @@ class Diagnosis:
     portable: stored_baselines.Stored
     findings: tuple[Finding, ...]
     on_gpu: stored_baselines.Stored | None = None
+    timed: bool = True
 
     @property
     def fit(self) -> bool:
@@ -67,11 +70,16 @@ class Diagnosis:
         no_gpu = "there is a GPU, and torch cannot use it" if self.gpus else "there is no GPU"
         why_not = no_gpu if gpu is None else "" if gpu.cases else f"nothing is stored for {gpu.name}"
         few = f"{gpu.young} of {gpu.cases} baselines have too few launches or sessions" if gpu and gpu.young else ""
+        untimed = "" if self.timed or gpu is None else f"{gpu.name} is emulated, so its times mean nothing"
+        timed = gpu is not None and self.timed
         found = [
             Ability("times on the CPU", True, here.cases > here.young, none or young),
             Ability("peak memory on the CPU", True, here.cases > 0, none),
             Ability("exact metrics, by dry run", True, pair.cases > 0, unknown),
-            Ability("times and memory on a GPU", gpu is not None, bool(gpu and gpu.cases > gpu.young), why_not or few),
+            Ability(
+                "times on a GPU", timed, timed and bool(gpu and gpu.cases > gpu.young), untimed or why_not or few
+            ),
+            Ability("memory and launches on a GPU", gpu is not None, bool(gpu and gpu.cases), why_not),
         ]
         return found if self.fit else [Ability(one.what, False, False, "see the problems below") for one in found]
 
@@ -114,16 +122,14 @@ def diagnose(
         wanted: the device to look at, as for ``--perf-device``.
     """
     machine, versions = this_machine(), software.versions()
-    cards, about_gpus = gpus.look(versions)
     gpu, missing = device.find(wanted)
-    if device.seen_otherwise(gpu) and not cards:
-        about_gpus = []  # the one that nvidia-smi does not list is told of below
+    cards, about_gpus = gpus.look(versions, gpu)
     here, pair, damaged = stored_baselines.open_stores(folder / baselines, machine.name, pair_of(versions))
     found = [
         *host.processor(machine),
         *about_gpus,
         emulated.look(),
-        *software.libraries(versions, bool(cards) or device.seen_otherwise(gpu)),
+        *software.libraries(versions, bool(cards or gpu)),
         *host.clocks(),
     ]
     found += [*host.load(machine.cpus), *host.container(machine), stored_baselines.locks(), software.git(folder)]
@@ -136,6 +142,7 @@ def diagnose(
         if not quick:
             progress("whether a fork reaches the GPU")
             found.append(device.reached(gpu))
+    timed = gpu is None or DEVICE_KINDS[gpu.kind].timed
     measured = None
     if not quick and not any(finding.level == "problem" for finding in found):
         try:
@@ -143,4 +150,4 @@ def diagnose(
             found += noise.findings(measured)
         except UserError as error:
             found.append(Finding("noise", "problem", f"{error}."))
-    return Diagnosis(machine, versions, tuple(cards), measured, here, pair, tuple(found), on_gpu)
+    return Diagnosis(machine, versions, tuple(cards), measured, here, pair, tuple(found), on_gpu, timed)

@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from perfgate.doctor.finding import Finding
+from perfgate.measure.devices.base import Device
 from perfgate.measure.devices.smi import query
+from perfgate.shared.device_kinds import DEVICE_KINDS
 
 FIELDS = ("name", "uuid", "memory.total", "driver_version", "persistence_mode", "power.limit", "mig.mode.current")
 
@@ -47,22 +49,30 @@ def gpus() -> list[Card] | None:
     return [Card(*("" if "N/A" in cell else cell for cell in row)) for row in rows if len(row) == len(FIELDS)]
 
 
-def look(versions: dict[str, str]) -> tuple[list[Card], list[Finding]]:
+def look(versions: dict[str, str], device: Device | None) -> tuple[list[Card], list[Finding]]:
     """The GPUs, and findings about them.
 
     Args:
         versions: versions of the installed libraries by name.
+        device: the GPU that a run would measure on; ``None`` if it would take the CPU.
     """
     try:
         found = gpus()
     except RuntimeError as error:
-        text = f"{error}, so no GPU can be used."
-        return [], [Finding("gpu", "note", text, "nvidia-smi")]
-    if not found:
-        why = "nvidia-smi is not on the path" if found is None else "nvidia-smi lists none"
-        text = f"There is no GPU ({why}), so times and memory are measured on the CPU; exact metrics need no GPU."
-        return [], [Finding("gpu", "note", text)]
-    return found, list(findings(found, versions))
+        consequence = "so no GPU can be used." if device is None else f"but runs find {named(device)}."
+        return [], [Finding("gpu", "note", f"{error}, {consequence}", "nvidia-smi")]
+    if found:
+        return found, list(findings(found, versions))
+    why = "nvidia-smi is not on the path" if found is None else "nvidia-smi lists none"
+    if device is not None:
+        return [], [Finding("gpu", "ok", f"Runs measure on {named(device)}; {why}.")]
+    text = f"There is no GPU ({why}), so times and memory are measured on the CPU; exact metrics need no GPU."
+    return [], [Finding("gpu", "note", text)]
+
+
+def named(device: Device) -> str:
+    """The name of a device's machine, with what is not measured on it."""
+    return device.machine.name + DEVICE_KINDS[device.kind].remark
 
 
 def findings(found: Sequence[Card], versions: dict[str, str]) -> Iterator[Finding]:

@@ -300,15 +300,18 @@ def test_it_looks_at_the_gpu_as_a_run_does(tmp_path):
     script.write_text(json.dumps({"devices": [{"uuid": tag}]}))
     arguments = ("--quick", "--json", "--device", f"fake:{script}")
     document = json.loads(doctor(tmp_path, *arguments).stdout)
-    assert ability(document, "times and memory on a GPU") == (True, False)
-    (gpu,) = [one for one in document["abilities"] if "GPU" in one["what"]]
-    assert gpu["why"] == "nothing is stored for fake-gpu-1gib"
-    (told, stored) = of_fake(document)
+    assert ability(document, "times on a GPU") == (True, False)
+    assert ability(document, "memory and launches on a GPU") == (True, False)
+    why = {one["why"] for one in document["abilities"] if "GPU" in one["what"]}
+    assert why == {"nothing is stored for fake-gpu-1gib"}
+    (found, told, stored) = of_fake(document)
+    assert found["text"].startswith("Runs measure on fake-gpu-1gib; nvidia-smi ")
     assert told["text"] == "No other process uses fake-gpu-1gib, and runs would see one."
     assert stored["text"].startswith("No baselines for fake-gpu-1gib")
     store(tmp_path / "baselines", "test_a.py::test_it", 3, machine="fake-gpu-1gib")
     document = json.loads(doctor(tmp_path, *arguments).stdout)
-    assert ability(document, "times and memory on a GPU") == (True, True)
+    assert ability(document, "times on a GPU") == (True, True)
+    assert ability(document, "memory and launches on a GPU") == (True, True)
     assert ability(document, "times on the CPU") == (True, False)
     script.write_text(json.dumps({"devices": [{"uuid": tag, "pids_visible": False, "forks": False}]}))
     document = json.loads(doctor(tmp_path, *arguments).stdout)
@@ -319,3 +322,21 @@ def test_it_looks_at_the_gpu_as_a_run_does(tmp_path):
     assert device.reached(find_device(f"fake:{script}")).text == "A fork reaches fake-gpu-1gib and computes there."
     missing = json.loads(doctor(tmp_path, "--quick", "--json", "--device", "cuda").stdout)
     assert "problem" in {one["level"] for one in about(missing, "gpu")}
+
+
+def test_on_an_emulated_card_memory_is_measured_and_no_time(tmp_path):
+    """Naming the card takes no CUDA, and with ``--quick`` no program is started on it."""
+    document = json.loads(doctor(tmp_path, "--quick", "--json", "--device", "emulated").stdout)
+    assert ability(document, "times on a GPU") == (False, False)
+    assert ability(document, "memory and launches on a GPU") == (True, False)
+    texts = [finding["text"] for finding in document["findings"]]
+    card = "emulated-h100-sxm-80gb"
+    named = f"Runs measure on {card} (an emulated card: exact memory and launches, no times); nvidia-smi "
+    assert any(text.startswith(named) for text in texts)
+    assert not any("There is no GPU" in text or "measured on the CPU" in text for text in texts)
+    store(tmp_path / "baselines", "test_a.py::test_it", 3, machine=card)
+    document = json.loads(doctor(tmp_path, "--quick", "--json", "--device", "emulated").stdout)
+    assert ability(document, "times on a GPU") == (False, False)
+    assert ability(document, "memory and launches on a GPU") == (True, True)
+    why = {one["what"]: one["why"] for one in document["abilities"]}
+    assert why["times on a GPU"] == f"{card} is emulated, so its times mean nothing"
