@@ -76,9 +76,7 @@ class Diagnosis:
             Ability("times on the CPU", True, here.cases > here.young, none or young),
             Ability("peak memory on the CPU", True, here.cases > 0, none),
             Ability("exact metrics, by dry run", True, pair.cases > 0, unknown),
-            Ability(
-                "times on a GPU", timed, timed and bool(gpu and gpu.cases > gpu.young), untimed or why_not or few
-            ),
+            Ability("times on a GPU", timed, timed and bool(gpu and gpu.cases > gpu.young), untimed or why_not or few),
             Ability("memory and launches on a GPU", gpu is not None, bool(gpu and gpu.cases), why_not),
         ]
         return found if self.fit else [Ability(one.what, False, False, "see the problems below") for one in found]
