@@ -2,9 +2,10 @@
 
 From https://huggingface.co/docs/transformers/models and https://huggingface.co/docs/transformers/big_models. A model is
 made without weights, and each weight goes from its file to its place; so the peak is one model and not two, unless the
-weights are converted to another number type on the way. Shards keep the peak low where a file is read as a whole; each
-costs one more file to open. `device_map` puts weights where they belong as they come. Quantizing while loading takes
-time, and less memory from then on. The first call does what is done only once; with `torch.compile` that is compiling.
+weights are converted to another number type on the way. The host does that, so a GPU never holds them twice. Shards
+keep the peak low where a file is read as a whole; each costs one more file to open. `device_map` puts weights where
+they belong as they come. Quantizing while loading takes time, and less memory from then on. The first call does what is
+done only once; with `torch.compile` that is compiling.
 
 The files lie in the system's page cache, as they were written just before, so the disk takes no part. The small models
 here have few bytes: most of the time is Python's, and `python_calls` counts it exactly. Times hold for a process that
@@ -79,7 +80,7 @@ def test_weights_in_the_type_of_their_files_are_not_held_twice(effect, loading):
     effect(
         loading(LLAMA, stored="fp32", precision="bf16"),
         loading(LLAMA, stored="bf16", precision="bf16"),
-        peak_memory_bytes="< 0.5x",
+        peak_memory_bytes={"cpu": "< 0.5x", "cuda": "> 0.99x and < 1.01x"},
     )
 
 
@@ -99,7 +100,7 @@ def test_low_memory_holds_the_model_once(effect, loading):
     effect(
         loading(LLAMA, low_cpu_mem_usage="off"),
         loading(LLAMA, low_cpu_mem_usage="on"),
-        peak_memory_bytes="< 0.8x",
+        peak_memory_bytes={"cpu": "< 0.8x", "cuda": "< 1.01x"},
     )
 
 

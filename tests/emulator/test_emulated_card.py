@@ -43,6 +43,10 @@ def test_forward(perf, forward):
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_training(perf, training, precision):
     perf(training(VIT, task="image-classification", precision=precision))
+
+@pytest.mark.parametrize("loop", ["trainer", "accelerate"])
+def test_compiled(perf, training, loop):
+    perf(training(VIT, task="image-classification", loop=loop, compile="default"))
 """
 RUN = ("--perf-env", "installed", "--perf-launches", "1", "-o", "perf_preload=emulated_programs")
 L4 = ("--perf-device", "emulated:l4-24gb", *RUN)
@@ -201,7 +205,8 @@ def test_out_of_memory_is_a_result_with_its_numbers(stacks):
 
 def test_whether_convolutions_run_in_tf32_is_read_back_beside_the_precision_of_products(suite):
     suite.write(CONVOLVING)
-    suite.run("--perf-device", "emulated:l4-24gb", *RUN[:-2]).assert_outcomes(passed=4)
+    patient = ("--perf-device", "emulated:l4-24gb", "--perf-timeout", "600")  # two cases compile
+    suite.run(*patient, *RUN[:-2]).assert_outcomes(passed=6)
     counted = [launch for launch in read(suite.run_files[-1]).launches if launch.pass_name == "counters"]
     told = {launch.case.rpartition("test_")[2]: launch.details.findings.effective for launch in counted}
     assert {name: (one["precision"], one.get("convolutions")) for name, one in told.items()} == {
@@ -209,6 +214,8 @@ def test_whether_convolutions_run_in_tf32_is_read_back_beside_the_precision_of_p
         "training[fp32]": ("fp32", "fp32"),
         "training[tf32]": ("tf32", "tf32"),
         "training[bf16]": ("bf16", None),
+        "compiled[trainer]": ("fp32", "fp32"),
+        "compiled[accelerate]": ("fp32", "fp32"),
     }
 
 

@@ -17,7 +17,7 @@ from perfgate.actor.techniques.distributed import sharding_plugin
 from perfgate.actor.techniques.optimizers import assembled, state_of
 from perfgate.actor.techniques.readback import asked_and_in_force
 from perfgate.actor.techniques.training_parts import TrainingParts, plain_optimizer
-from perfgate.actor.techniques.training_settings import compile_mode, enable_checkpointing
+from perfgate.actor.techniques.training_settings import compile_mode, enable_checkpointing, keep_tf32
 from perfgate.shared.settings.common import GRAPHED
 
 MAX_GRAD_NORM = 1.0
@@ -48,6 +48,7 @@ class AcceleratedLoop(Program):
             mixed_precision=chosen.mixed_precision,
             kwargs_handlers=recipes(chosen.mixed_precision),
         )
+        keep_tf32(chosen, device.torch_device)
         compiled = compile_model(network, chosen.compile)
         # Before the optimizer gets the weights.
         network.to(device.torch_device)

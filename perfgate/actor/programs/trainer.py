@@ -16,7 +16,7 @@ from perfgate.actor.request import Request, TrainingSettings
 from perfgate.actor.techniques.optimizers import built_here, state_of
 from perfgate.actor.techniques.readback import asked_and_in_force
 from perfgate.actor.techniques.training_parts import TrainingParts
-from perfgate.actor.techniques.training_settings import training_arguments
+from perfgate.actor.techniques.training_settings import keep_tf32, training_arguments
 from perfgate.shared.settings.common import GRAPHED
 
 ENDLESS = 1_000_000
@@ -57,6 +57,7 @@ class TrainerLoop(Program):
             # Only where it is needed, as Seq2SeqTrainer has no such argument.
             **({"optimizer_cls_and_kwargs": own} if own else {}),
         )
+        keep_tf32(chosen, device.torch_device)
         # TrainingArguments has no name for it.
         self.trainer.accelerator.state.dynamo_plugin.use_regional_compilation = chosen.compile == "regional"
 

@@ -3,6 +3,7 @@
 import tempfile
 from typing import Any
 
+import torch
 from transformers import TrainingArguments
 
 from perfgate.actor import versions
@@ -26,7 +27,7 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
         use_liger_kernel=chosen.liger,
         bf16=chosen.precision == "bf16-amp",
         fp16=chosen.precision == "fp16-amp",
-        # If this were not set, compilation would turn it on.
+        # If this were not set, compilation would turn it on (as accelerate does; see ``keep_tf32``).
         tf32=chosen.precision == "tf32",
         torch_compile=chosen.compile != "off",
         torch_compile_mode=compile_mode(chosen.compile),
@@ -49,6 +50,18 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
     )
     arguments: TrainingArguments = kind(**versions.fields_for(kind, asked))
     return arguments
+
+
+def keep_tf32(chosen: TrainingSettings, device: str) -> None:
+    """Turn TF32 off again where it was not asked for: making an ``Accelerator`` turns it on if it is to compile.
+
+    Args:
+        chosen: the settings.
+        device: its name in torch.
+    """
+    if device == "cuda" and chosen.precision != "tf32":
+        torch.backends.fp32_precision = "ieee"
+        torch.backends.cuda.matmul.fp32_precision = "ieee"  # which accelerate sets by itself
 
 
 def compile_mode(chosen: str) -> str | None:
