@@ -48,16 +48,18 @@ def pixels_of_a_latent(config: Mapping[str, Any]) -> int:
 
 
 def build_pipeline(config: Mapping[str, Any], chosen: ImageSettings) -> Any:
-    """The pipeline with random weights."""
+    """The pipeline with random weights, whose networks infer, as those do that are loaded."""
     vae = AutoencoderKL.from_config(config["vae"])
     scheduler = getattr(diffusers, SCHEDULERS[chosen.scheduler])()
     denoiser = build_denoiser(config, chosen.image_size)
     add_adapters(denoiser, chosen.lora)
+    for network in (vae, denoiser):
+        network.eval()
     if "text_encoder" not in config:
         return DiTPipeline(transformer=denoiser, vae=vae, scheduler=scheduler)
     return StableDiffusionPipeline(
         vae=vae,
-        text_encoder=CLIPTextModel(CLIPTextConfig(**config["text_encoder"])),
+        text_encoder=CLIPTextModel(CLIPTextConfig(**config["text_encoder"])).eval(),
         tokenizer=None,
         unet=denoiser,
         scheduler=scheduler,
