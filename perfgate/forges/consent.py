@@ -3,22 +3,51 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from perfgate.shared.parsing import load_json
 
 LABEL = "perf-accepted"
+DIGITS = 16  # of a commit's name, too many for a second commit that begins alike
+GITLAB = ("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_MERGE_REQUEST_PROJECT_ID")
+BUILDKITE = ("BUILDKITE_PULL_REQUEST_REPO", "BUILDKITE_REPO")
+FORK = "the commit comes from a fork, so it only proposes"
 
 
 def objection(environment: Mapping[str, str]) -> str:
     """Why trailers of this branch accept nothing yet, as a clause; empty where they hold.
 
-    Those of a fork hold in the run that the label itself started, and in no later one: a newer push may accept more.
-    GitHub lets those set a label who have the role triage or a higher one.
+    Those of a fork hold for one commit alone, since a newer one may accept more: on GitHub in the run that the label
+    itself started, elsewhere where the label names the commit.
 
     Args:
-        environment: of the workflow; trailers hold where it is none of GitHub's.
+        environment: of the CI system's job; trailers hold where it is none of GitHub's, GitLab's or Buildkite's.
     """
-    event = read(environment.get("GITHUB_EVENT_PATH", ""))
+    if path := environment.get("GITHUB_EVENT_PATH"):
+        return of_github(path)
+    if environment.get("CI_MERGE_REQUEST_IID") or any(environment.get(name) for name in GITLAB):
+        source, target = (environment.get(name) for name in GITLAB)
+        head = environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environment.get("CI_COMMIT_SHA", "")
+        return "" if source and source == target else unlabelled(head, environment.get("CI_MERGE_REQUEST_LABELS", ""))
+    if environment.get("BUILDKITE_PULL_REQUEST", "false") != "false":
+        source, target = (place(environment.get(name, "")) for name in BUILDKITE)
+        head, labels = (environment.get(f"BUILDKITE_{name}", "") for name in ("COMMIT", "PULL_REQUEST_LABELS"))
+        return "" if source and source == target else unlabelled(head, labels)
+    return ""
+
+
+def of_github(path: str) -> str:
+    """The objection under an event of GitHub.
+
+    A merge queue's event names no pull request. Trailers hold there, as somebody who may write put them into the queue.
+
+    Args:
+        path: of the event.
+    """
+    try:
+        event = mapping(load_json(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return "the event of the workflow cannot be read, so nobody knows whether the commit comes from a fork"
     pull = mapping(event.get("pull_request"))
     if not pull:
         return ""
@@ -27,15 +56,36 @@ def objection(environment: Mapping[str, str]) -> str:
         return ""
     if event.get("action") == "labeled" and mapping(event.get("label")).get("name") == LABEL:
         return ""
-    return f"the commit comes from a fork, so it only proposes; whoever may set labels accepts it by setting {LABEL}"
+    return f"{FORK}; whoever may set labels accepts it by setting {LABEL}"
 
 
-def read(path: str) -> Mapping[str, Any]:
-    """The event of the workflow; empty where there is none."""
-    try:
-        return mapping(load_json(Path(path).read_text(encoding="utf-8"))) if path else {}
-    except (OSError, ValueError):
-        return {}
+def unlabelled(commit: str, labels: str) -> str:
+    """The objection to a fork's commit without the label that names it.
+
+    Labels stay when somebody pushes, so a label that names no commit would accept what nobody has seen.
+
+    Args:
+        commit: the head of the fork's branch.
+        labels: of the change, with commas between them.
+    """
+    label = f"{LABEL}::{commit[:DIGITS]}"
+    if len(commit) >= DIGITS and label in (one.strip() for one in labels.split(",")):
+        return ""
+    return f"{FORK}; whoever may set labels accepts it by setting {label} and starting another run"
+
+
+def place(url: str) -> str:
+    """What the addresses of one repository have in common, by whatever protocol: its host and path.
+
+    Args:
+        url: like ``https://host/owner/name.git`` or ``git@host:owner/name``.
+    """
+    if "://" in url:
+        parts = urlsplit(url)
+        host, path = parts.hostname or "", parts.path
+    else:
+        host, _, path = url.rpartition("@")[2].partition(":")
+    return f"{host}/{path.strip('/').removesuffix('.git')}".lower() if path else ""
 
 
 def mapping(found: object) -> Mapping[str, Any]:

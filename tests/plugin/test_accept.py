@@ -114,37 +114,68 @@ def test_what_commits_and_options_accept_passes_and_is_told_everywhere(faulty):
     assert perfgate("compare", path).returncode == 0
 
 
+CALLS = """
+from perfgate.actor.programs.base import Program
+
+
+class Calls(Program):
+    def __init__(self, device):
+        pass
+
+    def step(self):
+        for number in range(1):
+            call(number)
+
+
+def call(number):
+    return number
+"""
+HEAD = "1a2b3c4d5e6f7a8b9c0d" * 2
+GITLAB = {"CI_MERGE_REQUEST_PROJECT_ID": "5", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "9", "CI_COMMIT_SHA": HEAD}
+BUILDKITE = {
+    "BUILDKITE_PULL_REQUEST": "7",
+    "BUILDKITE_PULL_REQUEST_REPO": "git://github.com/stranger/models.git",
+    "BUILDKITE_REPO": "git@github.com:owner/models.git",
+}
+
+
+def pull(action, label=""):
+    """An event of GitHub about a pull request of a fork."""
+    sides = {side: {"repo": {"full_name": f"{owner}/models"}} for side, owner in (("head", "them"), ("base", "us"))}
+    return {"action": action, "label": {"name": label}, "pull_request": sides}
+
+
 @pytest.mark.untimed
 @pytest.mark.parametrize(
-    ("head", "action", "label", "passes"),
+    ("event", "variables", "passes"),
     [
-        ("stranger/models", "synchronize", "", False),
-        ("stranger/models", "labeled", "documentation", False),
-        ("stranger/models", "labeled", "perf-accepted", True),
-        ("owner/models", "synchronize", "", True),
+        (pull("synchronize"), {}, False),
+        (pull("labeled", "perf-accepted"), {}, True),
+        ({"action": "checks_requested", "merge_group": {"head_sha": HEAD}}, {}, True),
+        (None, GITLAB, False),
+        (None, GITLAB | {"CI_MERGE_REQUEST_LABELS": f"slow,perf-accepted::{HEAD[:16]}"}, True),
+        (None, BUILDKITE, False),
     ],
-    ids=["of a fork", "another label", "accepted", "of a branch"],
+    ids=["GitHub", "GitHub, labelled", "a merge queue of GitHub", "GitLab", "GitLab, labelled", "Buildkite"],
 )
-def test_a_forks_trailer_only_proposes_until_it_gets_the_label(suite, monkeypatch, head, action, label, passes):
-    (suite.path / "torch_programs.py").write_text((SUPPORT / "torch_programs.py").read_text())
-    suite.write(CASES)
+def test_a_forks_trailer_only_proposes_until_it_gets_the_label(suite, monkeypatch, event, variables, passes):
+    (suite.path / "programs.py").write_text(CALLS)
+    suite.write("def test_it(perf):\n    perf(work('Calls'))")
     begin(suite.path)
-    switch(suite, "True")
-    commit(suite.path, MESSAGE)
-    pull = {side: {"repo": {"full_name": name}} for side, name in (("head", head), ("base", "owner/models"))}
-    event = suite.path / "event.json"
-    event.write_text(json.dumps({"action": action, "label": {"name": label}, "pull_request": pull}))
-    monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
+    (suite.path / "programs.py").write_text(CALLS.replace("range(1)", "range(2)"))
+    commit(suite.path, "One more call\n\nPerf-accept: test_case.py::test_it python_calls +100%: on purpose\n")
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if event is not None:
+        (suite.path / "event.json").write_text(json.dumps(event))
+        monkeypatch.setenv("GITHUB_EVENT_PATH", str(suite.path / "event.json"))
 
-    result = suite.run(
-        *("--perf-device", "none", "--perf-ref", "HEAD~1", "-k", "call"),
-        *accepting(
-            "test_case.py::test_fault[call]:flops:+50%", "test_case.py::test_fault[call]:predicted_peak_bytes:+6%"
-        ),
-    )
+    result = suite.run("--perf-ref", "HEAD~1")
 
     result.assert_outcomes(passed=int(passes), failed=int(not passes))
-    assert ("setting perf-accepted" in result.stdout.str()) is not passes
+    proposed = "accepts python_calls of test_case.py::test_it: the commit comes from a fork, so it only proposes"
+    assert (proposed in result.stdout.str()) is not passes
 
 
 @pytest.mark.untimed
