@@ -28,18 +28,22 @@ from pathlib import Path
 
 @pytest.mark.parametrize("number", range({SHARDS}))
 def test_numbers(perf, number):
-    Path(f"began-{{number}}").write_text(os.environ["SLURMD_NODENAME"])
+    told = [os.environ.get(name, "") for name in ("SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")]
+    Path(f"began-{{number}}").write_text(" ".join(told))
     while Path("slow").exists():
         time.sleep(0.1)
     perf(work(rounds=1))
 """
-FLEET = ["fleet", "--engine", "slurm", "--partition", "low", "--shards", str(SHARDS), "--folder", "shared", "--json"]
+FLEET = [
+    "fleet", "--engine", "slurm", "--partition", "low", "--constraint", "h100", "--gpus", "1", "--shards", str(SHARDS),
+    "--folder", "shared", "--json",
+]  # fmt: skip
 CANNOT = 77  # ci/slurm-test's exit code where Slurm is not at hand
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Path]:
-    """A Slurm of two nodes; the folder of its configuration."""
+    """A Slurm of three nodes, of which one has no h100; the folder of its configuration."""
     told = ["sh", "-c", "echo $SLURM_CONF; cat > /dev/null"]  # until its input is closed
     command = [str(ROOT / "ci" / "slurm-test"), *told]
     running = subprocess.Popen(
@@ -90,26 +94,41 @@ def die(cluster: Path, node: str) -> None:
 
 
 def begun(suite: Suite) -> dict[str, str]:
-    """The node of each case that has begun."""
+    """The node of each case that has begun, and the GPU that Slurm gave it."""
     return {path.name: path.read_text() for path in suite.path.glob("began-*")}
 
 
-def test_a_dead_node_a_preempted_job_and_a_killed_command_lose_nothing(suite: Suite, cluster: Path) -> None:
+def said(*command: str) -> list[str]:
+    """The lines that a command of Slurm prints."""
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def kill_job(node: str) -> str:
+    """Kill the job that runs on a node, so that Slurm itself takes it for failed; its id, as submitit names it."""
+    (job,) = said("squeue", "--noheader", "--array", "--states=R", f"--nodelist={node}", "--format=%F_%K")
+    said("scancel", "--signal=KILL", "--full", job)
+    return job
+
+
+def test_a_dead_node_a_preempted_and_a_failed_job_and_a_killed_command_lose_none(suite: Suite, cluster: Path) -> None:
     suite.write(CASES)
     slow = suite.path / "slow"
     slow.write_text("")
     fleet = start_fleet(suite)
     until(lambda: len(set(begun(suite).values())) == 2)
 
+    before = begun(suite)
     fleet.kill()
     fleet.wait()
     die(cluster, "n1")
     preempting = subprocess.Popen(["srun", "--partition", "high", "-w", "n2", "sleep", "2"])
     preempting.wait()
+    until(lambda: begun(suite).keys() - before.keys())
+    killed = kill_job("n2")
     slow.unlink()
     node = subprocess.Popen(["slurmd", "-D", "-N", "n1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        done = perfgate("fleet", "--resume", "--folder", "shared", "--json", cwd=suite.path)
+        done = perfgate("fleet", "--resume", "--folder", "shared", "--json", cwd=suite.path, timeout=500)
     finally:
         node.kill()
 
@@ -121,3 +140,10 @@ def test_a_dead_node_a_preempted_job_and_a_killed_command_lose_nothing(suite: Su
     measured = Counter(verdict["case"] for verdict in found["verdicts"] if verdict["metric"] == "python_calls")
     assert measured == Counter({f"test_case.py::test_numbers[{number}]": 1 for number in range(SHARDS)})
     assert (suite.path / "shared" / "merged.html").exists()
+    assert set(begun(suite).values()) == {"n1 0", "n2 0"}  # n3 is free all the time and has another kind of GPU
+    assert f"was lost in job {killed}; it is submitted once more" in done.stderr
+    jobs = said("sacct", "-X", "--duplicates", "--noheader", "--parsable2", "--format=State,AllocTRES,Constraints")
+    assert "PREEMPTED" in {job.split("|")[0] for job in jobs}
+    ended = [job for job in jobs if job.startswith("COMPLETED") and job.endswith("|h100")]
+    assert len(ended) >= SHARDS
+    assert all("gres/gpu=1" in job for job in ended)

@@ -1,4 +1,4 @@
-"""Where a branch's trailers hold, by the variables of a CI system; tests/plugin/test_accept.py runs suites under them."""
+"""Where a branch's trailers hold, by a CI system's variables; tests/plugin/test_accept.py runs suites under them."""
 
 import json
 from pathlib import Path
