@@ -1,4 +1,4 @@
-"""What a branch changed of what it is held against: baselines, tolerances, promises, and cases that it leaves out."""
+"""What a branch changed of what it is held against: baselines, tolerances, promises, options, and cases left out."""
 
 import re
 from collections.abc import Sequence
@@ -8,6 +8,12 @@ from perfgate.shared.errors import UserError
 from perfgate.system.git import commit_of, git
 
 CODE = ("*.py", "*.toml", "*.ini", "*.cfg")
+# What a CI system runs, from the top of the repository.
+CI_FOLDERS, CI_FILE = (".github/workflows", ".gitlab", ".buildkite"), ".gitlab-ci.yml"
+INI = re.compile(r"(\.?pytest\.(ini|toml)|tox\.ini|setup\.cfg|pyproject\.toml)$")
+OPTION = r"--perf-|(^|[^[:alnum:]_])perf_[[:alnum:]_]+ *="  # of this suite, for git
+OPTIONS = re.compile(r"^[+-].*(?:--perf-|(?<!\w)perf_\w+ *=)")
+SELECTED = re.compile(r"^[+-].*(?:\baddopts\b|--deselect|--ignore)")
 # Where a branch began, if nobody says what it is held against.
 DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 TOLERANCE = "tolerance"
@@ -15,9 +21,6 @@ SKIP = re.compile(r"^\+.*(?:pytest\.skip|mark\.skip|mark\.xfail|pytest\.xfail|im
 # A mark by which a case is measured in fewer runs, or runs dry alone; a promise of an effect, as in "< 0.7x".
 NARROWER = re.compile(r"^[+-].*\b(?:tier\s*=|dry\s*=\s*True)")
 PROMISE = re.compile(r"^-.*[\"'][^\"']*[<>]\s*[\d.]+\s*x")
-# Values of pytest's ini file by which a run measures and judges less, or other cases.
-OPTION = re.compile(r"^[+-]\s*(?:addopts|perf_(?:tier|device|launches|confirm|strict|budget|baselines|env|root))\b")
-LOOKED_FOR = f"{TOLERANCE}|skip|xfail|def +test_|tier *=|dry *=|[<>] *[0-9.]+ *x|addopts|perf_[a-z]+ *="
 TEST_FILE = re.compile(r"(test_.*|.*_test|conftest)\.py$")
 TEST = re.compile(r"^([+-])\s*(?:async\s+)?def\s+(test_\w+)")
 ANY_TEST = re.compile(r"^([ +-])\s*(?:async\s+)?def\s+(test_\w+)")
@@ -28,8 +31,8 @@ FIXTURES = re.compile(r"(?:^[ +-]|[(,])\s*(?:perf|perfgate_perf|effect)\s*[,)]|m
 def moved_bar(folder: Path, commit: str, baselines: str) -> list[str]:
     """Files that were changed since a branch left a commit and that move the bar.
 
-    They hold baselines, a line with a tolerance, a promise of an effect that is another one now, an ini value that says
-    what a run measures, or a case that is skipped, of a larger tier, run dry alone, or gone.
+    They hold baselines, a line with a tolerance or an option, a promise of an effect that is another one now, or a case
+    that is skipped, of a larger tier, run dry alone, or gone.
 
     Args:
         folder: any folder of the repository.
@@ -45,28 +48,37 @@ def moved_bar(folder: Path, commit: str, baselines: str) -> list[str]:
     top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()
     inside = (folder / baselines).resolve().is_relative_to(top)
     found = git(folder, *changed, since, "--", baselines).splitlines() if inside else []
-    looked = git(folder, *changed, "--no-renames", "-G", LOOKED_FOR, since, "--", *CODE)
-    for name in looked.splitlines():
-        if moves(name, git(folder, "diff", "--no-ext-diff", "-W", since, "--", name)):
-            found.append(name)
+    telling = f"{TOLERANCE}|skip|xfail|def +test_|tier *=|dry *=|[<>] *[0-9.]+ *x|addopts|--deselect|--ignore|{OPTION}"
+    # A CI system's files lie at the top, wherever the suite is.
+    for place, lines, where in ((folder, telling, CODE), (top, OPTION, (*CI_FOLDERS, CI_FILE))):
+        looked = git(place, *changed, "--no-renames", "-G", lines, since, "--", *where)
+        for name in looked.splitlines():
+            if moves(name, git(place, "diff", "--no-ext-diff", "-W", since, "--", name)):
+                found.append(name)
     return list(dict.fromkeys(found))
 
 
 def moves(name: str, patch: str) -> bool:
-    """Whether a patch of a file changes a tolerance or a promise, or leaves a case out of runs.
+    """Whether a patch of a file changes a tolerance, an option or a promise, or leaves a case out of runs.
 
     Args:
         name: of the file. Code that is no test's may name tolerances of other things.
         patch: the changed lines, best with the functions around them.
     """
     lines = patch.splitlines()
+    of_ini = INI.match(Path(name).name)
+    if (of_ini or is_ci(name)) and any(OPTIONS.match(line) or (of_ini and SELECTED.match(line)) for line in lines):
+        return True
     of_cases = any(FIXTURES.search(line) for line in lines)
     if of_cases and (fewer_cases(lines) or narrower(lines) or any(map(PROMISE.match, lines))):
         return True
-    if not name.endswith(".py") and any(map(OPTION.match, lines)):
-        return True
     tells = of_cases or not name.endswith(".py") or TEST_FILE.match(Path(name).name)
     return bool(tells) and any(line[:1] in "+-" and TOLERANCE in line for line in lines if line)
+
+
+def is_ci(name: str) -> bool:
+    """Whether a CI system reads what it runs from a file of this name."""
+    return name == CI_FILE or name.startswith(tuple(f"{folder}/" for folder in CI_FOLDERS))
 
 
 def fewer_cases(lines: Sequence[str]) -> bool:

@@ -32,14 +32,27 @@ def test_sum():
 def test_max():
     assert max(1, 2) == 2
 """
+WORKFLOW = """
+jobs:
+  exact:
+    steps:
+      - run: python -m pip install -r requirements.txt
+      - run: python -m pytest perf_tests --perf-device none --perf-ref "$BASE"
+      - uses: actions/upload-artifact@v4
+        with:
+          path: perf_output
+"""
+ACTIONS = ".github/workflows/performance.yml"
+INI = "[pytest]\naddopts = -ra\nperf_strict = true\ntestpaths = tests\n"
 HERE = "perf_tests/test_case.py"
 
 
 @pytest.fixture
 def branch(tmp_path: Path) -> Path:
-    """A repository with cases of a suite, tests of other things, and baselines."""
-    for name, text in {HERE: CASES, "tests/test_others.py": OTHERS, "baselines/a.json": "{}"}.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    """A repository with cases of a suite, tests of other things, baselines, and what CI runs."""
+    files = {HERE: CASES, "tests/test_others.py": OTHERS, "baselines/a.json": "{}", ACTIONS: WORKFLOW, "tox.ini": INI}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
     begin(tmp_path)
     return tmp_path
@@ -76,9 +89,23 @@ def replaced(text: str, old: str, new: str) -> str:
         ("pyproject.toml", '[tool.pytest.ini_options]\nperf_device = "none"\n', True),
         ("pyproject.toml", '[tool.pytest.ini_options]\nperf_html = "off"\n', False),
         ("tests/test_others.py", OTHERS[: OTHERS.index("def test_max")], False),
+        (ACTIONS, replaced(WORKFLOW, "none", "none --perf-version-tolerance 0.5"), True),
+        (ACTIONS, replaced(WORKFLOW, "--perf-ref", "-o perf_strict=false --perf-ref"), True),
+        (ACTIONS, replaced(WORKFLOW, '-m pytest perf_tests --perf-device none --perf-ref "$BASE"', "-V"), True),
+        (ACTIONS, replaced(WORKFLOW, "requirements.txt", "perf_requirements.txt"), False),
+        (ACTIONS, replaced(WORKFLOW, "path: perf_output", "path: perf_output/*.html"), False),
+        (".gitlab-ci.yml", "exact metrics:\n  script: pytest --perf-ref HEAD^1\n", True),
+        (".buildkite/perf-shard", "pytest -o perf_tolerance=0.5\n", True),
+        ("docs/shard.sh", "pytest -o perf_strict=false\n", False),
+        ("tox.ini", replaced(INI, "perf_strict = true\n", ""), True),
+        ("tox.ini", replaced(INI, "-ra", "-ra -k 'not slow'"), True),
+        ("tox.ini", replaced(INI, "-ra", "-ra\n    --deselect perf_tests/test_case.py::test_spin"), True),
+        ("tox.ini", replaced(INI, "testpaths = tests", "testpaths = tests perf_tests"), False),
+        ("pyproject.toml", '[project]\nname = "perf_models"\n', False),
     ],
 )
 def test_what_moves_the_bar(branch: Path, name: str, text: str, moves: bool) -> None:
+    (branch / name).parent.mkdir(exist_ok=True)
     (branch / name).write_text(text)
     git(branch, "add", "-A")
 
@@ -103,6 +130,12 @@ def test_baselines_outside_of_the_repository_are_moved_by_no_branch(
     (branch / HERE).write_text(replaced(CASES, "0.03", "0.5"))
 
     assert moved_bar(branch, git(branch, "rev-parse", "HEAD"), str(elsewhere)) == [HERE]
+
+
+def test_what_ci_runs_is_seen_from_a_suite_in_a_folder_of_the_repository(branch: Path) -> None:
+    (branch / ACTIONS).write_text(replaced(WORKFLOW, "none", "none --perf-tolerance 0.5"))
+
+    assert moved_bar(branch / "perf_tests", git(branch, "rev-parse", "HEAD"), "baselines") == [ACTIONS]
 
 
 @pytest.mark.untimed
