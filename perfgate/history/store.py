@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from perfgate.history.index import index_of, written
 from perfgate.history.points import Point, Run
@@ -78,7 +78,11 @@ class Store:
             if not self.files.exists(self.root):
                 return []
             entries = self.files.ls(self.root, detail=True, refresh=True)
-        return sorted(Path(entry["name"]).name for entry in entries if entry["type"] == "directory")
+        return sorted(unquote(Path(entry["name"]).name) for entry in entries if entry["type"] == "directory")
+
+    def _folder(self, machine: str) -> str:
+        """The folder of a machine. Its name may have a slash, as ``portable/torch-2.13`` has, and it is one folder."""
+        return f"{self.root}/{quote(machine, safe='')}"
 
     def stored(self, machine: str) -> list[Stored]:
         """The complete files of a machine, those that hold most runs first."""
@@ -97,7 +101,7 @@ class Store:
 
     def _names(self, machine: str) -> list[str]:
         """The complete files of a machine, which are not read."""
-        folder = f"{self.root}/{quote(machine)}"
+        folder = self._folder(machine)
         with told(self.url):
             names = self.files.ls(folder, detail=False, refresh=True) if self.files.exists(folder) else []
         return sorted(name for name in names if name.endswith(SUFFIX))
@@ -224,7 +228,7 @@ class Store:
 
     def _publish(self, source: Path, machine: str, name: str) -> str:
         """Copy a complete file into the store, under a name that no other writer has."""
-        folder = f"{self.root}/{quote(machine)}"
+        folder = self._folder(machine)
         final = f"{folder}/{name}-{uuid.uuid4().hex}{SUFFIX}"
         try:
             with told(self.url):

@@ -40,15 +40,19 @@ def values(url: str, machine: str = MACHINE) -> dict[str, list[float]]:
         return {series.metric: list(series.levels) for series in history.series()}
 
 
+@pytest.mark.parametrize("machine", [MACHINE, "portable/torch-2.13"])
 @pytest.mark.parametrize("scheme", ["", "memory://"])
-def test_what_was_kept_is_read_in_order_of_time_before_and_after_a_merge(scheme: str, tmp_path: Path) -> None:
+def test_what_was_kept_is_read_in_order_of_time_before_and_after_a_merge(
+    scheme: str, machine: str, tmp_path: Path
+) -> None:
     url = f"{scheme}{tmp_path}/history"
-    assert all(keep(url, number) for number in (2, 0, 1))
+    assert all(keep(url, number, machine) for number in (2, 0, 1))
+    assert Store(url).machines() == [machine]
     expected = {"operator_calls": [100, 101, 102], "step_time_s": [10, 11, 12]}
-    assert values(url) == expected
-    assert Store(url).compact(MACHINE) == 3
-    assert values(url) == expected
-    assert len(Store(url).stored(MACHINE)) == 1
+    assert values(url, machine) == expected
+    assert Store(url).compact(machine) == 3
+    assert values(url, machine) == expected
+    assert len(Store(url).stored(machine)) == 1
 
 
 def test_a_run_is_kept_once(tmp_path: Path) -> None:
