@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ import yaml
 
 # What takes the place of an action: the test has made the checkout and has a Python; artifacts stay where they are.
 REPLACED = {"actions/checkout", "actions/setup-python", "actions/upload-artifact"}
+# What makes an environment that sees the runner's packages: the test's own has them, and takes its place.
+VENV = "python -m venv --system-site-packages .venv"
 EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 ALWAYS = "always()"
 
@@ -36,16 +39,22 @@ def load(path: Path) -> Any:
     return {("on" if key is True else key): value for key, value in found.items()}
 
 
-def run_job(workflow: Path, folder: Path, values: Mapping[str, str], environment: Mapping[str, str]) -> Ran:
-    """Run the only job of a workflow in a checkout.
+def run_job(
+    workflow: Path, folder: Path, values: Mapping[str, str], environment: Mapping[str, str], name: str = ""
+) -> Ran:
+    """Run a job of a workflow in a checkout.
 
     Args:
         workflow: the file.
         folder: the checkout.
         values: of the expressions that it uses; any other is refused.
         environment: what GitHub sets.
+        name: of the job, where there is more than one.
     """
-    (job,) = load(workflow)["jobs"].values()
+    jobs = load(workflow)["jobs"]
+    if not name:
+        (name,) = jobs
+    job = jobs[name]
     ran = Ran()
     told = os.environ | dict(environment) | evaluated(job.get("env", {}), values)
     for step in job["steps"]:
@@ -60,6 +69,9 @@ def run_job(workflow: Path, folder: Path, values: Mapping[str, str], environment
         command = step["run"]
         assert "\n" not in command.strip()
         assert "${{" not in command
+        if command == VENV:
+            (folder / ".venv").symlink_to(sys.prefix)
+            continue
         done = shell(command, folder, told | evaluated(step.get("env", {}), values))
         ran.output += done.stdout
         ran.failed = ran.failed or (command if done.returncode else "")
