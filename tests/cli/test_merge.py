@@ -8,9 +8,21 @@ import pytest
 
 from perfgate.records.shards import MANY, merge_shards
 from perfgate.shared.errors import UserError
+from tests import ROOT
 from tests.support.commands import Lines, refuse
-from tests.support.runs import CASE, OTHER_CASE, header, noisy_duets, noisy_launches, perfgate, workload_line, write_run
+from tests.support.runs import (
+    CASE,
+    OTHER_CASE,
+    WORKLOAD,
+    header,
+    noisy_duets,
+    noisy_launches,
+    perfgate,
+    workload_line,
+    write_run,
+)
 
+RECORDED = ROOT / "benchmarks" / "gate" / "recorded" / "gpt2-batch-4.jsonl"
 WHOLE = [*noisy_launches(1), *noisy_launches(2, OTHER_CASE, typical_s=0.5)]
 
 
@@ -44,12 +56,31 @@ def merged(target: Path, *arguments: str | Path, code: int = 0) -> dict[str, Any
     return found
 
 
-@pytest.mark.parametrize("sides", ["two files", "one file"])
+def recorded() -> list[Lines]:
+    """Recorded duets as six cases: two without a slowdown, two with 3%, and two with 5%."""
+    lines = [json.loads(text) for text in RECORDED.read_text().splitlines()[1:]]
+    duets = [line for line in lines if line["pair"] is not None]
+    cases: dict[str, list[Any]] = {}
+    for reference, candidate in zip(duets[::2], duets[1::2], strict=True):  # they were recorded in turn
+        assert (reference["side"], candidate["side"]) == ("reference", "candidate")
+        assert reference["pair"] == candidate["pair"]
+        slower = candidate.get("details", {}).get("injected", 0)
+        case = f"training/test_x.py::test_x[{slower}-{candidate['pair'] % 2}]"
+        cases.setdefault(case, []).extend(
+            line | {"case": case, "workload": WORKLOAD} for line in (reference, candidate)
+        )
+    return list(cases.values())
+
+
+@pytest.mark.parametrize("sides", ["two files", "one file", "recorded"])
 def test_two_shards_compare_as_one_run_does_to_the_byte(tmp_path: Path, sides: str) -> None:
     cases = [f"training/test_x.py::test_x[{number}]" for number in range(6)]
-    if sides == "one file":
+    base: tuple[Path, ...] = ()
+    if sides == "recorded":
+        groups = recorded()
+        cases = [group[0]["case"] for group in groups]
+    elif sides == "one file":
         groups = [noisy_duets(number, case, change=0.03 * number) for number, case in enumerate(cases)]
-        base = ()
     else:
         groups = [noisy_launches(number, case, typical_s=0.02 + 0.001 * number) for number, case in enumerate(cases)]
         before = [line for number, case in enumerate(cases) for line in noisy_launches(90 + number, case)]
