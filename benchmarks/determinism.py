@@ -2,10 +2,10 @@
 
     python -m benchmarks.determinism [--runs 20] [--tier quick] [--device none] [pytest arguments]
 
-Runs take turns in how they are made: alone; over two workers; in random order, if pytest-randomly is installed (pip
-install pytest-randomly; it stays switched off elsewhere); and beside two busy processes. Each has a hash seed of its
-own. Each is held against the portable baselines, and each exact metric of each case against that of the first run that
-has it. With ``--device none`` these are the metrics of the dry run; with ``cpu`` also Python's calls in real steps, of
+Runs take turns in how they are made: alone; over two workers; in random order, if pytest-randomly is installed (the
+extra dev has it; it stays switched off elsewhere); and beside two busy processes. Each has a hash seed of its own.
+Each is held against the portable baselines, and each exact metric of each case against that of the first run that has
+it. With ``--device none`` these are the metrics of the dry run; with ``cpu`` also Python's calls in real steps, of
 which no times are taken. The exit code is 1 where a number differs.
 """
 
