@@ -40,7 +40,8 @@ def forge() -> Iterator[Forge]:
 @pytest.fixture
 def example(tmp_path: Path) -> Path:
     """A repository that names a history, and ignores the environment that the workflows make."""
-    ini = f"[pytest]\naddopts = -p no:benchmark\nperf_env = installed\nperf_history = {tmp_path / 'history'}\n"
+    options = "addopts = -p no:benchmark -p no:randomly\nperf_env = installed"
+    ini = f"[pytest]\n{options}\nperf_history = {tmp_path / 'history'}\n"
     ignored = "perf_output/\n__pycache__/\n.venv\n"
     (tmp_path / "example").mkdir()
     return make(tmp_path / "example", {"pytest.ini": ini, ".gitignore": ignored})

@@ -39,7 +39,7 @@ def test_batch_size(perf, batch_size):
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with two cases stored, of which the suite has one as ``[8]``."""
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:hypothesispytest\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:hypothesispytest -p no:randomly\n")
     begin(tmp_path)
     at = git(tmp_path, "rev-parse", "HEAD")
     stored = [replace(timed_baseline([[0.02, 0.021], [0.02]], case=case), commit=at) for case in (CASE, OTHER_CASE)]

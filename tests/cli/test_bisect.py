@@ -45,7 +45,9 @@ def suite_of_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "perf_tests").mkdir()
     (tmp_path / "perf_tests" / "test_work.py").write_text(CASE)
     (tmp_path / "work.py").write_text(PROGRAM)
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:hypothesispytest -p no:anyio -p no:cov\n")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\naddopts = -p no:hypothesispytest -p no:anyio -p no:cov -p no:randomly\n"
+    )
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -26,7 +26,7 @@ def test_other():
 @pytest.fixture
 def bench(suite):
     """A suite in which pytest-benchmark is on, with cases, a benchmark of its own and an ordinary test."""
-    quiet = " ".join(f"-p no:{name}" for name in ("hypothesispytest", "anyio"))
+    quiet = " ".join(f"-p no:{name}" for name in ("hypothesispytest", "anyio", "randomly"))
     suite.pytester.makeini(f"[pytest]\naddopts = {quiet}\nperf_launches = 2\n")
     suite.write(CASES)
     return suite

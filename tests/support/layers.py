@@ -61,7 +61,7 @@ def make(folder: Path, files: dict[str, str]) -> Path:
         "models.py": MODELS,
         "perf_tests/test_layers.py": CASES,
         "requirements.txt": "perfgate\n",
-        "pytest.ini": "[pytest]\naddopts = -p no:benchmark\nperf_env = installed\n",
+        "pytest.ini": "[pytest]\naddopts = -p no:benchmark -p no:randomly\nperf_env = installed\n",
         ".gitignore": "perf_output/\n__pycache__/\n",
     } | files
     for name, text in files.items():
