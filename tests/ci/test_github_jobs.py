@@ -10,7 +10,7 @@ import pytest
 from tests import ROOT
 from tests.cli.test_comment import verdict, zipped
 from tests.support.forge import REPOSITORY, SHA, Forge, event, serving
-from tests.support.layers import SHELL, changed, make
+from tests.support.layers import CASES, SHELL, changed, make
 from tests.support.repositories import git
 from tests.support.runs import CASE, launch_line, perfgate, write_run
 from tests.support.workflow import Ran, run_job
@@ -39,12 +39,13 @@ def forge() -> Iterator[Forge]:
 
 @pytest.fixture
 def example(tmp_path: Path) -> Path:
-    """A repository that names a history, and ignores the environment that the workflows make."""
+    """A repository with one case that names a history, and ignores the environment that the workflows make."""
     options = "addopts = -p no:benchmark -p no:randomly\nperf_env = installed"
     ini = f"[pytest]\n{options}\nperf_history = {tmp_path / 'history'}\n"
     ignored = "perf_output/\n__pycache__/\n.venv\n"
     (tmp_path / "example").mkdir()
-    return make(tmp_path / "example", {"pytest.ini": ini, ".gitignore": ignored})
+    one = CASES.partition("\n\n\ndef test_single")[0] + "\n"
+    return make(tmp_path / "example", {"pytest.ini": ini, ".gitignore": ignored, "perf_tests/test_layers.py": one})
 
 
 def test_a_group_of_the_merge_queue_is_held_against_its_base(example: Path, tmp_path: Path) -> None:
