@@ -12,7 +12,8 @@ CODE = ("*.py", "*.toml", "*.ini", "*.cfg")
 CI_FOLDERS, CI_FILE = (".github/workflows", ".gitlab", ".buildkite"), ".gitlab-ci.yml"
 INI = re.compile(r"(\.?pytest\.(ini|toml)|tox\.ini|setup\.cfg|pyproject\.toml)$")
 OPTION = r"--perf-|(^|[^[:alnum:]_])perf_[[:alnum:]_]+ *="  # of this suite, for git
-OPTIONS = re.compile(r"^[+-].*(?:--perf-|(?<!\w)perf_\w+ *=)")
+SHOWN = "(?:html|output|trace|durations)\\b"  # options that decide nothing
+OPTIONS = re.compile(rf"^[+-].*(?:--perf-(?!{SHOWN})|(?<!\w)perf_(?!{SHOWN})\w+ *=)")
 SELECTED = re.compile(r"^[+-].*(?:\baddopts\b|--deselect|--ignore)")
 # Where a branch began, if nobody says what it is held against.
 DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")

@@ -139,9 +139,16 @@ def preload(module: str) -> None:
         importlib.import_module(name)
 
 
-def serve(module: str, connection: socket.socket) -> None:
-    """Import what is needed, then fork a process for each request until nobody asks any more."""
+def serve(module: str, connection: socket.socket, forker: Any) -> None:
+    """Import what is needed, then fork a process for each request until nobody asks any more.
+
+    Args:
+        module: that each process runs.
+        connection: where requests come from.
+        forker: makes what forks the servers of these processes, after pytest has imported what it rewrites.
+    """
     preload(module)
+    forker().install()
     for found in gc.get_objects():
         if isinstance(found, functools._lru_cache_wrapper) and found.__module__.startswith("perfgate."):
             found.cache_clear()
@@ -186,5 +193,4 @@ if __name__ == "__main__":
     import servers
 
     sys.path.remove(str(Path(__file__).parent))
-    servers.Forker(int(sys.argv[3])).install()
-    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))
+    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])), functools.partial(servers.Forker, int(sys.argv[3])))
