@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.emulated import STEPS, built
-from perfgate.emulator.build import started_on
-from perfgate.emulator.profiles import PROFILES, STANDARD
-from perfgate.models.shapes import SHAPES
+from perfgate.measure.emulator.build import started_on
+from perfgate.measure.emulator.profiles import PROFILES, STANDARD
+from perfgate.workloads.models.shapes import SHAPES
 
 PARTS = {
     "before": ("#9aa5b1", "taken before the step: parameters, AdamW's state, inputs, workspaces"),

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from perfgate.emulator.build import started_on
-from perfgate.emulator.profiles import PROFILES
+from perfgate.measure.emulator.build import started_on
+from perfgate.measure.emulator.profiles import PROFILES
 
 ROOT = Path(__file__).parent.parent
 

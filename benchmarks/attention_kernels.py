@@ -12,7 +12,7 @@ import json
 import sys
 
 from benchmarks.asked import ROOT, asked_on, write_table
-from perfgate.emulator.profiles import PROFILES
+from perfgate.measure.emulator.profiles import PROFILES
 
 TABLES = ROOT / "tests" / "actor" / "attention_kernels"
 CARDS = ("t4-16gb", "a100-80gb", "l4-24gb", "h100-sxm-80gb", "b200-180gb")

@@ -21,12 +21,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from perfgate.bisect.bisection import Bisection, Wish
-from perfgate.bisect.courses import Versions
-from perfgate.bisect.state import State
 from perfgate.cases.deadline import Deadline
 from perfgate.cases.duets import DuetSeries, against_reference
 from perfgate.gate.alpha_budget import AlphaBudget
+from perfgate.history.bisect.bisection import Bisection, Wish
+from perfgate.history.bisect.courses import Versions
+from perfgate.history.bisect.state import State
 from perfgate.records.launch import Launch
 from perfgate.records.runfile import RunFile, read
 from perfgate.shared.errors import UserError

@@ -23,9 +23,9 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.dry_calls import collected
-from perfgate.emulator.profiles import PROFILES
 from perfgate.measure.actor import LaunchFailed
 from perfgate.measure.devices.emulated import emulated_devices
+from perfgate.measure.emulator.profiles import PROFILES
 from perfgate.measure.passes.memory import memory_launch
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage

@@ -14,8 +14,8 @@ import statistics
 import time
 
 from fixtures.models import models
-from perfgate.models.model import Model
 from perfgate.workloads import tasks
+from perfgate.workloads.models.model import Model
 
 SHAPES = (("bert-large-uncased", 4, "fp32"), ("Llama-3.2-1B", 4, "fp32"), ("Llama-3.1-8B", 4, "bf16"))
 LAYERS = (4, 8, 16, 32)

@@ -17,9 +17,9 @@ import sys
 import time
 from dataclasses import dataclass
 
-from perfgate.emulator.build import started_on
-from perfgate.emulator.profiles import PROFILES, STANDARD
-from perfgate.models.shapes import SHAPES
+from perfgate.measure.emulator.build import started_on
+from perfgate.measure.emulator.profiles import PROFILES, STANDARD
+from perfgate.workloads.models.shapes import SHAPES
 
 LIMIT_S, LIMIT_BYTES = 30, 3 * 10**9
 

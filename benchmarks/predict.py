@@ -11,12 +11,12 @@ import time
 
 import psutil
 
-from perfgate.models.shapes import find_shape
 from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.memory_fit import room_bytes
 from perfgate.predict.predict import dry_runs, find_largest
 from perfgate.predict.question import Question
 from perfgate.predict.sweep import costs, rows_of
+from perfgate.workloads.models.shapes import find_shape
 
 MODEL = "Llama-3.2-1B"
 OPTIONS = {

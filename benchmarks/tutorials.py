@@ -9,11 +9,11 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from perfgate.models.shapes import find_shape
 from perfgate.predict.dry_runs import NoDryRun
 from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.predict import dry_runs
 from perfgate.predict.question import Question
+from perfgate.workloads.models.shapes import find_shape
 
 MODEL, TASK, GPU, TOKENS, MB = "bert-large-uncased", "sequence-classification", "V100-16GB", 512, 2**20
 PIECES = {"batch_size": 1, "gradient_accumulation": 4}

@@ -1,17 +1,17 @@
 """Writes the page of the lecture, ``docs/lecture.md``: ``python docs/lecture.py``.
 
-The topics come from ``perfgate/tour/topics.py``, and the numbers from ``docs/lecture.json``, which the tour itself
-writes: ``perfgate tour --json --output docs/lecture.json --pictures docs/lecture``. A picture that is missing there is
-drawn from the same numbers.
+The topics come from ``perfgate/reports/lecture/topics.py``, and the numbers from ``docs/lecture.json``, which the
+tour itself writes: ``perfgate tour --json --output docs/lecture.json --pictures docs/lecture``. A picture that is
+missing there is drawn from the same numbers.
 """
 
 import json
 from pathlib import Path
 
+from perfgate.reports.lecture.topic import Topic
+from perfgate.reports.lecture.topics import topics
+from perfgate.reports.lecture.walk import Told
 from perfgate.reports.tour import draw, table
-from perfgate.tour.topic import Topic
-from perfgate.tour.topics import topics
-from perfgate.tour.walk import Told
 
 PICTURES = Path(__file__).with_suffix("")
 PAGE, NUMBERS = Path(__file__).with_suffix(".md"), Path(__file__).with_suffix(".json")
@@ -32,7 +32,7 @@ is left out with a sentence, and the exit code is then 3. Ctrl-C ends it and nam
 
 Times differ between machines and between runs, and these come from one launch each: they are there to be looked at, and
 no gate. What gates the same is named below each topic. `python docs/lecture.py` writes this page from the topics in
-`perfgate/tour/topics.py` and from the numbers of a tour in `docs/lecture.json`.
+`perfgate/reports/lecture/topics.py` and from the numbers of a tour in `docs/lecture.json`.
 """
 
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perfgate.actor.programs.base import Program
-    from perfgate.models.model import Model
     from perfgate.shared.workload import Workload
+    from perfgate.workloads.models.model import Model
 
 __version__ = "0.2.0"
 __all__ = ["Model", "Program", "Workload", "__version__"]
 # A reference interpreter sees only this file, shared/ and actor/: there Program and Workload are found, Model is not.
 _MODULES = {
-    "Model": "perfgate.models.model",
+    "Model": "perfgate.workloads.models.model",
     "Program": "perfgate.actor.programs.base",
     "Workload": "perfgate.shared.workload",
 }

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from perfgate.fleet.fleet import Fleet, Plan
-from perfgate.forges.forge import Client
 from perfgate.records.runfile import Writer, merge
 from perfgate.records.shards import write as write_merged
 from perfgate.records.store import Store
 from perfgate.reference.environment import Recipe, built, run
 from perfgate.reference.worktree import Worktree
+from perfgate.remote.fleet.fleet import Fleet, Plan
+from perfgate.remote.forges.forge import Client
 from perfgate.shared.credentials import all_concealed, concealed
 from perfgate.shared.errors import UserError
 from perfgate.shared.private import write_no_link

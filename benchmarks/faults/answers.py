@@ -11,18 +11,18 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from unittest.mock import patch
 
-from perfgate.bisect import state
-from perfgate.fleet import fleet
-from perfgate.fleet.shard import Shard
-from perfgate.forges import consent
-from perfgate.forges import github as github_api
-from perfgate.forges.forge import Client
-from perfgate.forges.github import GitHub
-from perfgate.forges.gitlab import PROJECT, GitLab
-from perfgate.forges.issues import GitHubIssues, GitLabIssues
+from perfgate.history.bisect import state
 from perfgate.measure.devices import fake, rapl, smi
 from perfgate.records.fetch import fetch
 from perfgate.reference.interpreter import packages_of
+from perfgate.remote.fleet import fleet
+from perfgate.remote.fleet.shard import Shard
+from perfgate.remote.forges import consent
+from perfgate.remote.forges import github as github_api
+from perfgate.remote.forges.forge import Client
+from perfgate.remote.forges.github import GitHub
+from perfgate.remote.forges.gitlab import PROJECT, GitLab
+from perfgate.remote.forges.issues import GitHubIssues, GitLabIssues
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import load_json
 from perfgate.system import provenance

@@ -13,7 +13,6 @@ from perfgate.cases.noise_file import NAME, read_noise
 from perfgate.gate import acceptance, effects
 from perfgate.gate.renames import natural
 from perfgate.measure.devices.visible import VISIBLE, visible
-from perfgate.models import hub_ids, shapes
 from perfgate.plugin.options import check_marker, read_shard, read_tolerance
 from perfgate.records import baseline_files, durations, runfile, shard_parts, untrusted
 from perfgate.records.gpu import gpu_from
@@ -23,6 +22,7 @@ from perfgate.reports.issue import marks
 from perfgate.reports.plane import Limits
 from perfgate.shared import parsing
 from perfgate.shared.errors import UserError
+from perfgate.workloads.models import hub_ids, shapes
 
 COMMIT = "0123456789" * 4  # an id without one asks the hub
 BASELINES = Path(__file__).parents[2] / "baselines"

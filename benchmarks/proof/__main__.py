@@ -90,8 +90,8 @@ def prove(options, work):
 def refuse_without_card():
     """Build the emulated card, which refuses where that is not possible."""
     # Imported only now, because its libraries may come from the wheels.
-    from perfgate.emulator.build import started_on
-    from perfgate.emulator.profiles import PROFILES, STANDARD
+    from perfgate.measure.emulator.build import started_on
+    from perfgate.measure.emulator.profiles import PROFILES, STANDARD
 
     started_on(PROFILES[STANDARD])
 

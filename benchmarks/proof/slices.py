@@ -50,7 +50,7 @@ def engine_tests(bench):
     """Run the engine's own tests that need a GPU."""
     report = bench.place.work / "junit.xml"
     tests = ["pytest", "tests/gpu", "-m", "gpu", "-q", "-rfEs", f"--junitxml={report}"]
-    onto = ["perfgate.emulator", sys.executable, "-m"] if bench.tier.device == "emulated" else []
+    onto = ["perfgate.measure.emulator", sys.executable, "-m"] if bench.tier.device == "emulated" else []
     code, _ = bench.run(*onto, *tests)
     return {"code": code, **counted(report)}
 

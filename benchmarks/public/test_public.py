@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perfgate.models.shapes import read_shapes
+from perfgate.workloads.models.shapes import read_shapes
 
 MODELS = read_shapes(Path(__file__).parent / "shapes.json")
 SHORT = {"prompt_length": 16, "new_tokens": 16}

@@ -44,10 +44,10 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
     """Bisect, and say where it got worse."""
-    from perfgate.bisect.bisection import Bisection, Wish
-    from perfgate.bisect.state import opened
-    from perfgate.bisect.trial import Trials
     from perfgate.cli.ini import read_ini
+    from perfgate.history.bisect.bisection import Bisection, Wish
+    from perfgate.history.bisect.state import opened
+    from perfgate.history.bisect.trial import Trials
 
     if options.metric:
         check_gated([options.metric], "--metric")
@@ -84,7 +84,7 @@ def course_of(options: argparse.Namespace, ini: Any, live: Live) -> Any:
     Raises:
         UserError: one of them is not known.
     """
-    from perfgate.bisect.courses import commits, versions
+    from perfgate.history.bisect.courses import commits, versions
     from perfgate.system.provenance import version_here
 
     if options.package:

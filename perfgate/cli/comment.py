@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from perfgate.cli.common import OK, add_command
-from perfgate.forges.forge import Change, Forge, NothingToSay
-from perfgate.forges.github import github
-from perfgate.forges.gitlab import gitlab
 from perfgate.records.untrusted import Untrusted, read_untrusted
+from perfgate.remote.forges.forge import Change, Forge, NothingToSay
+from perfgate.remote.forges.github import github
+from perfgate.remote.forges.gitlab import gitlab
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
 

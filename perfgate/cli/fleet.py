@@ -8,10 +8,10 @@ from typing import Any
 from perfgate.cases.dealing import shards_for
 from perfgate.cli.common import OK, UNSURE, add_command
 from perfgate.cli.merge import exit_code, keep_durations
-from perfgate.fleet.fleet import Fleet, Plan, begin, largest_array, load, parts_of
 from perfgate.records.durations import DURATIONS, read_durations
 from perfgate.records.runfile import read
 from perfgate.records.shards import merge_shards
+from perfgate.remote.fleet.fleet import Fleet, Plan, begin, largest_array, load, parts_of
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import positive

@@ -8,7 +8,7 @@ from typing import Any
 from perfgate.cli.comment import plain
 from perfgate.cli.common import OK, add_command
 from perfgate.cli.history import date, machines, opened, with_source
-from perfgate.forges.issues import issues
+from perfgate.remote.forges.issues import issues
 from perfgate.reports.report import Report
 from perfgate.shared.parsing import positive
 

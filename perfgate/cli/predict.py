@@ -6,7 +6,6 @@ from typing import Any
 
 from perfgate.cli.common import OK, add_command
 from perfgate.cli.ini import add_preload, read_ini, with_preload
-from perfgate.models.shapes import find_shape
 from perfgate.predict.emulated_step import card_of, emulated_step
 from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.options import MODES, OPTIONS, add_settings, mode_of
@@ -15,6 +14,7 @@ from perfgate.predict.question import Question
 from perfgate.predict.sweep import sweep
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
+from perfgate.workloads.models.shapes import find_shape
 
 
 def add(commands: Any) -> None:

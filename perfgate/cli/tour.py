@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
     """Run the topics; on a terminal each is told as it ends."""
-    from perfgate.tour.topics import find_topics
+    from perfgate.reports.lecture.topics import find_topics
 
     found = find_topics(options.topics)
     from perfgate.reports.tour import closing, draw, opening, tour_report  # imports pandas
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
         return OK, listing(found)
     at_once = options.format == "terminal" and not options.output
     say = writer() if at_once else lambda section: None
-    from perfgate.tour.walk import walk
+    from perfgate.reports.lecture.walk import walk
 
     told = []
     for topic in found:

@@ -3,7 +3,7 @@
 import sys
 
 from perfgate.doctor.finding import Finding
-from perfgate.emulator.build import parts_for
+from perfgate.measure.emulator.build import parts_for
 from perfgate.shared.errors import UserError
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from perfgate.models.folders import Places
 from perfgate.shared.workload import Workload
 from perfgate.workloads import data, operators, tasks
+from perfgate.workloads.models.folders import Places
 
 # By the name of the fixture.
 OF_MODEL: Mapping[str, Callable[..., Workload]] = {

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfgate.models.model import TIERS
 from perfgate.plugin.benchmark_bridge import described
 from perfgate.plugin.options import Options
 from perfgate.plugin.power_limits import limit_of
@@ -25,6 +24,7 @@ from perfgate.shared.command import command
 from perfgate.shared.device_kinds import DEVICE_KINDS, REAL
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
+from perfgate.workloads.models.model import TIERS
 
 if TYPE_CHECKING:
     from perfgate.cases.confirm import Confirmer

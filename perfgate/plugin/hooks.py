@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfgate import __version__
-from perfgate.models.model import resolve
 from perfgate.plugin import hookspecs
 from perfgate.plugin.benchmark_bridge import connect
 from perfgate.plugin.builders import OF_MODEL, OF_NO_MODEL, places_of
@@ -19,6 +18,7 @@ from perfgate.plugin.selection import marks_of
 from perfgate.plugin.workers import Workers
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.workload import Workload
+from perfgate.workloads.models.model import resolve
 
 if TYPE_CHECKING:
     from perfgate.cases.runner import Result

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from perfgate.gate.acceptance import of_option
-from perfgate.models.model import TIERS
 from perfgate.records.durations import DURATIONS
 from perfgate.records.store import MODES
 from perfgate.reference.lock_files import LOCKS
@@ -16,6 +15,7 @@ from perfgate.shared.device_kinds import DEVICE_KINDS, NOT_BEGUN
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metrics import METRICS, check_gated
 from perfgate.shared.parsing import positive, read_duration, read_share, read_shares, read_until, read_watts, whole
+from perfgate.workloads.models.model import TIERS
 
 MARKER_KEYS = ("tier", "tolerance", "launches", "timeout_s", "dry")
 

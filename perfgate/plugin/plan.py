@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from perfgate.models.model import resolve
 from perfgate.plugin.builders import OF_MODEL, OF_NO_MODEL, places_of
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import fixtures_of, is_case, marks_of
@@ -15,6 +14,7 @@ from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.session_cost import case_s, step_s
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Workload
+from perfgate.workloads.models.model import resolve
 
 
 class PlannedError(Exception):

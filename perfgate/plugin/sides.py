@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfgate.forges.consent import objection
 from perfgate.gate.acceptance import TRAILER, Acceptance, from_json, of_option, of_trailer, to_json
 from perfgate.plugin.options import Options
+from perfgate.remote.forges.consent import objection
 from perfgate.shared.errors import UserError
 from perfgate.system.bar import default_branch, moved_bar
 from perfgate.system.git import commit_of, git_state, trailers

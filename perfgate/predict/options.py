@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from perfgate.models.model import Model
 from perfgate.shared.settings import DENOISER_TRAINING, FORWARD, GENERATION, IMAGE_GENERATION, TRAINING, Kind, Setting
 from perfgate.shared.workload import Json, Workload
 from perfgate.workloads import tasks
+from perfgate.workloads.models.model import Model
 
 
 @dataclass(frozen=True)

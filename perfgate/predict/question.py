@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
-from perfgate.models.model import Model
 from perfgate.predict.memory_fit import MAX_BATCH, Settings
 from perfgate.predict.options import MODES, flag
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json, Workload
+from perfgate.workloads.models.model import Model
 
 MAX_TOKENS = 1 << 22  # a dry run keeps the values of masks and positions up to this many elements
 IMAGES = "image-classification"

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from perfgate.models.model import Model
 from perfgate.predict.dry_runs import DryRuns, NoDryRun
 from perfgate.predict.gpu_catalog import GpuSpec
 from perfgate.predict.memory_fit import Settings, StepCost, room_bytes
@@ -11,6 +10,7 @@ from perfgate.predict.predict import dry_runs
 from perfgate.predict.question import NO_TEXT, Question, combinations
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json
+from perfgate.workloads.models.model import Model
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pandas as pd
 
-from perfgate.bisect.courses import Course
-from perfgate.bisect.decisions import Decision, Suspects
-from perfgate.bisect.state import State
 from perfgate.gate.wording import percent
+from perfgate.history.bisect.courses import Course
+from perfgate.history.bisect.decisions import Decision, Suspects
+from perfgate.history.bisect.state import State
 from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import shown
 

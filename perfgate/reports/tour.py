@@ -6,11 +6,11 @@ from textwrap import wrap
 
 import pandas as pd
 
+from perfgate.reports.lecture.topic import Topic
+from perfgate.reports.lecture.walk import Told, shown
 from perfgate.reports.report import Report, Section
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import METRICS
-from perfgate.tour.topic import Topic
-from perfgate.tour.walk import Told, shown
 
 WIDTH = 100
 
@@ -24,7 +24,7 @@ def tour_report(told: Sequence[Told], written: bool = False) -> Report:
     """
     sections = [] if written else [section for one in told for section in (opening(one.topic), closing(one))]
     lines = [{"topic": one.topic.name, "row": row, **numbers(one, row)} for one in told for row in one.values]
-    document = {"schema": "perfgate.tour/1", "topics": [one.to_json() for one in told]}
+    document = {"schema": "perfgate.reports.lecture/1", "topics": [one.to_json() for one in told]}
     return Report([*sections, ending(told)], pd.DataFrame(lines), document)
 
 

@@ -15,7 +15,7 @@ def folder_of(source: Mapping[str, Json]) -> Path:
     """The folder from which transformers loads a model.
 
     Args:
-        source: the model's source, as in ``perfgate.models.model.Model.source``.
+        source: the model's source, as in ``perfgate.workloads.models.model.Model.source``.
 
     Raises:
         FileNotFoundError: the model is not on this machine; the message is a clause that says what is missing.

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 
-from perfgate.models import hub
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.model_files import converted_folder, origin_of, wrong_sum
 from perfgate.shared.workload import Json, Workload
 from perfgate.system.child_env import QUIET
 from perfgate.system.locks import DeviceLock
+from perfgate.workloads.models import hub
 from perfgate.workloads.programs import PROGRAMS
 from perfgate.workloads.requirements import check_needs
 

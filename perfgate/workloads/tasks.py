@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from perfgate.models import sentence_pairs, text_data
-from perfgate.models.model import Model, resolve
 from perfgate.shared.errors import UserError
 from perfgate.shared.settings import (
     DENOISER_TRAINING,
@@ -21,6 +19,8 @@ from perfgate.shared.settings import (
     Kind,
 )
 from perfgate.shared.workload import Json, Workload
+from perfgate.workloads.models import sentence_pairs, text_data
+from perfgate.workloads.models.model import Model, resolve
 from perfgate.workloads.programs import workload_of
 
 LOOPS = {
@@ -53,8 +53,8 @@ def training(
             plain loop over ``Accelerator``.
         seed: the seed of random weights and random data.
         data: real text in place of random tokens. For ``causal-lm``: texts, conversations, or a file of a data set on
-            the hub (``perfgate.models.text_data``), all through the model's own tokenizer. For ``seq2seq-lm``: pairs of
-            sentences in an installed package (``perfgate.models.sentence_pairs``).
+            the hub (``perfgate.workloads.models.text_data``), all through the model's own tokenizer. For
+            ``seq2seq-lm``: pairs of sentences in an installed package (``perfgate.workloads.models.sentence_pairs``).
         settings: the settings by name; ``docs/settings.md`` lists them.
 
     Raises:
@@ -84,8 +84,8 @@ def generation(
         task: ``causal-lm`` or ``seq2seq-lm``; defaults to the first of these that the model has.
         seed: the seed of random weights and random prompts.
         prompts: real prompts in place of random tokens, repeated until the batch is full. For ``causal-lm``: texts or
-            conversations (``perfgate.models.text_data``). For ``seq2seq-lm``: pairs of sentences
-            (``perfgate.models.sentence_pairs``), of which only the source sentences are used.
+            conversations (``perfgate.workloads.models.text_data``). For ``seq2seq-lm``: pairs of sentences
+            (``perfgate.workloads.models.sentence_pairs``), of which only the source sentences are used.
         settings: the settings by name; ``docs/settings.md`` lists them.
 
     Raises:

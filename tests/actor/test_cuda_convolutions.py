@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from perfgate.actor.dry_run.cuda_convolutions import workspace_bytes
 from perfgate.actor.dry_run.cuda_rules import CudaRules
-from perfgate.emulator.profiles import PROFILES
+from perfgate.measure.emulator.profiles import PROFILES
 
 TABLES = [json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "convolutions").glob("*.json"))]
 # Of Ada and Turing it is known less well: cuDNN often finds a kernel there that copies nothing.

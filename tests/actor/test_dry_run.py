@@ -32,10 +32,10 @@ from perfgate.measure.passes.dry import dry_launch
 from perfgate.measure.passes.memory import memory_launch
 from perfgate.measure.plan import MeasurementPlan
 from perfgate.measure.stage import Stage
-from perfgate.models.model import Model
 from perfgate.records.layers import collapsed
 from perfgate.records.runfile import RunFile
 from perfgate.reports.memory import memory_rows
+from perfgate.workloads.models.model import Model
 from perfgate.workloads.operators import operator
 from perfgate.workloads.tasks import forward, generation, training
 from tests import ROOT

@@ -10,11 +10,11 @@ import time
 
 import pytest
 
+from perfgate.reports.lecture import walk as walking
+from perfgate.reports.lecture.topic import Column, Topic
+from perfgate.reports.lecture.topics import topics
+from perfgate.reports.lecture.walk import problem_of, walk
 from perfgate.shared.metrics import METRICS
-from perfgate.tour import walk as walking
-from perfgate.tour.topic import Column, Topic
-from perfgate.tour.topics import topics
-from perfgate.tour.walk import problem_of, walk
 from tests import ROOT
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perfgate.forges.consent import objection
+from perfgate.remote.forges.consent import objection
 
 HEAD = "1a2b3c4d5e6f7a8b9c0d" * 2
 OLD = "0" * 40

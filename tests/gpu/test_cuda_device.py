@@ -15,7 +15,7 @@ CASES = ("test_training[trainer]", "test_training[accelerate]", "test_mixed", "t
 MIB = 1 << 20
 SUITE = """
 import pytest
-from perfgate.models.model import Model
+from perfgate.workloads.models.model import Model
 from perfgate.shared.workload import Workload
 
 CONFIG = {"model_type": "gpt2", "vocab_size": 1024, "n_embd": 128, "n_layer": 2, "n_head": 2, "n_positions": 64}

@@ -170,7 +170,7 @@ for name in ("activation_checkpointing_enable", "gradient_checkpointing_enable")
     setattr(PreTrainedModel, name, lambda *_, **__: None)
 """
 REAL = """
-from perfgate.models.model import Model
+from perfgate.workloads.models.model import Model
 
 CONFIG = {"model_type": "gpt2", "vocab_size": 64, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64}
 GPT2 = Model("gpt2", {"config": CONFIG}, {"causal-lm": "GPT2LMHeadModel"})

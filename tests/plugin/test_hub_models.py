@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from perfgate.records.runfile import RunFile, read
-from tests.models.test_hub import environment
 from tests.support.hub import running_hub
+from tests.workloads.models.test_hub import environment
 
 MAKE = """
 import json
@@ -64,7 +64,7 @@ TALK = """{"messages": [{"role": "user", "content": "one ?"}, {"role": "assistan
 """
 SUITE = """
 import pytest
-from perfgate.models.model import Model
+from perfgate.workloads.models.model import Model
 
 TINY, OWN, TALK = "org/tiny@{tiny}", "org/own@{own}", "org/talk@{talk}/talk.jsonl"
 QUESTIONS = [[{{"role": "user", "content": "one ?"}}], [{{"role": "user", "content": "one two three four ?"}}]]

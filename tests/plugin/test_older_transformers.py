@@ -11,7 +11,7 @@ pytestmark = pytest.mark.untimed
 
 CASES = """
 import transformers
-from perfgate.models.shapes import read_shapes
+from perfgate.workloads.models.shapes import read_shapes
 from pathlib import Path
 
 MODELS = read_shapes(Path(__file__).parent / "shapes.json")
@@ -102,7 +102,7 @@ def test_an_upgrade_of_transformers_is_held_against_the_version_before(upgrade, 
 
 TRAINING = """
 from pathlib import Path
-from perfgate.models.shapes import read_shapes
+from perfgate.workloads.models.shapes import read_shapes
 
 MODELS = read_shapes(Path(__file__).parent / "shapes.json")
 

@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.untimed
 
 SUITE = """
-from perfgate.models.shapes import read_shapes
+from perfgate.workloads.models.shapes import read_shapes
 
 GPT2 = read_shapes()["gpt2"]
 

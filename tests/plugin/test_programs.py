@@ -16,7 +16,7 @@ PINNED = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SUITE = """
 import math
 import pytest
-from perfgate.models.model import Model
+from perfgate.workloads.models.model import Model
 from perfgate.shared.workload import Workload
 
 SIZE = {"vocab_size": 64}

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perfgate.models.model import Model
-from perfgate.models.shapes import find_shape
 from perfgate.predict.dry_runs import DryRuns
 from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.growth import Growth, Trace
 from perfgate.predict.memory_fit import StepCost
 from perfgate.predict.predict import dry_runs
 from perfgate.predict.question import Question
+from perfgate.workloads.models.model import Model
+from perfgate.workloads.models.shapes import find_shape
 
 FEW = {"n_layer": 2, "num_hidden_layers": 2, "num_layers": 2, "encoder_layers": 2, "decoder_layers": 2}
 GPU = find_gpu("L4")

@@ -11,7 +11,6 @@ import pytest
 from fixtures.models import image_models
 from perfgate.cli.main import main
 from perfgate.measure.pool import Pool
-from perfgate.models.shapes import PIPELINES, find_shape, read_shapes
 from perfgate.predict.dry_runs import DryRuns
 from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.memory_fit import StepCost
@@ -21,6 +20,7 @@ from perfgate.predict.question import Question
 from perfgate.predict.suggestions import remedies
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json
+from perfgate.workloads.models.shapes import PIPELINES, find_shape, read_shapes
 from tests.support.runs import perfgate
 
 MODELS = image_models()

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfgate.cli.main import build_parser, main
-from perfgate.emulator.profiles import PROFILES
+from perfgate.measure.emulator.profiles import PROFILES
 from perfgate.measure.pool import Pool
-from perfgate.models.shapes import find_shape, read_shapes
 from perfgate.predict.dry_runs import DryRuns
 from perfgate.predict.emulated_step import CARDS, EmulatedStep, card_of
 from perfgate.predict.gpu_catalog import GPUS, find_gpu
@@ -36,6 +35,7 @@ from perfgate.reports.formats import terminal
 from perfgate.reports.prediction import prediction_report
 from perfgate.shared.errors import UserError
 from perfgate.shared.settings import TRAINING
+from perfgate.workloads.models.shapes import find_shape, read_shapes
 from tests.support.runs import perfgate
 
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")

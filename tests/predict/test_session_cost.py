@@ -2,9 +2,9 @@
 
 import pytest
 
-from perfgate.models.shapes import read_shapes
 from perfgate.predict.gpu_catalog import find_gpu
 from perfgate.predict.session_cost import case_s, duet_s, shape_of, step_s
+from perfgate.workloads.models.shapes import read_shapes
 from perfgate.workloads.tasks import generation, loading, training
 
 H100 = find_gpu("h100-sxm-80gb")

@@ -9,10 +9,10 @@ import torch
 from perfgate.actor.data.inputs import Requests, padded
 from perfgate.actor.request import ServingSettings
 from perfgate.actor.tensors import inner_tensors, kind_of
-from perfgate.models.model import Model
 from perfgate.records.runfile import read
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.workloads import requirements
+from perfgate.workloads.models.model import Model
 from perfgate.workloads.requirements import check_needs
 from perfgate.workloads.tasks import forward, generation, serving
 

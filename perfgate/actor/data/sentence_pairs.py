@@ -21,7 +21,7 @@ def read_pairs(data: dict[str, Any]) -> list[tuple[str, str]]:
     """All translated messages with their translations, each once, in the order of files and messages.
 
     Args:
-        data: as ``perfgate.models.sentence_pairs.read_pairs`` returns it.
+        data: as ``perfgate.workloads.models.sentence_pairs.read_pairs`` returns it.
 
     Raises:
         FileNotFoundError: the package is not installed, or lacks a file.

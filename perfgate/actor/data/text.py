@@ -20,8 +20,8 @@ def text_rows(tokenizer: Any, data: Any, rows: int, length: int) -> Any:
 
     Args:
         tokenizer: the model's tokenizer.
-        data: texts and conversations, or the place of a data set, as ``perfgate.models.text_data.read_data`` returns
-            it.
+        data: texts and conversations, or the place of a data set, as ``perfgate.workloads.models.text_data.read_data``
+            returns it.
         rows: number of samples.
         length: tokens in each sample.
 

@@ -15,7 +15,7 @@ from perfgate.shared.errors import UserError
 
 KIND = DEVICE_KINDS["cuda"]
 RESTED_S = 1.0  # the counter of energy moves every 100 ms
-EMULATED = "GPU-e0000000-0000-4000-8000-"  # begins the identities that perfgate/emulator/source/devices.c gives
+EMULATED = "GPU-e0000000-0000-4000-8000-"  # begins the identities that perfgate/measure/emulator/source/devices.c gives
 
 
 class Reader(Protocol):

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from perfgate.emulator.build import started_on
-from perfgate.emulator.profiles import PROFILES, STANDARD, Profile
 from perfgate.measure.devices.base import Device
 from perfgate.measure.devices.cuda import EMULATED
+from perfgate.measure.emulator.build import started_on
+from perfgate.measure.emulator.profiles import PROFILES, STANDARD, Profile
 from perfgate.records.gpu import GpuIdentity
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError, nearest
