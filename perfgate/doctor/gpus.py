@@ -64,6 +64,8 @@ def look(versions: dict[str, str], device: Device | None) -> tuple[list[Card], l
     if found:
         return found, list(findings(found, versions))
     why = "nvidia-smi is not on the path" if found is None else "nvidia-smi lists none"
+    if device is not None and DEVICE_KINDS[device.kind].never_run:
+        return [], []  # nvidia-smi tells nothing of another maker's
     if device is not None:
         return [], [Finding("gpu", "ok", f"Runs measure on {named(device)}; {why}.")]
     text = f"There is no GPU ({why}), so times and memory are measured on the CPU; exact metrics need no GPU."

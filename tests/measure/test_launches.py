@@ -141,6 +141,7 @@ def test_an_actor_holds_no_descriptor_but_its_own(suite):
     assert found[3] != found[4]
 
 
+@pytest.mark.launches(1)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_is_left_when_the_run_is_ended_from_outside(suite, how):
     pids = suite.path / "pids.json"

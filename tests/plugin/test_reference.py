@@ -136,6 +136,7 @@ def test_a_revision_that_pins_other_libraries_gets_an_environment_of_its_own(rep
     assert len(worktrees(repository.path)) == 1
 
 
+@pytest.mark.launches(1)
 def test_a_run_that_is_killed_in_a_duet_leaves_no_worktree_and_no_process(repository):
     change(repository.path)
     repository.write("def test_long(perf):\n    perf(work(rounds=20000))", "test_long.py")

@@ -411,6 +411,8 @@ IDS = {
     "yardstick.cuda",
     "yardstick.emulated",
     "yardstick.fake",
+    "yardstick.mps",
+    "yardstick.rocm",
 }
 
 
