@@ -165,22 +165,27 @@ def look_after(request: dict[str, Any], control: int, output: int, ended: int) -
         os._exit(0)
 
 
+def take_over(request: dict[str, Any], stdout: int, stderr: int) -> None:
+    """Give this process what a started one has: the folder, variables and import path of a request, and its outputs."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (stdout, 1), (stderr, 2)):
+        os.dup2(source, target)
+    for source in {null, stdout, stderr}:
+        os.close(source)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["variables"])
+    time.tzset()
+    path = request["variables"].get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [request["folder"], *filter(None, path)]
+
+
 def become(request: dict[str, Any], control: int, output: int) -> None:
     """Be what ``python -m perfgate.actor.server`` is after the imports that were done already."""
     code = 1
     try:
         os.setsid()
-        null = os.open(os.devnull, os.O_RDONLY)
-        for source, targets in ((null, (0,)), (output, (1, 2))):
-            for target in targets:
-                os.dup2(source, target)
-            os.close(source)
-        os.chdir(request["folder"])
-        os.environ.clear()
-        os.environ.update(request["variables"])
-        time.tzset()
-        path = request["variables"].get("PYTHONPATH", "").split(os.pathsep)
-        sys.path[:0] = [request["folder"], *filter(None, path)]
+        take_over(request, output, output)
         sys.argv = ["perfgate.actor.server", str(control), *request["modules"]]
         from perfgate.actor import server
 

@@ -25,6 +25,11 @@ from typing import Any
 
 import pytest
 
+if __name__ == "__main__":
+    import servers  # this file's folder is the first on the path then
+else:
+    from tests.support import servers
+
 # An interpreter reads variables with these beginnings when it starts.
 COLD = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC", "GLIBC")
 REQUEST_BYTES = 1 << 20
@@ -50,8 +55,6 @@ class Warm:
     """
 
     def __init__(self, module: str) -> None:
-        from tests.support import servers
-
         self.socket, theirs = socket.socketpair()
         fds = [theirs.fileno(), servers.forker().connection.fileno()]
         command = [sys.executable, str(Path(__file__)), module, *map(str, fds)]
@@ -170,14 +173,7 @@ def become(module: str, request: dict[str, Any], stdout: int, stderr: int) -> No
     """Be what ``python -m`` with the module would be after its imports."""
     code: Any = 1
     try:
-        for source, target in ((os.open(os.devnull, os.O_RDONLY), 0), (stdout, 1), (stderr, 2)):
-            os.dup2(source, target)
-            os.close(source)
-        os.chdir(request["folder"])
-        os.environ.clear()
-        os.environ.update(request["variables"])
-        time.tzset()
-        sys.path[:0] = [request["folder"], *request["variables"]["PYTHONPATH"].split(os.pathsep)]
+        servers.take_over(request, stdout, stderr)
         sys.argv = [module, *request["arguments"]]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as ended:
@@ -190,7 +186,5 @@ def become(module: str, request: dict[str, Any], stdout: int, stderr: int) -> No
 
 
 if __name__ == "__main__":
-    import servers
-
     sys.path.remove(str(Path(__file__).parent))
     serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])), functools.partial(servers.Forker, int(sys.argv[3])))

@@ -108,13 +108,22 @@ class Cuda(Bursts):
 
     def prove(self, compiled: bool) -> None:
         """Compute something small on the device."""
+        prove(self.torch_device, compiled)
 
-        def work(x: Any) -> Any:
-            return (x * 2 + 1).sum()
 
-        function = torch.compile(work) if compiled else work
-        if float(function(torch.ones(8, device=self.torch_device))) != 24.0:
-            raise RuntimeError("the device computes wrongly")
+def prove(torch_device: str, compiled: bool) -> None:
+    """Compute something small on a device of torch.
+
+    Raises:
+        RuntimeError: the result is wrong, or the device cannot be used.
+    """
+
+    def work(x: Any) -> Any:
+        return (x * 2 + 1).sum()
+
+    function = torch.compile(work) if compiled else work
+    if float(function(torch.ones(8, device=torch_device))) != 24.0:
+        raise RuntimeError("the device computes wrongly")
 
 
 def graph_bytes(segments: list[dict[str, Any]]) -> Iterator[int]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from perfgate.actor.devices.bursts import Bursts
-from perfgate.actor.devices.cuda import forget_devices
+from perfgate.actor.devices.cuda import forget_devices, prove
 
 
 class Mps(Bursts):
@@ -91,10 +91,4 @@ class Mps(Bursts):
 
     def prove(self, compiled: bool) -> None:
         """Compute something small on the device."""
-
-        def work(x: Any) -> Any:
-            return (x * 2 + 1).sum()
-
-        function = torch.compile(work) if compiled else work
-        if float(function(torch.ones(8, device=self.torch_device))) != 24.0:
-            raise RuntimeError("the device computes wrongly")
+        prove(self.torch_device, compiled)

@@ -1,9 +1,10 @@
 """How far the shards of a fleet are: their cases and verdicts, read off what their runs write meanwhile."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+from perfgate.shared.parsing import load_json
 
 WRITTEN = ("*.part", "*.jsonl")  # each process of a run writes a part, of which the run file is made at its end
 
@@ -50,7 +51,7 @@ class Progress:
 
     def _count(self, path: Path, line: bytes) -> None:
         try:
-            found = json.loads(line)
+            found = load_json(line)
         except ValueError:
             return
         kind = found.get("kind") if isinstance(found, dict) else None
