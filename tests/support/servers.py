@@ -186,6 +186,8 @@ def become(request: dict[str, Any], control: int, output: int) -> None:
     try:
         os.setsid()
         take_over(request, output, output)
+        # A server that was started reads its folder while it imports this.
+        sys.modules["perfgate.actor.dry_run.places"].ROOT = request["folder"]  # type: ignore[attr-defined]
         sys.argv = ["perfgate.actor.server", str(control), *request["modules"]]
         from perfgate.actor import server
 
