@@ -1,4 +1,4 @@
-"""Acceptances: what may get worse against a reference, because somebody said so beforehand, and by how much at most.
+"""Acceptances: regressions against a reference that somebody allowed beforehand, each up to a limit.
 
 They come from ``--perf-accept CASE:METRIC:+12%`` and from trailers ``Perf-accept: CASE METRIC +12%: reason`` of the
 commits since the reference. A lost dry run is accepted without an amount: ``CASE:dry_run``.
@@ -26,7 +26,7 @@ OPTION_FORM = re.compile(rf"(?P<case>.+):(?P<metric>\w+?)(?::(?P<limit>{LIMIT}))
 TRAILER_FORM = re.compile(
     rf"(?P<case>.+?)\s+(?P<metric>\w+)(?:\s+(?P<limit>{LIMIT}))?\s*:\s*(?P<reason>\S.*)", re.DOTALL
 )
-BEYOND = 1.5  # times the change: the most that a proposed limit leaves for noise
+BEYOND = 1.5  # times the change: a proposed limit leaves at most this much room for noise
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Acceptance:
         metric: its name.
         limit: the largest change that is accepted: ``+12%``, or ``+2`` in the metric's unit, for one that was 0; empty
             for a lost dry run.
-        source: where it was said: ``--perf-accept``, or a commit.
-        reason: why, as far as it was said.
+        source: who allowed it: ``--perf-accept``, or a commit.
+        reason: why it is allowed; empty if nobody said so.
     """
 
     case: str
@@ -49,15 +49,15 @@ class Acceptance:
     reason: str = ""
 
     def concerns(self, case: str) -> bool:
-        """Whether it is about a case."""
+        """Whether the acceptance applies to a case."""
         return re.fullmatch(re.escape(self.case).replace(r"\*", ".*"), case, re.DOTALL) is not None
 
     def covers(self, verdict: Verdict) -> bool:
-        """Whether it is about this regression, whatever its size."""
+        """Whether the acceptance applies to the metric and case of this regression, whatever its size."""
         return can_be_accepted(verdict) and verdict.metric == self.metric and self.concerns(verdict.case)
 
     def reaches(self, verdict: Verdict) -> bool:
-        """Whether a regression is no larger than what is accepted."""
+        """Whether a regression is at most as large as the limit."""
         if not self.limit:
             return True
         largest = float(self.limit.removesuffix("%"))
@@ -67,12 +67,12 @@ class Acceptance:
 
     @property
     def until(self) -> str:
-        """The day until which it is accepted; empty if for good."""
+        """The day until which the regression is accepted; empty if for good."""
         return read_until(self.source, self.reason)
 
     @property
     def told(self) -> str:
-        """What is accepted, by whom and why, as a clause."""
+        """A clause for messages: the limit, who accepted it, and why."""
         limit = f"up to {self.limit} " if self.limit else ""
         return f"{limit}by {self.source}{f': {self.reason}' if self.reason else ''}"
 
@@ -86,11 +86,11 @@ def of_option(text: str, root: str = "") -> Acceptance:
     """Read ``CASE:METRIC:+12%``.
 
     Args:
-        text: as it was given.
+        text: the option's value.
         root: the folder that ids of cases are relative to, which may stand before an id.
 
     Raises:
-        UserError: naming the text, and what it must look like.
+        UserError: the text has another form; the message has the text and the right form.
     """
     found = OPTION_FORM.fullmatch(text.strip())
     if not found:
@@ -103,11 +103,11 @@ def of_trailer(text: str, commit: str, root: str = "") -> Acceptance:
 
     Args:
         text: the trailer's value.
-        commit: that it stands in.
+        commit: the commit whose message holds the trailer.
         root: the folder that ids of cases are relative to, which may stand before an id.
 
     Raises:
-        UserError: naming the commit, the text, and what it must look like.
+        UserError: the text has another form; the message has the commit, the text and the right form.
     """
     where = f"commit {commit[:10]}"
     found = TRAILER_FORM.fullmatch(text.strip())
@@ -117,10 +117,10 @@ def of_trailer(text: str, commit: str, root: str = "") -> Acceptance:
 
 
 def checked(found: re.Match[str], where: str, source: str, root: str) -> Acceptance:
-    """The acceptance that was read, if it can be one.
+    """Check an acceptance that was read: its metric must be gated, and it must have a limit where one is needed.
 
     Raises:
-        UserError: no such metric is gated, or no largest change is named where there must be one.
+        UserError: no gated metric has this name, or the limit is missing.
     """
     case, name, limit = found["case"].removeprefix(f"{root}/"), found["metric"], found["limit"] or ""
     check_gated([name], where)
@@ -132,7 +132,7 @@ def checked(found: re.Match[str], where: str, source: str, root: str) -> Accepta
 
 
 def accept(verdict: Verdict, acceptances: Iterable[Acceptance]) -> Verdict:
-    """The same verdict, marked if it is accepted; one that is larger than what is accepted says so."""
+    """Mark a regression that is accepted. If it is larger than its acceptance, the verdict's reason says so."""
     about = [acceptance for acceptance in acceptances if acceptance.covers(verdict)]
     if fitting := next((acceptance for acceptance in about if acceptance.reaches(verdict)), None):
         return replace(verdict, accepted=fitting.told)
@@ -143,7 +143,7 @@ def accept(verdict: Verdict, acceptances: Iterable[Acceptance]) -> Verdict:
 
 
 def accepted_lines(verdicts: Iterable[Verdict]) -> list[str]:
-    """A sentence for each regression that is accepted."""
+    """One sentence for each accepted regression."""
     return [
         f"Accepted {verdict.accepted} ({verdict.case}: {' '.join(filter(None, [verdict.metric, moved(verdict)]))})"
         for verdict in verdicts
@@ -152,7 +152,7 @@ def accepted_lines(verdicts: Iterable[Verdict]) -> list[str]:
 
 
 def unused_lines(acceptances: Sequence[Acceptance], verdicts: Sequence[Verdict]) -> list[str]:
-    """A sentence for each acceptance that matches no case of the run, or nothing that got worse."""
+    """One sentence for each acceptance that matches no case of the run, or matches cases that did not get worse."""
     cases = list(dict.fromkeys(verdict.case for verdict in verdicts))
     lines = []
     for each in acceptances:
@@ -166,7 +166,7 @@ def unused_lines(acceptances: Sequence[Acceptance], verdicts: Sequence[Verdict])
 
 
 def remedy(worse: Sequence[Verdict]) -> str:
-    """How regressions against a reference are accepted, as a last part of a message; empty for others."""
+    """The end of a message that says how to accept these regressions; empty if none of them can be accepted."""
     found = [(verdict, proposed(verdict)) for verdict in worse if can_be_accepted(verdict)]
     if not found:
         return ""
@@ -178,7 +178,7 @@ def remedy(worse: Sequence[Verdict]) -> str:
 
 
 def proposed(verdict: Verdict) -> str:
-    """A limit that a regression keeps to, and would keep to if it were measured again."""
+    """A limit for a regression, with enough room that the same regression measured again stays below it."""
     if verdict.metric == DRY_RUN:
         return ""
     change = verdict.change or 0.0
@@ -189,12 +189,12 @@ def proposed(verdict: Verdict) -> str:
 
 
 def to_json(acceptances: Iterable[Acceptance]) -> list[dict[str, str]]:
-    """What the first line of a run file holds."""
+    """The value for the first line of a run file."""
     return [asdict(acceptance) for acceptance in acceptances]
 
 
 def from_json(found: object) -> list[Acceptance]:
-    """Read what ``to_json`` wrote; what is no acceptance is left out."""
+    """Read the value that ``to_json`` wrote; entries that are no acceptance are left out."""
     rows: list[Any] = found if isinstance(found, list) else []
     return [Acceptance(**{key: str(row[key]) for key in KEYS}) for row in rows if is_row(row)]
 
@@ -203,5 +203,5 @@ KEYS = tuple(Acceptance.__dataclass_fields__)
 
 
 def is_row(row: object) -> bool:
-    """Whether it holds an acceptance."""
+    """Whether a JSON value holds an acceptance."""
     return isinstance(row, Mapping) and set(KEYS) <= set(row)

@@ -1,4 +1,4 @@
-"""A case's launches against its stored baseline."""
+"""Compares a case's launches with its stored baseline."""
 
 import math
 import statistics
@@ -64,8 +64,8 @@ def against_baseline(
         baseline: what is stored for the case on this machine, if anything.
         tolerances: largest acceptable change by metric, where the case names its own.
         pairs: noisy case-metric pairs of the whole suite, among which the chance of a false alarm is divided.
-        upgrade: from the versions that the baseline is of.
-        clock: that times are judged on, as ``choose_against`` chooses it.
+        upgrade: the step from the baseline's library versions to those of now.
+        clock: the clock for times, from ``choose_against``.
     """
     whole = baseline
     baseline = baseline and baseline.on(clock.clock or "wall")
@@ -87,7 +87,7 @@ def against_baseline(
         if whole and name not in measured and name not in known:
             stored = whole.values(name)
             reference = typical(stored) if stored else None
-            # What no clock but the wall tells is not looked for on the other one.
+            # A metric that only wall time knows is not reported as missing when times are judged on processor time.
             lacking = baseline is not None and name not in baseline.metrics
             why = UNCLOCKED if lacking else MISSING
             verdicts.append(Verdict(case, name, "inconclusive", reference=reference, why=why))
@@ -97,7 +97,7 @@ def against_baseline(
 def against_stored(
     case: str, what: Metric, launches: Sequence[Launch], baseline: Baseline, tolerance: float, alpha: float
 ) -> Verdict:
-    """Judge one metric that is stored and was measured."""
+    """Judge one metric that was measured and has stored values."""
     stored, now = baseline.values(what.name), having(launches, what.name)
     values = [launch.value(what.name) for launch in now]
     rest = rest_of_step(what, baseline.values)
@@ -147,7 +147,7 @@ def in_yardsticks(
 
 
 def timed(what: Metric) -> bool:
-    """Whether a metric depends on how fast the machine is."""
+    """Whether a metric is a time that depends on the machine's speed."""
     return what.noisy and what.unit == "s"
 
 

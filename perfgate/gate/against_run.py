@@ -1,4 +1,4 @@
-"""Recorded launches against recorded launches: two run files, or the two sides of one."""
+"""Compares recorded launches with recorded launches: two run files, or the two sides of one."""
 
 import math
 import statistics
@@ -46,7 +46,7 @@ def compare(
         reference: launches by case; their ``side`` does not matter.
         candidate: launches by case.
         tolerances: by case and metric, where a case names its own.
-        upgrade: from the versions of the reference.
+        upgrade: the step from the reference's library versions to the candidate's.
     """
     choices = {case: choose([*reference.get(case, ()), *launches]) for case, launches in candidate.items()}
     reference, candidate = (
@@ -84,7 +84,7 @@ def compare_case(
         now: launches of the candidate.
         tolerances: by metric, where the case names its own.
         alpha: each metric's share of the chance of a false alarm.
-        upgrade: from the versions of the reference.
+        upgrade: the step from the reference's library versions to the candidate's.
     """
     broken = [
         replace(verdict, why=f"in the reference, {verdict.why}")
@@ -114,7 +114,7 @@ def compare_case(
 
 
 def ways(launches: Sequence[Launch], name: str) -> set[int]:
-    """The ways in which launches measured a metric."""
+    """The numbers of the ways in which the launches measured a metric."""
     return {launch.way(name) for launch in launches}
 
 

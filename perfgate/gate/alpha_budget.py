@@ -8,7 +8,7 @@ from perfgate.gate.verdicts import ALPHA
 
 EARLY_SUSPECTS = 1 / 3
 EARLY_ALPHA = 0.9
-FAILING_LOOKS = len(LOOKS)  # the first one fails a case by a huge effect alone, and has its share all the same
+FAILING_LOOKS = len(LOOKS)  # the first look can fail a case only by a huge effect, and still has its share
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,13 @@ class AlphaBudget:
     A screen on data of its own finds the suspects, so only they need a share. When nothing changed, about a quarter of
     all pairs are suspected: the first third divides nine tenths of alpha, whoever comes later divides the rest. However
     many suspects there are, their shares together are at most alpha, and so is the suite's chance of a false alarm,
-    however the looks and the metrics of a case hang together (Boole's inequality).
+    however the looks and the metrics of a case are correlated (Boole's inequality).
 
     Attributes:
-        pairs: gated noisy case-metric pairs of the whole tier, before any were deselected or sharded away.
+        pairs: number of gated noisy case-metric pairs in the whole tier, before any were deselected or sharded away.
         suspects: how many were found so far.
-        parts: number of processes (workers times shards) that count suspects apart; each has its part of early shares.
+        parts: number of processes (workers times shards) that count suspects separately; the early shares are divided
+            among them.
         alpha: chance of a false alarm in the suite.
     """
 
@@ -34,12 +35,12 @@ class AlphaBudget:
 
     @property
     def early(self) -> int:
-        """How many suspects of the whole suite get an early share."""
+        """The number of suspects in the whole suite that get an early share."""
         return max(1, math.ceil(EARLY_SUSPECTS * self.pairs))
 
     @property
     def share(self) -> float:
-        """Chance of a false alarm that the next suspect may spend, at each look that can fail it."""
+        """The chance of a false alarm that the next suspect may spend at each look that can fail it."""
         later = self.pairs - self.early
         if later <= 0:
             return self.alpha / FAILING_LOOKS

@@ -19,9 +19,9 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
     Args:
         name: of the metric.
         before: the reference's ledger, as a dry run's ``details`` hold it.
-        now: the candidate's.
+        now: the candidate's ledger.
         word: ``grown``, or ``shrunk`` where the caller exchanged the two ledgers.
-        sign: before each amount.
+        sign: the sign written before each amount, ``+`` or ``-``.
     """
     grown = grown_cells(name, before, now)
     by_kind: dict[str, dict[str, float]] = {}
@@ -37,14 +37,14 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
     ]
     rest = sum(value * len(expanded({path: None})) for value, path, _ in rows[SHOWN:])
     more = f" and {len(rows) - SHOWN} more {sign}{what.show(rest)}" if rest else ""
-    # What became less elsewhere is said as well, so that the parts add up to the change of the whole.
+    # Decreases elsewhere are named as well, so that all parts add up to the total change.
     less = sum(grown_cells(name, now, before).values())
     elsewhere = f"; elsewhere {'-' if sign == '+' else '+'}{what.show(less)}" if less else ""
     return f"{word}: {', '.join(shown)}{more}{elsewhere}" if shown else ""
 
 
 def grown_cells(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Cells:
-    """By how much a metric grew, by module path and kind; a module or a line that only moved did not grow."""
+    """The growth of a metric by module path and kind. A module or a line that only moved counts as unchanged."""
     names = renamed(before, now)
     old, new = {(names.get(path, path), kind): n for (path, kind), n in cells(name, before).items()}, cells(name, now)
     old = moved_lines(old, new)
@@ -52,7 +52,7 @@ def grown_cells(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) ->
 
 
 def new_tensor(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The largest tensor at a peak that the peak before did not hold, as a clause; empty where none is known."""
+    """A clause on the largest tensor that is new at the memory peak; empty if no new one is known."""
     held = metric(name).cells
     if held is None or not held.table.endswith("memory") or "largest" not in before:
         return ""
@@ -66,9 +66,9 @@ def new_tensor(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
 
 
 def moved_lines(old: Cells, new: Cells) -> Cells:
-    """The old cells, those that name lines of a file by the lines where the same stands now.
+    """The old cells, with line numbers replaced by the numbers that the same lines have now.
 
-    A line that was added above moves all below it. What is counted in a file is matched in the order of its lines.
+    A line added higher up moves all lines below it. Cells of one file are matched in the order of their lines.
     """
     found = {key: value for key, value in old.items() if not LINE.search(key[1])}
     for group in {(path, LINE.sub("", kind)) for path, kind in old if LINE.search(kind)}:
@@ -82,18 +82,18 @@ def moved_lines(old: Cells, new: Cells) -> Cells:
 
 
 def unlined(key: tuple[str, str]) -> tuple[str, str]:
-    """A cell's path and kind without the number of the line."""
+    """A cell's path and kind without the line number."""
     return key[0], LINE.sub("", key[1])
 
 
 def line_of(key: tuple[str, str]) -> int:
-    """The line that a kind names; 0 where it names none."""
+    """The line number in a cell's kind; 0 if it has none."""
     found = LINE.search(key[1])
     return int(found[0][1:]) if found else 0
 
 
 def cells(name: str, ledger: Mapping[str, Any]) -> Cells:
-    """A metric's value by module path, and there by group of operators, part of memory, or kind of event."""
+    """A metric's value by module path and by group of operators, part of memory, or kind of event."""
     held = metric(name).cells
     if held is None:
         return {}
@@ -106,7 +106,7 @@ def cells(name: str, ledger: Mapping[str, Any]) -> Cells:
 
 
 def each(path: str) -> str:
-    """`` each`` where one value stands for each of several layers."""
+    """`` each`` if one value stands for each of several layers, else nothing."""
     return " each" if "{" in path else ""
 
 

@@ -1,4 +1,4 @@
-"""What moved in an upgrade, by cause: one entry for each architecture and root module, the worst first."""
+"""Groups the changes of an upgrade by cause: one entry for each architecture and root module, the worst first."""
 
 import math
 import re
@@ -11,9 +11,9 @@ from perfgate.gate.attribution import grown_cells
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
-# No modules of a model: what is counted there follows from the modules.
+# Entries that are no modules of a model; what is counted there follows from the modules.
 BESIDE = ("optimizer", "clipping", "inputs", "workspaces")
-OUTER = ("model", "transformer", "base_model")  # names under which a head holds the model
+OUTER = ("model", "transformer", "base_model")  # names under which a model with a head holds its inner model
 LAYER = re.compile(r"(?<=\.)\d+(?=\.|$)")
 Ledgers = tuple[Mapping[str, Any], Mapping[str, Any]]
 
@@ -34,11 +34,11 @@ class Moved:
 
 @dataclass(frozen=True)
 class Cause:
-    """What moved in one root module of one architecture.
+    """The changes that come from one root module of one architecture.
 
     Attributes:
-        root: the module that moved most, with ``*`` for the number of a layer; empty where no module is known.
-        verdicts: all that rests on it, those that moved most first.
+        root: the module that moved most, with ``*`` for a layer's number; empty if no module is known.
+        verdicts: the verdicts with this cause, largest change first.
     """
 
     architecture: str
@@ -47,12 +47,12 @@ class Cause:
 
     @property
     def cases(self) -> list[str]:
-        """Ids of the cases that show it, those that moved most first."""
+        """Ids of the affected cases, largest change first."""
         return list(dict.fromkeys(verdict.case for verdict in self.verdicts))
 
     @property
     def worst(self) -> list[Verdict]:
-        """For each metric the verdict that moved most."""
+        """For each metric the verdict with the largest change."""
         found: dict[str, Verdict] = {}
         for verdict in self.verdicts:
             found.setdefault(verdict.metric, verdict)
@@ -60,21 +60,24 @@ class Cause:
 
     @property
     def size(self) -> tuple[float, ...]:
-        """What it is ranked by: how far its worst metrics moved, then how many cases show it."""
+        """The sort key: the changes of its two worst metrics, then the number of cases."""
         return (*sorted(map(weight, self.worst), reverse=True)[:2], len(self.cases))
 
 
 def weight(verdict: Verdict) -> float:
-    """How much a move matters: a lost dry run hides everything else, a host sync stops a GPU; else it is the change."""
+    """The importance of a change.
+
+    A lost dry run outweighs everything, then host syncs; otherwise the relative change counts.
+    """
     if verdict.metric == "dry_run":
         return math.inf
     what = metric(verdict.metric)
     if what.each_counts and verdict.reference is not None and verdict.candidate is not None:
         return 1e6 * abs(verdict.candidate - verdict.reference)
     if verdict.reference == 0:
-        return 1e3  # of nothing there is no share, and something is more than nothing
+        return 1e3  # no ratio exists to 0, and this is far more than most changes
     change = abs(verdict.change or 0.0)
-    # A half as much is as far from 1 as twice as much.
+    # Half as much counts like twice as much.
     return change if (verdict.change or 0.0) > 0 else 1 / max(1 - change, 1e-9) - 1
 
 
@@ -82,7 +85,7 @@ def causes(moved: Iterable[Moved]) -> list[Cause]:
     """Group what moved into the same direction by architecture and root module; the largest cause first.
 
     Args:
-        moved: all of one direction.
+        moved: changes of one direction, all worse or all better.
     """
     by_case: dict[str, list[Moved]] = defaultdict(list)
     for found in moved:
@@ -99,9 +102,9 @@ def causes(moved: Iterable[Moved]) -> list[Cause]:
 
 
 def root_of(moved: Sequence[Moved]) -> str:
-    """The module that what moved in one case comes from: the one with the largest shares of all metrics together.
+    """The module that caused a case's changes: the one with the largest shares of all metrics together.
 
-    Where nothing else moved, what is told by file decides, such as Python's calls.
+    Metrics that are counted by file, such as Python's calls, decide only if no other metric moved.
     """
     moved = [found for found in moved if not by_file(found.verdict.metric)] or moved
     shares: dict[str, float] = defaultdict(float)
@@ -121,13 +124,13 @@ def root_of(moved: Sequence[Moved]) -> str:
 
 
 def by_file(name: str) -> bool:
-    """Whether a metric is told by file, and not by module."""
+    """Whether a metric is counted by file, and not by module."""
     held = metric(name).cells
     return held is not None and held.by_file
 
 
 def module(path: str, architecture: str) -> str:
-    """A module's path as all models of an architecture have it: without the name of what holds it, any layer."""
+    """A module's path as all models of an architecture share it: without the holder's name, any layer as ``*``."""
     parts = path.split(".")
     while len(parts) > 1 and (parts[0] in OUTER or parts[0] == architecture):
         parts = parts[1:]

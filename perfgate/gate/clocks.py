@@ -1,4 +1,4 @@
-"""Which clock the times of a series are judged on: chosen for both sides at once, and before they are compared.
+"""Chooses the clock on which the times of a series are judged, for both sides at once and before comparing.
 
 A time on the wall holds the waiting for a core that other processes had; a time on the processor does not, and neither
 does it hold what the step itself waited for: sleeping, input and output, locks.
@@ -14,7 +14,7 @@ from perfgate.records.launch import Launch
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
-IDLE = 0.01  # share of a step that may pass without computing while its time on the processor still is its time
+IDLE = 0.01  # a step that spends more than this share neither computing nor waiting for a core needs the wall clock
 UNKNOWN = "how long it computed itself is not known"
 UNCLOCKED = "it is known in wall time alone"
 COMPARED = ("pass", "improved", "regressed", "inconclusive")
@@ -25,12 +25,12 @@ class ClockChoice:
     """The clock of a series.
 
     Attributes:
-        clock: that its times are judged on; ``None`` where neither clock serves.
+        clock: the clock on which times are judged; ``None`` if neither can be used.
         waited: the largest share of the core that other processes took during a launch; 0.34 is 34%.
         idle: the largest share of a step in which it neither computed nor waited for a core.
-        by: the processes that had the core, as in ``python 1234``; empty where none is known.
+        by: the processes that took the core, such as ``python 1234``; empty if unknown.
         why_not: why times on the processor cannot be used, as a clause; empty where they can.
-        stored: whether it was the baseline alone whose launches had to wait.
+        stored: whether only the baseline's launches had to wait.
     """
 
     clock: Clock | None = "wall"
@@ -42,7 +42,7 @@ class ClockChoice:
 
     @property
     def remark(self) -> str:
-        """What a verdict says of the clock; nothing where it is the wall's."""
+        """A clause on how much of the core other processes took; empty if that did not matter."""
         when = " when the baseline was measured" if self.stored else f" ({self.by})" if self.by else ""
         took = f"other processes took {self.waited:.0%} of the core{when}"
         if self.clock == "processor":
@@ -50,7 +50,7 @@ class ClockChoice:
         return f"{took}, and {self.why_not}" if self.why_not else ""
 
     def told(self, verdict: Verdict) -> Verdict:
-        """A verdict on a time of the series, as far as the clock can tell.
+        """A verdict on a time, corrected for the blind spot of the processor clock.
 
         Time on the processor shows a regression; a step that spends time on something else than computing may have
         become slower in what that clock does not see, so it neither passes nor improves.
@@ -76,7 +76,7 @@ def choose(launches: Sequence[Launch]) -> ClockChoice:
     """The clock of launches that are compared with each other, such as both sides of some duets.
 
     Args:
-        launches: of both sides; those that may not be used, or tell no time, are left out.
+        launches: of both sides; invalid launches and those without times are ignored.
     """
     timed = [launch for launch in launches if not launch.invalid and STEP in launch.metrics]
     waits = [launch.waited or 0.0 for launch in timed]
@@ -91,9 +91,9 @@ def choose(launches: Sequence[Launch]) -> ClockChoice:
 
 
 def choose_against(launches: Sequence[Launch], baseline: Baseline | None) -> ClockChoice:
-    """The clock of a case's launches and of the baseline that they are held against.
+    """The clock for a case's launches and the baseline that they are compared with.
 
-    Where others had the core while either side was measured, both are judged on processor time, if enough stored
+    If other processes took the core while either side was measured, both are judged on processor time, if enough stored
     launches know theirs. Otherwise the wall's times are, as long as they say something.
 
     Args:
@@ -116,10 +116,10 @@ def choose_against(launches: Sequence[Launch], baseline: Baseline | None) -> Clo
 
 
 def lacking(now: Sequence[Launch], stored: Sequence[StoredLaunch]) -> str:
-    """Why processor times cannot be compared; empty where they can.
+    """The reason why processor times cannot be compared; empty if they can.
 
-    Too young is what a baseline of few launches is on either clock, so all that is asked for is that dropping the
-    launches without processor times leaves it no younger than it must be.
+    Stored launches without processor times are dropped. That is acceptable if none are dropped, or if enough launches
+    and sessions remain.
     """
     if any(launch.other is None for launch in now):
         return UNKNOWN
@@ -131,21 +131,21 @@ def lacking(now: Sequence[Launch], stored: Sequence[StoredLaunch]) -> str:
 
 
 def is_old_enough(launches: Sequence[StoredLaunch]) -> bool:
-    """Whether a time may be judged against so many launches from so many sessions."""
+    """Whether enough launches from enough sessions are stored to judge a time."""
     sessions = {launch.session for launch in launches}
     return len(launches) >= MIN_BASELINE_LAUNCHES and len(sessions) >= MIN_BASELINE_SESSIONS
 
 
 def is_timed(name: str) -> bool:
-    """Whether a metric is a time that can fail a case, or follows from one."""
+    """Whether a metric is a time that can fail a case, or is computed from one."""
     return is_clocked(name) or metric(name).unit == "1/s"
 
 
 def on(choice: ClockChoice, launches: Iterable[Launch]) -> list[Launch]:
-    """The launches with their times on the clock of their series."""
+    """The launches with their times on the chosen clock."""
     return [launch.on(choice.clock or "wall") for launch in launches]
 
 
 def told_by_case(choices: Mapping[str, ClockChoice], verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Verdicts of several cases, each as far as the clock of its case can tell."""
+    """Correct the verdicts of several cases, each for the clock of its case."""
     return [choices.get(verdict.case, WALL).told(verdict) for verdict in verdicts]

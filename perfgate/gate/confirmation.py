@@ -16,10 +16,10 @@ from perfgate.gate.verdicts import DELTA_MIN_SHARE, TOO_FEW, name_of
 from perfgate.records.verdict import Name
 
 LOOKS = (3, 6, 10, 15, 24)
-FEW_LOOKS = (10, 24)  # where a wrong verdict costs more than duets: each look is one more chance to be wrong
-CLEARING_LOOKS = 1  # the first looks that can clear a case, and fail it only by a huge effect
-HUGE = 1.0  # a change that must be excluded for that: twice the time, which no difference between launches explains
-FAILING_DUETS = 1 + LOOKS[CLEARING_LOOKS]  # with the screen's: the fewest that can fail a case
+FEW_LOOKS = (10, 24)  # for cases where a wrong verdict costs more than duets: each look is one more chance to be wrong
+CLEARING_LOOKS = 1  # the number of first looks that can clear a case, and fail it only by a huge effect
+HUGE = 1.0  # a huge change is twice the time, which no difference between launches explains
+FAILING_DUETS = 1 + LOOKS[CLEARING_LOOKS]  # the fewest duets that can fail a case, the screen's included
 
 
 def threshold_of(tolerance: float) -> float:
@@ -35,11 +35,11 @@ def look(duets: Sequence[Duet], tolerance: float, share: float, noise: Noise = U
     not show it, but two such speeds are not that far apart.
 
     Args:
-        duets: of the confirmation, without the screen's.
+        duets: the confirmation's, without the screen's.
         tolerance: the largest acceptable change, 0.03 is 3%.
         share: chance of a false alarm at this look, as ``AlphaBudget.share`` gives it.
         noise: what is known of this machine.
-        final: whether no more duets can be had.
+        final: whether there can be no more duets.
     """
     count = len(duets)
     last = final or count >= LOOKS[-1]
@@ -62,24 +62,24 @@ def look(duets: Sequence[Duet], tolerance: float, share: float, noise: Noise = U
 
 
 def bounds(found: Difference, share: float) -> tuple[float, float, float]:
-    """Change, lower and upper bound, relative."""
+    """The change, its lower bound and its upper bound, all relative."""
     return safe_expm1(found.estimate), safe_expm1(found.lower(share)), safe_expm1(found.upper())
 
 
 def remark(duets: Sequence[Duet]) -> str:
-    """Warn where all duets come from one pair of servers, so that the interval leaves out how servers differ."""
+    """A warning if all duets come from one pair of servers: the interval then omits how servers differ."""
     if len({duet.servers for duet in duets}) > 1 or len(duets) < LOOKS[CLEARING_LOOKS]:
         return ""
     return "all duets came from one pair of servers, so what differs between servers is not in the interval"
 
 
 def confirming(shares: Mapping[str, float], tolerances: Mapping[str, float], counts: Sequence[int] = LOOKS) -> Looks:
-    """The suspect metrics of a case, before the first look at them.
+    """Begin the confirmation of a case's suspect metrics, before the first look at them.
 
     Args:
         shares: each suspect metric's chance of a false alarm at a look.
         tolerances: its largest acceptable change.
-        counts: of duets at which to look, some of ``LOOKS``.
+        counts: the numbers of duets at which to look, some of ``LOOKS``.
     """
     rules = {name: partial(look, tolerance=tolerances[name], share=share) for name, share in shares.items()}
     return Looks(counts, rules)

@@ -1,7 +1,7 @@
-"""What becomes of a verdict on a stored time: duets decide it, or nothing changed, or it stays as it is.
+"""Replaces a verdict on a stored time: by that of duets, by "nothing changed", or not at all.
 
-A stored time tells of the machine as well as of the code. The state that a baseline comes from can be run again, beside
-the code under test, and then the machine cancels.
+A stored time depends on the machine as well as on the code. The state that a baseline comes from can be run again,
+beside the code under test, and then the machine cancels.
 """
 
 from collections.abc import Sequence
@@ -12,22 +12,22 @@ from perfgate.gate.wording import percent
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
-STORED_SHARE = 0.5  # of alpha, for stored times that duets cannot decide; duets have the rest
+STORED_SHARE = 0.5  # the part of alpha for stored times that duets cannot decide; duets have the rest
 MACHINE = "the machine, not the code: "
 SAME = "code, lock files, packages, Python, environment variables and model files are as they were"
 UNCONFIRMED = "not confirmed by duets: "
 
 
 def shared(budget: AlphaBudget) -> AlphaBudget:
-    """What is left of a budget for duets where stored times may spend ``STORED_SHARE`` of it."""
+    """The part of a budget that is left for duets if stored times may spend ``STORED_SHARE`` of it."""
     return replace(budget, alpha=budget.alpha * (1 - STORED_SHARE))
 
 
 def wanted(verdicts: Sequence[Verdict], gpu: bool) -> list[str]:
-    """The times of a case that duets are to decide: those that stored times cannot, and on a CPU those that they fail.
+    """The times of a case that duets must decide: the inconclusive ones, and on a CPU also the regressed ones.
 
     Args:
-        verdicts: by stored times.
+        verdicts: from stored times.
         gpu: whether the device is one; its times repeat themselves well enough for a stored time to fail a case.
     """
     names = ("inconclusive",) if gpu else ("inconclusive", "regressed")
@@ -39,19 +39,19 @@ def wanted(verdicts: Sequence[Verdict], gpu: bool) -> list[str]:
 
 
 def by_duets(stored: Verdict, found: Verdict, commit: str) -> Verdict:
-    """The verdict of duets against the baseline's own state, with what the stored times said.
+    """The verdict of duets against the code of the baseline's commit, with the stored times' verdict in its reason.
 
     Args:
-        stored: by stored times.
-        found: by duets.
-        commit: of the state.
+        stored: the verdict from stored times.
+        found: the verdict from duets.
+        commit: the baseline's commit.
     """
     said = f"the stored times alone: {looked(stored)}"
     return replace(found, why="; ".join(filter(None, [found.why, f"beside the baseline's state {commit[:12]}", said])))
 
 
 def unchanged(stored: Verdict, commit: str) -> Verdict:
-    """The verdict where nothing that a time depends on changed since the baseline, but the machine."""
+    """A pass: nothing that the time depends on changed since the baseline, so only the machine did."""
     if stored.verdict == "regressed":
         why = f"{MACHINE}the stored times say {looked(stored)}, and {SAME} in the baseline's commit {commit[:12]}"
     else:
@@ -60,16 +60,16 @@ def unchanged(stored: Verdict, commit: str) -> Verdict:
 
 
 def undecided(stored: Verdict, why: str) -> Verdict:
-    """The verdict where duets could have been had and were not: only they fail such a case."""
+    """The verdict if duets were possible and did not take place: without them, no stored time fails the case."""
     said = f"the stored times alone: {looked(stored)}" if stored.verdict == "regressed" else stored.why
     return replace(stored, verdict="inconclusive", why="; ".join(filter(None, [said, f"{UNCONFIRMED}{why}"])))
 
 
 def alone(stored: Verdict, why: str) -> Verdict:
-    """The stored verdict, which stands where duets cannot run, with the reason."""
+    """The stored verdict, which stands because duets cannot run, with that reason."""
     return replace(stored, why="; ".join(filter(None, [stored.why, f"{UNCONFIRMED}{why}"])))
 
 
 def looked(verdict: Verdict) -> str:
-    """A verdict in two words, as in ``+20.1% (regressed)``."""
+    """A verdict in two words, such as ``+20.1% (regressed)``."""
     return f"{percent(verdict.change)} ({verdict.verdict})" if verdict.change is not None else verdict.verdict

@@ -1,4 +1,4 @@
-"""The clock of a GPU's multiprocessors under load: times at another clock are those of another machine."""
+"""The clock rate of a GPU under load: times at another clock rate count as times of another machine."""
 
 import math
 import statistics
@@ -9,18 +9,18 @@ from perfgate.gate.wording import percent
 from perfgate.records.baselines import StoredLaunch
 from perfgate.records.launch import Launch
 
-LEAST = 0.10  # a clock that nobody locked moves by some percent with temperature and power
+LEAST = 0.10  # an unlocked clock moves by some percent with temperature and power
 NAME = "clock_mhz"
 
 
 @dataclass(frozen=True)
 class OtherClock:
-    """A clock that is not that of the stored times, as where it was locked in between.
+    """A clock rate that differs from that of the stored times, for example because it was locked in between.
 
     Attributes:
         before_mhz: under load in the stored launches.
         now_mhz: under load in this run.
-        share: the device's share of the time that is judged, which the clock can change.
+        share: the device's share of the judged time; the clock changes only this share.
     """
 
     before_mhz: float
@@ -28,7 +28,7 @@ class OtherClock:
     share: float = 1.0
 
     def explains(self, difference: float) -> bool:
-        """Whether it could be the cause of a difference in time, or hide one, given as the logarithm of a ratio.
+        """Whether it could cause, or hide, a difference in time, given as the logarithm of a ratio.
 
         No work slows down by more than the clock does.
         """
@@ -43,11 +43,11 @@ class OtherClock:
 
 
 def other_clock(stored: Sequence[StoredLaunch], now: Sequence[Launch], host_share: float) -> OtherClock | None:
-    """The other clock, if it differs by at least 10%; ``None`` where it does not, or is not known.
+    """The other clock rate if it differs by at least 10%; ``None`` if not, or if it is not known.
 
     Args:
         stored: the launches of the baseline.
-        now: the launches of this run that tell the time that is judged.
+        now: the launches of this run that measured the judged time.
         host_share: the host's share of that time.
     """
     before = [launch.clock_mhz for launch in stored if launch.clock_mhz]

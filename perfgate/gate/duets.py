@@ -1,4 +1,4 @@
-"""Duets as the gate sees them: the differences between reference and candidate, and how much these vary."""
+"""Duets in the gate: the differences between reference and candidate, and how much these vary."""
 
 import math
 import statistics
@@ -48,10 +48,10 @@ def of_pair(reference: Launch, candidate: Launch, name: str, of_step: bool = Tru
     """The duet of two launches.
 
     Args:
-        reference: of the duet.
-        candidate: of the duet.
-        name: of the metric.
-        of_step: whether the change of a part of a step is one of the step, where the metric's row says so.
+        reference: its launch of the reference.
+        candidate: its launch of the candidate.
+        name: the metric.
+        of_step: whether to relate the change of a part of a step to the whole step, for metrics that are such a part.
     """
     servers = f"{reference.server or ''}+{candidate.server or ''}"
     rest = rest_of_step(metric(name), of_session([reference])) if of_step else 0.0

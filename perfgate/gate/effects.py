@@ -66,11 +66,11 @@ def parse_all(expectations: Mapping[str, object]) -> list[Expectation]:
 
 
 def on_device(expected: Mapping[str, object], device: str, known: Collection[str]) -> dict[str, object]:
-    """The texts of what is expected on one device; those for other devices are read as well, so that no slip hides.
+    """Select the expectations for one device; those for other devices are checked as well.
 
     Args:
         expected: by metric, a text for every device, or a mapping from devices to texts; ``None`` expects nothing.
-        device: the one to measure on.
+        device: the device to measure on.
         known: names of all devices.
 
     Raises:

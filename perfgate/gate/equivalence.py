@@ -1,4 +1,4 @@
-"""Equivalence: a setting must have the same tokens, losses or logits as vanilla, or nearly the same."""
+"""Equivalence: a setting must produce the same tokens, losses or logits as vanilla, or nearly the same."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def distance(vanilla: Sequence[float], setting: Sequence[float]) -> float:
 
 
 def alike(case: str, item: Equivalence, vanilla: Sequence[float], setting: Sequence[float]) -> Verdict:
-    """Decide whether a result is as expected."""
+    """Decide whether a result of the setting is equal or close enough to vanilla's."""
     found = distance(vanilla, setting)
     unequal = sum(a != b for a, b in zip(vanilla, setting, strict=False))
     if len(vanilla) != len(setting):

@@ -1,6 +1,6 @@
-"""Improvements: a time that looks much better in the screen is measured again, and named where fresh duets show it.
+"""Improvements: a time that looks much better in the screen is measured again, and reported if fresh duets confirm it.
 
-Nothing of the chance of a false alarm is spent: whatever these duets tell, they fail no case.
+This spends nothing of the alpha budget, because these duets can fail no case.
 """
 
 import math
@@ -14,12 +14,12 @@ from perfgate.gate.noise import UNKNOWN, Noise
 from perfgate.gate.screening import Screen
 from perfgate.gate.statistics import CLEAR_LEVEL
 
-IMPROVING_LOOKS = LOOKS[:2]  # an improvement that so few duets do not show is small, or the machine varies much
+IMPROVING_LOOKS = LOOKS[:2]  # an improvement that this few duets do not show is small, or the machine varies much
 UNSHOWN = "it looked faster, but duets vary too much to show it"
 
 
 def promising(screens: Mapping[str, Screen], tolerances: Mapping[str, float]) -> list[str]:
-    """The metrics that one duet shows to be better by more than their tolerance, where it is not enough to say so."""
+    """The metrics that look better by more than their tolerance, but not certainly so, after one duet."""
     return [
         name
         for name, found in screens.items()
@@ -28,7 +28,7 @@ def promising(screens: Mapping[str, Screen], tolerances: Mapping[str, float]) ->
 
 
 def improving(tolerances: Mapping[str, float]) -> Looks:
-    """The metrics of a case that look better, before the first look at them.
+    """Begin the confirmation of metrics that look better, before the first look at them.
 
     Args:
         tolerances: the largest acceptable change of each.
@@ -40,13 +40,13 @@ def improving(tolerances: Mapping[str, float]) -> Looks:
 def look(duets: Sequence[Duet], tolerance: float, noise: Noise = UNKNOWN, final: bool = False) -> Look:
     """Judge one metric: improved where the upper 99.5% bound of the change is below a third of the tolerance.
 
-    Where it is not, the screen's pass stands if these duets agree with it.
+    Otherwise the screen's pass stands if these duets agree with it.
 
     Args:
-        duets: fresh ones, without the screen's.
+        duets: the fresh duets, without the screen's.
         tolerance: the largest acceptable change, 0.03 is 3%.
         noise: what is known of this machine.
-        final: whether no more duets can be had.
+        final: whether there can be no more duets.
     """
     count = len(duets)
     last = final or count >= IMPROVING_LOOKS[-1]

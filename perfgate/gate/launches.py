@@ -1,4 +1,4 @@
-"""Values of a metric out of the launches of one side, and what can be said of them before any statistics."""
+"""Values of a metric from the launches of one side, and the checks that come before any statistics."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,31 +14,31 @@ from perfgate.records.verdict import Verdict
 from perfgate.shared.metric import Metric
 from perfgate.shared.metrics import METRICS, metric, stands_for
 
-AGAIN = 3  # so often is a launch tried that the machine may have disturbed
+AGAIN = 3  # how often a launch is tried that the machine may have disturbed
 DISAGREE = "its launches do not agree"
 TUNED = "the compiler chooses its kernels by their times"
 
 
 def having(launches: Iterable[Launch], name: str) -> list[Launch]:
-    """The valid launches that measured a metric; of a gated one, in the pass that brings it."""
+    """The valid launches that measured a metric. A gated metric counts only in its own pass."""
     return [launch for launch in launches if not launch.invalid and launch.measured(name)]
 
 
 def gated_values(launches: Sequence[Launch]) -> dict[str, list[float]]:
-    """Values of the gated metrics of the valid launches, in the registry's order."""
+    """The values of the gated metrics in valid launches, in the registry's order."""
     values = {name: [launch.value(name) for launch in having(launches, name)] for name, m in METRICS.items() if m.gated}
     return {name: found for name, found in values.items() if found}
 
 
 def ratios_to_yardstick(what: Metric, launches: Sequence[Launch]) -> list[float] | None:
-    """Each launch's ratio to its yardstick; ``None`` where one had none, or the metric does not vary."""
+    """Each launch's ratio to its yardstick; ``None`` if a launch has no yardstick, or the metric is not noisy."""
     found = [launch.in_yardsticks(what.name) for launch in launches]
     ratios = [ratio for ratio in found if ratio is not None]
     return ratios if what.noisy and len(ratios) == len(found) else None
 
 
 def invalid_verdicts(case: str, launches: Sequence[Launch]) -> list[Verdict]:
-    """One verdict for each pass of which no launch may be used."""
+    """One verdict for each pass in which no launch is valid."""
     verdicts = []
     for pass_name in dict.fromkeys(launch.pass_name for launch in launches):
         group = [launch for launch in launches if launch.pass_name == pass_name]
@@ -48,21 +48,21 @@ def invalid_verdicts(case: str, launches: Sequence[Launch]) -> list[Verdict]:
 
 
 def ever_slower(launches: Sequence[Launch]) -> bool:
-    """Whether the candidate's steps became slower and slower in each of its timed launches, which no machine does.
+    """Whether the candidate's steps became slower and slower in each of its timed launches, so the program is to blame.
 
-    A machine that becomes slower meanwhile is seen in the yardstick's steps, or in those of the other side, as well.
+    If the machine became slower, the yardstick's steps or those of the other side would have become slower too.
     """
     timed = [launch.invalid or "" for launch in launches if launch.pass_name == "time" and launch.side == "candidate"]
     return len(timed) >= AGAIN and all(reason.startswith(EVER_SLOWER) for reason in timed)
 
 
 def new_verdict(case: str, name: str, values: Sequence[float]) -> Verdict:
-    """The verdict on a metric that there is nothing to hold against."""
+    """The verdict on a metric that has nothing to be compared with."""
     return Verdict(case, name, "new", candidate=statistics.median(values), launches=len(values))
 
 
 def otherwise_verdict(case: str, name: str, values: Sequence[float], what: str) -> Verdict:
-    """The verdict on a metric that was measured in another way then; ``what`` names what was not compared."""
+    """The verdict on a metric that was measured in another way then; ``what`` names the side that was not compared."""
     since = metric(name).way_since or "an earlier one"
     why = f"Perfgate measures this metric differently since version {since}, so {what} was not compared"
     return replace(new_verdict(case, name, values), why=why, way_since=since)
@@ -74,12 +74,12 @@ def exact_if_repeated(
     before: Sequence[Launch | StoredLaunch],
     now: Sequence[Launch],
 ) -> Verdict | None:
-    """Judge a metric that should repeat itself; ``None`` where it does not, and is to be judged as one that varies.
+    """Judge a metric as exact if it repeated itself; ``None`` if it did not and must be judged as noisy.
 
     Args:
-        held: what is held against what.
+        held: the two values to compare.
         groups: the values that must be equal within each group: those of each stored session, and those of now.
-        before: launches of the reference, whose ledger tells which module did what.
+        before: launches of the reference, whose ledger names the modules.
         now: launches of the candidate.
     """
     found = list(groups)
@@ -88,30 +88,30 @@ def exact_if_repeated(
     varies = tuned(held.metric, now) and not agree([value for values in found for value in values])
     if all(map(agree, found)) and not varies:
         return exact_verdict(held, grown(held, *(ledger_of(side, held.metric) for side in (before, now))))
-    # A counter may be 0, and then there is no ratio to judge.
+    # A counter of 0 allows no ratio.
     if any(value <= 0 for values in found for value in values):
         return held.verdict("inconclusive", why_it_varies(held.metric, now))
     return None
 
 
 def tuned(name: str, launches: Sequence[Launch]) -> bool:
-    """Whether a metric depends on kernels that were chosen by their times, so that it need not repeat itself."""
+    """Whether a metric depends on kernels that were chosen by their speed, so that it may not repeat itself."""
     return metric(name).of_kernels and any(launch.details.findings.tuned for launch in launches)
 
 
 def why_it_varies(name: str, launches: Sequence[Launch]) -> str:
-    """Why a metric that should repeat itself does not, as a clause."""
+    """The reason why an exact metric did not repeat itself, as a clause."""
     return TUNED if tuned(name, launches) else DISAGREE
 
 
 def without_rules(name: str, before: Sequence[Launch | StoredLaunch], now: Sequence[Launch]) -> str:
-    """Why a prediction says nothing of the code: a side's dry run has no rules for its version of torch."""
+    """The reason why a predicted metric cannot be compared: a side's dry run has no rules for its version of torch."""
     told = (ledger_of(side, name).get("without_rules", {}).get(name, "") for side in (now, before))
     return next(filter(None, told), "")
 
 
 def grown(held: Comparison, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The modules in which a metric of the dry run or of the counters grew, or shrank, as a clause."""
+    """A clause on the modules in which a metric of the dry run or of the counters grew, or shrank."""
     if held.candidate < held.reference:
         return growth(held.metric, now, before, "shrunk", "-")
     if held.candidate <= held.reference:
@@ -120,9 +120,9 @@ def grown(held: Comparison, before: Mapping[str, Any], now: Mapping[str, Any]) -
 
 
 def ledger_of(launches: Sequence[Launch | StoredLaunch], name: str) -> Mapping[str, Any]:
-    """The newest ledger among launches, of those that tell of a metric if any does; empty where none has one.
+    """The newest ledger that has a table for a metric, or else the newest ledger; empty if there is none.
 
-    Each pass has a ledger of its own, so the newest of all may be about other metrics.
+    Each pass has its own ledger, so the newest one may hold other metrics.
     """
     held = metric(name).cells
     ledgers = [launch.ledger for launch in reversed(launches) if launch.ledger]
@@ -130,10 +130,10 @@ def ledger_of(launches: Sequence[Launch | StoredLaunch], name: str) -> Mapping[s
 
 
 def prior_of(what: Metric) -> float:
-    """By how much sessions are taken to differ in a metric before they have shown it."""
+    """The assumed standard deviation between sessions for a metric, until sessions show it."""
     return SESSION_PRIOR if what.prior is None else what.prior
 
 
 def prior_note(what: Metric, found: Difference | None) -> str:
-    """Say where the interval rests on an assumption about sessions."""
+    """A remark if the interval rests mostly on an assumption about sessions."""
     return f"sessions are taken to differ by {prior_of(what):.0%}" if found is not None and found.widened else ""

@@ -13,7 +13,7 @@ Parts = Mapping[str, float]
 LEAST = 0.10
 LEVEL = 0.001
 ALLOWANCE = 2.0
-OF_HOST = ("launches_s",)  # components of a GPU's yardstick that the host takes, and not the device
+OF_HOST = ("launches_s",)  # components of a GPU's yardstick that run on the host, not on the device
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Move:
     Attributes:
         slower: the component whose time grew in proportion to the other's.
         other: the other component.
-        change: of their ratio; 0.25 is 25%.
-        share: the part of a step that the two can change: where one of them is the host's, the host's share.
+        change: the change of their ratio; 0.25 is 25%.
+        share: the part of a step that the move can affect: the host's share if one component is the host's, else 1.
     """
 
     slower: str
@@ -34,7 +34,7 @@ class Move:
 
     @property
     def allowed(self) -> float:
-        """The largest difference in time that it explains, as the logarithm of a ratio."""
+        """The largest difference in time that the move explains, as the logarithm of a ratio."""
         return ALLOWANCE * self.share * math.log1p(self.change)
 
     def explains(self, difference: float) -> bool:
@@ -53,8 +53,7 @@ class Move:
 
 
 def moved(stored: Mapping[str, Sequence[Parts]], now: Sequence[Parts], host_share: float = 1.0) -> Move | None:
-    """The move that explains most: of two components whose ratio changed by at least 10%, and by more than sessions
-    differ by chance.
+    """The move that explains most, among pairs of components whose ratio certainly changed by at least 10%.
 
     If all components slow down alike, their ratios stay the same: such a machine is slower, but of the same kind. Each
     pair is tested in both directions at 0.1%, as times are (``against_sessions``). Fewer than three sessions decide

@@ -159,7 +159,7 @@ def fit(spreads: Sequence[Spread], machine: str, date: str) -> Noise:
     df = math.fsum(spread.df for spread in used)
     if excess > 0:
         df = min(df, 2 * trigamma_inverse(excess))
-    # The mean of the logarithm of a variance with this freedom, which the centre is estimated to be.
+    # The bias of a log variance with this freedom is taken off the centre (Smyth 2004).
     variance = math.exp(centre + float(digamma(df / 2)) - math.log(df / 2))
     return Noise(machine, df, math.sqrt(variance), len(used), date)
 

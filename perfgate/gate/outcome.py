@@ -1,4 +1,4 @@
-"""From a case's verdicts to how its pytest item ends: passed, warned, skipped or failed."""
+"""Turns a case's verdicts into the outcome of its pytest item: passed, warned, skipped or failed."""
 
 import shlex
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from perfgate.gate.wording import UNTOLD, WORDS, sentence, telling_first
 from perfgate.records.launch import CORE_TAKEN
 from perfgate.records.verdict import Name, Verdict
 
-# How the reasons begin for which a device cannot tell a metric, whatever the program does.
+# Beginnings of reasons why a device cannot measure a metric, whatever the program does.
 DRY_TELLS_NOT = "a dry run does not measure it"
 EMULATED_TELLS_NOT = "an emulated device has no times and no values"
 NO_TIMES = "this run takes no times"
@@ -21,9 +21,9 @@ class Outcome:
     """How a case ends.
 
     Attributes:
-        kind: ``warned`` is passed, with something to know.
-        message: one sentence first; empty where there is nothing to say.
-        details: the last lines that a failed launch printed; shown apart from the message.
+        kind: ``warned`` is a pass with a warning.
+        message: begins with one sentence; empty if there is nothing to say.
+        details: the last lines that a failed launch printed; shown separately from the message.
     """
 
     kind: Literal["passed", "warned", "skipped", "failed"]
@@ -40,21 +40,21 @@ def decide(
     accept: str | None,
     output: str = "",
 ) -> Outcome:
-    """Turn verdicts into an outcome: the worst kind of verdict that was not accepted decides.
+    """Turn verdicts into an outcome: the worst verdict that was not accepted decides.
 
     Args:
-        verdicts: on one case.
+        verdicts: of one case.
         fault: whether the program itself made a launch invalid: a crash, a hang, a loss that is not finite.
-        strict: fail where nothing could be decided.
+        strict: whether a case fails if nothing could be decided.
         update: the update mode of this run, if any; it accepts what it stores.
-        accept: the command that measures this case again; options that store its result are added to it. ``None`` where
+        accept: the command that measures this case again; options that store its result are added to it. ``None`` if
             nothing can be stored.
         output: the last lines that a failed launch printed.
     """
 
     def having(name: Name) -> list[Verdict]:
         standing = [verdict for verdict in verdicts if not verdict.accepted and verdict.verdict == name]
-        # An effect must keep its promise: of it nothing is stored.
+        # An effect must keep its promise, and nothing of it is stored.
         return [verdict for verdict in standing if verdict.expected or name not in accepted_by(update)]
 
     remedy = f"\nAccept it with: {accept} --perf-update all --perf-reason {shlex.quote('WHY')}" if accept else ""
@@ -75,7 +75,7 @@ def decide(
     otherwise = [verdict for verdict in having("new") if verdict.way_since]
     partly = [verdict for verdict in having("pass") + having("improved") if UNTOLD in verdict.why]
     if unsure := having("inconclusive") + otherwise:
-        # A run that adds sessions is what makes a young baseline decide.
+        # A baseline with too few sessions becomes decisive by runs that add sessions.
         unwanted = strict and update not in ("more", "all")
         store = f"\nStore it again with: {accept} --perf-update new" if accept and otherwise else ""
         return Outcome("failed" if unwanted else "warned", "\n".join(map(sentence, unsure + partly)) + store)
@@ -85,19 +85,19 @@ def decide(
 
 
 def spoilt_by(invalid: Sequence[Verdict], *reasons: str) -> bool:
-    """Whether each invalid verdict has one of these reasons, by which a reason begins."""
+    """Whether the reason of each invalid verdict begins with one of these."""
     return all(verdict.why.startswith(reasons) for verdict in invalid)
 
 
 def accepted_by(update: str | None) -> frozenset[Name]:
-    """The kinds of verdict that an update mode stores as the new baseline, so that they fail no case."""
+    """The kinds of verdict that do not fail a case, because this update mode stores them as the new baseline."""
     if update is None:
         return frozenset()
     return frozenset({"regressed", "stale", "new"} if update == "all" else {"new"})
 
 
 def without_baseline(new: Sequence[Verdict], accept: str | None) -> str:
-    """Say for which metrics a case has no baseline, and how to store one."""
+    """Name the metrics for which a case has no baseline, and the command that stores one."""
     names = ", ".join(verdict.metric for verdict in new if not verdict.way_since)
     told = [f"{new[0].case} has no baseline for {names}."] if names else []
     told += [f"{sentence(verdict)}." for verdict in new if verdict.way_since]

@@ -16,17 +16,17 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Detection:
-    """How the rule ends over many draws from the duets of one case.
+    """The results of applying the rule to many random draws from the duets of one case.
 
     Attributes:
-        slowdown: share of a step's time that was added to the candidate; 0.03 is 3%.
-        recorded: duets that were drawn from.
-        draws: how often the rule was applied.
-        regressed: share of draws that end as a regression: a false alarm where nothing was put in.
+        slowdown: the share of a step's time that was added to the candidate; 0.03 is 3%.
+        recorded: the number of recorded duets to draw from.
+        draws: the number of draws.
+        regressed: the share of draws that end as a regression; without a slowdown these are false alarms.
         undecided: share of draws that end inconclusive.
         duets: mean number of duets until the verdict, the screen's included.
-        suspect_duets: the same over draws in which the screen found it suspect; 0 where there were none.
-        smallest_detectable: median over the draws that tell it; ``None`` where none does.
+        suspect_duets: the same mean over the draws with a suspect screen; 0 if there were none.
+        smallest_detectable: the median over the draws that have one; ``None`` if none has.
     """
 
     slowdown: float
@@ -50,8 +50,8 @@ def detect(
         tolerance: largest acceptable change.
         share: chance of a false alarm at a look, as ``AlphaBudget.share`` gives it.
         noise: what is known of the machine.
-        draws: how often to shuffle them.
-        seed: of the shuffling.
+        draws: how often to shuffle the duets.
+        seed: the seed for shuffling.
     """
     source = random.Random(seed)
     ends = [drawn(source.sample(duets, len(duets)), tolerance, share, noise) for _ in range(draws)]
@@ -71,7 +71,7 @@ def detect(
 
 @dataclass(frozen=True)
 class End:
-    """One application of the rule."""
+    """The end of one application of the rule."""
 
     verdict: str
     duets: int
@@ -79,7 +79,7 @@ class End:
 
 
 def drawn(duets: Sequence[Duet], tolerance: float, share: float, noise: Noise) -> End:
-    """The rule over duets in this order: the first screens, the others confirm as far as they reach."""
+    """Apply the rule to duets in this order: the first one screens, the others confirm as long as they last."""
     screened = screen(duets[0], tolerance, share, noise)
     if not screened.suspect:
         return End(screened.verdict, 1, screened.smallest_detectable)

@@ -1,4 +1,4 @@
-"""Modules that have another name on the other side: matched by what they compute, in their order."""
+"""Matches modules that were renamed between two sides, by their work and their order."""
 
 import json
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from perfgate.shared import parsing
 
 
 def renamed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
-    """The new name of each module that is there under another name, by its old one.
+    """The new names of renamed modules, by their old names.
 
-    Only names that one side alone has are matched: first those whose work is the same in every number, then those with
-    the same FLOPs, each in the order of their names, layers by number.
+    Only names that exist on one side alone are matched: first modules with equal work in every number, then those with
+    equal FLOPs. Each time they are matched in the order of their names, with layers in numerical order.
 
     Args:
         before: the reference's ledger.
@@ -36,12 +36,12 @@ def renamed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]
 
 
 def whole(work: Mapping[str, Any]) -> str:
-    """Everything that a module does, as text that is equal for equal work."""
+    """A module's work as text; equal text means equal work."""
     return json.dumps(work, sort_keys=True)
 
 
 def flops(work: Mapping[str, Any]) -> str:
-    """The FLOPs of a module by group; empty for one that has none, which could be any."""
+    """The FLOPs of a module by group, as text; empty for a module without FLOPs, which would match any other."""
     told = {group: row[1] for group, row in work.items() if row[1]}
     return json.dumps(told, sort_keys=True) if told else ""
 

@@ -21,9 +21,9 @@ class Screen:
     """The judgement of one metric by one duet; all changes are relative, 0.03 is 3% slower.
 
     Attributes:
-        suspect: whether fresh duets must decide; otherwise ``verdict`` stands.
-        verdict: ``pass``, or ``improved`` where a single duet is enough to say so.
-        change: as measured.
+        suspect: whether fresh duets must decide; if not, ``verdict`` stands.
+        verdict: ``pass``, or ``improved`` if a single duet is enough to say so.
+        change: the measured change.
         low: lower 99.5% bound, ``None`` where the machine's noise is not known.
         high: upper 99.5% bound.
         smallest_detectable: the slowdown that screen and confirmation together would find in 95 of 100 runs.
@@ -37,20 +37,20 @@ class Screen:
     smallest_detectable: float | None = None
 
     def told(self, held: Comparison) -> Verdict:
-        """The verdict that stands where the case is not suspect."""
+        """The final verdict of a case that is not suspect."""
         return held.verdict(self.verdict, "", self.change, self.low, self.high, self.smallest_detectable)
 
 
 def suspicious(tolerance: float) -> float:
-    """The change from which on a case is suspect: 0.7% for a tolerance of 3%, and in proportion for others."""
+    """The change from which a case is suspect: 0.7% for a tolerance of 3%, and in proportion for others."""
     return tolerance * SUSPICIOUS_SHARE
 
 
 def screen(duet: Duet, tolerance: float, share: float, noise: Noise = UNKNOWN) -> Screen:
     """Judge one metric by one duet.
 
-    An improvement needs no further duets: it is reported where the machine's known noise excludes, at a suspect's
-    share of alpha, that nothing changed. A machine whose noise is not known shows the change and passes the case.
+    An improvement needs no further duets: it is reported if the machine's noise is known and chance is excluded at a
+    suspect's share of alpha. A machine whose noise is not known shows the change and passes the case.
 
     Args:
         duet: of about 60 steps.
@@ -74,7 +74,7 @@ def screen(duet: Duet, tolerance: float, share: float, noise: Noise = UNKNOWN) -
 
 
 def smallest_found(tolerance: float, share: float, noise: Noise) -> float:
-    """The slowdown, as a logarithm, that neither the screen nor the last look miss in more than 2.5% of runs."""
+    """The slowdown, as a logarithm, that the screen and the last look together miss in at most 5% of runs."""
     last = LOOKS[-1]
     df = noise.df + last - 1
     errors = errors_shown(share, df, 1 - MISSED)

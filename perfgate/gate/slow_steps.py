@@ -1,4 +1,4 @@
-"""Steps that became slower while most did not, as every fourth one: a median over steps does not tell them."""
+"""Finds a few slow steps among many unchanged ones, such as every fourth; a median over steps does not show them."""
 
 import math
 import statistics
@@ -8,18 +8,18 @@ from perfgate.gate.wording import UNTOLD, percent
 from perfgate.records.clocks import STEP
 from perfgate.records.launch import Launch
 
-MUCH = math.log(1.5)  # how far a step is from the median to be one of them
-ERRORS = 2.4  # standard errors: 6 slow steps where no step is as much faster
+MUCH = math.log(1.5)  # a step counts as slow if it is this far above the median
+ERRORS = 2.4  # in standard errors: 6 slow steps are enough if no step is as much faster
 
 
 def slow_steps(pairs: Iterable[tuple[Launch, Launch]], tolerance: float) -> str:
-    """A clause on steps that became slower beside the others; empty where there are none, or they hardly matter.
+    """A clause on a minority of steps that became slower; empty if there are none, or they hardly matter.
 
-    Steps of a noisy machine are as often slow on the one side as on the other, so these are taken off.
+    Noise makes steps slow on either side equally often, so the number of equally fast steps is subtracted.
 
     Args:
-        pairs: reference and candidate of each duet, on the clock that they are judged on.
-        tolerance: the growth of all steps together that matters.
+        pairs: reference and candidate of each duet, on the clock that was chosen for them.
+        tolerance: the relative growth of the total time above which the slow steps matter.
     """
     steps = [
         (beside, step)

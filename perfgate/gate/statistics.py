@@ -23,12 +23,12 @@ class Difference:
     """The candidate against the reference, as the logarithm of a ratio; above 0 is worse.
 
     Attributes:
-        estimate: of the difference.
+        estimate: the estimated difference.
         error: its standard error, from the launches at hand.
         df: degrees of freedom of ``error``.
-        wide_error: standard error with what may differ between sessions, as far as the sessions at hand cannot tell.
+        wide_error: standard error with an allowance for differences between sessions that the data cannot show.
         wide_freedom: degrees of freedom of ``wide_error``.
-        launches: how many launches of the candidate it rests on.
+        launches: the number of the candidate's launches behind it.
         widened: whether ``wide_error`` rests more on the prior than on the sessions at hand.
     """
 
@@ -49,7 +49,7 @@ class Difference:
         return self.estimate + t_quantile(level, self.df) * self.error
 
     def better(self, alpha: float) -> float:
-        """Upper bound, wrong with a chance of ``alpha``: an improvement must lie below it."""
+        """Upper bound, wrong with a chance of ``alpha``; an improvement needs it to be low enough."""
         return self.estimate + t_quantile(1 - alpha, self.wide_freedom) * self.wide_error
 
     def smallest_detectable(self, alpha: float, threshold: float) -> float:
@@ -65,7 +65,7 @@ class Difference:
 def against_sessions(
     reference: Mapping[str, Sequence[float]], candidate: Sequence[float], prior: float = SESSION_PRIOR
 ) -> Difference | None:
-    """Hold the launches of one session against those of earlier sessions.
+    """Compare the launches of one session with those of earlier sessions.
 
     A launch varies within its session, and sessions vary among themselves. The new session's mean is predicted from
     the earlier ones': its variance is b²(1 + 1/S) + w²(1/k + 1/n), for S sessions, n launches in them, k launches now.
@@ -76,7 +76,7 @@ def against_sessions(
     Args:
         reference: values (logarithms) of the launches of each earlier session.
         candidate: values of the launches now.
-        prior: by how much sessions are taken to differ before they have shown it.
+        prior: the assumed standard deviation between sessions, until sessions show it.
 
     Returns:
         ``None`` where there are too few launches for a spread (none on a side, or one on each).
@@ -100,7 +100,7 @@ def against_sessions(
         parts.append((between * growth, float(known)))
     moderated = (PRIOR_FREEDOM * prior**2 + known * between) / (PRIOR_FREEDOM + known)
     wide.append((moderated * growth, float(PRIOR_FREEDOM + known)))
-    # Sessions count alike: launches of one session are not independent of each other.
+    # Each session counts once, because launches of one session are not independent.
     estimate = statistics.fmean(candidate) - statistics.fmean(means)
     return Difference(estimate, *combine(parts), *combine(wide), len(candidate), known < PRIOR_FREEDOM)
 
@@ -120,7 +120,7 @@ def sum_of_squares(values: Sequence[float]) -> float:
 
 def t_quantile(level: float, df: float) -> float:
     """Quantile of Student's t; of the normal distribution for infinite degrees of freedom."""
-    from scipy.special import ndtri, stdtrit  # costs 0.1 s, which collecting need not pay
+    from scipy.special import ndtri, stdtrit  # costs 0.1 s, which a mere collection of tests should not pay
 
     return float(ndtri(level)) if math.isinf(df) else float(stdtrit(df, level))
 
@@ -156,10 +156,10 @@ def f_tail(variance: float, df: float, other: float, other_freedom: float) -> fl
     """Chance that a variance exceeds another one by as much as it does, if both estimate the same; never below 0.
 
     Args:
-        variance: the one that may be too large.
+        variance: the variance that may be too large.
         df: its degrees of freedom.
-        other: what it is held against.
-        other_freedom: its degrees of freedom; infinite where it is known.
+        other: the variance to compare with.
+        other_freedom: its degrees of freedom; infinite if the variance is known exactly.
     """
     from scipy.special import chdtrc, fdtrc
 
@@ -172,5 +172,5 @@ def f_tail(variance: float, df: float, other: float, other_freedom: float) -> fl
 
 
 def safe_expm1(value: float) -> float:
-    """``exp(value) - 1``, without overflow where next to nothing is known."""
+    """``exp(value) - 1``, where a value above 50 counts as 50, so that nothing overflows."""
     return math.expm1(min(value, 50.0))

@@ -15,23 +15,23 @@ Values = Mapping[str, Sequence[float]]
 
 
 def rest_of_step(what: Metric, stored: Callable[[str], Values]) -> float:
-    """What a metric needs beside it to make a step, in the reference; 0 of a metric that stands by itself.
+    """The reference's time for the rest of the step beside a metric that is a part of it; 0 for other metrics.
 
     Args:
         what: the metric.
-        stored: tells a metric's values in the reference by session.
+        stored: a function from a metric's name to its values in the reference by session.
     """
     values = {session: group for session, group in stored(what.beside).items() if group} if what.beside else {}
     return typical(values) if values else 0.0
 
 
 def of_launches(launches: Sequence[Launch]) -> Callable[[str], Values]:
-    """A function that tells a metric's values in launches of one session."""
+    """A function from a metric's name to its values in launches of one session."""
     return lambda name: {"": [launch.value(name) for launch in launches if name in launch.metrics]}
 
 
 def host_share(what: Metric, launches: Sequence[Launch]) -> float:
-    """The host's share of what a metric measures; all of it where that is not known."""
+    """The host's share of a metric's time; 1 if it is not known."""
     if what.name == DEVICE:
         return 0.0
     shares = [launch.value("host_bound_share") for launch in launches if "host_bound_share" in launch.metrics]
@@ -39,12 +39,12 @@ def host_share(what: Metric, launches: Sequence[Launch]) -> float:
 
 
 def wholes(values: Sequence[float], rest: float) -> list[float]:
-    """Each value with the rest of the step, so that their ratios are changes of the step."""
+    """Add the rest of the step to each value, so that their ratios are changes of the whole step."""
     return [value + rest for value in values]
 
 
 def which(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts of a case, those on a step that became slower or faster with the part that did."""
+    """The verdicts of a case; one on a step that became slower or faster also tells the change of each part."""
     known = {verdict.metric: verdict for verdict in verdicts if verdict.change is not None and not verdict.expected}
     if DEVICE not in known or HOST not in known:
         return list(verdicts)
@@ -61,7 +61,7 @@ TITLES = {DEVICE: "its kernels take", HOST: "the device waits for the host"}
 
 
 def moved(verdict: Verdict) -> str:
-    """By how many seconds a part of the step changed."""
+    """The change of a part of the step in seconds, in words."""
     apart = (verdict.candidate or 0.0) - (verdict.reference or 0.0)
     more = "more" if apart >= 0 else "less"
     return f"{METRICS[verdict.metric].show(abs(apart))} {more}"

@@ -1,4 +1,4 @@
-"""From numbers to a verdict on one metric of one case."""
+"""Makes the verdict on one metric of one case from its numbers."""
 
 import math
 import statistics
@@ -9,7 +9,7 @@ from perfgate.gate.statistics import Difference, safe_expm1
 from perfgate.records.verdict import Name, Verdict
 
 ALPHA = 0.01
-DELTA_MIN_SHARE = 1 / 3  # of the tolerance: the change that must be excluded before a case fails
+DELTA_MIN_SHARE = 1 / 3  # of the tolerance: the smallest change that must be excluded before a case fails
 MIN_BASELINE_LAUNCHES = 5
 MIN_BASELINE_SESSIONS = 3
 ROUNDING = 1e-14  # a ratio of just 1.01 less 1 is above 0.01 in floating point
@@ -43,9 +43,9 @@ class Comparison:
     ) -> Verdict:
         """Make the verdict on these values.
 
-        A change that was estimated otherwise than from the two values, as from pairs of steps or in yardsticks, is the
-        better one: then the reference's value is given as what it takes beside this candidate, so that all numbers of
-        the verdict agree.
+        A change that was estimated otherwise than from the two values, as from pairs of steps or in yardsticks, is
+        more exact. The reference's value is then computed from the candidate's value and this change, so that all
+        numbers of the verdict agree.
         """
         beside = self.reference
         if change is not None and change > -1 and beside > 0:
@@ -69,9 +69,9 @@ class Comparison:
 
 
 def exact_verdict(held: Comparison, why: str = "") -> Verdict:
-    """A metric that repeats itself: more than the tolerance is worse, anything less than before is better.
+    """The verdict on an exact metric: growth by more than the tolerance is worse, any decrease is better.
 
-    A counter that was 0 has no relative change: its new value stands in its place.
+    A counter that was 0 has no relative change; its new value takes that place.
     """
     change = held.candidate / held.reference - 1 if held.reference else held.candidate
     name: Name = "regressed" if change > held.tolerance + ROUNDING else "improved" if change < 0 else "pass"
@@ -79,21 +79,21 @@ def exact_verdict(held: Comparison, why: str = "") -> Verdict:
 
 
 def noisy_verdict(held: Comparison, found: Difference | None, alpha: float, threshold: float, why: str = "") -> Verdict:
-    """A metric that varies from launch to launch.
+    """The verdict on a metric that varies from launch to launch.
 
     Args:
-        held: names and values.
-        found: the difference with its uncertainty, or ``None`` where there were too few launches.
+        held: the metric and its two values.
+        found: the difference with its uncertainty, or ``None`` if there were too few launches.
         alpha: this verdict's share of the chance of a false alarm.
         threshold: relative change that must be excluded before the case fails.
-        why: a remark to carry along.
+        why: a remark for the verdict.
     """
     if found is None:
         return held.verdict("inconclusive", why or TOO_FEW)
     limit = math.log1p(threshold)
     detectable = found.smallest_detectable(alpha, limit)
     name = name_of(found, alpha, threshold, held.tolerance)
-    upper = found.better(alpha) if name == "improved" else found.upper()  # the bound that the name rests on
+    upper = found.better(alpha) if name == "improved" else found.upper()  # the bound behind the verdict
     change, low, high = (safe_expm1(value) for value in (found.estimate, found.lower(alpha), upper))
     return held.verdict(name, why, change, low, high, detectable)
 
@@ -121,7 +121,7 @@ TOO_FEW = "too few launches to know how much they vary"
 
 
 def young_verdict(held: Comparison, change: float, launches: int, sessions: int) -> Verdict:
-    """A time whose baseline does not yet know how much it varies; ``change`` is shown and decides nothing."""
+    """The verdict on a time with too few stored sessions to know its noise; ``change`` is shown but decides nothing."""
     why = (
         f"baseline too young: {launches} launches from {sessions} "
         f"{'session' if sessions == 1 else 'sessions'}, {MIN_BASELINE_LAUNCHES} from {MIN_BASELINE_SESSIONS} are needed"
@@ -130,27 +130,27 @@ def young_verdict(held: Comparison, change: float, launches: int, sessions: int)
 
 
 def agree(values: Sequence[float]) -> bool:
-    """Whether an exact metric repeated itself in all launches."""
+    """Whether all values of an exact metric are equal."""
     return len(set(values)) <= 1
 
 
 def share_of_alpha(pairs: int) -> float:
-    """The chance of a false alarm, divided over all noisy case-metric pairs of a suite."""
+    """The chance of a false alarm for one of ``pairs`` noisy case-metric pairs of a suite."""
     return ALPHA / max(pairs, 1)
 
 
 def logarithms(values: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    """The same sessions, with each value's logarithm."""
+    """The values by session, each replaced by its logarithm."""
     return {session: [math.log(value) for value in group] for session, group in values.items()}
 
 
 def typical(values: Mapping[str, Sequence[float]]) -> float:
-    """Mean over sessions of each session's median: the one number shown for a baseline."""
+    """The mean over sessions of each session's median: the number shown for a baseline."""
     return statistics.fmean(statistics.median(group) for group in values.values() if group)
 
 
 def fallen(verdict: Verdict, why: str) -> Verdict:
-    """The verdict on a program that went wrong in a later duet: what has not got worse by then does not pass."""
+    """The verdict on a program that failed in a later duet: a regression stands, everything else becomes invalid."""
     if verdict.verdict == "regressed":
         return verdict
     return replace(verdict, verdict="invalid", why=why, change=None, low=None, high=None, smallest_detectable=None)

@@ -1,4 +1,4 @@
-"""Verdicts in words: a sentence for one, a summary of many."""
+"""Puts verdicts into words: a sentence for one, a summary of many."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ WORDS = {
     "new": "is new",
     "stale": "is stale",
 }
-UNTOLD = "the median does not tell that"  # how a clause begins on steps that became slower while most did not
-PROPERTY = "verdict."  # how the properties of a test begin that tell its verdicts, one for each metric
-FAILING = ("regressed", "stale")  # by which a case fails and says what got worse
-COULD_NOT_TELL = frozenset({"inconclusive", "invalid"})  # what was measured and not decided
+UNTOLD = "the median does not tell that"  # the beginning of a clause on a few slow steps among unchanged ones
+PROPERTY = "verdict."  # the beginning of the test properties that hold verdicts, one for each metric
+FAILING = ("regressed", "stale")  # verdicts that fail a case and name what got worse
+COULD_NOT_TELL = frozenset({"inconclusive", "invalid"})  # measured, but not decided
 UNDECIDED = COULD_NOT_TELL | {"new"}
-REFERENCE_UNABLE = "the reference cannot run it"  # how the reason begins for which a case is new beside a reference
-REFERENCE_NOT_DRY = f"{REFERENCE_UNABLE} dry"  # ... and for which all of its exact metrics are
+REFERENCE_UNABLE = "the reference cannot run it"  # the beginning of the reason why a case is new beside a reference
+REFERENCE_NOT_DRY = f"{REFERENCE_UNABLE} dry"  # ... and why all of its exact metrics are new
 
 
 def sentence(verdict: Verdict) -> str:
-    """One metric's verdict, in words."""
+    """A sentence about one verdict."""
     if verdict.expected:
         return effect_sentence(verdict)
     if verdict.metric == "dry_run" and verdict.verdict == "regressed":
@@ -42,7 +42,7 @@ def sentence(verdict: Verdict) -> str:
 
 
 def effect_sentence(verdict: Verdict) -> str:
-    """One effect's verdict: the ratio of setting over vanilla, and the expected one."""
+    """A sentence about one effect's verdict: the measured ratio of setting to vanilla, and the expected one."""
     text = f"{verdict.case}: {verdict.metric} {WORDS[verdict.verdict] if verdict.change is None else ''}".rstrip()
     if verdict.change is None and verdict.verdict in ("pass", "regressed"):
         return f"{verdict.case}: {verdict.metric}: {verdict.why}, expected {verdict.expected}"
@@ -57,12 +57,12 @@ def effect_sentence(verdict: Verdict) -> str:
 
 
 def times(change: float) -> str:
-    """A relative change as a factor."""
+    """A relative change as a factor, such as ``1.5x``."""
     return f"{1 + change:.3g}x"
 
 
 def both_values(verdict: Verdict) -> str:
-    """The measured value, and the reference's."""
+    """The measured value and the reference's."""
     if verdict.candidate is None or verdict.reference is None:
         return ""
     what = metric(verdict.metric)
@@ -70,7 +70,7 @@ def both_values(verdict: Verdict) -> str:
 
 
 def since(verdict: Verdict) -> str:
-    """The versions that the reference is of, where they are others."""
+    """A clause with the reference's library versions; empty if they are the same."""
     return f"since {verdict.since}" if verdict.since else ""
 
 
@@ -93,7 +93,7 @@ def interval(verdict: Verdict) -> str:
 
 
 def sight(verdict: Verdict) -> str:
-    """Say which change this measurement could detect, unless the change itself was seen."""
+    """Say which change this measurement could detect; empty if the change itself was shown."""
     if verdict.smallest_detectable is None or verdict.tolerance is None or verdict.verdict in ("regressed", "improved"):
         return ""
     seen = can_see(verdict.smallest_detectable)
@@ -103,7 +103,7 @@ def sight(verdict: Verdict) -> str:
 
 
 def can_see(smallest: float) -> str:
-    """The smallest change that could have been shown; one of 100% or more is no ability of a gate."""
+    """The smallest change that could have been shown, in words; ``next to nothing`` if that is 100% or more."""
     return percent(smallest, "") if smallest < BLIND else "next to nothing"
 
 
@@ -112,7 +112,7 @@ TEN_FOLD = 9.995
 
 
 def percent(change: float, sign: str = "+") -> str:
-    """A relative change, with enough digits and no more: tenfold and more, or a tenth and less, as a factor."""
+    """A relative change in percent with just enough digits; as a factor from tenfold or a tenth on."""
     if change > TEN_FOLD:
         return f"{change + 1:.0f}-fold" if change < 1e6 else "beyond measure"
     if -1 < change < 1 / (1 + TEN_FOLD) - 1:
@@ -123,13 +123,14 @@ def percent(change: float, sign: str = "+") -> str:
 def counted_as(verdict: Verdict) -> str:
     """The word under which a verdict is counted and shown.
 
-    What is new because Perfgate measures it differently was stored, and could not be compared: it is undecided.
+    A metric that is new only because Perfgate measures it differently counts as inconclusive: its stored value could
+    not be compared.
     """
     return "accepted" if verdict.accepted else "inconclusive" if verdict.way_since else verdict.verdict
 
 
 def summarize(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """How many verdicts of each name, worst first; names that do not occur are left out."""
+    """The number of verdicts of each kind, worst first, without kinds that do not occur."""
     order = ("regressed", "accepted", "stale", "invalid", "inconclusive", "new", "improved", "pass")
     counts = Counter(map(counted_as, verdicts))
     return {name: counts[name] for name in order if counts[name]}
@@ -138,8 +139,8 @@ def summarize(verdicts: Sequence[Verdict]) -> dict[str, int]:
 def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Collapse each case's exact metrics that pass, or are new, into one summary verdict.
 
-    A verdict that has something to say, as how it differs from another pair of versions, or what an effect measured,
-    stays by itself. Both bounds of an effect on one metric are one promise.
+    A verdict with a remark of its own, such as a difference from another pair of versions or an effect's ratio, stays
+    separate. Both bounds of an effect on one metric are one promise.
     """
     verdicts = promises(verdicts)
     groups: dict[tuple[str, str, str], list[Verdict]] = {}
@@ -159,12 +160,12 @@ def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def telling_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts, those first that name a line of code: a host sync is also an operator call, which tells less."""
+    """The verdicts, host syncs first: they name a line of code, and each is also counted as an operator call."""
     return sorted(verdicts, key=lambda verdict: not metric(verdict.metric).each_counts)
 
 
 def promises(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts, with those in one that say the same of one metric's several bounds: ``> 0.4x and < 0.6x``."""
+    """Merge the verdicts on several bounds of one metric into one: ``> 0.4x and < 0.6x``."""
     told: dict[tuple[object, ...], Verdict] = {}
     for number, verdict in enumerate(verdicts):
         same = (verdict.case, verdict.metric, verdict.verdict, verdict.change, verdict.why)
@@ -175,13 +176,13 @@ def promises(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def promised_and_measured(verdict: Verdict) -> str:
-    """What an effect measured and what was promised: ``0.36x of vanilla's, promised < 0.7x``."""
+    """An effect's measured ratio and its promise: ``0.36x of vanilla's, promised < 0.7x``."""
     measured = f"{times(verdict.change)} of {verdict.against}'s" if verdict.change is not None else verdict.why
     return ", ".join(filter(None, [measured, f"promised {verdict.expected}"]))
 
 
 def in_short(verdict: Verdict) -> str:
-    """The verdict on one metric without its case, for lists: the change, both values, and the interval."""
+    """A verdict without its case, for lists: the change, both values, and the interval."""
     if verdict.expected:
         return f"{verdict.metric}{' ' if verdict.change is not None else ': '}{promised_and_measured(verdict)}"
     if verdict.metric == "dry_run":
