@@ -19,7 +19,7 @@ from perfgate.shared.metrics import is_ways, metric
 
 SCHEMA = "perfgate.baseline/1"
 CASE_KEYS = {"case": str, "workload": str, "commit": str, "date": str, "reason": str}
-ACCEPTED_KEYS = ("by", "until")  # of a case's own row, where somebody accepted that it got worse
+ACCEPTED_KEYS = ("by", "until")  # keys of a case's own row, if somebody accepted that it got worse
 LAUNCH_KEYS = {
     "case": str,
     "session": str,
@@ -59,7 +59,7 @@ def load_file(path: Path, root: Path) -> dict[str, Baseline]:
         root: the folder that must contain the file, even if the path has symbolic links.
 
     Raises:
-        UserError: the file is damaged or outside of ``root``; the message has the file, the row and what to do.
+        UserError: the file is damaged, or lies outside of ``root``; the message has the file, the row and what to do.
     """
     check_inside(path, root)
     if not path.exists():

@@ -39,12 +39,12 @@ def cases_of(root: Path, machine: str) -> dict[str, Baseline]:
 
 
 def holders(root: Path, but: str, cases: Collection[str]) -> dict[str, tuple[str, int]]:
-    """The other machines that have baselines of some cases: the kind of device of each, and how many of the cases.
+    """The other machines that have baselines of some cases, each with its kind of device and the number of these cases.
 
     Args:
         root: the folder of all baselines.
-        but: a machine that is left out.
-        cases: that are looked for.
+        but: the machine to leave out.
+        cases: the cases to look for.
 
     Raises:
         UserError: a file is damaged.
@@ -61,18 +61,18 @@ def holders(root: Path, but: str, cases: Collection[str]) -> dict[str, tuple[str
 
 
 def files_of(root: Path, machine: str) -> list[Path]:
-    """The files of baselines of a machine. Other files, such as that of its noise, are left out."""
+    """A machine's baseline files, without others such as its noise file."""
     return [path for path in sorted((root / machine).rglob("*.json")) if document(path).get("schema") == SCHEMA]
 
 
 def remove(root: Path, machine: str, cases: Collection[str]) -> None:
-    """Remove cases; a file without any is removed as well."""
+    """Remove cases; a file that is then empty is removed as well."""
     for name in sorted(set(map(case_file, cases))):
         rewrite(root, machine, name, lambda found: {case: one for case, one in found.items() if case not in cases})
 
 
 def rename(root: Path, old: str, new: str) -> int:
-    """Give a machine's baselines another machine's name; returns how many cases there are.
+    """Give a machine's baselines to another machine; returns the number of cases.
 
     Raises:
         UserError: there is no such machine, or the new one has baselines already.
@@ -96,14 +96,14 @@ def rename(root: Path, old: str, new: str) -> int:
 def rewrite(
     root: Path, machine: str, name: str, change: Callable[[Cases], Cases], about: Mapping[str, Any] | None = None
 ) -> None:
-    """Change one file in one piece and under the lock of its machine.
+    """Change one file as a whole, under the lock of its machine.
 
     Args:
         root: the folder of all baselines.
-        machine: the folder in it.
-        name: of the file, below that.
-        change: from the cases that it has to those that it is to have.
-        about: what changes in what the file says of its machine.
+        machine: the machine's folder in it.
+        name: the file, relative to the machine's folder.
+        change: a function from the file's present cases to its new ones.
+        about: changes to the file's facts about its machine.
     """
     path = root / machine / name
     with locked(root / machine):

@@ -1,4 +1,4 @@
-"""Baselines: what is stored of earlier measurements of a case."""
+"""Baselines: the stored earlier measurements of a case."""
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ class StoredLaunch:
         processor_parts: the yardstick's components in processor time.
         waited: the share of the core that other processes took during the launch; ``None`` if it is not known.
         idle: the share of a step in which the program neither computed nor waited for a core.
-        surroundings: a digest of each kind of thing that it depends on besides the code; empty if it is not known.
+        surroundings: digests of its packages, variables and files, by kind; empty if not known.
         software: the versions of the libraries that it ran on; empty if they are not known.
         clock_mhz: the clock of a GPU's multiprocessors under load; ``None`` if it is not known.
         ways: the way in which each metric was measured, where that is not the first one.
@@ -56,12 +56,12 @@ class StoredLaunch:
         return self.ways.get(name, FIRST_WAY)
 
     def comparable(self, name: str) -> bool:
-        """Whether it measured a metric, and in the way of this version of Perfgate."""
+        """Whether it measured a metric in the way in which this version of Perfgate does."""
         return name in self.metrics and self.way(name) == metric(name).way
 
     @property
     def of_python(self) -> bool:
-        """Whether its numbers hold for one version of Python and one kind of device, which ``device`` names."""
+        """Whether its numbers hold only for one version of Python and one kind of device, both named in ``device``."""
         return any(metric(name).of_python for name in self.metrics)
 
     def with_only(self, names: Set[str]) -> "StoredLaunch":
@@ -85,11 +85,11 @@ class Baseline:
 
     Attributes:
         workload: identity of what was measured.
-        commit: at which it last moved.
-        date: when it last moved.
-        reason: why it last moved.
-        launches: of all sessions that are kept.
-        by: who accepted a regression with the last move; empty if nobody did.
+        commit: the commit at which it was last changed.
+        date: when it was last changed.
+        reason: why it was last changed.
+        launches: the launches of all kept sessions.
+        by: who accepted a regression with the last change; empty if nobody did.
         until: the day, ``2027-01-31``, until which it is accepted; empty if for good.
     """
 
@@ -104,16 +104,16 @@ class Baseline:
 
     @property
     def metrics(self) -> list[str]:
-        """Names of all metrics that are stored, in whatever way they were measured."""
+        """Names of all stored metrics, in whatever way they were measured."""
         return list(dict.fromkeys(name for launch in self.launches for name in launch.metrics))
 
     @property
     def software(self) -> Mapping[str, str]:
-        """Versions of the libraries under which its newest launch was measured; empty where they are not known."""
+        """Versions of the libraries in its newest launch; empty if not known."""
         return self.launches[-1].software if self.launches else {}
 
     def values(self, name: str) -> dict[str, list[float]]:
-        """The values of a metric by session, in the metric's unit, as far as they were measured in the way of today."""
+        """The values of a metric by session, in the metric's unit, as far as they were measured in today's way."""
         return self._by_session(name, 0)
 
     def yardsticks(self, name: str, version: int = YARDSTICK_VERSIONS["cpu"]) -> dict[str, list[float]]:
@@ -130,11 +130,11 @@ class Baseline:
         return groups
 
     def under(self, device: str) -> "Baseline":
-        """The same baseline with the launches on one device alone, such as those that hold on every machine."""
+        """The same baseline with only the launches whose numbers hold for one device, such as ``portable``."""
         return replace(self, launches=tuple(launch for launch in self.launches if launch.device == device))
 
     def on(self, clock: Clock) -> "Baseline":
-        """The same baseline with its times on a clock."""
+        """The same baseline with its times on this clock."""
         return replace(self, launches=tuple(launch.on(clock) for launch in self.launches))
 
     def _by_session(self, name: str, position: int) -> dict[str, list[float]]:
@@ -146,9 +146,9 @@ class Baseline:
         return groups
 
     def without_earlier_ways(self, now: Iterable[StoredLaunch]) -> "Baseline":
-        """The same baseline without the values of metrics that ``now`` has measured in a later way.
+        """The same baseline without metrics that ``now`` measured in a later way.
 
-        What is stored of Python's calls under another Python, or on another device, stays.
+        Python's calls that were counted under another Python, or on another device, stay.
         """
         now = list(now)
         devices = {launch.device for launch in now}
@@ -164,7 +164,7 @@ class Baseline:
         return replace(self, launches=tuple(launch for launch in launches if launch.metrics))
 
     def with_session(self, launches: Iterable[StoredLaunch]) -> "Baseline":
-        """The same baseline with one more session; the oldest ones beyond twenty are dropped."""
+        """The same baseline with one more session, and at most the newest twenty."""
         everything = (*self.launches, *launches)
         kept = list(dict.fromkeys(launch.session for launch in everything))[-MAX_SESSIONS:]
         return replace(self, launches=tuple(launch for launch in everything if launch.session in kept))

@@ -13,8 +13,8 @@ Clock = Literal["wall", "processor"]
 Value = float | list[float]
 PREFIX = "process_"
 STEP = "step_time_s"
-WAITED = 0.03  # as long as other processes take at most this share of the core, wall time is the better clock
-CONTENDED = 1 / 3  # if other processes take more than this share of the core, wall time is useless
+WAITED = 0.03  # wall time is the better clock as long as other processes take at most this share of the core
+CONTENDED = 1 / 3  # wall time cannot be used if other processes take more than this share of the core
 
 
 @dataclass(frozen=True)

@@ -126,10 +126,10 @@ class Findings(Group):
         ledger: information by module path: work and memory from a dry run, host syncs and graph breaks from counters.
         measured_by_part_bytes: measured bytes of weights, buffers and optimizer state.
         allocator: a summary of CUDA's caching allocator.
-        counted_under: what a count of Python's calls holds for: ``Python 3.11 on cpu``.
-        assumed: values that an emulated card did not compute and the host read in a step: by operator, how often.
+        counted_under: the Python and device for which a count of Python's calls holds: ``Python 3.11 on cpu``.
+        assumed: how often the host read, in a step, a value that an emulated card did not compute; by operator.
         tuned: whether the compiler chose kernels by their times, so that another compilation may choose others.
-        uncounted: why there is no such count, as a clause; empty where there is one, or none was to be.
+        uncounted: why there is no such count, as a clause; empty if there is one, or none was wanted.
     """
 
     effective: Mapping[str, Any] = field(default_factory=dict)
@@ -147,7 +147,7 @@ GROUPS: Mapping[str, type[Group]] = {
     "span": Span, "start": Start, "turns": Turns, "yardstick": Yardstick, "seen": DeviceSeen, "energy": Energy,
     "findings": Findings,
 }  # fmt: skip
-# What each fact of a group is called in a run file.
+# The name of each fact in a run file, by group.
 KEYS = {name: {item.name: group.prefix + item.name for item in fields(group)} for name, group in GROUPS.items()}
 
 

@@ -9,7 +9,7 @@ from perfgate.records.store import write_whole
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import load_json
 
-DURATIONS = ".test_durations"  # where pytest-split keeps them
+DURATIONS = ".test_durations"  # the file in which pytest-split keeps them
 
 
 def read_durations(path: Path) -> dict[str, float]:
@@ -36,7 +36,7 @@ def read_durations(path: Path) -> dict[str, float]:
 
 
 def write_durations(path: Path, durations: Mapping[str, float]) -> None:
-    """Write durations beside those that are stored of other tests.
+    """Store durations; those of other tests in the file stay.
 
     Raises:
         UserError: the file cannot be read or written.

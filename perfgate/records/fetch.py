@@ -1,4 +1,4 @@
-"""Files of other machines: run files below a URL, fetched into a folder of this one."""
+"""Fetches run files from a URL into a local folder."""
 
 from pathlib import Path, PurePosixPath
 
@@ -8,19 +8,19 @@ SCHEME = "://"
 
 
 def is_url(name: str) -> bool:
-    """Whether it names a place that fsspec opens, and no path."""
+    """Whether a name is a URL that fsspec opens, and not a path."""
     return SCHEME in name
 
 
 def fetch(url: str, folder: Path) -> list[Path]:
-    """Copy the run files that a URL names, or that lie anywhere below it.
+    """Copy the run files at or below a URL.
 
     Args:
-        url: of one file, of a folder, or with ``*`` in it, such as ``s3://bucket/night/*.jsonl``.
-        folder: that is made for the copies.
+        url: names a file or a folder, or has a ``*``, such as ``s3://bucket/night/*.jsonl``.
+        folder: a new folder for the copies.
 
     Raises:
-        UserError: it holds none, or cannot be read.
+        UserError: the URL holds no run file, or cannot be read.
         Unavailable: fsspec is not installed.
     """
     try:

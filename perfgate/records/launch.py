@@ -15,13 +15,13 @@ from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
 
 Side = Literal["candidate", "reference"]
 TRIMMED_SHARE = 0.1
-# How ``invalid`` begins where other processes had the core, so that the launch's times say nothing.
+# The beginning of ``invalid`` if other processes took the core, so that the launch's times mean nothing.
 CORE_TAKEN = "contended: other processes took"
-# How it begins where steps became slower and slower, beside the yardstick or beside the reference.
+# The beginning of ``invalid`` if steps became slower and slower beside the yardstick or the reference.
 EVER_SLOWER = "unsteady, ever slower:"
 # By kind of device; numbers in units of another version are not compared.
 YARDSTICK_VERSIONS = {name: kind.yardstick_version for name, kind in DEVICE_KINDS.items()}
-# Of a launch's line in a run file.
+# The keys of a launch's line in a run file.
 NEEDED = ("case", "workload", "launch", "side", "pair", "metrics", "yardstick_s", "invalid")
 KEYS = frozenset({"kind", *NEEDED, "fault", "final", "server", "pass", "samples", "tokens", "details"}) | {
     "clock",
@@ -100,7 +100,7 @@ class Launch:
         )
 
     def measured(self, name: str) -> bool:
-        """Whether it measured a metric; what another pass tells of a gated one is reported alone."""
+        """Whether it measured a metric; a gated metric counts only in its own pass."""
         what = metric(name)
         return name in self.metrics and (not what.gated or what.gated_in(self.pass_name))
 
@@ -121,8 +121,10 @@ class Launch:
 
     @property
     def idle(self) -> float:
-        """The share of a step in which it neither computed nor waited for a core: it slept, did input or output, or
-        waited for a lock; 0 where that is not known."""
+        """The share of a step in which it neither computed nor waited for a core; 0 if that is not known.
+
+        It slept, did input or output, or waited for a lock.
+        """
         if "idle_time_s" not in self.metrics or self.other is None:
             return 0.0
         spans = zip(self.steps("idle_time_s"), self.on("processor").steps(STEP), strict=True)

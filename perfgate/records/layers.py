@@ -64,7 +64,7 @@ def spans(numbers: Iterable[int]) -> list[str]:
 
 
 def numbers_in(text: str) -> list[int]:
-    """Read what ``ranges`` wrote between the braces; none where it cannot be of a model's layers."""
+    """Read the numbers that ``ranges`` wrote between the braces; none if they cannot be layers of a model."""
     found: list[int] = []
     for first, dash, last in (part.partition("-") for part in text.split(",")):
         begin, end = whole(first), whole(last if dash else first)

@@ -28,9 +28,9 @@ def pair_of(versions: Mapping[str, str]) -> str:
 
 
 def split(launches: Sequence[Launch]) -> tuple[list[Launch], list[Launch]]:
-    """What launches tell that holds on this machine alone, and what holds on every machine.
+    """Split launches: the part that holds on this machine alone, and the part that holds on every machine.
 
-    Those of the counters tell both, so they are in both lists, each time with their share.
+    Counter launches are in both lists, each time with their metrics of that kind.
     """
     here = [share(launch, portable=False) for launch in launches if launch.pass_name != "dry"]
     everywhere = [
@@ -42,7 +42,7 @@ def split(launches: Sequence[Launch]) -> tuple[list[Launch], list[Launch]]:
 
 
 def share(launch: Launch, portable: bool) -> Launch:
-    """A launch with those of its metrics and tables that hold on every machine, or with the others."""
+    """A launch with only its portable metrics and tables, or only the others."""
     findings = launch.details.findings
     tables = {row.cells.table for row in METRICS.values() if row.cells and row.portable and not row.dry}
     ledger = {name: table for name, table in findings.ledger.items() if (name in tables) == portable}
@@ -74,17 +74,17 @@ class PortableStore(Store):
         self._others: list[PortableStore] | None = None
 
     def held(self, case: str, workload: str) -> tuple[Baseline | None, str]:
-        """What a case is held against, and the versions that it is of where they are not this pair's own.
+        """The baseline that a case is compared with, and the other versions that it was measured with, if any.
 
-        A pair that knows nothing of a case is held against the nearest pair that has this workload of it, and else
-        against the nearest that has the case at all.
+        If this pair has no baseline of the case, the nearest pair with the same workload is taken, or else the nearest
+        pair that has the case at all.
 
         Args:
             case: its id.
-            workload: identity of what is measured.
+            workload: identity of the workload.
 
         Returns:
-            The baseline, if there is any, and other versions in words: ``transformers 5.23``, or empty.
+            The baseline or ``None``, and the other versions in words: ``transformers 5.23``, or empty.
 
         Raises:
             UserError: a file is damaged.
@@ -106,10 +106,10 @@ class PortableStore(Store):
 
 
 def nearest_first(names: list[str], pair: str) -> list[str]:
-    """The other pairs, in the order in which a pair is held against them.
+    """The other pairs, nearest first.
 
-    The newest that is not newer comes first, as an upgrade is held against what it comes from. Behind those come the
-    newer ones, of which the oldest is the nearest. Transformers counts before torch, because the models are its code.
+    Older pairs come first, the newest of them at the top, because an upgrade is compared with the state before it.
+    Newer pairs follow, the oldest of them first. Transformers counts before torch, because the models are its code.
     """
     here = versions_of(pair)
     others = {name: found for name in names if name != pair and here and (found := versions_of(name))}
@@ -122,7 +122,7 @@ def nearest_first(names: list[str], pair: str) -> list[str]:
 
 
 def since(before: str, now: str) -> str:
-    """The versions of one pair that another pair does not have: ``torch 2.12, transformers 5.23``."""
+    """The versions in which one pair differs from another: ``torch 2.12, transformers 5.23``."""
     there, here = versions_of(before), versions_of(now)
     return ", ".join(
         f"{name} {version[0]}.{version[1]}" for name, version in there.items() if version != here.get(name)

@@ -18,7 +18,7 @@ from perfgate.system.claims import abandoned, claimed
 from perfgate.system.git import git_state
 
 CLAIM = ".claim"
-MAIN = "main"  # the process of a run that makes the run file
+MAIN = "main"  # the process that makes the run file
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RunFile:
     def by_case(self, side: str = "candidate") -> dict[str, list[Launch]]:
         """The launches of one side, grouped by case.
 
-        Duets that confirmed a stored time are left out: their times do not mix with those of launches by themselves.
+        Duets that confirmed a stored time are left out: their times cannot be mixed with those of solo launches.
         """
         groups: dict[str, list[Launch]] = {}
         for launch in self.launches:
@@ -57,25 +57,26 @@ class RunFile:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for run files, which git leaves alone; one that is there already stays as it is."""
+    """Make a folder for run files that git ignores; an existing folder stays as it is."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".gitignore").write_text("# What runs of Perfgate wrote.\n*\n", encoding="utf-8")
+        (folder / ".gitignore").write_text("# Files that runs of Perfgate wrote.\n*\n", encoding="utf-8")
 
 
 @contextmanager
 def claim(folder: Path, run_id: str, process: str = MAIN) -> Iterator[None]:
-    """Keep a run's parts from being taken for those of a run that was killed; clears away what such runs left.
+    """Claim a run's parts while the block runs, and delete the parts of killed runs.
 
-    In the end the run's own parts are cleared away too, where no run file could be made of them.
+    The claim keeps other runs from deleting these parts. At the end the run's own remaining parts are deleted too.
 
     Args:
-        folder: of the run files.
-        run_id: names the run.
-        process: of the run; each that writes a part has a claim of its own, and so has the one that merges them.
+        folder: the folder of the run files.
+        run_id: the run's id.
+        process: the process of the run. Each process that writes a part holds a claim, and so does the one that merges
+            them.
 
     Raises:
-        UserError: the folder cannot be made or written; it names the option for another one.
+        UserError: the folder cannot be made or written; the message names the option for another one.
     """
     with ExitStack() as stack:
         try:
@@ -92,12 +93,12 @@ def claim(folder: Path, run_id: str, process: str = MAIN) -> Iterator[None]:
             if process == MAIN:
                 remove_parts(folder, run_id)
             elif (folder / f"{run_id}.jsonl").exists() and not (folder / f"{run_id}{CLAIM}").exists():
-                # The run was interrupted and ended before this worker, whose lines nobody will merge.
+                # If the run was interrupted and ended before this worker, nobody will merge the worker's lines.
                 part_of(folder, run_id, process).unlink(missing_ok=True)
 
 
 def clear_away(folder: Path) -> None:
-    """Delete the parts of runs whose processes were all killed before they could make a run file of them."""
+    """Delete the parts of runs whose processes all ended without making a run file."""
     claims: dict[str, list[Path]] = {}
     for path in folder.glob(f"*{CLAIM}"):
         claims.setdefault(path.name.partition(".")[0], []).append(path)
@@ -109,23 +110,23 @@ def clear_away(folder: Path) -> None:
 
 
 def part_of(folder: Path, run_id: str, process: str) -> Path:
-    """What one process of a run writes its lines to, until the run file is made."""
+    """The file to which one process of a run writes its lines until the run file is made."""
     return folder / f"{run_id}.{process}.part"
 
 
 def parts_of(folder: Path, run_id: str) -> list[Path]:
-    """The parts of a run that are there."""
+    """The existing parts of a run."""
     return sorted(folder.glob(f"{run_id}.*.part"))
 
 
 def remove_parts(folder: Path, run_id: str) -> None:
-    """Delete the parts of a run, and the claims of its workers."""
+    """Delete a run's parts and its workers' claims."""
     for path in (*parts_of(folder, run_id), *folder.glob(f"{run_id}.*{CLAIM}")):
         path.unlink(missing_ok=True)
 
 
 class Writer:
-    """Appends lines to a run file, which is begun afresh where somebody removed it."""
+    """Appends lines to a run file, and begins it again if somebody removed it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -168,14 +169,14 @@ def new_header(
     """The first line of a run file.
 
     Args:
-        run_id: names the run.
+        run_id: the run's id.
         created: when it began, ISO 8601 in UTC.
-        folder: of the code under test, whose git commit is written down.
-        machine: that the launches ran on; it has a ``name``.
-        options: of the run.
-        sides: ``software`` of the code under test; ``candidate``, its interpreter where that is not pytest's; and
-            ``reference``, that it was held against.
-        began_at: the commit when the run began, where that is known; a run that ends at another one counts as changed.
+        folder: the folder of the code under test, whose commit is recorded.
+        machine: the machine of the launches; it has a ``name``.
+        options: the run's options.
+        sides: ``software`` of the code under test; ``candidate``, its interpreter if that is not pytest's; and
+            ``reference``, the side that it was compared with.
+        began_at: the commit when the run began, if known; a run that ends at another commit counts as changed.
     """
     now, dirty = git_state(folder)
     commit = began_at or now
@@ -196,7 +197,7 @@ def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> set
     """Write a run file from a header and the lines of several parts, sorted by case, and delete the parts.
 
     Returns:
-        The cases of which every line was there.
+        The cases whose lines were all there.
     """
     parts = sorted(parts)
     # Text after the last newline is an incomplete line, whose writer was killed.
@@ -217,7 +218,7 @@ def merge(target: Path, header: Mapping[str, Any], parts: Iterable[Path]) -> set
 
 
 def last_attempts(parts: Iterable[Iterable[bytes]]) -> tuple[set[str], list[tuple[str, str]]]:
-    """The lines of all parts; of a case that was run again, as other plugins do, those of the last time alone.
+    """The lines of all parts, with only the last attempt of each case that another plugin ran again.
 
     A case's lines are written together, and its ``case`` line comes last and tells how many they are. Lines without
     one stay where the case has no whole attempt at all; an attempt of which lines are missing is left out.

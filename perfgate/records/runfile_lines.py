@@ -19,19 +19,19 @@ SCHEMA = "perfgate.run/1"
 HEADER_KEYS: dict[str, type] = {
     "run_id": str, "created": str, "machine": dict, "software": dict, "options": dict,
 }  # fmt: skip
-WAYS = "ways"  # of metrics that were not measured in the first way; a file without it holds none
-LINES = "lines"  # of a case's last line: how many name the case
+WAYS = "ways"  # the header's key for metrics that were not measured in the first way
+LINES = "lines"  # the key in a case's last line with the number of the case's lines
 WORKLOAD_KEYS = ("workload", "spec", "technique", "setting", "model", "vanilla")
 VERDICT_KEYS = ("case", "metric", "verdict")
 TRACE_KEYS = ("case", "side", "file", "why")
 SIDES, PASSES, VERDICTS = get_args(Side), get_args(PassName), get_args(Name)
 LARGEST = sys.float_info.max
-TRACE_FILE = re.compile(r"\w[\w.-]*/\w[\w.-]*\.json\.gz", re.ASCII)  # a link on the page: it leads nowhere else
+TRACE_FILE = re.compile(r"\w[\w.-]*/\w[\w.-]*\.json\.gz", re.ASCII)  # the page links to such files and to nothing else
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Within the block, whatever keeps a run file from being read ends in a sentence.
+    """Turn every error in reading a run file into one sentence, within the block.
 
     Raises:
         UserError: naming the file.
@@ -50,7 +50,7 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Within the block, whatever keeps a run file from being written ends in a sentence.
+    """Turn every error in writing a run file into one sentence, within the block.
 
     Raises:
         UserError: naming the file.
@@ -111,7 +111,7 @@ def check_header(path: Path, line: Mapping[str, Any] | None) -> Mapping[str, Any
 
 
 def check_line(where: str, line: Mapping[str, Any]) -> str:
-    """Check a line behind the first, as its kind asks for; returns the kind. Kinds of others are left alone."""
+    """Check a line after the first one by the rules of its kind; returns the kind. Unknown kinds are not checked."""
     kind = str(line.get("kind", "launch"))
     checks = {"launch": check_launch, "workload": check_workload, "verdict": check_verdict, "trace": check_trace}
     if kind in checks:

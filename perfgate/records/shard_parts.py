@@ -1,4 +1,4 @@
-"""The run file of one shard, read once and line by line: where the lines of each case are, and what they tell."""
+"""Reads the run file of one shard once, and notes where each case's lines are and what they say."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 from perfgate.records.runfile_lines import check_header, check_line, parse, reading
 from perfgate.records.verdict import Verdict
 
-DEAL = "deal"  # the kind of the line in which a shard tells what was dealt
+DEAL = "deal"  # the kind of line in which a shard records the cases that it was dealt
 ONE = (1, 1)
 
 
@@ -18,11 +18,11 @@ class Attempt:
 
     Attributes:
         part: the number of the part.
-        ended: when the case ended, in seconds since the epoch; 0 where its end is not in the part.
+        ended: when the case ended, in seconds since the epoch; 0 if its end is not in the part.
         whole: whether the case's end is in the part.
         took_s: how long the case took; ``None`` where it is not known.
-        ranges: the bytes of its lines, from and to.
-        verdicts: on the case.
+        ranges: first byte, and byte after the last, of each run of its lines.
+        verdicts: the verdicts on the case.
     """
 
     part: int
@@ -33,7 +33,7 @@ class Attempt:
     verdicts: list[Verdict] = field(default_factory=list)
 
     def extend(self, begin: int, end: int) -> None:
-        """Take one more line."""
+        """Add one more line."""
         if self.ranges and self.ranges[-1][1] == begin:
             self.ranges[-1] = (self.ranges[-1][0], end)
         else:
@@ -45,12 +45,12 @@ class Part:
     """The run file of one shard.
 
     Attributes:
-        path: where it lies.
+        path: the file.
         header: its first line.
         shard: its number, and how many there are.
-        cases: what it holds of each case.
-        loose: the bytes of lines that belong to no case, from and to.
-        deals: what was dealt, a line for each process that measured.
+        cases: the attempt at each case that it holds.
+        loose: the same ranges for lines that belong to no case.
+        deals: the dealt cases, a line for each process that measured.
     """
 
     path: Path
@@ -84,7 +84,7 @@ def scan(number: int, path: Path) -> Part:
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, int, int, str, bool]]:
-    """The lines of a file: number, first byte, byte behind the last, text, and whether it is cut off.
+    """The lines of a file: number, first byte, byte after the last, text, and whether the line is cut off.
 
     Raises:
         UserError: the file cannot be read.
@@ -97,7 +97,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, int, int, str, bool]]:
 
 
 def take(part: Part, number: int, line: Mapping[str, Any], where: str, at: tuple[int, int]) -> None:
-    """Check one line, and put it with its case."""
+    """Check one line, and add it to its case."""
     kind = check_line(where, line)
     if kind == DEAL:
         part.deals.append(line)

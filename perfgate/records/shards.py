@@ -1,4 +1,4 @@
-"""The run files of a suite's shards, put together into one, which is written line by line, as it can be large."""
+"""Merges the run files of a suite's shards into one, line by line, because it can be large."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,25 +13,25 @@ from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.private import no_link
 
-EVERYWHERE = ("commit", "software", "candidate", "reference", WAYS)  # keys of the header that all shards have in common
+EVERYWHERE = ("commit", "software", "candidate", "reference", WAYS)  # keys of the header that are equal in all shards
 OPTIONS = ("device", "tier", "reference", "baselines", "launches", "calibrate")
 ROUNDING = 1e-9
-MANY = 32  # parts; fewer are read sooner than processes start
+MANY = 32  # with fewer parts, reading them is faster than starting processes
 AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What was put together.
+    """The result of merging.
 
     Attributes:
         header: the first line of the merged file.
-        verdicts: on all cases, in the file's order.
+        verdicts: the verdicts on all cases, in the file's order.
         durations: how long each case took, in seconds, where that is known.
-        count: how many shards there are.
-        missing: the numbers of those of which there is no part.
-        twice: cases that are in several parts; what ended last was kept.
-        overspent: how many times the chance of a false alarm was given out; 1 or less is as it should be.
+        count: the number of shards.
+        missing: the numbers of the shards without a part.
+        twice: cases that are in several parts; the last attempt was kept.
+        overspent: how many times the whole alpha budget was given out; it should be at most 1.
     """
 
     header: Mapping[str, Any]
@@ -44,11 +44,11 @@ class Merged:
 
 
 def merge_shards(paths: Sequence[Path], target: Path) -> Merged:
-    """Write one run file from those of shards.
+    """Merge run files of shards into one.
 
     Args:
         paths: the shards' run files.
-        target: where the merged file goes. It is written whole or not at all.
+        target: the merged file; it is written whole or not at all.
 
     Raises:
         UserError: a part is damaged, is given twice, or is not of the same run as the others.
@@ -68,7 +68,7 @@ def merge_shards(paths: Sequence[Path], target: Path) -> Merged:
 
 
 def scanned(paths: Sequence[Path]) -> list[Part]:
-    """Read all parts; many of them on all cores, since a fleet's files hold hundreds of megabytes.
+    """Read all parts; many parts on all cores, because a fleet's files can hold hundreds of megabytes.
 
     Raises:
         UserError: a part is damaged.
@@ -80,10 +80,10 @@ def scanned(paths: Sequence[Path]) -> list[Part]:
 
 
 def check_together(parts: Sequence[Part]) -> None:
-    """Refuse parts that are not of one run of one suite.
+    """Refuse parts that do not come from one run of one suite.
 
     Raises:
-        UserError: naming two parts, and in what they differ.
+        UserError: two parts differ; the message names both and the difference.
     """
     first = parts[0]
     seen: dict[str, Path] = {}
@@ -105,7 +105,7 @@ def check_together(parts: Sequence[Part]) -> None:
 
 
 def differing(one: Part, other: Part) -> Iterator[tuple[str, Any, Any]]:
-    """In what two parts differ that parts of one run have in common."""
+    """The header values in which two parts of one run must agree and do not."""
     pairs = [("machine", one.header["machine"]["name"], other.header["machine"]["name"])]
     pairs += [(key, of(one.header.get(key)), of(other.header.get(key))) for key in EVERYWHERE]
     told = one.header["options"], other.header["options"]
@@ -121,7 +121,7 @@ def of(value: Any) -> Any:
 
 
 def choose(parts: Sequence[Part]) -> tuple[dict[str, Attempt], list[str]]:
-    """What is kept of each case, and the cases that were in several parts: a whole attempt, and of these the last."""
+    """The attempt to keep of each case, and the cases with several: a complete attempt wins, then the last one."""
     kept: dict[str, Attempt] = {}
     twice: set[str] = set()
     order = sorted(range(len(parts)), key=lambda number: str(parts[number].header["created"]))
@@ -138,7 +138,7 @@ def choose(parts: Sequence[Part]) -> tuple[dict[str, Attempt], list[str]]:
 def merged_header(
     parts: Sequence[Part], kept: Mapping[str, Attempt], missing: Sequence[int], twice: Sequence[str]
 ) -> dict[str, Any]:
-    """The first line of the merged file: that of the first part, with what all of them tell."""
+    """The first line of the merged file: the first part's, with the combined values of all parts."""
     ordered = sorted(parts, key=lambda part: (part.shard, str(part.header["created"])))
     first = min(ordered, key=lambda part: str(part.header["created"])).header
     options = {**first["options"]} | ({"shard": list(ONE)} if "shard" in first["options"] else {})
@@ -160,14 +160,14 @@ def merged_header(
 
 
 def unique(items: Iterable[Any]) -> list[Any]:
-    """The items in their order, each once."""
+    """The items in their order, each only once."""
     return list({json.dumps(item, sort_keys=True): item for item in items}.values())
 
 
 def overspent(parts: Sequence[Part]) -> float:
-    """How many times the whole chance of a false alarm was given out: each process has its part of it.
+    """How many times the whole alpha budget was given out: the sum of the processes' shares, or 1 if that is within it.
 
-    Of parts that do not tell, each counts as the shard that it is.
+    A part without this information counts as one shard's share.
     """
     spent = 0.0
     for part in parts:
@@ -178,7 +178,7 @@ def overspent(parts: Sequence[Part]) -> float:
 
 
 def write(target: Path, header: Mapping[str, Any], parts: Sequence[Part], kept: Mapping[str, Attempt]) -> None:
-    """Write the merged file: lines of no case first, then the cases in sorted order.
+    """Write the merged file: lines without a case first, then the cases in sorted order.
 
     Raises:
         UserError: it cannot be written.
@@ -198,7 +198,7 @@ def write(target: Path, header: Mapping[str, Any], parts: Sequence[Part], kept: 
 
 
 def lines_in_order(parts: Sequence[Part], kept: Mapping[str, Attempt]) -> Iterator[bytes]:
-    """The lines of no case, each once, then those of the cases in sorted order."""
+    """The lines without a case, each once, then the lines of the cases in sorted order."""
     seen: set[bytes] = set()
     for part in parts:
         for raw in chunks(part.path, part.loose):
@@ -211,7 +211,7 @@ def lines_in_order(parts: Sequence[Part], kept: Mapping[str, Attempt]) -> Iterat
 
 
 def chunks(path: Path, ranges: Iterable[tuple[int, int]]) -> Iterator[bytes]:
-    """Pieces of a file."""
+    """The pieces of a file in these byte ranges."""
     with path.open("rb") as file:
         for begin, end in ranges:
             file.seek(begin)
@@ -219,5 +219,5 @@ def chunks(path: Path, ranges: Iterable[tuple[int, int]]) -> Iterator[bytes]:
 
 
 def ended(raw: bytes) -> bytes:
-    """Lines with a newline behind the last."""
+    """The lines, with a newline after the last one."""
     return raw if raw.endswith(b"\n") else raw + b"\n"

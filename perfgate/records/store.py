@@ -24,7 +24,7 @@ from perfgate.system.file_locks import by_flock, folder_lock
 from perfgate.system.git import archive
 
 LOCK_TIMEOUT_S = 60.0
-DIGITS = 4  # decimals of stored shares; more would only make the file longer
+DIGITS = 4  # decimals of stored shares, to keep the file short
 MERGE_RULE = "# Each line names its case, so a merge may keep the lines of both sides.\n*.json merge=union\n"
 PORTABLE = "portable"
 MODES = ("new", "improved", "more", "all")
@@ -175,9 +175,9 @@ def moved_baseline(
         mode: ``new`` stores cases and metrics that have no baseline; ``improved`` also replaces the metrics that got
             better, where none got worse; ``more`` stores new cases and adds this session to what is unchanged;
             ``all`` replaces everything that was measured.
-        launches: of the case in this run.
-        verdicts: on its metrics.
-        before: what is stored.
+        launches: the case's launches in this run.
+        verdicts: the verdicts on its metrics.
+        before: the stored baseline.
         run: ``session``, ``commit``, ``date``, ``reason`` and ``software`` of this run; perhaps ``surroundings`` of the
             case, and for ``all`` who accepts it (``by``) and ``until`` which day.
     """
@@ -190,12 +190,12 @@ def moved_baseline(
     accepted = {key: run.get(key, "") for key in ("reason", "by", "until")}
     lost = {verdict.verdict for verdict in verdicts if verdict.metric == "dry_run"}
     if mode == "all" and lost & {"regressed", "stale"}:
-        # The user accepted that the case has no dry run any more: keep the reason and drop the numbers.
+        # The user accepted that the case no longer has a dry run: keep the reason and drop the numbers.
         return Baseline(case, **identity, **accepted, launches=stored)
     if not stored or "invalid" in names:
         return None
     if before is None and mode != "all" and {"stale", "regressed"} & names:
-        return None  # held against another pair of versions
+        return None  # such a comparison is with another pair of versions
     if before is None:
         return Baseline(case, **identity, reason=run["reason"] or "first measured", launches=stored)
     others = of_other_pythons(before.launches, stored) if before.workload == workload else []
@@ -220,7 +220,7 @@ def moved_baseline(
 
 
 def leaves_times(launches: Sequence[Launch], before: Baseline | None) -> bool:
-    """Whether times are stored and this run took none.
+    """Whether the baseline has times and this run has none.
 
     A baseline stands for the code of the commit that last changed it. If other metrics moved without its times, they
     would stand for code that nobody has timed.
@@ -264,7 +264,7 @@ def stored_launches(launches: Sequence[Launch], run: Mapping[str, Any]) -> Itera
 
 
 def device_of(launch: Launch) -> str:
-    """The device that a stored launch's numbers hold for."""
+    """The device for which a stored launch's numbers hold."""
     if any(metric(name).of_python for name in launch.metrics):
         return launch.details.findings.counted_under
     return PORTABLE if launch.pass_name == "dry" else launch.details.seen.device or "cpu"

@@ -1,4 +1,4 @@
-"""The traces of a run: which case and side each is of, and the file that holds it."""
+"""The traces of a run: the case, the side and the file of each."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from perfgate.records.launch import Side
 from perfgate.records.runfile import RunFile
 
 KIND = "trace"
-LONGEST_NAME = 100  # of a case in a file's name
+LONGEST_NAME = 100  # characters of a case's id in a file's name
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Trace:
     """The trace of one side of a case.
 
     Attributes:
-        file: its path, from the folder of the run file on; empty where there is none.
+        file: its path relative to the run file's folder; empty if there is no trace.
         why: why there is none, as a clause.
     """
 
@@ -47,6 +47,6 @@ def traces_of(run: RunFile) -> dict[str, list[Trace]]:
 
 
 def file_name(case: str, side: Side) -> str:
-    """The name of a trace's file: the case in characters that every file system takes, and short enough for it."""
+    """The name of a trace's file: the case's id, shortened and in characters that every file system accepts."""
     told = re.sub(r"[^A-Za-z0-9_.-]+", "-", case).strip("-.")[-LONGEST_NAME:].lstrip("-.")
     return f"{told}-{hashlib.sha256(case.encode()).hexdigest()[:6]}.{side}.json.gz"

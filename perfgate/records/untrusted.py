@@ -1,4 +1,4 @@
-"""Reads verdicts of run files that somebody may have made up: within limits, and nothing but numbers and names."""
+"""Reads verdicts from run files that may be forged: within size limits, and only numbers and names."""
 
 import math
 import zipfile
@@ -13,7 +13,7 @@ from perfgate.records.verdict import Name, Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import load_json
 
-LIMIT_BYTES = 256 * 2**20  # of all run files of an artifact, unpacked
+LIMIT_BYTES = 256 * 2**20  # total size of an artifact's run files, unpacked
 LONGEST_LINE_BYTES = 16 * 2**20
 MOST_VERDICTS = 200_000
 LONGEST_NAME = 200
@@ -22,12 +22,12 @@ NUMBERS = ("change", "low", "high", "smallest_detectable", "reference", "candida
 
 @dataclass(frozen=True)
 class Untrusted:
-    """What is taken from an artifact.
+    """The content that is taken from an artifact.
 
     Attributes:
-        verdicts: with names as they are, so that whoever shows them has to escape them; without any sentence.
-        failed: how many cases failed besides.
-        missing: how many shards are missing.
+        verdicts: without any sentence; names are unescaped, so whoever shows them must escape them.
+        failed: the number of cases that failed for other reasons than a verdict.
+        missing: the number of missing shards.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -39,7 +39,7 @@ def read_untrusted(path: Path) -> Untrusted:
     """Read a run file, a folder of run files, or a zip archive of them. Nothing is unpacked to disk.
 
     Raises:
-        UserError: it is too large, or is not what a run writes; the sentence repeats nothing that the artifact says.
+        UserError: it is too large, or no run writes such a file; the message repeats nothing from the artifact.
     """
     left, verdicts, failed, missing = LIMIT_BYTES, [], 0, 0
     files = 0
@@ -64,10 +64,10 @@ def read_untrusted(path: Path) -> Untrusted:
 
 
 def run_files(path: Path) -> Iterator[tuple[str, Any]]:
-    """The run files, numbered, as their names may say anything; each is opened when its turn comes.
+    """The run files with a number each, because their names cannot be trusted; each is opened only when it is read.
 
     Raises:
-        UserError: there is nothing that can be read, or a path leads out of the archive.
+        UserError: there is nothing to read, or a path leads out of the archive.
     """
     try:
         if path.is_dir():
@@ -94,12 +94,12 @@ def climbs(name: str) -> bool:
 
 
 def lines_of(file: IO[bytes], name: str, left: int) -> Iterator[bytes]:
-    """The lines of a file.
+    """The lines of a file, within a size limit.
 
     Args:
-        file: open, in bytes.
-        name: for messages.
-        left: the most bytes that it may have.
+        file: the open file, in bytes.
+        name: its name in messages.
+        left: the largest size in bytes.
 
     Raises:
         UserError: a line or the file is too long.
@@ -116,10 +116,10 @@ def lines_of(file: IO[bytes], name: str, left: int) -> Iterator[bytes]:
 
 
 def parse(raw: bytes, where: str) -> dict[str, Any]:
-    """One line as an object.
+    """Parse one line as an object.
 
     Raises:
-        UserError: it is none.
+        UserError: the line is no object.
     """
     try:
         found = load_json(raw)
@@ -131,10 +131,10 @@ def parse(raw: bytes, where: str) -> dict[str, Any]:
 
 
 def read_header(line: dict[str, Any], name: str) -> tuple[int, int]:
-    """How many cases failed besides, and how many shards are missing.
+    """The number of cases that failed without a verdict, and the number of missing shards.
 
     Raises:
-        UserError: it is no first line of a run file.
+        UserError: the line is not the first line of a run file.
     """
     if line.get("schema") != SCHEMA:
         raise UserError(f"{name} of the artifact is no run file")
@@ -147,7 +147,7 @@ def read_verdict(line: dict[str, Any], where: str) -> Verdict:
     """The names and numbers of a verdict.
 
     Raises:
-        UserError: a name is no text, or a number is none.
+        UserError: a value has the wrong type.
     """
     verdict: Any
     case, metric, verdict = line.get("case"), line.get("metric"), line.get("verdict", "")

@@ -25,9 +25,9 @@ class Verdict:
         expected: the promise of an effect, such as ``< 0.7x``; empty for a case.
         against: a word for the reference.
         accepted: for a regression that was accepted beforehand: its limit, by whom and why, as a clause.
-        since: the versions of the reference, where the libraries are others now: ``transformers 5.23``.
-        way_since: the version of Perfgate since which the metric is measured differently, where what there was to hold
-            it against was measured in another way and was therefore not compared; empty everywhere else.
+        since: the library versions of the reference if they differ from now: ``transformers 5.23``.
+        way_since: the version of Perfgate since which the metric is measured differently, if the earlier value was not
+            compared for that reason; else empty.
         unknown: keys of its line in a run file that this version of Perfgate does not know.
     """
 
