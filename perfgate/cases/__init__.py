@@ -1,1 +1,1 @@
-"""One case from workload to verdict: it is measured, compared and written to the run file."""
+"""Takes one case from its workload to its verdicts, and writes it to the run file."""

@@ -1,4 +1,4 @@
-"""Regressions that commits accept, written into the baselines once the commits are merged."""
+"""Stores regressions that merged commits accept as new baselines."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -19,9 +19,9 @@ Trailers = Callable[[str], list[tuple[str, Acceptance]]]
 
 
 def accept_merged(run: RunFile, root: Path, suite: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Store the regressions of a run that commits since their baselines accept.
+    """Store the regressions of a run that are accepted by commits since their baselines.
 
-    A case is stored only if every metric of it that got worse is accepted, and by no more than was accepted.
+    A case is stored only if each of its regressions is accepted and within its limit.
 
     Args:
         run: a run of the merged code against its baselines.
@@ -29,10 +29,10 @@ def accept_merged(run: RunFile, root: Path, suite: str) -> tuple[dict[str, str],
         suite: the folder that ids of cases are relative to.
 
     Returns:
-        For each case that was stored, who accepts it and why; for each other one that got worse, why it was not.
+        For each stored case, who accepted it and why; for each other regressed case, why it was not stored.
 
     Raises:
-        UserError: the run was held against a reference, or has changes that no commit has.
+        UserError: the run had a reference, or uncommitted changes.
     """
     if run.header.get("reference"):
         raise UserError("a run beside a reference stores nothing; run the merged code against its baselines")
@@ -82,7 +82,7 @@ def accept_merged(run: RunFile, root: Path, suite: str) -> tuple[dict[str, str],
 
 
 def written(folder: Path, since: str, suite: str) -> list[tuple[str, Acceptance]]:
-    """What the commits since one accept, each with its author; trailers that cannot be read are left out."""
+    """The acceptances in commits since a revision, each with its author; unreadable trailers are left out."""
     found = []
     for trailer in trailers(folder, TRAILER, since):
         if trailer.last:
@@ -95,6 +95,6 @@ def written(folder: Path, since: str, suite: str) -> list[tuple[str, Acceptance]
 
 
 def by_whom(verdict: Verdict, found: Iterable[tuple[str, Acceptance]]) -> tuple[str, Acceptance] | None:
-    """Who accepts a regression; ``None`` if nobody accepts as much."""
+    """The author and the acceptance that cover a regression; ``None`` if nobody accepts as much."""
     about = ((author, one) for author, one in found if one.metric == verdict.metric and one.concerns(verdict.case))
     return next(((author, one) for author, one in about if one.reaches(verdict)), None)

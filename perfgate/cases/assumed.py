@@ -1,4 +1,4 @@
-"""What an emulated card assumed, as a remark of the case: nothing that was not computed looks like a value."""
+"""Remarks on values that an emulated card assumed, so that nothing uncomputed looks like a measured value."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ SHOWN = 3
 
 
 def assumed_in(launches: Sequence[Launch]) -> str:
-    """A clause that names the values that the host read in a step and nobody computed; empty where there are none."""
+    """A clause with the values that a step read although nothing had computed them; empty if there are none."""
     found = next((launch.details.findings.assumed for launch in launches if launch.details.findings.assumed), {})
     often = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
     named = [f"{what} ({times:,} times)" if times > 1 else what for what, times in often[:SHOWN]]

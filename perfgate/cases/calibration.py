@@ -1,4 +1,4 @@
-"""Calibration: cases stepped against themselves, with and without injected slowdowns, tell a machine's noise."""
+"""Calibration: learns a machine's noise by stepping cases against themselves, with and without injected slowdowns."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,15 +31,15 @@ def record(
 ) -> list[Launch]:
     """Take duets of a case against itself, from two servers, with each slowdown injected into the candidate.
 
-    The slowdowns take turns, so that a machine that drifts does it to all of them alike.
+    The slowdowns take turns, so that a drift of the machine affects all of them alike.
 
     Args:
-        stage: with the device.
+        stage: the stage with the device.
         case: its id.
-        workload: what to run on both sides.
-        duets: how many for each slowdown.
+        workload: the workload of both sides.
+        duets: the number for each slowdown.
         slowdowns: shares of a step's time; 0 injects nothing.
-        progress: told in words what begins.
+        progress: called with a few words when something begins.
     """
     trials = {}
     for slowdown in slowdowns:
@@ -64,7 +64,7 @@ class Calibrated:
     Attributes:
         case: its id.
         spread: standard deviation between duets without a slowdown, of the logarithm; 0.01 is 1%.
-        duet_s: how long a duet took, in seconds.
+        duet_s: the seconds of a duet.
         detections: one for each slowdown, the smallest first.
     """
 
@@ -76,13 +76,13 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What all cases told.
+    """The results of a calibration.
 
     Attributes:
-        results: one a case, of those with at least two duets of one slowdown that can be used.
-        noise: of this machine, on the clock that the duets were judged on.
-        clock: that one.
-        left_out: the other cases.
+        results: one for each case with at least two usable duets of one slowdown.
+        noise: the machine's noise on the clock of the duets.
+        clock: the clock of the duets.
+        left_out: the cases without a result.
     """
 
     results: tuple[Calibrated, ...]
@@ -93,12 +93,12 @@ class Calibration:
 
 @dataclass(frozen=True)
 class RecordedDuets:
-    """The duets of a run that can be used.
+    """The usable duets of a run.
 
     Attributes:
         duets: by case and slowdown.
-        took_s: how long one of a case takes, in seconds.
-        clock: that all of them are judged on.
+        took_s: the seconds of a duet, by case.
+        clock: the clock on which all of them are judged.
     """
 
     duets: Mapping[str, Mapping[float, list[Duet]]]
@@ -110,14 +110,14 @@ def analyse(launches: Iterable[Launch], machine: str, date: str, draws: int, pai
     """Apply the gate's rule to recorded duets. For each case the noise is learned from the other cases.
 
     Args:
-        launches: of a calibration's run file.
+        launches: the launches in a calibration's run file.
         machine: its name.
         date: today, ISO 8601.
-        draws: how often the duets of a case are drawn anew.
+        draws: how often to shuffle the duets of a case.
         pairs: number of gated times of the suite, among which the chance of a false alarm is divided.
 
     Returns:
-        A result for each case that has duets which can be used, and the machine's noise on the clock of these.
+        A result for each case with usable duets, and the machine's noise on their clock.
     """
     launches = list(launches)
     found = by_case(launches)
@@ -171,7 +171,7 @@ def pooled(groups: Iterable[Sequence[Duet]]) -> Spread:
 
 
 def unusable(launches: Iterable[Launch]) -> str:
-    """Why too few duets of a run can be used, as a clause."""
+    """The reason why too few duets of a run are usable, as a clause."""
     halves = [launch for launch in launches if launch.pair is not None and launch.side == "candidate"]
     reasons = Counter(launch.invalid for launch in halves if launch.invalid)
     if not reasons:

@@ -1,4 +1,4 @@
-"""The confirmation of stored times: what they do not pass is stepped beside the state its baseline comes from."""
+"""Confirms stored times: a case that they do not pass runs duets against the code of its baseline's commit."""
 
 import shlex
 import time
@@ -36,13 +36,13 @@ Remark = Callable[[Verdict], Verdict]
 
 @dataclass
 class Confirmer:
-    """Confirms one case after the other, and keeps the servers of one state meanwhile.
+    """Confirms one case after the other, and keeps the servers of one baseline state running between them.
 
     Attributes:
-        stage: with the device.
-        states: of the baselines.
-        policy: how the run judges.
-        alpha_budget: what the duets of the cases before left.
+        stage: the stage with the device.
+        states: the states of the baselines.
+        policy: the rules by which the run judges.
+        alpha_budget: the budget that earlier cases left.
     """
 
     stage: Stage
@@ -67,16 +67,16 @@ class Confirmer:
         took_s: float,
         progress: Progress,
     ) -> tuple[list[Launch], list[Verdict]]:
-        """Decide what stored times leave open.
+        """Decide the times that stored times leave open.
 
         Args:
-            case: as it runs now.
-            workload: of it.
-            verdicts: by stored times.
-            baseline: that they were held against.
-            surroundings: tells what the measurement depends on besides the code.
-            took_s: how long the case's own launches took.
-            progress: told in words what begins.
+            case: the case as it runs now.
+            workload: its workload.
+            verdicts: the verdicts from stored times.
+            baseline: the baseline behind these verdicts.
+            surroundings: returns digests of the packages, variables and files that the measurement depends on.
+            took_s: the seconds that the case's own launches took.
+            progress: called with a few words when something begins.
 
         Returns:
             The launches of the duets, and all verdicts of the case.
@@ -106,14 +106,14 @@ class Confirmer:
             return [], changed_by(verdicts, names, lambda stored: confirmed.alone(stored, why))
 
     def _start_s(self, state: BaselineState) -> float:
-        """How long the servers of a state take to start: as long as those of the last state, or of the candidate."""
+        """The expected seconds to start a state's servers: as long as the last ones took; 0 if they are running."""
         return 0.0 if self.states.is_open(state) else self._started_s or self.stage.timesheet.servers_s
 
     def _servers(self, reference: Reference) -> Pool:
-        """The servers of a state; those of the one before are ended."""
+        """The servers of a state; the servers of the previous state are ended."""
         if self._pool is None or self._pool.interpreter is not reference:
             self._end_servers()
-            # No yardstick is stepped in a duet, and the state's libraries need not be enough for one.
+            # A duet steps no yardstick, and the state's libraries may not be enough for one.
             self._pool = self.stage.pool.beside(reference, reference.name, modules_of(["yardstick.cpu"]))
         begin = time.perf_counter()
         if self._pool.start():
@@ -131,7 +131,7 @@ class Confirmer:
         reference: Reference,
         progress: Progress,
     ) -> tuple[list[Launch], list[Verdict]]:
-        """Screen and confirm, as against a revision."""
+        """Screen and confirm, as in a comparison with a revision."""
         pool = self._servers(reference)
         self._beside = case.id, pool
         sides = [
@@ -155,7 +155,7 @@ class Confirmer:
         return launches, changed_by(verdicts, names, decided)
 
     def beside(self, case: str) -> Pool | None:
-        """The servers that the last case was stepped beside, if it is this one; ``None`` where no duet was needed."""
+        """The servers of the state that this case's duets ran against; ``None`` if it needed no duet."""
         return self._beside[1] if self._beside and self._beside[0] == case else None
 
     def _end_servers(self) -> None:
@@ -170,17 +170,17 @@ class Confirmer:
 
 
 def kept_of(baseline: Baseline) -> Mapping[str, str]:
-    """The surroundings of the newest stored launch; empty where they are not known."""
+    """The surroundings of the newest stored launch; empty if not known."""
     return baseline.launches[-1].surroundings if baseline.launches else {}
 
 
 def same_code(state: BaselineState, before: Mapping[str, str], now: Mapping[str, str]) -> Remark:
-    """What to make of a verdict where code and libraries are the baseline's.
+    """The new verdict for a time if code and libraries are the baseline's.
 
     Args:
-        state: of the baseline.
+        state: the baseline's state.
         before: its surroundings.
-        now: those of this run.
+        now: the surroundings of this run.
     """
     if not before:
         other = "it is not stored under which environment variables and with which files it was measured"
@@ -192,10 +192,10 @@ def same_code(state: BaselineState, before: Mapping[str, str], now: Mapping[str,
 
 
 def changed_by(verdicts: Sequence[Verdict], names: Sequence[str], remark: Remark) -> list[Verdict]:
-    """The verdicts of a case, those on the named metrics as ``remark`` makes them."""
+    """The verdicts of a case, with ``remark`` applied to those on the named metrics."""
     return [remark(verdict) if verdict.metric in names else verdict for verdict in verdicts]
 
 
 def marked(launch: Launch, commit: str) -> Launch:
-    """A launch of a duet that confirms a stored time, with the commit of the state beside it."""
+    """A launch of a confirming duet, marked with the commit of the baseline's state."""
     return launch.detailed(turns=replace(launch.details.turns, confirms=commit))

@@ -1,9 +1,9 @@
-"""The deadline of a run: whether another case may begin, and what may be spent on the one at hand."""
+"""The deadline of a run: whether another case may begin, and how much time the present case may spend."""
 
 import time
 from collections.abc import Callable
 
-SPENT = "the run's time was spent before it began"  # said of a case that may not begin
+SPENT = "the run's time was spent before it began"  # the reason given for a case that may not begin
 
 
 class Deadline:
@@ -12,9 +12,9 @@ class Deadline:
     Each case still to come keeps its usual share; only the surplus may go into extra duets for a suspect.
 
     Args:
-        total_s: for the run; ``None`` for no limit.
-        cases: how many are to be measured, by this process.
-        clock: tells seconds since some moment.
+        total_s: the run's time limit in seconds; ``None`` for no limit.
+        cases: the number of cases for this process to measure.
+        clock: returns seconds since a fixed moment.
     """
 
     def __init__(self, total_s: float | None, cases: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,25 +25,25 @@ class Deadline:
 
     @property
     def left_s(self) -> float:
-        """Until the end; infinite without a limit."""
+        """The seconds until the end; infinite without a limit."""
         return float("inf") if self._end is None else self._end - self._clock()
 
     def plain(self, took_s: float) -> None:
-        """Learn how long a case took, without the extra duets for suspects."""
+        """Record the seconds that a case took, without the extra duets for suspects."""
         self._plain_s.append(took_s)
 
     def begins(self) -> bool:
-        """Whether another case may begin: it should end in time if it takes as long as those before it."""
+        """Whether another case may begin: it must be able to end in time if it takes as long as a usual case."""
         self._cases -= 1
         return self.left_s > self._typical_s
 
     def allows(self, cost_s: float) -> bool:
-        """Whether so many seconds may be spent on the case at hand, with the others' usual share left."""
+        """Whether the present case may spend this many seconds without cutting into the usual time of later cases."""
         return self.surplus_s > cost_s
 
     @property
     def surplus_s(self) -> float:
-        """What may be spent on the case at hand besides its usual share; infinite without a limit."""
+        """The seconds that the present case may spend beyond later cases' usual time; infinite without a limit."""
         return self.left_s - max(self._cases, 0) * self._typical_s
 
     @property

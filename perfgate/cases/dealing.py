@@ -8,20 +8,20 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-UNKNOWN_S = 1.0  # where nothing is known of any case
-START_S = 30.0  # of a shard: imports, and the first use of the device
+UNKNOWN_S = 1.0  # the assumed seconds of a case if no duration is stored at all
+START_S = 30.0  # the seconds that a shard needs for imports and for the first use of the device
 MOST_ROUNDS = 6
-BLIND_ROUNDS = 4  # where no duration is stored
+BLIND_ROUNDS = 4  # the rounds of shards if no duration is stored
 
 
 def expected_s(cases: Sequence[str], durations: Mapping[str, float]) -> dict[str, float]:
-    """How many seconds each case should take: what is stored, else the mean of its technique, else of all.
+    """The expected seconds of each case: its stored duration, else the mean of its technique, else the mean of all.
 
     It is the mean, since durations of several cases are added up, and a few long cases weigh more than many short ones.
 
     Args:
         cases: their ids.
-        durations: the stored ones, in seconds.
+        durations: the stored durations, in seconds.
     """
     techniques: dict[str, list[float]] = {}
     for case in cases:
@@ -48,20 +48,20 @@ def deal(
     the cases are whose duration is not stored, with little else beside them.
 
     Args:
-        expected: the seconds of each case.
-        shards: how many there are.
-        at_once: how many run at once; 0 for all.
-        unknown: cases whose seconds are a guess.
+        expected: the expected seconds of each case.
+        shards: the number of shards.
+        at_once: how many shards run at once; 0 for all.
+        unknown: the cases whose seconds are a guess.
     """
     at_once = min(at_once or shards, shards)
     rounds = [range(begin, min(begin + at_once, shards)) for begin in range(0, shards, at_once)]
     shares = [0.5 ** (number // at_once) for number in range(shards)]
-    even = math.fsum(expected.values()) / sum(shares)  # exact, so the order of the cases does not matter
+    even = math.fsum(expected.values()) / sum(shares)  # fsum is exact, so the order of the cases does not matter
     room = [even * share for share in shares]
     dealt: list[list[str]] = [[] for _ in range(shards)]
 
     def give(cases: Iterable[str], to: Iterable[int]) -> None:
-        # Where cases take no time, the number of cases decides.
+        # Among cases that take no time, their number decides.
         roomy = [(-room[number], len(dealt[number]), number) for number in to]
         heapq.heapify(roomy)
         for case in sorted(cases, key=lambda case: (-expected[case], case)):
@@ -83,11 +83,13 @@ def deal(
 
 
 def shards_for(durations: Mapping[str, float], at_once: int) -> int:
-    """How many shards keep machines busy to the end: the more, the more often one starts, and the shorter is the last.
+    """The number of shards that keeps all machines busy to the end.
+
+    More shards cost more starts, and make the last one shorter.
 
     Args:
-        durations: the stored ones of the suite, in seconds.
-        at_once: how many machines there are.
+        durations: the stored durations of the suite, in seconds.
+        at_once: the number of machines.
     """
     if at_once == 1:
         return 1
@@ -96,13 +98,13 @@ def shards_for(durations: Mapping[str, float], at_once: int) -> int:
     work_s = sum(durations.values()) / at_once
 
     def lost_s(rounds: int) -> float:
-        last_s = work_s / (2.0**rounds - 1)  # each round is half of the round before
+        last_s = work_s / (2.0**rounds - 1)  # each round takes half as long as the round before
         return START_S * rounds + last_s
 
     return at_once * min(range(1, MOST_ROUNDS + 1), key=lost_s)
 
 
 def digest(expected: Mapping[str, float], shards: int, at_once: int = 0) -> str:
-    """A digest of what was dealt, by which shards know that they are of one deal."""
-    text = json.dumps(["2", shards, at_once, sorted(expected.items())])  # 2 is this way to deal
+    """A digest of a deal; shards with equal digests belong to the same deal."""
+    text = json.dumps(["2", shards, at_once, sorted(expected.items())])  # the version of this way of dealing is 2
     return hashlib.sha256(text.encode()).hexdigest()[:16]

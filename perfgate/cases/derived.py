@@ -1,4 +1,4 @@
-"""Metrics that follow from others: throughput, percentiles, rates of work."""
+"""Metrics that are computed from others: throughput, percentiles, rates of work."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from perfgate.shared.metrics import METRICS
 
 
 def with_derived(launch: Launch) -> Launch:
-    """Add throughput and percentiles, which follow from the steps."""
+    """Add throughput and percentiles, which are computed from the steps."""
     steps = launch.metrics.get("step_time_s")
     if launch.invalid or not isinstance(steps, list):
         return launch
@@ -18,12 +18,12 @@ def with_derived(launch: Launch) -> Launch:
     derived = percentiles(steps)
     derived |= {name: amount / typical_s for name, amount in launch.rate_amounts.items()}
     derived |= of_energy(launch)
-    # Percentiles that the device's clock measured for single steps are better than those over bursts.
+    # Percentiles over single steps, by the device's clock, are better than percentiles over bursts.
     return replace(launch, metrics={**derived, **launch.metrics})
 
 
 def of_energy(launch: Launch) -> dict[str, float]:
-    """The joules of a sample and of a token, where a launch tells those of a step."""
+    """The joules per sample and per token, if a launch has the joules of a step."""
     amounts = {"energy_per_sample_j": launch.samples, "energy_per_token_j": launch.tokens}
     step_j = launch.value("energy_j") if "energy_j" in launch.metrics else 0.0
     return {name: step_j / amount for name, amount in amounts.items() if step_j and amount}
@@ -32,7 +32,7 @@ def of_energy(launch: Launch) -> dict[str, float]:
 def with_work(launches: Sequence[Launch]) -> list[Launch]:
     """Add FLOP/s and bytes/s to timed launches, from the work that the dry run of the same workload counted.
 
-    Both are added as shares of the device's peak as well, where that was measured beside the steps.
+    Both are added as shares of the device's peak as well, if that was measured beside the steps.
     """
     dry = {(x.side, x.workload): x for x in launches if x.pass_name == "dry" and not x.invalid}
     return [

@@ -1,4 +1,4 @@
-"""A series of duets: as many as the rule asks for, until each metric of a case is decided."""
+"""A series of duets: takes duets until each metric of a case is decided."""
 
 import math
 import statistics
@@ -42,18 +42,18 @@ APART = "both sides were stepped one after the other, as they do not fit into me
 
 @dataclass(frozen=True)
 class Policy:
-    """How a run judges.
+    """The rules by which a run judges.
 
     Attributes:
-        alpha_budget: chance of a false alarm, divided among suspects.
-        deadline: of the run.
-        noise: how much duets vary on this machine.
-        strict: an inconclusive verdict fails its case.
-        version_tolerance: largest acceptable change of what is counted, where the reference has other versions.
-        update: mode of ``--perf-update``, if any.
-        accepted: what may get worse against the reference.
-        stored_share: of alpha, for verdicts on stored times alone; the budget has the rest.
-        thorough: fresh duets decide every time, also one that the screen would pass.
+        alpha_budget: the chance of a false alarm, divided among suspects.
+        deadline: the deadline of the run.
+        noise: the noise of duets on this machine.
+        strict: whether an inconclusive verdict fails its case.
+        version_tolerance: the largest acceptable change of counted metrics if the reference has other versions.
+        update: the mode of ``--perf-update``, if any.
+        accepted: the regressions that are accepted against the reference.
+        stored_share: the part of alpha for verdicts on stored times; the budget has the rest.
+        thorough: whether fresh duets decide every time, even one that the screen would pass.
     """
 
     alpha_budget: AlphaBudget
@@ -68,7 +68,7 @@ class Policy:
 
     @property
     def stored_pairs(self) -> int:
-        """The number by which alpha is divided for each verdict on a stored time."""
+        """The number by which alpha is divided for a verdict on one stored time."""
         return round(max(self.alpha_budget.pairs, 1) / self.stored_share)
 
 
@@ -78,14 +78,14 @@ class DuetSeries:
 
     Attributes:
         case: its id.
-        parts: reference and candidate.
-        deadline: of the run.
-        progress: told in words which duet begins.
+        parts: the two sides, reference and candidate.
+        deadline: the deadline of the run.
+        progress: called with a few words when a duet begins.
         launches: of all duets, disturbed ones included.
         pairs: reference and candidate of each valid duet.
-        clock: of the times of the last look, chosen anew before each look from all duets that it is about.
-        invalid: why no more duets can be taken; empty while they can.
-        took_s: duration of the last duet.
+        clock: the clock of the last look; each look chooses it anew from its duets.
+        invalid: the reason why no more duets can be taken; empty while they can.
+        took_s: the seconds of the last duet.
     """
 
     stage: Stage
@@ -100,7 +100,7 @@ class DuetSeries:
     clock: ClockChoice = field(default_factory=ClockChoice)
 
     def take(self, wanted: int, what: str) -> bool:
-        """Take that many duets; returns whether all are valid."""
+        """Take this many duets; returns whether all are valid."""
         for number in range(1, wanted + 1):
             if self.pairs and not self.deadline.allows(self.took_s):
                 self.invalid = OUT_OF_TIME
@@ -118,11 +118,11 @@ class DuetSeries:
         return True
 
     def fell(self, *sides: Side) -> Launch | None:
-        """The launch of one of these sides whose program went wrong in the last duet; ``None`` where none did."""
+        """The launch in the last duet whose program failed, on one of these sides; ``None`` if none failed."""
         return next((launch for launch in self.launches[-2:] if launch.fault and launch.side in sides), None)
 
     def on_clock(self, begin: int = 0) -> list[tuple[Launch, Launch]]:
-        """The duets from ``begin`` on, all on one clock, which is chosen from them."""
+        """The duets from number ``begin`` on, all on one clock, which is chosen from them."""
         self.clock = choose([launch for pair in self.pairs[begin:] for launch in pair])
         clock = self.clock.clock or "wall"
         return [(with_rates(before.on(clock)), with_rates(now.on(clock))) for before, now in self.pairs[begin:]]
@@ -134,7 +134,7 @@ class DuetSeries:
         return [name for name, row in METRICS.items() if name in both and row.noisy]
 
     def unseen(self, told: Sequence[Verdict]) -> list[Verdict]:
-        """Verdicts on the times that either side measured, on whatever clock, and of which none is told."""
+        """Verdicts on the times that either side measured and that have no verdict yet."""
         either = {name for pair in self.pairs for launch in pair for name in launch.metrics}
         left = either - {verdict.metric for verdict in told}
         return [self._unseen(name) for name, row in METRICS.items() if name in left and row.noisy]
@@ -149,26 +149,26 @@ class DuetSeries:
         return self.beside(Verdict(self.case, name, "inconclusive", launches=len(candidate), why=why))
 
     def tells(self, name: str, begin: int = 0) -> bool:
-        """Whether a metric is known of both sides on the clock of the duets from ``begin`` on."""
+        """Whether both sides have a metric on the clock of the duets from number ``begin`` on."""
         return all(name in launch.metrics for pair in self.on_clock(begin) for launch in pair)
 
     def duets(self, name: str, begin: int = 0, of_step: bool = True) -> list[Duet]:
-        """One metric of the duets from the one numbered ``begin`` on; none where their clock does not know it."""
+        """One metric of the duets from number ``begin`` on; empty if their clock does not know it."""
         return [of_pair(*pair, name, of_step) for pair in self.on_clock(begin)] if self.tells(name, begin) else []
 
     def held(self, name: str, tolerance: float, begin: int = 0, of_step: bool = True) -> Comparison:
-        """Compare the medians of both sides, over the duets from ``begin`` on."""
+        """Compare the medians of both sides over the duets from number ``begin`` on."""
         sides = [[pair[side] for pair in self.on_clock(begin)] for side in (0, 1)]
         before, now = (statistics.median(launch.value(name) for launch in side) for side in sides)
         rest = rest_of_step(metric(name), of_launches(sides[0])) if of_step else 0.0
         return Comparison(self.case, name, before, now, len(sides[1]), tolerance, rest)
 
     def beside(self, verdict: Verdict, *remarks: str) -> Verdict:
-        """A verdict on a candidate that was stepped beside its reference, as far as the clock of both can tell."""
+        """A verdict from these duets, corrected for the blind spot of their clock."""
         return replace(self.clock.told(with_remark(verdict, *remarks)), against="reference")
 
     def judged(self) -> list[Launch]:
-        """All launches, on the clock of the last look."""
+        """All launches, with their times on the clock of the last look."""
         return on(self.clock, self.launches)
 
     @property
@@ -178,7 +178,7 @@ class DuetSeries:
 
 
 def with_rates(launch: Launch) -> Launch:
-    """Add samples and tokens a second, step by step."""
+    """Add samples per second and tokens per second, step by step."""
     steps = launch.metrics["step_time_s"]
     if not isinstance(steps, list):
         return launch
@@ -195,19 +195,19 @@ def against_reference(
     names: Container[str] = METRICS,
     thorough: bool = False,
 ) -> tuple[list[Verdict], AlphaBudget]:
-    """Screen a case with one duet, and decide with fresh ones what looks worse, and what looks much better.
+    """Screen a case with one duet, and decide with fresh duets whatever looks worse or much better.
 
     Args:
-        series: of the case; its parts are reference and candidate.
-        tolerances: largest acceptable change by metric, where the case names its own.
-        alpha_budget: what the cases before left.
-        noise: how much duets vary on this machine.
+        series: the duets of the case; its parts are reference and candidate.
+        tolerances: the case's own largest acceptable changes, by metric.
+        alpha_budget: the budget that earlier cases left.
+        noise: the noise of duets on this machine.
         screened: called when the screen is over.
-        names: metrics to decide; the others among the gated times are left out.
-        thorough: decide by fresh duets what the screen would pass as well, and at few looks.
+        names: the gated times to decide; others are left out.
+        thorough: whether fresh duets, at few looks, also decide times that the screen would pass.
 
     Returns:
-        A verdict for each gated time, and the budget that is left.
+        A verdict for each gated time, and the remaining budget.
     """
     if not series.take(1, "screen duet"):
         return [Verdict(series.case, "step_time_s", "invalid", launches=0, why=series.invalid)], alpha_budget
@@ -229,7 +229,7 @@ def against_reference(
         known = noise.on(series.clock.clock or "wall")
         confirmation = confirmation.seen(found, known, final=not complete)
         faster = faster.seen(found, known, final=not complete)
-    # Without a single fresh duet, what looked faster has passed by its screen.
+    # Without any fresh duet, a metric that looked faster has passed by its screen.
     told = {name: look for name, look in faster.looks.items() if look.change is not None}
     looks = {**told, **confirmation.looks}
     verdicts = [verdict_of(series, name, limits[name], screens[name], looks.get(name)) for name in limits]
@@ -241,7 +241,7 @@ def against_reference(
 
 
 def verdict_of(series: DuetSeries, name: str, tolerance: float, screened: Screen, looked: Look | None) -> Verdict:
-    """The verdict of the confirmation, or of the screen where nothing was suspect, as far as the clock can tell."""
+    """The verdict of the confirmation, or of the screen if the metric was not suspect, corrected for the clock."""
     if looked is None:
         return series.beside(screened.told(series.held(name, tolerance)), series.remark)
     if len(series.pairs) == 1 or not series.tells(name, 1):
@@ -253,7 +253,7 @@ def verdict_of(series: DuetSeries, name: str, tolerance: float, screened: Screen
 
 
 def with_remark(verdict: Verdict, *remarks: str) -> Verdict:
-    """The same verdict, with these remarks added to its reason."""
+    """A verdict with remarks added to its reason."""
     return replace(verdict, why="; ".join(filter(None, [verdict.why, *remarks])))
 
 
@@ -262,8 +262,8 @@ def of_effect(series: DuetSeries, expectations: Sequence[Expectation], noise: No
 
     Args:
         series: its parts are vanilla as the reference, and the setting as the candidate.
-        expectations: of times.
-        noise: how much duets vary on this machine.
+        expectations: the expectations of times.
+        noise: the noise of duets on this machine.
     """
     looks: dict[Expectation, Look] = {}
     wanted = LOOKS[0]
@@ -286,10 +286,10 @@ def of_effect(series: DuetSeries, expectations: Sequence[Expectation], noise: No
 
 
 def nothing(case: str, item: Promise, name: Name, why: str) -> Verdict:
-    """A verdict on an expectation of a metric that was not measured."""
+    """The verdict on an expectation of a metric that was not measured."""
     return as_effect(Verdict(case, item.metric, name, why=why), item)
 
 
 def as_effect(verdict: Verdict, item: Promise) -> Verdict:
-    """The verdict marked as against vanilla, with the expectation written beside it."""
+    """A verdict marked as one against vanilla, with its expectation."""
     return replace(verdict, expected=str(item), against="vanilla")

@@ -1,4 +1,4 @@
-"""The effect of a setting: vanilla and setting are measured by the passes that the expectations need."""
+"""Measures the effect of a setting: vanilla and the setting run in the passes that the expectations need."""
 
 from collections.abc import Sequence
 
@@ -33,20 +33,20 @@ def tried(
     policy: Policy,
     progress: Progress,
 ) -> tuple[list[Launch], list[Verdict]]:
-    """Measure both sides and decide.
+    """Measure vanilla and the setting, and decide each expectation.
 
     Args:
-        stage: with the device.
+        stage: the stage with the device.
         case: its id.
         vanilla: the workload without the setting.
-        setting: the same with the setting.
-        expectations: of metrics.
-        likenesses: of outcomes, which a dry run does not have.
-        policy: with the deadline and the machine's noise.
-        progress: told in words what begins.
+        setting: the same workload with the setting.
+        expectations: the expectations of metrics.
+        likenesses: the expectations of results, which a dry run does not have.
+        policy: the run's rules, with its deadline and the machine's noise.
+        progress: called with a few words when something begins.
 
     Returns:
-        All launches, and a verdict for each expectation; ``invalid`` where this device cannot tell.
+        All launches, and a verdict for each expectation; ``invalid`` if this device cannot measure it.
     """
     asked: list[Promise] = [*expectations, *likenesses]
     times = [item for item in expectations if metric(item.metric).stepped_in_turn]
@@ -69,7 +69,7 @@ def tried(
         launches += untimed(stage, case, workload, progress, side, stage.pool, passes=passes_for(wanted))
     if unusable := [launch for launch in launches if launch.invalid]:
         return launches, [nothing(case, item, "invalid", unmeasured(unusable[0])) for item in asked]
-    # Of some times the counters pass tells already, once, where no step has one of its own.
+    # The counters pass measures some times once, if the steps do not measure them.
     exact += (once := [item for item in times if counted(item.metric, launches)])
     times = [item for item in times if item not in once]
     verdicts = [decided(case, item, launches) for item in exact]
@@ -80,7 +80,7 @@ def tried(
         ]
         series = DuetSeries(stage, case, parts, policy.deadline, progress)
         timed = of_effect(series, times, policy.noise)
-        # Both sides are the code under test.
+        # Both sides run the code under test.
         if broken := series.fell("reference", "candidate"):
             timed = [fallen(verdict, unmeasured(broken)) for verdict in timed]
         verdicts += timed
@@ -89,7 +89,7 @@ def tried(
 
 
 def counted(name: str, launches: Sequence[Launch]) -> bool:
-    """Whether untimed launches of both sides tell of a metric."""
+    """Whether untimed launches of both sides measured a metric."""
     return {launch.side for launch in launches if name in launch.metrics} == {"reference", "candidate"}
 
 
@@ -100,7 +100,7 @@ def passes_for(names: set[str]) -> list[str]:
 
 
 def decided(case: str, item: Expectation, launches: Sequence[Launch]) -> Verdict:
-    """The verdict on a metric that needs no duets, as it repeats itself."""
+    """The verdict on a metric that needs no duets because it repeats itself."""
     name = item.metric
     sides = {launch.side: launch.value(name) for launch in launches if name in launch.metrics}
     if len(sides) < 2:
@@ -110,7 +110,7 @@ def decided(case: str, item: Expectation, launches: Sequence[Launch]) -> Verdict
 
 
 def likened(case: str, item: Equivalence, launches: Sequence[Launch]) -> Verdict:
-    """The verdict on the likeness of two outcomes."""
+    """The verdict on whether two results are equal or close."""
     counted = [launch for launch in launches if launch.pass_name == COUNTERS.name]
     outcomes = {launch.side: launch.details.findings.outcome.get(item.metric) for launch in counted}
     before, now = outcomes.get("reference"), outcomes.get("candidate")
@@ -120,6 +120,6 @@ def likened(case: str, item: Equivalence, launches: Sequence[Launch]) -> Verdict
 
 
 def unmeasured(launch: Launch) -> str:
-    """The reason for a missing verdict: which side could not be measured, and why."""
+    """The reason for a missing verdict: the side that could not be measured, and why."""
     side = "vanilla" if launch.side == "reference" else "the setting"
     return f"{side} could not be measured: {launch.invalid}"

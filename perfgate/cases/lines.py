@@ -21,8 +21,8 @@ class Case:
     Attributes:
         id: node id below ``perf_root``.
         technique: the file's name without ``test_``.
-        accept: the command that measures this case alone; ``None`` where nothing can be stored.
-        tolerances: by metric, where the case names its own.
+        accept: the command that measures this case alone; ``None`` if nothing can be stored.
+        tolerances: the case's own tolerances, by metric.
     """
 
     id: str
@@ -42,7 +42,7 @@ def lines(
     surroundings: Mapping[str, str],
     traces: Sequence[Trace] = (),
 ) -> list[dict[str, Any]]:
-    """The lines of a run file about one case: its own workload before the one it is compared with, its end last."""
+    """The run file's lines about one case: its own workload before the compared one, and its end line last."""
     known = {"surroundings": dict(surroundings)} if surroundings else {}
     heads = [
         {
@@ -62,7 +62,7 @@ def lines(
         sessions = {launch.session: launch.date for launch in baseline.launches}
         values = {name: values for name in baseline.metrics if (values := baseline.values(name))}
         identity = {"workload": baseline.workload, "commit": baseline.commit, "date": baseline.date}
-        # Of a case that got worse, so that reports can tell where; of all others a run file would only grow.
+        # Only a failed case stores the baseline's ledger, for reports to name the modules; elsewhere it wastes space.
         ledger = baseline.launches[-1].ledger if outcome.kind == "failed" and baseline.launches else {}
         told_inside = {"ledger": dict(ledger)} if ledger else {}
         about = {"kind": "baseline", "case": case.id, **identity, "sessions": sessions, "values": values}
@@ -71,5 +71,5 @@ def lines(
     traced = [trace.to_json() for trace in traces]
     all_ = [*heads, *(launch.to_json() for launch in launches), *held, *judged, *traced]
     told = {"outcome": outcome.kind, "message": outcome.message, "took_s": took_s, "ended": time.time()}
-    count = sum(line.get("case") == case.id for line in all_) + 1  # tells whether one was lost
+    count = sum(line.get("case") == case.id for line in all_) + 1  # readers notice by this count if a line was lost
     return [*all_, {"kind": "case", "case": case.id, LINES: count, **told}]

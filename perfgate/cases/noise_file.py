@@ -38,7 +38,7 @@ def write_noise(folder: Path, noise: Noise, clock: Clock = "wall") -> Path:
     path = folder / NAME
     check_inside(path, folder.parent)
     try:
-        with locked(folder):  # another run may learn that of the other clock
+        with locked(folder):  # another run may store the noise of the other clock meanwhile
             noise = read_noise(folder).learned(noise, clock)
             write_whole(path, json.dumps(noise.to_json(), indent=1) + "\n")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A case under another power limit: measured as a case of its own, and held against nothing."""
+"""Measures a case under another power limit, as a case of its own that is compared with nothing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,10 +22,10 @@ NOTHING_STORED = Stored(None, None)
 
 
 def under_limit(workload: Workload, device: Device, limit_w: int) -> Workload:
-    """The workload under a power limit; under the one that the machine is known by, it is the same workload.
+    """The workload under a power limit; under the machine's usual limit it is the unchanged workload.
 
     Raises:
-        UserError: it takes several devices, of which the limit of one is set.
+        UserError: it uses several devices, and the limit is set on one.
     """
     if ranks_of(workload) > 1:
         raise UserError("--perf-power-limits sets the limit of one GPU, and this case takes several; deselect it")
@@ -37,7 +37,7 @@ def under_limit(workload: Workload, device: Device, limit_w: int) -> Workload:
 def measured_under(
     stage: Stage, case: Case, workload: Workload, limit_w: int, policy: Policy, progress: Progress
 ) -> tuple[list[Launch], list[Verdict], str]:
-    """Measure a case under a power limit. What could not be measured has a verdict, and nothing else has.
+    """Measure a case under a power limit. Only metrics that could not be measured get a verdict.
 
     Raises:
         UserError: the limit cannot be set or taken back.
@@ -52,12 +52,12 @@ def measured_under(
 
 
 def in_words(limit_w: int, launches: Sequence[Launch]) -> str:
-    """The limit, with time and energy of a step under it."""
+    """A clause with the limit, and the time and energy of a step under it."""
     values = medians(launches)
     told = [f"{METRICS[name].show(values[name])} a step" for name in ("step_time_s", "energy_j") if name in values]
     return ": ".join(filter(None, [f"under {limit_w} W", ", ".join(told)]))
 
 
 def unmeasured(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Those on what could not be measured. All others are new, as nothing is stored of another power limit."""
+    """The verdicts on metrics that could not be measured; all others are new, because no limited case is stored."""
     return [verdict for verdict in verdicts if verdict.verdict != "new"]

@@ -1,4 +1,4 @@
-"""The side that a case is held against in a run with a reference: its versions, and whether it can run the case."""
+"""The reference's side of a case: its library versions, and whether it can run the case."""
 
 from collections.abc import Sequence
 
@@ -10,24 +10,24 @@ from perfgate.reference.reference import Reference
 
 
 def upgrade_from(reference: Interpreter, tolerance: float) -> Upgrade:
-    """The way from the reference's versions to the candidate's.
+    """The step from the reference's library versions to the candidate's.
 
     Args:
-        reference: that the candidate is held against.
-        tolerance: largest acceptable change of what is counted, where versions differ.
+        reference: the reference of the run.
+        tolerance: the largest acceptable change of counted metrics if versions differ.
     """
     if not isinstance(reference, Reference):
         return SAME
     before, now = ({name: versions[side] for name, versions in reference.moved.items()} for side in (0, 1))
-    # Between two interpreters nothing but packages differs, so each of them counts.
+    # Two interpreters differ in nothing but packages, so each package counts.
     names = DECIDING if reference.commit else tuple(reference.moved)
     return Upgrade(differing(before, now, names), tolerance)
 
 
 def without_program(case: Case, reference: Interpreter, before: Sequence[Launch], now: Sequence[Launch]) -> str:
-    """The sentence for an interpreter that lacks a program which the candidate has; empty where it does not.
+    """A sentence about a reference interpreter that lacks a program of the candidate; empty if it has the program.
 
-    A revision may lack a program: it has code of its own.
+    A revision may lack the program, because it has its own code.
     """
     absent = next((launch.invalid for launch in before if launch.without_program), None)
     if not absent or reference.path or any(launch.without_program for launch in now):
@@ -39,7 +39,9 @@ def without_program(case: Case, reference: Interpreter, before: Sequence[Launch]
 
 
 def unable(before: Sequence[Launch], now: Sequence[Launch]) -> Launch | None:
-    """The launch that shows that the reference cannot run a case: its program fails there, or a library of it lacks
-    something that the candidate's has; ``None`` where it can."""
+    """The launch that shows that the reference cannot run a case; ``None`` if it can.
+
+    Its program fails there, or a library of it lacks something that the candidate's library has.
+    """
     lacks_too = any(launch.unsupported for launch in now)
     return next((launch for launch in before if launch.fault or (launch.unsupported and not lacks_too)), None)

@@ -53,16 +53,16 @@ Found = tuple[list[Launch], list[Verdict], str]
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one case, which ``perf`` and ``effect`` return.
+    """The result of one case, returned by ``perf`` and ``effect``.
 
     Attributes:
-        metrics: median over the valid launches, by name.
+        metrics: the median over the valid launches, by metric.
         verdicts: one for each gated metric.
-        outcome: how the case ends in pytest.
-        remark: a clause for its line, such as why there was no dry run.
-        ledger: of the dry run: parameters, FLOPs by group, memory by part; empty where there was none.
+        outcome: the end of the case in pytest.
+        remark: a clause for the case's line, such as why there was no dry run.
+        ledger: the dry run's parameters, FLOPs by group and memory by part; empty without a dry run.
         steps_s: the step time of each valid timed launch.
-        traces: of its sides, where they were asked for.
+        traces: the traces of its sides, if they were asked for.
     """
 
     case: str
@@ -79,15 +79,15 @@ class CaseRunner:
     """Measures, judges and records one case after the other.
 
     Args:
-        store: baselines of this machine.
-        portable: baselines of exact metrics, of these versions of torch and transformers.
-        part: the file that this process's lines go to; it is merged into the run file.
-        stage: for the launches; it is closed with the runner.
-        policy: how the run judges.
-        confirmer: decides what stored times leave open; ``None`` where they decide alone.
-        packages: tells the version of every package that the code under test runs with.
-        dealt: how cases and the chance of a false alarm were divided among the shards; ``None`` in a run of all.
-        tracer: takes traces; ``None`` where none are wanted.
+        store: the baselines of this machine.
+        portable: the baselines of exact metrics for these versions of torch and transformers.
+        part: the file for this process's lines, which is later merged into the run file.
+        stage: the stage for the launches; the runner closes it.
+        policy: the rules by which the run judges.
+        confirmer: decides the times that stored times leave open; ``None`` if they alone decide.
+        packages: returns the version of every package that the code under test runs with.
+        dealt: the division of cases and alpha among the shards; ``None`` in a run without shards.
+        tracer: takes traces; ``None`` if none are wanted.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class CaseRunner:
         likenesses: Sequence[Equivalence],
         progress: Progress,
     ) -> Result:
-        """Measure whether a setting does what is expected of it, and write it to the run file.
+        """Measure whether a setting has the expected effect, and write it to the run file.
 
         Raises:
             Unavailable: something that a workload needs is missing here.
@@ -169,7 +169,7 @@ class CaseRunner:
         return self._conclude(case, [setting, vanilla], progress, tried, trial=True)
 
     def run_limited(self, case: Case, workload: Workload, limit_w: int, progress: Progress) -> Result:
-        """Measure a case under a power limit that is set meanwhile, and write it to the run file; nothing is compared.
+        """Measure a case under a power limit, compare it with nothing, and write it to the run file.
 
         Raises:
             Unavailable: something that the workload needs is missing here.
@@ -219,12 +219,12 @@ class CaseRunner:
             duets, verdicts = confirmed(verdicts, took_s)
             found, took_s = found + duets, time.perf_counter() - begin
         launches = with_work([with_derived(launch) for launch in found])
-        # Both sides of an effect are the code under test.
+        # Both sides of an effect run the code under test.
         own = ("candidate", "reference") if trial else ("candidate",)
         faulty = [launch for launch in launches if launch.fault and launch.side in own]
-        # A case that never fitted into memory is skipped; one that used to fit, by its baseline, fails.
+        # A case that does not fit into memory is skipped; if it fitted before, by its baseline, it fails.
         unfit = all(launch.out_of_memory for launch in faulty) and not any(held) and not self.stage.reference
-        # What it is held against was steady.
+        # The baseline or the reference was steady, so steps that become slower are the program's fault.
         slowing = bool(any(held) or self.stage.reference) and not trial and ever_slower(launches)
         verdicts = [accept(verdict, self._policy.accepted) for verdict in which(verdicts)]
         outcome = decide(
@@ -250,11 +250,11 @@ class CaseRunner:
         return Result(case.id, medians(candidates), tuple(verdicts), outcome, remarks, ledger, steps_s, traces)
 
     def _surroundings(self, workload: Workload) -> Mapping[str, str]:
-        """What a measurement of a workload depends on besides the code."""
+        """Digests of the packages, variables and files that a measurement of the workload depends on."""
         return surroundings(self._packages(), workload.params)
 
     def _left_out(self, case: Case, workload: Workload) -> Result:
-        """List a case for which no time is left."""
+        """Record that no time is left for a case."""
         stored = self._portable.held(case.id, workload.sha256)[0] if self._alone else self._store.get(case.id)
         last = max((launch.date for launch in stored.launches), default="") if stored else ""
         age = f"last measured on {last[:10]}" if last else "never measured here"
@@ -266,13 +266,13 @@ class CaseRunner:
 
     @property
     def _alone(self) -> bool:
-        """Whether this run takes dry runs alone."""
+        """Whether this run takes only dry runs."""
         return self.stage.plan.device == "none"
 
     def _against_reference(self, case: Case, workload: Workload, reference: Pool, progress: Progress) -> Found:
         """Compare exact metrics and memory by one launch a side, and times by duets."""
         begin = time.perf_counter()
-        # One launch a side is enough where both agree; a difference is measured again before it is believed.
+        # One launch a side is enough if both agree; a difference is measured again before it counts.
         now = untimed(self.stage, case.id, workload, progress, agreeing=1)
         before = untimed(self.stage, case.id, workload, progress, "reference", agreeing=1)
         if peaks(now) != peaks(before):
@@ -321,15 +321,15 @@ class CaseRunner:
 
 
 def peaks(launches: Sequence[Launch]) -> list[Any]:
-    """Peak memory of each launch of the memory pass."""
+    """The peak memory of each launch in the memory pass."""
     return [launch.metrics.get("peak_memory_bytes") for launch in launches if launch.pass_name == MEMORY.name]
 
 
 def require_workload(value: object) -> Workload:
-    """Refuse what is not a workload.
+    """Refuse a value that is no workload.
 
     Raises:
-        UserError: naming what it got.
+        UserError: the message has the value.
     """
     if not isinstance(value, Workload):
         raise UserError(

@@ -1,4 +1,4 @@
-"""A case against what is stored of it: on this machine, and the exact metrics that hold on every machine."""
+"""Compares a case with its stored baselines: this machine's, and the exact metrics that hold on every machine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from perfgate.shared.workload import Workload
 
 @dataclass(frozen=True)
 class Stored:
-    """What is stored of a case.
+    """The stored baselines of a case.
 
     Attributes:
-        here: its baseline on this machine; ``None`` where there is none.
-        everywhere: its metrics that hold on every machine; ``None`` where there are none.
-        since: the versions that ``everywhere`` is of, in words, where they are others than this run's.
+        here: its baseline on this machine, or ``None``.
+        everywhere: its baseline that holds on every machine, or ``None``.
+        since: the library versions of ``everywhere``, in words, if they differ from this run's.
     """
 
     here: Baseline | None
@@ -33,7 +33,7 @@ class Stored:
     since: str = ""
 
     def here_since(self, software: Mapping[str, str]) -> str:
-        """The versions that ``here`` is of, in words, where they are others than these."""
+        """The library versions of ``here``, in words, if they differ from these."""
         return differing(self.here.software, software) if self.here else ""
 
 
@@ -50,14 +50,14 @@ def judge(
     """Judge one case of a run.
 
     Args:
-        case: as it runs now.
-        workload: of it.
-        launches: all of them, with their times on ``clock``.
-        clock: that times are judged on.
-        stored: of the case.
-        policy: how the run judges.
-        software: the versions that the launches ran with.
-        alone: whether the run takes dry runs alone.
+        case: the case as it runs now.
+        workload: its workload.
+        launches: all its launches, with their times on ``clock``.
+        clock: the clock on which times are judged.
+        stored: the stored baselines of the case.
+        policy: the rules by which the run judges.
+        software: the library versions of the launches.
+        alone: whether the run takes only dry runs.
 
     Returns:
         The verdicts on the measured metrics and on those of the dry run, and why there was no dry run.

@@ -1,4 +1,4 @@
-"""Traces of a case's sides, taken when everything else of the case was measured and decided."""
+"""Takes traces of a case's sides after everything else of the case was measured and decided."""
 
 import time
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ class Tracer:
     """Takes traces, one for each side of a case.
 
     Attributes:
-        stage: with the device.
-        folder: for the files, beside the run file; it is made with the first one.
-        every: whether cases that did not get worse are traced as well.
-        deadline: of the run.
+        stage: the stage with the device.
+        folder: the folder for the files, beside the run file; the first trace makes it.
+        every: whether cases that did not get worse are traced too.
+        deadline: the deadline of the run.
     """
 
     stage: Stage
@@ -45,16 +45,16 @@ class Tracer:
         verdicts: Sequence[Verdict],
         progress: Progress,
     ) -> tuple[Trace, ...]:
-        """The traces of a case; none where it is not to be traced.
+        """The traces of a case; empty if it is not to be traced.
 
-        What it was held against is traced as well where that can run: a reference, vanilla, or the state of a baseline.
+        The other side is traced too if it can run: the reference, vanilla, or the state of the baseline.
 
         Args:
             case: its id.
-            workloads: its own, and vanilla's where it is an effect.
-            beside: the servers of the baseline's state, where its duets confirmed the case.
-            verdicts: on the case.
-            progress: told in words what begins.
+            workloads: its own, and vanilla's for an effect.
+            beside: the servers of the baseline's state, if duets confirmed the case.
+            verdicts: the verdicts on the case.
+            progress: called with a few words when something begins.
         """
         if not (self.every or any(counted_as(verdict) == "regressed" for verdict in verdicts)):
             return ()
@@ -87,7 +87,7 @@ class Tracer:
         return Trace(case, part.side, file, why)
 
     def _clear(self, unfinished: Path) -> None:
-        """Leave nothing of a trace that failed, nor an empty folder."""
+        """Delete an unfinished trace, and the folder if it is empty."""
         try:
             unfinished.unlink(missing_ok=True)
             self.folder.rmdir()

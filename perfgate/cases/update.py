@@ -1,4 +1,4 @@
-"""Store what a run measured as baselines, as far as its update mode allows."""
+"""Stores a run's measurements as baselines, as its update mode allows."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,12 +23,12 @@ from perfgate.system.git import user_of
 
 @dataclass(frozen=True)
 class Update:
-    """What became of the cases of a run that stores baselines.
+    """The result of storing baselines.
 
     Attributes:
-        stored: ids of the cases of which something was stored.
-        left: the others, each with the reason as a clause.
-        young: cases with times that are stored and not gated yet: how many launches and sessions there are.
+        stored: ids of the cases with stored metrics.
+        left: the other cases, each with the reason as a clause.
+        young: for cases whose stored times are not gated yet, the numbers of launches and sessions.
     """
 
     stored: tuple[str, ...] = ()
@@ -39,15 +39,15 @@ class Update:
 def update_baselines(
     run: RunFile, root: Path, mode: str, reason: str, passed: Collection[str], unfit: Mapping[str, str]
 ) -> Update:
-    """Store what the mode allows, of cases that passed.
+    """Store the metrics that the mode allows, of cases that passed.
 
     Args:
-        run: read back from its run file.
-        root: folder of all machines' baselines.
+        run: the run, as read from its run file.
+        root: the folder of all machines' baselines.
         mode: ``new``, ``improved``, ``more`` or ``all``.
-        reason: why baselines move; empty where no reason is asked for.
-        passed: ids of the cases that passed in pytest, with everything around their measurement.
-        unfit: why the others did not, as far as it is known.
+        reason: why baselines change; empty if the mode needs no reason.
+        passed: ids of the cases that passed in pytest, in all phases.
+        unfit: the reason why each other case did not pass, if known.
 
     Raises:
         UserError: a baseline file cannot be read or written.
@@ -63,7 +63,7 @@ def update_baselines(
     }
     if mode == "all":
         about |= {"by": user_of(root), "until": read_until("the reason", reason)}
-    # Exact metrics are the same in every session, so further sessions add nothing.
+    # Exact metrics are equal in every session, so more sessions add nothing.
     modes = {False: mode, True: "new" if mode == "more" else mode}
     stored: set[str] = set()
     left: dict[str, str] = {}
@@ -100,19 +100,22 @@ TIMES_STAND = (
 
 
 def stores_of(run: RunFile, root: Path) -> dict[bool, Store]:
-    """Where a run's numbers belong: the times and sizes of its machine (``False``), its exact metrics (``True``)."""
+    """A run's stores: its machine's for times and sizes (``False``), its versions' for exact metrics (``True``)."""
     header = run.header
     return {False: Store(root, header["machine"]["name"]), True: PortableStore(root, pair_of(header["software"]))}
 
 
 def stored_kind(run: RunFile) -> dict[str, list[Launch]]:
-    """The launches of each case that can be stored: an effect is held against vanilla, not against what it was."""
+    """The storable launches of each case.
+
+    Effects are left out, because they are compared with vanilla and not with the past.
+    """
     effects = {verdict.case for verdict in run.verdicts if verdict.expected}
     return {case: launches for case, launches in run.by_case().items() if case not in effects}
 
 
 def why_left(mode: str, verdicts: Sequence[Verdict]) -> str:
-    """Why nothing of a case that passed was stored, as a clause."""
+    """The reason why nothing of a passed case was stored, as a clause."""
     named = {verdict.verdict: verdict for verdict in reversed(verdicts)}
     if invalid := named.get("invalid"):
         return f"it could not be measured: {invalid.why}"
@@ -122,7 +125,7 @@ def why_left(mode: str, verdicts: Sequence[Verdict]) -> str:
 
 
 def young_cases(cases: Iterable[str], store: Store) -> dict[str, tuple[int, int]]:
-    """How many launches and sessions of a time are stored, of the cases whose times are not gated yet."""
+    """The numbers of stored launches and sessions of each case whose times are not gated yet."""
     found: dict[str, tuple[int, int]] = {}
     for case in cases:
         if baseline := store.get(case):
@@ -134,7 +137,7 @@ def young_cases(cases: Iterable[str], store: Store) -> dict[str, tuple[int, int]
 
 
 def store_noise(run: RunFile, store: Store) -> None:
-    """Store what a run's effects tell of the machine's noise, where that is more than what was known."""
+    """Store the noise learned from a run's effects, if it rests on more cases than the stored noise."""
     if found := learned(run):
         noise, clock = found
         if read_noise(store.folder).on(clock).cases < noise.cases:
@@ -142,9 +145,9 @@ def store_noise(run: RunFile, store: Store) -> None:
 
 
 def learned(run: RunFile) -> tuple[Noise, Clock] | None:
-    """Learn the noise from the duets of a run's effects, and name their clock; ``None`` where they are too few.
+    """Learn the noise and its clock from the duets of a run's effects; ``None`` if there are too few.
 
-    Vanilla and setting differ, but by the same in each duet, so the spread around their mean is the machine's.
+    Vanilla and setting differ by the same amount in each duet, so the spread around the mean is the machine's noise.
     """
     effects = {verdict.case for verdict in run.verdicts if verdict.expected}
     found = by_case(launch for launch in run.launches if launch.case in effects)
