@@ -1,4 +1,4 @@
-"""What a branch changed of what it is held against: baselines, tolerances, promises, options, and cases left out."""
+"""Finds changes of a branch that move the bar: baselines, tolerances, promises, options, and skipped cases."""
 
 import re
 from collections.abc import Sequence
@@ -8,49 +8,49 @@ from perfgate.shared.errors import UserError
 from perfgate.system.git import commit_of, git
 
 CODE = ("*.py", "*.toml", "*.ini", "*.cfg")
-# What a CI system runs, from the top of the repository.
+# The files that CI systems run, relative to the top of the repository.
 CI_FOLDERS, CI_FILE = (".github/workflows", ".gitlab", ".buildkite"), ".gitlab-ci.yml"
 INI = re.compile(r"(\.?pytest\.(ini|toml)|tox\.ini|setup\.cfg|pyproject\.toml)$")
-OPTION = r"--perf-|(^|[^[:alnum:]_])perf_[[:alnum:]_]+ *="  # of this suite, for git
-SHOWN = "(?:html|output|trace|durations)\\b"  # options that decide nothing
+OPTION = r"--perf-|(^|[^[:alnum:]_])perf_[[:alnum:]_]+ *="  # matches options of this suite, as a pattern for git
+SHOWN = "(?:html|output|trace|durations)\\b"  # options that do not affect a decision
 OPTIONS = re.compile(rf"^[+-].*(?:--perf-(?!{SHOWN})|(?<!\w)perf_(?!{SHOWN})\w+ *=)")
 SELECTED = re.compile(r"^[+-].*(?:\baddopts\b|--deselect|--ignore)")
-# Where a branch began, if nobody says what it is held against.
+# The branches to compare with if nobody names one.
 DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 TOLERANCE = "tolerance"
 SKIP = re.compile(r"^\+.*(?:pytest\.skip|mark\.skip|mark\.xfail|pytest\.xfail|importorskip)")
-# A mark by which a case is measured in fewer runs, or runs dry alone; a promise of an effect, as in "< 0.7x".
+# A mark that makes a case run less often or only dry; or the promise of an effect, such as "< 0.7x".
 NARROWER = re.compile(r"^[+-].*\b(?:tier\s*=|dry\s*=\s*True)")
 PROMISE = re.compile(r"^-.*[\"'][^\"']*[<>]\s*[\d.]+\s*x")
 TEST_FILE = re.compile(r"(test_.*|.*_test|conftest)\.py$")
 TEST = re.compile(r"^([+-])\s*(?:async\s+)?def\s+(test_\w+)")
 ANY_TEST = re.compile(r"^([ +-])\s*(?:async\s+)?def\s+(test_\w+)")
-# A test that takes one of these is a case of this suite, and no test of something else.
+# A test that takes one of these fixtures is a case of this suite.
 FIXTURES = re.compile(r"(?:^[ +-]|[(,])\s*(?:perf|perfgate_perf|effect)\s*[,)]|mark\.perf\b")
 
 
 def moved_bar(folder: Path, commit: str, baselines: str) -> list[str]:
-    """Files that were changed since a branch left a commit and that move the bar.
+    """Files that a branch changed since a commit and that move the bar.
 
     They hold baselines, a line with a tolerance or an option, a promise of an effect that is another one now, or a case
     that is skipped, of a larger tier, run dry alone, or gone.
 
     Args:
         folder: any folder of the repository.
-        commit: that the branch is held against.
+        commit: the commit that the branch is compared with.
         baselines: the folder of the baselines, relative to ``folder``.
     """
     try:
         since = git(folder, "merge-base", commit, "HEAD")
-    except UserError:  # nothing in common, as in a shallow clone
+    except UserError:  # no common ancestor, as in a shallow clone
         since = commit
     changed = ("diff", "--no-ext-diff", "--name-only", "--relative")
-    # Baselines outside of the repository are changed by no branch, and git refuses to look there.
+    # No branch changes baselines outside of the repository, and git refuses such paths.
     top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()
     inside = (folder / baselines).resolve().is_relative_to(top)
     found = git(folder, *changed, since, "--", baselines).splitlines() if inside else []
     telling = f"{TOLERANCE}|skip|xfail|def +test_|tier *=|dry *=|[<>] *[0-9.]+ *x|addopts|--deselect|--ignore|{OPTION}"
-    # A CI system's files lie at the top, wherever the suite is.
+    # CI files lie at the top of the repository, wherever the suite is.
     for place, lines, where in ((folder, telling, CODE), (top, OPTION, (*CI_FOLDERS, CI_FILE))):
         looked = git(place, *changed, "--no-renames", "-G", lines, since, "--", *where)
         for name in looked.splitlines():
@@ -63,7 +63,8 @@ def moves(name: str, patch: str) -> bool:
     """Whether a patch of a file changes a tolerance, an option or a promise, or leaves a case out of runs.
 
     Args:
-        name: of the file. Code that is no test's may name tolerances of other things.
+        name: the file's name. Tolerances count only in test files, because other code may use the word for other
+            things.
         patch: the changed lines, best with the functions around them.
     """
     lines = patch.splitlines()
@@ -78,7 +79,7 @@ def moves(name: str, patch: str) -> bool:
 
 
 def is_ci(name: str) -> bool:
-    """Whether a CI system reads what it runs from a file of this name."""
+    """Whether CI systems read their commands from a file of this name."""
     return name == CI_FILE or name.startswith(tuple(f"{folder}/" for folder in CI_FOLDERS))
 
 
@@ -90,7 +91,7 @@ def fewer_cases(lines: Sequence[str]) -> bool:
 
 
 def narrower(lines: Sequence[str]) -> bool:
-    """Whether a patch's lines change by which runs, and how far, tests are measured that were there before."""
+    """Whether a patch makes existing tests run in fewer runs, or only dry."""
     tests = [(number, match) for number, line in enumerate(lines) if (match := ANY_TEST.match(line))]
     before = {match[2] for _, match in tests if match[1] in " -"}
     for number in (number for number, line in enumerate(lines) if NARROWER.match(line)):
@@ -101,6 +102,6 @@ def narrower(lines: Sequence[str]) -> bool:
 
 
 def default_branch(folder: Path) -> str | None:
-    """The commit of the branch that others begin from; ``None`` where none is known, or HEAD is that commit."""
+    """The commit of the default branch; ``None`` if none is known, or HEAD is that commit."""
     found = next((commit for name in DEFAULT_BRANCHES if (commit := commit_of(folder, name))), None)
     return None if found == commit_of(folder, "HEAD") else found

@@ -14,7 +14,7 @@ QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_UPDATE_DOWNLOAD_COUNTS": "0",
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
-    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0",  # NVIDIA's containers set it, and fp32 would be multiplied in TF32
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0",  # NVIDIA's containers set it to 1, which would multiply fp32 in TF32
     **HIDDEN,
 }
 
@@ -36,13 +36,13 @@ def keeping_pages() -> dict[str, str]:
 
 
 def on_path(path: Sequence[str], after: Sequence[str] = ()) -> dict[str, str]:
-    """The variables that tell Python where to look.
+    """The variables that tell Python where to find code.
 
     Args:
-        path: folders before all others, the working directory among them; none where Python is this one, which looks
-            where it always does. The caller's ``PYTHONPATH`` is meant for this Python alone: another one finds its own
-            packages first, and a revision its own files.
-        after: folders behind all others, which the actor's side reads (``perfgate.actor.process``).
+        path: folders that come first, the working directory among them if it is wanted; empty for this Python itself,
+            which keeps its own search path. The caller's ``PYTHONPATH`` is meant for this Python alone: another
+            interpreter must find its own packages first, and a revision its own files.
+        after: folders that come after all others; the actor adds them (``perfgate.actor.process``).
     """
     if not path:
         return {"PERFGATE_PATH": os.pathsep.join(after)}

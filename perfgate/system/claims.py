@@ -1,7 +1,7 @@
-"""Claims: files that say that a process still needs what lies beside them.
+"""Claims: locked files that show that a process still needs the files beside them.
 
-The kernel gives a claim up together with its process, however that ends. So what a killed run left behind can be told
-from what another run is using, and is cleared away by whoever comes next.
+The kernel releases a claim when its process ends in any way. A later run can therefore tell the files of a killed run
+from files in use, and delete them.
 """
 
 import fcntl
@@ -15,16 +15,16 @@ from perfgate.system.file_locks import flock_holds
 
 @contextmanager
 def claimed(path: Path) -> Iterator[None]:
-    """Hold a claim within the block; its file is gone afterwards.
+    """Hold a claim within the block; its file is deleted afterwards.
 
     Raises:
         OSError: the file cannot be written.
     """
-    # It gets its name when it is locked, so that nobody finds it free before.
+    # The file gets its name only when it is locked, so that nobody finds it unlocked before.
     unnamed = path.with_name(f"{path.name}-{os.getpid()}")
     descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        with suppress(OSError):  # of a file system without locks: then nobody can tell that it is abandoned either
+        with suppress(OSError):  # a file system without locks: nobody can then tell that the claim is abandoned
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         unnamed.rename(path)
         yield
@@ -34,7 +34,7 @@ def claimed(path: Path) -> Iterator[None]:
 
 
 def abandoned(path: Path) -> bool:
-    """Whether the process that held a claim has ended without giving it up; false where nobody can tell."""
+    """Whether the process that held a claim ended without releasing it; false if that cannot be told."""
     if not flock_holds(path):
         return False
     try:

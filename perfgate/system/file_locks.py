@@ -1,4 +1,4 @@
-"""Locks in folders that several machines may share; each is proven to keep others out before it is relied on."""
+"""Locks in folders that several machines may share; each kind is tested before it is relied on."""
 
 import fcntl
 import os
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 MOUNTS = Path("/proc/self/mountinfo")
-# Options of mounts with which flock keeps out processes of the same machine alone:
+# Mount options with which flock excludes only processes of the same machine:
 # nfs(5), mount.lustre(8) and mount.cifs(8).
 LOCAL_ALONE = {"nolock", "local_lock=flock", "local_lock=all", "localflock", "nobrl"}
 OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def folder_lock(folder: Path, timeout_s: float) -> "BaseFileLock":
-    """The lock of whoever writes in a folder: by flock, else by a file that only one process can make.
+    """The lock for writing in a folder: flock, or else a file that only one process can create.
 
     Args:
-        folder: that is there.
-        timeout_s: how long another's lock is waited for.
+        folder: the folder, which exists.
+        timeout_s: how long to wait for another process's lock.
 
     Raises:
         OSError: the folder cannot be written.
-        UserError: neither keeps others out there.
+        UserError: neither kind of lock works there.
     """
     from filelock import FileLock, SoftFileLock
 
@@ -38,13 +38,13 @@ def folder_lock(folder: Path, timeout_s: float) -> "BaseFileLock":
 
 
 def by_flock(file: Path) -> bool:
-    """Whether a folder's lock is by flock, or else by a file that only one process can make.
+    """Whether a folder's lock uses flock, or else a file that only one process can create.
 
     Args:
-        file: in the folder; it is there.
+        file: an existing file in the folder.
 
     Raises:
-        UserError: neither keeps others out.
+        UserError: neither kind of lock works.
     """
     if flock_holds(file):
         return True
@@ -57,7 +57,7 @@ def by_flock(file: Path) -> bool:
 
 
 def flock_holds(file: Path) -> bool:
-    """Whether a lock by flock on this file, which is there, keeps everybody else out."""
+    """Whether flock on this existing file excludes every other process."""
     if local_alone(file):
         return False
     opened: list[int] = []
@@ -73,7 +73,7 @@ def flock_holds(file: Path) -> bool:
 
 
 def is_refused(descriptor: int) -> bool:
-    """Whether another open file has the lock; else this one has it now."""
+    """Whether another open file has the lock; if not, this one has it now."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
@@ -82,7 +82,7 @@ def is_refused(descriptor: int) -> bool:
 
 
 def exclusive_holds(file: Path) -> bool:
-    """Whether a file that is there cannot be made once more."""
+    """Whether an existing file cannot be created a second time."""
     try:
         os.close(os.open(file, OPEN | os.O_EXCL))
     except FileExistsError:
@@ -91,7 +91,7 @@ def exclusive_holds(file: Path) -> bool:
 
 
 def local_alone(file: Path) -> bool:
-    """Whether the mount that a file lies on says that its locks hold on this machine alone."""
+    """Whether the mount of a file declares that its locks hold on this machine alone."""
     try:
         mounts, device = MOUNTS.read_text(encoding="utf-8", errors="replace"), file.stat().st_dev
     except OSError:

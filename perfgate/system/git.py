@@ -1,4 +1,4 @@
-"""Questions to git: commits, changed files, archives."""
+"""Asks git: commits, changed files, archives."""
 
 import re
 import subprocess
@@ -13,21 +13,21 @@ CACHE = "__pycache__"
 
 
 def git_state(folder: Path) -> tuple[str, bool]:
-    """The commit of a folder, and whether a tracked file differs from it; an empty commit outside of a repository."""
+    """The commit of a folder, empty outside of a repository, and whether a tracked file differs from it."""
 
     def ask(*arguments: str) -> str:
         words = ["git", "-C", str(folder), *arguments]
         return subprocess.run(words, capture_output=True, text=True, errors="replace", check=False).stdout.strip()
 
     try:
-        commit = ask("rev-parse", "--verify", "--quiet", "HEAD")  # nothing where nothing was committed yet
+        commit = ask("rev-parse", "--verify", "--quiet", "HEAD")  # empty if nothing was committed yet
         return commit, bool(ask("status", "--porcelain", "--untracked-files=no"))
     except FileNotFoundError:
         return "", False
 
 
 def user_of(folder: Path) -> str:
-    """Who commits in a folder, as git knows them; empty where it does not."""
+    """The name under which a user commits in a folder; empty if git knows none."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
     try:
         return git(there, "config", "user.name")
@@ -79,13 +79,13 @@ def differing(folder: Path, commit: str, without: Collection[Path] = ()) -> list
 
 
 def between(folder: Path, before: str, after: str, without: Collection[Path] = ()) -> list[str]:
-    """Files of the repository that differ between two commits; ``without`` as above."""
+    """Files of the repository that differ between two commits; ``without`` as in ``differing``."""
     top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()
     return outside(top, git(top, "diff", "--name-only", before, after).splitlines(), without)
 
 
 def check_unmoved(folder: Path, commit: str) -> None:
-    """Refuse what was measured while another commit was checked out, unless the files of both are the same.
+    """Refuse measurements of another checked-out commit, unless the files of both commits are equal.
 
     Raises:
         UserError: naming both commits.
@@ -99,7 +99,7 @@ def check_unmoved(folder: Path, commit: str) -> None:
 
 
 def outside(top: Path, names: Collection[str], without: Collection[Path]) -> list[str]:
-    """The paths of files, those in some folders left out."""
+    """The paths that lie outside of some folders."""
     paths = [top / name for name in names if CACHE not in Path(name).parts]
     return [str(path) for path in paths if not any(path.is_relative_to(place.resolve()) for place in without)]
 
@@ -120,9 +120,9 @@ class Trailer:
 
 
 def trailers(folder: Path, key: str, since: str) -> list[Trailer]:
-    """The trailers with a key in the commits that HEAD has and a revision has not, the newest first.
+    """The trailers with a key in the commits from a revision to HEAD, newest first.
 
-    Without a revision those of all commits of HEAD.
+    Without a revision all commits of HEAD count.
 
     Lines that look like one and stand elsewhere in a message are returned as well.
 
@@ -159,11 +159,11 @@ def archive(folder: Path, revision: str, path: str) -> bytes:
 
 
 def blob(folder: Path, revision: str, path: str) -> str:
-    """What a file of the repository held at a revision; nothing where it was not there.
+    """The content of a file at a revision; empty if the file did not exist.
 
     Args:
         folder: any folder of the repository.
-        revision: of the file.
+        revision: the revision to read from.
         path: from the top of the repository.
     """
     try:
@@ -173,7 +173,7 @@ def blob(folder: Path, revision: str, path: str) -> str:
 
 
 def boundary(folder: Path) -> set[str]:
-    """The commits at which a shallow clone ends: what they changed is not known; none in a whole clone."""
+    """The commits at which a shallow clone ends, whose changes are unknown; empty in a full clone."""
     path = folder / git(folder, "rev-parse", "--git-path", "shallow")
     return set(path.read_text().split()) if path.exists() else set()
 
@@ -184,7 +184,7 @@ def last_commit(folder: Path, revision: str, path: str, pattern: str) -> tuple[s
     Args:
         folder: the top of the repository.
         revision: the newest one to look at.
-        path: of the file, from the top.
+        path: the file, relative to the top.
         pattern: extended regular expression that the line matches.
     """
     found = git(folder, "log", "-1", "-m", "--format=%H %P", "--no-patch", f"-G{pattern}", revision, "--", path)

@@ -19,8 +19,8 @@ HELD: Counter[Path] = Counter()  # locks that this process holds now
 class DeviceLock:
     """A lock on a device, held during a launch; the kernel releases it if its holder dies.
 
-    Processes get it in the order in which they ask, so that none waits for long where many measure: each waits for its
-    turn, then for the lock, and ends its turn once it has the lock.
+    Processes get it in the order in which they ask, so that none waits for long among many: each waits for its turn,
+    then for the lock, and ends its turn once it has the lock.
 
     Args:
         device: name of the device; one lock stands for all cores of a CPU.
@@ -52,9 +52,8 @@ class DeviceLock:
     def kept(self) -> Iterator[int]:
         """Hold the device alone for several passes, together with the turn, so that nobody gets it in between.
 
-        Yields:
-            a descriptor of the turn. Nobody gets the device before every process that has this descriptor has closed
-            it or ended, even if this process is killed.
+        Yields: A file descriptor of the turn. Nobody else gets the device until every process with this descriptor has
+            closed it or ended, even if this process is killed.
         """
         with self._turns.open("a") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
@@ -76,7 +75,7 @@ class DeviceLock:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        # A process that holds the lock must not wait behind one that waits for it.
+        # A process that holds the lock must not wait behind a process that waits for it.
         if HELD[self._turns]:
             yield
             return

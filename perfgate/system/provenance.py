@@ -1,6 +1,6 @@
-"""Where a run came from: the versions of everything that is installed.
+"""The provenance of a run: the versions of all installed packages.
 
-Runs by itself under any Python from 3.9 on, so it needs the standard library alone.
+It also runs as a script under any Python from 3.9 on, so it uses only the standard library.
 """
 
 import importlib.metadata
@@ -20,7 +20,7 @@ def software() -> dict[str, str]:
 
 
 def version_here(name: str) -> str:
-    """The version of one package that is installed here; empty where it is not."""
+    """The installed version of a package; empty if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -28,7 +28,7 @@ def version_here(name: str) -> str:
 
 
 def python_version() -> str:
-    """As in ``3.11.7``."""
+    """Python's version, such as ``3.11.7``."""
     return ".".join(map(str, sys.version_info[:3]))
 
 
@@ -39,20 +39,22 @@ def installed() -> dict[str, str]:
     """
     found = {"python": python_version()}
     for package in importlib.metadata.distributions():
-        # A folder that pip left half removed has no name. Where a package is found twice, the first one is imported.
+        # A folder that pip removed only in part has no name. If a package is found twice, the first one is imported.
         if name := package.metadata["Name"]:
             found.setdefault(normalized(name), f"{package.version}{commit_of(package)}")
     return found
 
 
 def normalized(name: str) -> str:
-    """The one spelling of a package's name: https://packaging.python.org/en/latest/specifications/name-normalization/."""
+    """The normal form of a package's name (packaging.python.org, name normalization)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def commit_of(package: importlib.metadata.Distribution) -> str:
-    """``@`` and the commit that a package was installed from; empty where it came from no repository, or pip's file
-    about it is damaged."""
+    """``@`` and the commit that a package was installed from; empty if there is none.
+
+    It is also empty if pip's file about it is damaged.
+    """
     try:
         commit = json.loads(package.read_text("direct_url.json") or "{}")["vcs_info"]["commit_id"]
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -61,14 +63,14 @@ def commit_of(package: importlib.metadata.Distribution) -> str:
 
 
 def installed_in(python: str) -> dict[str, str]:
-    """What ``installed`` tells of another interpreter, which runs this very file.
+    """The packages of another interpreter, as ``installed`` returns them; it runs this file.
 
     Raises:
         OSError: the interpreter does not start.
         subprocess.SubprocessError: it fails, or takes too long.
         ValueError: it prints something else.
     """
-    # Isolated, as neither this file's folder nor PYTHONPATH is a part of that environment.
+    # Isolated, because this file's folder and PYTHONPATH do not belong to that environment.
     done = subprocess.run([python, "-I", __file__], capture_output=True, check=True, timeout=TIMEOUT_S)
     try:
         found = json.loads(done.stdout)

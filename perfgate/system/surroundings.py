@@ -1,6 +1,6 @@
-"""What a measurement depends on besides the code under test: packages, environment variables, files that it reads.
+"""Digests of the packages, environment variables and files that a measurement depends on besides the code.
 
-A baseline keeps a digest of each. Where all are as they were, nothing of it can have made a case slower.
+A baseline keeps them. If all are unchanged, none of these things can have made a case slower.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ DIGITS = 12
 MOST_FILES = 1000
 UNKNOWN = "unknown"
 WORDS = {"packages": "Python or packages", "variables": "environment variables", "files": "files that it reads"}
-# Variables that differ between terminals, sessions and jobs, and that no program under test reads; and secrets.
+# Variables that differ between terminals, sessions and jobs and that no program under test reads; and secrets.
 PASSING = re.compile(
     r"_|PWD|OLDPWD|SHLVL|PS\d|TERM.*|COLORTERM|COLUMNS|LINES|DISPLAY|WINDOWID|.*COLORS?|LESS.*|PAGER|.*EDITOR|MAIL|HIST.*"
     r"|USER|LOGNAME|HOST|HOSTNAME|TMUX.*|STY|SSH_.*|XDG_(SESSION|RUNTIME|SEAT|VTNR).*|DBUS_.*|VSCODE_.*|INVOCATION_ID"
@@ -28,11 +28,11 @@ PASSING = re.compile(
 
 
 def surroundings(packages: Mapping[str, str], params: Any) -> dict[str, str]:
-    """A short digest of each kind of thing that a case's measurement depends on besides its code.
+    """A short digest of each kind of thing that a measurement depends on besides its code.
 
     Args:
         packages: versions of Python and of every installed package, by name.
-        params: of its workload; each text among them that is a path of this machine counts with its content.
+        params: the parameters of its workload; a text that is a path on this machine counts with its content.
     """
     kept = {name: value for name, value in os.environ.items() if not PASSING.fullmatch(name) and name not in QUIET}
     files = list(paths_in(params))
@@ -45,7 +45,7 @@ def surroundings(packages: Mapping[str, str], params: Any) -> dict[str, str]:
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What is not as it was, in words; everything where nothing is known of before."""
+    """The kinds that changed, in words; all kinds if nothing is known of before."""
     return [word for kind, word in WORDS.items() if before.get(kind) != now[kind] or now[kind] == UNKNOWN]
 
 
@@ -55,7 +55,7 @@ def digest(value: Any) -> str:
 
 
 def paths_in(params: Any) -> Iterator[Path]:
-    """The texts of a JSON value that name something on this machine's disk."""
+    """The texts in a JSON value that are existing paths on this machine."""
     if isinstance(params, Mapping):
         params = list(params.values())
     if isinstance(params, list | tuple):
@@ -65,12 +65,12 @@ def paths_in(params: Any) -> Iterator[Path]:
         try:
             if Path(params).exists():
                 yield Path(params)
-        except OSError:  # a part of it is longer than a name may be
+        except OSError:  # a part of it is longer than a file name may be
             return
 
 
 def contents(places: list[Path]) -> list[tuple[str, str]] | None:
-    """Each file at or below these places with the digest of what it holds; ``None`` where they are too many to read."""
+    """Each file at or below these places with a digest of its content; ``None`` if there are too many to read."""
     found: list[tuple[str, str]] = []
     for place in places:
         for path in [place] if place.is_file() else place.rglob("*"):
