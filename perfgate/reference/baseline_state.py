@@ -1,6 +1,6 @@
-"""The state that a stored baseline stands for: the commit that last changed it, with the libraries of that time.
+"""The state behind a stored baseline: the commit that last changed it, with the libraries of that time.
 
-A file of baselines that is committed together with the code that it was measured on knows its state by itself.
+If baselines are committed together with the code that they were measured on, git alone knows this state.
 """
 
 import json
@@ -27,11 +27,11 @@ SPECIAL = re.compile(r"([][\\.*^$+?(){}|])")  # characters with a meaning in an 
 
 
 class NoStateError(Exception):
-    """The state cannot be had; the message is a clause that says why.
+    """A state is not available; the message is a clause that says why.
 
     Args:
-        why: as a clause.
-        remedy: the command that brings it; empty where none does.
+        why: the reason, as a clause.
+        remedy: the command that makes it available; empty if none does.
     """
 
     def __init__(self, why: str, remedy: str = "") -> None:
@@ -41,11 +41,11 @@ class NoStateError(Exception):
 
 @dataclass(frozen=True)
 class BaselineState:
-    """Where a baseline comes from.
+    """The state that a baseline was measured in.
 
     Attributes:
         commit: full hash.
-        software: versions of Python and of the libraries under test, as the file of that commit names them.
+        software: versions of Python and of the libraries under test, as the baseline file of that commit names them.
     """
 
     commit: str
@@ -53,16 +53,16 @@ class BaselineState:
 
 
 class BaselineStates:
-    """Finds the states of baselines, and makes one at a time ready to run.
+    """Finds the states of baselines, and prepares one of them at a time to run.
 
     Args:
         root: the folder of the run.
-        location: of the baselines, as ``--perf-baselines`` names it.
-        machine: the folder in it.
-        written: further folders in which a difference is none of the code's.
+        location: the place of the baselines, as in ``--perf-baselines``.
+        machine: the machine's folder in it.
+        written: further folders whose differences do not count as the code's.
         locks: the files that pin libraries.
         install: arguments of ``pip install`` for a state that needs an environment of its own.
-        candidate: where the code under test runs.
+        candidate: the interpreter of the code under test.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class BaselineStates:
         """The state of a case's baseline.
 
         Raises:
-            NoStateError: it is not known, or not here.
+            NoStateError: it is unknown, or its commit is not available here.
         """
         if case not in self._found:
             try:
@@ -129,15 +129,15 @@ class BaselineStates:
         return BaselineState(commit, {name: str(version) for name, version in software.items()})
 
     def differing(self, state: BaselineState) -> list[str]:
-        """Files that are not as they were in that state, uncommitted ones among them; baselines do not count."""
+        """Files that differ from that state, uncommitted ones included and baselines excluded."""
         if state.commit not in self._differing:
             self._differing[state.commit] = differing(self._root, state.commit, self._written)
         return self._differing[state.commit]
 
     def moved(self, state: BaselineState) -> dict[str, tuple[str, str]]:
-        """Python and libraries under test whose versions differ: the state's version, and the candidate's.
+        """Python and the libraries under test whose versions differ: the state's version, and the candidate's.
 
-        Of Python the minor version counts, as in 3.12: a patch changes no library.
+        Only the minor version of Python counts, such as 3.12, because a patch changes no library.
         """
         before, now = (
             {name: compared(name, version) for name, version in software.items() if name != "perfgate"}
@@ -146,23 +146,23 @@ class BaselineStates:
         return {name: (version, now.get(name, "")) for name, version in before.items() if now.get(name) != version}
 
     def is_open(self, state: BaselineState) -> bool:
-        """Whether that state, or another one with the same code and libraries, is ready to run."""
+        """Whether this state, or one with the same code and libraries, is ready to run."""
         if self._open is None or self._open[0].software != state.software:
             return False
         before = self._open[0].commit
         return before == state.commit or not between(self._root, before, state.commit, self._written)
 
     def open(self, state: BaselineState, progress: Progress, left_s: float = math.inf) -> Reference:
-        """Check a state out, with an environment that has its libraries; the one that was open before is closed.
+        """Check out a state, with an environment that has its libraries, and close the state that was open before.
 
         Args:
-            state: of a baseline.
-            progress: told each step in words.
+            state: a baseline's state.
+            progress: called with a few words at each step.
             left_s: the longest that building an environment may take, in seconds.
 
         Raises:
             TimeoutError: the environment was not ready by then.
-            UserError: it cannot be checked out, or its libraries cannot be had.
+            UserError: it cannot be checked out, or its libraries cannot be installed.
         """
         if self._open is not None and self.is_open(state):
             return self._open[2]
@@ -175,7 +175,7 @@ class BaselineStates:
             python = self._interpreter(worktree.folder, state, progress, left_s)
         except BaseException as error:
             worktree.close()
-            if isinstance(error, UserError):  # an environment that does not build is not tried for every case
+            if isinstance(error, UserError):  # a failed build is not tried again for every case
                 self._failures[state.commit] = str(error)
             raise
         programs = self._candidate.after
@@ -192,7 +192,7 @@ class BaselineStates:
         return reference
 
     def _interpreter(self, folder: Path, state: BaselineState, progress: Progress, left_s: float) -> str:
-        """The candidate's interpreter, or one that is built: as the state's lock files say, else by its versions."""
+        """The candidate's interpreter, or one that is built from the state's lock files, or else from its versions."""
         moved = self.moved(state)
         if "python" in moved:
             before, now = moved["python"]
@@ -206,12 +206,12 @@ class BaselineStates:
         pins = [f"{name}=={version}" for name, version in state.software.items() if name not in ("python", "perfgate")]
         try:
             others = list(self._install) or requirements(folder, self._locks, OPTION)
-        except UserError:  # nothing is pinned, so that the versions are all that is known
+        except UserError:  # nothing is pinned, so only the versions are known
             others = []
         return built_for(folder, self._locks, [*others, *pins], OPTION, progress, left_s)
 
     def _as_recorded(self, python: str, libraries: Mapping[str, str]) -> str:
-        """An interpreter that was built by lock files, once its libraries are those that the baseline names."""
+        """Check that an interpreter built from lock files has the libraries that the baseline names, and return it."""
         found = packages_of(python, OPTION)
         for name, version in libraries.items():
             if compared(name, found.get(name, "")) != version:
@@ -229,15 +229,15 @@ class BaselineStates:
 
 
 def last_change(top: Path, revision: str, path: str, case: str, rows: Sequence[Any]) -> str:
-    """The commit that last changed a case's rows in a file of baselines.
+    """The commit that last changed a case's rows in a baseline file.
 
-    Where a merge only took the rows over from one of its parents, it is the commit on that side.
+    If a merge only took the rows from one of its parents, it is the commit on that side.
 
     Args:
-        top: of the repository.
-        revision: a commit in which the rows stand.
-        path: of the file, from the top.
-        case: whose rows they are.
+        top: the top of the repository.
+        revision: a commit that has the rows.
+        path: the file, relative to the top.
+        case: the case's id.
         rows: the rows.
     """
     pattern = SPECIAL.sub(r"\\\1", f'"case": {json.dumps(case)}')
@@ -251,12 +251,12 @@ def last_change(top: Path, revision: str, path: str, case: str, rows: Sequence[A
 
 
 def rows_of(text: str, case: str) -> list[Any]:
-    """The rows of a case in a file of baselines; none where it has none, or the file cannot be read."""
+    """The rows of a case in the text of a baseline file; empty if it has none, or the text is damaged."""
     return [row for row in document_of(text).get("rows", ()) if isinstance(row, dict) and row.get("case") == case]
 
 
 def document_of(text: str) -> dict[str, Any]:
-    """What a file of baselines holds; nothing where it is none."""
+    """The content of a baseline file; empty if the text is none."""
     try:
         found = load_json(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Finds the environment of the code under test, and checks that it is the one that its lock file names."""
+"""Finds the environment of the code under test, and checks it against the lock file."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ def candidate_of(
     programs: Sequence[str],
     progress: Progress = lambda _: None,
 ) -> Interpreter:
-    """The interpreter of the code under test: this one, or that of the environment that its lock file names.
+    """The interpreter of the code under test: this one, or that of the environment that the lock file names.
 
     Args:
         how: ``check`` refuses an environment other than the one that the lock file names, ``lock`` builds that one, and
@@ -75,9 +75,9 @@ def other_candidate(
     programs: Sequence[str],
     progress: Progress = lambda _: None,
 ) -> Iterator[Interpreter]:
-    """Another interpreter, or the code of a commit, in the place of this one; it is found as a reference is.
+    """Another interpreter, or the code of a commit, as the candidate; it is found as a reference is.
 
-    So its libraries may be as old as those of a reference. The other arguments are those of ``candidate_of``.
+    Its libraries may therefore be as old as a reference's. The other arguments are those of ``candidate_of``.
 
     Args:
         name: path of an interpreter, or the full hash of a commit.

@@ -30,22 +30,22 @@ READY = ".perfgate-ready"
 FOLDERS = "import json, site; print(json.dumps([*site.getsitepackages(), site.getusersitepackages()]))"
 BROUGHT = ("pip", "setuptools")
 BUILD_TIMEOUT_S = 3600
-# As pip check says it: datasets 5.2.0 has requirement huggingface-hub<3.0, but you have huggingface-hub 0.36.2.
+# As printed by pip check: datasets 5.2.0 has requirement huggingface-hub<3.0, but you have huggingface-hub 0.36.2.
 BROKEN = re.compile(r"(?P<name>\S+) \S+ has requirement .+, but you have (?P<needed>\S+) ")
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an environment is made of.
+    """The recipe of an environment.
 
     Attributes:
-        folder: in which pip runs.
+        folder: the folder in which pip runs.
         steps: arguments of ``pip install``, one call after the other.
-        files: names of files in the folder whose content is a part of it.
-        python: the interpreter that it is of.
-        over: whether it lies over the environment of that interpreter: it has every package of it that it does not
-            have in another version.
+        files: names of files in the folder whose content is part of the recipe.
+        python: the interpreter that makes the environment.
+        over: whether it lies over that interpreter's environment, whose packages it has too unless it has another
+            version.
     """
 
     folder: Path
@@ -56,7 +56,7 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Names it: equal for equal recipes over equal environments."""
+        """The environment's name: equal recipes over equal environments have equal digests."""
         words = [sys.version, *(word for step in self.steps for word in step)]
         if self.over:
             words += [
@@ -71,12 +71,12 @@ class Recipe:
 
     @property
     def unasked(self) -> list[str]:
-        """What every new environment has, and no step installs."""
+        """Packages that every new environment has and that no step installs."""
         return [name for name in BROUGHT if not any(word.startswith(name) for step in self.steps for word in step)]
 
     @cached_property
     def beneath(self) -> Mapping[str, str]:
-        """Every package of the environment that it lies over."""
+        """Every package of the environment below."""
         return installed_in(self.python)
 
 
@@ -100,7 +100,7 @@ def built_for(
         left_s: the longest that building it may take, in seconds.
 
     Raises:
-        TimeoutError: it was not ready by then.
+        TimeoutError: it was not ready in time.
         UserError: the environment cannot be built.
     """
     arguments = list(install) or requirements(folder, locks, option)
@@ -108,18 +108,18 @@ def built_for(
 
 
 def built(recipe: Recipe, option: str, progress: Progress = lambda _: None, left_s: float = math.inf) -> str:
-    """The interpreter of an environment; from the cache where it was built before.
+    """The interpreter of an environment, from the cache if it was built before.
 
-    One that was not finished, whatever ended it, is not kept and never counts as built.
+    An unfinished environment is deleted, and never counts as built.
 
     Args:
-        recipe: what it is made of.
-        option: that asked for it, for messages.
-        progress: told each step in words.
-        left_s: the longest that building it may take, in seconds; another run that builds it is waited for as long.
+        recipe: the environment's recipe.
+        option: the option that asked for it, for messages.
+        progress: called with a few words at each step.
+        left_s: the longest that building it may take, in seconds; also the longest wait for another run that builds it.
 
     Raises:
-        TimeoutError: it was not ready by then.
+        TimeoutError: it was not ready in time.
         UserError: it cannot be built.
     """
     place = private(user_cache_path("perfgate") / "environments") / recipe.digest
@@ -133,7 +133,7 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None, left
         try:
             run([recipe.python, "-m", "venv", str(place)], recipe.folder, option, progress, begin + left_s)
             if recipe.over:
-                # What a new environment comes with hides what is beneath, which packages there may need newer.
+                # The packages of a new environment hide those below, and packages there may need newer ones.
                 remove(python, recipe, {"setuptools"}, option, progress, begin + left_s)
                 lay_over(place, recipe.python, option)
             for step in recipe.steps:
@@ -154,7 +154,7 @@ def built(recipe: Recipe, option: str, progress: Progress = lambda _: None, left
 def remove(
     python: str, recipe: Recipe, names: Set[str], option: str, progress: Progress, end: float = math.inf
 ) -> None:
-    """Uninstall those of the packages that came with an environment and that no step installs.
+    """Uninstall the named packages that came with an environment and that no step installs.
 
     Raises:
         TimeoutError: it had not ended by ``end``, on the monotonic clock.
@@ -165,7 +165,7 @@ def remove(
 
 
 def mend(python: str, place: Path, recipe: Recipe, option: str, progress: Progress, end: float = math.inf) -> None:
-    """Bring fitting versions of the packages beneath that need another version of what was installed over them.
+    """Install fitting versions of packages from below that do not accept a package installed over them.
 
     An older transformers brings an older huggingface_hub, for instance, with which the datasets of beneath cannot be
     imported. Where pip finds no fitting version, the environment stays as it is.
@@ -195,7 +195,7 @@ def mend(python: str, place: Path, recipe: Recipe, option: str, progress: Progre
 
 
 def lay_over(place: Path, python: str, option: str) -> None:
-    """Let an environment have the packages of another one, behind its own.
+    """Make the packages of another environment importable in an environment, behind its own.
 
     Raises:
         UserError: the other interpreter does not tell where its packages lie.
@@ -207,7 +207,7 @@ def lay_over(place: Path, python: str, option: str) -> None:
     except (OSError, subprocess.SubprocessError) as error:
         raise UserError(f"{option} {python}: this interpreter does not tell where its packages lie: {error}") from None
     (own,) = place.glob("lib/python*/site-packages")
-    # By addsitedir, as packages that were installed editable lie elsewhere again.
+    # By addsitedir, because packages installed as editable lie elsewhere.
     lines = [f"import site; site.addsitedir({folder!r})\n" for folder in json.loads(done.stdout)]
     (own / "perfgate_over.pth").write_text("".join(lines), encoding="utf-8")
 
@@ -235,10 +235,10 @@ def run(command: Sequence[str], folder: Path, option: str, progress: Progress, e
 
     Args:
         command: the step.
-        folder: in which it runs.
-        option: that asked for the build, for messages.
-        progress: told each line.
-        end: when it is killed, on the monotonic clock.
+        folder: the folder in which it runs.
+        option: the option that asked for the build, for messages.
+        progress: called with each line.
+        end: the time at which it is killed, on the monotonic clock.
 
     Raises:
         TimeoutError: it had not ended by then.
@@ -247,7 +247,7 @@ def run(command: Sequence[str], folder: Path, option: str, progress: Progress, e
     said: list[str] = []
     try:
         with (
-            # In a session of its own, so that it ends with all that it started.
+            # In a session of its own, so that all processes that it starts end with it.
             subprocess.Popen(
                 command,
                 cwd=folder,
@@ -277,7 +277,7 @@ def run(command: Sequence[str], folder: Path, option: str, progress: Progress, e
 
 @contextmanager
 def ended_by(process: "subprocess.Popen[str]", end: float) -> Iterator[None]:
-    """Kill a process and all that it started when its time is over, or when the block is left by an exception."""
+    """Kill a process and all that it started when its time is over, or when an exception leaves the block."""
 
     def kill() -> None:
         with suppress(ProcessLookupError):
@@ -296,10 +296,10 @@ def ended_by(process: "subprocess.Popen[str]", end: float) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path, left_s: float) -> Iterator[None]:
-    """Hold a lock; whoever has it is waited for no longer than so many seconds.
+    """Hold a lock; waits at most this many seconds for its holder.
 
     Raises:
-        TimeoutError: it was not free by then.
+        TimeoutError: it was not free in time.
     """
     lock = FileLock(path, timeout=-1 if math.isinf(left_s) else max(left_s, 0.0))
     try:

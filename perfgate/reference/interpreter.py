@@ -23,7 +23,7 @@ class Interpreter:
         after: folders with programs of the user's own. They come after all installed packages, because the packages of
             the environment are what is measured.
         software: the versions of the interpreter's libraries, by name.
-        commit: whose code it runs; empty for the working tree, and for what is installed.
+        commit: the commit whose code it runs; empty for the working tree and for installed packages.
     """
 
     python: str = sys.executable
@@ -58,7 +58,7 @@ def find_interpreter(name: str) -> str | None:
         path = path / "bin" / "python"
     elif path.name == name:
         return shutil.which(name)
-    # Not resolved: an environment's link to its interpreter must stay a link. As text, as Python 3.11 returns a path
+    # Not resolved: an environment's link to its interpreter must stay a link. As text: Python 3.11 returns a path
     # for a path.
     return shutil.which(str(path.absolute()))
 
@@ -80,8 +80,10 @@ def packages_of(python: str, option: str) -> dict[str, str]:
 
 
 def program_folders(root: Path, pythonpath: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
-    """Folders with programs of the user's own: the current folder, the run's root, pytest's ``pythonpath``, and those
-    of ``PYTHONPATH``."""
+    """Folders with the user's own programs.
+
+    They are the current folder, the run's root, pytest's ``pythonpath``, and those of ``PYTHONPATH``.
+    """
     named = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     return tuple(dict.fromkeys(map(os.path.abspath, (Path.cwd(), root, *pythonpath, *named))))
 

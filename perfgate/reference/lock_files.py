@@ -14,7 +14,7 @@ from perfgate.system.provenance import normalized
 
 LOCKS = ("requirements.txt", "requirements.lock", "pylock.toml", "uv.lock", "poetry.lock", "constraints.txt")
 INCLUDES = ("-r ", "--requirement ", "-c ", "--constraint ")
-ELSEWHERE = ("editable", "virtual", "directory", "path")  # sources of packages that are in no package index
+ELSEWHERE = ("editable", "virtual", "directory", "path")  # sources of packages that do not come from a package index
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def pins_of(path: Path, name: str, above: Sequence[Path] = ()) -> Iterator[Pin]:
     """The libraries that a file pins; none if the file does not exist.
 
     Args:
-        path: of the file.
-        name: as the ini value ``perf_lock`` has it.
-        above: the files that include it; one that includes itself is read once.
+        path: the file.
+        name: its name in the ini value ``perf_lock``.
+        above: the files that include it, so that a file that includes itself is read once.
 
     Raises:
         UserError: the file does not have the format that its name says.

@@ -160,7 +160,7 @@ def interpreter_of(
             raise UserError(f"--perf-ref-python is {python!r}; it must be a Python interpreter")
         return found
     if not moved_locks(folder, root, locks):
-        # The interpreter of a commit may belong to locks of its own.
+        # The interpreter of a commit may match its own lock files.
         return sys.executable if candidate.commit else candidate.python
     return built_for(folder, locks, install, option, progress)
 

@@ -1,4 +1,4 @@
-"""The two environments of an upgrade: as it is, and with other versions of some packages."""
+"""The two environments of an upgrade: one as it is, one with other versions of some packages."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from perfgate.shared.errors import UserError
 from perfgate.system.provenance import normalized
 
 COMMAND = "perfgate upgrade"
-READABLE = (".txt", ".in")  # and pylock.toml, by a pip that is new enough
+READABLE = (".txt", ".in")  # pylock.toml as well, if pip is new enough
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class UpgradeSides:
     """Both interpreters, and what differs between them.
 
     Attributes:
-        before: path of the interpreter that things are held against.
-        now: path of the interpreter with the other versions.
+        before: path of the interpreter before the upgrade.
+        now: path of the interpreter after the upgrade.
         software: every package of each side, with its version.
         moved: packages whose versions differ, by name: before and now, empty where a side lacks it.
         asked: normalized names of the packages that were asked for.
@@ -54,17 +54,17 @@ def check_packages(packages: Sequence[str]) -> None:
 
 
 def upgrade_sides(packages: Sequence[str], start: str, root: Path, progress: Progress) -> UpgradeSides:
-    """Build what is not there yet, and see what moved.
+    """Build the missing environments, and list the packages that moved.
 
     Args:
         packages: requirements with versions.
         start: where the upgrade begins: a file that pip reads, another interpreter or the folder of its environment,
             or empty for what is installed here.
         root: the folder that a file is relative to.
-        progress: told in words what is built.
+        progress: called with a few words when something is built.
 
     Raises:
-        UserError: ``start`` is nothing of these, an environment cannot be built, or nothing moves.
+        UserError: ``start`` is none of these, an environment cannot be built, or nothing moves.
     """
     if start and (root / start).is_file() and not find_interpreter(start):
         before, now = from_file(packages, start, root, progress)
@@ -84,10 +84,10 @@ def upgrade_sides(packages: Sequence[str], start: str, root: Path, progress: Pro
 
 
 def from_file(packages: Sequence[str], name: str, root: Path, progress: Progress) -> tuple[str, str]:
-    """Both environments from a file that pins libraries, built by themselves.
+    """Build both environments from a file that pins libraries.
 
     Raises:
-        UserError: pip cannot read the file, or one does not build.
+        UserError: pip cannot read the file, or an environment does not build.
     """
     if not (name.endswith(READABLE) or Path(name).name in ("pylock.toml", "requirements.lock")):
         raise UserError(
