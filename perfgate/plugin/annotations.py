@@ -1,4 +1,4 @@
-"""Marks the lines of failing cases in a pull request, where GitHub's runner reads what a run prints."""
+"""Marks failing cases in a pull request, by lines that GitHub's runner reads from a run's output."""
 
 import os
 from collections.abc import Mapping
@@ -9,19 +9,19 @@ from perfgate.plugin.ends import first_line
 
 
 def wanted(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether GitHub's runner reads what is printed."""
+    """Whether GitHub's runner reads the output."""
     return environment.get("GITHUB_ACTIONS") == "true"
 
 
 def annotation(report: Any, root: Path, environment: Mapping[str, str] = os.environ) -> str:
-    """The line that marks a failing case: its file as the repository has it, its line, its name, and why.
+    """The line that marks a failing case: its file, its line, its name, and why it failed.
 
-    Cases of one test share a line of the file, so each says its own name.
+    The cases of one test share a line of the file, so the mark has the case's name.
 
     Args:
-        report: of the case, which failed.
-        root: pytest's root folder, which the report's file is relative to.
-        environment: with the folder of the repository.
+        report: the report of the failed case.
+        root: pytest's root folder; the report's file is relative to it.
+        environment: the environment variables, which name the repository's folder.
     """
     name, number, _ = report.location
     path, workspace = (root / name).resolve(), environment.get("GITHUB_WORKSPACE", "")
@@ -33,6 +33,6 @@ def annotation(report: Any, root: Path, environment: Mapping[str, str] = os.envi
 
 
 def escaped(text: str, more: bool = False) -> str:
-    """A text as a command of the runner holds it; ``more`` where it is a value before the last two colons."""
+    """A text in the form of the runner's commands; ``more`` if it is a property's value, before the last two colons."""
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return text.replace(":", "%3A").replace(",", "%2C") if more else text

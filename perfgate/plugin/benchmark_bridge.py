@@ -1,7 +1,6 @@
 """Shows Perfgate's cases in pytest-benchmark's table, JSON, histogram and comparison, with one value a timed launch.
 
-It does so where one of pytest-benchmark's options is given, or ``--perf-benchmark-table``: its table is no part of a
-run that did not ask for it.
+It does so only if one of pytest-benchmark's options is given, or ``--perf-benchmark-table``.
 
 It rests on three internals of pytest-benchmark (5.3), which ``missing`` checks:
 
@@ -30,13 +29,13 @@ FIXTURE = "benchmark"
 
 @dataclass
 class Source:
-    """Stands for the ``benchmark`` fixture of a case; the attributes are named as pytest-benchmark reads them.
+    """Replaces the ``benchmark`` fixture of a case; pytest-benchmark reads the attributes by these names.
 
     Attributes:
-        name: of the pytest item.
-        fullname: its node id, by which saved runs are compared.
-        group: of ``@pytest.mark.benchmark(group=...)``, if the case has one.
-        param: id of its parameters.
+        name: the name of the pytest item.
+        fullname: its node id, which identifies it in saved runs.
+        group: the group in ``@pytest.mark.benchmark(group=...)``, if the case has one.
+        param: the id of its parameters.
         params: the parameters, as plain values.
         extra_info: metrics and verdicts.
     """
@@ -52,7 +51,7 @@ class Source:
 
 
 class Bridge:
-    """Registered as a plugin where pytest-benchmark is; its methods are pytest hooks."""
+    """A plugin that is registered if pytest-benchmark is; its methods are pytest hooks."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -63,7 +62,7 @@ class Bridge:
         )
 
     def pytest_sessionstart(self) -> None:
-        """Warn where this version of pytest-benchmark is unknown; its own session exists only now."""
+        """Warn if this version of pytest-benchmark is unknown; pytest-benchmark's own session exists only now."""
         self.lost = missing(self.config)
         if self.lost and self.controls:
             self.config.issue_config_time_warning(pytest.PytestWarning(self.lost), stacklevel=2)
@@ -76,25 +75,25 @@ class Bridge:
             yield
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Give a finished case to pytest-benchmark, on the controller, if anything was asked of it."""
+        """Give a finished case to pytest-benchmark, on the controller, if any of its options was given."""
         found = getattr(report, "perfgate", None)
         if not (found and found.get("steps_s") and self.controls and self.asked) or self.lost:
             return
         if not self.config.getoption("benchmark_disable") or self.config.getoption("benchmark_enable"):
             source = Source(fullname=report.nodeid, **found["benchmark"])
             rows = self.config._benchmarksession.benchmarks  # type: ignore[attr-defined]
-            # Another plugin may have run the case before: its last run stands.
+            # Another plugin may have run the case before; only the last run counts.
             rows[:] = [*(row for row in rows if row.fullname != report.nodeid), entry(source, found["steps_s"])]
 
 
 def arguments_of(config: pytest.Config) -> list[str]:
-    """The arguments of a run, from the command line, the ini file and the environment."""
+    """All arguments of a run: from the command line, the ini file and the environment."""
     added = config.getini("addopts")
     return [*config.invocation_params.args, *added, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
 
 
 def connect(config: pytest.Config) -> None:
-    """Build the bridge, where pytest-benchmark is installed and not turned off."""
+    """Build the bridge if pytest-benchmark is installed and not turned off."""
     if config.pluginmanager.hasplugin("benchmark"):
         config.pluginmanager.register(Bridge(config), "perfgate-benchmark")
 
@@ -110,7 +109,7 @@ def entry(source: Source, steps_s: Sequence[float]) -> Any:
 
 
 def described(item: pytest.Item, metrics: Mapping[str, float], verdicts: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of ``Source`` for a case, as plain values that travel from a worker to the controller."""
+    """The fields of ``Source`` for a case, as plain values that a worker can send to the controller."""
     marker = item.get_closest_marker("benchmark")
     callspec = getattr(item, "callspec", None)
     return {
@@ -123,13 +122,13 @@ def described(item: pytest.Item, metrics: Mapping[str, float], verdicts: Mapping
 
 
 def plain(value: Any) -> Any:
-    """A parameter as JSON can hold it; an object by its ``name`` or its text."""
+    """A parameter as a JSON value; an object becomes its ``name`` or its text."""
     return value if isinstance(value, str | int | float | None) else str(getattr(value, "name", value))
 
 
 @contextmanager
 def taken_for_benchmarks(cases: Sequence[Any]) -> Iterator[None]:
-    """Show the cases to other plugins as if they used the fixture ``benchmark``."""
+    """Make the cases look to other plugins as if they used the fixture ``benchmark``."""
     before = [case.fixturenames for case in cases]
     for case in cases:
         case.fixturenames = [*case.fixturenames, FIXTURE]
@@ -141,7 +140,7 @@ def taken_for_benchmarks(cases: Sequence[Any]) -> Iterator[None]:
 
 
 def missing(config: pytest.Config) -> str:
-    """Say what the bridge needs of pytest-benchmark and does not find, with the remedy; empty if all is there."""
+    """A sentence about parts of pytest-benchmark that the bridge misses, with the remedy; empty if none."""
     lost = []
     if not isinstance(getattr(getattr(config, "_benchmarksession", None), "benchmarks", None), list):
         lost.append("config._benchmarksession.benchmarks is no list")

@@ -1,4 +1,4 @@
-"""What makes workloads of a model for the cases, and where a model's folder is looked for."""
+"""The builders that make workloads of a model, and the folders in which a model is looked for."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from perfgate.shared.workload import Workload
 from perfgate.workloads import data, operators, tasks
 from perfgate.workloads.models.folders import Places
 
-# By the name of the fixture.
+# The builders by the name of their fixture.
 OF_MODEL: Mapping[str, Callable[..., Workload]] = {
     "training": tasks.training,
     "generation": tasks.generation,
@@ -27,5 +27,5 @@ OF_NO_MODEL: Mapping[str, Callable[..., Workload]] = {
 
 
 def places_of(test_file: Path, config: pytest.Config) -> Places:
-    """The folders in which a model's folder is looked for, from the test's own file on."""
+    """The folders in which to look for a model's folder; the test file's own folder comes first."""
     return Places((test_file.parent, config.rootpath, config.invocation_params.dir), config.rootpath)

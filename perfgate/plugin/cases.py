@@ -1,4 +1,4 @@
-"""What the fixtures ask for: each case measured by a runner, which is opened when the first case needs it."""
+"""Measures the workloads that fixtures ask for; the runner is opened for the first case."""
 
 import shlex
 import shutil
@@ -46,11 +46,11 @@ class Process:
 
     Attributes:
         root: pytest's root folder.
-        part: the file that this process's lines go to.
-        workers: how many processes share the cases.
-        instruments: import paths of the instruments that users added.
+        part: the file for this process's lines.
+        workers: the number of processes that share the cases.
+        instruments: the import paths of instruments that users added.
         traces: the folder for traces.
-        shared: a temporary folder that all processes of the run share; ``None`` where this is the only one.
+        shared: a temporary folder that all processes of the run share; ``None`` if this is the only one.
     """
 
     root: Path
@@ -65,12 +65,12 @@ class Cases:
     """Measures one case after the other, in this process.
 
     Args:
-        options: of the run.
-        target: where to measure.
-        selection: what the run measures.
-        process: where this process reads and writes.
-        sides: where this code runs, and what it is held against.
-        show: told of each case's progress: its id, and a few words.
+        options: the options of the run.
+        target: the device to measure on.
+        selection: the cases that the run measures.
+        process: this process's place in the run.
+        sides: the candidate and the reference.
+        show: called with a case's id and a few words on its progress.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Cases:
         self._stack = ExitStack()
 
     def measure(self, item: pytest.Item, workload: Workload, tolerances: Mapping[str, float]) -> "Result":
-        """Measure a workload and hold it against its reference or its baseline.
+        """Measure a workload and compare it with its reference or its baseline.
 
         Raises:
             Unavailable: something that the workload needs is missing.
@@ -100,7 +100,7 @@ class Cases:
         """
         from perfgate.cases.runner import require_workload
 
-        item.stash[RESULT] = {}  # nothing was measured yet, but something was to be
+        item.stash[RESULT] = {}  # empty for a case that asked for a measurement and has no result yet
         options, limit_w = self._options, limit_of(item)
         accept = None if options.reference or limit_w else self._again(item)
         case = self._case(item, accept, tolerances)
@@ -116,7 +116,7 @@ class Cases:
         return result
 
     def try_effect(self, item: pytest.Item, vanilla: Workload, setting: Workload, expected: dict[str, Any]) -> "Result":
-        """Measure a setting beside vanilla, and see whether it does what is expected of it.
+        """Measure vanilla and the setting, and decide whether the setting has the expected effect.
 
         Raises:
             Unavailable: something that a workload needs is missing, or nothing is expected on this device.
@@ -154,7 +154,7 @@ class Cases:
 
     @contextmanager
     def _planned(self, item: pytest.Item) -> Iterator["CaseRunner"]:
-        """The runner, with a plan that follows the marks of one case."""
+        """The runner, with a measurement plan that follows the case's marks."""
         runner = self._open()
         plan, marked = runner.stage.plan, marks_of(item)
         own: dict[str, Any] = {key: marked[key] for key in ("launches", "timeout_s") if key in marked}
@@ -168,7 +168,7 @@ class Cases:
             runner.stage.plan = plan
 
     def _again(self, item: pytest.Item) -> str:
-        """The command that measures one case as it was measured here."""
+        """The command that measures this case again in the same way."""
         device = self._options.device
         options = [] if device in ("auto", "cpu") else [f"--perf-device {shlex.quote(device)}"]
         if TIERS.index(tier_of(item)) > TIERS.index(self._target.default_tier):
@@ -192,7 +192,7 @@ class Cases:
                 instruments=self._process.instruments,
                 device=target.kind,
             )
-            servers = 2 if plan.launches and target.kind != "none" else 1  # two for times alone
+            servers = 2 if plan.launches and target.kind != "none" else 1  # two servers only if times are taken
             preload = self._selection.preload
             candidate, reference = self._sides.candidate(), self._sides.reference
             code = reference, target.device, candidate
@@ -208,7 +208,7 @@ class Cases:
 
     @property
     def _confirms(self) -> bool:
-        """Whether duets may decide what stored times leave open."""
+        """Whether duets may decide times that stored times leave open."""
         return self._options.confirm == "auto" and not self._options.reference and self._target.kind != "none"
 
     def _confirmer(self, stage: "Stage", policy: "Policy") -> "Confirmer | None":
@@ -227,12 +227,12 @@ class Cases:
 
     @property
     def _parts(self) -> int:
-        """How many processes share the chance of a false alarm: all workers of all shards."""
+        """The number of processes that share the chance of a false alarm: all workers of all shards."""
         return self._process.workers * self._options.shard[1]
 
     @property
     def _dealt(self) -> Mapping[str, Any] | None:
-        """How the suite was divided, for those who put its shards together."""
+        """The division of the suite into shards, for ``perfgate merge``; ``None`` without shards."""
         if self._options.shard[1] == 1:
             return None
         return {"pairs": self._selection.pairs, "parts": self._parts, "digest": self._selection.digest}
@@ -254,7 +254,7 @@ class Cases:
         )
 
     def close(self) -> None:
-        """End all processes, and clear away what the runner needed."""
+        """End all processes, and delete the runner's temporary files."""
         runner, self._runner = self._runner, None
         try:
             if runner is not None:
@@ -265,7 +265,7 @@ class Cases:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A temporary folder for outputs of processes; those that killed runs left are deleted."""
+    """A temporary folder for the output of processes; folders left by killed runs are deleted."""
     from perfgate.system.claims import abandoned, claimed
 
     for path in Path(gettempdir()).glob(f"{SCRATCH}*/{CLAIM}"):
@@ -276,8 +276,8 @@ def scratch() -> Iterator[Path]:
 
 
 def attach(item: pytest.Item, result: "Result") -> None:
-    """Keep a result with its item: for JUnit files, for Perfgate's own lines, for pytest-benchmark's table."""
-    # Another plugin may have run the item before.
+    """Attach a result to its item, for JUnit files, Perfgate's own lines and pytest-benchmark's table."""
+    # Another plugin may have run the item before, so older properties are replaced.
     told = {**result.metrics, **decided(result.verdicts)}
     others = [found for found in item.user_properties if found[0] not in told]
     item.user_properties[:] = [*others, *told.items()]

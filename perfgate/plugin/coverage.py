@@ -1,4 +1,4 @@
-"""What pytest-cov does not see by itself: the processes that run models."""
+"""Detects that pytest-cov would miss the processes that run models."""
 
 import os
 
@@ -11,6 +11,6 @@ UNSEEN = (
 
 
 def is_without_actors(config: pytest.Config) -> bool:
-    """Whether ``--cov`` was given, and coverage does not follow subprocesses."""
+    """Whether ``--cov`` was given but coverage does not follow subprocesses."""
     asked = getattr(config.option, "cov_source", None) and not getattr(config.option, "no_cov", False)
     return bool(asked) and not {"COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"} & set(os.environ)

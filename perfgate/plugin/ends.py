@@ -1,23 +1,23 @@
-"""How each case ended in pytest, over all its phases, the last time that it ran."""
+"""How each case ended in pytest: over all its phases, in its last run."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-LONGEST = 200  # characters of a reason
+LONGEST = 200  # the most characters of a reason
 SKIPPED = "it was skipped"
 PHASES = {"setup": "in its set-up", "call": "in its test", "teardown": "in its teardown"}
 
 
 @dataclass
 class End:
-    """One case, as far as its reports have come; it passed only if every phase did.
+    """The end of one case, from the reports so far; it passed only if every phase passed.
 
     Attributes:
-        result: what was measured, as ``attach`` keeps it with the item; ``None`` where nothing was.
-        finished: whether the report of its teardown has come.
-        why: why it did not pass, as a clause; empty while nothing is known against it.
-        failed: whether any phase failed; one that was expected to is none.
+        result: the result that ``attach`` gave the item; ``None`` if nothing was measured.
+        finished: whether its teardown has been reported.
+        why: why it did not pass, as a clause; empty as long as no phase failed.
+        failed: whether any phase failed; an expected failure does not count.
     """
 
     result: Mapping[str, Any] | None = None
@@ -27,7 +27,7 @@ class End:
 
     @property
     def passed(self) -> bool:
-        """Whether what it measured may be stored."""
+        """Whether its result may be stored."""
         return self.finished and not self.why and self.result is not None
 
     @property
@@ -39,13 +39,13 @@ class End:
 
 @dataclass
 class Ends:
-    """All cases of a run, by node id. A case that another plugin runs again counts once: its last run stands.
+    """The ends of all cases of a run, by node id. If another plugin runs a case again, only its last run counts.
 
     Attributes:
-        of: how each case ended.
-        ran: node ids of those that were not skipped.
-        asked: whether any of them asked for a measurement.
-        unasked: node ids of those that passed without asking for one.
+        of: the end of each case.
+        ran: node ids of the cases that were not skipped.
+        asked: whether any case asked for a measurement.
+        unasked: node ids of the cases that passed without asking for a measurement.
         collected: node ids of all cases in the files that were collected, before any was deselected.
     """
 
@@ -57,11 +57,11 @@ class Ends:
 
     @property
     def results(self) -> list[Mapping[str, Any]]:
-        """What was measured, a case each."""
+        """The results of all cases that measured something."""
         return [end.result for end in self.of.values() if end.result is not None]
 
     def add(self, report: Any) -> None:
-        """Take one report of a case: of its set-up, its test or its teardown."""
+        """Add one report of a case: of its setup, its test or its teardown."""
         if report.when == "setup":
             self.of[report.nodeid] = End()
             self.unasked.discard(report.nodeid)
@@ -82,7 +82,7 @@ class Ends:
             end.result = found
 
     def lost(self, whole: Collection[str]) -> str:
-        """Which cases were measured and are not among those of which every line was there; empty if none is."""
+        """A sentence about measured cases whose lines are missing from the run file; empty if there are none."""
         found = sorted({result["case"] for result in self.results}.difference(whole))
         if not found:
             return ""
@@ -101,12 +101,12 @@ class Ends:
         }
 
     def failed_besides(self, root: str) -> dict[str, str]:
-        """The cases that failed and whose verdicts do not say so, or that have none.
+        """The cases that failed for another reason than their verdicts, or without any verdict.
 
-        A case that was skipped as it could not be measured did not fail.
+        A case that was skipped because it could not be measured did not fail.
 
         Args:
-            root: the folder that ids of cases are relative to.
+            root: the folder of the cases; their ids are relative to it.
         """
         told = {end.result["case"] for end in self.of.values() if end.result and end.told}
         early = {node: end.why for node, end in self.of.items() if end.result is None and end.failed}
@@ -115,17 +115,17 @@ class Ends:
 
 
 def reason(report: Any) -> str:
-    """Why a phase did not pass, as a clause on one line."""
+    """The reason why a phase did not pass, as a clause on one line."""
     word = SKIPPED if report.skipped and not hasattr(report, "wasxfail") else "it failed"
     where = PHASES.get(report.when, "")
     return f"{' '.join(filter(None, [word, where]))}: {first_line(report)}"
 
 
 def first_line(report: Any) -> str:
-    """The first line of what a report says of its failure."""
+    """The first line of a report's failure message."""
     longrepr = report.longrepr
     crash = getattr(longrepr, "reprcrash", None)
     text = crash.message if crash else longrepr[2] if isinstance(longrepr, tuple) else str(longrepr or report.outcome)
     line = next(iter(text.strip().splitlines()), report.outcome)
-    line = line.removeprefix("Failed: ").removeprefix("Skipped: ")  # pytest's words for what was said by the test
+    line = line.removeprefix("Failed: ").removeprefix("Skipped: ")  # the prefixes of pytest.fail and pytest.skip
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."

@@ -1,4 +1,4 @@
-"""Instruments and formats that hooks add to a run, checked."""
+"""Checks the instruments and report formats that hooks add to a run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def instruments_of(config: pytest.Config) -> tuple[str, ...]:
-    """The import paths of all instruments that hooks name, each once.
+    """The import paths of all instruments that hooks name, without repetitions.
 
     Raises:
         UserError: one is not of the form ``module:Class``.
@@ -30,14 +30,14 @@ def instruments_of(config: pytest.Config) -> tuple[str, ...]:
 
 
 def reports_of(config: pytest.Config, wanted: Sequence[str]) -> dict[Path, "Writer"]:
-    """The writer of each report that a run is to write, by the file that it goes to.
+    """The writer of each report that a run must write, by the report's file.
 
     Args:
-        config: of the run, whose hooks name formats.
-        wanted: as ``--perf-report`` takes them: ``FORMAT=FILE``.
+        config: pytest's configuration, whose hooks name formats.
+        wanted: the values of ``--perf-report``, each ``FORMAT=FILE``.
 
     Raises:
-        UserError: one is not of this form, or there is no such format.
+        UserError: a value has another form, or there is no such format.
     """
     if not wanted:
         return {}
@@ -58,12 +58,12 @@ def reports_of(config: pytest.Config, wanted: Sequence[str]) -> dict[Path, "Writ
 
 
 def write_reports(config: pytest.Config, wanted: Sequence[str], run: "RunFile") -> None:
-    """Write the reports that a run was asked for.
+    """Write the reports that ``--perf-report`` names.
 
     Args:
-        config: of the run.
-        wanted: as ``--perf-report`` takes them.
-        run: as it was written.
+        config: pytest's configuration.
+        wanted: the values of ``--perf-report``.
+        run: the run, as read from its run file.
 
     Raises:
         UserError: a file cannot be written.
@@ -80,7 +80,7 @@ def write_reports(config: pytest.Config, wanted: Sequence[str], run: "RunFile") 
 
 
 def write_page(run_file: Path, run: "RunFile") -> Path:
-    """Write the page of a run beside its run file, and return where.
+    """Write the page of a run beside its run file, and return its path.
 
     Raises:
         UserError: it cannot be written.

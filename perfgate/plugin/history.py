@@ -1,4 +1,4 @@
-"""Keeping a run in the history that the ini file names: ``--perf-history add``."""
+"""Adds a run to the history that the ini file names (``--perf-history add``)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def check_history(url: str, folder: Path) -> None:
-    """Refuse, before anything is measured, a run that the history would not take.
+    """Refuse, before anything is measured, a run that cannot be added to the history.
 
     Args:
-        url: of the history; empty where the run is not to be kept.
-        folder: of the code under test.
+        url: the URL of the history; empty if the run is not added to one.
+        folder: the folder of the code under test.
 
     Raises:
         UserError: the folder has no commit or uncommitted changes, or the history cannot be opened.
@@ -33,10 +33,10 @@ def check_history(url: str, folder: Path) -> None:
 
 
 def keep(run_file: Path, run: "RunFile", url: str) -> str:
-    """Keep a run, and return a sentence that says so.
+    """Add a run to the history, and return a sentence about it.
 
     Raises:
-        UserError: it cannot be kept. The run file stays, so ``perfgate history add`` can keep it later.
+        UserError: it cannot be added. The run file stays, so ``perfgate history add`` can keep it later.
     """
     from perfgate.history.points import points_of, run_of
     from perfgate.history.store import Store

@@ -1,4 +1,4 @@
-"""The plugin's entry point: options, a run, and the fixtures that cases use."""
+"""The plugin's entry point: declares options and hooks, registers the run, and defines the fixtures of cases."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare the hooks by which others add instruments and formats."""
+    """Declare the hooks by which packages and ``conftest.py`` files add instruments and formats."""
     pluginmanager.add_hookspecs(hookspecs)
 
 
@@ -54,21 +54,23 @@ def pytest_configure(config: pytest.Config) -> None:
     connect(config)
 
 
-@pytest.hookimpl(trylast=True)  # so that the limit stands last in a case's id
+@pytest.hookimpl(trylast=True)  # so that the power limit is the last part of a case's id
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a case of each power limit, in a sweep over some."""
+    """Make one case for each power limit in a sweep over power limits."""
     divide(metafunc, metafunc.config.stash[RUN].options.power_limits_w)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """Name the machine."""
+    """The line about the machine in pytest's header."""
     return f"perfgate {__version__}: {config.stash[RUN].headline()}"
 
 
 def of_case(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
-    """Measure a workload and compare it with its baseline: ``perf(training(model, batch_size=8))``.
+    """Measure a workload, compare it with its baseline or reference, and fail if it got worse.
 
-    Args of the function: the workload, and ``tolerance``, a share for all times or a mapping by metric.
+    Call it as ``perf(training(model, batch_size=8))``. ``tolerance=0.05`` sets the largest acceptable change of all
+    times, and a mapping, as in ``tolerance={"peak_memory_bytes": 0.01}``, those of single metrics. It returns the
+    result of the case.
     """
     run = request.config.stash[RUN]
     calls: list[Workload] = []
@@ -88,17 +90,18 @@ def of_case(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
 
 
 perf = pytest.fixture(of_case, name="perf")
-perfgate_perf = pytest.fixture(of_case, name=ALIAS)  # for suites in which another plugin's fixture is called perf
+perfgate_perf = pytest.fixture(of_case, name=ALIAS)  # for suites in which another plugin has a fixture called perf
 
 
 @pytest.fixture
 def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
-    """Compare a setting with vanilla: ``effect(vanilla, setting, step_time_s="< 1.4x", peak_memory_bytes="< 0.7x")``.
+    """Compare a setting with vanilla, the default configuration, and fail if it does not have the promised effect.
 
-    Args of the function: two workloads, and for each metric the ratio of setting over vanilla that is expected, or a
-    mapping from device to ratio, as in ``step_time_s={"cpu": "< 2x", "cuda": "< 1.2x"}``; ``same`` names the outcomes
-    (``tokens``, ``losses``, ``logits``) that must be vanilla's, ``near`` those that may be a share away from them, as
-    in ``same="tokens", near={"logits": 0.05}``.
+    Call it as ``effect(vanilla, setting, step_time_s="< 1.4x", peak_memory_bytes="< 0.7x")``, with two workloads and
+    for each metric the promised ratio of setting to vanilla. The ratio can differ by device, as in
+    ``step_time_s={"cpu": "< 2x", "cuda": "< 1.2x"}``. ``same="tokens"`` requires results that are equal to vanilla's
+    (``tokens``, ``losses`` or ``logits``), and ``near={"logits": 0.05}`` requires results at most that share away from
+    them.
     """
     run = request.config.stash[RUN]
 
@@ -115,7 +118,7 @@ def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
 def in_a_sentence(item: pytest.Item) -> Iterator[None]:
     """Turn ``UserError`` into a failure and ``Unavailable`` into a skip, each without a traceback.
 
-    What another process printed goes into a section of the item's report, as pytest repeats the message in its summary.
+    The output of another process goes into a section of the report, because pytest repeats the message in its summary.
     """
     __tracebackhide__ = True
     try:
@@ -135,7 +138,7 @@ def conclude(item: pytest.Item, result: "Result") -> "Result":
     if details:
         item.add_report_section("call", "perfgate", details)
     if result.outcome.kind == "failed":
-        # Pytest's summary names the case in front of this, and cuts what is behind it to the width of the terminal.
+        # Pytest's summary puts the case's name before this text, and cuts the line at the width of the terminal.
         pytest.fail("\n".join(line.removeprefix(f"{result.case}: ") for line in message.split("\n")), pytrace=False)
     if result.outcome.kind == "skipped":
         pytest.skip(message)
@@ -145,7 +148,7 @@ def conclude(item: pytest.Item, result: "Result") -> "Result":
 
 
 def builder(name: str, build: Callable[..., Workload]) -> Any:
-    """Make a fixture that builds workloads; a user's mistake in its arguments fails the case in one sentence."""
+    """Make a fixture that builds workloads; a mistake in its arguments fails the case with one sentence."""
 
     def fixture(request: pytest.FixtureRequest) -> Callable[..., Workload]:
         def safe(*arguments: Any, **settings: Any) -> Workload:
@@ -160,7 +163,7 @@ def builder(name: str, build: Callable[..., Workload]) -> Any:
 
 
 def of_model(name: str) -> Any:
-    """Make a fixture that builds workloads of a model; a folder is looked for from the test's own file on."""
+    """Make a fixture that builds workloads of a model; a model's folder is first looked for beside the test file."""
     build = OF_MODEL[name]
 
     def fixture(request: pytest.FixtureRequest) -> Callable[..., Workload]:

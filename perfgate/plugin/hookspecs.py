@@ -14,11 +14,11 @@ def pytest_perfgate_instruments(config: pytest.Config) -> Sequence[str]:  # type
     """Instruments to read further metrics with, as ``["my_package.instruments:Joules"]``.
 
     Each is the import path of a subclass of ``perfgate.actor.instruments.Instrument``, whose ``passes`` say in which
-    passes it takes part. It is imported in every actor of these passes, in the interpreter of a reference too. A metric
-    that Perfgate does not know is written into the run file and reported, and never fails a case.
+    passes it takes part. It is imported in every actor of these passes, also in the interpreter of a reference. A
+    metric that Perfgate does not know is written to the run file and reported, but never fails a case.
 
     Args:
-        config: of the run, to read options of your own.
+        config: pytest's configuration, to read options of your own.
     """
 
 
@@ -27,8 +27,8 @@ def pytest_perfgate_formats(config: pytest.Config) -> Mapping[str, str]:  # type
     """Formats for ``--perf-report FORMAT=FILE``, by name, as ``{"html": "my_package.reports:html"}``.
 
     Each is the import path of a function that takes a ``perfgate.reports.report.Report`` and returns the text of the
-    file. ``perfgate report --format my_package.reports:html`` writes the same outside of pytest.
+    file. ``perfgate report --format my_package.reports:html`` writes the same text outside of pytest.
 
     Args:
-        config: of the run, to read options of your own.
+        config: pytest's configuration, to read options of your own.
     """

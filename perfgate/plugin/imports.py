@@ -1,4 +1,4 @@
-"""Which files of the repository a case depends on: those that its test file imports, and what these import."""
+"""Finds the files of the repository that a case depends on, by following imports from its test file."""
 
 import ast
 import importlib.util
@@ -17,16 +17,16 @@ from perfgate.shared.errors import UserError
 from perfgate.system.git import commit_of, differing
 from perfgate.workloads.programs import OF_FIXTURE
 
-# What Perfgate's own programs import: a repository that develops one of these changes all of their cases.
+# The packages behind Perfgate's own programs: a change to one of them in the repository concerns all their cases.
 LIBRARIES = frozenset({"perfgate", "transformers", "torch", "accelerate", "datasets", "peft", "tokenizers", "triton"})
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 STDLIB = sysconfig.get_path("stdlib")
-SOURCES = ("src", "lib")  # folders that hold packages
+SOURCES = ("src", "lib")  # folders in which a repository keeps packages
 PROGRAM = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*")
 
 
 def touched(items: Sequence[pytest.Item], options: Options) -> tuple[list[pytest.Item], list[str]]:
-    """The cases that changes since ``--perf-affected`` concern, and lines that say why each; all without it.
+    """The cases that changes since ``--perf-affected`` concern, and a line with each reason; without it, all cases.
 
     Raises:
         UserError: there is no repository, or no such revision.
@@ -41,7 +41,7 @@ def touched(items: Sequence[pytest.Item], options: Options) -> tuple[list[pytest
 
 
 def why_touched(item: pytest.Item, changed: Iterable[Path], locks: Iterable[str]) -> str:
-    """Why changes concern a case, as a clause; empty where they do not.
+    """The reason why changes concern a case, as a clause; empty if they do not.
 
     Args:
         item: the case.
@@ -81,14 +81,14 @@ def changed_since(root: Path, commit: str) -> list[Path]:
 
 
 def is_library(path: Path, root: Path) -> bool:
-    """Whether a file of the repository belongs to a package that Perfgate's own programs import."""
+    """Whether a file of the repository belongs to a package behind Perfgate's own programs."""
     parts = path.relative_to(root).parts if path.is_relative_to(root) else path.parts
     inner = parts[1:] if parts and parts[0] in SOURCES else parts
     return len(inner) > 1 and inner[0] in LIBRARIES
 
 
 def files_of(item: pytest.Item) -> frozenset[Path]:
-    """The files of the repository that a case depends on: its own, its conftest.py files, and what these import."""
+    """The files of the repository that a case depends on: its own, its conftest.py files, and their imports."""
     root = item.config.rootpath
     folders = [folder for folder in (item.path.parent, *item.path.parents) if folder.is_relative_to(root)]
     conftests = [path for folder in folders if (path := folder / "conftest.py").exists()]
@@ -97,7 +97,7 @@ def files_of(item: pytest.Item) -> frozenset[Path]:
 
 @cache
 def reached(begin: Path, root: Path) -> frozenset[Path]:
-    """A file below a folder, and all files there that it imports, at any depth."""
+    """A file below a folder, and all files in the folder that it imports directly or indirectly."""
     found: set[Path] = set()
     left = [begin.resolve()]
     while left:
@@ -110,13 +110,13 @@ def reached(begin: Path, root: Path) -> frozenset[Path]:
 
 
 def is_installed(path: Path) -> bool:
-    """Whether a file is a package's or Python's own, in an environment that may lie in the repository's folder."""
+    """Whether a file belongs to an installed package or to Python itself, even inside the repository's folder."""
     return not INSTALLED.isdisjoint(path.parts) or path.is_relative_to(STDLIB)
 
 
 @cache
 def imported(path: Path) -> tuple[Path, ...]:
-    """The files that a Python file imports, also within functions and as the program of a workload."""
+    """The files that a Python file imports, also within functions, or names as the program of a workload."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, UnicodeDecodeError):
@@ -125,7 +125,7 @@ def imported(path: Path) -> tuple[Path, ...]:
 
 
 def names_in(tree: ast.AST, path: Path) -> Iterator[str]:
-    """The names of modules that a file imports or names; a package counts with each of its modules on the way."""
+    """The module names that a file imports or mentions; for a dotted name, all packages in it as well."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -139,13 +139,13 @@ def names_in(tree: ast.AST, path: Path) -> Iterator[str]:
 
 
 def with_parents(name: str) -> Iterator[str]:
-    """A dotted name, and those of the packages around it."""
+    """A dotted name, and the names of the packages that contain it."""
     parts = name.split(".")
     yield from (".".join(parts[: count + 1]) for count in range(len(parts)) if name)
 
 
 def package_of(path: Path, level: int) -> str:
-    """What so many dots stand for in a file, with a dot at its end; empty where the file is in no package."""
+    """The package that a number of leading dots means in a file, with a dot at its end; empty outside of packages."""
     folders = [folder.name for folder in path.parents if (folder / "__init__.py").exists()]
     names = list(reversed(folders))[: len(folders) - level + 1]
     return "".join(f"{name}." for name in names)
@@ -153,7 +153,7 @@ def package_of(path: Path, level: int) -> str:
 
 @cache
 def place_of(name: str, beside: Path) -> Path | None:
-    """The file of a module; ``None`` where it has none. Nothing is imported for it."""
+    """The file of a module, without importing it; ``None`` if it has none."""
     top, *inner = name.split(".")
     for base in (beside / top, *places_of_top(top)):
         place = base.joinpath(*inner)
@@ -165,7 +165,7 @@ def place_of(name: str, beside: Path) -> Path | None:
 
 @cache
 def places_of_top(name: str) -> tuple[Path, ...]:
-    """Where a top-level module or package lies, without an ending."""
+    """The paths at which a top-level module or package lies, without a suffix."""
     module = sys.modules.get(name)
     try:
         spec = module.__spec__ if module is not None else importlib.util.find_spec(name)

@@ -1,4 +1,4 @@
-"""The last lines that a run writes to the terminal, with the commands that go on from it."""
+"""The last lines that a run prints, with the commands for the next steps."""
 
 import os
 import shlex
@@ -37,15 +37,15 @@ def last_lines(
     update: "Update | None",
     path: Path,
 ) -> list[str]:
-    """What was decided and stored, and the commands that help.
+    """Lines with the decisions, the stored baselines, and helpful commands.
 
     Args:
-        options: of the run.
-        arguments: of pytest.
-        results: of all cases, as ``attach`` keeps them.
-        sides: with what may get worse.
-        update: what was stored, if anything was to be.
-        path: of the run file.
+        options: the options of the run.
+        arguments: pytest's arguments.
+        results: the results of all cases, as ``attach`` stores them.
+        sides: the two sides, with the accepted regressions.
+        update: the result of storing baselines; ``None`` if nothing was to be stored.
+        path: the run file.
     """
     from perfgate.records.traces import Trace
     from perfgate.reports.bar import bar_lines
@@ -69,7 +69,7 @@ def last_lines(
 
 
 def product_lines(products: Products) -> list[str]:
-    """Where the page lies, and that the run is in the history."""
+    """Lines that name the page, and say that the run was added to the history."""
     page = products.page and f"Page, to open in a browser: {relative(products.page, Path.cwd())}"
     return [line for line in (page, products.kept) if line]
 
@@ -77,7 +77,7 @@ def product_lines(products: Products) -> list[str]:
 def unseen_lines(
     config: pytest.Config, options: Options, sides: Sides, target: Target, ends: Ends, unjudged: Unjudged
 ) -> list[str]:
-    """What this run could not see: what has baselines and was not judged, how much duets vary, and the like."""
+    """Lines about things that this run could not see, such as unjudged baselines or unknown noise."""
     from perfgate.reports.summary import other_machines
 
     lines = [*unjudged.lines()]
@@ -97,7 +97,7 @@ def unseen_lines(
 
 
 def acceptance_lines(accepted: Sequence[Acceptance], results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What was accepted, and which acceptances were of no use."""
+    """Lines about accepted regressions, and about acceptances that had no use."""
     from perfgate.records.verdict import Verdict
 
     verdicts = [Verdict(**verdict) for result in results for verdict in result["verdicts"]]
@@ -105,18 +105,18 @@ def acceptance_lines(accepted: Sequence[Acceptance], results: Sequence[Mapping[s
 
 
 def command_of(arguments: Sequence[str], root: str) -> str:
-    """The command that does a run again, without what it stored.
+    """The command that repeats a run without its options for storing.
 
     Args:
-        arguments: of pytest.
-        root: the folder of the cases, which a wrapper of the command adds by itself.
+        arguments: pytest's arguments.
+        root: the folder of the cases, which a wrapper command adds by itself.
     """
     again = concealed(f"{command()} {shlex.join(without_update(arguments))}".strip())
     return again.replace(f"{command()} {root}", command()) if "PERFGATE_COMMAND" in os.environ else again
 
 
 def without_update(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a run without those that say what it stores."""
+    """The arguments of a run without ``--perf-update`` and ``--perf-reason``."""
     kept: list[str] = []
     dropped = False
     for argument in arguments:
@@ -131,5 +131,5 @@ def without_update(arguments: Sequence[str]) -> list[str]:
 
 
 def relative(path: Path, folder: Path) -> str:
-    """A path as short as it can be."""
+    """The shortest form of a path."""
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)

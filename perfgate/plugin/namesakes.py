@@ -1,4 +1,4 @@
-"""Fixtures of others that have a name of Perfgate's: found, so that no test is taken for a case by its name alone."""
+"""Finds fixtures of other plugins with a name of Perfgate's, so that no test counts as a case by its name alone."""
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,23 +9,23 @@ import pytest
 from perfgate.workloads.programs import OF_FIXTURE
 
 OWN = "perfgate.plugin.hooks"
-NAMES = ("perf", "effect")  # those that make an item a case
+NAMES = ("perf", "effect")  # the fixtures that make an item a case
 ALIAS = "perfgate_perf"
 
 
 class PerfgateWarning(pytest.PytestWarning):
-    """Something passed, or will pass, that was not decided or not measured."""
+    """A warning about something that passes, or will pass, although it was not decided or not measured."""
 
 
 def names_of(item: pytest.Item) -> list[str]:
-    """Names of all fixtures that an item uses; ``perf`` and ``effect`` only where they are Perfgate's."""
+    """The names of all fixtures that an item uses; ``perf`` and ``effect`` only if they are Perfgate's."""
     names = list(getattr(item, "fixturenames", []))
     own = [name for name in names if name not in NAMES or is_own(definitions(item, name))]
     return [*own, "perf"] if ALIAS in own and "perf" not in own else own
 
 
 def builders_of(item: pytest.Item) -> list[str]:
-    """Names of the fixtures of Perfgate that make workloads, in a test that asks for none that measures."""
+    """The names of Perfgate's workload fixtures in a test that uses no fixture to measure them."""
     names = names_of(item)
     if {*NAMES} & {*names}:
         return []
@@ -33,7 +33,7 @@ def builders_of(item: pytest.Item) -> list[str]:
 
 
 def unasked(item: pytest.Item) -> str:
-    """The sentence for a test that passed and measured nothing."""
+    """A sentence about a test that passed and measured nothing."""
     names, builders = names_of(item), builders_of(item)
     if builders:
         asks = f"{item.nodeid} asks for {' and '.join(builders)} and not for perf"
@@ -43,23 +43,23 @@ def unasked(item: pytest.Item) -> str:
 
 
 def definitions(item: pytest.Item, name: str) -> Sequence[Any]:
-    """All definitions of a fixture that an item sees, the one that it gets last; none if pytest does not tell."""
+    """All definitions of a fixture that an item sees, the effective one last; empty if pytest does not tell."""
     found: Any = getattr(item, "_fixtureinfo", None)
     return tuple(getattr(found, "name2fixturedefs", {}).get(name, ()))
 
 
 def is_own(found: Sequence[Any]) -> bool:
-    """Whether a test gets Perfgate's fixture, directly or through one that asks for it by the same name."""
+    """Whether a test gets Perfgate's fixture, directly or through a fixture that overrides and uses it."""
     for definition in reversed(found):
         if definition.func.__module__ == OWN:
             return True
         if definition.argname not in definition.argnames:
             return False
-    return True  # pytest did not tell
+    return True  # pytest does not tell
 
 
 def namesakes(items: Iterable[pytest.Item]) -> Iterator[tuple[pytest.Item, str]]:
-    """A sentence for each fixture of another that has a name of Perfgate's, with the first item that it concerns."""
+    """One sentence for each foreign fixture with a name of Perfgate's, with the first item that uses it."""
     told = set()
     for item in items:
         for name in NAMES:
@@ -77,7 +77,7 @@ def namesakes(items: Iterable[pytest.Item]) -> Iterator[tuple[pytest.Item, str]]
 
 
 def taken(item: pytest.Item, name: str, other: Any) -> str:
-    """The sentence for a fixture that a test gets in place of Perfgate's."""
+    """The sentence about a foreign fixture that a test gets in place of Perfgate's."""
     remedy = (
         f"; where Perfgate's is meant, ask for it as {ALIAS}" if name == "perf" else "; one of them needs another name"
     )
@@ -85,7 +85,7 @@ def taken(item: pytest.Item, name: str, other: Any) -> str:
 
 
 def hidden(name: str, other: Any) -> str:
-    """The sentence for a fixture that Perfgate's hides."""
+    """The sentence about a foreign fixture that Perfgate's hides."""
     return (
         f"Perfgate's fixture {name} hides the one of {place_of(other)}; where that one is meant, "
         "switch Perfgate off: -p no:perfgate"
@@ -93,7 +93,7 @@ def hidden(name: str, other: Any) -> str:
 
 
 def place_of(definition: Any) -> str:
-    """Where a fixture is defined."""
+    """The module and the line in which a fixture is defined."""
     function = inspect.unwrap(definition.func)
     code = getattr(function, "__code__", None)
     return f"{function.__module__} ({code.co_filename}:{code.co_firstlineno})" if code else str(function.__module__)

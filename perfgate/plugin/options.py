@@ -133,7 +133,7 @@ class Options:
     power_limits_w: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The object that the run file's first line holds; addresses are without users and passwords."""
+        """The object for the run file's first line; URLs have no user names and passwords."""
         return dict(all_concealed(asdict(self)))
 
 
@@ -175,9 +175,9 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="show the cases in pytest-benchmark's table, as any of its own options does",
     )
-    # Set by `perfgate upgrade` for the runs that it starts: the interpreter that takes this one's part.
+    # Set by `perfgate upgrade` for the runs that it starts: the interpreter that is measured in place of this one.
     group.addoption("--perf-candidate", default="", help=argparse.SUPPRESS)
-    # Set by `perfgate bisect`: fresh duets decide every time, also one that the screen would pass.
+    # Set by `perfgate bisect`: fresh duets decide every time, even one that the screen would pass.
     group.addoption("--perf-thorough", action="store_true", help=argparse.SUPPRESS)
     # Set by `perfgate calibrate` for the run that it starts.
     group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
@@ -199,7 +199,7 @@ def read_options(config: pytest.Config) -> Options:
     """Collect and check the options.
 
     Raises:
-        UserError: naming the option, its value and what it may be.
+        UserError: the message has the option, its value and the allowed values.
     """
     values: dict[str, str] = {}
     named = set()
@@ -302,7 +302,7 @@ def check_marker(where: str, arguments: tuple[Any, ...], values: dict[str, Any])
     """Refuse arguments that ``@pytest.mark.perf`` does not have.
 
     Raises:
-        UserError: naming the case and the argument.
+        UserError: the message has the case and the argument.
     """
     if arguments:
         raise UserError(f"{where}: mark perf takes named arguments only: {', '.join(MARKER_KEYS)}")

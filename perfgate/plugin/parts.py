@@ -1,4 +1,4 @@
-"""The files that the processes of a run write their lines to, until its run file is made of them."""
+"""The files to which the processes of a run write their lines until the run file is made."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,9 +10,9 @@ class Parts:
     """The parts of one run.
 
     Args:
-        output: the folder of run files.
-        run_id: names the run.
-        worker: xdist's name of this process; ``None`` where it is no worker.
+        output: the folder for run files.
+        run_id: the run's id.
+        worker: xdist's name of this process; ``None`` if it is no worker.
     """
 
     def __init__(self, output: Path, run_id: str, worker: str | None) -> None:
@@ -22,15 +22,15 @@ class Parts:
 
     @property
     def own(self) -> Path:
-        """What this process writes."""
+        """The file of this process."""
         return part_of(self._output, self._run_id, self._process)
 
     def written(self) -> list[Path]:
-        """Those of all processes that are there."""
+        """The existing files of all processes."""
         return parts_of(self._output, self._run_id)
 
     def claim(self) -> None:
-        """Let no other run take them for those of a run that was killed; called when it is known that there are any.
+        """Keep other runs from deleting the parts; called before the first part is written.
 
         Raises:
             UserError: the folder cannot be made or written.
@@ -40,5 +40,5 @@ class Parts:
             self._claim.enter_context(claim(self._output, self._run_id, self._process))
 
     def close(self) -> None:
-        """Give them up."""
+        """Release the claim."""
         self._claim.close()

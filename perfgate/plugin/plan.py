@@ -1,4 +1,4 @@
-"""The plan of a run on a GPU: how many seconds each of its cases should take, told without measuring anything."""
+"""Plans a run on a GPU: predicts the seconds of each of its cases, without measuring anything."""
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +18,11 @@ from perfgate.workloads.models.model import resolve
 
 
 class PlannedError(Exception):
-    """A case asked for its measurement, which a plan does not take."""
+    """Ends a case in a plan at the moment when it asks for its measurement."""
 
 
 def workload_of(item: pytest.Item) -> Workload | None:
-    """What a case would measure, or ``None`` where only a run can tell, as for an effect."""
+    """The workload that a case would measure; ``None`` if only a run can tell, as for an effect."""
     if "perf" not in fixtures_of(item) or not isinstance(item, pytest.Function):
         return None
     places = places_of(item.path, item.config)
@@ -51,7 +51,7 @@ def workload_of(item: pytest.Item) -> Workload | None:
 
 
 def planned(items: Sequence[pytest.Item], options: Options, target: Target) -> list[str]:
-    """The plan of the cases of a run on the GPU that ``--perf-plan`` names.
+    """The plan for a run's cases on the GPU that ``--perf-plan`` names.
 
     Raises:
         pytest.UsageError: there is no such GPU.
@@ -70,7 +70,7 @@ def planned(items: Sequence[pytest.Item], options: Options, target: Target) -> l
 def plan_lines(
     items: Sequence[pytest.Item], card: str, launches: int, stored_step_s: Callable[[str, Workload], float | None]
 ) -> Iterator[str]:
-    """Lines with the seconds of each case, and their sum.
+    """Lines with the expected seconds of each case, and their sum.
 
     Args:
         items: the cases of the run.

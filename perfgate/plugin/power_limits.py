@@ -1,4 +1,4 @@
-"""A sweep over power limits: each selected case becomes one case a limit."""
+"""A sweep over power limits: makes one case for each limit out of each selected case."""
 
 from collections.abc import Iterable
 
@@ -15,10 +15,10 @@ ARGUMENT = "perfgate_power_limit_w"
 
 
 def check_alone(config: pytest.Config, options: Options) -> None:
-    """Refuse what does not go with a sweep.
+    """Refuse options that cannot be combined with a sweep.
 
     Raises:
-        UserError: naming the other option.
+        UserError: the message names the other option.
     """
     if not options.power_limits_w:
         return
@@ -31,26 +31,26 @@ def check_alone(config: pytest.Config, options: Options) -> None:
 
 
 def divide(metafunc: pytest.Metafunc, limits: tuple[int, ...]) -> None:
-    """Make a case for each limit of a test that measures."""
+    """Make one case for each limit out of a test that measures."""
     if limits and "perf" in names_of(metafunc.definition):
         metafunc.fixturenames.append(ARGUMENT)
         metafunc.parametrize(ARGUMENT, limits, ids=[f"{limit_w}W" for limit_w in limits])
 
 
 def limit_of(item: pytest.Item) -> int | None:
-    """The power limit that a case is measured under; ``None`` for the usual one."""
+    """The power limit under which a case is measured; ``None`` for the usual one."""
     callspec = getattr(item, "callspec", None)
     found: int | None = callspec.params.get(ARGUMENT) if callspec else None
     return found
 
 
 def timed_under(cases: Iterable[pytest.Item], limits: tuple[int, ...]) -> list[pytest.Item]:
-    """The cases of a run: in a sweep those that take time under a limit, without effects and dry cases."""
+    """The cases of a run; in a sweep only those that take times, without effects and dry cases."""
     return [item for item in cases if not limits or (limit_of(item) and not marks_of(item).get("dry"))]
 
 
 def check_limits(target: Target, limits: tuple[int, ...]) -> None:
-    """Find out before the first case whether the limits can be set.
+    """Check before the first case that the limits can be set.
 
     Raises:
         UserError: they cannot.

@@ -1,4 +1,4 @@
-"""What a run makes of its run file: moved baselines, reports, a page, and its place in the history."""
+"""Makes a run's products from its run file: new baselines, reports, a page, and an entry in the history."""
 
 from functools import cached_property
 from pathlib import Path
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class Products:
-    """What a run makes of its run file.
+    """The products of a run, made from its run file.
 
     Args:
-        config: of pytest.
-        options: of the run.
-        path: where the run file lies.
+        config: pytest's configuration.
+        options: the options of the run.
+        path: the run file.
 
     Attributes:
-        update: what was stored; ``None`` where nothing was to be.
-        page: the page that was written; ``None`` where there is none.
-        kept: says that the run is in the history; empty where it is not.
+        update: the result of storing baselines; ``None`` if nothing was to be stored.
+        page: the page; ``None`` if none was written.
+        kept: a sentence about the entry in the history; empty if there is none.
     """
 
     def __init__(self, config: pytest.Config, options: Options, path: Path) -> None:
@@ -40,13 +40,13 @@ class Products:
 
     @cached_property
     def _run(self) -> "RunFile":
-        """The run file as it was written, read once for all who use it."""
+        """The run, read from its run file once for all products."""
         from perfgate.records.runfile import read
 
         return read(self._path)
 
     def make(self, ends: Ends) -> None:
-        """Make all that the options ask for; what was made before one fails stays.
+        """Make all products that the options ask for; earlier ones stay if a later one fails.
 
         Raises:
             UserError: something cannot be written.

@@ -1,4 +1,4 @@
-"""Shows verdicts in reports of other plugins that do not show pytest's user properties by themselves.
+"""Shows verdicts in the reports of plugins that do not show pytest's user properties by themselves.
 
 JUnit files and pytest-json-report show user properties. pytest-html shows a report's ``extras``, and allure-pytest the
 attachments of a test; neither is imported unless a run asked for its report.
@@ -20,9 +20,9 @@ Rows = list[tuple[str, str]]
 
 
 def decided(verdicts: Sequence[Verdict]) -> dict[str, str]:
-    """The verdict on each metric as a property, ``verdict.step_time_s``: the word, then change, values and interval.
+    """A property for each metric's verdict, such as ``verdict.step_time_s``: the verdict, change, values and interval.
 
-    Of an effect's bounds on one metric, what does not hold comes first.
+    If an effect has several bounds on one metric, a bound that does not hold comes first.
     """
     found: dict[str, str] = {}
     for verdict in promises(verdicts):
@@ -33,23 +33,23 @@ def decided(verdicts: Sequence[Verdict]) -> dict[str, str]:
 
 
 def verdicts_among(properties: Iterable[tuple[str, Any]]) -> Rows:
-    """Metric and verdict of each user property that tells one."""
+    """The metric and the verdict in each user property that holds a verdict."""
     return [(name.removeprefix(PROPERTY), str(value)) for name, value in properties if name.startswith(PROPERTY)]
 
 
 def show_in_html(config: pytest.Config, report: Any) -> None:
-    """Add the verdicts to what pytest-html shows of a test: a table, in which all text is escaped."""
+    """Add a table of verdicts to a test in pytest-html's report, with all text escaped."""
     rows = verdicts_among(report.user_properties)
     if not (rows and config.pluginmanager.hasplugin("html")):
         return
     cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows)
-    # As pytest_html.extras.html makes it.
+    # The form that pytest_html.extras.html makes.
     extra = {"name": TITLE, "format_type": "html", "content": f"<table><caption>{TITLE}</caption>{cells}</table>"}
     report.extras = [*getattr(report, "extras", ()), {**extra, "mime_type": None, "extension": None}]
 
 
 def attach_to_allure(config: pytest.Config, properties: Iterable[tuple[str, Any]]) -> None:
-    """Attach the verdicts to the test that is running: a table, where the run writes a report of Allure."""
+    """Attach a table of verdicts to the running test if the run writes an Allure report."""
     rows = verdicts_among(properties)
     if not (rows and config.pluginmanager.hasplugin("allure_listener")):
         return

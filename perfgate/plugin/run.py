@@ -45,7 +45,7 @@ from perfgate.system.git import check_unmoved, git_state
 
 @contextmanager
 def a_usage_error() -> Iterator[None]:
-    """Within the block, a user's mistake ends pytest with its sentence, before anything is measured."""
+    """Turn a user's mistake within the block into pytest's usage error, before anything is measured."""
     try:
         yield
     except UserError as error:
@@ -56,14 +56,14 @@ class Run:
     """One run, from collection to baselines. It is registered as a plugin: its methods are pytest hooks.
 
     Args:
-        config: of pytest.
-        options: of the run.
+        config: pytest's configuration.
+        options: the options of the run.
 
     Attributes:
-        target: where the run measures.
-        sides: where this code runs, and what it is held against.
-        ends: how each case ended.
-        products: what the run makes of its run file.
+        target: the device that the run measures on.
+        sides: the candidate and the reference.
+        ends: the end of each case.
+        products: the files that are made from its run file.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -102,11 +102,11 @@ class Run:
 
     @cached_property
     def shared(self) -> Path:
-        """A temporary folder for this run's workers."""
+        """A temporary folder that this run's workers share."""
         return self._stack.enter_context(scratch())
 
     def headline(self) -> str:
-        """Machine, tier and baselines, for the header."""
+        """The header's line with machine, tier and baselines."""
         where = f"{self.target.headline(self.sides.software)}, tier {self.target.tier}"
         held = self.sides.headline() if self.options.reference else f"baselines {self.options.baselines}"
         return f"{where}, {held}"
@@ -121,7 +121,7 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Deselect cases beyond the tier or in another shard, before -k and --lf look at them."""
+        """Deselect cases above the tier or in another shard, before -k and --lf look at them."""
         for item, sentence in namesakes(items):
             item.warn(PerfgateWarning(sentence))
         cases = [item for item in items if is_case(item)]
@@ -146,7 +146,7 @@ class Run:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Prepare to measure the cases that are left, and check that their results can be stored."""
+        """Prepare to measure the selected cases, and check that their results can be stored."""
         selection = select(session.items, self._pairs, self.options, self._digest)
         told = getattr(self.config, "workerinput", {})
         workers, shared = (told["workercount"], Path(told["perf_shared"])) if told else (1, None)
@@ -162,7 +162,7 @@ class Run:
         if not selection.cases or self.config.option.collectonly:
             return
         if self.worker:
-            with suppress(UserError):  # then it can write no part either, which its cases tell
+            with suppress(UserError):  # a folder without write access also fails each case, with a sentence
                 self._parts.claim()
             return
         with a_usage_error():
@@ -173,7 +173,7 @@ class Run:
         self.expect(selection.cases)
 
     def check_products(self) -> None:
-        """Refuse, before anything is measured, what could not be made of it in the end."""
+        """Refuse a run whose products could not be made at its end, before anything is measured."""
         with a_usage_error():
             reports_of(self.config, self.options.reports)
             check_history(self.options.history, self.config.rootpath)
@@ -181,20 +181,20 @@ class Run:
                 self.target.check_writable(self.sides.software)
 
     def expect(self, items: int) -> None:
-        """Begin to show how far the run has come, and note which commit it measures."""
+        """Begin to show the progress of the run, and note the commit that it measures."""
         if not self._screen.expects:
             self._commit = git_state(self.config.rootpath)[0]
             self._screen.expect(items)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Forget what an item measured when another plugin ran it before."""
+        """Forget the result of an item that another plugin ran before."""
         if RESULT in item.stash:
             del item.stash[RESULT]
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtestloop(self) -> Iterator[None]:
-        """End the processes with the last case, before pytest-cov collects what they covered."""
+        """End the processes after the last case, before pytest-cov collects their coverage."""
         try:
             return (yield)
         finally:
@@ -202,7 +202,7 @@ class Run:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-        """Attach a case's result to its report, with which it travels from a worker to the controller."""
+        """Attach a case's result to its report, so that it travels from a worker to the controller."""
         outcome: Any = yield
         report = outcome.get_result()
         report.perfgate_case = is_case(item)
@@ -213,7 +213,7 @@ class Run:
                 self._warn_unasked(item, report)
 
     def _warn_unasked(self, item: pytest.Item, report: Any) -> None:
-        """Let nobody take a test for a case that passed; under strict it fails."""
+        """Warn about a test that passed and measured nothing; under ``--perf-strict`` it fails."""
         sentence = unasked(item)
         if self.options.strict:
             report.outcome, report.longrepr = "failed", sentence
@@ -221,7 +221,7 @@ class Run:
             item.warn(PerfgateWarning(sentence))
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Learn how a case ended, and show it when it was measured."""
+        """Record how a case ended, and print its line if it was measured."""
         if self.worker or not getattr(report, "perfgate_case", True):
             return
         self.ends.add(report)
@@ -236,17 +236,17 @@ class Run:
         self._screen.ended("failed" if report.failed else result["kind"], result["line"], len(self.ends.results))
 
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
-        """A case has its own line, so it needs no dot."""
+        """Show no dot for a case, because it has its own line."""
         result = getattr(report, "perfgate", None)
         if "line" not in (result or {}) or self.worker or report.when != "call" or hasattr(report, "wasxfail"):
             return None
-        # Plugins that run a case again have outcomes of their own.
+        # Plugins that repeat a case have outcomes of their own.
         word = {"passed": "PASSED", "failed": "FAILED", "skipped": "SKIPPED"}.get(report.outcome)
         return (report.outcome, "", word) if word else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """End all processes, write the run file, move the baselines."""
+        """End all processes, write the run file, and make its products."""
         self._close()
         self._screen.clear()
         try:
@@ -277,7 +277,7 @@ class Run:
         parts = self._parts.written()
         of_shard = self._sharded and self._cases and not self.config.option.collectonly
         if not (parts or self.ends.results or of_shard):
-            return  # a shard tells that it had nothing to measure
+            return  # a shard without cases still writes that it had nothing to measure
         header = runfile.new_header(
             self.run_id,
             self.created,
@@ -302,11 +302,11 @@ class Run:
 
     @property
     def path(self) -> Path:
-        """Where the run file lies."""
+        """The path of the run file."""
         return self.output / f"{self.run_id}.jsonl"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print the verdicts, and the commands that act on them."""
+        """Print the verdicts, and the commands that help."""
         concerned = f"cases that changes since {self.options.affected} concern"
         for title, lines in (("perfgate plan", self._plan), (concerned, [] if self.worker else self._touching)):
             if lines:
@@ -328,6 +328,6 @@ class Run:
             terminalreporter.write_line(f"ERROR: {self.problem}", red=True)
 
     def pytest_unconfigure(self) -> None:
-        """Leave no process behind, whatever happened."""
+        """End every process that is left, whatever happened."""
         self._close()
         self._stack.close()

@@ -10,10 +10,10 @@ from perfgate.reports.live import SYMBOLS, Live
 
 
 class Screen:
-    """What a run shows while it goes on.
+    """The output of a run while it goes on.
 
     Args:
-        config: of pytest.
+        config: pytest's configuration.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -21,7 +21,7 @@ class Screen:
         self._live: Live | None = None
 
     def expect(self, cases: int) -> None:
-        """Count from now on how many of so many cases have ended."""
+        """Begin to count the ended cases, out of this many."""
         self._live = Live(sys.stdout, cases)
 
     @property
@@ -30,13 +30,13 @@ class Screen:
         return self._live is not None
 
     def show(self, case: str, what: str) -> None:
-        """Show what a case does; only on a terminal, and once cases are expected."""
+        """Show the progress of a case; only on a terminal, and once cases are expected."""
         if self._live is not None:
             with self._uncaptured():
                 self._live.show(case, what)
 
     def tell(self, what: str) -> None:
-        """Show what is being built: each step as a line, and on a terminal what pip says meanwhile."""
+        """Show a step of a build as a line of its own, and on a terminal pip's output as it comes."""
         with self._uncaptured():
             self._shown().note(what)
 
@@ -44,16 +44,16 @@ class Screen:
         """Write the line of a case that ended.
 
         Args:
-            kind: how it ended.
-            line: its result.
-            done: how many cases have ended.
+            kind: the kind of its outcome.
+            line: the line with its result.
+            done: the number of ended cases.
         """
         writer: Any = self._config.pluginmanager.getplugin("terminalreporter")
         live = self._shown()
         live.clear()
         text = live.finished(f"{SYMBOLS[kind]} {line}", done)
         if writer is not None and writer.verbosity >= 0:
-            # Not as a line of its own, or pytest would repeat the file's name before every case.
+            # Not written as pytest's own line, or pytest would repeat the file's name before every case.
             writer.write(f"\n{text}", flush=True)
 
     def clear(self) -> None:
@@ -66,6 +66,6 @@ class Screen:
         return self._live
 
     def _uncaptured(self) -> AbstractContextManager[None]:
-        """What is printed within goes to the terminal, and not into pytest's capture."""
+        """Let the block print to the terminal, past pytest's capture."""
         capture: Any = self._config.pluginmanager.getplugin("capturemanager")
         return capture.global_and_fixture_disabled()  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""The selection of a run: which of the collected items are cases, within its tier and its shard."""
+"""The selection of a run: the collected items that are cases, within its tier and its shard."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ CHOSEN = "standard"
 
 @dataclass(frozen=True)
 class Selection:
-    """The cases of one run.
+    """The selected cases of one run.
 
     Attributes:
-        cases: how many are to be measured, by all of xdist's workers.
-        pairs: gated times of all cases within the tier, selected or not, among which the chance of a false alarm is
-            divided.
-        preload: modules that the fork servers import ahead.
+        cases: the number of cases that all of xdist's workers measure.
+        pairs: the number of gated times of all cases within the tier, selected or not; the chance of a false alarm is
+            divided among them.
+        preload: the modules that fork servers import in advance.
         needs_libraries: whether any case runs one of Perfgate's own programs.
-        digest: of what was dealt to the shards.
+        digest: the digest of the deal of cases to shards.
     """
 
     cases: int
@@ -36,28 +36,28 @@ class Selection:
 
 
 def select(items: Iterable[pytest.Item], pairs: int, options: Options, digest: str = "") -> Selection:
-    """The selection that is left after every plugin deselected items.
+    """The selection after every plugin has deselected items.
 
     Args:
-        items: those that are to run.
-        pairs: gated times of all cases within the tier.
-        options: of the run.
-        digest: of what was dealt to the shards.
+        items: the items that will run.
+        pairs: the number of gated times of all cases within the tier.
+        options: the options of the run.
+        digest: the digest of the deal of cases to shards.
     """
     cases = [item for item in items if is_case(item)]
     used = {name for item in cases for name in fixtures_of(item)}
     programs = [program for fixture, ids in OF_FIXTURE.items() if fixture in used for program in ids]
-    # Beside a reference no yardstick is stepped, and both sides import the same.
+    # With a reference no yardstick runs, and both sides import the same modules.
     modules = modules_of(programs if options.reference else [*programs, "yardstick.cpu"])
     preload = (*modules, *([DRY_RUN] if programs else []), *options.preload)
     return Selection(len(cases), pairs, preload, bool(programs), digest)
 
 
 def check_marks(cases: Iterable[pytest.Item]) -> None:
-    """Refuse marks that ``perf`` does not know.
+    """Refuse arguments of ``@pytest.mark.perf`` that do not exist.
 
     Raises:
-        UserError: naming the case and the argument.
+        UserError: the message has the case and the argument.
     """
     for item in cases:
         for marker in item.iter_markers("perf"):
@@ -65,10 +65,10 @@ def check_marks(cases: Iterable[pytest.Item]) -> None:
 
 
 def within_tier(cases: Iterable[pytest.Item], tier: str) -> list[pytest.Item]:
-    """The cases that a run of this tier measures.
+    """The cases in a tier.
 
-    Tiers contain each other, except that a suite may choose its cases for GPUs: where some are marked ``standard``,
-    that tier is those alone, since shapes that suit a CPU keep no GPU busy.
+    Each tier contains the smaller ones, with one exception: if a suite marks cases as ``standard``, that tier is these
+    cases alone, because shapes that suit a CPU keep no GPU busy.
     """
     cases = list(cases)
     if tier == CHOSEN and (chosen := [item for item in cases if marked_tier(item) == CHOSEN]):
@@ -78,10 +78,10 @@ def within_tier(cases: Iterable[pytest.Item], tier: str) -> list[pytest.Item]:
 
 
 def gated_pairs(cases: Iterable[pytest.Item], on_gpu: bool = False) -> int:
-    """How many times of these cases are held against a baseline or a reference.
+    """The number of times of these cases that are compared with a baseline or a reference.
 
     Args:
-        cases: those of the tier.
+        cases: the cases of the tier.
         on_gpu: whether the device works while the host goes on.
     """
     gated = [fixtures_of(item) for item in cases if "perf" in fixtures_of(item)]
@@ -91,12 +91,12 @@ def gated_pairs(cases: Iterable[pytest.Item], on_gpu: bool = False) -> int:
 def in_shard(
     cases: Sequence[pytest.Item], shard: tuple[int, int], durations: Mapping[str, float], at_once: int = 0
 ) -> tuple[list[pytest.Item], str]:
-    """The cases of one shard, and a digest of the deal; all of them, and none, where nothing is divided.
+    """The cases of one shard, and a digest of the deal; without shards all cases, and an empty digest.
 
     Args:
-        cases: those of all shards.
-        shard: the number of the shard, and how many there are.
-        durations: stored ones by node id, in seconds.
+        cases: the cases of all shards.
+        shard: the number of the shard, and the number of shards.
+        durations: stored durations by node id, in seconds.
         at_once: how many shards run at once; 0 for all.
     """
     number, count = shard
@@ -109,23 +109,23 @@ def in_shard(
 
 
 def is_case(item: pytest.Item) -> bool:
-    """Whether an item measures anything, or makes a workload that it may have forgotten to measure."""
+    """Whether an item measures something, or makes a workload that it may have forgotten to measure."""
     return bool({"perf", "effect"} & set(fixtures_of(item)) or builders_of(item))
 
 
 def fixtures_of(item: pytest.Item) -> list[str]:
-    """Names of all fixtures that an item uses; one of another that is called ``perf`` or ``effect`` is left out."""
+    """The names of all fixtures that an item uses, without foreign fixtures called ``perf`` or ``effect``."""
     return names_of(item)
 
 
 def marked_tier(item: pytest.Item) -> str:
-    """The largest tier that a case's marks name."""
+    """The largest tier in a case's marks."""
     named: list[str] = [marker.kwargs["tier"] for marker in item.iter_markers("perf") if "tier" in marker.kwargs]
     return max([TIERS[0], *named], key=TIERS.index)
 
 
 def tier_of(item: pytest.Item) -> str:
-    """The size of a case: the larger of its marks' tier and its model's."""
+    """The tier of a case: the larger one of its marks' tier and its model's."""
     callspec = getattr(item, "callspec", None)
     models: list[str] = [
         value.tier for value in (callspec.params.values() if callspec else ()) if hasattr(value, "tier")
@@ -134,7 +134,7 @@ def tier_of(item: pytest.Item) -> str:
 
 
 def marks_of(item: pytest.Item) -> dict[str, Any]:
-    """The arguments of all perf marks of an item; those of the closest mark win."""
+    """The arguments of all ``perf`` marks of an item; the closest mark wins."""
     found: dict[str, Any] = {}
     for marker in item.iter_markers("perf"):
         found = {**marker.kwargs, **found}

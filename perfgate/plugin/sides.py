@@ -1,4 +1,4 @@
-"""The two sides of a run: where the code under test runs, and what it is held against."""
+"""The two sides of a run: the environment of the code under test, and the reference."""
 
 import os
 import sys
@@ -27,16 +27,16 @@ Progress = Callable[[str], None]
 
 
 class Sides:
-    """Found or built when first asked for; xdist's workers are told what the controller found.
+    """Both sides; each is found or built when first needed, and the controller passes them on to xdist's workers.
 
     Args:
-        config: of pytest.
-        options: of the run.
+        config: pytest's configuration.
+        options: the options of the run.
 
     Attributes:
-        reference: what this code is held against, if anything but baselines.
-        accepted: what may get worse against the reference.
-        misread: what was to be accepted and cannot be read, a sentence each.
+        reference: the reference; ``None`` if this code is compared with baselines.
+        accepted: the regressions that are accepted against the reference.
+        misread: a sentence for each acceptance that cannot be read.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -51,9 +51,9 @@ class Sides:
 
     @cached_property
     def bar(self) -> list[str]:
-        """Files that move what the code is held against, since the revision that it is held against.
+        """Files that move the bar, changed since the revision that this code is compared with.
 
-        Where none is named, since the branch that others begin from.
+        Without such a revision, changed since the default branch.
         """
         held = self._options.baselines.removeprefix("git:")
         stored = commit_of(self._root, held) if held != self._options.baselines else None
@@ -62,7 +62,7 @@ class Sides:
 
     @property
     def wanted_first(self) -> bool:
-        """Whether something has to be opened or built before the first case is known."""
+        """Whether something must be opened or built before the first case is known."""
         options = self._options
         return bool(options.reference or options.candidate) or options.environment == "lock"
 
@@ -81,13 +81,13 @@ class Sides:
         return self._candidate
 
     def _programs(self) -> tuple[str, ...]:
-        """Folders with programs of the user's own."""
+        """Folders with the user's own programs."""
         from perfgate.reference.interpreter import program_folders
 
         return program_folders(self._root, self._pythonpath)
 
     def packages(self) -> Mapping[str, str]:
-        """The version of every package that this code runs with; found out once."""
+        """The version of every package that this code runs with; found once."""
         if not self._packages:
             from perfgate.reference.interpreter import packages_of
 
@@ -96,7 +96,7 @@ class Sides:
         return self._packages
 
     def baseline_states(self, machine: str) -> "BaselineStates":
-        """The states that the baselines of a machine come from."""
+        """The states behind a machine's baselines."""
         from perfgate.reference.baseline_state import BaselineStates
 
         options = self._options
@@ -105,10 +105,10 @@ class Sides:
         return BaselineStates(self._root, options.baselines, machine, *how)
 
     def open(self, stack: ExitStack, progress: Progress) -> None:
-        """Make both sides ready, until the stack is closed.
+        """Prepare both sides, until the stack is closed.
 
         Raises:
-            UserError: one of them cannot serve.
+            UserError: a side cannot be used.
         """
         from perfgate.reference.candidate import other_candidate
         from perfgate.reference.reference import opened
@@ -145,13 +145,13 @@ class Sides:
             check_libraries(self.reference)
 
     def to_json(self) -> dict[str, Any]:
-        """For workers of xdist."""
+        """The value for xdist's workers."""
         both = {"candidate": self._candidate, "reference": self.reference}
         sides: dict[str, Any] = {name: found.to_json() for name, found in both.items() if found}
         return sides | {"accepted": to_json(self.accepted)}
 
     def receive(self, told: Mapping[str, Any]) -> None:
-        """Take over what the controller found, in a worker of xdist."""
+        """Take over the sides that the controller found, in a worker of xdist."""
         from perfgate.reference.interpreter import Interpreter
         from perfgate.reference.reference import Reference
 
@@ -167,7 +167,7 @@ class Sides:
         return dict(self._candidate.software) if self._candidate else software()
 
     def header(self) -> dict[str, Any]:
-        """What the run file's first line says of both sides."""
+        """The facts about both sides for the run file's first line."""
         found: dict[str, Any] = {"software": self.software}
         if self._candidate and not self._candidate.is_this:
             found["candidate"] = self._candidate.to_json()
@@ -182,7 +182,7 @@ class Sides:
         return found
 
     def headline(self) -> str:
-        """What this code is held against, with commit and libraries of both sides."""
+        """The header's line about the comparison, with commit and libraries of both sides."""
         if not self.reference:
             return f"against {self._options.reference}"
         commit, dirty = git_state(self._root)
@@ -194,12 +194,12 @@ class Sides:
 
 
 def read_trailers(root: Path, commit: str, cases: str) -> tuple[list[Acceptance], list[str]]:
-    """What the commits since a reference accept, and a sentence for each of their lines that cannot be read.
+    """The acceptances in commits since a reference, and a sentence for each unreadable one.
 
     Args:
         root: the folder of the run.
-        commit: of the reference; empty for an interpreter, since which there are no commits.
-        cases: the folder that ids of cases are relative to.
+        commit: the reference's commit; empty if it is an interpreter, which has none.
+        cases: the folder of the cases; their ids are relative to it.
     """
     found: list[Acceptance] = []
     misread: list[str] = []
@@ -218,6 +218,6 @@ def read_trailers(root: Path, commit: str, cases: str) -> tuple[list[Acceptance]
 
 
 def in_words(libraries: Mapping[str, str], commit: str) -> str:
-    """Commit and most important libraries of one side."""
+    """The commit and the most important libraries of one side, in words."""
     named = [f"{name} {libraries[name]}" for name in ("python", "torch", "transformers") if name in libraries]
     return ", ".join(filter(None, [commit, *named]))

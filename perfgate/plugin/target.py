@@ -1,4 +1,4 @@
-"""The device that a run measures on, and what depends on it: machine, tier, noise and the store of baselines."""
+"""The device that a run measures on, and everything that depends on it: machine, tier, noise, store of baselines."""
 
 import statistics
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ class Target:
     Args:
         options: the run's options.
         root: the folder that ``--perf-baselines`` is relative to.
-        worker: the name of this process among xdist's workers, or ``None``.
+        worker: xdist's name of this process, or ``None``.
 
     Raises:
         UserError: the options name a device that cannot be used.
@@ -39,7 +39,7 @@ class Target:
 
     @cached_property
     def device(self) -> "Device":
-        """The device that this process measures on; xdist's workers share the visible devices among themselves.
+        """The device that this process measures on; xdist's workers divide the visible devices among themselves.
 
         Raises:
             UserError: no device can be used.
@@ -55,7 +55,7 @@ class Target:
 
     @property
     def _left_out(self) -> str:
-        """Why a run that takes the device that it finds is on the CPU, where torch was built for a GPU."""
+        """A remark if the run chose the CPU although torch was built for a GPU; else empty."""
         from perfgate.system.provenance import software
 
         kind = built_for(software().get("torch", ""))
@@ -77,10 +77,10 @@ class Target:
 
     @cached_property
     def kind_found(self) -> DeviceKind | None:
-        """The kind of the device; ``None`` in a run that measures nothing, or has no device."""
+        """The kind of the device; ``None`` in a run that measures nothing or finds no device."""
         try:
             return None if self._options.device == "none" else DEVICE_KINDS[self.device.kind]
-        except UserError:  # raised again when something is to be measured
+        except UserError:  # the same error is raised again when something is to be measured
             return None
 
     @property
@@ -90,18 +90,18 @@ class Target:
 
     @property
     def tier(self) -> str:
-        """The tier that runs."""
+        """The tier of this run."""
         return self._options.tier or self.default_tier
 
     @cached_property
     def noise(self) -> "Noise":
-        """How much duets vary on this machine, as ``perfgate calibrate`` stored it in the working tree."""
+        """The noise of duets on this machine, as ``perfgate calibrate`` stored it in the working tree."""
         from perfgate.cases.noise_file import read_noise
 
         return read_noise(self._root / self._options.baselines / self.device.machine.name)
 
     def machine(self, software: Mapping[str, str]) -> dict[str, Any]:
-        """The machine as the run file names it; a run that only runs dry has the pair of versions in its place."""
+        """The machine for the run file; a run that only runs dry has its pair of library versions instead."""
         from perfgate.records.portable import pair_of
         from perfgate.records.store import PORTABLE
 
@@ -111,7 +111,7 @@ class Target:
         return self.device.machine.to_json() | ({"untested": untested} if untested else {})
 
     def stored_step_s(self, case: str, workload: Workload) -> float | None:
-        """The median of a workload's stored step times on this run's GPU; ``None`` without one, or without any."""
+        """The median of a workload's stored step times on this run's GPU; ``None`` without a GPU or stored times."""
         from perfgate.records.store import Store
 
         if self.kind == "none" or not DEVICE_KINDS[self.kind].gpu:
@@ -136,10 +136,10 @@ class Target:
             yield Store(root, self.device.machine.name)
 
     def headline(self, software: Mapping[str, str]) -> str:
-        """Where the run measures, for the header.
+        """The header's words for the machine.
 
         Args:
-            software: the versions of the libraries, which stand for a machine where nothing is measured.
+            software: the library versions, which take the machine's place if nothing is measured.
         """
         if self._options.device == "none":
             from perfgate.records.portable import pair_of
@@ -148,11 +148,11 @@ class Target:
         try:
             return f"machine {self.device.machine.name}{DEVICE_KINDS[self.device.kind].remark}{self._left_out}"
         except UserError as error:
-            # A run that only collects needs no device; one that measures fails with the same sentence.
+            # A run that only collects needs no device; a run that measures will fail with the same sentence.
             return str(error)
 
     def check_writable(self, software: Mapping[str, str]) -> None:
-        """Find out before the first case whether the run's baselines can be written.
+        """Check before the first case that the run's baselines can be written.
 
         Raises:
             UserError: they cannot.

@@ -1,4 +1,4 @@
-"""What has baselines and was not judged: cases that were skipped or are gone, and all of a machine that was renamed."""
+"""Finds baselines that the run did not judge: of skipped cases, of cases that are gone, or of a renamed machine."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ from perfgate.shared.errors import UserError
 
 @dataclass(frozen=True)
 class Unjudged:
-    """What the run's verdicts leave out, by ids of cases.
+    """The cases that the run's verdicts leave out, by id.
 
     Attributes:
         skipped: cases that asked for no measurement because they were skipped, each with the reason.
-        stored: those of them that have baselines.
+        stored: the skipped cases that have baselines.
         gone: cases that the collected files no longer have; sorted.
-        holders: other machines with baselines of cases that are new on this one, those of its kind first: the kind of
-            device of each, and how many of the cases.
+        holders: other machines with baselines of cases that are new here: the kind of device and the number of these
+            cases, machines of the same kind first.
     """
 
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Unjudged:
     holders: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     def lines(self) -> Iterator[str]:
-        """A sentence about each kind."""
+        """One sentence about each kind of unjudged baseline."""
         told = "Not judged, though baselines are stored:"
         if self.skipped:
             first, why = next(iter(self.skipped.items()))
@@ -46,7 +46,7 @@ class Unjudged:
             )
 
     def problem(self, ends: Ends, options: Options) -> str:
-        """Why a run in which no case failed must not count as passed; empty if it may."""
+        """The reason why a run without failed cases must not count as passed; empty if it may."""
         why = ""
         if ends.ran or ends.results:
             from perfgate.reports.summary import problem_of
@@ -59,14 +59,14 @@ class Unjudged:
 def unjudged(
     config: pytest.Config, options: Options, target: Target, software: Mapping[str, str], ends: Ends
 ) -> Unjudged:
-    """Look for them at the end of a run that judges its cases. Beside a reference, all that is skipped is unjudged.
+    """Find unjudged baselines at the end of a run. With a reference, every skipped case is unjudged.
 
     Args:
-        config: of the run. Files that were named, or left out by pytest's own options, limit what can be gone.
-        options: of the run; one that stores or sweeps power limits judges nothing.
-        target: with the baselines of this machine.
-        software: versions of the libraries.
-        ends: how each case ended, and what was collected. A session without cases looks up neither device nor files.
+        config: pytest's configuration. If pytest collects only some files or cases, only cases in these can be gone.
+        options: the run's options; a run that stores or sweeps power limits judges nothing.
+        target: the device, with its baselines.
+        software: the library versions.
+        ends: the ends of all cases, and the collected ones. Without cases neither device nor files are looked up.
     """
     if not ends.collected or options.update or options.power_limits_w or config.option.collectonly:
         return Unjudged()
@@ -74,7 +74,7 @@ def unjudged(
         with open_root(options.baselines, config.rootpath) as root:
             stored = stored_cases(root, options, target, software)
             others = {} if options.device == "none" or options.reference else held_elsewhere(root, target, ends.results)
-    except UserError:  # a file is damaged, which each of its cases tells
+    except UserError:  # a file is damaged, and each of its cases says so
         return Unjudged()
     cases = {node.removeprefix(f"{options.root}/"): end for node, end in ends.of.items()}
     skips = {case: end.why for case, end in cases.items() if end.result is None and end.why.startswith(SKIPPED)}
@@ -101,7 +101,7 @@ def held_elsewhere(root: Path, target: Target, results: Sequence[Mapping[str, An
 
 
 def stored_cases(root: Path, options: Options, target: Target, software: Mapping[str, str]) -> set[str]:
-    """The cases with a baseline of this machine, or of these versions; else of the nearest versions that have any.
+    """The cases with a baseline of this machine or of these versions, or else of the nearest versions.
 
     Raises:
         UserError: a file is damaged, or there is no device.
@@ -116,12 +116,12 @@ def stored_cases(root: Path, options: Options, target: Target, software: Mapping
 
 
 def narrowed(config: pytest.Config) -> bool:
-    """Whether pytest itself left files or cases out before Perfgate saw them."""
+    """Whether pytest itself left out files or cases before Perfgate saw them."""
     return any(getattr(config.option, name, None) for name in ("lf", "ignore", "ignore_glob", "deselect"))
 
 
 def is_covered(case: str, config: pytest.Config, root: str) -> bool:
-    """Whether the run collected all of the file that a case was in, or the folder that had the file."""
+    """Whether the run collected the whole file that a case was in, or the folder with that file."""
     file = config.rootpath / root / case.partition("::")[0]
     given = [config.invocation_params.dir / name for name in config.args if "::" not in name]
     return any(file.is_relative_to(path.resolve()) for path in given)

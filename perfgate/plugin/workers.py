@@ -1,4 +1,4 @@
-"""What a run and its workers of xdist tell each other."""
+"""The messages between a run and its xdist workers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,22 +16,22 @@ class Workers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self) -> None:
-        """Check what the run is to make in the end before any worker collects."""
+        """Check that the run's products can be made, before any worker collects."""
         self._run.check_products()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker to which run it belongs."""
+        """Tell a worker which run it belongs to."""
         node.workerinput["perf_run_id"] = self._run.run_id
         node.workerinput["perf_sides"] = self._run.sides.to_json()
         node.workerinput["perf_shared"] = str(self._run.shared)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Learn from a worker how many items there are."""
+        """Learn the number of items from a worker."""
         self._run.expect(len(ids))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Learn from a worker that has ended which cases there are."""
+        """Learn the collected cases from a worker that has ended."""
         self._run.ends.collected |= set(getattr(node, "workeroutput", {}).get("perf_collected", ()))

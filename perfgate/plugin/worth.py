@@ -1,4 +1,4 @@
-"""The order in which a run with a budget of time measures its cases: those first that tell most."""
+"""Orders the cases of a run with a time budget: the most informative ones first."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ MOVED = ("regressed", "improved", "invalid", "stale")
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the cases before a run.
+    """Facts about the cases that are known before a run.
 
     Attributes:
-        baseline: tells what is stored of a case.
-        software: the versions of the libraries of this run.
-        locks: names of files that pin libraries.
+        baseline: returns the stored baseline of a case.
+        software: the library versions of this run.
+        locks: the names of files that pin libraries.
         moved: the cases that failed or moved in the last run.
         root: the folder of the repository.
     """
@@ -37,17 +37,17 @@ class Known:
 
 
 def put_in_order(items: list[pytest.Item], options: Options, target: Target, software: Mapping[str, str]) -> None:
-    """Let the cases that tell most come first, in the places that cases have among all items.
+    """Put the most informative cases first, in the places that cases have among all items.
 
     Args:
-        items: of the run.
-        options: of the run.
-        target: where it measures.
-        software: the versions of the libraries.
+        items: the items of the run.
+        options: the options of the run.
+        target: the device that it measures on.
+        software: the library versions.
     """
     cases = [item for item in items if is_case(item)]
     if not cases or target.kind_found is None:
-        return  # nothing is stored for a machine without a device
+        return  # no baselines exist for a machine without a device
     root = cases[0].config.rootpath
     moved = moved_last(root / options.output)
     with target.store() as store:
@@ -57,8 +57,11 @@ def put_in_order(items: list[pytest.Item], options: Options, target: Target, sof
 
 
 def in_order(items: Sequence[pytest.Item], case_of: Callable[[pytest.Item], str], known: Known) -> list[pytest.Item]:
-    """The cases whose code or libraries changed since their baselines, then those that failed or moved last, then
-    those that were not measured for the longest time."""
+    """Order cases by how much they can tell.
+
+    Cases whose code or libraries changed since their baselines come first, then those that failed or moved in the last
+    run, then those that were not measured for the longest time.
+    """
     changes: dict[str, list[Path]] = {}
 
     def rank(item: pytest.Item) -> tuple[int, str]:
@@ -77,7 +80,7 @@ def in_order(items: Sequence[pytest.Item], case_of: Callable[[pytest.Item], str]
 
 
 def known_changes(root: Path, commit: str) -> list[Path]:
-    """The files that differ from a commit; none where git cannot tell."""
+    """The files that differ from a commit; empty if git cannot tell."""
     try:
         return changed_since(root, commit)
     except UserError:
@@ -85,12 +88,12 @@ def known_changes(root: Path, commit: str) -> list[Path]:
 
 
 def measured_at(baseline: Baseline) -> str:
-    """When a case was measured last, as far as its baseline knows; such dates are ordered as texts are."""
+    """The date of a case's last measurement in its baseline; such dates sort as texts."""
     return max((launch.date for launch in baseline.launches), default=baseline.date)
 
 
 def moved_last(output: Path) -> frozenset[str]:
-    """The cases that failed or moved in the newest run file of a folder; none where it cannot be read."""
+    """The cases that failed or moved in the newest run file of a folder; empty if it cannot be read."""
     files = sorted(output.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
     try:
         verdicts = read(files[-1]).verdicts if files else ()
