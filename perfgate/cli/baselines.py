@@ -1,4 +1,4 @@
-"""``perfgate baselines``: what is stored, who moved it and why, and changes of whole baselines."""
+"""``perfgate baselines``: shows stored baselines, who changed them and why, and changes whole baselines."""
 
 import argparse
 import subprocess
@@ -46,7 +46,7 @@ def folder() -> tuple[Path, Any]:
 
 
 def list_all(_: argparse.Namespace) -> tuple[int, Report]:
-    """What there is, and what is overdue."""
+    """List all baselines, and the acceptances that are overdue."""
     from perfgate.cases.accept import written
     from perfgate.records.baseline_folder import cases_of, machines
     from perfgate.reports.baselines import listed_report
@@ -58,7 +58,7 @@ def list_all(_: argparse.Namespace) -> tuple[int, Report]:
 
 
 def show_case(options: argparse.Namespace) -> tuple[int, Report]:
-    """What is stored of some cases, with the commits that moved it."""
+    """Show the baselines of some cases, with the commits that changed them."""
     from perfgate.records.baseline_folder import cases_of, machines
     from perfgate.reports.baselines import shown_report
 
@@ -72,7 +72,7 @@ def show_case(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def prune_gone(options: argparse.Namespace) -> tuple[int, Report]:
-    """Name, or remove, what no case has."""
+    """List, or remove, the baselines of cases that no longer exist."""
     from perfgate.records.baseline_folder import cases_of, machines, remove
     from perfgate.reports.baselines import pruned_report
 
@@ -89,7 +89,7 @@ def collected(suite: str) -> set[str]:
     """The ids of all cases of the suite.
 
     Raises:
-        UserError: pytest cannot collect all of them, so what is missing may be no more than broken.
+        UserError: pytest cannot collect all of them, so a missing case may only be broken.
     """
     command = [sys.executable, "-m", "pytest", suite, "--collect-only", "-q", "--perf-tier", "full", "-m", ""]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
@@ -103,7 +103,7 @@ def collected(suite: str) -> set[str]:
 
 
 def move_machine(options: argparse.Namespace) -> tuple[int, Report]:
-    """Give the baselines of a machine to another one."""
+    """Give a machine's baselines to another machine."""
     from perfgate.records.baseline_folder import rename
     from perfgate.reports.baselines import said_report
 
@@ -113,7 +113,7 @@ def move_machine(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def promote_runs(options: argparse.Namespace) -> tuple[int, Report]:
-    """Store what run files hold."""
+    """Store the measurements of run files."""
     from perfgate.cases.update import update_baselines
     from perfgate.reports.baselines import said_report
 

@@ -1,4 +1,4 @@
-"""``perfgate bisect``: the commit, or the version of a package, with which a case got worse."""
+"""``perfgate bisect``: finds the commit, or the version of a package, with which a case got worse."""
 
 import argparse
 import sys
@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
-    """Bisect, and say where it got worse."""
+    """Bisect, and report where the case got worse."""
     from perfgate.cli.ini import read_ini
     from perfgate.history.bisect.bisection import Bisection, Wish
     from perfgate.history.bisect.state import opened
@@ -72,17 +72,17 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
         stopped = bisection.run(Wish(options.metric, options.exact))
     except KeyboardInterrupt:
         raise UserError("stopped; what was decided is kept, and the same command goes on from there") from None
-    from perfgate.reports.bisect import bisect_report  # imports pandas, which a refusal need not pay
+    from perfgate.reports.bisect import bisect_report  # imports pandas, which takes time that a refusal need not pay
 
     left = bisection.left()
     return OK if left.found and state.change else UNSURE, bisect_report(course, state, left, stopped)
 
 
 def course_of(options: argparse.Namespace, ini: Any, live: Live) -> Any:
-    """The steps between both ends.
+    """The steps between the good and the bad end.
 
     Raises:
-        UserError: one of them is not known.
+        UserError: an end is unknown.
     """
     from perfgate.history.bisect.courses import commits, versions
     from perfgate.system.provenance import version_here
@@ -96,7 +96,7 @@ def course_of(options: argparse.Namespace, ini: Any, live: Live) -> Any:
 
 
 def case_of(name: str, root: Path, suite: str) -> tuple[str, str]:
-    """A case as pytest takes it, and its id.
+    """A case in pytest's form, and its id.
 
     Raises:
         UserError: there is no such test file.

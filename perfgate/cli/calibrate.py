@@ -66,17 +66,17 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def record(arguments: Sequence[str], duets: int, slowdowns: str, ini: Ini, preload: Sequence[str]) -> Path:
-    """Run the cases; returns the run file. The output of pytest goes to standard error.
+    """Run the cases, and return the run file. Pytest's output goes to standard error.
 
     Args:
-        arguments: of pytest; the whole suite where there are none.
-        duets: of each case and slowdown.
-        slowdowns: shares of a step's time, between commas.
-        ini: where the suite and its run files are.
-        preload: modules that the fork servers import ahead.
+        arguments: pytest's arguments; without any, the whole suite runs.
+        duets: the number of duets for each case and slowdown.
+        slowdowns: shares of a step's time, separated by commas.
+        ini: the ini values, which name the suite and the folder of run files.
+        preload: the modules that fork servers import in advance.
 
     Raises:
-        UserError: too few duets, slowdowns that are none, or pytest ended without a run file.
+        UserError: there are too few duets, a slowdown is no number, or pytest ended without a run file.
     """
     if duets < FEWEST_DUETS:
         raise UserError(f"--duets is {duets}; a screen and a first look take {FEWEST_DUETS}")

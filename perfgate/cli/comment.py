@@ -1,4 +1,4 @@
-"""``perfgate comment``: one comment on a pull request or merge request, made of run files that nobody has to trust."""
+"""``perfgate comment``: writes one comment on a pull request or merge request, from run files that are not trusted."""
 
 import argparse
 import os
@@ -36,10 +36,10 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
-    """Read the verdicts, find the change, and write the comment.
+    """Read the verdicts, find the pull request, and write the comment.
 
     Raises:
-        UserError: the verdicts cannot be used, which the comment then says, or the comment cannot be written.
+        UserError: the verdicts cannot be used (the comment then says so), or the comment cannot be written.
     """
     if bool(options.runs) == bool(options.artifact):
         raise UserError("name either a run file, or an artifact with --artifact")
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def verdicts(forge: Forge, options: argparse.Namespace) -> Untrusted:
-    """What the artifact says."""
+    """The verdicts in the artifact, or in the given run files."""
     if options.runs:
         return read_untrusted(Path(options.runs))
     with TemporaryDirectory(prefix="perfgate-comment-") as folder:
@@ -78,20 +78,20 @@ def verdicts(forge: Forge, options: argparse.Namespace) -> Untrusted:
 
 
 def still(forge: Forge, change: Change) -> None:
-    """Look again just before something is posted, as reading takes its time.
+    """Check just before posting that the pull request has not changed while the verdicts were read.
 
     Raises:
-        NothingToSay: the change moved on.
+        NothingToSay: it has changed.
     """
     if forge.change() != change:
         raise NothingToSay("nothing was posted: the pull request moved on")
 
 
 def forge_of(options: argparse.Namespace) -> Forge:
-    """GitHub or GitLab, as the variables of the CI system tell.
+    """GitHub or GitLab, as the CI system's environment variables tell.
 
     Raises:
-        UserError: it is neither.
+        UserError: the variables name neither.
     """
     event = options.event or os.environ.get("GITHUB_EVENT_PATH", "")
     if event:
@@ -102,7 +102,7 @@ def forge_of(options: argparse.Namespace) -> Forge:
 
 
 def plain(text: str) -> Report:
-    """A report of text alone."""
+    """A report that is only text."""
     import pandas as pd
 
     from perfgate.reports.report import Section

@@ -20,14 +20,14 @@ class Parser(argparse.ArgumentParser):
     """A parser that reports mistakes in one line, without the whole usage.
 
     Attributes:
-        behind: where to keep the arguments behind ``--``, which argparse cannot tell from those before it wherever
-            options stand between; empty where there are none to keep.
+        behind: the attribute that keeps the arguments after ``--``, which argparse cannot always tell from those
+            before it; empty if the command takes none.
     """
 
     behind = ""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse what stands before ``--`` and keep what stands behind it; a command refuses what it does not know."""
+        """Parse the arguments before ``--``, and keep those after it; a command refuses unknown arguments."""
         kept: list[str] = []
         if self.behind and args is not None and "--" in args:
             at = list(args).index("--")
@@ -48,11 +48,11 @@ def add_command(commands: Any, name: str, run: Command, help: str, **more: Any) 
     """Declare a command, with the options that all commands have.
 
     Args:
-        commands: as ``add_subparsers`` returns them.
-        name: of the command.
-        run: takes the parsed options; returns the exit code and the report.
+        commands: the object that ``add_subparsers`` returned.
+        name: the command's name.
+        run: a function from the parsed options to the exit code and the report.
         help: one line for the list of commands.
-        more: arguments of ``add_parser``.
+        more: further arguments of ``add_parser``.
     """
     parser: Parser = commands.add_parser(name, help=help, **more)
     parser.set_defaults(command=run)
@@ -77,7 +77,7 @@ def add_fold(parser: argparse.ArgumentParser) -> None:
 
 
 def page_beside(run_file: str) -> str:
-    """The page that lies beside a run file; empty where none does."""
+    """The page beside a run file; empty if there is none."""
     path = Path(run_file).with_suffix(".html")
     return str(path) if path.is_file() else ""
 
@@ -91,7 +91,7 @@ def format_name(value: str) -> str:
 
 
 def write(report: Report, options: argparse.Namespace) -> bool:
-    """Write a report as the options say, and return whether that worked.
+    """Write a report as the options say, and return whether that succeeded.
 
     Raises:
         UserError: the format cannot be imported, or the file cannot be written.
@@ -112,12 +112,12 @@ def write(report: Report, options: argparse.Namespace) -> bool:
 
 
 def to_standard_output(text: str) -> bool:
-    """Print a text, and return whether that worked. A reader that closes the pipe early (``head``) is no failure."""
+    """Print a text, and return whether that succeeded. A reader that closes the pipe early (``head``) is no failure."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        # Nothing more may be written to it at exit.
+        # Keeps Python from writing to it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             return True

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     check_sides(reference, candidate, options)
     upgrade = Upgrade(differing(software_of(base, reference_side=not options.head), software_of(head)))
     verdicts = compare(reference, candidate, head.tolerances(), upgrade)
-    if not options.head:  # what was accepted, was accepted against this reference
+    if not options.head:  # acceptances in a run file hold only against that run's own reference
         said = from_json(base.header.get("accepted"))
         verdicts = [accept(replace(verdict, against="reference"), said) for verdict in verdicts]
     from perfgate.reports.comparison import comparison_report  # imports pandas, which a refusal need not pay
@@ -46,15 +46,15 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def software_of(run: RunFile, reference_side: bool = False) -> Mapping[str, str]:
-    """Versions of the libraries of the code under test, or of what it was held against."""
+    """The library versions of the code under test, or of its reference."""
     found = run.header.get("reference") or {} if reference_side else run.header
     return found.get("software") or {}
 
 
 def check_comparable(base: RunFile, head: RunFile, options: argparse.Namespace) -> None:
-    """Refuse to compare timings of different machines."""
+    """Refuse to compare times of different machines."""
     names = [run.header["machine"]["name"] for run in (base, head)]
-    # Dry runs measure no machine; their machine's name tells the versions, which may differ.
+    # A dry run measures no machine; the name holds the library versions instead, which may differ.
     dry = all(run.header["machine"].get("device") == "none" for run in (base, head))
     if names[0] != names[1] and not dry:
         raise UserError(
@@ -64,7 +64,7 @@ def check_comparable(base: RunFile, head: RunFile, options: argparse.Namespace) 
 
 
 def check_sides(reference: dict[str, Any], candidate: dict[str, Any], options: argparse.Namespace) -> None:
-    """Refuse files that lack a side, or that have no case in common."""
+    """Refuse files without launches of a side, or without a common case."""
     head = options.head or options.base
     if not reference or not candidate:
         which, where = ("candidate", head) if reference else ("reference", options.base)
@@ -75,7 +75,7 @@ def check_sides(reference: dict[str, Any], candidate: dict[str, Any], options: a
 
 
 def exit_code(verdicts: Sequence[Verdict], strict: bool) -> int:
-    """0 nothing got worse, 1 something did, 3 something could not be decided and ``--strict`` was asked for."""
+    """The exit code: 1 if something got worse, 3 if ``--strict`` is set and something is undecided, else 0."""
     names = {verdict.verdict for verdict in verdicts if not verdict.accepted}
     if names & {"regressed", "stale"}:
         return WORSE

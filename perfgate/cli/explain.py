@@ -1,4 +1,4 @@
-"""``perfgate explain``: why one case got worse, by the difference of its two sides."""
+"""``perfgate explain``: shows why one case got worse, by the differences between its two sides."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
-    """Explain one case; the exit code says only whether that was possible."""
+    """Explain one case; the exit code only says whether that was possible."""
     head = read(options.head)
     base = read(options.base) if options.base else None
     from perfgate.reports.explain import explain_report, find_case  # imports pandas, which a refusal need not pay
@@ -54,12 +54,12 @@ def known(run: RunFile) -> list[str]:
 
 
 def within(run: RunFile, case: str, folder: Path) -> "Explained":
-    """A case against what its own run held it against: a reference, or the baseline.
+    """Compare a case with the other side of its own run: a reference, or the baseline.
 
     Args:
-        run: that measured it.
+        run: the run that measured it.
         case: its id.
-        folder: of the run file.
+        folder: the folder of the run file.
     """
     from perfgate.reports.difference import Sides
     from perfgate.reports.explain import Explained
@@ -79,12 +79,12 @@ def within(run: RunFile, case: str, folder: Path) -> "Explained":
 
 
 def held_against(verdicts: Sequence[Verdict]) -> str:
-    """What a case without a reference was held against; empty where nothing was stored."""
+    """The name of the other side for a case without a reference; empty if it has no baseline."""
     return "the stored baseline" if any(verdict.verdict != "new" for verdict in verdicts) else ""
 
 
 def between(base: RunFile, head: RunFile, case: str, options: argparse.Namespace) -> "Explained":
-    """A case of one run against the same case of another.
+    """Compare a case of one run with the same case of another run.
 
     Raises:
         UserError: the other run has no such case.

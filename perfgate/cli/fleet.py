@@ -1,4 +1,4 @@
-"""``perfgate fleet``: a suite as one array of jobs, with one verdict."""
+"""``perfgate fleet``: runs a suite as one array of jobs, and gives one verdict."""
 
 import argparse
 import sys
@@ -48,7 +48,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
-    """Run all shards, put them together, and write the page."""
+    """Run all shards, merge their run files, and write the page."""
     folder = Path(options.folder).resolve()
     if options.resume:
         plan = load(folder)
@@ -77,10 +77,10 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
-    """What was asked for.
+    """The plan that the options describe.
 
     Raises:
-        UserError: a number is none, or an option belongs to the other engine.
+        UserError: a value is no number, or an option belongs to the other engine.
     """
     slurm = {"slurm_partition": options.partition, "slurm_constraint": options.constraint}
     if options.engine == "local" and any(slurm.values()):
@@ -91,7 +91,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         settings["gpus_per_node"] = int(positive("--gpus", options.gpus, whole=True))
     shards, at_once = numbers_of(options)
     if options.engine == "slurm":
-        settings["slurm_array_parallelism"] = at_once  # submitit's own default is 256
+        settings["slurm_array_parallelism"] = at_once  # submitit's default would be 256
     arguments = [*(options.pytest or ("perf_tests",))]
     if options.durations:
         arguments += ["--perf-durations", str(Path(options.durations).resolve())]
@@ -99,10 +99,10 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
 
 def numbers_of(options: argparse.Namespace) -> tuple[int, int]:
-    """How many shards there are, and how many of them run at once.
+    """The number of shards, and the number that run at once.
 
     Raises:
-        UserError: a number is none, or Slurm was given neither.
+        UserError: a value is no number, or neither was given for Slurm.
     """
     shards, parallel = (
         named and int(positive(f"--{option}", named, whole=True))

@@ -1,4 +1,4 @@
-"""``perfgate history``: keeps the numbers of many runs, and says what moved, when, and between which commits."""
+"""``perfgate history``: keeps the numbers of many runs, and reports changes with their dates and commits."""
 
 import argparse
 from datetime import UTC, datetime
@@ -42,14 +42,14 @@ def add(commands: Any) -> None:
 
 
 def with_source(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Add the options that say what to read."""
+    """Add the options that choose the history to read."""
     parser.add_argument("--from", dest="url", metavar="URL", help=URL)
     parser.add_argument("--machine", metavar="NAME", help="this machine alone; default: all that have a history")
     return parser
 
 
 def date(text: str) -> datetime:
-    """Read a day or a moment; UTC unless it says otherwise."""
+    """Read a day or a moment; in UTC unless it names another time zone."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -69,10 +69,10 @@ def share(text: str) -> float:
 
 
 def opened(options: argparse.Namespace) -> Store:
-    """The store that the options or the ini file name."""
+    """The history that the options or the ini file name."""
     url = options.url
     if not url:
-        from perfgate.cli.ini import read_ini  # asks pytest
+        from perfgate.cli.ini import read_ini  # asks pytest, which takes time
 
         url = read_ini().history
     if not url:
@@ -82,7 +82,7 @@ def opened(options: argparse.Namespace) -> Store:
 
 
 def machines(store: Store, options: argparse.Namespace) -> list[str]:
-    """The machines to look at."""
+    """The machines to report on."""
     known = store.machines()
     if not known:
         raise UserError(
@@ -94,7 +94,7 @@ def machines(store: Store, options: argparse.Namespace) -> list[str]:
 
 
 def add_runs(options: argparse.Namespace) -> tuple[int, Report]:
-    """Keep runs. All are read and checked before the first is kept."""
+    """Add runs to the history. All are read and checked before the first is added."""
     from perfgate.reports.history import added_report
 
     found = [(run_of(run), list(points_of(run))) for run in map(read, options.runs)]
@@ -111,7 +111,7 @@ def compact(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def list_changes(options: argparse.Namespace) -> tuple[int, Report]:
-    """What moved on each machine."""
+    """List the changes on each machine."""
     from perfgate.history.changes import ALPHA
     from perfgate.history.survey import survey
     from perfgate.reports.history import changes_report
@@ -123,7 +123,7 @@ def list_changes(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def show_case(options: argparse.Namespace) -> tuple[int, Report]:
-    """The values of cases over their runs."""
+    """Show the values of cases over their runs."""
     from perfgate.history.survey import look_at
     from perfgate.reports.history import shown_report
 
@@ -133,7 +133,7 @@ def show_case(options: argparse.Namespace) -> tuple[int, Report]:
     for name in machines(store, options):
         try:
             found.append(look_at(store, name, options.case))
-        except UserError as error:  # another machine may know the case
+        except UserError as error:  # another machine may have the case
             refusals.append(error)
     if not found:
         raise refusals[0]

@@ -1,7 +1,7 @@
 """Runs over several hosts: start ``torchrun --nnodes 2 ... -m perfgate.cli.hosts PYTEST-ARGUMENTS`` on each of them.
 
-The first worker of torchrun runs pytest. Every other worker waits until a launch needs a rank, and this again for each
-launch. Nothing is encrypted, so use a network that you trust, as for ``torch.distributed``.
+The first worker of torchrun runs pytest. Every other worker waits until a launch needs a rank, joins it, and waits
+again. Nothing is encrypted, so use a network that you trust, as for ``torch.distributed``.
 """
 
 import json
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     if told["RANK"] != "0":
         place = [told[name] for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")]
         joiner = [sys.executable, "-m", "perfgate.actor.join", hosts.address, str(port), *place, *modules_of(TRAINING)]
-        # The GPUs are hidden from the process; an actor makes its own GPU visible again.
+        # The GPUs are hidden from this process; an actor makes its own GPU visible again.
         variable = built_for(software().get("torch", "")).visible
         seen = {"PERFGATE_VISIBLE": os.environ.get(variable, "")}
         return subprocess.run(joiner, env=os.environ | seen | QUIET | keeping_pages(), check=False).returncode
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def dismiss(hosts: Hosts) -> None:
-    """Tell the other workers that there are no more launches; a worker that does not connect has ended already."""
+    """Tell the other workers that there are no more launches; a worker that does not connect has already ended."""
     with suppress(TimeoutError), socket.create_server(("", hosts.port)) as listener:
         listener.settimeout(DISMISS_S)
         for _ in range(hosts.ranks - 1):

@@ -1,4 +1,4 @@
-"""The ini values of pytest, read as a run in the current folder would read them."""
+"""Reads pytest's ini values as a run in the current folder would read them."""
 
 import contextlib
 import io
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ini:
-    """What the commands use of them.
+    """The ini values that commands use.
 
     Attributes:
         root: pytest's rootdir.
-        preload: modules that fork servers import ahead.
+        preload: the modules that fork servers import in advance.
         baselines: the folder of the baselines.
         output: the folder of the run files.
         suite: the folder of the cases.
@@ -43,7 +43,7 @@ class Reader:
         self.ini: Ini | None = None
 
     def pytest_cmdline_main(self, config: "pytest.Config") -> int:
-        """Read, and end."""
+        """Keep the configuration, and end pytest."""
         get: Any = config.getini
         self.ini = Ini(
             config.rootpath,
@@ -58,21 +58,21 @@ class Reader:
 
 
 def read_ini() -> Ini:
-    """Read the ini values that hold in the current folder.
+    """Read the ini values for the current folder.
 
     Raises:
         UserError: pytest cannot read its ini file, or a run there would not load Perfgate.
     """
-    import pytest  # half of a command's start, and most commands read no ini file
+    import pytest  # takes half of a command's start, and most commands read no ini file
 
     pytest.hookimpl(tryfirst=True)(Reader.pytest_cmdline_main)
     reader, said = Reader(), io.StringIO()
-    # Neither conftest.py nor what addopts asks for may run here.
+    # Neither conftest.py nor the plugins and options in addopts may run here.
     arguments = ["--noconftest", "-p", "no:cacheprovider", "-o", "addopts="]
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         try:
             pytest.main(arguments, plugins=[reader])
-        except ValueError as error:  # an ini value that nobody declared
+        except ValueError as error:  # the ini value is not declared
             said.write(str(error))
     if reader.ini is None:
         lines = said.getvalue().strip().splitlines()
@@ -81,7 +81,7 @@ def read_ini() -> Ini:
 
 
 def with_preload(ini: Ini, named: list[str] | None) -> tuple[str, ...]:
-    """The modules to import ahead: those of the ini file, then those that ``--preload`` names."""
+    """The modules to import in advance: those of the ini file, then those of ``--preload``."""
     return tuple(dict.fromkeys([*ini.preload, *(named or ())]))
 
 

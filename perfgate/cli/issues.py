@@ -1,4 +1,4 @@
-"""``perfgate issues``: one issue for each change of a history that made something worse."""
+"""``perfgate issues``: opens one issue for each change in a history that made something worse."""
 
 import argparse
 import os
@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
-    """Look at the history, and open what no issue is about yet.
+    """Read the history, and open an issue for each change that has none yet.
 
     Raises:
         UserError: there is no history, or the API refuses.
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
     store = opened(options)
     names = machines(store, options)
     forge = None if options.dry else issues(os.environ, options.login)
-    from perfgate.history.changes import ALPHA  # imports numpy, which a refusal need not pay
+    from perfgate.history.changes import ALPHA  # imports numpy, which takes time that a refusal need not pay
     from perfgate.history.survey import survey
     from perfgate.reports.issue import findings, marks
 

@@ -11,8 +11,8 @@ from perfgate import __version__
 from perfgate.cli.common import BAD_INPUT, Parser, write
 from perfgate.shared.errors import UserError
 
-INTERRUPTED = 130  # as shells say it
-# In the order of the help. The module of a command is imported when the command is asked for, so that the help and the
+INTERRUPTED = 130  # the code that shells use
+# In the order of the help. The module of a command is imported only when the command runs, so that the help and the
 # version need no library.
 COMMANDS = {
     "compare": "decide whether one run is worse than another",
@@ -34,13 +34,13 @@ COMMANDS = {
     "issues": "open one issue for each change of a history that made something worse",
 }
 
-KEPT_OBJECTS = 100_000  # a command that reads 260 MB of run files took 1.5 times as long with Python's own threshold
+KEPT_OBJECTS = 100_000  # with Python's own threshold, a command that reads 260 MB of run files took 1.5 times as long
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     if arguments is None:
-        # A command keeps what it reads until it ends, so the collector of garbage would look through it for nothing.
+        # A command keeps what it reads until it ends, so collecting garbage meanwhile would be wasted time.
         gc.set_threshold(KEPT_OBJECTS)
     words = sys.argv[1:] if arguments is None else arguments
     options = build_parser(next((word for word in words if word in COMMANDS), "")).parse_args(words)
@@ -61,7 +61,7 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
     """The commands and their options.
 
     Args:
-        asked: the command whose options are wanted; the others have their names and their help.
+        asked: the command whose options are wanted; all others get only their name and help.
     """
     parser = Parser(prog="perfgate", description="Performance regression tests for Hugging Face models.")
     parser.add_argument("--version", action="version", version=f"perfgate {__version__}")

@@ -1,4 +1,4 @@
-"""``perfgate merge``: puts the run files of a suite's shards together, and decides as one run would."""
+"""``perfgate merge``: merges the run files of a suite's shards, and decides as one run would."""
 
 import argparse
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def keep_durations(path: Path, merged: Merged) -> None:
-    """Keep how long each case took, under the id that pytest gives it.
+    """Store the duration of each case under its pytest node id.
 
     Raises:
         UserError: the file cannot be read or written.
@@ -54,15 +54,15 @@ def keep_durations(path: Path, merged: Merged) -> None:
 
 
 def parts_of(names: Sequence[str], target: Path, fetched: Path) -> list[Path]:
-    """The run files that are named, and those in folders and below URLs that are named.
+    """The named run files, and those in named folders and below named URLs.
 
     Args:
-        names: of files, folders and URLs.
-        target: the merged file, which is no part of itself.
-        fetched: an empty folder for what URLs name.
+        names: the files, folders and URLs.
+        target: the merged file, which is left out.
+        fetched: an empty folder for files from URLs.
 
     Raises:
-        UserError: one of them holds none, or cannot be read.
+        UserError: one of the names holds no run file, or cannot be read.
     """
     found: list[Path] = []
     for number, name in enumerate(names):
@@ -71,7 +71,7 @@ def parts_of(names: Sequence[str], target: Path, fetched: Path) -> list[Path]:
             continue
         path = Path(name)
         inside = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
-        # A merged file from an earlier time may lie in the same folder.
+        # An earlier merged file may lie in the same folder.
         inside = [part for part in inside if not path.is_dir() or part.resolve() != target.resolve()]
         if not inside:
             raise UserError(f"{path}: holds no run file (*.jsonl)")
@@ -80,7 +80,7 @@ def parts_of(names: Sequence[str], target: Path, fetched: Path) -> list[Path]:
 
 
 def exit_code(merged: Merged, strict: bool) -> int:
-    """As the command's epilog says."""
+    """The exit code, as described in the command's help."""
     names = {verdict.verdict for verdict in merged.verdicts if not verdict.accepted}
     every = {counted_as(verdict) for verdict in merged.verdicts}
     if names & {"regressed", "stale"} or merged.header.get("failed") or (every and every <= COULD_NOT_TELL):

@@ -1,4 +1,4 @@
-"""``perfgate predict``: predicts memory, work and time of a step on a GPU; this machine does not need one."""
+"""``perfgate predict``: predicts memory, work and time of a step on a GPU, without needing one."""
 
 import argparse
 from dataclasses import replace

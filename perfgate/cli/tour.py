@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:
-    """Run the topics; on a terminal each is told as it ends."""
+    """Run the topics; on a terminal each one is shown when it ends."""
     from perfgate.reports.lecture.topics import find_topics
 
     found = find_topics(options.topics)
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def listing(found: Any) -> Report:
-    """The topics by name."""
+    """The list of topics by name."""
     import pandas as pd
 
     table = pd.DataFrame([{"topic": topic.name, "title": topic.title} for topic in found])
@@ -59,7 +59,7 @@ def listing(found: Any) -> Report:
 
 
 def writer() -> Callable[[Section], Any]:
-    """What writes a section to standard output at once."""
+    """A function that writes a section to standard output at once."""
     import pandas as pd
 
     def say(section: Section) -> None:

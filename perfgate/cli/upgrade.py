@@ -1,4 +1,4 @@
-"""``perfgate upgrade``: what other versions of some packages do to the cases of this suite."""
+"""``perfgate upgrade``: shows how other versions of some packages change the cases of this suite."""
 
 import argparse
 import subprocess
@@ -20,7 +20,7 @@ from perfgate.shared.parsing import read_share
 
 OUTPUT = Path("perf_output")
 ENDING_S = 60
-ENDED = (0, 1)  # pytest came to its end, and no test failed, or some did
+ENDED = (0, 1)  # pytest's exit codes for a completed run: all tests passed, or some failed
 Ends = Mapping[str, tuple[str, str] | None]
 EPILOG = (
     "Example: perfgate upgrade transformers==5.23.0 accelerate==1.15.0 --from requirements.txt -- perf_tests -k llama. "
@@ -84,10 +84,10 @@ def run(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def measured(cases: Sequence[str], options: Sequence[str]) -> tuple[RunFile, Ends]:
-    """Run pytest, whose output goes to standard error.
+    """Run pytest, with its output on standard error.
 
     Returns:
-        What it wrote, and how its tests ended.
+        The run, and the end of each test.
 
     Raises:
         UserError: it ended without a run file.
@@ -100,23 +100,23 @@ def measured(cases: Sequence[str], options: Sequence[str]) -> tuple[RunFile, End
             try:
                 code = process.wait()
             except KeyboardInterrupt:
-                process.wait(ENDING_S)  # what is typed reaches pytest too, which ends its processes itself
+                process.wait(ENDING_S)  # Ctrl-C reaches pytest too, which then ends its processes itself
                 raise
         ended = endings(results)
     made = sorted(set(OUTPUT.glob("*.jsonl")) - before, key=lambda path: path.stat().st_mtime_ns)
     if not made:
         raise UserError(f"pytest {' '.join(cases)} ended with exit code {code} and measured nothing")
-    if code not in ENDED:  # what was not reached must not look like a pass
+    if code not in ENDED:  # cases that were not reached must not look like passed ones
         raise UserError(f"pytest {' '.join(cases)} was stopped before it had measured everything; see {made[-1]}")
     return read(made[-1]), ended
 
 
 def endings(results: Path) -> Ends:
-    """How tests ended: ``None`` where their verdicts tell it, else how and the first line of why.
+    """The end of each test: ``None`` if its verdicts tell it, else the kind of end and the first line of the reason.
 
-    No verdict tells the end of a test that failed though nothing got worse, as by a crash or an assert behind the
-    measurement, and of one that was skipped before anything was measured. A test goes by its file, class and name, as
-    in ``perf_tests.test_models::test_training[llama]``; there are none where pytest wrote nothing.
+    No verdict tells the end of a test that failed for another reason, such as a crash or an assert after the
+    measurement, or that was skipped before anything was measured. The key is a test's file, class and name, as in
+    ``perf_tests.test_models::test_training[llama]``; it is empty if pytest wrote nothing.
     """
     if not results.exists():
         return {}
@@ -139,12 +139,12 @@ def endings(results: Path) -> Ends:
 
 
 def joined(exact: Ends, timed: Ends) -> Ends:
-    """The ends of both runs: what failed in the first one did fail, whatever became of it in the second."""
+    """The ends of both runs; a test that failed in the first run stays failed."""
     return {**exact, **timed, **{name: end for name, end in exact.items() if end and end[0] == "failed"}}
 
 
 def exit_code(verdicts: Sequence[Verdict], untold: Set[str], strict: bool) -> int:
-    """0 nothing got worse, 1 something did or failed, or nothing was decided, 3 under ``--strict`` if not all was."""
+    """The exit code: 1 if a case got worse or failed, or none was decided; under ``--strict`` 3 if any is undecided."""
     names = {verdict.verdict for verdict in verdicts}
     if "failed" in untold or names & set(FAILING) or not names - UNDECIDED:
         return WORSE
