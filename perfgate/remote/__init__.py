@@ -1,1 +1,1 @@
-"""Speaks to other machines: shards of a suite on many of them, and the forges that hold the repository."""
+"""Talks to other machines: runs shards of a suite on many of them, and uses the APIs of GitHub and GitLab."""

@@ -4,5 +4,5 @@ import os
 
 
 def command() -> str:
-    """The command that runs this suite: ``pytest``, or the name that a wrapper such as ``ci/perf`` gave itself."""
+    """The command that runs this suite: ``pytest``, or the name that a wrapper such as ``ci/perf`` uses for itself."""
     return os.environ.get("PERFGATE_COMMAND", "pytest")

@@ -1,4 +1,4 @@
-"""User names and passwords in addresses, which are written nowhere and shown to nobody."""
+"""Hides user names and passwords in URLs, so that they are never written or shown."""
 
 import re
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ HIDDEN = "***@"
 
 
 def concealed(text: str) -> str:
-    """A text in which each address has ``***`` in place of a user and a password."""
+    """The text with ``***`` in place of the user and password in each URL."""
     return USER.sub(HIDDEN, text)
 
 
 def all_concealed(value: Any) -> Any:
-    """The same for every text in a JSON value."""
+    """The JSON value with ``concealed`` applied to each text in it."""
     if isinstance(value, str):
         return concealed(value)
     if isinstance(value, Mapping):

@@ -29,7 +29,7 @@ class DeviceKind:
             ``2.13.0+rocm7.1``; empty for the kind that builds without a local version are for.
         system: the operating system that has such devices, as ``platform.system()`` names it; empty for any.
         visible: the environment variable that lists the devices visible to a process; empty if there is none.
-        chosen_by: the variable by which the user chooses among devices, where processes do not read it themselves.
+        chosen_by: the variable by which the user chooses among devices, if processes do not read it themselves.
         backend: the backend of ``torch.distributed``, for tensors on the device and on the host.
         collectives: the beginning of collectives' names in the profiler.
         activity: the member of ``torch.profiler.ProfilerActivity`` for work on the device; that of the CPU where
@@ -38,12 +38,12 @@ class DeviceKind:
         rules: the class in ``actor/dry_run/`` with the rules of a dry run; empty if there is no dry run for this kind.
         no_rules: why a real kind has no such rules, as a clause.
         power: the function in ``measure/devices/`` that returns the control of a device's power limit; it takes the
-            order that names the device. Empty where Perfgate cannot set one.
+            order that names the device. Empty if Perfgate cannot set one.
         capabilities: whether its devices have CUDA's compute capabilities, on which kernels and workspaces depend.
         never_run: whether the kind was written from documentation, and has never run on such a device.
-        cannot_tell: what nothing tells about such a device, as words in a row.
+        cannot_tell: the facts about such a device that nothing reports, as a list in words.
         scripted: whether it is a fake device for tests, which is never found automatically.
-        timed: whether times that are measured on it mean something.
+        timed: whether times that are measured on it have a meaning.
         emulates: the kind that it stands for, whose dry runs and expectations hold for it; empty for a real kind.
     """
 
@@ -96,22 +96,22 @@ class DeviceKind:
 
     @property
     def remark(self) -> str:
-        """What to say beside a machine's name, so that nobody takes its numbers for a card's; mostly nothing."""
+        """A remark for a machine's name, so that nobody takes its numbers for a real card's; usually empty."""
         if self.emulates:
             return " (an emulated card: exact memory and launches, no times)"
         return f" ({self.untested})" if self.never_run else ""
 
     @property
     def predicted_peak(self) -> str:
-        """The name of the metric with the peak memory that a dry run predicts for this kind."""
+        """The metric with a dry run's predicted peak memory for this kind."""
         return f"predicted_{self.prefix}peak_bytes"
 
     def predicted_in_blocks(self, name: str) -> str:
-        """The name of the metric with the memory in blocks that a dry run predicts, ``allocated`` or ``reserved``."""
+        """The metric with a dry run's predicted memory in blocks; ``name`` is ``allocated`` or ``reserved``."""
         return f"predicted_{self.prefix}{name}_bytes"
 
     def predicted_component(self, name: str) -> str:
-        """The name of the metric with the peak that a dry run predicts while a component is at work, as the decoder."""
+        """The metric with a dry run's predicted peak while one component works, such as the decoder."""
         return f"predicted_{self.prefix}{name}_peak_bytes"
 
     @property
@@ -139,7 +139,7 @@ KINDS = (
         handles="perfgate.measure.devices.cuda:cuda_devices",
         torch_name="cuda",
         visible="CUDA_VISIBLE_DEVICES",
-        # A rank with offloading adds up the norm of its gradients on the host.
+        # With offloading, a rank computes the norm of its gradients on the host.
         backend="cuda:nccl,cpu:gloo",
         collectives=("gloo:", "nccl:", "ncclDevKernel", "ncclKernel"),
         activity="CUDA",
@@ -170,10 +170,10 @@ KINDS = (
         yardstick="perfgate.actor.yardsticks.rocm:RocmYardstick",
         yardstick_version=1,
         handles="perfgate.measure.devices.rocm:rocm_devices",
-        torch_name="cuda",  # HIP answers under CUDA's names
+        torch_name="cuda",  # HIP uses CUDA's names
         build="rocm",
         visible="ROCR_VISIBLE_DEVICES",
-        backend="cuda:nccl,cpu:gloo",  # RCCL answers as nccl
+        backend="cuda:nccl,cpu:gloo",  # RCCL uses the name nccl
         collectives=("gloo:", "nccl:", "ncclDevKernel", "ncclKernel"),
         activity="CUDA",
         bursts=True,
@@ -210,9 +210,9 @@ KINDS = (
     ),
 )
 DEVICE_KINDS = {kind.name: kind for kind in KINDS}
-# Kinds that torch has and Perfgate has not, with a sentence about each.
+# Kinds that torch supports and Perfgate does not, with a sentence about each.
 NOT_BEGUN = {"xpu": "Intel's GPUs (xpu) are not begun: Perfgate has no row, no device and no yardstick for them"}
-# The kinds that a case may expect something of.
+# The kinds for which a case may name expectations.
 REAL = tuple(kind.name for kind in KINDS if not kind.emulates)
 # The kinds with a dry run. The CPU comes first, because its dry run counts the work.
 DRY_TARGETS = tuple(kind.name for kind in KINDS if kind.rules)

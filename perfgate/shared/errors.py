@@ -14,7 +14,7 @@ class UserError(Exception):
 
     Args:
         message: the sentence.
-        details: what another process printed when it failed, in lines; shown apart from the sentence.
+        details: the output of another process that failed; shown separately from the sentence.
     """
 
     def __init__(self, message: str = "", details: str = "") -> None:
@@ -27,7 +27,7 @@ class Unavailable(UserError):  # noqa: N818  a reason to skip, not an error
 
 
 def nearest(value: object, known: Iterable[object]) -> str:
-    """The end of a sentence that names the known values, and the one that was perhaps meant; empty if none is known."""
+    """The end of a sentence that lists the known values and suggests the closest one; empty if none is known."""
     names = [str(name) for name in known]
     if not names:
         return ""

@@ -1,4 +1,4 @@
-"""A metric: its unit, its kind, the pass that brings it, and how people see a value of it."""
+"""A metric: its unit, its kind, the pass that measures it, and its form for people."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,13 +14,13 @@ FLOPS = ((10**12, "TFLOP"), (10**9, "GFLOP"), (10**6, "MFLOP"), (10**3, "kFLOP")
 
 @dataclass(frozen=True)
 class Cells:
-    """Where a launch's ledger holds a metric by module path.
+    """The place in a launch's ledger that holds a metric by module path.
 
     Attributes:
-        table: name of the ledger's table, which maps a module path to what is told of it by group, part or reason.
-        column: of the row that stands there; ``None`` where it is a single number.
-        shown: how people see a path and what is told of it.
-        by_file: whether the paths are those of files, and not of modules.
+        table: the name of the ledger's table, which maps a module path to values by group, part or reason.
+        column: the position in a row of values; ``None`` if each value is a single number.
+        shown: the form in which people see a path and its group, part or reason.
+        by_file: whether the paths are files, and not modules.
     """
 
     table: str
@@ -31,7 +31,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Rate:
-    """An amount of each step over the step's time.
+    """A rate: an amount in each step, divided by the step's time.
 
     Attributes:
         of: the amount: ``samples`` or ``tokens`` of a launch, or a metric of the dry run.
@@ -45,7 +45,7 @@ class Rate:
 
     @property
     def by_step(self) -> bool:
-        """Whether each step has one, without a dry run."""
+        """Whether the steps alone give the rate, without a dry run."""
         return self.of in ("samples", "tokens")
 
 
@@ -54,31 +54,32 @@ class Metric:
     """One metric.
 
     Attributes:
-        name: with its unit at the end.
-        unit: ``s``, ``bytes``, ``1/s``, ... as reports show it.
+        name: its name, which ends in its unit.
+        unit: its unit, as reports show it: ``s``, ``bytes``, ``1/s``, ...
         kind: ``exact`` must be equal; ``bytes`` may grow by its tolerance; ``noisy`` is decided by statistics;
             ``reported`` is shown and never gated.
-        brought_by: the pass that brings it; ``None`` where that is not known, as of a metric without a row.
+        brought_by: the pass that measures it; ``None`` if not known, as for a metric without a row.
         portable: whether it is the same on every machine, given the versions of torch and transformers.
         of_python: whether it also depends on the version of Python and on the kind of device.
         from_zero: whether 0 is a value like any other, although it is a time or a size.
         higher_is_better: the direction. The gate takes an increase for worse, so a gated metric cannot have it.
         fixtures: those whose workloads have it, by name (``generation``); empty for all workloads.
-        over_ranks: what a launch of several ranks tells: the first rank's value, the largest one of all ranks, or
-            nothing; ``None`` takes the largest of bytes and else the first.
-        each_counts: whether one more fails also between versions of a library, where all else may move a little.
-        rate: how it follows from the time of a step, if it is a rate.
-        column: heading in the tables of techniques; empty where it has no column there. What a dry run tells has one
-            in tables without times alone.
-        cells: where a ledger attributes it to modules, if any does.
-        of_kernels: whether it depends on which kernels a compiler chose, if that chooses by their times.
-        on_gpu: whether only a device has it that works while the host goes on.
-        prior: by how much sessions are taken to differ, 0.01 is 1%, of a time that is gated from the first session on;
-            ``None`` for one whose sessions must show it first.
+        over_ranks: the value of a launch of several ranks: the first rank's, the largest of all ranks, or nothing;
+            ``None`` means the largest for bytes, else the first.
+        each_counts: whether an increase by one fails even between library versions, where other counts may grow a
+            little.
+        rate: its computation from the time of a step, if it is a rate.
+        column: its heading in the tables of techniques; empty if it has no column there. Metrics of the dry run have a
+            column only in tables without times.
+        cells: its place in a ledger, if a ledger attributes it to modules.
+        of_kernels: whether it depends on a compiler's choice of kernels, which may be made by their speed.
+        on_gpu: whether it exists only on devices that work while the host goes on.
+        prior: the assumed standard deviation between sessions, 0.01 is 1%, for a time that is gated from the first
+            session on; ``None`` if several sessions must show it first.
         way: the number of the way in which Perfgate measures or predicts it; values of different ways are not compared.
         way_since: the first version of Perfgate with this way; empty for the first way.
-        beside: a metric that makes a step together with it. Where both are held against earlier ones, its change is
-            told as a share of that step, since of next to nothing any change is large.
+        beside: the metric that makes up a step together with it. Its change is then given as a share of the whole
+            step, because a part that is nearly 0 changes by large ratios.
 
     Raises:
         ValueError: it is gated, and better when it is higher; or its way is not the first, and has no version.
@@ -116,7 +117,7 @@ class Metric:
 
     @property
     def dry(self) -> bool:
-        """Whether a dry run tells it, so that no device is needed."""
+        """Whether a dry run measures it, so that no device is needed."""
         return self.brought_by == "dry"
 
     @property
@@ -125,17 +126,17 @@ class Metric:
         return self.kind != "reported"
 
     def gated_in(self, pass_name: PassName | None) -> bool:
-        """Whether a case can fail by what a launch of this pass tells of it: of the pass that brings it.
+        """Whether a case can fail by its value in a launch of this pass: only in the pass that measures it.
 
-        A launch that names no pass, as a recorded one may, has all of its metrics.
+        A launch that names no pass, such as an old recorded one, may hold all of its metrics.
         """
         return self.gated and pass_name in (None, self.brought_by)
 
     @property
     def noisy(self) -> bool:
-        """Whether statistics decide it, so that it takes a share of the chance of a false alarm.
+        """Whether statistics decide it, so that it needs a share of the chance of a false alarm.
 
-        A tolerance that a case gives as one number is for these.
+        A tolerance that is a single number applies to these metrics.
         """
         return self.kind == "noisy"
 
@@ -151,28 +152,29 @@ class Metric:
 
     @property
     def stepped_in_turn(self) -> bool:
-        """Whether a duet measures it, in which both sides are stepped in turn."""
+        """Whether a duet measures it, with the steps of both sides in turn."""
         return self.noisy or (self.rate is not None and self.rate.by_step)
 
     @property
     def may_be_zero(self) -> bool:
-        """Whether 0 is a measurement, and not a sign that there was none."""
+        """Whether 0 is a valid value, and not a sign of a missing measurement."""
         return self.from_zero or not self.name.endswith(("_s", "_bytes"))
 
     @property
     def tolerance(self) -> float:
-        """The largest acceptable change, where a case names none; 0.03 is 3%."""
+        """The largest acceptable change for a case that names none; 0.03 is 3%."""
         return TOLERANCES[self.kind]
 
     @property
     def told_by_ranks(self) -> OverRanks:
-        """What a launch of several ranks tells of it."""
+        """Which value a launch of several ranks has: ``first``, ``largest`` or ``nothing``."""
         return self.over_ranks or ("largest" if self.unit == "bytes" else "first")
 
     def brought_in(self, pass_name: PassName) -> bool:
-        """Whether a launch of a pass keeps what a program or an instrument tells of it.
+        """Whether a launch of a pass keeps this metric when its program or an instrument reports it.
 
-        A program tells the same in every pass, but its times hold in the timed pass alone: the others slow it down.
+        A program reports the same metrics in every pass, but its times are valid only in the timed pass; the others
+        slow it down.
         """
         if self.brought_by is None:
             return pass_name == "time" or self.unit != "s"
@@ -190,13 +192,13 @@ class Metric:
             )
         amount, slash, per = self.unit.partition("/")
         if amount == "bytes":
-            # Two decimals in the unit that leaves a number before them, down to KiB.
+            # Two decimals, in the largest unit that keeps a number of at least 1, down to KiB.
             size, unit = next(((s, u) for s, u in BYTES if value >= s), (1, "B"))
             return f"{value / size:.2f} {unit}{slash}{per}" if size > 1 else f"{value:.0f} B{slash}{per}"
         if amount == "FLOP":
             size, unit = next(((s, u) for s, u in FLOPS if value >= s), (1, "FLOP"))
             return f"{value / size:.4g} {unit}{slash}{per}"
         if self.kind == "exact":
-            # The mean over steps is no whole number where a program does something in some of its steps alone.
+            # A mean over steps may be fractional, if a program does something in only some of its steps.
             return f"{value:.2f}".rstrip("0").rstrip(".")
         return f"{value:.4g}{'/s' if self.unit == '1/s' else f' {self.unit}' if self.unit else ''}"

@@ -1,4 +1,4 @@
-"""The registry of metrics: one row each, from which everything that must know about metrics derives."""
+"""The registry of metrics, one row each; everything that must know about metrics is derived from it."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -9,9 +9,9 @@ from perfgate.shared.metric import FIRST_WAY, Cells, Metric, Rate
 
 PYTHON_CALLS = "python_calls"
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
-LASTING = ("weights", "buffers", "optimizer_state")  # what a program names in a real run
-COMPONENTS = ("text_encoder", "denoiser", "vae")  # of a pipeline that makes images
-# Units by the ending of a name, for metrics that have no row.
+LASTING = ("weights", "buffers", "optimizer_state")  # the parts that a program names in a real run
+COMPONENTS = ("text_encoder", "denoiser", "vae")  # the components of a pipeline that generates images
+# Units by the ending of a name, for metrics without a row.
 ENDINGS = (("_bytes_per_s", "bytes/s"), ("_per_s", "1/s"), ("_bytes", "bytes"), ("_s", "s"))
 
 
@@ -20,7 +20,7 @@ _memory = partial(Metric, brought_by="memory")
 _dry = partial(Metric, brought_by="dry", portable=True)
 _counted = partial(Metric, brought_by="counters")
 
-# In the order of reports. The first gated one of a pass stands for all of them where the pass failed.
+# In the order of reports. If a pass fails, its first gated metric stands for all of its metrics.
 METRICS = {
     metric.name: metric
     for metric in (
@@ -65,9 +65,9 @@ METRICS = {
             column="peak memory",
             cells=Cells("held_at_peak", by_file=True),
         ),
-        # Of programs whose work is the host's alone.
+        # For programs that work only on the host.
         _memory("peak_host_bytes", "bytes", "bytes", from_zero=True, column="peak of the host"),
-        # Only a verdict has this name, on a case that has no dry run: it stands for all metrics below.
+        # Used only in a verdict, on a case without a dry run; it stands for all metrics below.
         _dry("dry_run", "", "exact"),
         _dry("operator_calls", "", "exact", column="operator calls", cells=Cells("work", 0)),
         _dry("flops", "FLOP", "exact", column="FLOPs", cells=Cells("work", 1)),
@@ -82,14 +82,14 @@ METRICS = {
             )
             for kind in map(DEVICE_KINDS.__getitem__, DRY_TARGETS)
         ),
-        # What torch's allocator makes of it: what a block has beyond what was asked for, and what is between blocks.
+        # The memory as torch's allocator counts it: with the unused rest of each block, and with gaps between blocks.
         *(
             _dry(kind.predicted_in_blocks(name), "bytes", "reported")
             for kind in map(DEVICE_KINDS.__getitem__, DRY_TARGETS)
             if kind.gpu
             for name in ("allocated", "reserved")
         ),
-        # The peak of all memory while a component of a pipeline is at work.
+        # The peak of total memory while one component of a pipeline works.
         *(
             _dry(kind.predicted_component(name), "bytes", "reported")
             for kind in map(DEVICE_KINDS.__getitem__, DRY_TARGETS)
@@ -100,7 +100,7 @@ METRICS = {
         _dry("arithmetic_intensity", "FLOP/byte", "reported", higher_is_better=True),
         _dry("padded_tokens", "", "exact"),
         _dry("predicted_host_syncs", "", "exact", each_counts=True, cells=Cells("host_syncs")),
-        # Way 2 counts the syncs anywhere in a step, and not of the model's modules alone.
+        # Way 2 counts the syncs everywhere in a step, and not only in the model's modules.
         _counted(
             "host_syncs",
             "",
@@ -123,7 +123,7 @@ METRICS = {
             way=2,
             way_since="0.2.0",
         ),
-        # By the programs that put sequences of different lengths together: every token that the model ran over.
+        # Reported by programs that batch sequences of different lengths: all tokens that the model processed.
         _counted("processed_tokens", "", "exact"),
         *(
             _counted(f"rank_{part}_bytes", "bytes", "exact", from_zero=True)
@@ -145,7 +145,7 @@ METRICS = {
         *(_memory(f"measured_{part}_bytes", "bytes", "reported", from_zero=True) for part in PARTS),
         _memory("peak_requested_bytes", "bytes", "reported"),
         _memory("peak_reserved_bytes", "bytes", "bytes", of_kernels=True),
-        # Of a step that is not the first: the allocator's calls of the driver, tensors that it made, and what stays.
+        # Measured in a step after the first: the allocator's driver calls, the tensors made, and the memory that stays.
         _memory("device_allocations", "", "exact", of_kernels=True, cells=Cells("device_allocations", by_file=True)),
         _memory("allocations", "", "exact", of_kernels=True, cells=Cells("allocations", by_file=True)),
         _memory("kept_bytes", "bytes", "bytes", from_zero=True, cells=Cells("kept_by_line", by_file=True)),
@@ -155,7 +155,7 @@ METRICS = {
         _memory("out_of_memory_errors", "", "reported"),
         _timed("step_time_p50_s", "s", "reported"),
         _timed("step_time_p95_s", "s", "reported"),
-        # What one rank computes does not tell how long it waits for others.
+        # One rank's computation does not show how long the rank waits for others.
         _timed("queue_time_s", "s", "reported", over_ranks="nothing", from_zero=True),
         _timed("idle_time_s", "s", "reported", over_ranks="nothing", from_zero=True),
         _timed("peak_rss_bytes", "bytes", "reported"),
@@ -171,7 +171,7 @@ METRICS = {
         _timed("collectives", "", "reported"),
         _timed("communication_s", "s", "reported"),
         _timed("communication_share", "", "reported"),
-        # The energy of a step, by the counter of a GPU or of a CPU; the part that an idle device takes is told apart.
+        # The energy of a step, from the counter of a GPU or of a CPU; the share that an idle device uses is separate.
         _timed("energy_j", "J", "reported"),
         _timed("energy_per_sample_j", "J", "reported", column="J/sample"),
         _timed("energy_per_token_j", "J", "reported", column="J/token"),
@@ -186,17 +186,17 @@ METRICS = {
 
 
 def ways_now() -> dict[str, int]:
-    """The way in which this version of Perfgate measures each metric, where that is not the first one."""
+    """The way of each metric that this version of Perfgate does not measure in the first way."""
     return {name: row.way for name, row in METRICS.items() if row.way != FIRST_WAY}
 
 
 def is_ways(value: object) -> bool:
-    """Whether a value that was read is a table from metrics to the numbers of their ways."""
+    """Whether a JSON value is a table from metrics to the numbers of their ways."""
     return isinstance(value, dict) and all(type(way) is int and way >= FIRST_WAY for way in value.values())
 
 
 def metric(name: str) -> Metric:
-    """Look a metric up; one without a row is reported and never gated, and its name tells its unit."""
+    """Look up a metric. One without a row is reported and never gated, with the unit that its name ends in."""
     if name in METRICS:
         return METRICS[name]
     unit = next((unit for ending, unit in ENDINGS if name.endswith(ending)), "")
@@ -204,7 +204,7 @@ def metric(name: str) -> Metric:
 
 
 def stands_for(pass_name: str | None) -> str:
-    """The metric under which a pass is judged that brought nothing: the first gated one that it would have brought."""
+    """The metric that stands for a failed pass: the first gated one that the pass measures."""
     found = (row.name for row in METRICS.values() if row.gated and row.brought_by == pass_name)
     return next(found, "step_time_s")
 
@@ -213,7 +213,7 @@ def check_known(names: Iterable[str], where: str) -> None:
     """Refuse names that have no row.
 
     Raises:
-        UserError: naming the first such name and what was perhaps meant.
+        UserError: the message has the first such name and the closest known one.
     """
     for name in names:
         if name not in METRICS:
@@ -224,7 +224,7 @@ def check_gated(names: Iterable[str], where: str) -> None:
     """Refuse names that cannot be gated.
 
     Raises:
-        UserError: naming the first such name and those that exist.
+        UserError: the message has the first such name and all gated ones.
     """
     gated = [name for name, row in METRICS.items() if row.gated]
     for name in names:

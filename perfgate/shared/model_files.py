@@ -53,7 +53,7 @@ def cached_file(repo: str, revision: str, name: str, repo_type: str = "model") -
 
     See https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
     """
-    from huggingface_hub import try_to_load_from_cache  # imported only when needed, as it takes time
+    from huggingface_hub import try_to_load_from_cache  # imported only when needed, because the import takes time
 
     found = try_to_load_from_cache(repo, name, revision=revision, repo_type=repo_type)
     return Path(found) if isinstance(found, str) else None
@@ -63,7 +63,7 @@ def converted_folder(source: Mapping[str, Json]) -> Path:
     """The folder for the converted weights of a GGUF file, whether it exists yet or not.
 
     It is in the folder that ``huggingface_hub`` keeps for derived files (``HF_ASSETS_CACHE``). Its name is made from
-    what identifies the file: package and checksum, or repository and commit.
+    the file's identity: package and checksum, or repository and commit.
     """
     from huggingface_hub import cached_assets_path
 

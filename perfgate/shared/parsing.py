@@ -25,7 +25,7 @@ def positive(where: str, value: Any, whole: bool = False) -> float:
 
 
 def whole(text: str) -> int | None:
-    """A whole number that is written in digits alone; ``None`` for everything else, such as one of 5,000 digits."""
+    """A whole number that is written only in digits; ``None`` for any other text, or one of thousands of digits."""
     try:
         return int(text) if text.isascii() and text.isdigit() else None
     except ValueError:
@@ -49,7 +49,7 @@ def read_duration(where: str, value: str) -> float:
 
 
 def read_watts(where: str, text: str) -> tuple[int, ...]:
-    """Read whole watts such as ``150,200,250``; none where the text is empty.
+    """Read whole watts such as ``150,200,250``; empty if the text is empty.
 
     Raises:
         UserError: one is no whole number above 0, or comes twice.
@@ -61,10 +61,10 @@ def read_watts(where: str, text: str) -> tuple[int, ...]:
 
 
 def read_until(where: str, reason: str) -> str:
-    """The day until which something is accepted, from a reason that says so: ``slower for now, until 2027-01-31``.
+    """The last day on which something is accepted, if the reason names it: ``slower for now, until 2027-01-31``.
 
     Returns:
-        The day, or nothing where the reason names none.
+        The day as text, or an empty text if the reason names none.
 
     Raises:
         UserError: there is no such day.
@@ -111,10 +111,10 @@ def read_shares(where: str, value: str) -> tuple[float, ...]:
 
 
 def load_json(text: str | bytes) -> Any:
-    """Read JSON that people or other programs wrote.
+    """Read JSON from a person or another program.
 
     Raises:
-        ValueError: it is none, or is nested too deeply to be read.
+        ValueError: the text is no JSON, or is nested too deeply.
     """
     try:
         return json.loads(text)

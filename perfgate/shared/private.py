@@ -1,4 +1,4 @@
-"""Folders that are this user's alone, and files that are no links."""
+"""Folders that only this user can access, and files that are no links."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ ALONE = 0o700
 
 
 def private(folder: Path) -> Path:
-    """A folder that nobody else reads or writes; it is made if it is not there.
+    """A folder that nobody else can read or write; it is made if it does not exist.
 
     Raises:
         UserError: it is somebody else's, or a link that somebody else made, or cannot be made.
@@ -27,7 +27,7 @@ def private(folder: Path) -> Path:
 
 
 def no_link(path: str, flags: int) -> int:
-    """Open a file for ``open(..., opener=no_link)``, so that a link in its place does not lead to another file.
+    """Opens a file, for ``open(..., opener=no_link)``; refuses a link.
 
     Raises:
         UserError: it is a link.
@@ -41,7 +41,7 @@ def no_link(path: str, flags: int) -> int:
 
 
 def write_no_link(path: Path, text: str) -> None:
-    """Write a file, and no other file to which a link in its place leads.
+    """Write a file; refuses a link in its place, which could lead to another file.
 
     Raises:
         OSError: it cannot be written.

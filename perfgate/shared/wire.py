@@ -10,7 +10,7 @@ import signal
 from typing import Any
 
 CHUNK_BYTES = 1 << 16
-UNSUPPORTED = "unsupported"  # the reason of a launch that the device or a library cannot do
+UNSUPPORTED = "unsupported"  # the reason of a launch that the device or a library does not support
 SCRATCH = "PERFGATE_SCRATCH"  # the variable that names a folder where actors may leave files until the run ends
 NO_PROGRAM = "no program"  # the reason of a launch whose program the interpreter lacks
 
@@ -42,7 +42,7 @@ class Channel:
         """Wait for one message; ``None`` if the other process has closed its end.
 
         A time-out works only if the pipe does not block. The pipe is read before it is polled: a process on the same
-        core has often answered by the time that ``send`` returns, and this saves a system call.
+        core has often answered before ``send`` returns, and reading first saves a system call.
 
         Raises:
             TimeoutError: no complete message arrived in time.

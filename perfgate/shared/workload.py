@@ -26,9 +26,9 @@ class Workload:
         setting: the settings that the case named, for reports; not part of the identity.
         vanilla: identity of the same workload in its default configuration; ``None`` if there is none.
         id: the program's stable name; empty for a program that is identified by its import path.
-        power_limit_w: a power limit in watts that is set for it. It makes another workload, so that nothing is held
-            against what was measured under another limit; ``None`` for the machine's usual one.
-        place: where the folder of its model lies on this machine, if it has one; not part of the identity.
+        power_limit_w: a power limit in watts that is set for it; ``None`` for the machine's usual limit. It is part of
+            the identity, so that measurements under different limits are not compared.
+        place: the path of its model's folder on this machine, if it has one; not part of the identity.
     """
 
     program: str
@@ -51,7 +51,7 @@ class Workload:
 
     @property
     def spec(self) -> dict[str, Json]:
-        """The identity before hashing: the program's id, or else its import path, the parameters, any power limit."""
+        """The identity before hashing: the program's id or else import path, its parameters, and any power limit."""
         limit = {} if self.power_limit_w is None else {"power_limit_w": self.power_limit_w}
         return {"program": self.id or self.program, "params": dict(self.params), **limit}
 

@@ -1,4 +1,4 @@
-"""Builds workloads of the host alone: tokenizing texts, and reading data sets."""
+"""Builds workloads that run only on the host: tokenizing texts, and reading data sets."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ def tokenizing(what: str = "encode", *, seed: int = 0, **settings: Json) -> Work
     Args:
         what: ``encode`` (a padded batch), ``decode``, ``convert`` (``convert_tokens_to_ids``), or ``chat`` (a chat
             template and its tokens).
-        seed: of the texts.
+        seed: the seed of the texts.
         settings: ``texts``, ``words``, ``tokenizer`` and ``added_tokens``; ``docs/settings.md`` lists them.
 
     Raises:
@@ -31,7 +31,7 @@ def reading(what: str = "rows", *, seed: int = 0, **settings: Json) -> Workload:
         what: ``column`` (a column, value by value), ``rows`` (in a loop), ``indices`` (rows in random order),
             ``batches`` (slices), ``map``, ``transform`` (``with_transform``), ``stream`` (an iterable data set),
             ``collate`` (padded batches), ``pack`` (pieces of equal length), or ``loader`` (a ``DataLoader``).
-        seed: of the rows.
+        seed: the seed of the rows.
         settings: ``rows``, ``length``, ``format``, ``batched`` and ``processes``; ``docs/settings.md`` lists them.
 
     Raises:

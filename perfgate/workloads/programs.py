@@ -26,7 +26,7 @@ PROGRAMS = {
     "calibration": "perfgate.actor.yardsticks.calibration:Calibration",
     **{f"yardstick.{name}": kind.yardstick for name, kind in DEVICE_KINDS.items()},
 }
-# By fixture, the programs that its workloads run.
+# The programs that each fixture's workloads run.
 OF_FIXTURE = {
     "training": ("training.trainer", "training.accelerate"),
     "generation": ("generation",),
@@ -57,7 +57,7 @@ def workload_of(program: str, params: Mapping[str, Json], **about: Any) -> Workl
 def noisy_metrics(fixtures: Collection[str], on_gpu: bool = False) -> list[str]:
     """The names of the noisy metrics that a case can have.
 
-    Each of them is judged, so each takes a part of the run's alpha budget.
+    Each of them needs a part of the run's alpha budget.
 
     Args:
         fixtures: names of the fixtures that the case uses. If none of them makes workloads, the case runs a program of

@@ -25,10 +25,10 @@ def provide(workload: Workload, tell: Callable[[str], None], device: str, room: 
     """Fetch the files that a workload needs, or say why it cannot run here.
 
     Args:
-        workload: to be run. Only workloads of Perfgate's own programs are looked at; other programs fetch their files
-            themselves.
-        tell: shows a message while something takes long.
-        device: kind of the device. With ``none`` there is only a dry run, which needs no weights.
+        workload: the workload to run. Only workloads of Perfgate's own programs are looked at; other programs fetch
+            their files themselves.
+        tell: called with a message when something takes long.
+        device: the kind of the device. With ``none`` there is only a dry run, which needs no weights.
         room: number of ranks that can each have a device of their own, or on a CPU a core of their own.
 
     Raises:
@@ -89,7 +89,7 @@ def convert(model: Mapping[str, Json], tell: Callable[[str], None]) -> None:
     source = origin_of(model)
     if wrong := wrong_sum(source, model):
         raise UserError(wrong)
-    # Converting keeps a core busy, so it must not run beside a timed pass.
+    # Converting keeps a core busy, so it must not run during a timed pass.
     with DeviceLock("cpu").shared(), FileLock(f"{folder}.lock"):
         if folder.is_dir():
             return

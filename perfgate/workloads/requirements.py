@@ -60,7 +60,7 @@ def check_needs(workload: Workload, device: str, room: int = 1) -> None:
     """Check that this machine can run a workload.
 
     Args:
-        workload: with its settings.
+        workload: the workload with its settings.
         device: kind of the device, or ``none`` if there is only a dry run.
         room: number of ranks that can each have a device of their own, or on a CPU a core of their own.
 

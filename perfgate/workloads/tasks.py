@@ -142,8 +142,8 @@ def image_generation(
     """Build a workload that generates images by denoising; a step makes one batch of images.
 
     Args:
-        model: whose configuration has those of a ``denoiser`` and a ``vae`` of diffusers, and for a prompt that of a
-            ``text_encoder``, too.
+        model: a model whose configuration contains those of a ``denoiser`` and a ``vae`` of diffusers, and of a
+            ``text_encoder`` if prompts are used.
         task: ``text-to-image``, the only one.
         seed: the seed of random weights and prompts.
         settings: the settings by name; ``docs/settings.md`` lists them.
@@ -157,13 +157,13 @@ def image_generation(
 def denoiser_training(
     model: Model | str | Path, *, task: str | None = None, seed: int = 0, **settings: Json
 ) -> Workload:
-    """Build a workload that trains the denoiser of a model of images; a step is one update of its weights.
+    """Build a workload that trains the denoiser of an image model; a step is one update of its weights.
 
-    The denoiser learns to tell the noise that was added to latent images, by the mean squared error. Images and prompts
-    are encoded already, as scripts do it once before they train; so the encoders take no part.
+    The denoiser learns to predict the noise that was added to latent images; the loss is the mean squared error.
+    Images and prompts are already encoded, as training scripts do once in advance, so the encoders do not run.
 
     Args:
-        model: whose configuration has that of a ``denoiser`` of diffusers.
+        model: a model whose configuration contains that of a ``denoiser`` of diffusers.
         task: ``text-to-image``, the only one.
         seed: the seed of random weights, images and noise.
         settings: the settings by name; ``docs/settings.md`` lists them.
@@ -183,7 +183,7 @@ def loading(model: Model | str | Path, *, task: str | None = None, seed: int = 0
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
         task: defaults to the first of the model's tasks that has a forward pass.
-        seed: the seed of random weights and of what the first call reads.
+        seed: the seed of random weights and of the first call's inputs.
         settings: the settings by name; ``docs/settings.md`` lists them.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A fleet: every shard submitted, watched until it ends, and submitted once more where it was lost."""
+"""A fleet: submits every shard, watches it until it ends, and submits it once more if it was lost."""
 
 import json
 import re
@@ -26,15 +26,15 @@ TELL_S = 10.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What a fleet was asked for, as its folder keeps it.
+    """The plan of a fleet, as its folder stores it.
 
     Attributes:
         engine: ``local`` or ``slurm``.
-        shards: how many there are.
-        arguments: of pytest.
-        root: the folder that pytest runs in.
-        settings: of submitit's executor, such as the partition.
-        parallel: how many shards run at once on this machine, or in Slurm's array.
+        shards: the number of shards.
+        arguments: pytest's arguments.
+        root: the folder in which pytest runs.
+        settings: the settings of submitit's executor, such as the partition.
+        parallel: the number of shards that run at once on this machine, or in Slurm's array.
         jobs: the ids of each shard's jobs, the first try first.
     """
 
@@ -51,9 +51,9 @@ class Fleet:
     """Runs a plan.
 
     Args:
-        folder: that all machines see.
-        plan: to run.
-        tell: shows a line to whoever waits.
+        folder: a folder that all machines see.
+        plan: the plan to run.
+        tell: shows a line to the user.
     """
 
     def __init__(self, folder: Path, plan: Plan, tell: Callable[[str], None]) -> None:
@@ -64,13 +64,13 @@ class Fleet:
         self._folder, self._plan, self._tell = folder, plan, tell
         self.shards = [Shard(number, plan.shards, folder, plan.parallel) for number in range(1, plan.shards + 1)]
         self._ids = {number: list(plan.jobs.get(str(number), ())) for number in range(1, plan.shards + 1)}
-        # What jobs run lies there as pickles, so whoever could write them could run code as this user.
+        # The jobs' code lies there as pickles, so whoever can write them can run code as this user.
         self._logs = private(folder / "jobs")
         try:
             self._executor = submitit.AutoExecutor(folder=self._logs, cluster=plan.engine)
         except RuntimeError as error:
             if not plan.jobs:
-                (folder / PLAN).unlink(missing_ok=True)  # nothing was begun
+                (folder / PLAN).unlink(missing_ok=True)  # no job was submitted
             raise UserError(f"{plan.engine} cannot be used here: {error}") from None
         self._executor.update_parameters(**plan.settings)
         of_engine = {"local": submitit.LocalJob, "slurm": submitit.SlurmJob}[plan.engine]
@@ -80,7 +80,7 @@ class Fleet:
         self._told = (-1, "", 0.0)
 
     def run(self) -> list[Shard]:
-        """Measure all shards; returns those that were lost for good.
+        """Measure all shards; returns the shards that were lost for good.
 
         Raises:
             UserError: the engine refuses a job.
@@ -89,7 +89,7 @@ class Fleet:
             waiting = [shard for shard in self.shards if shard.code is None]
             running = [shard for shard in waiting if self._alive(shard)]
             tried = [shard for shard in waiting if shard not in running]
-            # A job may have ended between the two looks.
+            # A job may have ended between the two checks.
             left = [s for s in tried if s.code is None and len(self._ids[s.number]) < MOST_TRIES]
             room = len(left) if self._plan.engine == "slurm" else self._plan.parallel - len(running)
             self._submit(left[: max(room, 0)])
@@ -122,7 +122,7 @@ class Fleet:
         keep(self._folder, self._plan, self._ids)
 
     def _tell_progress(self, done: int) -> None:
-        """Tell how far all shards are, when one of them has ended and else every ten seconds, if anything is new."""
+        """Show the progress of all shards when one has ended, and otherwise every ten seconds if anything is new."""
         told, clause, at = self._told
         spent = time.monotonic() - self._began
         if done == told and spent - at < TELL_S:
@@ -138,13 +138,13 @@ class Fleet:
 
 
 def keep(folder: Path, plan: Plan, jobs: Mapping[int, Sequence[str]]) -> None:
-    """Write down what was asked for and which jobs there are, for ``--resume``."""
+    """Store the plan and the ids of its jobs, for ``--resume``."""
     found = {**plan.__dict__, "jobs": {str(number): list(ids) for number, ids in jobs.items()}}
     write_whole(folder / PLAN, json.dumps(found, indent=1) + "\n")
 
 
 def load(folder: Path) -> Plan:
-    """The plan of a fleet that was begun.
+    """The plan of a fleet that was started earlier.
 
     Raises:
         UserError: there is none, or its file is damaged.
@@ -161,7 +161,7 @@ def load(folder: Path) -> Plan:
 
 
 def is_plan(found: object) -> bool:
-    """Whether a file holds what ``keep`` wrote."""
+    """Whether a JSON value has the form that ``keep`` writes."""
     if not isinstance(found, dict) or set(found) != set(Plan.__dataclass_fields__):
         return False
     counts, texts = (found["shards"], found["parallel"]), (found["engine"], found["root"])
@@ -191,13 +191,13 @@ def begin(folder: Path, plan: Plan) -> None:
 
 
 def largest_array() -> int:
-    """How many jobs Slurm takes as one array; as many as one likes where Slurm does not tell."""
+    """The largest number of jobs that Slurm accepts in one array; unlimited if Slurm does not say."""
     try:
         told = subprocess.run(
             ["scontrol", "show", "config"], capture_output=True, text=True, errors="replace", check=False
         ).stdout
     except OSError:
-        told = ""  # submitit says that there is no Slurm
+        told = ""  # submitit will say that there is no Slurm
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", told, re.MULTILINE)
     return max(int(found[1]), 1) if found else sys.maxsize
 

@@ -1,4 +1,4 @@
-"""How far the shards of a fleet are: their cases and verdicts, read off what their runs write meanwhile."""
+"""The progress of a fleet's shards: their cases and verdicts, read from the files that their runs are writing."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,25 +6,25 @@ from pathlib import Path
 
 from perfgate.shared.parsing import load_json
 
-WRITTEN = ("*.part", "*.jsonl")  # each process of a run writes a part, of which the run file is made at its end
+WRITTEN = ("*.part", "*.jsonl")  # each process of a run writes a part, and the run file is made of the parts at its end
 
 
 class Progress:
-    """Counts cases and verdicts, reading on from where it last looked.
+    """Counts cases and verdicts in the new lines since the last look.
 
     Args:
-        folder: of the fleet.
+        folder: the fleet's folder.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._read_bytes: dict[Path, int] = {}
         self._judged: dict[Path, Counter[str]] = {}
-        # A case that is measured once more counts once, and so does one that stands in a part and in its run file.
+        # A case that is measured again counts once, and so does one that is both in a part and in its run file.
         self._cases: dict[str, Counter[str]] = {}
 
     def look(self) -> str:
-        """Read on; return a clause that tells how many cases are measured and what came out, empty before the first."""
+        """Read the new lines; return a clause with the numbers of cases and verdicts, empty before the first case."""
         for path in self._files():
             for line in self._new_lines(path):
                 self._count(path, line)
@@ -38,7 +38,7 @@ class Progress:
             yield from sorted(self._folder.glob(f"shard-*/*/{pattern}"))
 
     def _new_lines(self, path: Path) -> list[bytes]:
-        """The whole lines since the last look; none of a file that has gone, or that only the merge may refuse."""
+        """The complete lines since the last look; empty if the file is gone or unreadable."""
         begin = self._read_bytes.get(path, 0)
         try:
             with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What a job does: measure one shard, and say that it ended."""
+"""The job of a shard: measures it, and records that it ended."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import load_json
 
 ENDED = "ended.json"
-ATTEMPT = re.compile(r"[\w-]{1,100}")  # the name of a folder in the shard's own
+ATTEMPT = re.compile(r"[\w-]{1,100}")  # the form of an attempt's folder name
 AGAIN = "remove it, and measure the shard again with --resume"
 
 
@@ -23,10 +23,10 @@ class Shard:
     """One shard of a fleet.
 
     Attributes:
-        number: from 1.
-        count: how many shards there are.
-        folder: of the fleet, which all machines see.
-        at_once: how many shards run at once.
+        number: its number, from 1.
+        count: the number of shards.
+        folder: the fleet's folder, which all machines see.
+        at_once: the number of shards that run at once.
     """
 
     number: int
@@ -36,7 +36,7 @@ class Shard:
 
     @property
     def ended(self) -> Path:
-        """The file that is there once the shard has been measured."""
+        """The file that exists once the shard has been measured."""
         return self.folder / f"shard-{self.number}" / ENDED
 
     @property
@@ -68,15 +68,15 @@ def measure(shard: Shard, command: Sequence[str], root: str, attempt: str) -> in
     """Run pytest on one shard; submitit calls it in the job. Returns pytest's exit code.
 
     Args:
-        shard: to measure.
-        command: of pytest, without the options of the shard.
-        root: the folder to run it in.
-        attempt: what the name of this try's folder begins with; only the folder of a try that ended counts.
+        shard: the shard to measure.
+        command: the pytest command, without the options of the shard.
+        root: the folder in which to run it.
+        attempt: the beginning of this attempt's folder name; only the folder of an attempt that ended counts.
     """
     shard.ended.parent.mkdir(parents=True, exist_ok=True)
-    output = Path(mkdtemp(prefix=f"{attempt}-", dir=shard.ended.parent))  # Slurm may start one job more than once
+    output = Path(mkdtemp(prefix=f"{attempt}-", dir=shard.ended.parent))  # Slurm may start one job several times
     more = ["--perf-shard", f"{shard.number}/{shard.count}/{shard.at_once}", "--perf-output", str(output)]
     code = subprocess.run([*command, *more], cwd=root, check=False).returncode
-    if code >= 0:  # one that was killed has not ended
+    if code >= 0:  # a process that was killed has a negative code, and has not ended
         write_whole(shard.ended, json.dumps({"code": code, "attempt": output.name}) + "\n")
     return code

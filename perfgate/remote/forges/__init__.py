@@ -1,1 +1,1 @@
-"""Where comments on a change go: GitHub and GitLab, through their APIs."""
+"""Posts comments on changes to GitHub and GitLab, through their APIs."""

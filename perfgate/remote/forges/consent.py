@@ -1,4 +1,4 @@
-"""Whose trailers hold: those of a fork's commits only propose, until someone of the repository agrees."""
+"""Decides whether the trailers of a branch count: those of a fork only after someone of the repository agreed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,20 +8,20 @@ from urllib.parse import urlsplit
 from perfgate.shared.parsing import load_json
 
 LABEL = "perf-accepted"
-DIGITS = 16  # of a commit's name, too many for a second commit that begins alike
+DIGITS = 16  # digits of a commit's hash in a label, too many to match another commit by chance
 GITLAB = ("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_MERGE_REQUEST_PROJECT_ID")
 BUILDKITE = ("BUILDKITE_PULL_REQUEST_REPO", "BUILDKITE_REPO")
 FORK = "the commit comes from a fork, so it only proposes"
 
 
 def objection(environment: Mapping[str, str]) -> str:
-    """Why trailers of this branch accept nothing yet, as a clause; empty where they hold.
+    """The reason why trailers of this branch accept nothing yet, as a clause; empty if they count.
 
-    Those of a fork hold for one commit alone, since a newer one may accept more: on GitHub in the run that the label
-    itself started, elsewhere where the label names the commit.
+    A fork's trailers count for one commit only, because a newer commit may accept more: on GitHub in the run that
+    setting the label starts, elsewhere if the label names the commit.
 
     Args:
-        environment: of the CI system's job; trailers hold where it is none of GitHub's, GitLab's or Buildkite's.
+        environment: the environment of the CI job; outside of GitHub, GitLab and Buildkite trailers always count.
     """
     if path := environment.get("GITHUB_EVENT_PATH"):
         return of_github(path)
@@ -37,12 +37,13 @@ def objection(environment: Mapping[str, str]) -> str:
 
 
 def of_github(path: str) -> str:
-    """The objection under an event of GitHub.
+    """The objection under an event of GitHub; empty if trailers count.
 
-    A merge queue's event names no pull request. Trailers hold there, as somebody who may write put them into the queue.
+    A merge queue's event names no pull request. Trailers count there, because someone with write access queued the
+    change.
 
     Args:
-        path: of the event.
+        path: the file with the event.
     """
     try:
         event = mapping(load_json(Path(path).read_text(encoding="utf-8")))
@@ -60,13 +61,13 @@ def of_github(path: str) -> str:
 
 
 def unlabelled(commit: str, labels: str) -> str:
-    """The objection to a fork's commit without the label that names it.
+    """The objection to a fork's commit without a label that names it; empty if there is such a label.
 
-    Labels stay when somebody pushes, so a label that names no commit would accept what nobody has seen.
+    Labels stay when somebody pushes, so a label without a commit would accept code that nobody has seen.
 
     Args:
         commit: the head of the fork's branch.
-        labels: of the change, with commas between them.
+        labels: the change's labels, separated by commas.
     """
     label = f"{LABEL}::{commit[:DIGITS]}"
     if len(commit) >= DIGITS and label in (one.strip() for one in labels.split(",")):
@@ -75,7 +76,7 @@ def unlabelled(commit: str, labels: str) -> str:
 
 
 def place(url: str) -> str:
-    """What the addresses of one repository have in common, by whatever protocol: its host and path.
+    """The host and path of a repository's URL, which are the same for every protocol.
 
     Args:
         url: like ``https://host/owner/name.git`` or ``git@host:owner/name``.
@@ -89,5 +90,5 @@ def place(url: str) -> str:
 
 
 def mapping(found: object) -> Mapping[str, Any]:
-    """What was read, if it has the right shape."""
+    """The value if it is a mapping, else an empty mapping."""
     return found if isinstance(found, Mapping) else {}

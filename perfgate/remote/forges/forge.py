@@ -1,4 +1,4 @@
-"""What GitHub and GitLab have in common: a change under review, and requests that end in a sentence."""
+"""The common part of GitHub and GitLab: a change under review, and requests whose failures become one sentence."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ MOST_FILES = 300
 
 
 class NothingToSay(UserError):  # noqa: N818  no error: the change moved on, or is not there
-    """There is not exactly one open change with the commit that was measured."""
+    """There is not exactly one open change with the measured commit."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Change:
     """A pull request, or merge request, that is open.
 
     Attributes:
-        number: of it, in its project.
-        commit: its head.
+        number: its number in its project.
+        commit: the commit at its head.
     """
 
     number: int
@@ -39,7 +39,7 @@ class Change:
 
 
 class Forge(Protocol):
-    """One of the two."""
+    """GitHub or GitLab, as far as comments need it."""
 
     def change(self) -> Change:
         """The one open change whose head was measured.
@@ -50,15 +50,15 @@ class Forge(Protocol):
         ...
 
     def moves_bar(self, change: Change, baselines: str) -> list[str]:
-        """Files of the change that move what its code is held against: baselines, and tolerances."""
+        """Files of the change that move the bar: baselines, and lines with tolerances."""
         ...
 
     def publish(self, change: Change, text: str, marker: str) -> str:
-        """Update the comment that begins with the marker, or write a first one; returns what was done."""
+        """Update the comment that begins with the marker, or write a first one; returns a sentence about it."""
         ...
 
     def download(self, artifact: str, folder: Path) -> Path:
-        """The artifact of the run that measured, within a limit of size."""
+        """Download the artifact of the measuring run, up to a limit of size."""
         ...
 
 
@@ -66,8 +66,8 @@ class Client:
     """Requests to one API.
 
     Args:
-        base: its address.
-        headers: for every request, the token among them.
+        base: the API's URL.
+        headers: the headers of every request, with the token.
     """
 
     def __init__(self, base: str, headers: Mapping[str, str]) -> None:
@@ -84,7 +84,7 @@ class Client:
         """The answer to a request, as JSON.
 
         Raises:
-            UserError: it cannot be had.
+            UserError: the request fails.
         """
         try:
             answer = self._http.request(method, path, **more)
@@ -94,7 +94,7 @@ class Client:
             raise UserError(f"{method} {path}: {told(error)}") from None
 
     def pages(self, path: str, **params: Any) -> Iterator[Any]:
-        """The items of a list over all its pages."""
+        """The items of a list, from all of its pages."""
         for page in range(1, MOST_PAGES + 1):
             found = self.ask("GET", path, params={**params, "per_page": PER_PAGE, "page": page})
             items: Sequence[Any] = found if isinstance(found, list) else []
@@ -103,10 +103,10 @@ class Client:
                 return
 
     def save(self, path: str, target: Path) -> Path:
-        """Write what an address gives into a file.
+        """Download a URL into a file.
 
         Raises:
-            UserError: it cannot be had, or is too large.
+            UserError: the request fails, or the file is too large.
         """
         size = 0
         try:
@@ -124,10 +124,10 @@ class Client:
 
 @contextmanager
 def understood(name: str) -> Iterator[None]:
-    """Within the block, or in a function decorated so, an answer of another shape than the API's ends in a sentence.
+    """Turn an unexpected form of an API's answer into one sentence, within the block or the decorated function.
 
     Args:
-        name: of the forge.
+        name: the forge's name.
 
     Raises:
         UserError: a key or an item is missing, or of the wrong type.
@@ -142,7 +142,7 @@ def understood(name: str) -> Iterator[None]:
 
 
 def told(error: Exception) -> str:
-    """Why a request failed, on one line."""
+    """The reason why a request failed, on one line."""
     answer: httpx.Response | None = getattr(error, "response", None)
     if answer is not None:
         return f"the API answered {answer.status_code} {answer.reason_phrase}"
@@ -150,11 +150,11 @@ def told(error: Exception) -> str:
 
 
 def moving_bar(files: Iterable[tuple[Any, Any]], baselines: str) -> list[str]:
-    """The files of a change that lie below the baselines, change a tolerance, or skip or remove a case.
+    """The files of a change that move the bar: baselines, changed tolerances, and skipped or removed cases.
 
     Args:
-        files: the name and the patch of each, as the API tells them; those beyond ``MOST_FILES`` are not looked at.
-        baselines: the folder.
+        files: the name and the patch of each file, from the API; only the first ``MOST_FILES`` are examined.
+        baselines: the folder of the baselines.
     """
     looked = ((str(name), str(patch or "")) for name, patch in islice(files, MOST_FILES))
     return [name for name, patch in looked if name.startswith(f"{baselines}/") or moves(name, patch)]

@@ -1,4 +1,4 @@
-"""GitHub: pull requests, found by the event of the workflow that measured them."""
+"""GitHub: finds pull requests by the event of the workflow that measured them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,12 +18,12 @@ class GitHub:
     """Pull requests of one repository.
 
     Args:
-        client: of the API.
-        event: of the workflow: ``workflow_run``, or ``pull_request`` of a branch of the repository's own.
-        login: who writes the comments.
+        client: the client of the API.
+        event: the workflow's event: ``workflow_run``, or ``pull_request`` for a branch of the repository itself.
+        login: the user who writes the comments.
 
     Raises:
-        UserError: the event is neither.
+        UserError: it is another event.
     """
 
     def __init__(self, client: Client, event: Mapping[str, Any], login: str) -> None:
@@ -42,7 +42,7 @@ class GitHub:
 
     @understood(NAME)
     def change(self) -> Change:
-        """The one open pull request with exactly this head, asked of the API: for forks the event itself names none."""
+        """The one open pull request with exactly this head. The API is asked, because events of forks name none."""
         owner = self._head.partition("/")[0]
         found = [
             pull
@@ -64,7 +64,7 @@ class GitHub:
 
     @understood(NAME)
     def publish(self, change: Change, text: str, marker: str) -> str:
-        """Update our own comment; another's that begins alike is left alone."""
+        """Update our own comment; comments of other users with the same beginning stay as they are."""
         issue = f"repos/{self._repository}/issues/{change.number}/comments"
         for comment in self._client.pages(issue):
             if str(comment.get("body") or "").startswith(marker) and comment["user"]["login"] == self._login:
@@ -74,7 +74,7 @@ class GitHub:
 
     @understood(NAME)
     def download(self, artifact: str, folder: Path) -> Path:
-        """The artifact of this name, of the run that the event tells of."""
+        """Download the artifact of this name from the run that the event names."""
         path = f"repos/{self._repository}/actions/runs/{self._run}/artifacts"
         found = self._client.ask("GET", path, params={"name": artifact, "per_page": 100})["artifacts"]
         if len(found) != 1:
@@ -84,7 +84,7 @@ class GitHub:
 
 
 def client(environment: Mapping[str, str]) -> Client:
-    """The API, as a workflow's variables name it.
+    """A client of the API, from the workflow's environment variables.
 
     Raises:
         UserError: there is no token.
@@ -96,7 +96,7 @@ def client(environment: Mapping[str, str]) -> Client:
 
 
 def github(environment: Mapping[str, str], event: Path, login: str) -> GitHub:
-    """Pull requests, as a workflow's variables name them.
+    """The forge, from the workflow's environment variables.
 
     Raises:
         UserError: a variable or the event is missing.

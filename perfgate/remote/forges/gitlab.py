@@ -1,4 +1,4 @@
-"""GitLab: merge requests, found by the variables of the pipeline."""
+"""GitLab: finds merge requests by the variables of the pipeline."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from perfgate.shared.parsing import positive
 
 NAME = "GitLab"
 API = "https://gitlab.com/api/v4"
-# The project that the merge request is for. Where it comes from a fork, CI_PROJECT_ID may be the fork's.
+# The target project of the merge request. For a merge request from a fork, CI_PROJECT_ID may be the fork's.
 PROJECT, SOURCE = "CI_MERGE_REQUEST_PROJECT_ID", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID"
 NEEDED = (PROJECT, "CI_MERGE_REQUEST_IID")
 
@@ -19,7 +19,7 @@ class GitLab:
     """Merge requests of one project.
 
     Args:
-        client: of the API.
+        client: the client of the API.
         environment: the variables of the pipeline.
 
     Raises:
@@ -30,12 +30,12 @@ class GitLab:
         self._client = client
         self._project = f"projects/{quote(environment[PROJECT], safe='')}"
         self._number = int(positive("CI_MERGE_REQUEST_IID", environment["CI_MERGE_REQUEST_IID"], whole=True))
-        # A pipeline of the merged result runs on a commit of its own.
+        # A pipeline for merged results runs on a commit of its own.
         self._commit = environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environment.get("CI_COMMIT_SHA", "")
 
     @understood(NAME)
     def change(self) -> Change:
-        """The merge request of the pipeline, if it is open and has not moved on."""
+        """The merge request of the pipeline, if it is open and still has this commit."""
         found = self._client.ask("GET", f"{self._project}/merge_requests/{self._number}")
         if found.get("state") != "opened" or found.get("sha") != self._commit:
             raise NothingToSay(
@@ -52,7 +52,7 @@ class GitLab:
 
     @understood(NAME)
     def publish(self, change: Change, text: str, marker: str) -> str:
-        """Update our own note; another's that begins alike is left alone."""
+        """Update our own note; notes of other users with the same beginning stay as they are."""
         notes = f"{self._project}/merge_requests/{change.number}/notes"
         me = self._client.ask("GET", "user")["username"]
         for note in self._client.pages(notes):
@@ -63,7 +63,7 @@ class GitLab:
         return f"Posted note {made['id']} on merge request {change.number}"
 
     def download(self, artifact: str, folder: Path) -> Path:
-        """A pipeline's later job has the artifacts of the earlier ones already.
+        """Refuse: a later job of a pipeline already has the artifacts of earlier ones.
 
         Raises:
             UserError: always.
@@ -72,7 +72,7 @@ class GitLab:
 
 
 def client(environment: Mapping[str, str]) -> Client:
-    """The API, as a pipeline's variables name it.
+    """A client of the API, from the pipeline's environment variables.
 
     Raises:
         UserError: there is no token.
@@ -84,7 +84,7 @@ def client(environment: Mapping[str, str]) -> Client:
 
 
 def gitlab(environment: Mapping[str, str]) -> GitLab:
-    """Merge requests, as a pipeline's variables name them.
+    """The forge, from the pipeline's environment variables.
 
     Raises:
         NothingToSay: the merge request comes from a fork, whose pipelines have no token.

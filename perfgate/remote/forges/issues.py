@@ -1,4 +1,4 @@
-"""Issues of a repository that a program opened, found again by the label that it gives them."""
+"""Issues that a program opened in a repository, found again by their label."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -15,11 +15,11 @@ class Issues(Protocol):
     """The issues of one repository, on GitHub or GitLab."""
 
     def texts(self) -> list[str]:
-        """The texts of all issues with the label that this login wrote, the closed ones among them."""
+        """The texts of all issues with the label that this login wrote, including closed ones."""
         ...
 
     def open(self, title: str, text: str) -> str:
-        """Open an issue; returns its address."""
+        """Open an issue; returns its URL."""
         ...
 
 
@@ -27,9 +27,9 @@ class GitHubIssues:
     """Issues of a repository on GitHub.
 
     Args:
-        client: of the API.
+        client: the client of the API.
         repository: ``owner/name``.
-        login: who opens them.
+        login: the user who opens them.
     """
 
     def __init__(self, client: Client, repository: str, login: str) -> None:
@@ -37,7 +37,7 @@ class GitHubIssues:
 
     @understood(github.NAME)
     def texts(self) -> list[str]:
-        """The texts of ours, open or closed; somebody else may give the label to anything."""
+        """The texts of our own issues, open or closed; other users can set the label too, and theirs do not count."""
         found = self._client.pages(self._issues, state="all", labels=LABEL)
         return [str(one.get("body") or "") for one in found if one["user"]["login"] == self._login]
 
@@ -52,8 +52,8 @@ class GitLabIssues:
     """Issues of a project on GitLab.
 
     Args:
-        client: of the API.
-        project: its number, or its path.
+        client: the client of the API.
+        project: the project's number or path.
     """
 
     def __init__(self, client: Client, project: str) -> None:
@@ -61,7 +61,7 @@ class GitLabIssues:
 
     @understood(gitlab.NAME)
     def texts(self) -> list[str]:
-        """The texts of ours, open or closed."""
+        """The texts of our own issues, open or closed."""
         me = self._client.ask("GET", "user")["username"]
         found = self._client.pages(self._issues, scope="all", labels=LABEL)
         return [str(one.get("description") or "") for one in found if one["author"]["username"] == me]
@@ -74,11 +74,11 @@ class GitLabIssues:
 
 
 def issues(environment: Mapping[str, str], login: str) -> Issues:
-    """The issues of the repository that the variables of the CI system name.
+    """The issues of the repository that the CI system's variables name.
 
     Args:
-        environment: of a workflow of GitHub or a pipeline of GitLab.
-        login: who opens issues on GitHub; empty for the workflow's own token.
+        environment: the variables of a GitHub workflow or a GitLab pipeline.
+        login: the user who opens issues on GitHub; empty for the workflow's own token.
 
     Raises:
         UserError: it is neither, or has no token.

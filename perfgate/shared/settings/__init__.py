@@ -1,7 +1,7 @@
 """The settings of workloads, each declared once.
 
-All else that knows settings is made from these declarations: the checks of what users write, the dataclasses that
-programs take, what a machine must have, the options of ``perfgate predict``, and the page ``docs/settings.md``.
+Everything else about settings is made from these declarations: the checks of user input, the dataclasses for programs,
+the requirements on a machine, the options of ``perfgate predict``, and ``docs/settings.md``.
 """
 
 from collections.abc import Mapping

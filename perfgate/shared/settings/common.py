@@ -4,7 +4,7 @@ from perfgate.shared.settings.declaration import Need, Settings, choice, size
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
-GRAPHED = ("reduce-overhead", "max-autotune")  # the modes that capture CUDA graphs
+GRAPHED = ("reduce-overhead", "max-autotune")  # the compile modes that capture CUDA graphs
 FLASH_ATTENTION_3 = "'git+https://github.com/Dao-AILab/flash-attention#subdirectory=hopper'"
 
 
@@ -18,7 +18,7 @@ def flash_in_full_precision(settings: Settings) -> str:
 
 def beyond_the_positions(settings: Settings) -> str:
     """A model with learned positions has a table of them, which cannot be read beyond its end."""
-    # The last new token is not read any more.
+    # The last new token is never an input.
     taken = settings.get("prompt_length", 0) + settings.get("new_tokens", 1) - 1
     limit = settings.get("config", {}).get("n_positions")
     if limit and taken > limit:
@@ -43,7 +43,7 @@ ATTENTION = choice(
     "implementation of attention, as transformers names it; `sdpa-flash` allows that kernel of `sdpa` alone",
     needs=(
         Need(("sdpa-efficient",), gpu=True),
-        # On a CPU it has no backward pass.
+        # It has no backward pass on a CPU.
         Need(("flex_attention",), gpu=True, kinds=("training",)),
         Need(("flash_attention_2",), package="flash_attn", pip="flash-attn", gpu=True),
         Need(("flash_attention_3",), package="flash_attn_interface", pip=FLASH_ATTENTION_3, gpu=True),
@@ -72,7 +72,7 @@ QUANTIZATION = choice(
     needs=(
         Need(("llm-int8", "nf4"), package="bitsandbytes", extra="bitsandbytes", dry=False),
         Need(TORCHAO, package="torchao", extra="torchao", dry=False),
-        # The later ones also need a GPU of some compute capability, which only the actor can find out.
+        # The later values also need a GPU with a minimum compute capability, which only the actor can check.
         Need(TORCHAO_GPU, package="torchao", extra="torchao", gpu=True, dry=False),
     ),
 )  # fmt: skip

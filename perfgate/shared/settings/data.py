@@ -1,4 +1,4 @@
-"""The settings of tokenizing and of reading data sets, which are work of the host alone."""
+"""The settings of tokenizing and of reading data sets, which run only on the host."""
 
 from perfgate.shared.settings.declaration import Kind, Setting, Settings, choice, count, size
 
@@ -16,14 +16,14 @@ def processes_of_one(settings: Settings) -> str:
 
 
 def format_of_nothing_read(settings: Settings) -> str:
-    """A format is what rows and columns come in."""
+    """A format applies to rows and columns only."""
     if settings.get("format", "python") != "python" and settings["what"] not in FORMATTED:
         return f"format={settings['format']!r} is a setting of {', '.join(FORMATTED)}; leave it out"
     return ""
 
 
 def batches_of_no_map(settings: Settings) -> str:
-    """Only ``map`` hands over rows one by one or many at once."""
+    """Only ``map`` hands over either single rows or batches."""
     if not settings.get("batched", True) and settings["what"] != "map":
         return "batched=False is a setting of map; leave it out"
     return ""

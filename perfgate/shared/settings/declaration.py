@@ -1,4 +1,4 @@
-"""How a setting is declared: its name, its values, its default, and everything else that is known of it.
+"""The declaration of a setting: its name, its values, its default, and every other fact about it.
 
 The settings themselves are in the modules beside this one, one module for each kind of workload.
 """
@@ -12,25 +12,25 @@ from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.workload import Json
 
 Settings = Mapping[str, Json]
-# Returns the reason why these settings cannot be in force together, or an empty text.
+# A check returns the reason why these settings cannot be combined, or an empty text.
 Conflict = Callable[[Settings], str]
 
 
 @dataclass(frozen=True)
 class Need:
-    """What some values of a setting need of the machine. A case without it is skipped at run time.
+    """A requirement of some values of a setting. A case on a machine without it is skipped at run time.
 
     Attributes:
-        values: that need it; empty for all but the default.
-        package: that must be importable, by its import name.
-        extra: of Perfgate that installs the package.
-        pip: argument of ``pip install`` where no extra has the package; ``package`` itself if empty.
-        since: oldest version of the package that will do.
+        values: the values that need it; empty for all but the default.
+        package: the import name of a package that must be installed.
+        extra: Perfgate's extra that installs the package.
+        pip: the argument of ``pip install`` if no extra has the package; ``package`` if empty.
+        since: the oldest version of the package that works.
         gpu: whether a CUDA device is needed.
         compiler: whether a C++ compiler is needed, which torch.compile calls.
-        folder: whether the setting, ``LAYER=FOLDER:CLASS``, names a folder that must exist.
+        folder: whether the value, ``LAYER=FOLDER:CLASS``, names a folder that must exist.
         dry: whether a dry run needs it too.
-        kinds: of workload that need it; empty for all.
+        kinds: the kinds of workload that need it; empty for all.
     """
 
     values: tuple[Json, ...] = ()
@@ -47,24 +47,23 @@ class Need:
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting of a kind of workload, declared once.
+    """A setting of a kind of workload.
 
-    A default is left out of a workload's parameters, so a new setting leaves the identity of every stored workload as
-    it is. Sizes are the exception: every workload names them.
+    Defaults are left out of a workload's parameters, so a new setting does not change the identity of stored
+    workloads. Sizes are the exception: every workload names them.
 
     Attributes:
-        name: in the parameters of workloads.
-        doc: what it does, as one sentence without a full stop.
-        default: its value where nobody chose one.
-        values: that it may take, the default first; empty for sizes, counts and texts.
+        name: its name in the parameters of workloads.
+        doc: its effect, as one sentence without a full stop.
+        default: its value if nobody chooses one.
+        values: its possible values, the default first; empty for sizes, counts and texts.
         form: ``choice`` (one of ``values``), ``size`` (a positive whole number), ``count`` (a whole number, 0 for off),
             ``share`` (a number from 0 up to a half) or ``text``.
-        needs: what the machine must have for some of the values.
+        needs: the requirements of its values on the machine.
         conflicts: checks of this setting against others.
         left_open: whether the default leaves the choice to the library, so that anything may be in force.
-        unread: why ``Program.effective`` cannot tell whether the setting is in force; empty where it can, which it does
-            under the setting's name.
-        option: name of the option of ``perfgate predict``, without dashes; empty where it has none.
+        unread: why ``Program.effective`` cannot report the value in force; empty if it can, under the setting's name.
+        option: its option of ``perfgate predict``, without dashes; empty if it has none.
         unpredicted: values for which ``perfgate predict`` has no answer.
     """
 
@@ -84,7 +83,7 @@ class Setting:
         """Refuse a value that the setting cannot take.
 
         Raises:
-            UserError: with the values that it can.
+            UserError: the message has the possible values.
         """
         if self.form == "choice":
             if not any(value == known and type(value) is type(known) for known in self.values):
@@ -100,11 +99,11 @@ class Setting:
             raise UserError(f"setting {self.name!r} must be a {what}, not {value!r}")
 
     def of(self, *values: Json, **changes: Any) -> "Setting":
-        """The same setting for another kind of workload, which takes these values, the default first."""
+        """The same setting for another kind of workload, with these values, the default first."""
         return replace(self, default=values[0], values=values, **changes)
 
     def but(self, **changes: Any) -> "Setting":
-        """The same setting for another kind of workload, where something else is known of it."""
+        """The same setting for another kind of workload, with other facts."""
         return replace(self, **changes)
 
 
@@ -140,7 +139,7 @@ class Kind:
 
     Attributes:
         name: ``training``, ``generation``, ``serving``, ``forward``, or the name of an operator.
-        settings: in the order in which people read about them, sizes first.
+        settings: its settings in the order of the docs, sizes first.
     """
 
     name: str
@@ -163,7 +162,7 @@ class Kind:
         """Refuse unknown settings and values that a setting cannot take.
 
         Raises:
-            UserError: with what was perhaps meant.
+            UserError: the message has the closest known name.
         """
         for name, value in chosen.items():
             if name not in self.by_name:
@@ -171,14 +170,14 @@ class Kind:
             self.by_name[name].check(value)
 
     def check_together(self, chosen: Settings, **about: Json) -> None:
-        """Refuse settings that cannot be in force together, on whatever machine.
+        """Refuse settings that cannot be combined on any machine.
 
         Args:
-            chosen: settings that were checked one by one.
-            about: what else a conflict may look at: ``task``, ``loop``, and ``config``, the model's configuration.
+            chosen: settings that were already checked one by one.
+            about: further facts for the checks: ``task``, ``loop``, and ``config``, the model's configuration.
 
         Raises:
-            UserError: with the first reason that is found.
+            UserError: the message has the first reason.
         """
         whole = {**about, **self.sizes, **chosen}
         checks = dict.fromkeys(check for setting in self.settings for check in setting.conflicts)
@@ -186,7 +185,7 @@ class Kind:
             raise UserError(reason)
 
     def params(self, chosen: Settings) -> dict[str, Json]:
-        """The settings that a workload's parameters hold: all sizes, and what is not at its default."""
+        """The settings for a workload's parameters: all sizes, and every setting that is not at its default."""
         beyond = {name: value for name, value in chosen.items() if value != self.by_name[name].default}
         return {**self.sizes, **beyond}
 
@@ -197,9 +196,9 @@ class Kind:
 
 
 def asked(chosen: Any) -> dict[str, Json]:
-    """The settings for which a program must tell what is in force.
+    """The settings whose values in force a program must report.
 
-    Those are left out that leave the choice to the library, and those that cannot be read back.
+    Settings that leave the choice to the library, or that cannot be read back, are left out.
 
     Args:
         chosen: an instance of ``Kind.dataclass()``.
@@ -213,6 +212,6 @@ def asked(chosen: Any) -> dict[str, Json]:
 
 
 def chosen_of(settings: Settings, names: tuple[str, ...]) -> str:
-    """The first of some settings that is not at its default, as one writes it; empty where all are."""
+    """The first of some settings that is not at its default, as ``name=value``; empty if all are."""
     found = [name for name in names if settings.get(name) not in (None, False, 0, "equal", "random")]
     return f"{found[0]}={settings[found[0]]!r}" if found else ""

@@ -8,7 +8,7 @@ TRAINING = Need(package="diffusers", extra="images", kinds=("denoiser_training",
 
 
 def of_the_unet_alone(settings: Settings) -> str:
-    """A transformer's pipeline is told of a class, and its blocks have attention of their own."""
+    """The pipeline of a transformer takes a class in place of a prompt, and its blocks have their own attention."""
     if "text_encoder" in settings.get("config", {}):
         return ""
     named = [name for name in ("attention", "attention_slicing") if settings.get(name) not in (None, "sdpa", False)]
@@ -16,14 +16,14 @@ def of_the_unet_alone(settings: Settings) -> str:
 
 
 def sliced_and_chosen(settings: Settings) -> str:
-    """Slicing is an attention by itself."""
+    """Slicing is itself a way to compute attention."""
     if settings.get("attention_slicing") and settings.get("attention", "sdpa") != "sdpa":
         return "attention_slicing=True takes the place of the attention; leave one of them out"
     return ""
 
 
 def between_two_pixels(settings: Settings) -> str:
-    """The decoder makes a square of pixels of each latent one, and doubles it with all of its blocks but the last."""
+    """The decoder makes a square of pixels of each latent pixel; every block but the last doubles width and height."""
     pixels, config = settings.get("image_size", 0), settings.get("config", {})
     patch = config.get("denoiser", {}).get("patch_size") or 1
     step = patch * 2 ** (len(config.get("vae", {}).get("block_out_channels", [0])) - 1)
@@ -31,7 +31,7 @@ def between_two_pixels(settings: Settings) -> str:
 
 
 def not_of_a_transformer(settings: Settings) -> str:
-    """diffusers' class of this transformer takes no adapters, and names no blocks to compile."""
+    """diffusers' class for this transformer supports no adapters, and names no blocks to compile."""
     if "text_encoder" in settings.get("config", {}):
         return ""
     if settings.get("compile") == "regional":
@@ -43,7 +43,7 @@ def not_of_a_transformer(settings: Settings) -> str:
 
 
 def compiled_with_more(settings: Settings) -> str:
-    """Hooks that move weights, or keep results, are called between what the compiler would put together."""
+    """Hooks that move weights or keep results run between operators that the compiler would combine."""
     if settings.get("compile", "off") == "off":
         return ""
     named = next((name for name in ("offload", "cache") if settings.get(name, "off") != "off"), "")

@@ -30,7 +30,7 @@ def quantized_cache_of_encoder_decoder(settings: Settings) -> str:
 
 
 def cache_of_its_own(settings: Settings) -> str:
-    """These models keep their state in other ways, and ignore the cache that is asked for."""
+    """These models keep their state in another form, and ignore the requested cache."""
     cache, kind = settings.get("cache", "default"), settings.get("config", {}).get("model_type")
     if cache not in ("default", "none") and kind in OWN_CACHES:
         return f"cache={cache!r} is ignored by a {kind} model, which keeps its state in its own way; leave it out"
@@ -38,7 +38,7 @@ def cache_of_its_own(settings: Settings) -> str:
 
 
 def chunk_of_no_prompt(settings: Settings) -> str:
-    """Chunks are pieces of a prompt, and each needs the cache of those before it."""
+    """Chunks are pieces of a prompt, and each one needs the cache of those before it."""
     size = settings.get("prefill_chunk_size", 0)
     if not size:
         return ""
@@ -64,8 +64,9 @@ def compiled_twice(settings: Settings) -> str:
 
 
 def graph_over_a_growing_cache(settings: Settings) -> str:
-    """A CUDA graph overwrites the keys and values that it returned last, and a growing cache hands them in again
-    (https://github.com/pytorch/pytorch/issues/175557)."""
+    """A CUDA graph overwrites the keys and values that it returned last, and a growing cache passes them in again
+    (https://github.com/pytorch/pytorch/issues/175557).
+    """
     mode = settings.get("compile", "off")
     if mode in GRAPHED and settings.get("cache") not in ("static", "none"):
         better = f"use compile_decode={mode!r} and cache='static'"

@@ -1,4 +1,4 @@
-"""Settings of training about the samples: how long they are, in which order they come, and who fetches them."""
+"""The settings of training that concern samples: their length, their order, and the processes that fetch them."""
 
 from perfgate.shared.settings.declaration import Need, Settings, choice, chosen_of, count
 

@@ -1,4 +1,4 @@
-"""The settings and sizes of operators by themselves.
+"""The settings and sizes of single operators.
 
 Groups follow "Data Movement Is All You Need" (https://arxiv.org/abs/2007.00072): tensor contractions, statistical
 normalizations, element-wise operators.
@@ -73,7 +73,7 @@ ELEMENTWISE = dict(
     [
         _operator("gelu", ROWS, DIRECTION, PRECISION, FUSED),
         _operator("dropout", ROWS, DIRECTION, PRECISION),
-        # The gradient of a sum is handed on as it is, so a residual has no backward pass of its own.
+        # The gradient of a sum is passed on unchanged, so a residual has no backward pass of its own.
         _operator("residual", ROWS, PRECISION, IN_PLACE),
         _operator("bias", ROWS, DIRECTION, PRECISION, IN_PLACE),
     ]

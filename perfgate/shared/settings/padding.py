@@ -1,7 +1,7 @@
 """Settings of the inputs about padding and the mask that hides it.
 
-Many a regression shows only where a mask hides something, or where there is none at all: libraries take another way
-through their attention for masks that are all ones.
+Many regressions appear only if a mask hides something, or if there is none: libraries use other attention code for
+masks that are all ones.
 """
 
 from perfgate.shared.settings.declaration import Settings, choice, share
@@ -10,7 +10,7 @@ IN_PROMPTS = 0.25
 
 
 def padding_of_one(settings: Settings) -> str:
-    """Samples are padded to the longest of them, so one by itself has no padding."""
+    """Samples are padded to the longest one, so a single sample has no padding."""
     padded = settings.get("padded", 0.0)
     if not padded or padded == default_of(settings):
         return ""
@@ -23,7 +23,7 @@ def padding_of_one(settings: Settings) -> str:
 
 
 def not_of_random_tokens(settings: Settings) -> str:
-    """Real text has lengths of its own; images and sound have neither padding nor a mask."""
+    """Real text has its own lengths; images and sound have neither padding nor a mask."""
     padded = settings.get("padded", default_of(settings))
     named = f"padded={padded}" if padded != default_of(settings) else ""
     named = "mask='none'" if settings.get("mask") == "none" else named
@@ -35,7 +35,7 @@ def not_of_random_tokens(settings: Settings) -> str:
 
 
 def padding_twice(settings: Settings) -> str:
-    """These settings of training have lengths of their own, or need samples without padding."""
+    """These settings of training choose the lengths themselves, or need samples without padding."""
     padded = settings.get("padded", 0.0)
     others = [name for name in ("lengths", "packing", "pad_to_multiple_of") if settings.get(name) not in OFF]
     named = f"padded={padded}" if padded else "mask='none'"
@@ -45,7 +45,7 @@ def padding_twice(settings: Settings) -> str:
 
 
 def padding_without_a_mask(settings: Settings) -> str:
-    """A model would take padding for text."""
+    """Without a mask, a model would take padding for text."""
     padded = settings.get("padded", default_of(settings))
     if settings.get("mask") == "none" and padded and settings.get("batch_size") != 1:
         return "mask='none' would let the model read padding; add padded=0"
@@ -69,5 +69,5 @@ MASK = choice(
 
 
 def default_of(settings: Settings) -> float:
-    """The share of padding where nobody chose one: prompts of a batch differ in length by default."""
+    """The default share of padding: prompts in a batch differ in length, other samples do not."""
     return IN_PROMPTS if "prompt_length" in settings else 0.0

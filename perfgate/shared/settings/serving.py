@@ -13,7 +13,7 @@ def paging_in_padded_batches(settings: Settings) -> str:
 
 
 def prefix_of_the_whole_prompt(settings: Settings) -> str:
-    """A prompt needs tokens of its own after those that it shares with others."""
+    """A prompt needs tokens of its own after the ones that it shares with others."""
     prefix, length = settings.get("shared_prefix", 0), settings.get("prompt_length")
     if isinstance(prefix, int) and isinstance(length, int) and prefix >= length:
         return f"shared_prefix={prefix} leaves nothing of prompt_length={length}; make it shorter"

@@ -6,14 +6,14 @@ from perfgate.shared.settings.loading import SETTINGS as LOADING
 from perfgate.shared.settings.padding import MASK, PADDED, padding_twice
 
 LOW_RANK = ("galore_adamw", "apollo_adamw")
-# They step in kernels or decompositions of their own, which fake tensors do not run.
+# Their steps run in kernels or decompositions of their own, which fake tensors cannot run.
 NOT_DRY_OPTIMIZERS = (
     "adamw_torch_8bit", "adamw_bnb_8bit", "lion_8bit", "paged_adamw_8bit", *LOW_RANK, "lomo", "adamw_cpu_offload",
 )  # fmt: skip
 
 
 def cache_emptied_by_hand(settings: Settings) -> str:
-    """The Trainer empties the allocator's cache (``torch_empty_cache_steps``); nobody does so in a plain loop."""
+    """The Trainer empties the allocator's cache (``torch_empty_cache_steps``); a plain loop has no code for that."""
     if settings.get("empty_cache_steps") and settings.get("loop") == "accelerate":
         return "empty_cache_steps is an argument of the Trainer; leave loop='accelerate' out"
     return ""
@@ -50,7 +50,7 @@ def accumulation_without_gradients(settings: Settings) -> str:
 
 
 def cache_of_recomputed_layers(settings: Settings) -> str:
-    """Layers that are computed again would add to a cache twice, so transformers turns it off."""
+    """Recomputed layers would add to a cache twice, so transformers turns it off."""
     if settings.get("use_cache") is True and settings.get("activation_checkpointing"):
         return "activation_checkpointing turns the cache off; leave use_cache=True out"
     return ""
@@ -64,7 +64,7 @@ def two_losses(settings: Settings) -> str:
 
 
 def ranks_and_strategy(settings: Settings) -> str:
-    """Several processes need a strategy by which they share a step, and one process needs none."""
+    """Several processes need a strategy to share a step, and one process needs none."""
     strategy, ranks = settings.get("strategy", "none"), settings.get("ranks", 1)
     if strategy != "none" and ranks == 1:
         return f"strategy={strategy!r} shares a step among several processes; add ranks=2"
@@ -142,7 +142,7 @@ TRAINING = Kind(
             "layers that compute activations again in the backward pass; `offload` keeps their inputs on the host",
             needs=(
                 Need(("every_2_layers", "every_4_layers", "offload"), package="transformers", since="5.23"),
-                # Its copies lie in pinned memory, which only a GPU has a use for.
+                # Its copies lie in pinned memory, which is useful only with a GPU.
                 Need(("offload",), gpu=True),
             ),
             option="activation_checkpointing",
@@ -195,7 +195,7 @@ TRAINING = Kind(
             "strategy",
             ("none", "ddp", "fsdp", "fsdp-offload", "tp", "cp"),
             "how processes share a step; each has batches of its own unless they split layers (`tp`) or samples (`cp`)",
-            # Shards in pinned memory, accelerate's meshes, and the ring of attention are for accelerators alone.
+            # Shards in pinned memory, accelerate's meshes, and ring attention need an accelerator.
             needs=(Need(("fsdp-offload", "tp", "cp"), gpu=True),),
             conflicts=(ranks_and_strategy, samples_in_parts),
         ),

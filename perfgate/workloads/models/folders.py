@@ -1,4 +1,4 @@
-"""Folders of models: where a path is looked for, what must lie there, and how a workload names it."""
+"""Finds the folders of models, checks their files, and names them in workloads."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from perfgate.shared.errors import UserError
 
 @dataclass(frozen=True)
 class Places:
-    """Where the folder of a model is looked for.
+    """The places in which to look for a model's folder.
 
     Attributes:
-        folders: in this order; an absolute path is taken as it is.
-        root: a folder below it is named relative to it, so that a workload is the same on every machine; ``None``
-            names a folder as it was written.
+        folders: the folders to look in, in this order; an absolute path is used as it is.
+        root: folders below it are named relative to it, so that a workload is the same on every machine; with ``None``
+            a folder keeps the name that the case wrote.
     """
 
     folders: tuple[Path, ...]
@@ -26,16 +26,16 @@ class Places:
         return cls((Path.cwd(),))
 
     def find(self, written: str | Path) -> Path | None:
-        """The first folder of that name with a ``config.json``, else the first of that name; ``None`` without any."""
+        """The first folder of that name with a ``config.json``, or else the first folder of that name, or ``None``."""
         found = [path for path in self._candidates(written) if path.is_dir()]
         return next((path for path in found if (path / "config.json").is_file()), next(iter(found), None))
 
     def name(self, path: Path, written: str | Path) -> str:
-        """What a workload calls a folder.
+        """The name of a folder in a workload.
 
         Args:
             path: the folder.
-            written: how the case named it.
+            written: the name that the case wrote.
         """
         if self.root is None:
             return str(written)
@@ -43,7 +43,7 @@ class Places:
         return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
     def told(self, written: str | Path) -> str:
-        """Where a path was looked for, as the end of a sentence; empty for an absolute one."""
+        """The end of a sentence that lists the searched folders; empty for an absolute path."""
         if Path(written).is_absolute():
             return ""
         return f"; the folder was looked for in {', then in '.join(map(str, dict.fromkeys(self.folders)))}"

@@ -170,7 +170,7 @@ def code_of(source: Mapping[str, Json]) -> list[str]:
 
 
 def read_object(path: Path) -> dict[str, Json]:
-    """The JSON object in a file; an empty one if there is none, as transformers then explains what is wrong."""
+    """The JSON object in a file; empty if the file holds none, because transformers explains the mistake itself."""
     try:
         found = load_json(path.read_text(encoding="utf-8"))
     except ValueError:
@@ -214,7 +214,7 @@ def git_sum(path: Path) -> str:
 
 @contextmanager
 def locked(repo: str, repo_type: str) -> Iterator[None]:
-    """Let one process at a time download a repository, so that nobody uses files that are not checked yet."""
+    """Let only one process at a time download a repository, so that nobody uses unchecked files."""
     from filelock import FileLock
     from huggingface_hub import cached_assets_path
 
@@ -251,7 +251,7 @@ def explained(repo: str, revision: str, repo_type: str) -> Iterator[None]:
 
 
 def sentence(error: Exception, repo: str, revision: str, repo_type: str) -> str:
-    """Say what went wrong, and what helps."""
+    """A sentence that says what went wrong, and what helps."""
     from huggingface_hub import constants, errors
 
     what, page = f"{KINDS[repo_type]} {repo}@{revision[:12]}", f"{constants.ENDPOINT}/{repo}"

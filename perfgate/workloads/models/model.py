@@ -28,7 +28,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Model:
-    """A model: its name, where it comes from, and the tasks that it can do.
+    """A model: its name, its source, and its tasks.
 
     Attributes:
         name: the name that appears in a case's id.
@@ -37,7 +37,7 @@ class Model:
             them can allow Python code that comes with the model with ``trust_remote_code``.
         classes: class name in transformers for each task; the first task is the default.
         tier: the smallest tier that runs the model.
-        place: where its folder lies on this machine, once it was found; not part of what identifies the model.
+        place: the path of its folder on this machine, once found; not part of the model's identity.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Model:
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, trust_remote_code: bool = False) -> "Model":
-        """A folder that ``save_pretrained`` wrote; it is looked for when a case names it.
+        """A model in a folder that ``save_pretrained`` wrote; the folder is found when a case names the model.
 
         Args:
             folder: absolute, or relative to the test file's folder, pytest's rootdir or the current folder.
@@ -144,8 +144,8 @@ def resolve(model: "Model | str | Path", places: Places | None = None) -> Model:
     """The model that a case names: a ``Model``, the path of a local folder, or an id of the hub with its commit.
 
     Args:
-        model: as the case names it.
-        places: where folders are looked for; by default the current folder.
+        model: the model as the case names it.
+        places: the places to look for folders; by default the current folder.
 
     Raises:
         UserError: the folder does not exist or has no model, or the id has no commit.
@@ -161,7 +161,7 @@ def resolve(model: "Model | str | Path", places: Places | None = None) -> Model:
 
 
 def located(model: Model, places: Places) -> Model:
-    """A model in a folder, once its folder was found.
+    """A model with its folder found.
 
     Raises:
         UserError: the folder does not exist or has no model.

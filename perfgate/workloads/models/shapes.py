@@ -12,12 +12,12 @@ from perfgate.workloads.models.model import AUTO_CLASSES, Model
 
 SHAPES = Path(__file__).parent / "shapes.json"
 IMAGES, PIPELINE = "text-to-image", "model_index.json"
-# By the class of a pipeline, where the configurations of its networks lie.
+# The folders of the networks' configurations, by the class of a pipeline.
 PIPELINES = {
     "StableDiffusionPipeline": {"text_encoder": "text_encoder", "denoiser": "unet", "vae": "vae"},
     "DiTPipeline": {"denoiser": "transformer", "vae": "vae"},
 }
-# The end of a class's name in transformers, and the task that the class is for.
+# The endings of class names in transformers, with the task that such a class is for.
 HEADS = {
     "LMHeadModel": "causal-lm",
     "ForCausalLM": "causal-lm",
@@ -81,10 +81,10 @@ def folder_shape(folder: Path, task: str | None, trust_remote_code: bool = False
 
 
 def pipeline_shape(folder: Path) -> Model:
-    """The model of images in a folder that a pipeline of diffusers wrote; its weights may be missing.
+    """The image model in a folder that a diffusers pipeline wrote; its weights may be missing.
 
     Raises:
-        UserError: the pipeline is of another class than those that Perfgate builds, or a configuration is missing.
+        UserError: Perfgate does not build pipelines of this class, or a configuration is missing.
     """
     made = read_config(folder / PIPELINE).get("_class_name", "")
     if made not in PIPELINES:
