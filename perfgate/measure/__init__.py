@@ -1,1 +1,1 @@
-"""The parent's side of a measurement: starts actors, gives them turns, and makes launches of their answers."""
+"""The parent's side of a measurement: starts actors, gives them turns, and turns their answers into launches."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from perfgate.shared.wire import UNSUPPORTED, Channel, describe_exit
 
-LOOK_S = 1.0  # between two looks at what an actor prints
-OUTPUT_BYTES = 64 << 20  # of its output are kept until they are cut to the end
+LOOK_S = 1.0  # seconds between two checks of an actor's output
+OUTPUT_BYTES = 64 << 20  # an actor's output is cut when it is larger than this
 KEPT_BYTES = 1 << 16
 
 
@@ -47,7 +47,7 @@ class Actor:
         """Send a message and wait for its answer.
 
         Raises:
-            LaunchFailed: no good answer came; the actor is gone by then.
+            LaunchFailed: the actor failed or did not answer; it has been ended.
         """
         self.tell(message)
         return self.answer(timeout_s)
@@ -61,7 +61,7 @@ class Actor:
         """Wait for the answer to the last message.
 
         Raises:
-            LaunchFailed: no good answer came; the actor is gone by then.
+            LaunchFailed: the actor failed or did not answer; it has been ended.
         """
         try:
             answer = self._received(timeout_s)
@@ -81,7 +81,7 @@ class Actor:
         return answer
 
     def _received(self, timeout_s: float) -> dict[str, Any] | None:
-        """Wait for a message; meanwhile what the actor prints is kept short."""
+        """Wait for a message, and keep the actor's output file short meanwhile."""
         end = time.monotonic() + timeout_s
         while True:
             try:
@@ -106,13 +106,13 @@ class Actor:
 
 
 def shorten(output: Path) -> None:
-    """Cut an output file that became large to its end, so that a program that prints without end fills no disk."""
+    """Cut a large output file to its end, so that a program that prints without end fills no disk."""
     with suppress(OSError), output.open("r+b") as file:
         if (size := os.fstat(file.fileno()).st_size) <= OUTPUT_BYTES:
             return
         file.seek(size - KEPT_BYTES)
         end = file.read(KEPT_BYTES)
-        # Whoever still prints appends, so that the text goes on behind what is written here.
+        # The actor appends, so its next output follows the text that is written here.
         file.truncate(0)
         file.seek(0)
         file.write(end)

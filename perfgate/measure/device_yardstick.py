@@ -1,4 +1,4 @@
-"""A GPU's yardstick: once a session it tells whether the machine is the one that it was. Times are in seconds."""
+"""A GPU's yardstick, measured once a session; it shows whether the machine is still the same. Times are in seconds."""
 
 from perfgate.measure.actor import LaunchFailed
 from perfgate.measure.server import Server
@@ -13,14 +13,14 @@ STEPS, TURNS = 4, 8
 
 
 def health(stage: Stage, server: Server, workload: Workload) -> Yardstick:
-    """The times of the yardstick's components, measured before the first timed launch of a session and then known.
+    """The times of the yardstick's components, measured before a session's first timed launch and then kept.
 
     If it fails, cases continue without it, and ``missing`` has the reason.
 
     Args:
         stage: the stage with the device.
         server: the server that the actor is forked from.
-        workload: of the case, which tells the devices to lock.
+        workload: the case's workload, which names the devices to lock.
     """
     if stage.health is None:
         with stage.held(stage.timed(workload)):

@@ -1,4 +1,4 @@
-"""Disturbances of a launch on a GPU, in shares: of its time with clocks held down, and of the GPU that others used."""
+"""Disturbances of a launch on a GPU: the share of time with reduced clocks, and the share that others used of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +19,13 @@ SLOWDOWNS = {
 
 @dataclass(frozen=True)
 class Company:
-    """Processes on a device that are no actors of the stage.
+    """Foreign processes on a device, which are no actors of the stage.
 
     Attributes:
-        pids: of those that can compute on it, whether they did or not; their memory counts.
-        busy: of those that computed.
-        share: the share of the multiprocessors' time that they used together; ``None`` if the driver does not tell.
+        pids: the ids of those that can compute on it, whether they did or not; their memory counts.
+        busy: the ids of those that computed.
+        share: the share of the multiprocessors' time that they used together; ``None`` if the driver does not report
+            it.
     """
 
     pids: Sequence[int] = ()
@@ -38,8 +39,8 @@ def undisturbed(
     """Attach the driver's reports about the device, and reject a launch that was disturbed.
 
     Only times are disturbed by clocks that are held down and by processes that compute, each in more than 5% of the
-    launch. The sides of a duet that are stepped in turn share the clock, so that it does not change their ratio.
-    Processes that hold memory disturb a launch that runs out of it, and what is not torch's is then not all its own.
+    launch. The sides of a duet that take turns share the clock, so it does not change their ratio.
+    Processes that hold memory disturb a launch that runs out of it, and memory outside of torch may then be theirs.
 
     Args:
         launch: the launch after its end.
@@ -52,7 +53,7 @@ def undisturbed(
     pids: Sequence[int] | CannotTell = "cannot tell" if company is None else list(company.pids)
     share: float | CannotTell = "cannot tell" if company is None or company.share is None else company.share
     launch = launch.detailed(seen=DeviceSeen(uuid, pids, slowdown_s, shares, share, seen[-1].power_limit_w))
-    if company and company.pids:  # the driver tells what is taken on the device, by whomever
+    if company and company.pids:  # the driver reports the memory of all processes together
         own = {name: value for name, value in launch.metrics.items() if name != "non_torch_memory_bytes"}
         launch = replace(launch, metrics=own)
     if company and company.pids and launch.out_of_memory:
@@ -79,18 +80,18 @@ def named(pids: Sequence[int]) -> str:
 
 
 def other_limit_w(seen: Sequence[Status], limit_w: float | None) -> float | None:
-    """A power limit that was in force in place of the right one; ``None`` where there was none, or nobody tells."""
+    """A power limit that was in force in place of the right one; ``None`` if there was none, or it is not known."""
     told = [status.power_limit_w for status in seen if status.power_limit_w is not None]
     return next((found for found in told if limit_w is not None and other_limit(found, limit_w)), None)
 
 
 def worked(seen: Sequence[Status]) -> Sequence[Status]:
-    """The reports from the end of the first step on: before it the device was idle, or another program's."""
+    """The reports from the end of the first step on; earlier ones show an idle device, or another program."""
     return seen[1:] if len(seen) > 2 else seen
 
 
 def held_down_s(seen: Sequence[Status]) -> dict[str, float | None]:
-    """By reason, how long clocks were held down between the end of the first step and the last report.
+    """By reason, the seconds of reduced clocks between the end of the first step and the last report.
 
     The value is ``None`` if the driver does not count seconds, but a report gave that reason.
     """
@@ -103,9 +104,9 @@ def held_down_s(seen: Sequence[Status]) -> dict[str, float | None]:
 
 
 def held_down_shares(seen: Sequence[Status]) -> dict[str, float]:
-    """By reason, in which share of the time clocks were held down.
+    """By reason, the share of the time with reduced clocks.
 
-    Where the driver does not count seconds, it is the share of its reports that gave the reason.
+    If the driver does not count seconds, it is the share of reports that gave the reason.
     """
     reports = worked(seen)
     length_s = reports[-1].at_s - reports[0].at_s

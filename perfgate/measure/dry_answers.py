@@ -1,4 +1,4 @@
-"""Answers of dry runs, kept for one run of pytest: a workload of several cases runs dry once."""
+"""Keeps answers of dry runs during one run of pytest, so that equal workloads of several cases run dry only once."""
 
 import hashlib
 import json
@@ -11,22 +11,22 @@ from typing import Any
 
 from perfgate.measure.pool import Pool
 
-# Perfgate's own programs depend on their parameters alone. Those of others may read files that change between cases.
+# Perfgate's own programs depend only on their parameters. Programs of users may read files that change between cases.
 OWN = "perfgate."
 
 
 class DryAnswers:
-    """Reads and keeps answers, a file each.
+    """Reads and keeps answers, one file each.
 
     Args:
-        folder: that all processes of the run share.
+        folder: a folder that all processes of the run share.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def path(self, pool: Pool, order: Mapping[str, Any]) -> Path | None:
-        """Where the answer to an order lies; ``None`` where each case runs dry by itself."""
+        """The file for the answer to an order; ``None`` if each case must run dry by itself."""
         if not order["workload"]["program"].startswith(OWN):
             return None
         asked = [pool.name, pool.interpreter.python, pool.interpreter.path, pool.interpreter.commit, order]
@@ -34,14 +34,14 @@ class DryAnswers:
         return self._folder / f"{digest}.json"
 
     def read(self, path: Path | None) -> dict[str, Any] | None:
-        """An answer, where a case has it already."""
+        """The kept answer, if an earlier case had the same order."""
         if path is None or not path.exists():
             return None
         answer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return answer
 
     def keep(self, path: Path | None, answer: Mapping[str, Any]) -> None:
-        """Keep an answer for later cases; without room for it, they run dry themselves."""
+        """Keep an answer for later cases; if there is no room for it, they run dry themselves."""
         if path is None:
             return
         with suppress(OSError):

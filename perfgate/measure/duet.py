@@ -31,11 +31,11 @@ from perfgate.records.launch import Launch, Side
 from perfgate.shared.workload import Workload
 
 MIN_STEPS, MAX_STEPS = 20, 60
-FAR, FAR_STEPS = 2.0, 6  # sides of which one takes twice the time of the other need few steps to show it
+FAR, FAR_STEPS = 2.0, 6  # if one side takes twice the time of the other, few steps are enough to show it
 FILLED_S = 3.0
-BURSTS_S = 2.0  # a side's bursts take no longer, unless a few of them do
+BURSTS_S = 2.0  # the bursts of a side fill at most this time, unless even a few of them take longer
 RELAUNCHES = 2
-DEVICE_TIME = ("device",)  # what is measured in steps by themselves
+DEVICE_TIME = ("device",)  # the measurements in steps by themselves
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def duet(stage: Stage, case: str, pair: int, parts: Sequence[DuetSide], first_nu
         stage: the stage with the device.
         case: the case's id.
         pair: the number of the duet within the case; it decides which servers are used and which side begins.
-        parts: reference and candidate.
+        parts: the two sides, reference and candidate.
         first_number: the number of the first attempt's launches.
 
     Returns:
@@ -173,12 +173,12 @@ def apart(
 
 
 def steps_of_turn(stage: Stage, step_s: float) -> int:
-    """The number of steps in a turn: those of a burst on a GPU, else one."""
+    """The number of steps in a turn: a burst's on a GPU, else one."""
     return burst_steps(step_s) if stage.device.bursts else 1
 
 
 def in_bursts(part: DuetSide, burst_s: float) -> DuetSide:
-    """A side with fewer turns where bursts are long: a burst of whole seconds repeats itself better than a step."""
+    """The side with fewer turns if its bursts are long, because a long burst varies less than a single step."""
     least = max(math.floor(BURSTS_S / burst_s), FAR_STEPS) if burst_s > 0 else part.min_steps
     return replace(part, min_steps=min(part.min_steps, least))
 
@@ -191,7 +191,7 @@ def taken(stage: Stage, actor: Actor, steps: int) -> dict[str, float]:
 def begun(
     case: str, pair: int, parts: Sequence[DuetSide], servers: Sequence[Server], number: int, stepped: str
 ) -> list[Launch]:
-    """Both launches with everything that is known before they begin."""
+    """Both launches, with all facts that are known before they begin."""
     first = parts[pair % 2].side
     return [
         Launch(
@@ -215,14 +215,14 @@ def count_steps(pair_s: float, part: DuetSide, far: bool = False) -> int:
     Args:
         pair_s: seconds that one turn of both sides takes together.
         part: a side, which has the time to fill and the smallest number of steps.
-        far: whether one side takes so much longer that fewer steps than the smallest number show it.
+        far: whether one side takes so much longer that fewer steps than the usual minimum show it.
     """
     least = min(part.min_steps, FAR_STEPS) if far else part.min_steps
     return min(max(math.ceil(part.filled_s / max(pair_s, 1e-6)), least), MAX_STEPS)
 
 
 def undisturbed(launches: list[Launch]) -> list[Launch]:
-    """Reject both launches if something else had the core, or if their ratio still drifts at the end."""
+    """Reject both launches if another process took the core, or if their ratio still drifts at the end."""
     reason = next((launch.invalid for launch in launches if launch.invalid), "")
     for launch in launches:
         if launch.other and launch.waited is None:  # the scheduler keeps no account
@@ -252,7 +252,7 @@ def both_or_none(launches: list[Launch]) -> list[Launch]:
 
 
 def valid_pair(launches: Sequence[Launch]) -> tuple[Launch, Launch] | None:
-    """Reference and candidate of the last attempt; ``None`` if it is not valid."""
+    """Reference and candidate of the last attempt; ``None`` if they are not valid."""
     by_side = {launch.side: launch for launch in launches[-2:]}
     pair = by_side["reference"], by_side["candidate"]
     return None if any(launch.invalid for launch in pair) else pair

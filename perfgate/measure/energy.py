@@ -1,4 +1,4 @@
-"""The energy of steps: what a counter tells before and after them, and what is taken while nothing is done."""
+"""The energy of steps: from counters before and after them, and from a pause without work."""
 
 import math
 import time
@@ -10,7 +10,7 @@ from perfgate.measure.devices.rapl import energy_j
 from perfgate.measure.stage import Stage
 from perfgate.records.clocks import Value
 
-COUNTED_S = 0.5  # of steps on a CPU, whose counter moves every millisecond
+COUNTED_S = 0.5  # seconds of steps on a CPU, whose counter is updated every millisecond
 RESTED_S = 0.5
 MAX_STEPS = 200
 
@@ -18,15 +18,15 @@ MAX_STEPS = 200
 def energy(
     before: Status | None, within: Status | None, after: Status | None, steps: int, rested: Status | None = None
 ) -> dict[str, Value]:
-    """The energy of a step in joules, and power and clock under load, as far as the driver reports them.
+    """The energy of a step in joules, and the power and clock under load, as far as the driver reports them.
 
     Args:
         before: the device's status before the steps.
-        within: its status in the middle of them; where it is not known, that after them stands for it.
+        within: its status in the middle of them; if unknown, the status after them is used.
         after: its status after the steps.
-        steps: the number of steps in between; 0 where they are too few to tell their energy.
-        rested: its status after it had nothing to do for a while. What it took then, it also takes during steps:
-            ``idle_energy_share`` of their energy.
+        steps: the number of steps in between; 0 if they are too few to measure their energy.
+        rested: its status after a pause without work. The power in the pause is also used during steps;
+            ``idle_energy_share`` is its share of their energy.
     """
     if before is None or after is None:
         return {}
@@ -42,21 +42,21 @@ def energy(
 
 
 def between_w(first: Status, last: Status | None) -> float | None:
-    """The mean power between two reports; ``None`` where they do not tell it."""
+    """The mean power between two reports; ``None`` if they do not have the energy."""
     if last is None or first.energy_j is None or last.energy_j is None or last.at_s <= first.at_s:
         return None
     return (last.energy_j - first.energy_j) / (last.at_s - first.at_s)
 
 
 def energy_on_cpu(stage: Stage, actor: Actor, step_s: float) -> dict[str, Value]:
-    """The energy of a step on a CPU, by its own counter (RAPL); nothing where that cannot be read.
+    """The energy of a step on a CPU, from its energy counter (RAPL); empty if that cannot be read.
 
-    The counter is that of the whole processor: it also counts what other programs do.
+    The counter covers the whole processor, so the energy of other programs is included.
 
     Args:
-        stage: with the device.
-        actor: whose steps are taken.
-        step_s: how long a step takes, about.
+        stage: the stage with the device.
+        actor: the actor that takes the steps.
+        step_s: the approximate seconds of a step.
     """
     if (began_j := energy_j()) is None:
         return {}

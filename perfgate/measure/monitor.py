@@ -11,12 +11,12 @@ from perfgate.records.launch import Launch
 
 
 class DeviceMonitor:
-    """Asks the device's driver from time to time, and judges in the end whether the launch may be used.
+    """Asks the device's driver from time to time, and decides at the end whether the launch is valid.
 
     Args:
-        device: of the launch.
-        actors: process ids of the stage's own actors; the set grows meanwhile.
-        limit_w: the power limit that launches are to have; ``None`` where it does not matter.
+        device: the device of the launch.
+        actors: process ids of the stage's own actors; the stage adds to this set.
+        limit_w: the power limit that launches must have; ``None`` if any is accepted.
     """
 
     def __init__(self, device: Device, actors: Set[int], limit_w: float | None = None) -> None:
@@ -38,33 +38,34 @@ class DeviceMonitor:
         status = self._device.status()
         if status is None:
             return
-        # The first look comes before the actor is there, so the second one is not put off.
+        # The first look comes before the actor exists, so the second one is not delayed.
         self._next_s = now_s + self._device.look_s if self._seen else 0.0
         computing = status.pids or frozenset()
         own = {pid for pid in computing if self._owns(pid)}
         self._visible = self._visible or bool(own)
         self._foreign |= computing - own
-        if self._seen and status.busy:  # the first look's samples are of the time before the launch
+        if self._seen and status.busy:  # the first look's samples are from the time before the launch
             self._shares.append(status.busy)
         self._seen.append(status)
 
     def _owns(self, pid: int) -> bool:
-        """Whether a process is an actor, or was started by one. (Actors lead sessions of their own.)"""
+        """Whether a process is an actor, or was started by one. (Each actor leads a session of its own.)"""
         try:
             return pid in self._actors or os.getsid(pid) in self._actors
         except (ProcessLookupError, PermissionError):
             return False
 
     def judge(self, launch: Launch) -> Launch:
-        """The launch, with what was seen of the device; rejected if something disturbed it."""
+        """The launch with the observations of the device; rejected if something disturbed it."""
         if not self._seen:
             return launch
         return undisturbed(launch, self._device.uuid, self._seen, self.company(), self._limit_w)
 
     def company(self) -> Company | None:
-        """The other processes on the device; ``None`` if the driver does not show the stage's own ones either.
+        """The foreign processes on the device; ``None`` if the driver does not even show the stage's own ones.
 
-        Its samples of the multiprocessors name processes that draw as well; those are on every desktop and never count.
+        The driver's utilization samples include processes that only draw; every desktop has some, and they do not
+        count.
         """
         if not self._visible:
             return None

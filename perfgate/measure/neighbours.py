@@ -13,8 +13,8 @@ from perfgate.records.clocks import CONTENDED
 from perfgate.records.launch import CORE_TAKEN, Launch
 
 PROC = Path("/proc")
-NAMED = 2  # so many processes are named in a message; it gives only the number of the others
-NOTICED = 0.01  # a larger share of the core is worth naming the processes that took it
+NAMED = 2  # a message names this many processes, and gives only the number of the others
+NOTICED = 0.01  # the processes are named if they took more than this share of the core
 TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
@@ -26,7 +26,7 @@ class Process:
         pid: the process id.
         name: the name of its program, as the kernel keeps it.
         session: the id of the process that leads its session.
-        began: when it was started, in the kernel's ticks; a later process with the same id has another value.
+        began: its start in the kernel's ticks; a later process with the same id has another value.
         computed_s: processor time that it has used so far.
         children_s: processor time that its ended children used.
         core: the core on which it ran last.
@@ -84,7 +84,7 @@ class Neighbours:
         Before the first step the last look counts, and after the last step the first one.
 
         Args:
-            begin: whether steps are still to come.
+            begin: whether the steps have not begun yet.
         """
         if self._core is None:
             return
@@ -94,7 +94,7 @@ class Neighbours:
             self._last = processes()
 
     def grown(self) -> list[Process]:
-        """The processes that used the processor between both looks, with the time that they used; the busiest first."""
+        """The processes that used the processor between both looks, and for how long; the busiest first."""
         found = []
         for process in self._last.values():
             before = self._first.get(process.pid)

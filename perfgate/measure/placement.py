@@ -20,7 +20,7 @@ def ranks_of(workload: Workload) -> int:
 
 
 def alike(device: Device) -> list[Device]:
-    """The device and its peers; ranks take the first ones. A process can use one slice of a GPU (MIG) only."""
+    """The device and its peers, for the ranks in this order. A process can use only one slice of a GPU (MIG)."""
     return [device] if device.uuid.startswith(SLICE) else [device, *device.peers]
 
 

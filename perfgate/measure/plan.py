@@ -1,4 +1,4 @@
-"""The plan of a measurement: how many launches and steps a case gets."""
+"""The measurement plan of a case: the numbers of launches and steps."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 
 @dataclass(frozen=True)
 class MeasurementPlan:
-    """How much is measured of a case.
+    """The amount of measurement for a case.
 
     Attributes:
-        launches: number of timed launches of a case; none if no times are taken.
+        launches: the number of timed launches of a case; 0 if no times are taken.
         memory_launches: number of launches of the memory pass, whose results must agree.
         steps_s: seconds to fill with timed steps, within the bounds on their number.
         min_steps: the lower bound on the number of timed steps.
@@ -19,7 +19,7 @@ class MeasurementPlan:
         threads: number of threads that an actor may compute with on a CPU; beside a GPU it has all of the GPU's cores.
         instruments: import paths of the instruments that users added.
         device: the kind of the stage's device, or ``none`` if there are only dry runs.
-        power_limit_w: the power limit that is set for this case; ``None`` for the one that the machine is known by.
+        power_limit_w: the power limit that is set for this case; ``None`` for the machine's usual one.
     """
 
     launches: int = 3
@@ -35,5 +35,5 @@ class MeasurementPlan:
 
     @property
     def timed(self) -> bool:
-        """Whether times are taken: not of dry runs, nor on an emulated device, nor with no timed launches."""
+        """Whether times are taken: not in dry runs, not on an emulated device, and not without timed launches."""
         return self.launches > 0 and self.device in DEVICE_KINDS and DEVICE_KINDS[self.device].timed

@@ -1,6 +1,6 @@
 """A small pool of fork servers of one interpreter.
 
-Launches take its servers in rotation, as those of one server share hash seed and memory layout.
+Launches use its servers in rotation, because launches of one server share hash seed and memory layout.
 """
 
 import shutil
@@ -14,20 +14,20 @@ from perfgate.shared.errors import UserError
 
 PACKAGE = Path(perfgate.__file__).parent
 ACTOR_ONLY = ("__init__.py", "shared", "actor")
-PASSING = ("*.pyc.*", "*-pytest-*")  # what an interpreter is just writing, and what pytest compiled for itself
+PASSING = ("*.pyc.*", "*-pytest-*")  # files that the interpreter is just writing, and pytest's own compiled files
 
 
 class Pool:
     """Servers that start when first needed.
 
     Args:
-        preload: modules that the servers import.
-        folder: for the outputs of servers and actors.
-        size: how many servers.
-        interpreter: to run; this process's unless another is named, which needs no Perfgate: a copy of the actor's
-            side goes on its path.
-        name: what the servers' names begin with.
-        environment: tells the variables by which processes of an interpreter reach the device.
+        preload: the modules that the servers import.
+        folder: the folder for the outputs of servers and actors.
+        size: the number of servers.
+        interpreter: the interpreter of the servers; by default this process's. Another one needs no Perfgate, because
+            a copy of the actor's side is put on its path.
+        name: the beginning of the servers' names.
+        environment: returns the variables that processes of an interpreter need to reach the device.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Pool:
         self._turn = 0
 
     def start(self) -> bool:
-        """Start the servers, if they are not up yet; returns whether they were not.
+        """Start the servers if they are not running yet; returns whether this call started them.
 
         Servers that failed to start are not started again: the first case shows what they printed, later ones
         the reason alone.
@@ -82,18 +82,18 @@ class Pool:
         return True
 
     def beside(self, interpreter: Interpreter, name: str, without: Container[str]) -> "Pool":
-        """As many servers of another interpreter; whoever asks for them closes them.
+        """Make equally many servers of another interpreter; the caller must close them.
 
         Args:
-            interpreter: to run.
-            name: what the servers' names begin with.
-            without: modules that these do not import ahead.
+            interpreter: the other interpreter.
+            name: the beginning of the servers' names.
+            without: modules that these servers do not import in advance.
         """
         preload = [module for module in self._preload if module not in without]
         return Pool(preload, self._folder, self.size, interpreter, name)
 
     def next(self) -> Server:
-        """The server whose turn it is."""
+        """The next server in rotation."""
         self._turn += 1
         return self.at(self._turn)
 
@@ -112,7 +112,7 @@ class Pool:
 def copy_of_actor(folder: Path) -> Path:
     """Copy the actor's side of Perfgate into a folder, to be put on an import path; returns the folder.
 
-    Compiled modules come along, as they hold for the same Python.
+    Compiled modules are copied too, because they are valid for the same Python.
     """
     for name in ACTOR_ONLY:
         source, target = PACKAGE / name, folder / "perfgate" / name

@@ -1,4 +1,4 @@
-"""A power limit that is set on a device for a while, and is the former one again afterwards, whatever happens."""
+"""Sets a power limit on a device for a while, and restores the former limit whatever happens."""
 
 import json
 import os
@@ -19,18 +19,19 @@ PACKAGE = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def limited(device: Device, lock: DeviceLock, limit_w: float) -> Iterator[None]:
-    """Set a device's power limit within the block, in which nobody else gets the device.
+    """Set a device's power limit within the block, and keep everybody else off the device.
 
-    The former limit is set again at the end of the block. If this process is killed, a second one, which was started
-    before, sets it; the device stays locked until then.
+    The former limit is set again at the end of the block. If this process is killed, a second process, started in
+    advance, restores it; the device stays locked until then.
 
     Args:
-        device: whose limit is set.
-        lock: of this device.
-        limit_w: the limit.
+        device: the device to limit.
+        lock: the device's lock.
+        limit_w: the limit in watts.
 
     Raises:
-        UserError: the limit cannot be set, is not what the driver tells afterwards, or cannot be taken back.
+        UserError: the limit cannot be set, the driver reports another one afterwards, or the former one cannot be
+            restored.
     """
     control = control_of(device.order)
     with lock.kept() as turn:
@@ -45,7 +46,7 @@ def limited(device: Device, lock: DeviceLock, limit_w: float) -> Iterator[None]:
 
 
 def check_settable(device: Device, lock: DeviceLock, limits_w: tuple[int, ...]) -> None:
-    """Find out before the first case whether limits can be set; the present one is set again to see who may.
+    """Check before the first case that limits can be set, by setting the present limit again.
 
     Raises:
         UserError: they cannot.
@@ -69,10 +70,10 @@ def check_settable(device: Device, lock: DeviceLock, limits_w: tuple[int, ...]) 
 
 
 def check_honoured(uuid: str, now: PowerLimit, limit_w: float) -> None:
-    """Refuse a limit that is not in force.
+    """Refuse to measure under a limit that is not in force.
 
     Raises:
-        UserError: naming both limits.
+        UserError: another limit is in force; the message has both.
     """
     if other_limit(now.set_w, limit_w) or other_limit(now.enforced_w, limit_w):
         raise UserError(
@@ -82,10 +83,10 @@ def check_honoured(uuid: str, now: PowerLimit, limit_w: float) -> None:
 
 
 def restore(control: PowerControl, uuid: str, former_w: float) -> None:
-    """Set the former limit again.
+    """Restore the former limit.
 
     Raises:
-        UserError: it is not in force afterwards; with the command that sets it.
+        UserError: it is not in force afterwards; the message has the command that sets it.
     """
     why = ""
     try:
@@ -103,12 +104,12 @@ def restore(control: PowerControl, uuid: str, former_w: float) -> None:
 
 @contextmanager
 def watched(device: Device, former_w: float, turn: int) -> Iterator[None]:
-    """Have a second process that restores the limit when this one is gone, and that ends with the block.
+    """Keep a second process ready that restores the limit if this one dies, until the end of the block.
 
     Args:
-        device: whose limit is to be restored.
+        device: the device to restore.
         former_w: the limit to restore.
-        turn: the descriptor by which it keeps the device locked meanwhile.
+        turn: the file descriptor that keeps the device locked meanwhile.
 
     Raises:
         UserError: the process does not start.
@@ -121,11 +122,11 @@ def watched(device: Device, former_w: float, turn: int) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError, subprocess.TimeoutExpired):
-            watchdog.communicate(timeout=ANSWER_S)  # closes its pipe, at which it ends
+            watchdog.communicate(timeout=ANSWER_S)  # closes its standard input, and it ends
 
 
 def started(order: str, turn: int) -> "subprocess.Popen[bytes]":
-    """The second process. No signal of this terminal reaches it, as it has a session of its own."""
+    """Start the second process. It has a session of its own, so no signal of this terminal reaches it."""
     path = os.pathsep.join(filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
     return subprocess.Popen(

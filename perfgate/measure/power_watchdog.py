@@ -1,7 +1,7 @@
 """Restores a device's power limit after the process that set it has ended, even if that was killed.
 
-It gets what to restore as its argument, says that it is ready, and waits until its standard input is closed: the other
-end is held by that process alone, and the kernel closes it together with the process.
+Its argument says what to restore. It prints that it is ready, and waits until its standard input is closed: only the
+measuring process holds the other end, and the kernel closes it when that process ends.
 """
 
 import json
@@ -15,8 +15,8 @@ from perfgate.shared.errors import UserError
 
 
 def main() -> int:
-    """Wait, restore the limit if it is not the former one yet, and end."""
-    # Whoever asks the run to end asks all of its processes; this one ends after the run.
+    """Wait, restore the limit if it differs from the former one, and end."""
+    # A signal that asks the run to end reaches all of its processes; this one must outlive the run.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     order = json.loads(sys.argv[1])

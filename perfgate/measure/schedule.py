@@ -1,4 +1,4 @@
-"""Runs the passes of a case in their order, and repeats launches that were disturbed."""
+"""Runs the passes of a case in order, and repeats disturbed launches."""
 
 import time
 from collections.abc import Callable, Container, Sequence
@@ -29,7 +29,8 @@ class Pass:
     Attributes:
         name: the name of the pass in launches.
         word: the name of the pass for people.
-        run: takes a launch; its arguments are stage, case, workload, server and the number of the launch.
+        run: the function that takes a launch; its arguments are stage, case, workload, server and the number of the
+            launch.
     """
 
     name: PassName
@@ -76,7 +77,7 @@ def untimed(
     passes: Container[str] = UNTIMED,
     agreeing: int = 0,
 ) -> list[Launch]:
-    """Run the passes of one side that are not timed: dry, counters, memory.
+    """Run the untimed passes of one side: dry, counters, memory.
 
     If a dry run is not possible, its launch is marked invalid with the reason. There is no such launch if users would
     not expect a dry run of this program, for example because it does not use torch.
@@ -105,12 +106,12 @@ def untimed(
     if "dry" not in passes:
         return real()
     progress("dry run")
-    # On a GPU these passes wait until nobody else uses the device, and so the dry run beside them does.
+    # On a GPU these passes wait until nobody else uses the device, and the dry run beside them waits too.
     held = stage.held(stage.untimed(workload)) if stage.device.bursts else nullcontext()
     with held, dry_launch(stage, case, workload, pool, side) as finished:
         found = real()
         dry, expected = finished()
-    # If other settings are in force than were asked for, the dry run's prediction does not apply either.
+    # If other settings are in force than requested, the dry run's prediction does not apply either.
     if wrong := next((launch for launch in found if launch.final), None):
         dry = dry.rejected(wrong.invalid or "")
     return ([dry] if expected or stage.plan.device == "none" else []) + found

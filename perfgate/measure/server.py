@@ -56,7 +56,7 @@ class Server:
         self.folder = folder
         self.output = folder / f"{name}.txt"
         self._launches = 0
-        # A reference needs no Perfgate, a copy of the actor's side goes on its path.
+        # A reference needs no Perfgate, because a copy of the actor's side is put on its path.
         self._apart = bool(path)
         self._wanted = "torch transformers accelerate datasets" if path else "'perfgate[hf]'"
         self._after = tuple(after)
@@ -76,7 +76,7 @@ class Server:
         """Wait until the imports are done.
 
         Raises:
-            UserError: they failed.
+            UserError: the imports failed.
         """
         answer = self._receive(START_TIMEOUT_S)
         if answer is None or "error" in answer:
@@ -177,10 +177,10 @@ def start(
     """Start a server in a session of its own.
 
     Args:
-        command: that names ``control`` by its number.
-        output: where it prints to.
+        command: the command, which names ``control`` by its number.
+        output: the file for its output.
         control: its end of the connection, which it inherits.
-        environment: its variables.
+        environment: its environment variables.
 
     Raises:
         OSError: the interpreter does not start.
@@ -197,7 +197,7 @@ def start(
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of an output file, as far as they lie in its last bytes; empty if the file does not exist."""
+    """The last lines of an output file, from at most its last few kilobytes; empty if the file does not exist."""
     try:
         with path.open("rb") as file:
             file.seek(max(path.stat().st_size - TAIL_BYTES, 0))

@@ -1,4 +1,4 @@
-"""The stage, with which passes start actors, give them turns, lock the device, and account for time."""
+"""The stage: starts actors, gives them turns, locks the device, and keeps account of time."""
 
 import os
 import time
@@ -63,9 +63,9 @@ class Stage:
         self.reference = Pool(preload, folder, servers, reference, "reference", reached) if reference else None
         self.lock = DeviceLock(self.device.uuid)
         cores = self.device.cores
-        # On the actors' core the stage has no other processor to wake; among several cores it stays out of the way.
+        # On the actors' core the stage wakes no other processor; if actors use several cores, it keeps off them.
         self.core = cores[0] if cores and not self.device.bursts else None
-        self.health: Yardstick | None = None  # what a GPU's yardstick told in this session
+        self.health: Yardstick | None = None  # the measurement of a GPU's yardstick in this session
         self._actors: set[int] = set()
         self._monitor = DeviceMonitor(self.device, self._actors)
         self._neighbours = Neighbours(self.core, self._actors)
@@ -88,7 +88,7 @@ class Stage:
                 pool.close()
 
     def dated(self, launch: Launch, begin: float) -> Launch:
-        """A launch that has just ended, with its duration and its beginning, in seconds since the stage was made."""
+        """A launch that has just ended, with its duration and its beginning in seconds since the stage was made."""
         return launch.detailed(span=Span(round(begin - self.began, 4), round(time.perf_counter() - begin, 4)))
 
     def judged(self, launch: Launch) -> Launch:
@@ -98,7 +98,8 @@ class Stage:
     def step(self, actor: Actor, steps: int = 1, **more: Any) -> dict[str, Any]:
         """Give the case's actor a turn of one step or of a burst, and return its metrics.
 
-        A burst has one more step at its beginning, which is left out because the switch between actors slows it down.
+        A burst has one more step at its beginning, which does not count because the switch between actors slows it
+        down.
         """
         burst = {"discard": 1} if steps > 1 else {}
         metrics: dict[str, Any] = self.ask(actor, {"steps": steps, **burst, **more})["metrics"]
@@ -116,7 +117,7 @@ class Stage:
         """Send the case's actor a message and wait for its answer.
 
         Raises:
-            LaunchFailed: no good answer came within the plan's timeout.
+            LaunchFailed: the actor failed, or did not answer within the plan's timeout.
         """
         begin = time.perf_counter()
         try:
@@ -168,21 +169,21 @@ class Stage:
         finally:
             if pass_name in TIMED:
                 self._neighbours.look(begin=False)
-            # An ended actor is not on the device any more, and the device's clock falls.
+            # An ended actor no longer uses the device, so the device's clock falls.
             self._monitor.look(at_once=True)
             actor.close(kill=True)
-        # Only of a launch that failed does anybody read what it printed; a long run would keep a file of each.
+        # Only the output of a failed launch is ever read, so other outputs are deleted.
         actor.output.unlink(missing_ok=True)
 
     @property
     def threads(self) -> int:
-        """The number of threads that an actor may compute with; what is offloaded to a GPU's host has its cores."""
+        """The number of threads that an actor may compute with; on a GPU's host all of the device's cores."""
         return len(self.device.cores) if self.device.bursts and self.device.cores else self.plan.threads
 
     def sharing_core(self, *actors: Actor) -> None:
-        """Let the main threads of actors that take turns share one of a GPU's cores, so that it treats both alike.
+        """Bind the main threads of actors that take turns to one of a GPU's cores, so that the core treats them alike.
 
-        Their other threads stay free, as those that exist already keep their own cores.
+        Threads that exist already keep their own cores.
         """
         if self.device.bursts and self.device.cores and hasattr(os, "sched_setaffinity"):
             for actor in actors:
@@ -195,7 +196,7 @@ class Stage:
         if package := sees_device_at_import(workload):
             return f"{package} looks for the device when it is imported"
         asked = any(workload.params.get(name, "off") != "off" for name in ("compile", "compile_decode"))
-        compiled = asked or workload.params.get("cache") == "static"  # over which generate compiles by itself
+        compiled = asked or workload.params.get("cache") == "static"  # with a static cache, generate compiles by itself
         return server.unreached(self.device.order, compiled)
 
     def timed(self, *workloads: Workload) -> AbstractContextManager[None]:

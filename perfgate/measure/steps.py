@@ -21,21 +21,21 @@ from perfgate.shared.workload import Workload
 
 WARMUP_STEPS = 3
 FEW_STEPS = 2
-MOST_STEPS = 8  # until no CUDA graph is captured any more
+MOST_STEPS = 8  # the most steps to wait until no more CUDA graphs are captured
 BURST_S = 0.1
-NOTHING_S = 1e-9  # below any clock's grain: a ratio of times needs one above 0
+NOTHING_S = 1e-9  # less than any clock can resolve; a ratio of times needs a time above 0
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Warmth:
-    """How long the first steps of a program took.
+    """The times of a program's first steps, in seconds.
 
     Attributes:
-        first_s: time of the first step.
-        step_s: time of the shortest step.
-        beside_s: time of the shortest turn without its step; some programs also measure the machine in each turn.
+        first_s: the time of the first step.
+        step_s: the time of the shortest step.
+        beside_s: the shortest time of a turn beyond its step; some programs also measure the machine in each turn.
     """
 
     first_s: float
@@ -43,7 +43,7 @@ class Warmth:
     beside_s: float
 
     def turn_s(self, steps: int = 1) -> float:
-        """The time that a turn of this many steps takes."""
+        """The seconds of a turn with this many steps."""
         return steps * self.step_s + self.beside_s
 
 
@@ -86,10 +86,10 @@ def steps_by_themselves(
 
 
 def with_host_time(metrics: Mapping[str, Value]) -> dict[str, Value]:
-    """Add what a step takes beyond its kernels: ``host_time_s``, in which the device waits for the host.
+    """Add ``host_time_s``, the part of a step beyond its kernels, in which the device waits for the host.
 
-    The time in kernels comes from the profiler, in other steps of the same launch. Events alone show no gap, as the one
-    at a step's end comes as late as the host's last call.
+    The time in kernels comes from the profiler, in other steps of the same launch. Events alone show no gap, because
+    the event at a step's end comes as late as the host's last call.
     """
     if "device_time_s" not in metrics:
         return dict(metrics)
@@ -157,14 +157,14 @@ def on_core(core: int | None) -> Iterator[None]:
 
 
 def completed(start: Launch, metrics: Mapping[str, Value], ready: Mapping[str, Any]) -> Launch:
-    """A launch that ended well, with its metrics in wall time and in processor time."""
+    """A successful launch, with its metrics in wall time and in processor time."""
     wall, processor = by_clock(metrics)
     other = Times(processor) if STEP in processor else None
     return replace(start, metrics=wall, other=other, samples=ready["samples"], tokens=ready["tokens"])
 
 
 def failed(start: Launch, failure: LaunchFailed) -> Launch:
-    """A launch that failed, with the reason and the last lines that it printed."""
+    """A failed launch, with the reason and the last lines that it printed."""
     rejected = start.rejected(failure.reason, failure.fault, failure.final)
     return rejected.detailed(output=tail(failure.output))
 
@@ -190,13 +190,13 @@ def percentiles(spans_s: Sequence[float]) -> dict[str, Value]:
 
 
 def looked_within(stage: Stage, actor: Actor, steps: int, took_s: float) -> Status | None:
-    """Take a burst, and look at the device in its middle, since clock and power fall as soon as it has nothing to do.
+    """Take a burst and look at the device in its middle, because clock and power fall as soon as it has no work.
 
     Args:
         stage: the stage with the device.
-        actor: whose turn it is.
-        steps: of the burst.
-        took_s: how long the burst takes.
+        actor: the actor that takes the burst.
+        steps: the number of steps in the burst.
+        took_s: the seconds that the burst takes.
 
     Returns:
         The status under load; ``None`` if the burst was over before the look, or the driver reports nothing.

@@ -1,11 +1,11 @@
-"""The timesheet of a stage."""
+"""The timesheet of a stage: the seconds that it spent on each kind of work."""
 
 from dataclasses import asdict, dataclass, field
 
 
 @dataclass
 class Timesheet:
-    """How the stage spent its time, in seconds. A run file has a line of it.
+    """The seconds that a stage spent on each kind of work; one line of a run file.
 
     Attributes:
         servers_s: starting servers.
@@ -14,7 +14,7 @@ class Timesheet:
         setups_s: the part of ``programs_s`` that is set-up.
         dry_s: the part of ``programs_s`` that is waiting for dry runs.
         yardstick_s: inside the yardstick.
-        fork_s: for each launch, from its beginning to its set-up.
+        fork_s: from the beginning of each launch to its set-up.
     """
 
     servers_s: float = 0.0
@@ -26,5 +26,5 @@ class Timesheet:
     fork_s: list[float] = field(default_factory=list)
 
     def to_json(self) -> dict[str, float]:
-        """The object that the run file holds, with ``fork_s`` summed over the launches."""
+        """The object for the run file, with ``fork_s`` summed over the launches."""
         return {name: sum(value) if isinstance(value, list) else value for name, value in asdict(self).items()}

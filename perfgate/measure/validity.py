@@ -14,7 +14,7 @@ YARDSTICK_PARTS = ("matmul_s", "python_s", "copy_s")
 
 
 def other_settings(asked: Mapping[str, Any], effective: Mapping[str, Any]) -> str:
-    """A clause about settings that were asked for and are not in force, or may not be; empty if all are in force."""
+    """A clause about requested settings that are not in force, or may not be; empty if all are in force."""
     wrong = [
         f"asked for {name}={value}, in force is {effective[name]}"
         if name in effective
@@ -61,7 +61,7 @@ def contended_by_clock(wall_s: Value, computed_s: Value) -> str:
 
 
 def spans(value: Value) -> list[float]:
-    """The value as a list with one number for each step."""
+    """A value as a list with one number for each step."""
     return value if isinstance(value, list) else [value]
 
 
@@ -84,5 +84,5 @@ def steady(launch: Launch, steps: Sequence[float]) -> Launch:
 
 
 def unsteady(values: Sequence[float]) -> str:
-    """How the reason begins for which steps that have not settled are rejected."""
+    """The beginning of the reason for rejecting steps that have not settled."""
     return EVER_SLOWER if drift(values) > 1 else "unsteady:"

@@ -43,7 +43,7 @@ class Status:
 
 @dataclass(frozen=True)
 class PowerLimit:
-    """What a device's driver tells of its power limit, in watts.
+    """The power limits that a device's driver reports, in watts.
 
     Attributes:
         set_w: the limit that was set.
@@ -58,11 +58,11 @@ class PowerLimit:
     most_w: float
 
 
-SLACK_W = 1.0  # drivers round limits, and a machine is known by whole watts
+SLACK_W = 1.0  # drivers round limits, and machines are named by whole watts
 
 
 def other_limit(one_w: float, other_w: float) -> bool:
-    """Whether two power limits are not the same one."""
+    """Whether two power limits differ by more than rounding."""
     return abs(one_w - other_w) >= SLACK_W
 
 
@@ -70,10 +70,10 @@ class PowerControl(Protocol):
     """Reads and sets the power limit of one device."""
 
     def read(self) -> PowerLimit:
-        """The limit now.
+        """The present limit.
 
         Raises:
-            UserError: the driver does not tell it.
+            UserError: the driver does not report it.
         """
 
     def set(self, limit_w: float) -> None:
@@ -85,7 +85,7 @@ class PowerControl(Protocol):
 
 
 class Device(Protocol):
-    """What the stage needs of a device.
+    """The stage's view of a device.
 
     Attributes:
         kind: ``cpu``, ``cuda`` or ``fake``.
@@ -111,20 +111,20 @@ class Device(Protocol):
         """Ask the driver; ``None`` if there is no driver."""
 
     def rested(self) -> Status | None:
-        """Ask the driver again after the device had nothing to do for a while; ``None`` if that tells nothing."""
+        """Ask the driver again after a pause without work; ``None`` if that gives no information."""
 
     def environment(self, python: str) -> Mapping[str, str]:
-        """The variables that processes of an interpreter need to reach it, besides those that all processes get."""
+        """The variables that processes of an interpreter need to reach the device, besides the usual ones."""
 
 
 def no_variables(python: str) -> Mapping[str, str]:
-    """The ``environment`` of a device that every process reaches by itself: no variables."""
+    """The ``environment`` of a device that needs no variables."""
     del python
     return {}
 
 
 class Cpu:
-    """The machine's CPU, of whose cores actors use the last one."""
+    """The machine's CPU; actors use the last one of its cores."""
 
     kind = "cpu"
     uuid = "cpu"
@@ -139,10 +139,10 @@ class Cpu:
         self.cores: Sequence[int] | None = [max(os.sched_getaffinity(0))] if hasattr(os, "sched_getaffinity") else None
 
     def status(self) -> None:
-        """A CPU has no driver to ask; the scheduler's account and the yardstick show disturbances."""
+        """``None``: a CPU has no driver to ask; disturbances show in the scheduler's account and in the yardstick."""
 
     def rested(self) -> None:
-        """A CPU has no driver to ask."""
+        """``None``: a CPU has no driver to ask."""
 
 
 def of_hosts(machine: Machine) -> Machine:

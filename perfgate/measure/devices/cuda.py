@@ -14,8 +14,8 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
 KIND = DEVICE_KINDS["cuda"]
-RESTED_S = 1.0  # the counter of energy moves every 100 ms
-EMULATED = "GPU-e0000000-0000-4000-8000-"  # begins the identities that perfgate/measure/emulator/source/devices.c gives
+RESTED_S = 1.0  # the energy counter is updated every 100 ms
+EMULATED = "GPU-e0000000-0000-4000-8000-"  # the beginning of the UUIDs in perfgate/measure/emulator/source/devices.c
 
 
 class Reader(Protocol):
@@ -61,7 +61,7 @@ class CudaHandle:
         return self._reader.status(self.uuid)
 
     def rested(self) -> Status | None:
-        """The report after a pause, in which the counter of energy moves ten times; ``None`` without such a counter."""
+        """The report after a pause in which the energy counter moves ten times; ``None`` without such a counter."""
         if self.status().energy_j is None:
             return None
         time.sleep(RESTED_S)

@@ -20,8 +20,8 @@ class Emulated:
     """One card of a profile.
 
     Args:
-        title: of the profile.
-        profile: of the card.
+        title: the profile's name.
+        profile: the card's profile.
     """
 
     kind = KIND.name
@@ -48,18 +48,18 @@ class Emulated:
         return started_on(self._profile, python)
 
     def status(self) -> None:
-        """None: nothing heats it, and nobody else is on it."""
+        """``None``: nothing heats the card, and nobody else uses it."""
 
     def rested(self) -> None:
-        """None: it takes no energy."""
+        """``None``: the card uses no energy."""
 
 
 def emulated_devices(required: bool, title: str = "") -> list[Emulated]:
-    """The card of a profile; nobody finds it by itself.
+    """The card of a profile; it is never found automatically.
 
     Args:
-        required: always.
-        title: of the profile; the standard one where it is empty.
+        required: not used; such a card is always required.
+        title: the profile's name; the standard profile if it is empty.
 
     Raises:
         UserError: there is no such profile, or its emulation cannot be built here.

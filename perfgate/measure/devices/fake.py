@@ -62,7 +62,7 @@ class Fake:
         )
 
     def rested(self) -> Status | None:
-        """The state after a second in which the device took what its script calls ``idle_w``, if it says so."""
+        """The state after a second in which the device used the ``idle_w`` of its script, if the script has it."""
         if not self._idle_w or not self._state.exists():
             return None
         state = json.loads(self._state.read_text())
@@ -72,13 +72,13 @@ class Fake:
 
 
 class FakePower:
-    """Reads and sets the power limit of one of a script's devices, which is in a file beside the script."""
+    """Reads and sets the power limit of one of a script's devices; the limit is in a file beside the script."""
 
     def __init__(self, script: str, uuid: str) -> None:
         self._script, self._uuid = Path(script), uuid
 
     def read(self) -> PowerLimit:
-        """The limit now.
+        """The present limit.
 
         Raises:
             UserError: the script names none.
@@ -89,7 +89,7 @@ class FakePower:
         return PowerLimit(now_w, now_w, *described.get("power_limits_w", (now_w, now_w)))
 
     def set(self, limit_w: float) -> None:
-        """Set the limit, if the script permits it; where it says so, the device goes no higher than another limit.
+        """Set the limit, if the script permits it; the script can cap the limit in force.
 
         Raises:
             UserError: the script does not permit it.
@@ -98,29 +98,29 @@ class FakePower:
         if not described.get("permits_limits", True):
             raise UserError(f"the power limit of {self._uuid} cannot be set: this user may not set it, only root may")
         file = limit_file(self._script, self._uuid)
-        written = file.with_suffix(".new")  # so that nobody reads half of it
+        written = file.with_suffix(".new")  # so that nobody reads a half-written file
         written.write_text(str(min(limit_w, described.get("goes_up_to_w", limit_w))))
         written.replace(file)
 
 
 def power_of(order: Mapping[str, Any]) -> FakePower:
-    """The control of the power limit of the device that an order names."""
+    """The power control of the device that an order names."""
     return FakePower(order["script"], order["uuid"])
 
 
 def described_in(script: Path, uuid: str) -> dict[str, Any]:
-    """One device as its script describes it."""
+    """The script's description of one device."""
     found: dict[str, Any] = next(one for one in json.loads(script.read_text())["devices"] if one["uuid"] == uuid)
     return found
 
 
 def limit_file(script: Path, uuid: str) -> Path:
-    """Where a device keeps the limit that was set; its actors only read it."""
+    """The file with the limit that was set for a device; its actors only read it."""
     return script.with_name(f"{script.name}.{uuid}.limit")
 
 
 def limit_w(script: Path, uuid: str) -> float | None:
-    """The power limit of a device: the one that was set, or that of the script."""
+    """The power limit of a device: the limit that was set, or else the script's."""
     file = limit_file(script, uuid)
     if file.exists():
         return float(file.read_text())

@@ -1,4 +1,4 @@
-"""Finds the device that a process is to measure on."""
+"""Finds the device that a process measures on."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from perfgate.system.provenance import software
 
 
 def find_device(wanted: str, worker: int = 0) -> Device:
-    """The device that a process is to measure on.
+    """The device for a process to measure on.
 
     Args:
         wanted: a kind of device, ``none``, or ``auto``. ``auto`` is a device of the kind that torch was built for if

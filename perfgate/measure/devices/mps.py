@@ -1,8 +1,8 @@
 """Finds the GPU of an Apple chip through ``sysctl`` and ``system_profiler``, without using Metal.
 
 It was written from documentation (the manual pages of both commands, and what ``system_profiler SPDisplaysDataType
--json`` prints) and has never run on macOS. No command that every user may run tells who uses the GPU, its clock, or its
-energy, so none of these is told.
+-json`` prints) and has never run on macOS. No command that every user may run reports the GPU's users, clock or
+energy, so Perfgate does not report them either.
 """
 
 import platform
@@ -18,7 +18,7 @@ from perfgate.shared.parsing import load_json
 
 KIND = DEVICE_KINDS["mps"]
 TIMEOUT_S = 30
-UUID = "MPS-0"  # a Mac has one such GPU, and macOS gives it no identity of its own
+UUID = "MPS-0"  # a Mac has one such GPU, and macOS gives it no identifier
 
 
 class MpsHandle:
@@ -31,7 +31,7 @@ class MpsHandle:
     kind = KIND.name
     uuid = UUID
     bursts = KIND.bursts
-    cores: Sequence[int] | None = None  # macOS binds no process to processors
+    cores: Sequence[int] | None = None  # macOS cannot bind a process to processors
     order: Mapping[str, Any] = {"kind": kind, "uuid": UUID}
     look_s = 0.0
     environment = staticmethod(no_variables)
@@ -41,10 +41,10 @@ class MpsHandle:
         self.peers: Sequence[Device] = ()
 
     def status(self) -> None:
-        """None: macOS tells clocks, power and users of the GPU to root alone (``powermetrics``)."""
+        """``None``: macOS reports clocks, power and users of the GPU only to root (``powermetrics``)."""
 
     def rested(self) -> None:
-        """None: there is no counter of energy to ask."""
+        """``None``: there is no energy counter."""
 
 
 def mps_devices(required: bool, argument: str = "") -> list[MpsHandle]:
@@ -70,7 +70,7 @@ def this_gpu() -> GpuIdentity:
     """The identity of the GPU: the chip's name with its number of GPU cores, and the memory that it shares.
 
     Raises:
-        RuntimeError: there is no such GPU, or a command says something else than is documented.
+        RuntimeError: there is no such GPU, or a command's output differs from its documentation.
     """
     if platform.system() != KIND.system:
         raise RuntimeError(f"Apple's GPUs are on macOS, and this is {platform.system()}")

@@ -16,7 +16,7 @@ REASONS = {
     "hw_thermal_slowdown": pynvml.nvmlClocksEventReasonHwThermalSlowdown,
     "hw_power_brake_slowdown": pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown,
 }
-# Fields that count nanoseconds. Their numbers moved: bindings of release 575 to 580.65 name the first ones, later ones
+# Fields that count nanoseconds. Their numbers changed: bindings of release 575 to 580.65 use the first, later ones
 # the second. In other releases the same numbers are settings, which do not change during a launch, so sums are right.
 COUNTERS = {
     "sw_power_cap": (74,),
@@ -24,7 +24,7 @@ COUNTERS = {
     "hw_thermal_slowdown": (252, 270),
     "hw_power_brake_slowdown": (253, 271),
 }
-# Counters of drivers that lack those fields; both kinds of thermal violation are in one.
+# Counters of drivers without those fields; both kinds of thermal violation are in one counter.
 VIOLATIONS = {
     "sw_power_cap": pynvml.NVML_PERF_POLICY_POWER,
     "hw_thermal_slowdown": pynvml.NVML_PERF_POLICY_THERMAL,
@@ -45,9 +45,9 @@ class Nvml:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
             raise RuntimeError(str(error)) from None
-        # By UUID: the handle of the device and, if the device is a slice, that of the whole GPU.
+        # By UUID: the handle of the device and, if it is a slice, the handle of the whole GPU.
         self._handles: dict[str, tuple[Any, Any]] = {}
-        # By UUID: the time of the newest sample of processes' use that was read, in microseconds.
+        # By UUID: the time of the newest sample of process utilization that was read, in microseconds.
         self._sampled_us: dict[str, int] = {}
 
     def gpus(self) -> list[GpuIdentity]:
@@ -72,7 +72,7 @@ class Nvml:
         return found
 
     def status(self, uuid: str) -> Status:
-        """The driver's report. If the device is a slice, only the processes are its own, and all else is of the GPU."""
+        """The driver's report. For a slice, only the processes are its own; everything else is about the whole GPU."""
         handle, whole = self._handles[uuid]
         energy_mj = told(pynvml.nvmlDeviceGetTotalEnergyConsumption, whole)
         power_mw = told(pynvml.nvmlDeviceGetPowerUsage, whole)
@@ -93,13 +93,13 @@ class Nvml:
     def _busy(self, uuid: str, handle: Any) -> dict[int, float] | None:
         """The share of the multiprocessors' time by process, in the samples since the last question.
 
-        The driver takes one about each second. It keeps none of slices.
+        The driver takes about one sample a second, and none for slices.
         """
         since_us = self._sampled_us.get(uuid, 0)
         try:
             samples = pynvml.nvmlDeviceGetProcessUtilization(handle, since_us)
         except pynvml.NVMLError as error:
-            # What has computed nothing since then is not found.
+            # NVML reports "not found" if nothing has computed since then.
             return {} if error.value == pynvml.NVML_ERROR_NOT_FOUND else None
         newer = [sample for sample in samples if sample.timeStamp > since_us]
         self._sampled_us[uuid] = max((sample.timeStamp for sample in newer), default=since_us)
@@ -122,7 +122,7 @@ class NvmlPower:
             raise RuntimeError(str(error)) from None
 
     def read(self) -> PowerLimit:
-        """The limit now.
+        """The present limit.
 
         Raises:
             UserError: the driver does not tell it.
@@ -150,7 +150,7 @@ class NvmlPower:
 
 
 def told(ask: Callable[..., Any], *arguments: Any) -> Any:
-    """The driver's answer; ``None`` where the driver, the binding or the device does not support the question."""
+    """The driver's answer; ``None`` if the driver, the binding or the device does not support the question."""
     try:
         return ask(*arguments)
     except pynvml.NVMLError:
@@ -193,7 +193,7 @@ def text(value: Any) -> str:
 
 
 def counters(whole: Any) -> dict[str, int]:
-    """How long clocks were held down, in nanoseconds by reason, for the reasons that the driver counts."""
+    """By reason, the nanoseconds for which clocks were held down, for the reasons that the driver counts."""
     found: dict[str, int] = {}
     fields = [(name, number) for name, numbers in COUNTERS.items() for number in numbers]
     values = told(pynvml.nvmlDeviceGetFieldValues, whole, [number for _, number in fields]) or []
@@ -208,6 +208,6 @@ def counters(whole: Any) -> dict[str, int]:
 
 
 def processes(handle: Any) -> frozenset[int] | None:
-    """Processes that compute on the device, and not those that draw; ``None`` if the driver does not report them."""
+    """Processes that compute on the device, not those that only draw; ``None`` if the driver does not report them."""
     running = told(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)
     return None if running is None else frozenset(process.pid for process in running)

@@ -1,4 +1,4 @@
-"""Finds what controls the power limit of a device, in whichever process."""
+"""Finds the power control of a device, in any process."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from perfgate.shared.errors import UserError
 
 
 def control_of(order: Mapping[str, Any]) -> PowerControl:
-    """The control of a device's power limit, in whichever process.
+    """The power control of a device, in any process.
 
     Args:
-        order: names the device, as in ``Device.order``.
+        order: the part of an order that names the device, as in ``Device.order``.
 
     Raises:
         UserError: the device has no power limit that can be set here.
@@ -26,7 +26,7 @@ def control_of(order: Mapping[str, Any]) -> PowerControl:
 
 
 def of_gpu(order: Mapping[str, Any]) -> PowerControl:
-    """The control of an NVIDIA GPU's limit."""
+    """The power control of an NVIDIA GPU."""
     uuid = order["uuid"]
     if uuid.startswith("MIG-"):
         raise UserError(f"{uuid} is a slice of a GPU (MIG), which has no power limit of its own; use a whole GPU")

@@ -1,4 +1,4 @@
-"""Reads the energy that the processors of this machine took, from Linux's powercap (RAPL).
+"""Reads the energy that this machine's processors have used, from Linux's powercap (RAPL).
 
 The files are described in https://docs.kernel.org/power/powercap/powercap.html. Most systems let only root read them.
 """
@@ -7,22 +7,23 @@ import os
 from pathlib import Path
 
 RAPL = "rapl"  # the source's name in run files
-VARIABLE = "PERFGATE_POWERCAP"  # names another folder than the system's
+VARIABLE = "PERFGATE_POWERCAP"  # the variable that names another folder than the system's
 SYSTEM = Path("/sys/class/powercap")
-PROCESSORS = "intel-rapl:[0-9]*"  # AMD's have this name, too; zones within a processor have a second number
-# By counter, the joules of the rounds that it completed since this process first read it, and its last value.
+PROCESSORS = "intel-rapl:[0-9]*"  # AMD's processors have this name too; zones inside a processor have a second number
+# By counter: the joules of the rounds that it completed since this process first read it, and its last value.
 _rounds: dict[Path, tuple[float, float]] = {}
 
 
 def root() -> Path:
-    """The folder that holds a folder for each processor."""
+    """The folder with one folder for each processor."""
     return Path(os.environ.get(VARIABLE) or SYSTEM)
 
 
 def energy_j() -> float | None:
-    """The joules that all processors took, from any beginning; ``None`` where that cannot be read.
+    """The joules that all processors have used since some moment; ``None`` if they cannot be read.
 
-    Read it more often than once an hour: a counter begins again at 0, and a second time would not be noticed.
+    Call it more often than once an hour: a counter restarts at 0 when it is full, and only one restart between two
+    calls is noticed.
     """
     counters = [folder / "energy_uj" for folder in root().glob(PROCESSORS) if folder.name.count(":") == 1]
     try:

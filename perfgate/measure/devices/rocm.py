@@ -1,7 +1,7 @@
 """Finds AMD's GPUs and asks for their status through ``amd-smi``, without using HIP.
 
-It was written from AMD's documentation and has never run beside such a GPU. What the command does not say in the
-documented way (https://rocm.docs.amd.com/projects/amdsmi/en/latest/how-to/amdsmi-cli-tool.html) is not told.
+It was written from AMD's documentation and has never run beside such a GPU. Output that differs from the documentation
+(https://rocm.docs.amd.com/projects/amdsmi/en/latest/how-to/amdsmi-cli-tool.html) is ignored.
 """
 
 import math
@@ -24,9 +24,9 @@ Answers = dict[int, Mapping[str, Any]]
 KIND = DEVICE_KINDS["rocm"]
 TIMEOUT_S = 30
 HIP_UUID = re.compile(r"GPU-[0-9a-f-]+", re.IGNORECASE)
-# They hide GPUs too, behind ROCr's variable and by HIP's own numbers, which nothing documents beside amd-smi's.
+# These also hide GPUs, by HIP's own numbers, whose relation to amd-smi's numbers is not documented.
 OTHERS = ("HIP_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "CUDA_VISIBLE_DEVICES")
-# What amd-smi says of a clock that is held down, by the name that NVIDIA's driver has for the same reason.
+# amd-smi's reasons for a reduced clock, with the names that NVIDIA's driver has for the same reasons.
 REASONS = {
     "ppt_violation_status": "sw_power_cap",
     "socket_thermal_violation_status": "hw_thermal_slowdown",
@@ -55,8 +55,8 @@ class AmdSmi:
         """All GPUs.
 
         Raises:
-            RuntimeError: the command fails, or says something else of a GPU than is documented.
-            UserError: a GPU is divided, or nothing names it as a process must name it.
+            RuntimeError: the command fails, or its output differs from the documentation.
+            UserError: a GPU is divided, or has no name that a process could use.
         """
         facts = of_gpus(ask("static", "--asic", "--vram", "--limit"))
         found = []
@@ -74,7 +74,7 @@ class AmdSmi:
         return found
 
     def status(self, uuid: str) -> Status:
-        """The status of a GPU and its processes; what the command does not tell is left out."""
+        """The status of a GPU and its processes, without facts that the command does not report."""
         place = self._places.get(uuid, uuid)
         try:
             told = only(of_gpus(ask("metric", "-g", place)))
@@ -103,16 +103,16 @@ def identity(number: int, uuid: str, facts: Mapping[str, Any]) -> GpuIdentity:
     if not isinstance(name, str) or name == "N/A" or not size_mib:
         raise RuntimeError(f"amd-smi tells no market_name and vram size of GPU {number}")
     limit = section(facts, "limit")
-    # Newer versions have the limit in force below the first of two kinds of limits (PPT0).
+    # Newer versions have the limit in force under the first of two kinds of limits (PPT0).
     limit_w = number_in(section(limit, "ppt0").get("socket_power_limit", limit.get("socket_power")), "W")
     size_bytes = int(size_mib * 2**20)
     return gpu_from({"uuid": uuid, "index": number, "name": name, "memory_bytes": size_bytes, "power_limit_w": limit_w})
 
 
 def processes(rows: Any) -> frozenset[int] | None:
-    """The processes on a GPU, from rows of ``amd-smi process``; ``None`` if they are not told as documented.
+    """The processes on a GPU, from rows of ``amd-smi process``; ``None`` if the rows differ from the documentation.
 
-    A text stands in place of a process where none is seen. Processes that take no memory of this GPU are on another.
+    If there is no process, a row has a text in its place. Processes without memory on this GPU use another one.
     """
     if not isinstance(rows, list):
         return None
@@ -128,7 +128,7 @@ def processes(rows: Any) -> frozenset[int] | None:
 
 
 def ask(*arguments: str) -> Any:
-    """Run the command, and return what its JSON says.
+    """Run the command, and return its parsed JSON.
 
     Raises:
         RuntimeError: it fails, takes too long, or prints no JSON.
@@ -145,7 +145,7 @@ def ask(*arguments: str) -> Any:
     except (OSError, subprocess.SubprocessError) as error:
         said = str(getattr(error, "stderr", "") or getattr(error, "stdout", "") or "").strip() or str(error)
         raise RuntimeError(f"amd-smi {arguments[0]} fails ({said.splitlines()[0]})") from None
-    # Warnings, as about a missing group, come before it.
+    # Warnings, such as one about a missing group, come before the JSON.
     lines = done.stdout.splitlines()
     begin = next((number for number, line in enumerate(lines) if line.startswith(("[", "{"))), len(lines))
     try:
@@ -155,7 +155,7 @@ def ask(*arguments: str) -> Any:
 
 
 def of_gpus(answer: Any) -> Answers:
-    """What an answer says of each GPU, by its number; newer versions have the list within ``gpu_data``.
+    """The part of an answer about each GPU, by its number; newer versions have the list within ``gpu_data``.
 
     Raises:
         RuntimeError: it has another form.
@@ -167,7 +167,7 @@ def of_gpus(answer: Any) -> Answers:
 
 
 def number_in(value: Any, unit: str) -> float | None:
-    """A number that stands beside this unit; ``None`` for another unit, and for ``N/A`` in the place of either."""
+    """A number with this unit; ``None`` for another unit, or if the value or the unit is ``N/A``."""
     if not isinstance(value, dict) or value.get("unit") != unit:
         return None
     found = value.get("value")
@@ -175,16 +175,16 @@ def number_in(value: Any, unit: str) -> float | None:
 
 
 def section(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A part of an answer; empty where it is missing, or a text such as ``N/A`` stands in its place."""
+    """A section of an answer; empty if it is missing, or a text such as ``N/A`` takes its place."""
     found = told.get(name)
     return found if isinstance(found, dict) else {}
 
 
 def only(answers: Answers) -> Mapping[str, Any]:
-    """The answer about the one GPU that was asked about.
+    """The answer about the only GPU that was asked about.
 
     Raises:
-        RuntimeError: there are more or fewer.
+        RuntimeError: the answer has more GPUs, or none.
     """
     if len(answers) != 1:
         raise RuntimeError(f"amd-smi answers about {len(answers)} GPUs where one was asked about")

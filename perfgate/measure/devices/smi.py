@@ -17,7 +17,7 @@ TIMEOUT_S = 30
 IDENTITY = ("index", "uuid", "name", "memory.total", "power.limit", "mig.mode.current", "ecc.mode.current")
 COUNTERS = ("sw_power_cap", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown")
 STATES = (*COUNTERS, "hw_slowdown")
-# Driver 535 renamed these fields. For a while, drivers accept both names.
+# Driver 535 renamed these fields; for a while, drivers accept both names.
 PREFIXES = ("clocks_event_reasons", "clocks_throttle_reasons")
 
 
@@ -43,7 +43,7 @@ class Smi:
         """All GPUs.
 
         Raises:
-            RuntimeError: the command says something else of a GPU than it is asked.
+            RuntimeError: the command's output does not have the form that was asked for.
             UserError: a GPU is divided into slices, which this command does not distinguish.
         """
         found = []
@@ -59,12 +59,12 @@ class Smi:
         return found
 
     def status(self, uuid: str) -> Status:
-        """The status of a GPU and its processes; an empty status if the command does not tell it."""
+        """The status of a GPU and its processes; an empty status if the command does not report it."""
         try:
             (row,) = query(tuple(self._fields.values()), uuid)
             told = dict(zip(self._fields, row, strict=True))
             apps = table("--query-compute-apps=pid", f"--id={uuid}")
-        except (RuntimeError, ValueError):  # it fails, or tells more or less than it is asked
+        except (RuntimeError, ValueError):  # the command fails, or prints another number of values
             return Status()
         counted = {name: number(told.get(f"{name} us", "")) for name in COUNTERS}
         return Status(
@@ -110,7 +110,7 @@ def ask(*arguments: str) -> str:
 
 
 def number(text: str) -> float | None:
-    """A finite number; ``None`` for ``[N/A]`` and its like."""
+    """A finite number; ``None`` for texts such as ``[N/A]``."""
     try:
         found = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The GPUs that this process may use, and the processors that go with each."""
+"""The GPUs that this process may use, and the processors for each."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def visible(gpus: Sequence[GpuIdentity], environment: Mapping[str, str]) -> list
 
 
 def check_order(gpus: Sequence[GpuIdentity], environment: Mapping[str, str], named: str) -> None:
-    """Refuse ordinals where different GPUs may be numbered by their speed."""
+    """Refuse ordinals if different GPUs may be numbered by their speed."""
     if len({gpu.name for gpu in gpus}) > 1 and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         raise UserError(
             f"{VISIBLE} is {named!r}, and which GPU has which number cannot be told where they differ; "

@@ -10,9 +10,9 @@ from perfgate.shared.errors import UserError
 
 
 def main() -> None:
-    """Put this process onto the card, and become the command.
+    """Put this process onto the card, and replace it by the command.
 
-    The card is built for the torch of the interpreter that runs this.
+    The library is built for the torch of the running interpreter.
     """
     parser = argparse.ArgumentParser(
         prog="python -m perfgate.measure.emulator", description="Run a command on an emulated card."

@@ -21,7 +21,7 @@ from perfgate.shared.private import private
 
 SOURCE = Path(__file__).with_name("source")
 HEADERS = ("cuda.h", "cuda_runtime_api.h", "driver_types.h", "cublas_v2.h", "cublasLt.h", "cudnn.h", "cupti.h")
-# The libraries look for the driver under these names.
+# The file names under which torch's libraries look for the driver.
 NAMES = ("libcuda.so.1", "libcuda.so", "libnvidia-ml.so.1")
 FLAGS = ("-O2", "-fPIC", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-fvisibility=hidden")
 LINK = ("-ldl", "-lpthread", "-Wl,-Bsymbolic")
@@ -30,10 +30,10 @@ WANTED = "python -m pip install torch==2.14.1"
 
 @dataclass(frozen=True)
 class Toolkit:
-    """What the library is built from besides its sources.
+    """The parts from which the library is built, besides its sources.
 
     Attributes:
-        torch: folder of the package.
+        torch: the folder of the package.
         cuda: the version of CUDA that this torch was built for.
     """
 
@@ -47,9 +47,9 @@ class Toolkit:
 
     @property
     def headers(self) -> list[Path]:
-        """Folders with the headers of CUDA and its libraries: the toolkit that ``CUDA_HOME`` names, then the wheels.
+        """Folders with the headers of CUDA and its libraries: the toolkit in ``CUDA_HOME`` first, then the wheels.
 
-        Triton's wheel holds those of the compiler, which NVIDIA's wheel of the runtime leaves out.
+        Triton's wheel has the compiler's headers, which NVIDIA's wheel of the runtime lacks.
         """
         wheels = self.torch.parent
         named = [Path(os.environ["CUDA_HOME"]) / "include"] if os.environ.get("CUDA_HOME") else []
@@ -58,7 +58,7 @@ class Toolkit:
 
 
 def started_on(profile: Profile, python: str = sys.executable) -> Mapping[str, str]:
-    """The variables that put a process of an interpreter onto the emulated card.
+    """The variables that start a process of an interpreter on the emulated card.
 
     Raises:
         UserError: the library cannot be built here.
@@ -75,7 +75,7 @@ def started_on(profile: Profile, python: str = sys.executable) -> Mapping[str, s
 
 
 def built(python: str) -> Path:
-    """The folder that holds the library for an interpreter's torch; it is built where it is not there yet.
+    """The folder with the library for an interpreter's torch; it is built if it does not exist yet.
 
     Raises:
         UserError: this is no Linux on x86-64, the torch is not built for CUDA, or there is no compiler.
@@ -88,13 +88,13 @@ def built(python: str) -> Path:
             done = Path(folder) / "done"
             done.mkdir()
             compile_into(done, compiler, toolkit, generated)
-            with suppress(OSError):  # another process was first
+            with suppress(OSError):  # another process was faster
                 done.rename(place)
     return place
 
 
 def parts_for(python: str) -> tuple[Toolkit, list[str]]:
-    """What the library is built from and by: torch's folders and the compiler's command, both held to be complete.
+    """Torch's folders and the compiler's command, after a check that nothing is missing for the build.
 
     Raises:
         UserError: this is no Linux on x86-64, the torch is not built for CUDA, or a tool or a header is missing.
@@ -112,10 +112,10 @@ def parts_for(python: str) -> tuple[Toolkit, list[str]]:
 
 
 def toolkit_of(python: str) -> Toolkit:
-    """Find an interpreter's torch and the CUDA that it was built for, without importing it whole.
+    """Find an interpreter's torch and the CUDA version that it was built for, without importing torch.
 
     Raises:
-        UserError: there is none for CUDA, or no emulation for this system.
+        UserError: there is no torch for CUDA, or no emulation for this system.
     """
     if sys.platform != "linux" or os.uname().machine != "x86_64":
         raise UserError(f"the emulated GPU needs Linux on x86-64, and this is {sys.platform} on {os.uname().machine}")
@@ -129,7 +129,7 @@ def toolkit_of(python: str) -> Toolkit:
 
 
 def digest_of(toolkit: Toolkit, generated: str) -> str:
-    """Names a build: it changes with the sources, with torch and with its libraries' imports."""
+    """The name of a build; it changes with the sources, with torch and with the imports of torch's libraries."""
     digest = hashlib.sha256(f"{toolkit.torch} {toolkit.cuda}\n{generated}".encode())
     for path in sorted(SOURCE.iterdir()):
         digest.update(path.read_bytes())
@@ -137,10 +137,10 @@ def digest_of(toolkit: Toolkit, generated: str) -> str:
 
 
 def compile_into(folder: Path, compiler: Sequence[str], toolkit: Toolkit, generated: str) -> None:
-    """Compile the library, and give it the names under which the driver is looked up.
+    """Compile the library, and link it under the names by which the driver is found.
 
     Raises:
-        UserError: the compiler refuses, with what it said.
+        UserError: the compiler fails; the message has its output.
     """
     (folder / "stubs.c").write_text(generated)
     includes = [f"-I{path}" for path in (SOURCE, *toolkit.headers)]

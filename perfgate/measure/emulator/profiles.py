@@ -1,9 +1,9 @@
-"""The cards that can be emulated: what torch, its libraries and Triton ask a device before they choose.
+"""Profiles of the emulated cards: the facts by which torch, its libraries and Triton choose their kernels.
 
 Sources: tables "Technical Specifications per Compute Capability" of NVIDIA's CUDA programming guide for what follows
 from the capability; NVIDIA's data sheets and white papers of each card for its multiprocessors, caches, clocks and
-power; ``memory_mib`` is what the driver (release 580) tells of the card, ``reserved_mib`` the part that CUDA does not
-get. It differs by some MiB between releases of the driver.
+power; ``memory_mib`` is the memory that the driver (release 580) reports, ``reserved_mib`` the part of it that CUDA
+does not get. They differ by some MiB between releases of the driver.
 """
 
 from dataclasses import asdict, dataclass
@@ -14,16 +14,16 @@ class Profile:
     """One card.
 
     Attributes:
-        name: as the driver names it.
-        capability: 90 is 9.0.
-        multiprocessors: how many there are.
-        memory_mib: device memory in all.
-        reserved_mib: of it, what the driver keeps from CUDA.
-        l2_bytes: size of the L2 cache.
-        clock_mhz: of the multiprocessors, at most.
-        memory_clock_mhz: of the memory.
-        bus_bits: width of the memory's bus.
-        power_w: limit, as delivered.
+        name: the driver's name for it.
+        capability: the compute capability times ten; 90 is 9.0.
+        multiprocessors: the number of multiprocessors.
+        memory_mib: the total device memory.
+        reserved_mib: the part of it that CUDA does not get.
+        l2_bytes: the size of the L2 cache.
+        clock_mhz: the highest clock of the multiprocessors.
+        memory_clock_mhz: the clock of the memory.
+        bus_bits: the width of the memory bus.
+        power_w: the power limit as delivered.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Profile:
 
     @property
     def described(self) -> str:
-        """The card as the emulated driver reads it, ``EMU_PROFILE``."""
+        """The card in the form that the emulated driver reads, for ``EMU_PROFILE``."""
         return ";".join(f"{key}={value}" for key, value in (asdict(self) | LIMITS[self.capability]).items())
 
 
 KIB, MIB = 1 << 10, 1 << 20
-# By capability: shared memory of a multiprocessor, how many threads and blocks it holds, and its registers of 32 bits.
+# By capability: a multiprocessor's shared memory, its largest numbers of threads and blocks, and its 32-bit registers.
 LIMITS = {
     75: {"shared_bytes": 64 * KIB, "threads": 1024, "blocks": 16, "registers": 65536},
     80: {"shared_bytes": 164 * KIB, "threads": 2048, "blocks": 32, "registers": 65536},

@@ -1,4 +1,4 @@
-"""The entry points that torch's libraries import and the sources do not define, generated as C."""
+"""Generates C for the entry points that torch's libraries import and the handwritten sources do not define."""
 
 import re
 import subprocess
@@ -11,13 +11,13 @@ NOT_SUPPORTED_BY_DRIVER = 801
 NOT_SUPPORTED_BY_CUDNN = 3000
 UNKNOWN = "an unknown error"
 VISIBLE = '__attribute__((visibility("default")))'
-# Of cuBLAS: what describes a multiplication succeeds, what answers with an index or a number is not there.
+# cuBLAS functions that configure a multiplication succeed; those that return an index or a number are refused.
 CONFIGURES = re.compile(r"cublasLt\w+SetAttribute$")
 ANSWERS = re.compile(r"cublas(Lt|Get|Set|I?[SDCZ]?[sdcz]?(am|asum|nrm2|rotm?g))")
 NOT_SUPPORTED_BY_CUBLAS = 15
-# Libraries of which nothing is there, with the status that each has for that.
+# Libraries that are not emulated, with the status that each returns for "not supported".
 REFUSED = {"cusolver": 9, "cusparse": 10, "cufft": 16, "nccl": 5}
-# Of those, what comes before the first work succeeds, so that the work is named; versions are the real library's.
+# Their preparations succeed, so that the first real work is what fails; versions come from the real library.
 PREPARES = re.compile(r"(cusolverDn|cusparse|cufft)(Create|Destroy|Set(Stream|PointerMode|AutoAllocation|WorkArea))$")
 TELLS = re.compile(r"(cusparse|nccl)Get(ErrorString|LastError)$")
 REAL = re.compile(r"(cusolver|cusparse|cufft|nccl)Get(Version|Property)$")
@@ -25,15 +25,15 @@ NOT_SUPPORTED_BY_RUNTIME = 801
 
 
 def stubs(libraries: Path, headers: Sequence[Path], source: Path) -> str:
-    """C for what is imported or declared, and not written by hand.
+    """C code for all functions that are imported or declared and not written by hand.
 
-    A call of cuBLAS that multiplies counts as one kernel. The driver's other functions are there, because libraries ask
-    for all names before they need one, and answer that they are not supported.
+    A cuBLAS call that computes counts as one kernel. The driver's other functions exist, because libraries look up all
+    names in advance, but return "not supported".
 
     Args:
-        libraries: folder of torch's shared libraries.
+        libraries: the folder of torch's shared libraries.
         headers: folders, one of which holds ``cuda.h``.
-        source: folder of what is written by hand.
+        source: the folder of the handwritten sources.
     """
     written = {path.name: path.read_text() for path in source.glob("*.c")}
     lines = ['#include "emu.h"', "extern void *emu_stream_of(void *handle);"]
@@ -68,14 +68,14 @@ def header_named(name: str, headers: Sequence[Path]) -> str:
 
 
 def names_of(function: str, numbered: Sequence[tuple[str, str]]) -> str:
-    """A function in C that gives the name of an error's number."""
+    """A C function that returns the name of an error's number."""
     cases = {number: f'case {number}: return "{name}";' for name, number in numbered}
     body = " ".join([*cases.values(), f'default: return "{UNKNOWN}";'])
     return f"const char *{function}(int error) {{ switch (error) {{ {body} }} }}"
 
 
 def imported(libraries: Path) -> set[str]:
-    """The names that torch's shared libraries leave for others to define."""
+    """The names that torch's shared libraries import without defining them."""
     names: set[str] = set()
     for library in libraries.glob("*.so"):
         command = ["nm", "-D", "--undefined-only", str(library)]
@@ -85,7 +85,7 @@ def imported(libraries: Path) -> set[str]:
 
 
 def of_cublas(name: str) -> str:
-    """A function of cuBLAS: one that describes succeeds, one that answers is refused, one that computes is a kernel."""
+    """A cuBLAS function in C: configuring succeeds, returning a number is refused, computing counts as one kernel."""
     if CONFIGURES.match(name):
         return answer(name, 0)
     if ANSWERS.match(name):
@@ -94,7 +94,7 @@ def of_cublas(name: str) -> str:
 
 
 def of_refused(name: str, status: int) -> list[str]:
-    """A function of a library of which nothing is there: all but preparations and texts are refused."""
+    """A function of a library that is not emulated: refused, except for preparations and error texts."""
     if REAL.match(name):
         return []
     if TELLS.match(name):
@@ -107,7 +107,7 @@ def of_refused(name: str, status: int) -> list[str]:
 
 
 def of_driver(header: str, source: str) -> list[str]:
-    """The rest of the driver's functions, by the names with and without a version."""
+    """The driver's other functions, by their names with and without a version."""
     declared = set(re.findall(r"CUresult CUDAAPI\s+(cu\w+)\(", header))
     pairs = re.findall(r"#\s*define (cu\w+)\s+(cu\w+)\b", header)
     renamed = {plain: versioned for plain, versioned in pairs if re.fullmatch(rf"{plain}_v\d", versioned)}
@@ -115,7 +115,7 @@ def of_driver(header: str, source: str) -> list[str]:
     written = {name if name == "cuEventElapsedTime" else renamed.get(name, name) for name in named}
     missing = sorted({renamed.get(name, name) for name in declared} - written)
     lines = [f"__attribute__((weak)) {refusal(name, NOT_SUPPORTED_BY_DRIVER)}" for name in missing]
-    # Libraries that were built against the oldest interface look names up without a version.
+    # Libraries that were built against the oldest interface look up names without a version.
     return lines + [
         f'__asm__(".text\\n.weak {plain}\\n.type {plain},@function\\n{plain}: jmp {versioned}@PLT");'
         for plain, versioned in sorted(renamed.items())
@@ -124,10 +124,10 @@ def of_driver(header: str, source: str) -> list[str]:
 
 
 def answer(name: str, status: int) -> str:
-    """A function that is counted and answers with a status."""
+    """A C function that is counted and returns a status."""
     return f'{VISIBLE} int {name}(void) {{ HIT("{name}"); return {status}; }}'
 
 
 def refusal(name: str, status: int) -> str:
-    """A function that tells that it is not implemented."""
+    """A C function that is counted and reports that it is not implemented."""
     return f'{VISIBLE} int {name}(void) {{ HIT("{name}"); return emu_missing("{name}", {status}); }}'

@@ -1,8 +1,8 @@
-"""The counters pass: few steps with every operator watched, the settings that are really in force, and then few steps
-in which nothing but Python's calls is counted.
+"""The counters pass: a few steps with every operator watched, then a few in which only Python's calls are counted.
 
-These come last, in the same launch: the program is warm, all other instruments have finished and taken their hooks
-away, and no time is taken in this pass. So a case pays for two or three more steps, and not for another launch.
+The pass also reads back the settings in force. Python's calls come last, in the same launch: the program is warm, all
+other instruments have finished and taken their hooks away, and no time is taken in this pass. A case therefore pays
+for two or three more steps, and not for another launch.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ from perfgate.shared.metrics import PYTHON_CALLS, metric
 from perfgate.shared.workload import Workload
 
 REPEATS = "repeats_calls"
-MAX_STEPS = 8  # until Python's calls repeat themselves
+MAX_STEPS = 8  # the most steps to wait until the count of Python's calls repeats itself
 
 
 def counters_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
-    """Count operators, graphs and synchronizations, and read back outcomes and settings.
+    """Count operators, graphs and synchronizations, and read back results and settings.
 
-    A launch whose settings are not those asked for may not be used.
+    A launch with other settings than requested is rejected.
     """
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="counters")
     return untimed_launch(stage, start, workload, server, finished, answered)
 
 
 def answered(stage: Stage, actor: Actor) -> Row:
-    """Let the other instruments finish, and count Python's calls until two steps in succession have the same number."""
+    """Let the other instruments finish, then count Python's calls until two successive steps have the same count."""
     answer = stage.ask(actor, {"finish": True, "but": PYTHON_CALLS})
     if not answer["findings"].pop(REPEATS, True):
         return answer
@@ -52,12 +52,12 @@ def answered(stage: Stage, actor: Actor) -> Row:
 
 
 def varied(counts: Sequence[int]) -> str:
-    """Say that a count does not repeat itself, as a clause."""
+    """A clause that says that the count does not repeat itself."""
     return f"it differs from step to step: {', '.join(f'{count:,}' for count in counts)}"
 
 
 def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> Launch:
-    """The launch that went through; see ``untimed_launch``."""
+    """The launch of a successful pass; see ``untimed_launch``."""
     findings = answer["findings"]
     asked = findings.pop("asked", {})
     effective, outcome = findings.pop("effective", {}), findings.pop("outcome", {})
@@ -66,7 +66,7 @@ def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> La
     tables = {name: collapsed(table) for name, table in findings.items()}
     told = Findings(effective, outcome, tables, assumed=assumed, tuned=tuned, **python)
     told_by_steps = columns(steps)
-    # What the program itself tells of each step holds in the pass that brings it.
+    # A metric that the program reports for each step counts only in the pass that measures it.
     whole = {name: value for name, value in answer["metrics"].items() if name not in told_by_steps}
     counted = {name: values for name, values in told_by_steps.items() if metric(name).brought_in("counters")}
     launch = completed(start, {**whole, **counted}, ready).detailed(findings=told)

@@ -29,8 +29,8 @@ def dry_launch(
 ) -> Iterator[Callable[[], tuple[Launch, bool]]]:
     """Begin a dry run, which continues while the caller does something else.
 
-    Yields a function that waits for the end and returns the launch, and whether users would expect this program to have
-    a dry run. Where another case of this run had the same workload, its answer is taken.
+    Yields a function that waits for the end, and returns the launch and whether users would expect this program to
+    have a dry run. If another case of this run had the same workload, its answer is used.
     """
     server = pool.next()
     start = Launch(case, workload.sha256, 0, {}, side=side, server=server.name, pass_name="dry")
@@ -56,7 +56,7 @@ def dry_launch(
 
 
 def finished(stage: Stage, actor: Actor, start: Launch, begin: float, kept: Path | None) -> tuple[Launch, bool]:
-    """Wait for a dry run, keep its answer, and return what ``told`` makes of it."""
+    """Wait for a dry run, keep its answer, and return its launch as ``told`` does."""
     waited = time.perf_counter()
     try:
         answer = actor.answer(stage.plan.timeout_s)
@@ -78,12 +78,12 @@ def told(stage: Stage, answer: dict[str, Any], start: Launch, begin: float) -> t
 
 
 def with_ledgers(start: Launch, answer: dict[str, Any]) -> Launch:
-    """The launch of a dry run that ended well, with its metrics and its tables by module.
+    """The launch of a successful dry run, with its metrics and its tables by module.
 
     Args:
         start: the launch with everything that is known before it begins.
-        answer: the actor's answer, with a ledger for each of ``DRY_TARGETS``; and one ``here``, if the GPU of this
-            run has another capability than the one that is assumed everywhere.
+        answer: the actor's answer, with a ledger for each of ``DRY_TARGETS``; and one ``here``, if this run's GPU has
+            another capability than the assumed one.
     """
     ledgers = answer["ledgers"]
     host = ledgers[DRY_TARGETS[0]]

@@ -21,7 +21,7 @@ def memory_launch(stage: Stage, case: str, workload: Workload, server: Server, n
 
 
 def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> Launch:
-    """The launch that went through; see ``untimed_launch``."""
+    """The launch of a successful pass; see ``untimed_launch``."""
     steady = {name: without_first(value) for name, value in answer["metrics"].items()}
     told = {name: values for name, values in columns(steps).items() if metric(name).brought_in("memory")}
     tables = {row.cells.table for row in METRICS.values() if row.cells and row.brought_by == "memory"}
@@ -32,5 +32,5 @@ def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> La
 
 
 def without_first(value: Value) -> Value:
-    """The values without that of the first step, which creates gradients and optimizer state."""
+    """The values without the first step's, which includes creating gradients and optimizer state."""
     return value[1:] if isinstance(value, list) else value

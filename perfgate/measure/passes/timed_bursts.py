@@ -26,15 +26,15 @@ from perfgate.records.launch import Launch
 from perfgate.shared.workload import Workload
 
 MIN_BURSTS = 5
-ENERGY_S = 1.0  # the counter moves every 100 ms
+ENERGY_S = 1.0  # seconds of steps for measuring energy; the counter is updated every 100 ms
 LOAD_S = 0.2
 
 
 def timed_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
-    """Step the case in bursts; the first one warms clocks and caches and is left out.
+    """Step the case in bursts; the first one warms clocks and caches and is not counted.
 
-    Clock and power are read within a burst at the end, and in the first launch energy over a long one and a pause.
-    Drivers update their counter of energy seldom, so that shorter bursts do not show it.
+    Clock and power are read within a burst at the end. In the first launch energy is measured over a long burst and a
+    pause, because drivers update their energy counter too seldom for shorter bursts.
     """
     yardstick = health(stage, server, workload)
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="time")

@@ -1,4 +1,4 @@
-"""The trace of a case: two steps as torch's profiler sees them, in a launch of which nothing is measured."""
+"""The trace of a case: two steps recorded by torch's profiler, in a launch that measures nothing else."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from perfgate.measure.stage import Stage
 from perfgate.measure.steps import WARMUP_STEPS
 from perfgate.shared.workload import Workload
 
-STEPS = 2  # the second shows what lies between two steps
+STEPS = 2  # with two steps the trace also shows the time between steps
 NO_TORCH = "its program does no work in torch"
 
 
@@ -16,19 +16,19 @@ def trace_launch(stage: Stage, workload: Workload, server: Server, into: Path) -
     """Write the trace of a program's steps.
 
     Args:
-        stage: with the device, which nobody else uses meanwhile.
-        workload: to run.
-        server: that the actor is forked from.
+        stage: the stage with the device, which nobody else uses meanwhile.
+        workload: the workload to run.
+        server: the server that the actor is forked from.
         into: the file, whose name ends in ``.json.gz``.
 
     Returns:
-        Why there is none, as a clause; empty where it was written.
+        The reason why there is no trace, as a clause; empty if it was written.
     """
     try:
         with stage.held(stage.timed(workload)), stage.actor(server, workload, "trace", into=into) as (actor, _):
             for _step in range(WARMUP_STEPS):
                 stage.step(actor)
-            # The profiler's own first steps take it longer, so the first recording is replaced by the second.
+            # The profiler's own first steps are slower, so the second recording replaces the first.
             for _recording in range(2):
                 stage.step(actor, STEPS, by_itself="trace")
             findings = stage.ask(actor, {"finish": True})["findings"]
