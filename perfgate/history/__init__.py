@@ -1,1 +1,1 @@
-"""What many runs measured: a store of their numbers, and what moved in them over time."""
+"""Keeps the numbers of many runs in a store, and finds what moved in them over time."""

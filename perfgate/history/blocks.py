@@ -1,4 +1,4 @@
-"""Blocks: the points of neighbouring cases as columns, read from sorted files without the rest of them."""
+"""Blocks: the points of neighbouring cases as columns, read from parts of sorted files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ class Block:
     """The points of some neighbouring cases, sorted by case, metric and time.
 
     Attributes:
-        names: the case and the metric of each series, as the column ``metric`` names it.
+        names: the case and the metric of each series, the metric as the column ``metric`` has it.
         starts: where each series begins among the points; the last element is the number of points.
         runs: the place of each point's run among the machine's runs.
-        values: in the metric's unit.
-        yardsticks: the same in yardsticks; NaN where there was none.
-        accepted: who accepted a regression, and why, by the place of the point.
+        values: the values in the metric's unit.
+        yardsticks: the same values in yardsticks; NaN for points without a yardstick.
+        accepted: who accepted a regression, and why, by the index of the point.
     """
 
     names: Sequence[tuple[str, str]]
@@ -36,7 +36,7 @@ class Block:
     accepted: Mapping[int, str]
 
     def levels(self) -> NDArray[np.float64]:
-        """What is compared: yardsticks where every point of a series has them, else values."""
+        """The compared values: in yardsticks if every point of a series has them, else in the metric's unit."""
         if not self.names:
             return self.values
         lacks = np.logical_or.reduceat(np.isnan(self.yardsticks), self.starts[:-1])
@@ -49,8 +49,8 @@ class SortedFile:
     It stays readable when another process removes it.
 
     Args:
-        path: of the file.
-        footer: what it says of itself, where that was read before.
+        path: the file.
+        footer: the file's metadata, if it was read before.
 
     Raises:
         FileNotFoundError: another process has removed it already.
@@ -68,7 +68,7 @@ class SortedFile:
         self._part = lru_cache(maxsize=1)(partial(file.read_row_group, columns=[*TEXTS, *NUMBERS], use_threads=False))
 
     def between(self, first: str, last: str) -> list[Any]:
-        """The parts of the file, as tables, that hold cases from one id to another, and some neighbours."""
+        """The parts of the file, as tables, with the cases from one id to another, and a few neighbours."""
         return [
             self._part(number)
             for number, bounds in enumerate(self._bounds)
@@ -77,7 +77,7 @@ class SortedFile:
 
 
 class Columns:
-    """Makes blocks of the tables of sorted files: texts become places in the index."""
+    """Makes blocks from the tables of sorted files; texts become positions in the index."""
 
     def __init__(self, index: Index) -> None:
         self._cases = list(index.metrics)
@@ -95,7 +95,7 @@ class Columns:
         parts = zip(*(self._part(table, wanted) for table in tables), strict=True)
         series, runs, accepted, values, yardsticks = map(np.concatenate, parts)
         keys = series.astype(np.int64) * len(self._places["run_id"]) + runs
-        if np.any(keys[1:] < keys[:-1]):  # several files: each is sorted, so a stable sort merges them
+        if np.any(keys[1:] < keys[:-1]):  # each file is sorted, so for several files a stable sort merges them
             order = np.argsort(keys, kind="stable")
             series, runs, accepted, values, yardsticks = (
                 column[order] for column in (series, runs, accepted, values, yardsticks)
@@ -113,7 +113,7 @@ class Columns:
         )
 
     def _part(self, table: Any, wanted: NDArray[np.bool_]) -> tuple[NDArray[Any], ...]:
-        """The columns of one table: the number of the series, the run, what was accepted, and both values."""
+        """The columns of one table: the number of the series, the run, who accepted, and both kinds of value."""
         case, name, run = (self._coded(table, key, known.__getitem__) for key, known in self._places.items())
         accepted = self._coded(table, "accepted", lambda text: self._accepted.setdefault(text, len(self._accepted)))
         columns = (case * len(self._metrics) + name, run, accepted, *(table.column(key).to_numpy() for key in NUMBERS))
@@ -123,7 +123,7 @@ class Columns:
         return tuple(column[chosen] for column in columns)
 
     def _coded(self, table: Any, name: str, place: Callable[[str], int]) -> NDArray[np.int32]:
-        """The places of the texts of a column."""
+        """The positions of the texts of a column."""
         texts = table.column(name).unify_dictionaries().combine_chunks()
         before, found = self._last.get(name, (None, None))
         if before is None or not before.equals(texts.dictionary):  # many parts of a file have the same runs
@@ -133,5 +133,5 @@ class Columns:
 
 
 def places(names: Sequence[str]) -> dict[str, int]:
-    """The place of each name."""
+    """The position of each name."""
     return {name: place for place, name in enumerate(names)}

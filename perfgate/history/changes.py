@@ -1,4 +1,4 @@
-"""Changes: what moved in a history, when, between which commits, and what moved with it."""
+"""Changes: what moved in a history, when, between which commits, and which libraries changed with it."""
 
 import json
 import math
@@ -14,25 +14,25 @@ from perfgate.history.segments import bound, exact_steps, long_run_spread, steps
 from perfgate.history.series import Machine, Series
 from perfgate.shared.metric import Metric
 
-ALPHA = 0.1  # of the whole history: the chance that it shows a change where nothing changed
-SMALLEST = 0.01  # of a metric that varies; smaller steps are not worth a list
-RECENT = 5  # sessions whose median stands for now, and for the epoch
-TOGETHER = 2  # sessions: changes that lie no farther apart have one cause as far as can be told
+ALPHA = 0.1  # of the whole history: the chance that it shows a change although nothing changed
+SMALLEST = 0.01  # for a noisy metric; smaller changes are not worth listing
+RECENT = 5  # sessions whose median stands for the present value, or for the epoch's
+TOGETHER = 2  # sessions: changes this close together may well have one cause
 
 
 @dataclass(frozen=True)
 class Change:
-    """A level that moved.
+    """A change of a metric's level.
 
     Attributes:
-        change: relative; above 0 is worse, 0.05 is 5%.
+        change: the relative change; above 0 is worse, 0.05 is 5%.
         low: lower bound of the change; equal to ``change`` for a metric that repeats exactly.
         high: upper bound of the change.
         before: the level before, in the metric's unit.
         after: the level after.
         last: the last run of the old level.
         first: the first run of the new level.
-        index: of ``first`` among the machine's runs.
+        index: the index of ``first`` among the machine's runs.
         at: the index of ``first`` within the series.
         accepted: who accepted it, and why; empty if nobody did.
     """
@@ -53,14 +53,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Creep:
-    """A metric that left its epoch's value by small steps.
+    """A metric that left its epoch's value in small steps.
 
     Attributes:
-        change: since the epoch, relative; above 0 is worse.
+        change: the relative change since the epoch; above 0 is worse.
         before: the epoch's value, in the metric's unit.
         after: the value now.
         epoch: the run at which the epoch began: the first one, or the last at which a change was accepted.
-        tolerance: that it left.
+        tolerance: the tolerance that it exceeded.
     """
 
     case: str
@@ -74,13 +74,13 @@ class Creep:
 
 @dataclass(frozen=True)
 class Event:
-    """Changes that belong together, since they happened between the same runs.
+    """Changes that happened between the same runs, and so belong together.
 
     Attributes:
-        changes: the largest first.
+        changes: the changes, largest first.
         last: the last run before all of them.
         first: the first run after them.
-        libraries: those whose version changed between the two, with both versions.
+        libraries: the libraries whose version changed between the two, with both versions.
     """
 
     changes: Sequence[Change]
@@ -93,10 +93,10 @@ def changes_of(machine: Machine, series: Series, alpha: float, since: datetime |
     """The changes of one series.
 
     Args:
-        machine: that the series belongs to.
-        series: to look at.
-        alpha: this series' share of the whole history's.
-        since: leaves out what happened earlier.
+        machine: the machine of the series.
+        series: the series to examine.
+        alpha: this series' share of the whole history's alpha.
+        since: changes before this moment are left out.
     """
     exact = series.row.exact
     found = exact_steps(series.levels) if exact else steps(series.levels, alpha)
@@ -124,12 +124,12 @@ def changes_of(machine: Machine, series: Series, alpha: float, since: datetime |
 
 
 def limit_of(row: Metric) -> float:
-    """How far a metric may move from its epoch, relative."""
+    """The relative distance that a metric may move from its epoch."""
     return row.tolerance or SMALLEST
 
 
 def creep_of(machine: Machine, series: Series, alpha: float) -> Creep | None:
-    """How far a series left its epoch by small steps; ``None`` if it did not, or if one change tells it all."""
+    """The creep of a series away from its epoch; ``None`` if it did not creep, or if one change explains all of it."""
     start = max(series.accepted, default=0)
     levels = series.levels[start:]
     if len(levels) < 2 * RECENT or min(levels) <= 0:
@@ -147,7 +147,7 @@ def creep_of(machine: Machine, series: Series, alpha: float) -> Creep | None:
 
 
 def abrupt(change: Change, series: Series) -> bool:
-    """Whether a change happened at its place, and is not the middle of a creep."""
+    """Whether a change happened at once, and is not the middle of a creep."""
     before, after = (
         series.levels[max(change.at - RECENT, 0) : change.at],
         series.levels[change.at : change.at + RECENT],
@@ -157,19 +157,19 @@ def abrupt(change: Change, series: Series) -> bool:
 
 
 def beyond_noise(levels: Sequence[float], moved: float, alpha: float) -> bool:
-    """Whether the medians of both ends differ by more than a series without a change would show.
+    """Whether the medians of both ends differ by more than chance would make them.
 
-    The spread is that around a straight line, since a creep would pass for spread otherwise.
+    The spread is measured around a straight line, because a creep would otherwise increase it.
     """
     series = without_outliers(np.log(np.asarray(levels)))
     places = np.arange(len(series))
     spread = float(long_run_spread(series - np.polyval(np.polyfit(places, series, 1), places)))
-    # A median of Gaussian values varies by 1.25 times as much as their mean.
+    # A median of Gaussian values has 1.25 times the standard error of their mean.
     return moved > bound(alpha, len(levels)) * 1.25 * spread * math.sqrt(2 / RECENT)
 
 
 def events_of(changes: Iterable[Change]) -> list[Event]:
-    """Group changes that belong together; the newest first, and in each the largest first."""
+    """Group changes that belong together; the newest event first, and in each event the largest change."""
     groups: list[list[Change]] = []
     for change in sorted(changes, key=lambda one: one.index):
         if groups and change.index - groups[-1][0].index <= TOGETHER:
@@ -180,7 +180,7 @@ def events_of(changes: Iterable[Change]) -> list[Event]:
 
 
 def event(group: Sequence[Change]) -> Event:
-    """One entry of changes that happened between the same runs."""
+    """The event of changes that happened between the same runs."""
     exact = [change for change in group if change.low == change.high] or list(group)
     last, first = exact[0].last, exact[0].first
     ordered = sorted(group, key=lambda one: (-abs(one.change), one.case, one.metric))

@@ -1,6 +1,6 @@
-"""The index of a file of the history: its runs, and which metrics each of its cases has.
+"""The index of a history file: its runs, and the metrics of each of its cases.
 
-A merged file carries it in its footer, so a look at one case, or the number of all series, needs no other row.
+A merged file carries it in its footer, so that reading one case, or counting all series, needs no other row.
 """
 
 import json
@@ -21,27 +21,27 @@ START = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Index:
-    """What a file holds, or several together.
+    """The contents of one or several files.
 
     Attributes:
-        runs: by id, in order of time.
-        metrics: that each case has, as the column ``metric`` names them, by case, both in alphabetical order.
+        runs: the runs by id, in order of time.
+        metrics: the metrics of each case, as the column ``metric`` has them; both in alphabetical order.
     """
 
     runs: Mapping[str, Run]
     metrics: Mapping[str, tuple[str, ...]]
 
     def count(self) -> int:
-        """How many series there are."""
+        """The number of series."""
         return sum(map(len, self.metrics.values()))
 
     def varying(self) -> int:
-        """How many series there are of metrics that vary from run to run."""
+        """The number of series whose metric varies from run to run."""
         noisy = {name for name in self.names() if not metric(metric_and_way(name)[0]).exact}
         return sum(len(noisy.intersection(names)) * count for names, count in Counter(self.metrics.values()).items())
 
     def names(self) -> list[str]:
-        """The metrics that any case has, in alphabetical order."""
+        """The names of all metrics, in alphabetical order."""
         return sorted(set().union(*set(self.metrics.values())))
 
 
@@ -59,12 +59,12 @@ def index_of(database: Any, machine: str) -> Index:
 
 
 def run(machine: str, run_id: str, created_us: int, commit: str, software: str) -> Run:
-    """A run whose beginning is a number of microseconds since 1970."""
+    """A run that began at this number of microseconds since 1970."""
     return Run(run_id, START + timedelta(microseconds=created_us), machine, commit, software)
 
 
 def joined(indexes: Iterable[Index]) -> Index:
-    """The index of several files together."""
+    """The combined index of several files."""
     known = list(indexes)
     if len(known) == 1:
         return known[0]
@@ -80,7 +80,7 @@ def joined(indexes: Iterable[Index]) -> Index:
 
 
 def written(index: Index) -> str:
-    """An index as text, in which versions of libraries and sets of metrics stand once."""
+    """An index as text that holds each version and each set of metrics only once."""
     software = {one.software: None for one in index.runs.values()}
     places = {text: place for place, text in enumerate(software)}
     cases: dict[tuple[str, ...], list[str]] = {}
@@ -95,7 +95,7 @@ def written(index: Index) -> str:
 
 
 def read_index(text: str, machine: str) -> Index:
-    """The index that ``written`` made a text of."""
+    """Read the text that ``written`` returned."""
     content = json.loads(zlib.decompress(b64decode(text)))
     software = content["software"]
     metrics = {case: tuple(names) for names, cases in content["cases"] for case in cases}

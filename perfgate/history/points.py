@@ -1,4 +1,4 @@
-"""Points: what one run says of each metric of each case, as the history keeps it."""
+"""Points: the values of one run, one for each metric and case, in the form of the history."""
 
 import json
 import statistics
@@ -15,13 +15,13 @@ from perfgate.shared.metrics import metric
 
 @dataclass(frozen=True)
 class Run:
-    """What is the same for all points of a run.
+    """The facts that all points of a run share.
 
     Attributes:
-        run_id: names the run; one run is kept once.
-        created: when it began.
+        run_id: the run's id; each run is stored once.
+        created: the moment when it began.
         machine: the name of the machine, which has a folder of its own in the history.
-        commit: of the code under test; empty where the folder was no git repository.
+        commit: the commit of the code under test; empty outside of a git repository.
         software: versions of the libraries, as JSON with sorted keys.
     """
 
@@ -34,13 +34,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Point:
-    """What one run says of one metric of one case.
+    """The value of one metric of one case in one run.
 
     Attributes:
         value: the median of the launches, in the metric's unit.
-        yardsticks: the same in units of the yardstick, which ran beside each step; ``None`` where there was none.
-        launches: how many valid launches it rests on.
-        accepted: who accepted a regression in this run, and why; empty where nothing was accepted.
+        yardsticks: the same in units of the yardstick that ran beside each step; ``None`` without a yardstick.
+        launches: the number of valid launches behind it.
+        accepted: who accepted a regression in this run, and why; empty if nobody did.
         way: the number of the way in which it was measured.
     """
 
@@ -54,10 +54,10 @@ class Point:
 
 
 def run_of(run: RunFile) -> Run:
-    """The facts of a run that is to be kept.
+    """The facts of a run for the history.
 
     Raises:
-        UserError: its tree held changes that no commit has, so nobody could find the code again.
+        UserError: its folder had uncommitted changes, so nobody could find the code again.
     """
     header = run.header
     if header.get("dirty"):
@@ -75,7 +75,7 @@ def run_of(run: RunFile) -> Run:
 
 
 def points_of(run: RunFile) -> Iterator[Point]:
-    """The points of a run: the gated metrics of the code under test, over the launches that may be used."""
+    """The points of a run: the gated metrics of the code under test, over its valid launches."""
     accepted = {(verdict.case, verdict.metric): verdict.accepted for verdict in run.verdicts}
     for case, launches in run.by_case().items():
         for name, values in gated_values(launches).items():

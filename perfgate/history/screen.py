@@ -1,6 +1,6 @@
-"""The screen: which series of a block are worth a closer look, decided for many at once.
+"""The screen: chooses the series of a block that deserve a closer look, many at once.
 
-It leaves out only series in which ``changes_of`` and ``creep_of`` would find nothing.
+It drops only series in which ``changes_of`` and ``creep_of`` would find nothing.
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from perfgate.history.segments import FEWEST, Values, bound, divisions, may_chan
 from perfgate.history.table import metric_and_way
 from perfgate.shared.metrics import metric
 
-ROUNDING = 1e-9  # logarithms of many values and of one may differ in the last digit
+ROUNDING = 1e-9  # the logarithm of many values and that of one may differ in the last digit
 
 
 def suspects(block: Block, alpha: float) -> list[int]:
-    """The places of the series in which something may have moved.
+    """The positions of the series that may have moved.
 
     Args:
-        block: whose series.
-        alpha: a series' share of the whole history's.
+        block: the block of series.
+        alpha: each series' share of the whole history's alpha.
     """
     if not block.names:
         return []
@@ -36,13 +36,13 @@ def suspects(block: Block, alpha: float) -> list[int]:
         limits = np.asarray([limit_of(rows_of[block.names[place][1]]) for place in places])
         rows = levels[begins[places][:, None] + np.arange(block.starts[places[0] + 1] - begins[places[0]])]
         found[places] = may_move(rows, alpha, limits)
-    # The epoch of such a series begins anywhere.
+    # The epoch of such a series can begin anywhere.
     found[np.searchsorted(block.starts, list(block.accepted), side="right") - 1] = True
     return [int(place) for place in np.flatnonzero(found & moving)]
 
 
 def alike(block: Block, wanted: NDArray[np.bool_]) -> Iterator[NDArray[np.int64]]:
-    """The places of the wanted series, those of one length together."""
+    """The positions of the wanted series, grouped by length."""
     lengths = np.diff(block.starts)
     for length in np.unique(lengths[wanted]):
         yield np.flatnonzero(wanted & (lengths == length))
@@ -53,8 +53,8 @@ def may_move(levels: Values, alpha: float, limits: Values) -> NDArray[np.bool_]:
 
     Args:
         levels: a row for each series.
-        alpha: each series' share.
-        limits: how far each may move from its epoch.
+        alpha: each series' share of the whole history's alpha.
+        limits: the relative distance that each series may move from its epoch.
     """
     count = levels.shape[-1]
     if count < FEWEST:
@@ -67,6 +67,6 @@ def may_move(levels: Values, alpha: float, limits: Values) -> NDArray[np.bool_]:
         stepped = may_change(series, spread, np.asarray([bound(alpha, count, float(run)) for run in runs]), halves)
         moved = np.log(np.median(levels[:, -RECENT:], axis=-1) / np.median(levels[:, :RECENT], axis=-1)) + ROUNDING
         smooth = np.max(np.abs(logs[:, RECENT:] - logs[:, :-RECENT]), axis=-1) <= moved / 2
-    # A level of 0 has no logarithm, and is left to the closer look.
+    # A level of 0 has no logarithm, so it always gets the closer look.
     odd = ~np.isfinite(series).all(axis=-1) | (spread == 0)
     return np.asarray(odd | stepped | (moved > np.log1p(limits)) & smooth)

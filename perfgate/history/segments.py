@@ -1,9 +1,9 @@
-"""Change points of one series: where its level moved, and how sure that is.
+"""Change points of one series: where its level moved, and how certain that is.
 
 The series is the logarithm of a value, so a step is a ratio. Segments are found by ruptures' KernelCPD with a linear
-kernel, which minimizes the sum of squares plus a penalty for each change (Celisse et al., JMLR 2018). The penalty is
-what a series without a change would exceed with a chance of ``alpha``: the long-run variance of the series, times the
-square of the bound on its largest contrast (Miller & Siegmund, Biometrics 1982).
+kernel, which minimizes the sum of squares plus a penalty for each change (Celisse et al., JMLR 2018). A series without
+a change exceeds the penalty with a chance of ``alpha``; it is the long-run variance of the series, times the square of
+the bound on its largest contrast (Miller & Siegmund, Biometrics 1982).
 """
 
 import math
@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtrit  # scipy.stats has them under other names, and takes a second to import
+from scipy.special import ndtr, ndtri, stdtrit  # scipy.stats has them under other names, but takes a second to import
 
 SHORTEST = 3  # sessions in a segment
-FEWEST = 8  # sessions in a series; fewer tell nothing of its spread
-LAGS = 6  # sessions over which neighbours may depend on each other
-STEPS = 2  # changes that the estimate of the spread leaves out
-STRONGEST = 0.9  # the largest correlation of neighbours that is believed
-MOST = 1.3  # changes look like dependence, so it widens the spread at most by so much beyond what differences tell
-LONGEST_RUN = 9.0  # neighbours that count as one at most
-LONG = 400  # sessions in a series from which on a glance is much cheaper than looking for segments
-WINDOW = 3  # sessions on either side of one that may be an outlier
+FEWEST = 8  # sessions in a series; fewer do not show its spread
+LAGS = 6  # sessions over which neighbours may be correlated
+STEPS = 2  # the number of changes that the estimate of the spread leaves out
+STRONGEST = 0.9  # the largest correlation of neighbours that is accepted
+MOST = 1.3  # changes look like correlation, so it may widen the spread at most by this factor
+LONGEST_RUN = 9.0  # the most neighbours that can count as one
+LONG = 400  # sessions in a series from which a quick check is much cheaper than a search for segments
+WINDOW = 3  # sessions on either side of a possible outlier
 OUTLYING = 4.0  # robust standard deviations
-MANY_OUTLIERS = 0.08  # a larger share belongs to the machine, such as one with two speeds
+MANY_OUTLIERS = 0.08  # a larger share of outliers belongs to the machine, such as one with two speeds
 
 Values = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ class Step:
 
     Attributes:
         at: the index of the first point of the new level.
-        change: relative; above 0 the value is larger, 0.05 is 5%.
+        change: the relative change; above 0 the value is larger, 0.05 is 5%.
         low: lower bound of the change, with 95% confidence.
         high: upper bound of the change.
     """
@@ -50,7 +50,7 @@ class Step:
 
 
 def exact_steps(values: Sequence[float]) -> list[Step]:
-    """The changes of a metric that repeats exactly: wherever it differs from the run before."""
+    """The changes of an exact metric: every difference from the run before."""
     pairs = enumerate(pairwise(values), 1)
     found = [
         (index, after / before - 1 if before else (math.inf if after else 0.0)) for index, (before, after) in pairs
@@ -62,7 +62,7 @@ def steps(values: Sequence[float], alpha: float) -> list[Step]:
     """The changes of a metric that varies.
 
     Args:
-        values: one for each session, in order of time; above 0.
+        values: the value of each session, in order of time; above 0.
         alpha: the chance that a series without any change shows one. It is a share of the whole history's.
     """
     if len(values) < FEWEST:
@@ -82,14 +82,14 @@ def steps(values: Sequence[float], alpha: float) -> list[Step]:
 
 def segments(series: Values, penalty: float) -> list[int]:
     """The ends of the segments, the last of which is the length of the series."""
-    import ruptures  # half a second
+    import ruptures  # takes half a second
 
     found: Any = ruptures.KernelCPD(kernel="linear", min_size=SHORTEST).fit(series.reshape(-1, 1))
     return [int(end) for end in found.predict(pen=penalty)]
 
 
 def step(before: Values, after: Values, at: int, spread: float) -> Step:
-    """A change between two segments, with the interval that the spread allows."""
+    """A change between two segments, with its interval from the spread."""
     moved = float(after.mean() - before.mean())
     error = 1.96 * spread * math.sqrt(1 / len(before) + 1 / len(after))
     change, low, high = (math.expm1(value) for value in (moved, moved - error, moved + error))
@@ -99,7 +99,7 @@ def step(before: Values, after: Values, at: int, spread: float) -> Step:
 def without_outliers(series: Values) -> Values:
     """Single points far from their neighbours are moved to the edge of what is usual, unless there are many.
 
-    Points are the last axis here and below, so many series of one length can be looked at together.
+    Points are the last axis here and below, so that many series of one length can be processed together.
     """
     padded = np.pad(series, [(0, 0)] * (series.ndim - 1) + [(WINDOW, WINDOW)], mode="reflect")
     middle = median_of([padded[..., place : place + series.shape[-1]] for place in range(2 * WINDOW + 1)])
@@ -160,7 +160,7 @@ class Divisions:
 
 
 def spread_and_run(series: Values, halves: Divisions) -> tuple[Values, Values]:
-    """The spread as ``long_run_spread`` tells it, and how many neighbours count as one; 1 where they are independent.
+    """The spread as in ``long_run_spread``, and the number of neighbours that count as one; 1 if they are independent.
 
     Where neighbours depend on each other beyond doubt, the series is taken for an autoregressive one of the first
     order: its spread follows from one correlation, and varies less than the sum over several distances.
@@ -177,7 +177,7 @@ def spread_and_run(series: Values, halves: Divisions) -> tuple[Values, Values]:
 def neighbours(series: Values, halves: Divisions) -> tuple[Values, Values]:
     """Variance and correlation of neighbours around the levels of the best division into two parts.
 
-    A change would pass for dependence otherwise. The bias of a correlation of few points is taken out (Kendall,
+    A change would otherwise look like correlation. The bias of a correlation of few points is taken out (Kendall,
     Biometrika 1954).
     """
     count = series.shape[-1]
@@ -224,22 +224,23 @@ def density(value: float) -> float:
 
 
 def bound(alpha: float, count: int, run: float = 1.0) -> float:
-    """What the largest contrast of a series without a change exceeds with a chance of ``alpha``, in its spread.
+    """The bound on the largest contrast of a series without a change, exceeded with a chance of ``alpha``.
 
-    The spread is estimated too, so the Gaussian's quantile is replaced by Student's.
+    The contrast is measured in the spread. The spread is estimated too, so the Gaussian's quantile is replaced by
+    Student's.
 
     Args:
         alpha: the chance.
         count: the length of the series.
-        run: how many neighbours count as one. The fewest points whose mean varies as the spread tells are more then,
-            and contrasts of so few cannot be large.
+        run: the number of neighbours that count as one. With more of them, the mean of a few points varies less than
+            the spread says, so their contrasts cannot be large.
     """
     return bound_of(alpha, count, math.floor(4 * run) / 4)
 
 
 @cache
 def bound_of(alpha: float, count: int, run: float) -> float:
-    """``bound``, for some values of ``run`` alone."""
+    """``bound``, for rounded values of ``run``, so that the cache is useful."""
     edge = min(SHORTEST * run / count, 0.4)
     width = 2 * math.log((1 - edge) / edge)
     low, high = 1.5, 40.0
@@ -253,8 +254,8 @@ def bound_of(alpha: float, count: int, run: float) -> float:
 def may_change(series: Values, spread: Values, limit: Values, halves: Divisions) -> NDArray[np.bool_]:
     """Whether neighbouring windows of any length differ by enough to look closer.
 
-    A change that the penalty allows shows at least half of its square in windows of 3, 6, 12, ... points. It is much
-    faster than looking for segments, and most series have no change.
+    Any change above the penalty shows at least half of its square in windows of 3, 6, 12, ... points. This check is
+    much faster than a search for segments, and most series have no change.
     """
     count = series.shape[-1]
     sums = np.cumsum(np.pad(series, [(0, 0)] * (series.ndim - 1) + [(1, 0)]), axis=-1)
@@ -265,19 +266,19 @@ def may_change(series: Values, spread: Values, limit: Values, halves: Divisions)
         contrast = np.max(np.abs(means[..., length:] - means[..., :-length]), axis=-1)
         found |= (contrast / spread * math.sqrt(length / 2)) ** 2 >= limit**2 / 2
         length *= 2
-    # Long segments of unequal length: all that came before against all that came after.
+    # Long segments of unequal length: all points before against all points after.
     return np.asarray(found | (np.max(halves.contrasts, axis=-1) / spread >= limit))
 
 
 def worth_segments(series: Values, limit: float) -> bool:
     """Whether neighbouring windows of any two lengths differ by nearly the limit; always so for a short series.
 
-    Each length is at most 1.5 times the one before, so any change that the penalty allows shows two thirds of its
-    square. It takes a tenth of the time of looking for segments.
+    Each length is at most 1.5 times the one before, so any change above the penalty shows two thirds of its square.
+    This check takes a tenth of the time of a search for segments.
 
     Args:
-        series: with a spread of 1.
-        limit: of a contrast.
+        series: the series, scaled to a spread of 1.
+        limit: the limit of a contrast.
     """
     count = len(series)
     if count < LONG:

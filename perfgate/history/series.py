@@ -18,7 +18,7 @@ from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metric import FIRST_WAY, Metric
 from perfgate.shared.metrics import metric
 
-POINTS_AT_ONCE = 250_000  # they are in memory together
+POINTS_AT_ONCE = 250_000  # the most points that are in memory together
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Series:
 
     Attributes:
         runs: the id of each point's run.
-        values: in the metric's unit.
-        levels: what is compared: in yardsticks where every point has them, else the values.
+        values: the values in the metric's unit.
+        levels: the compared values: in yardsticks if every point has them, else the same as ``values``.
         accepted: who accepted a regression at this point, and why, by index.
-        way: the number of the way in which all of them were measured; another way makes a series of its own.
+        way: the number of the way in which all of them were measured; each way makes a series of its own.
     """
 
     case: str
@@ -43,7 +43,7 @@ class Series:
 
     @property
     def name(self) -> str:
-        """The case, and before which version of Perfgate it was measured, if that was in another way than today's."""
+        """The case; with a remark on the version of Perfgate if the series was measured in an earlier way."""
         now = self.row
         return self.case if self.way == now.way else f"{self.case} (measured as before version {now.way_since})"
 
@@ -58,7 +58,7 @@ class Machine:
     """The history of one machine.
 
     Attributes:
-        runs: by id, in order of time.
+        runs: the runs by id, in order of time.
     """
 
     name: str
@@ -66,12 +66,12 @@ class Machine:
 
     @cached_property
     def numbers(self) -> Mapping[str, int]:
-        """The place of each run in time, by id."""
+        """The index of each run in order of time, by id."""
         return {run_id: number for number, run_id in enumerate(self.runs)}
 
     @cached_property
     def created(self) -> Mapping[str, str]:
-        """When each run began, as text, by id."""
+        """The moment when each run began, as text, by id."""
         return {run_id: run.created.isoformat() for run_id, run in self.runs.items()}
 
 
@@ -79,8 +79,8 @@ class Opened:
     """The history of one machine, sorted for reading; made by ``opened``.
 
     Attributes:
-        index: what it holds.
-        machine: with its runs.
+        index: its contents.
+        machine: the machine with its runs.
     """
 
     def __init__(self, index: Index, files: Sequence[SortedFile], name: str) -> None:
@@ -90,10 +90,10 @@ class Opened:
         self._run_ids = list(index.runs)
 
     def blocks(self, case: str = "") -> Iterator[Block]:
-        """The points of all cases, or of those whose id holds ``case``, some cases at a time.
+        """The points of all cases, or of those whose id contains ``case``, a few cases at a time.
 
         Raises:
-            UserError: no case's id holds it.
+            UserError: no case's id contains it.
         """
         cases, columns = list(self.index.metrics), Columns(self.index)
         if not any(case in one for one in cases):
@@ -107,10 +107,10 @@ class Opened:
                 yield block
 
     def series(self, case: str = "") -> Iterator[Series]:
-        """All series, or those of the cases whose id holds ``case``.
+        """All series, or those of the cases whose id contains ``case``.
 
         Raises:
-            UserError: no case's id holds it.
+            UserError: no case's id contains it.
         """
         for block in self.blocks(case):
             for place in range(len(block.names)):
@@ -138,8 +138,8 @@ def opened(store: Store, name: str, case: str = "") -> Iterator[Opened]:
     """Open the history of one machine.
 
     Args:
-        store: that holds it.
-        name: of the machine.
+        store: the store of the history.
+        name: the machine's name.
         case: a part of the ids of the cases that will be read; the points of others may be left out.
 
     Raises:
@@ -158,7 +158,7 @@ def opened(store: Store, name: str, case: str = "") -> Iterator[Opened]:
 def sorted_files(store: Store, name: str, case: str, scratch: Path) -> list[tuple[Index, SortedFile]]:
     """The points of a machine in files sorted by case, each with its index.
 
-    Merged files are read where they lie, by parts. The others, which hold a run each, are put into one first.
+    Merged files are read in place, by parts. The others, with one run each, are first merged into one local file.
     """
     files = store.stored(name)
     if not files:

@@ -25,8 +25,8 @@ from perfgate.shared.parsing import load_json
 
 SUFFIX = ".parquet"
 UNFINISHED = ".part"
-MERGED = "merged"  # how the names of merged files begin
-MEMORY = "600MB"  # for sorting; more goes to the disk
+MERGED = "merged"  # the beginning of merged files' names
+MEMORY = "600MB"  # the most memory for sorting; the rest goes to disk
 ATTEMPTS = 5
 MISSING = "the history needs pyarrow, duckdb and fsspec; pip install 'perfgate[history]'"
 
@@ -36,10 +36,10 @@ class Stored:
     """One file of the store.
 
     Attributes:
-        path: below the store's file system.
-        runs: the ids of the runs that are read from it; ``stored`` leaves out those that an earlier file holds.
-        held: how many runs it holds.
-        footer: what it says of itself, and where its parts lie.
+        path: its path in the store's file system.
+        runs: the ids of the runs that are read from it, without those of earlier files.
+        held: the number of runs that it holds.
+        footer: its metadata, with the positions of its parts.
     """
 
     path: str
@@ -65,7 +65,7 @@ class Store:
             self.files, self.root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as error:
             raise UserError(f"{url}: cannot be opened: {error}") from None
-        self.url = concealed(url)  # for people
+        self.url = concealed(url)  # the URL for messages
 
     @property
     def local(self) -> bool:
@@ -81,33 +81,33 @@ class Store:
         return sorted(unquote(Path(entry["name"]).name) for entry in entries if entry["type"] == "directory")
 
     def _folder(self, machine: str) -> str:
-        """The folder of a machine. Its name may have a slash, as ``portable/torch-2.13`` has, and it is one folder."""
+        """The folder of a machine. A name with a slash, such as ``portable/torch-2.13``, becomes a single folder."""
         return f"{self.root}/{quote(machine, safe='')}"
 
     def stored(self, machine: str) -> list[Stored]:
-        """The complete files of a machine, those that hold most runs first."""
+        """The complete files of a machine, those with the most runs first."""
         for _ in range(ATTEMPTS):
             names = self._names(machine)
             found = list(self._read(names))
-            # What another process merged meanwhile stands in a file that was not listed.
+            # Runs that another process has just merged are in a file that was not listed.
             appeared = set(self._names(machine)).difference(names)
             if not any(name.rpartition("/")[2].startswith(MERGED) for name in appeared):
                 return owned(sorted(found, key=lambda one: (-one.held, one.path)))
         raise self.restless(machine)
 
     def restless(self, machine: str) -> UserError:
-        """What a reader says whom other processes disturbed ``ATTEMPTS`` times."""
+        """The error for a reader that other processes disturbed ``ATTEMPTS`` times."""
         return UserError(f"{self.url}: its files of {machine} changed {ATTEMPTS} times while they were read; run again")
 
     def _names(self, machine: str) -> list[str]:
-        """The complete files of a machine, which are not read."""
+        """The names of a machine's complete files; none is opened."""
         folder = self._folder(machine)
         with told(self.url):
             names = self.files.ls(folder, detail=False, refresh=True) if self.files.exists(folder) else []
         return sorted(name for name in names if name.endswith(SUFFIX))
 
     def _read(self, names: Iterable[str]) -> Iterator[Stored]:
-        """What files say of themselves."""
+        """The files with these names, from their metadata."""
         for name in names:
             with told(self.url), suppress(FileNotFoundError):
                 footer = self._footer(name)
@@ -115,13 +115,13 @@ class Store:
                 yield Stored(name, runs, len(runs), footer)
 
     def holds(self, run: Run) -> bool:
-        """Whether a run is kept. Only files that may hold it are read: its own, and merged ones."""
+        """Whether a run is stored. Only files that may hold it are read: its own, and merged ones."""
         beginnings = (f"{name_of(run)}-", f"{MERGED}-")
         names = [name for name in self._names(run.machine) if name.rpartition("/")[2].startswith(beginnings)]
         return any(run.run_id in one.runs for one in self._read(names))
 
     def add(self, run: Run, points: Sequence[Point]) -> bool:
-        """Keep a run; ``False`` if it is kept already, or measured nothing that is gated."""
+        """Store a run; ``False`` if it is stored already, or has no gated metric."""
         import pyarrow as pa
 
         if not points or self.holds(run):
@@ -138,8 +138,8 @@ class Store:
     def compact(self, machine: str) -> int:
         """Merge the files of a machine into one, sorted by case; returns how many files it replaces.
 
-        The merged file is complete and read back before an old one is removed. Another process may merge the same
-        files meanwhile; then what stands there now is merged.
+        The merged file is complete and read back before an old one is removed. If another process merges the same
+        files meanwhile, the files that are there then are merged.
         """
         for _ in range(ATTEMPTS):
             old = self.stored(machine)
@@ -155,7 +155,7 @@ class Store:
         raise self.restless(machine)
 
     def _merge(self, machine: str, old: Sequence[Stored]) -> None:
-        """Write a file that holds what the old ones hold, and read it back.
+        """Write a file with the runs of the old ones, and read it back.
 
         Raises:
             FileNotFoundError: another process removed an old file, or merged the new one.
@@ -172,7 +172,7 @@ class Store:
 
     @contextmanager
     def query(self, machine: str, files: Sequence[Stored]) -> Iterator[Any]:
-        """A DuckDB connection with the view ``points``: the points of files of a machine, each once.
+        """A DuckDB connection with the view ``points``: the points in some files of a machine, each once.
 
         Raises:
             FileNotFoundError: another process removed a file.
@@ -203,7 +203,7 @@ class Store:
                 raise FileNotFoundError(str(error)) from error
 
     def fetched(self, one: Stored, scratch: Path) -> Path:
-        """A file of the store as a file of this machine."""
+        """A file of the store as a local file."""
         if self.local:
             return Path(one.path)
         target = scratch / Path(one.path).name
@@ -212,7 +212,7 @@ class Store:
         return target
 
     def _footer(self, path: str) -> Any:
-        """What a file says of itself: its rows, and the runs that it holds."""
+        """The metadata of a file: its number of rows, and its runs."""
         import pyarrow.parquet as pq
 
         with self.files.open(path) as file:
@@ -227,15 +227,15 @@ class Store:
             return self._publish(target, machine, name)
 
     def _publish(self, source: Path, machine: str, name: str) -> str:
-        """Copy a complete file into the store, under a name that no other writer has."""
+        """Copy a complete file into the store, under a name that no other writer uses."""
         folder = self._folder(machine)
         final = f"{folder}/{name}-{uuid.uuid4().hex}{SUFFIX}"
         try:
             with told(self.url):
-                # A path that begins with a bucket needs no folders, and asked for one the store would make the bucket.
+                # A path that begins with a bucket needs no folders; makedirs would try to create the bucket.
                 if self.root.startswith("/"):
                     self.files.makedirs(folder, exist_ok=True)
-                if self.local:  # an object store shows an object only when it is whole
+                if self.local:  # an object store shows an object only when it is complete
                     self.files.put_file(str(source), final + UNFINISHED)
                     Path(final + UNFINISHED).replace(final)
                 else:
@@ -248,12 +248,12 @@ class Store:
 
 
 def name_of(run: Run) -> str:
-    """How the name of a run's own file begins."""
+    """The beginning of the name of a run's own file."""
     return f"{run.created:%Y%m%d}-{run.commit[:12]}"
 
 
 def owned(files: Iterable[Stored]) -> list[Stored]:
-    """The files, each with the runs that no earlier file holds."""
+    """The files, each with only the runs that no earlier file holds."""
     taken: set[str] = set()
     found = []
     for one in files:
@@ -266,7 +266,7 @@ def runs_in(path: str, metadata: Mapping[bytes, bytes] | None) -> frozenset[str]
     """The runs that a file says it holds.
 
     Raises:
-        UserError: it does not say it, so another program wrote it.
+        UserError: it does not name them, so another program wrote it.
     """
     try:
         return frozenset(load_json((metadata or {})[RUNS.encode()]))
@@ -276,17 +276,17 @@ def runs_in(path: str, metadata: Mapping[bytes, bytes] | None) -> frozenset[str]
 
 @contextmanager
 def intact(what: str) -> Iterator[None]:
-    """Turn what keeps a damaged file from being read into a sentence.
+    """Turn the errors of reading a damaged file into a sentence.
 
     Raises:
         FileNotFoundError: another process removed a file.
-        UserError: naming what is damaged.
+        UserError: the message names the damaged file.
     """
     try:
         yield
     except (FileNotFoundError, UserError):
         raise
-    except Exception as error:  # pyarrow, DuckDB and zlib have exceptions of their own
+    except Exception as error:  # pyarrow, DuckDB and zlib raise exceptions of their own
         told_by = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"{what}: cannot be read ({type(error).__name__}: {told_by}); a file there is damaged, or is not "
@@ -296,10 +296,10 @@ def intact(what: str) -> Iterator[None]:
 
 @contextmanager
 def told(url: str) -> Iterator[None]:
-    """Turn what a file system refuses into a sentence."""
+    """Turn the errors of a file system into a sentence."""
     try:
         yield
     except (FileNotFoundError, UserError):
         raise
-    except Exception as error:  # the packages of object stores have exceptions of their own
+    except Exception as error:  # the packages of object stores raise exceptions of their own
         raise UserError(f"{url}: {getattr(error, 'strerror', None) or error}") from None

@@ -12,7 +12,7 @@ from perfgate.history.screen import suspects
 from perfgate.history.series import Machine, Series, opened
 from perfgate.history.store import Store
 
-KEPT = 200  # series of a survey that a page can draw
+KEPT = 200  # the most series of a survey that a page draws
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Survey:
     """Everything that moved in the history of one machine.
 
     Attributes:
-        machine: with its runs.
-        series: how many series were looked at.
+        machine: the machine with its runs.
+        series: the number of examined series.
         alpha: the chance that the survey shows a change where nothing changed.
-        events: what moved together, the newest first.
-        creeps: what left its epoch by small steps, the worst first.
-        moved: the series that moved most, with their changes; at most ``KEPT``, since each holds all of its points.
+        events: changes that happened together, newest first.
+        creeps: metrics that left their epoch in small steps, worst first.
+        moved: the series that moved most, with their changes; at most ``KEPT``, because each holds all its points.
     """
 
     machine: Machine
@@ -37,13 +37,13 @@ class Survey:
 
 
 def survey(store: Store, name: str, alpha: float, since: datetime | None = None) -> Survey:
-    """Look at all series of a machine.
+    """Examine all series of a machine.
 
     Args:
-        store: holds the history.
-        name: of the machine.
-        alpha: the chance that all of it shows a change where nothing changed; each series that varies has its share.
-        since: leaves out what happened earlier.
+        store: the store of the history.
+        name: the machine's name.
+        alpha: the chance that the survey shows a change although nothing changed; the noisy series share it.
+        since: changes before this moment are left out.
     """
     changes: list[Change] = []
     creeps: list[Creep] = []
@@ -70,7 +70,7 @@ def survey(store: Store, name: str, alpha: float, since: datetime | None = None)
 
 
 def ahead(blocks: Iterator[Block], share: float) -> Iterator[tuple[Block, list[int]]]:
-    """The blocks, each with its suspects; the next one is read and screened while one is looked at more closely."""
+    """The blocks, each with its suspects; the next block is read and screened while one is examined."""
 
     def screened() -> tuple[Block, list[int]] | None:
         block = next(blocks, None)
@@ -85,17 +85,17 @@ def ahead(blocks: Iterator[Block], share: float) -> Iterator[tuple[Block, list[i
 
 @dataclass(frozen=True)
 class Look:
-    """The series of some cases of one machine, and what moved in each."""
+    """Some series of one machine, with their changes."""
 
     machine: Machine
     series: list[tuple[Series, list[Change]]]
 
 
 def look_at(store: Store, name: str, case: str) -> Look:
-    """Look at the cases whose id holds ``case``.
+    """Examine the cases whose id contains ``case``.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such case.
     """
     with opened(store, name, case) as history:
         share = ALPHA / max(history.index.varying(), 1)

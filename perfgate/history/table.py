@@ -1,4 +1,4 @@
-"""The table of points as a parquet file: its columns, its order, and what it says of itself."""
+"""The table of points as a parquet file: its columns, their order, and its metadata."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,15 @@ from typing import Any
 from perfgate.shared.metric import FIRST_WAY
 from perfgate.shared.parsing import whole
 
-# The column ``metric`` names the way of measuring too, where that is not the first one: ``python_calls@2``. So files of
+# The column ``metric`` also has the way of measuring, if that is not the first one: ``python_calls@2``. Files of
 # earlier versions, which know no ways, are read like any other.
 COLUMNS = "case_id, metric, value, yardsticks, launches, accepted, run_id, created, machine, commit_id, software"
-RUNS = "perfgate.runs"  # the key of a file's metadata that names its runs
-INDEX = "perfgate.index"  # the key of a merged file's metadata that holds its index
+RUNS = "perfgate.runs"  # the key of the metadata with a file's runs
+INDEX = "perfgate.index"  # the key of the metadata with a merged file's index
 
 
 def schema(runs: Sequence[str]) -> Any:
-    """The columns of a file, and the runs that it holds."""
+    """The columns of a file, with its runs in the metadata."""
     import pyarrow as pa
 
     text = pa.dictionary(pa.int32(), pa.string())
@@ -29,12 +29,12 @@ def schema(runs: Sequence[str]) -> Any:
 
 
 def with_way(name: str, way: int) -> str:
-    """A metric as the column ``metric`` names it."""
+    """A metric in the form of the column ``metric``."""
     return name if way == FIRST_WAY else f"{name}@{way}"
 
 
 def metric_and_way(named: str) -> tuple[str, int]:
-    """The metric, and the number of the way in which it was measured, of what the column ``metric`` names."""
+    """The metric and the number of its way, from a value of the column ``metric``."""
     name, _, way = named.partition("@")
     return name, whole(way) or FIRST_WAY
 
@@ -50,5 +50,5 @@ def write_sorted(database: Any, target: Path, metadata: Mapping[str, str] | None
 
 
 def quoted(text: str) -> str:
-    """A text of SQL."""
+    """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"

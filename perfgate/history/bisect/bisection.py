@@ -1,4 +1,4 @@
-"""A bisection: compares the ends, halves what is left until the first bad step is known, and measures its change."""
+"""A bisection: compares the ends, halves the rest until the first bad step is known, and measures its change."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +15,7 @@ from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import metric
 
-ATTEMPTS = 6  # trials of a step that noise leaves open; the duets of all of them count together
+ATTEMPTS = 6  # trials of a step that noise leaves undecided; the duets of all trials count together
 
 
 class NotRunError(UserError):
@@ -24,11 +24,11 @@ class NotRunError(UserError):
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be found.
+    """The goal of a bisection.
 
     Attributes:
-        metric: to follow; empty for the one that got worse most.
-        exact: decide by exact metrics of dry runs alone.
+        metric: the metric to follow; empty for the one that got worse most.
+        exact: whether only exact metrics of dry runs decide.
     """
 
     metric: str = ""
@@ -39,11 +39,11 @@ class Bisection:
     """Finds the first bad step.
 
     Args:
-        course: from good to bad.
-        state: what is known already; it is saved after each trial.
+        course: the steps from good to bad.
+        state: the decisions so far; saved after each trial.
         trials: runs the case.
-        case: its id.
-        tell: told each step in words.
+        case: the case's id.
+        tell: called with a few words at each step.
     """
 
     def __init__(self, course: Course, state: State, trials: Trials, case: str, tell: Callable[[str], None]) -> None:
@@ -70,15 +70,15 @@ class Bisection:
         return ""
 
     def left(self) -> Suspects:
-        """What is left between good and bad."""
+        """The steps that remain between good and bad."""
         return suspects(self.course, self.state.decided)
 
     def next_step(self) -> str:
-        """The step to look at next; empty if there is none."""
+        """The next step to run; empty if there is none."""
         return next(iter(self.left().open), "")
 
     def compare_ends(self, wish: Wish) -> None:
-        """Find what got worse from the good end to the bad one: exact metrics first, then times."""
+        """Find a metric that got worse from the good end to the bad end: exact metrics first, then times."""
         known: list[Verdict] = []
         wanted = metric(wish.metric).brought_by if wish.metric else None
         for dry in (True, False):
@@ -88,13 +88,13 @@ class Bisection:
             for number, (run_id, known) in enumerate(self.looks(self.course.bad, self.course.good, dry)):
                 if self.follows(run_id, known, dry, wish):
                     return
-                # Who bisects has seen it get worse, so the gate is asked twice before that is denied.
+                # A user who bisects has seen it get worse, so the gate is asked twice before that is denied.
                 if number and not hidden(known, wish.metric):
                     break
         raise UserError(unmoved(self.case, self.course, known, wish.metric, self.trials.log))
 
     def follows(self, run_id: str, known: list[Verdict], dry: bool, wish: Wish) -> bool:
-        """Choose the metric to follow by the verdicts on the bad end; whether one got worse."""
+        """Choose the metric to follow by the verdicts on the bad end; returns whether one got worse."""
         worse = worst(known, dry)
         followed = [one for one in worse if wish.metric in ("", one.metric)]
         if not followed:
@@ -108,7 +108,7 @@ class Bisection:
         return True
 
     def decided(self, step: str) -> Decision:
-        """Decide a step, by as many trials as it needs."""
+        """Decide a step, with as many trials as it needs."""
         good, end = self.course.good, self.state.end
         if self.course.same(good, step):
             return Decision(step, "good", why="no file differs from the good end's")
@@ -123,7 +123,7 @@ class Bisection:
         return found
 
     def last_change(self, found: Suspects) -> Decision:
-        """The change of the first bad step alone, held against the last good one."""
+        """The change of the first bad step, compared with the last good one."""
         if found.last_good == self.course.good:
             known = [one for one in (self.state.end, *self.state.decided) if one and one.step == found.first_bad]
             return known[-1]
@@ -135,11 +135,11 @@ class Bisection:
         return change
 
     def looks(self, step: str, against: str, dry: bool) -> Iterator[tuple[str, list[Verdict]]]:
-        """Run the case at a step, held against another one, again and again; what is known after each trial.
+        """Run the case at a step against another step repeatedly; yields the combined verdicts after each trial.
 
         Raises:
             NotRunError: one of them does not run.
-            UserError: the case is no longer what it was.
+            UserError: the case's workload has changed.
         """
         runs: list[RunFile] = []
         for _ in range(1 if dry else ATTEMPTS):
@@ -151,10 +151,10 @@ class Bisection:
             yield run_id, verdicts if len(runs) == 1 else together(runs, self.case)
 
     def told(self, run: RunFile) -> tuple[str, list[Verdict]]:
-        """A run's id and the case's verdicts.
+        """A run's id and the verdicts on the case.
 
         Raises:
-            UserError: the case is no longer what it was when the bisection began.
+            UserError: the case's workload has changed since the bisection began.
         """
         found = {launch.workload for launch in run.launches if launch.case == self.case}
         self.state.workload = self.state.workload or min(found, default="")
@@ -165,7 +165,7 @@ class Bisection:
         return run.header["run_id"], [one for one in run.verdicts if one.case == self.case]
 
     def add(self, step: str, decision: Decision) -> None:
-        """Keep what was decided, and say so."""
+        """Store a decision and report it."""
         self.state.decided.append(replace(decision, step=step))
         self.state.save()
         left = len(self.left().open)
@@ -174,19 +174,19 @@ class Bisection:
         self._tell(f"{self.short(step)} is {decision.name}{amount(decision)}{why}; {rest}")
 
     def short(self, step: str) -> str:
-        """A step in a word."""
+        """A step in one word."""
         return self.course.short(step)
 
 
 def hidden(verdicts: Iterable[Verdict], wanted: str) -> bool:
-    """Whether noise alone keeps a metric from being decided."""
+    """Whether only noise keeps a metric undecided."""
     return any(
         one.verdict == "inconclusive" and metric(one.metric).noisy and wanted in ("", one.metric) for one in verdicts
     )
 
 
 def amount(decision: Decision) -> str:
-    """By how much a step differs from the good end, in brackets."""
+    """The difference of a step from the good end, in parentheses."""
     if decision.change is None:
         if decision.before is None or decision.after is None:
             return ""
@@ -198,7 +198,7 @@ def amount(decision: Decision) -> str:
 
 
 def unmoved(case: str, course: Course, verdicts: list[Verdict], wanted: str, log: Path) -> str:
-    """Why there is nothing to bisect."""
+    """The reason why there is nothing to bisect, as an error."""
     ends = f"between {course.short(course.good)} and {course.short(course.bad)}"
     about = [one for one in verdicts if wanted in ("", one.metric)]
     if not about:

@@ -1,4 +1,4 @@
-"""Courses: the steps between a good and a bad end, which are commits of a repository or versions of a package."""
+"""Courses: the steps between a good and a bad end: commits of a repository, or versions of a package."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ class Course(Protocol):
     """The steps from a good end to a bad one.
 
     Attributes:
-        noun: what a step is.
+        noun: the word for a step: commit or version.
         good: the first step, which is known to be good.
         bad: the last step.
     """
@@ -33,24 +33,24 @@ class Course(Protocol):
     bad: str
 
     def halving(self, goods: Sequence[str], bad: str) -> list[str]:
-        """The steps that may be the first bad one, those first that halve them best; the bad one is among them.
+        """The possible first bad steps, including the bad one; those that halve the rest best come first.
 
         Args:
-            goods: steps that are good.
+            goods: the steps that are known to be good.
             bad: the first step that is known to be bad.
         """
 
     def same(self, one: str, other: str) -> bool:
-        """Whether two steps have the same code, so that nothing has to be run."""
+        """Whether two steps have the same code, so that neither must be run."""
 
     def side(self, step: str) -> str:
-        """What ``--perf-ref`` and ``--perf-candidate`` take for a step; built if it has to be."""
+        """The value of ``--perf-ref`` and ``--perf-candidate`` for a step; it is built if necessary."""
 
     def short(self, step: str) -> str:
-        """A step in a word."""
+        """A step in one word."""
 
     def about(self, step: str) -> str:
-        """What a step is, in a line; may be empty."""
+        """A description of a step on one line; may be empty."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Commits:
 
     Attributes:
         root: the folder of the suite.
-        without: folders in which differences are none of the code.
-        first_parent: follow the first parent of a merge alone, so that what a branch brought is one step.
+        without: folders whose differences do not count as the code's.
+        first_parent: whether to follow only the first parent of a merge, so that a merged branch is one step.
     """
 
     root: Path
@@ -71,7 +71,7 @@ class Commits:
     noun: str = "commit"
 
     def halving(self, goods: Sequence[str], bad: str) -> list[str]:
-        """As git bisects."""
+        """The order in which git bisects."""
         along = ["--first-parent"] if self.first_parent else []
         return [
             line.split()[0]
@@ -79,7 +79,7 @@ class Commits:
         ]
 
     def same(self, one: str, other: str) -> bool:
-        """Whether no file differs that could count."""
+        """Whether no relevant file differs."""
         return not between(self.root, one, other, (PACKAGE, *self.without))
 
     def side(self, step: str) -> str:
@@ -99,7 +99,7 @@ def commits(root: Path, good: str, bad: str, without: Sequence[Path], first_pare
     """The commits between two revisions.
 
     Raises:
-        UserError: one is no commit, or the good one does not come before the bad one.
+        UserError: a revision is no commit, or the good one does not come before the bad one.
     """
     found = {}
     for option, name in (("--good", good), ("--bad", bad)):
@@ -119,13 +119,13 @@ def commits(root: Path, good: str, bad: str, without: Sequence[Path], first_pare
 
 @dataclass(frozen=True)
 class Versions:
-    """The released versions of a package between two.
+    """The released versions of a package between two versions.
 
     Attributes:
         root: the folder in which pip runs.
-        package: its name, as pip takes it.
+        package: the package's name for pip.
         released: the versions from the good one to the bad one, in order.
-        progress: told what is built.
+        progress: called with a few words when something is built.
     """
 
     root: Path
@@ -136,23 +136,23 @@ class Versions:
 
     @property
     def good(self) -> str:
-        """The first one."""
+        """The first version."""
         return self.released[0]
 
     @property
     def bad(self) -> str:
-        """The last one."""
+        """The last version."""
         return self.released[-1]
 
     def halving(self, goods: Sequence[str], bad: str) -> list[str]:
-        """The versions after the last good one, those in the middle first."""
+        """The versions after the last good one, the middle ones first."""
         last = max(map(self.released.index, goods))
         left = self.released[last + 1 : self.released.index(bad) + 1]
         middle = (len(left) - 2) / 2
         return sorted(left, key=lambda one: (abs(left.index(one) - middle), left.index(one)))
 
     def same(self, one: str, other: str) -> bool:
-        """Whether it is one version."""
+        """Whether both are the same version."""
         return one == other
 
     def side(self, step: str) -> str:
@@ -161,19 +161,19 @@ class Versions:
         return built(recipe, COMMAND, self.progress)
 
     def short(self, step: str) -> str:
-        """Package and version."""
+        """The package and its version."""
         return f"{self.package} {step}"
 
     def about(self, step: str) -> str:
-        """Nothing more is known of it."""
+        """Nothing: no more is known about a version."""
         return ""
 
 
 def versions(root: Path, package: str, good: str, bad: str, progress: Progress) -> Versions:
-    """The released versions of a package between two, as its index lists them; pre-releases are left out.
+    """The released versions of a package between two versions, as its index lists them, without pre-releases.
 
     Raises:
-        UserError: the index does not answer, or does not know one of them; or they are in the wrong order.
+        UserError: the index does not answer or does not know a version, or the versions are in the wrong order.
     """
     known = released(root, package)
     for option, name in (("--good", good), ("--bad", bad)):
@@ -189,7 +189,7 @@ def versions(root: Path, package: str, good: str, bad: str, progress: Progress) 
 
 
 def released(root: Path, package: str) -> list[str]:
-    """The released versions of a package that this Python can have, the oldest first.
+    """The released versions of a package for this Python, oldest first.
 
     Raises:
         UserError: pip does not know the package.
@@ -209,7 +209,7 @@ def released(root: Path, package: str) -> list[str]:
 
 
 def is_version(text: str) -> bool:
-    """Whether it is a version that can be ordered."""
+    """Whether a text is a version that can be ordered."""
     try:
         Version(text)
     except InvalidVersion:

@@ -1,4 +1,4 @@
-"""Decisions: what is known of each step of a bisection, and which step comes next."""
+"""Decisions about the steps of a bisection, and the choice of the next step."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,25 +13,25 @@ from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
-GOOD_SHARE = 2 / 3  # of the bad end's change; the gate calls a step bad above a third of the tolerance
+GOOD_SHARE = 2 / 3  # of the bad end's change; a step is good only if its change is certainly below this
 Name = Literal["good", "bad", "skipped", "unsure"]
 TEXTS = ("step", "name", "why", "run")
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is known of one step, held against the good end.
+    """The decision about one step, compared with the good end.
 
     Attributes:
-        step: commit or version.
-        name: ``skipped`` where it does not run, ``unsure`` where noise leaves it open.
-        change: of the metric since the good end, relative; above 0 is worse.
+        step: the commit or version.
+        name: ``good``, ``bad``, ``skipped`` if it does not run, or ``unsure`` if noise leaves it undecided.
+        change: the metric's relative change since the good end; above 0 is worse.
         low: lower bound of the change.
         high: upper bound of the change.
-        before: the metric at the good end.
-        after: the metric at this step.
+        before: the metric's value at the good end.
+        after: the metric's value at this step.
         why: a further explanation, as a clause.
-        run: id of the run that decided it.
+        run: the id of the run that decided it.
     """
 
     step: str
@@ -45,16 +45,16 @@ class Decision:
     run: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """For the file of the bisection."""
+        """The object for the bisection's file."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote.
+        """Read the object that ``to_json`` wrote.
 
         Raises:
-            KeyError: the row names no step, or no decision.
-            ValueError: a value is none that ``to_json`` writes.
+            KeyError: the row has no step, or no decision.
+            ValueError: a value is not of the form that ``to_json`` writes.
         """
         known = {key: row[key] for key in cls.__dataclass_fields__ if key in row}
         if row["name"] not in get_args(Name) or not all(isinstance(known.get(key, ""), str) for key in TEXTS):
@@ -66,13 +66,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class Suspects:
-    """What is left between the last good step and the first bad one.
+    """The steps that remain between the last good one and the first bad one.
 
     Attributes:
         last_good: the last step that is known to be good.
         first_bad: the first step that is known to be bad.
-        open: the steps that are not decided, those first that halve the rest best.
-        hidden: the steps before ``first_bad`` that were skipped, or left open by noise.
+        open: the undecided steps; those that halve the rest best come first.
+        hidden: the steps before ``first_bad`` that were skipped, or left undecided by noise.
     """
 
     last_good: str
@@ -87,7 +87,7 @@ class Suspects:
 
 
 def suspects(course: Course, decided: Iterable[Decision]) -> Suspects:
-    """What is left after some decisions, in the order in which they were made."""
+    """The steps that remain after these decisions, which are in the order in which they were made."""
     by_step = {decision.step: decision.name for decision in decided}
     goods = [course.good, *(step for step, name in by_step.items() if name == "good")]
     bad = ([course.bad] + [step for step, name in by_step.items() if name == "bad"])[-1]
@@ -101,19 +101,19 @@ def suspects(course: Course, decided: Iterable[Decision]) -> Suspects:
 
 
 def decide(step: str, verdicts: Iterable[Verdict], name: str, most: float | None = None, run: str = "") -> Decision:
-    """Decide a step by the gate's verdict on the metric that is followed.
+    """Decide a step by the gate's verdict on the followed metric.
 
     Args:
-        step: commit or version.
-        verdicts: of the case at this step, held against the good end.
-        name: of the metric.
+        step: the commit or version.
+        verdicts: the case's verdicts at this step, compared with the good end.
+        name: the metric.
         most: the change at the bad end. A step is good only if its change is known to be well below that.
-        run: id of the run.
+        run: the id of the run.
     """
     verdicts = list(verdicts)
     found = next((verdict for verdict in verdicts if verdict.metric == name), None)
     if name == DRY_RUN and found is None and any(metric(verdict.metric).dry for verdict in verdicts):
-        return Decision(step, "good", run=run)  # only a lost dry run has a verdict of its own
+        return Decision(step, "good", run=run)  # a successful dry run has no verdict of its own
     if found is None:
         said = next((verdict.why for verdict in verdicts if verdict.verdict != "pass" and verdict.why), "")
         return Decision(step, "skipped", why=said or f"{name} was not measured", run=run)
@@ -127,27 +127,27 @@ def decide(step: str, verdicts: Iterable[Verdict], name: str, most: float | None
 
 
 def together(runs: Sequence[RunFile], case: str) -> list[Verdict]:
-    """The verdicts on a case by the duets of several runs, as if one run had taken them all.
+    """The verdicts on a case from the duets of several runs, as if one run had taken all of them.
 
     Args:
-        runs: of the same two steps.
-        case: its id.
+        runs: runs that compared the same two steps.
+        case: the case's id.
     """
     launches: dict[str, list[Launch]] = {"reference": [], "candidate": []}
     for number, run in enumerate(runs):
         for launch in (launch for launch in run.launches if launch.case == case):
-            pair = None if launch.pair is None else launch.pair * len(runs) + number  # each run counts its own from 0
+            pair = None if launch.pair is None else launch.pair * len(runs) + number  # each run counts its duets from 0
             launches[launch.side].append(replace(launch, pair=pair))
     before, now = ({case: side} for side in launches.values())
     return compare(before, now, runs[-1].tolerances())
 
 
 def worst(verdicts: Iterable[Verdict], dry: bool) -> list[Verdict]:
-    """What got worse: first what repeats exactly, and of that the largest change.
+    """The regressed verdicts: exact metrics first, and among these the largest change first.
 
     Args:
-        verdicts: of the case at the bad end.
-        dry: take what a dry run tells alone.
+        verdicts: the case's verdicts at the bad end.
+        dry: whether only metrics of dry runs count.
     """
     worse = [found for found in verdicts if found.verdict == "regressed" and (metric(found.metric).dry or not dry)]
     return sorted(

@@ -1,4 +1,4 @@
-"""The file of a bisection: what was asked and what was decided, so that an interruption costs one trial at most."""
+"""The file of a bisection, with its question and its decisions, so that an interruption costs at most one trial."""
 
 import hashlib
 import json
@@ -15,18 +15,18 @@ from perfgate.shared.parsing import load_json
 
 @dataclass
 class State:
-    """What a bisection knows.
+    """The state of a bisection.
 
     Attributes:
-        path: the file that keeps it.
-        question: what was asked; another question has another file.
-        metric: that is followed; empty while the ends were not compared.
+        path: the file that holds it.
+        question: the question; another question has another file.
+        metric: the followed metric; empty until the ends have been compared.
         dry: whether dry runs decide.
-        workload: digest of the case's workload; empty while nothing was run.
-        end: the bad end, held against the good one.
-        others: what else got worse between the ends.
-        decided: what is known of each step, in order.
-        change: the first bad step held against the last good one, as the last thing that is measured.
+        workload: the digest of the case's workload; empty until something was run.
+        end: the decision on the bad end, compared with the good one.
+        others: the other metrics that got worse between the ends.
+        decided: the decisions so far, in order.
+        change: the first bad step compared with the last good one; this is measured last.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class State:
     change: Decision | None = None
 
     def save(self) -> None:
-        """Write it, all or nothing."""
+        """Write the file, completely or not at all."""
         decisions = {
             "end": self.end and self.end.to_json(),
             "change": self.change and self.change.to_json(),
@@ -55,9 +55,9 @@ def opened(folder: Path, question: Mapping[str, Any], afresh: bool) -> State:
     """The state of a bisection, from its file if it has one.
 
     Args:
-        folder: of the files.
-        question: what is asked; it can be written as JSON.
-        afresh: begin again.
+        folder: the folder of such files.
+        question: the question, as JSON values.
+        afresh: whether to begin again.
 
     Raises:
         UserError: its file cannot be read.

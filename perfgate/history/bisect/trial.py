@@ -1,4 +1,4 @@
-"""Trials: one case of the suite, with the code of one step in place of what is here, held against another step."""
+"""Trials: run one case of the suite with the code of one step, compared with another step."""
 
 import subprocess
 import sys
@@ -25,10 +25,10 @@ class Trials:
     """Runs a case with pytest.
 
     Attributes:
-        node: of the case, as pytest takes it.
+        node: the case's pytest node id.
         arguments: more arguments for pytest.
         output: the folder for run files.
-        log: gets what pytest prints.
+        log: the file for pytest's output.
         end_s: when the budget ends, on the monotonic clock; ``None`` without one.
     """
 
@@ -39,15 +39,15 @@ class Trials:
     end_s: float | None = None
 
     def run(self, before: str, now: str, dry: bool) -> RunFile:
-        """Hold one side against another.
+        """Compare two sides.
 
         Args:
-            before: as ``--perf-ref`` takes it.
-            now: as ``--perf-candidate`` takes it.
-            dry: run dry alone.
+            before: the value of ``--perf-ref``.
+            now: the value of ``--perf-candidate``.
+            dry: whether to only run dry.
 
         Raises:
-            UserError: it ended without a run file; the message has the last lines of what pytest said.
+            UserError: pytest ended without a run file; the message has the last lines of its output.
             OutOfTimeError: the budget ended.
         """
         left_s = None if self.end_s is None else self.end_s - time.monotonic()
@@ -78,7 +78,7 @@ class Trials:
         return read(made[-1])
 
     def _wait(self, process: subprocess.Popen[bytes], left_s: float | None) -> None:
-        """Wait for pytest's end; what is typed reaches it too, and it ends its processes itself."""
+        """Wait for pytest's end. Ctrl-C reaches pytest too, and pytest ends its processes itself."""
         try:
             process.wait(left_s)
         except subprocess.TimeoutExpired:
@@ -94,7 +94,7 @@ class Trials:
 
 
 def reason(log: Path, start: int) -> str:
-    """Why pytest measured nothing: its errors, or else its last lines."""
+    """The reason why pytest measured nothing: its errors, or else its last lines."""
     lines = log.read_bytes()[start:].decode(errors="replace").splitlines()[2:]
     said = [line.strip() for line in lines if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
