@@ -1,1 +1,1 @@
-"""``perfgate doctor``: what this machine can measure and gate, and what would make it measure better."""
+"""``perfgate doctor``: examines what this machine can measure and gate, and how to improve it."""

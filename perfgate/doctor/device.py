@@ -1,4 +1,4 @@
-"""The GPU that a run would measure on: whether forks reach it, and what its driver tells; asked as a run asks."""
+"""Examines the GPU that a run would use: whether forks can use it, and what its driver reports."""
 
 import tempfile
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ VISIBLE = "docker run --pid=host ... (outside of a container: run as the user wh
 
 
 def find(wanted: str) -> tuple[Device | None, list[Finding]]:
-    """The GPU that a run measures on, or ``None`` if it would take the CPU; and why there is none that was asked for.
+    """The GPU that a run measures on, or ``None`` for the CPU; and findings on why a requested GPU is missing.
 
     Args:
-        wanted: as for ``--perf-device``.
+        wanted: a value of ``--perf-device``.
     """
     try:
         device = find_device(wanted)
@@ -34,7 +34,7 @@ def find(wanted: str) -> tuple[Device | None, list[Finding]]:
 
 
 def told(device: Device) -> Iterator[Finding]:
-    """Findings about what the driver tells, by which runs judge whether a launch was disturbed."""
+    """Findings about the driver's reports, which runs need in order to notice disturbances."""
     name, kind = device.machine.name, DEVICE_KINDS[device.kind]
     if kind.never_run:
         yield Finding("gpu", "note", f"{kind.untested}.")
@@ -62,7 +62,7 @@ def told(device: Device) -> Iterator[Finding]:
 
 
 def reached(device: Device) -> Finding:
-    """Whether the fork of a server can use the device; tried as a run tries it."""
+    """Whether a fork of a server can use the device, tried in the way of a run."""
     kind, name = DEVICE_KINDS[device.kind], device.machine.name
     with tempfile.TemporaryDirectory(prefix="perfgate-doctor-") as folder:
         preload = [] if kind.scripted else ["torch"]

@@ -41,7 +41,7 @@ class Diagnosis:
         baselines: the stored baselines of this machine.
         portable: the stored baselines of this pair of torch and transformers versions.
         on_gpu: the stored baselines of the GPU that a run would measure on; ``None`` if it would take the CPU.
-        timed: whether times on that GPU mean something.
+        timed: whether times on that GPU have a meaning.
     """
 
     machine: Machine
@@ -115,9 +115,9 @@ def diagnose(
         baselines: the folder of the baselines, relative to ``folder`` or absolute.
         quick: leave out the calibration, which starts launches.
         progress: called with a few words before each part that takes time.
-        preload: the user's own modules that runs import ahead.
-        programs: folders in which they lie.
-        wanted: the device to look at, as for ``--perf-device``.
+        preload: the user's own modules that runs import in advance.
+        programs: the folders of these modules.
+        wanted: the device to examine, a value of ``--perf-device``.
     """
     machine, versions = this_machine(), software.versions()
     gpu, missing = device.find(wanted)

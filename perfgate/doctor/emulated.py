@@ -8,7 +8,7 @@ from perfgate.shared.errors import UserError
 
 
 def look() -> Finding:
-    """One sentence: an emulated GPU can be used, or what is missing and what helps."""
+    """A finding: an emulated GPU can be used, or what is missing and the command that helps."""
     try:
         toolkit, compiler = parts_for(sys.executable)
     except UserError as error:

@@ -65,7 +65,7 @@ def look(versions: dict[str, str], device: Device | None) -> tuple[list[Card], l
         return found, list(findings(found, versions))
     why = "nvidia-smi is not on the path" if found is None else "nvidia-smi lists none"
     if device is not None and DEVICE_KINDS[device.kind].never_run:
-        return [], []  # nvidia-smi tells nothing of another maker's
+        return [], []  # nvidia-smi does not report GPUs of other makers
     if device is not None:
         return [], [Finding("gpu", "ok", f"Runs measure on {named(device)}; {why}.")]
     text = f"There is no GPU ({why}), so times and memory are measured on the CPU; exact metrics need no GPU."
@@ -73,7 +73,7 @@ def look(versions: dict[str, str], device: Device | None) -> tuple[list[Card], l
 
 
 def named(device: Device) -> str:
-    """The name of a device's machine, with what is not measured on it."""
+    """The name of a device's machine, with a remark on quantities that are not measured on it."""
     return device.machine.name + DEVICE_KINDS[device.kind].remark
 
 

@@ -1,4 +1,4 @@
-"""The host as the kernel describes it: processor, clocks, load, limits. Reading this needs no rights and no library."""
+"""Examines the host through the kernel's files: processor, clocks, load, limits. It needs no rights and no library."""
 
 import os
 import time
@@ -18,7 +18,7 @@ UNLIMITED_BYTES = 1 << 60
 
 
 def processor(machine: Machine, root: Path = ROOT) -> Iterator[Finding]:
-    """Findings about the processor, and about whoever shares it."""
+    """Findings about the processor, and about others who share it."""
     size = f"{machine.cpus} {'processor' if machine.cpus == 1 else 'processors'}, {machine.memory_gib} GiB"
     yield Finding("device", "ok", f"{machine.cpu}, {size}; its baselines are stored under {machine.name}.")
     if machine.cpus == 1:
@@ -65,8 +65,8 @@ def load(cpus: int, root: Path = ROOT) -> Iterator[Finding]:
     """Findings about the processes that use the cores now.
 
     Args:
-        cpus: how many processors there are.
-        root: root of the file system that is read.
+        cpus: the number of processors.
+        root: the root of the file system to read.
     """
     shares = busy(root)
     if not shares:
@@ -97,7 +97,7 @@ def ticks(root: Path) -> dict[int, int]:
     """Processor time of all other processes by id, in clock ticks (fields 14 and 15 of ``/proc/PID/stat``)."""
     found = {}
     for path in (root / "proc").glob("[0-9]*/stat"):
-        # The name of the process is in brackets and can contain any character.
+        # The name of the process is in parentheses and can contain any character.
         fields = read_text(path).rpartition(")")[2].split()
         if len(fields) > 12 and int(path.parent.name) != os.getpid():
             found[int(path.parent.name)] = int(fields[11]) + int(fields[12])
@@ -135,7 +135,7 @@ def container(machine: Machine, root: Path = ROOT) -> Iterator[Finding]:
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """How many processors the cgroup (version 2 or 1) allows; ``None`` if it sets no limit."""
+    """The number of processors that the cgroup (version 2 or 1) allows; ``None`` if it sets no limit."""
     smallest: float | None = None
     for folder in cgroups(root, "cpu"):
         words = read_text(folder / "cpu.max").split() or [
@@ -149,7 +149,7 @@ def cpu_quota(root: Path = ROOT) -> float | None:
 
 
 def memory_limit(root: Path = ROOT) -> int | None:
-    """How many bytes of memory the cgroup (version 2 or 1) allows; ``None`` if it sets no limit."""
+    """The bytes of memory that the cgroup (version 2 or 1) allows; ``None`` if it sets no limit."""
     found = [
         int(text)
         for folder in cgroups(root, "memory")

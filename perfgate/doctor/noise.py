@@ -33,8 +33,8 @@ class LaunchSpread:
     """The spread between launches of a small program.
 
     Attributes:
-        launches: how many launches were used.
-        disturbed: how many more launches could not be used, because another process had the core.
+        launches: the number of usable launches.
+        disturbed: the number of further launches that could not be used, because another process had the core.
         step_time_s: median over the launches of each launch's median step.
         spread_s: standard deviation between launches of the logarithm of the step time; 0.03 is 3%.
         spread_yardsticks: the same for the ratio of the step time to the yardstick.
@@ -69,8 +69,8 @@ def calibrate(
     Args:
         launches: how many launches to take.
         progress: called with a few words before each launch.
-        preload: the user's own modules that runs import ahead, which must be importable here too.
-        programs: folders in which they lie.
+        preload: the user's own modules that runs import in advance; they must be importable here too.
+        programs: the folders of these modules.
 
     Raises:
         UserError: no fork server starts, or fewer than two launches could be used.
@@ -98,8 +98,8 @@ def noise(launches: Sequence[Launch], disturbed: int) -> LaunchSpread:
     """The spread of valid launches.
 
     Args:
-        launches: the launches that could be used.
-        disturbed: how many more could not.
+        launches: the usable launches.
+        disturbed: the number of launches that could not be used.
 
     Raises:
         ValueError: fewer than two launches are given.
@@ -120,7 +120,7 @@ def noise(launches: Sequence[Launch], disturbed: int) -> LaunchSpread:
 def smallest_detectable(
     spread: float, stored: int = MIN_BASELINE_LAUNCHES, now: int = MeasurementPlan.launches
 ) -> float:
-    """Smallest slowdown that a stored baseline would show in 9 of 10 runs, as ``gate.statistics`` decides; 0.05 is 5%.
+    """The smallest slowdown that a stored baseline shows in 9 of 10 runs, by ``gate.statistics``; 0.05 is 5%.
 
     One session does not show how much sessions differ, so the gate's first assumption is used. In simulations with
     spreads from 0.5% to 10%, between 86% and 98% of such slowdowns are caught.

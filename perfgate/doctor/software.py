@@ -1,4 +1,4 @@
-"""The installed libraries, and what each missing one would add."""
+"""Examines the installed libraries, and says what each missing one would add."""
 
 import importlib.metadata
 import shutil
@@ -88,7 +88,7 @@ def libraries(found: dict[str, str], gpu: bool) -> Iterator[Finding]:
 
 
 def git(folder: Path) -> Finding:
-    """Whether run files can name the commit that was measured."""
+    """A finding on whether run files can name the measured commit."""
     if shutil.which("git") is None:
         text = "git is not installed: run files name no commit, and --perf-ref REV or --perf-baselines git:REV fail."
         return Finding("git", "note", text, "apt-get install git")

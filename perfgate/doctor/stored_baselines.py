@@ -24,8 +24,8 @@ class Stored:
 
     Attributes:
         name: name of the machine or the pair.
-        cases: how many cases have a baseline.
-        young: how many of them have times that are not gated yet.
+        cases: the number of cases with a baseline.
+        young: the number of cases with times that are not gated yet.
         sessions: number of different sessions among their launches.
         launches: number of launches of all cases.
         others: names of other machines, or other pairs, that have baselines.
@@ -103,7 +103,7 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def locks() -> Finding:
-    """Whether runs on this machine can wait for each other; tries a lock of its own, and none of a device."""
+    """A finding on whether runs on this machine can wait for each other; it tries a lock of its own, not a device's."""
     try:
         with DeviceLock("doctor").exclusive():
             return Finding("locks", "ok", "Runs that share a device wait for each other.")

@@ -1,4 +1,4 @@
-"""Takes dry runs in actors, each step only once, and works out the batches between two that were run dry."""
+"""Takes dry runs in actors, each step only once, and computes the batches between two dry runs from their traces."""
 
 import os
 import sys
@@ -18,11 +18,11 @@ from perfgate.shared.device_kinds import CAPABLE
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json, Workload
 
-CAPABILITY = (9, 0)  # assumed if no GPU is named; it decides the size of cuBLAS's workspaces
+CAPABILITY = (9, 0)  # assumed if no GPU is named; it determines the size of cuBLAS's workspaces
 DTYPES = ("float32", "bfloat16", "float16")
 TIMEOUT_S = 600.0
-REPEATED = ("gradient_accumulation", "denoising_steps")  # settings that say how often a step repeats something
-COUNTS = (2, 3)  # from these, steps that repeat it more often are worked out
+REPEATED = ("gradient_accumulation", "denoising_steps")  # settings that say how often a step repeats a part of itself
+COUNTS = (2, 3)  # steps with more repetitions are computed from steps with these
 
 
 class NoDryRun(UserError):  # noqa: N818  an answer, not an error
@@ -33,12 +33,12 @@ class NoDryRun(UserError):  # noqa: N818  an answer, not an error
 class DryRuns:
     """Takes dry runs of workloads, each workload only once.
 
-    A batch between two that were run dry is worked out from their traces where both steps are alike.
+    A batch between two dry runs is computed from their traces, if both steps are alike.
 
     Attributes:
         pool: a pool with one server.
         gpu: the GPU whose peak rates and compute capability are assumed, or ``None``.
-        taken: how many dry runs were taken.
+        taken: the number of dry runs taken.
     """
 
     pool: Pool
@@ -56,7 +56,7 @@ class DryRuns:
         return together(question, [self._of(part) for part in parts_of(question)])
 
     def prepare(self, questions: Sequence[Question]) -> None:
-        """Take the dry runs that these questions need, several at a time where there are cores."""
+        """Take the dry runs that these questions need, several at a time on several cores."""
         waiting: dict[str, list[Question]] = {}
         for question in questions:
             for part in parts_of(question):
@@ -67,7 +67,7 @@ class DryRuns:
             self._take([group[0] for group in families[: os.cpu_count() or 1]])
 
     def expected_largest(self, question: Question, room: int) -> int | None:
-        """The largest batch that should fit, from the growth between the batch that was asked about and its double.
+        """An estimate of the largest batch that fits, from the growth between the requested batch and its double.
 
         Args:
             question: the step.
@@ -77,7 +77,7 @@ class DryRuns:
             0 if not even one sample fits; ``None`` if the growth says nothing.
         """
         asked = question.settings["batch_size"]
-        # The step of a single sample is often of another kind: tensors with a dimension of 1 need not be copied.
+        # A step with a single sample is often different: tensors with a dimension of 1 need not be copied.
         sizes = (max(asked, 2), 2 * max(asked, 2))
         if sizes[-1] > question.max_batch:
             return None
@@ -101,7 +101,7 @@ class DryRuns:
         return found
 
     def _answers(self, question: Question) -> bool:
-        """Whether the cost of a step is known, or can be worked out, which is then done."""
+        """Whether the cost of a step is known or can be computed; if it can, it is."""
         identity = question.workload.sha256
         if identity in self._known:
             return True
@@ -120,7 +120,7 @@ class DryRuns:
 
     @property
     def speeds(self) -> dict[str, float] | None:
-        """Peak FLOP/s of the GPU by dtype, and its bytes a second; ``None`` if no GPU is named."""
+        """The GPU's peak FLOP/s by dtype, and its bytes per second; ``None`` if no GPU is named."""
         if self.gpu is None:
             return None
         rates = {name: rate for name, rate in self.gpu.flops_per_s.items() if name in DTYPES}
@@ -169,13 +169,13 @@ class DryRuns:
 
 
 def parts_of(question: Question) -> list[Question]:
-    """The steps whose costs give a question's: the step itself, or the two with fewer of what it repeats."""
+    """The steps whose costs give a question's cost: the step itself, or two steps with fewer repetitions."""
     name = repeated(question)
     return [question.but({name: count}) for count in COUNTS] if name else [question]
 
 
 def repeated(question: Question) -> str:
-    """What a step repeats so often that its cost is worked out from steps that repeat it less; empty for none."""
+    """The setting whose repetitions are too many to run dry, so that the cost is extrapolated; empty for none."""
     settings = question.settings
     return next((name for name in REPEATED if settings.get(name, 1) > max(COUNTS)), "")
 
@@ -190,14 +190,14 @@ def together(question: Question, costs: Sequence[StepCost]) -> StepCost:
 
 
 def family(question: Question) -> str:
-    """What all batch sizes of a step have in common."""
+    """A digest that is the same for all batch sizes of a step."""
     return question.but({"batch_size": 1}).workload.sha256
 
 
 def ends_first(questions: Sequence[Question]) -> list[Question]:
-    """Steps in the order of their dry runs: the smallest batch, the largest, then the others from small to large.
+    """Order steps for their dry runs: the smallest batch, the largest, then the others from small to large.
 
-    With both ends known, the others can be worked out.
+    With both ends known, the others can be computed.
     """
     ordered = sorted(questions, key=lambda question: question.workload.params["batch_size"])
     return [ordered[0], ordered[-1], *ordered[1:-1]]

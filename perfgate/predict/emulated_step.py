@@ -1,4 +1,4 @@
-"""Takes a step on an emulated card, so that torch's own allocator answers beside the dry run."""
+"""Takes steps on an emulated card, so that torch's own allocator can be compared with the dry run."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,7 +14,7 @@ from perfgate.reference.interpreter import Interpreter
 from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Workload
 
-# The card that stands for a GPU of the catalogue.
+# The card that is emulated for a GPU of the catalogue.
 CARDS = {
     "H100-SXM-80GB": "h100-sxm-80gb",
     "H100-PCIe-80GB": "h100-pcie-80gb",
@@ -27,17 +27,17 @@ CARDS = {
     "T4": "t4-16gb",
     "B200": "b200-180gb",
 }
-STEPS = 3  # gradients and optimizer state are there from the second on
+STEPS = 3  # gradients and optimizer state exist from the second step on
 TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True)
 class EmulatedStep:
-    """What a step takes by torch's allocator on an emulated card.
+    """The memory of a step by torch's allocator, on an emulated card.
 
     Attributes:
         card: the card's profile.
-        allocated_bytes: the most memory in tensors at once; 0 where there is no answer.
+        allocated_bytes: the most memory in tensors at once; 0 if there is no answer.
         reserved_bytes: the most memory that the allocator took from the card.
         why: why there is no answer, as a clause: the step ran out of memory, or there is no torch for CUDA here.
     """
@@ -49,15 +49,15 @@ class EmulatedStep:
 
     @property
     def lost_bytes(self) -> int:
-        """What the allocator took and no tensor used at the peak: gaps between tensors, and rounding."""
+        """The memory that the allocator held and no tensor used at the peak: gaps between tensors, and rounding."""
         return self.reserved_bytes - self.allocated_bytes
 
 
 def card_of(gpu: str | None, title: str) -> str:
-    """The profile of the card to emulate: the one that was named, or the one that stands for a GPU.
+    """The profile of the card to emulate: the named one, or the one for a GPU.
 
     Raises:
-        UserError: no card stands for the GPU.
+        UserError: there is no card for the GPU.
     """
     if title or gpu is None:
         return title
@@ -69,13 +69,13 @@ def card_of(gpu: str | None, title: str) -> str:
 def emulated_step(
     workload: Workload, title: str, preload: Sequence[str] = (), programs: Sequence[str] = ()
 ) -> EmulatedStep:
-    """Take some steps of a workload on a card, and read the peaks of the last.
+    """Take some steps of a workload on a card, and read the last step's peaks.
 
     Args:
-        workload: what to run.
+        workload: the workload to run.
         title: the card's profile; empty for the standard one.
-        preload: modules to import ahead.
-        programs: folders in which they lie, behind all installed packages.
+        preload: modules to import in advance.
+        programs: the folders of these modules; they come after all installed packages.
 
     Raises:
         UserError: there is no such card.

@@ -1,4 +1,4 @@
-"""A catalogue of NVIDIA GPUs: memory, bandwidth and peak rates as their data sheets give them."""
+"""A catalogue of NVIDIA GPUs: memory, bandwidth and peak rates from their data sheets."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from perfgate.shared.errors import UserError
 
 @dataclass(frozen=True)
 class GpuSpec:
-    """One GPU as its maker describes it; nothing here was measured.
+    """One GPU, as its maker describes it; nothing here was measured.
 
     Attributes:
         name: the name in this table, parts joined by hyphens: family, form, memory.
@@ -34,7 +34,7 @@ class GpuSpec:
     capability: tuple[int, int]
     memory_bytes: int
     bandwidth_bytes_per_s: float
-    flops_per_s: Mapping[str, float] = field(hash=False)  # a dict has no hash, and the name is enough for one
+    flops_per_s: Mapping[str, float] = field(hash=False)  # a dict has no hash, and the name identifies the GPU
     source: str
 
 

@@ -1,8 +1,8 @@
-"""How the cost of a step grows with the batch, worked out from the traces of two dry runs; pure functions.
+"""The growth of a step's cost with the batch, computed from the traces of two dry runs; pure functions.
 
-Between two batch sizes, every allocation and the work of every operator grow along a straight line of their own. The
-peak does not: it moves from one moment of the step to another. So each allocation is followed by itself, rounded up as
-the allocator does, and the peak is looked for among all moments.
+Between two batch sizes, every allocation and the work of every operator grow linearly. The peak does not, because it
+moves from one moment of the step to another. Therefore each allocation is extrapolated, rounded up as the allocator
+does, and the peak is searched among all moments.
 """
 
 from collections.abc import Mapping
@@ -16,21 +16,21 @@ from perfgate.shared.metrics import PARTS
 from perfgate.shared.workload import Json
 
 Column = npt.NDArray[np.int64]
-GROUPS = ("contractions", "normalizations", "element-wise", "other")  # of operators, as dry runs tell them
+GROUPS = ("contractions", "normalizations", "element-wise", "other")  # the groups of operators in dry runs
 GROWING = ("asked_bytes", "flops", "moved_bytes")
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What a dry step takes, allocation by allocation and operator by operator.
+    """A dry step, allocation by allocation and operator by operator.
 
     Attributes:
-        block_bytes: to whose multiples the allocator rounds up.
-        workspace_bytes: what libraries hold beside all tensors; it counts as temporaries.
-        before: how many of the allocations were made before the step.
+        block_bytes: the allocator rounds sizes up to multiples of this.
+        workspace_bytes: memory that libraries hold besides all tensors; it counts as temporaries.
+        before: the number of allocations before the step.
         asked_bytes: the size of each allocation before rounding, in the order of allocation.
-        freed: for each, how many allocations had been made when it was released; their number if it was not.
-        parts: for each, the index of its part in ``PARTS``.
+        freed: for each allocation, the number of allocations made before it was released; their total if it was not.
+        parts: for each allocation, the index of its part in ``PARTS``.
         groups: the group of each operator.
         dtypes: the type of numbers that each operator computes in.
         flops: the floating-point operations of each operator.
@@ -65,7 +65,7 @@ class Trace:
         )
 
     def like(self, other: "Trace") -> bool:
-        """Whether the step of another batch allocates, releases and computes in the same order."""
+        """Whether the step of another batch size allocates, releases and computes in the same order."""
         sizes = [(t.block_bytes, t.workspace_bytes, t.before, t.groups, t.dtypes) for t in (self, other)]
         return (
             sizes[0] == sizes[1] and np.array_equal(self.freed, other.freed) and np.array_equal(self.parts, other.parts)
@@ -75,7 +75,7 @@ class Trace:
         """The cost of this step.
 
         Args:
-            speeds: peak FLOP/s by dtype and ``bytes_per_s``; ``None`` for no time.
+            speeds: peak FLOP/s by dtype and ``bytes_per_s``; ``None`` if no time is wanted.
         """
         size = -(-self.asked_bytes // self.block_bytes) * self.block_bytes
         alive = self.alive_at_peak(size)
@@ -92,7 +92,7 @@ class Trace:
         )
 
     def alive_at_peak(self, size: Column) -> npt.NDArray[np.bool_]:
-        """Which allocations are alive at the first of the highest moments: the beginning, or after an allocation."""
+        """Whether each allocation is alive at the first highest moment: the beginning, or after an allocation."""
         numbers = np.arange(len(size))
         freed = np.bincount(self.freed, size, len(size) + 1)[: len(size)].astype(np.int64)
         levels = np.concatenate([[size[: self.before].sum()], np.cumsum(size - freed)[self.before :]])
@@ -103,14 +103,14 @@ class Trace:
         return (numbers <= moment) & (self.freed > moment)
 
     def roofline_s(self, speeds: Mapping[str, float]) -> float:
-        """The sum over all operators of the longer of computing and moving, at the peak rates of a GPU."""
+        """The seconds at the peak rates of a GPU: for each operator the longer one of computing and moving, summed."""
         rates = np.array([speeds.get(dtype) or speeds["float32"] for dtype in self.dtypes])
         return float(np.maximum(self.flops / rates, self.moved_bytes / speeds["bytes_per_s"]).sum())
 
 
 @dataclass(frozen=True)
 class Growth:
-    """The step of one setting at all batch sizes between two that were run dry.
+    """The step of one setting at all batch sizes between two dry runs.
 
     Attributes:
         first: the smaller batch size.
@@ -126,10 +126,10 @@ class Growth:
 
     @classmethod
     def between(cls, traces: Mapping[int, Trace]) -> "Growth | None":
-        """The growth between the smallest and the largest batch size; ``None`` where the two steps are not alike.
+        """The growth between the smallest and the largest batch size; ``None`` if the two steps are not alike.
 
         Args:
-            traces: by batch size.
+            traces: the traces by batch size.
         """
         first, last = min(traces, default=0), max(traces, default=0)
         if first == last:
@@ -142,7 +142,7 @@ class Growth:
         return cls(first, last, least, most) if whole else None
 
     def trace(self, batch_size: int) -> Trace:
-        """The trace of the step of a batch size."""
+        """The trace of the step with a batch size."""
         grown = {}
         for name in GROWING:
             low, high = getattr(self.least, name), getattr(self.most, name)

@@ -1,4 +1,4 @@
-"""Decides whether a step fits into a GPU's memory, and which is the largest batch that does; pure functions."""
+"""Decides whether a step fits into a GPU's memory, and finds the largest batch that fits; pure functions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -37,10 +37,10 @@ class StepCost:
         flops_by_group: the same by group of operators.
         operator_calls: number of operators called, which is about the number of kernels launched.
         roofline_s: a lower bound of the step's time, from the peak rates of a GPU; ``None`` if no GPU is named.
-        in_blocks: what torch's allocator makes of it: bytes ``allocated`` in blocks, and ``reserved``. Empty on a CPU,
-            and for a step that was worked out from others.
-        components: of a pipeline, by name: ``peak_memory_bytes`` while the component runs, its ``flops`` and its
-            ``roofline_s``. Empty for one model, and for a batch that was worked out from others.
+        in_blocks: the memory as torch's allocator counts it: bytes ``allocated`` in blocks, and ``reserved``. Empty on
+            a CPU, and for a step that was computed from others.
+        components: for each component of a pipeline: ``peak_memory_bytes`` while the component runs, its ``flops`` and
+            its ``roofline_s``. Empty for a single model, and for a batch that was computed from others.
     """
 
     peak_memory_bytes: int
@@ -73,7 +73,7 @@ class Largest:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A change of settings that was tried, and the peak memory that it led to."""
+    """A change of settings that was tried, with its peak memory."""
 
     setting: Settings
     peak_memory_bytes: int
@@ -132,7 +132,7 @@ def room_bytes(gpu: GpuSpec) -> int:
 
 
 def extrapolated(fewer: StepCost, more: StepCost, beyond: int) -> StepCost:
-    """Extrapolate the cost of a step that repeats something from the costs of two steps that repeat it less.
+    """Extrapolate the cost of a step with many repetitions from the costs of two steps with fewer.
 
     Each micro-batch after the first adds the same work, and the memory of its inputs. Each step of denoising adds the
     same work.
@@ -140,7 +140,7 @@ def extrapolated(fewer: StepCost, more: StepCost, beyond: int) -> StepCost:
     Args:
         fewer: the cost of the step with fewer repetitions.
         more: the cost with one more.
-        beyond: how many more than ``fewer`` there are.
+        beyond: the number of repetitions beyond those of ``fewer``.
     """
 
     def at(low: Any, high: Any) -> Any:
@@ -193,7 +193,7 @@ def guess(known: Mapping[int, int], room: int, low: int, high: int) -> int:
     if not below:
         return 1
     if not above:
-        # The peaks of small batches can all be equal, because it is the optimizer's step that has the peak. They then
+        # The peaks of small batches can all be equal, because the peak is in the optimizer's step. They then
         # say nothing about larger batches.
         return min(crossing(below[-2:], room) or STRIDE * low, STRIDE * low)
     if len(known) > PATIENCE and len(known) % 2:

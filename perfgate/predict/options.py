@@ -36,14 +36,14 @@ MODES = {
     "denoiser": Mode(tasks.denoiser_training, DENOISER_TRAINING),
 }
 ASKED_FOR = ("batch_size", "seq_len")  # every prediction needs these two
-# Every option with its setting. If several modes have the option, the setting of the first mode describes it.
+# Every option with its setting. If several modes have the option, the first mode's setting describes it.
 OPTIONS: Mapping[str, Setting] = {
     option: setting for mode in reversed(MODES.values()) for option, setting in mode.settings.items()
 }
 
 
 def mode_of(named: str | None, model: Model, task: str | None) -> str:
-    """The mode that was named; by default images are generated where the task is to make them, and else one trains."""
+    """The named mode; by default ``images`` for a task of image generation, else ``train``."""
     return named or ("images" if (task or next(iter(model.classes))) in tasks.IMAGE_TASKS else "train")
 
 
@@ -58,7 +58,7 @@ def add_settings(parser: Any) -> None:
         setting = OPTIONS[option]
         more: dict[str, Any] = {"type": several(int), "metavar": "N"}
         if isinstance(setting.default, bool):
-            # The option without a value switches its setting on.
+            # The option without a value turns its setting on.
             more = {"nargs": "?", "const": True, "type": several(reader(setting)), "metavar": "NAME"}
         elif isinstance(setting.default, str):
             more = {"type": several(reader(setting)), "metavar": "NAME"}
@@ -66,7 +66,7 @@ def add_settings(parser: Any) -> None:
 
 
 def described(option: str) -> str:
-    """The help text of an option: what it does, which values can be predicted in which modes, and the default."""
+    """The help text of an option: its effect, the values that can be predicted in each mode, and the default."""
     having = {name: mode.settings[option] for name, mode in MODES.items() if option in mode.settings}
     setting = OPTIONS[option]
     values: dict[str, list[str]] = {}
@@ -87,18 +87,18 @@ def described(option: str) -> str:
 
 
 def predicted(setting: Setting) -> list[Json]:
-    """The values of a setting, besides its default, for which there is an answer."""
+    """The values of a setting, besides its default, that can be predicted."""
     return [value for value in setting.values if value not in setting.unpredicted and value != setting.default]
 
 
 def several(read: Callable[[str], Json]) -> Callable[[str], Json]:
-    """Make a function that reads one value, or a tuple of different values that commas separate."""
+    """Make a function that reads one value, or a tuple of different values separated by commas."""
 
     def read_all(written: str) -> Json:
         values = tuple(dict.fromkeys(read(part.strip()) for part in written.split(",")))
         return values if len(values) > 1 else values[0]
 
-    read_all.__name__ = getattr(read, "__name__", "value")  # argparse names it where a value cannot be read
+    read_all.__name__ = getattr(read, "__name__", "value")  # argparse shows this name if a value cannot be read
     return read_all
 
 

@@ -30,10 +30,10 @@ def predict(
     """Predict the cost of a step. Importing the libraries takes seconds, and so does each dry run.
 
     Args:
-        question: what is asked.
-        gpu: where the step would run; without one, only sizes are told.
-        preload: modules to import ahead, such as one that registers an architecture.
-        programs: folders in which they lie, behind all installed packages.
+        question: the step in question.
+        gpu: the GPU for the step; without one, only sizes are predicted.
+        preload: modules to import in advance, such as one that registers an architecture.
+        programs: the folders of these modules; they come after all installed packages.
 
     Raises:
         NoDryRun: the step cannot run on fake tensors.
@@ -50,7 +50,7 @@ def predict(
 def dry_runs(
     workload: Workload, gpu: GpuSpec | None, preload: Sequence[str] = (), programs: Sequence[str] = ()
 ) -> Iterator[DryRuns]:
-    """A server that takes dry runs of such workloads within the block; arguments as for ``predict``."""
+    """A server for dry runs of such workloads, within the block; the arguments are those of ``predict``."""
     modules = [workload.program.partition(":")[0], DRY_RUN, *preload]
     where = Interpreter(after=tuple(programs))
     with TemporaryDirectory() as folder, closing(Pool(modules, Path(folder), 1, where)) as pool, telling():
@@ -60,7 +60,7 @@ def dry_runs(
 
 
 def on_gpu(question: Question, gpu: GpuSpec, dry: DryRuns, prediction: Prediction) -> Prediction:
-    """Add the largest batch that fits the GPU and, if the step does not fit, changes that might make it fit."""
+    """Add the largest batch that fits the GPU, and changes that might help if the step does not fit."""
     room = room_bytes(gpu)
     largest = find_largest(question, dry, room)
     prediction = replace(prediction, gpu=gpu, largest=largest)
@@ -71,16 +71,16 @@ def on_gpu(question: Question, gpu: GpuSpec, dry: DryRuns, prediction: Predictio
 
 
 def find_largest(question: Question, dry: DryRuns, room: int) -> Largest:
-    """The largest batch of a step that fits; one more sample was run dry, and it does not fit."""
+    """The largest batch of a step that fits; one sample more was run dry, and does not fit."""
     if "denoising_steps" in question.workload.params:
-        # The peak is the same in each step of denoising.
+        # The peak is the same in every step of denoising.
         question = question.but({"denoising_steps": min(COUNTS)})
 
     def peak_bytes(batch_size: int) -> int:
         return dry.of(question.but({"batch_size": batch_size})).peak_memory_bytes
 
     expected = dry.expected_largest(question, room)
-    # The larger one first: between it and those that are known, the smaller one can be worked out.
+    # The larger one first: the smaller one can then be computed.
     tries = [question.settings["batch_size"]] if expected is None else [expected + 1, expected]
     return largest_batch(peak_bytes, room, tries, question.max_batch)
 

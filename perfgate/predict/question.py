@@ -1,4 +1,4 @@
-"""A step whose cost is to be predicted, and the questions that several values of options ask together."""
+"""The question of a prediction: a step, and the questions that several values of options make."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,9 +10,9 @@ from perfgate.shared.errors import UserError
 from perfgate.shared.workload import Json, Workload
 from perfgate.workloads.models.model import Model
 
-MAX_TOKENS = 1 << 22  # a dry run keeps the values of masks and positions up to this many elements
+MAX_TOKENS = 1 << 22  # a dry run stores the values of masks and positions up to this many elements
 IMAGES = "image-classification"
-NO_TEXT = (IMAGES, "text-to-image")  # tasks whose samples are images
+NO_TEXT = (IMAGES, "text-to-image")  # the modes and tasks whose samples are images
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class Question:
         """Refuse a batch that is too large for a dry run.
 
         Raises:
-            UserError: naming the largest one.
+            UserError: the message has the largest one.
         """
         if self.workload.params["batch_size"] > self.max_batch:
             raise UserError(f"no dry run: it takes batches of at most {self.max_batch} such samples")
 
 
 def combinations(options: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
-    """Each combination of the values of options, where a tuple has several; the last option varies fastest."""
+    """Each combination of the options' values, if a tuple has several; the last option varies fastest."""
     values = [value if isinstance(value, tuple) else (value,) for value in options.values()]
     for chosen in product(*values):
         yield dict(zip(options, chosen, strict=True))

@@ -1,7 +1,7 @@
-"""What a case will cost a GPU in seconds, by arithmetic: from its workload, a data sheet and the plan of launches.
+"""Estimates the seconds that a case will take on a GPU, from its workload, a data sheet and the plan of launches.
 
-It is a plan and no measurement. Rates are shares of the data sheet's; what Python and the libraries take is estimated.
-A stored step time takes the place of the arithmetic of a step.
+It is an estimate and no measurement. Rates are shares of the data sheet's; the time of Python and the libraries is a
+rough guess. A stored step time replaces the estimate of a step.
 """
 
 import math
@@ -12,13 +12,13 @@ from typing import Any
 from perfgate.predict.gpu_catalog import GpuSpec
 from perfgate.shared.workload import Workload
 
-FLOPS_SHARE, BANDWIDTH_SHARE = 0.4, 0.7  # of the data sheet's rates, which programs reach
-HOST_TRAINING_S, HOST_FORWARD_S = 2.5e-3, 0.6e-3  # of Python, for a layer and micro-batch, and for a layer and token
-COMPILED, GRAPHS = 0.5, 0.1  # what compilation and CUDA graphs leave of these
+FLOPS_SHARE, BANDWIDTH_SHARE = 0.4, 0.7  # the shares of the data sheet's rates that programs reach
+HOST_TRAINING_S, HOST_FORWARD_S = 2.5e-3, 0.6e-3  # seconds of Python: by layer and micro-batch, by layer and token
+COMPILED, GRAPHS = 0.5, 0.1  # the shares of these that remain with compilation, and with CUDA graphs
 START_S, SETUP_S, PROFILER_S, DRY_S = 1.0, 1.0, 1.5, 5.0  # fork and context; model and loop; CUPTI; the dry run
-COMPILE_S, WARM_COMPILE_S = 30.0, 8.0  # in the first launch, and with warm caches
-READ_BYTES_PER_S, HOST_LOAD_S = 2e9, 5e-3  # of a model's files to their device, and of Python for a layer
-ENERGY_S, LOAD_S = 2.0, 0.2  # bursts in which energy is read, once and with a pause, and the clock under load
+COMPILE_S, WARM_COMPILE_S = 30.0, 8.0  # compilation in the first launch, and with warm caches
+READ_BYTES_PER_S, HOST_LOAD_S = 2e9, 5e-3  # reading a model's files to their device, and Python's time for a layer
+ENERGY_S, LOAD_S = 2.0, 0.2  # bursts for measuring energy, taken once and with a pause; and for the clock under load
 BURST_S, BURSTS, WARMUP_STEPS, UNTIMED_STEPS = 0.1, 8, 3, 3
 TIMED, MEMORY = 3, 2
 BYTES = {"bf16": 2, "fp16": 2}
@@ -27,12 +27,12 @@ QUANTIZED_BYTES = 1
 
 @dataclass(frozen=True)
 class Shape:
-    """A model by the numbers that its time depends on.
+    """The numbers of a model on which its time depends.
 
     Attributes:
-        layers: of encoder and decoder together.
-        weights: their number.
-        embedded: the weights of the embedding alone, which take part in one product a token.
+        layers: the number of layers in encoder and decoder together.
+        weights: the number of weights.
+        embedded: the number of weights in the embedding, which are used in one product for each token.
     """
 
     layers: int
@@ -41,7 +41,7 @@ class Shape:
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape | None:
-    """The shape in a configuration of transformers, or ``None`` where it does not name the usual numbers."""
+    """The shape in a transformers configuration; ``None`` if it lacks the usual numbers."""
     width = first(config, "hidden_size", "n_embd", "d_model")
     decoders = first(config, "decoder_layers", "num_decoder_layers")
     layers = first(config, "num_hidden_layers", "n_layer", "num_layers", "encoder_layers")
@@ -63,7 +63,7 @@ def first(config: Mapping[str, Any], *names: str) -> int | None:
 
 
 def step_s(workload: Workload, gpu: GpuSpec) -> float | None:
-    """Seconds of a step: the longer of the device's work and Python's; ``None`` where the shape is not known."""
+    """The seconds of a step: the longer of the device's and Python's time; ``None`` if the shape is not known."""
     params = workload.params
     model = params.get("model")
     shape = shape_of(model.get("config", {})) if isinstance(model, Mapping) else None
@@ -75,7 +75,7 @@ def step_s(workload: Workload, gpu: GpuSpec) -> float | None:
     bytes_per_s = BANDWIDTH_SHARE * gpu.bandwidth_bytes_per_s
     left = host_share(params)
     if workload.id == "loading":
-        # The files are read; what the first call then does is short beside it.
+        # Reading the files; the first call is short in comparison.
         return shape.weights * BYTES.get(str(params.get("stored")), 4) / READ_BYTES_PER_S + shape.layers * HOST_LOAD_S
     size = QUANTIZED_BYTES if params.get("quantization", "off") != "off" else BYTES.get(precision, 4)
     batch = int(params.get("batch_size", 8))
@@ -91,7 +91,7 @@ def step_s(workload: Workload, gpu: GpuSpec) -> float | None:
         return max(2 * shape.weights * tokens / flops_per_s, shape.layers * HOST_FORWARD_S * left)
     again = 4 / 3 if params.get("activation_checkpointing") else 1.0
     device = 6 * again * shape.weights * tokens * pieces / flops_per_s
-    # Weights, gradients and two numbers of state are read and written by an optimizer.
+    # An optimizer reads and writes weights, gradients and two numbers of state.
     update = 0.0 if params.get("lora_rank") else shape.weights * 28 / bytes_per_s
     return max(device + update, shape.layers * HOST_TRAINING_S * again * pieces * left)
 
@@ -103,7 +103,7 @@ def is_training(workload: Workload) -> bool:
 
 
 def host_share(params: Mapping[str, Any]) -> float:
-    """What the settings leave of Python's part of a step."""
+    """The share of Python's time that the settings leave."""
     mode = params.get("compile_decode", "off"), params.get("compile", "off")
     if "reduce-overhead" in mode:
         return GRAPHS
@@ -111,19 +111,19 @@ def host_share(params: Mapping[str, Any]) -> float:
 
 
 def compiles(params: Mapping[str, Any]) -> bool:
-    """Whether anything of the step is compiled."""
+    """Whether any part of the step is compiled."""
     return any(params.get(name, "off") not in ("off", False) for name in ("compile", "compile_decode"))
 
 
 def case_s(workload: Workload, step: float, launches: int = TIMED) -> float:
-    """Seconds of a case on a GPU: the dry run, a counters launch, two memory launches and the timed ones.
+    """The seconds of a case on a GPU: the dry run, a counters launch, two memory launches and the timed launches.
 
     Args:
-        workload: what it measures.
-        step: seconds of its step.
-        launches: how many launches are timed.
+        workload: the case's workload.
+        step: the seconds of its step.
+        launches: the number of timed launches.
     """
-    # The dry run goes beside counters and memory. The profiler starts in each launch but those of the memory pass.
+    # The dry run runs beside counters and memory. The profiler starts in every launch but those of the memory pass.
     started = launches * (START_S + SETUP_S) + (1 + launches) * PROFILER_S
     started += max(DRY_S, (1 + MEMORY) * (START_S + SETUP_S))
     compiled = COMPILE_S + (MEMORY + launches) * WARM_COMPILE_S if compiles(workload.params) else 0.0
@@ -135,7 +135,7 @@ def case_s(workload: Workload, step: float, launches: int = TIMED) -> float:
 
 
 def duet_s(step: float) -> float:
-    """Seconds of a duet of two such steps, without set-up: warm-up, and bursts with one step each to discard."""
+    """The seconds of a duet of two such steps, without set-up: warm-up, and bursts with one extra step each."""
     burst = math.ceil(BURST_S / step)
     turns = min(20, max(6, math.floor(2 / (burst * step))))
     return 2 * step * (WARMUP_STEPS + turns * (burst + 1))

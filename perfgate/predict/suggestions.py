@@ -17,7 +17,7 @@ def remedies(mode: str, settings: Settings, largest: int, dtypes: Collection[str
         mode: ``train``, ``denoiser``, ``images``, ``forward`` or ``generate``.
         settings: the workload's settings by name.
         largest: the largest batch size that fits, or 0.
-        dtypes: number types that the GPU supports; if bfloat16 is not among them, float16 is suggested in its place.
+        dtypes: the number types that the GPU supports; without bfloat16, float16 is suggested.
     """
     half = "bf16" if "bfloat16" in dtypes else "fp16"
     found: list[Settings] = [{"attention": "sdpa"}] if settings.get("attention") == "eager" else []
@@ -27,7 +27,7 @@ def remedies(mode: str, settings: Settings, largest: int, dtypes: Collection[str
         return found + ([{"precision": half}] if settings.get("precision", "fp32") == "fp32" else [])
     smaller = smaller_batches(settings, largest)
     found += smaller
-    half = half if mode == "train" else "bf16"  # a denoiser is trained in bf16 or not at all
+    half = half if mode == "train" else "bf16"  # a denoiser is trained in bf16 only
     if not settings.get("activation_checkpointing"):
         found.append({"activation_checkpointing": True})
     found += [{"precision": name} for name in lower_precisions(settings.get("precision", "fp32"), half)]
@@ -35,15 +35,15 @@ def remedies(mode: str, settings: Settings, largest: int, dtypes: Collection[str
     if not settings.get("lora_rank"):
         found.append({"lora_rank": LORA_RANK})
     every = found + together(found)
-    # If not even one sample fits, smaller batches do not help.
+    # If not even one sample fits, smaller batches cannot help.
     return every if largest else [change for change in every if change not in smaller]
 
 
 def of_images(settings: Settings, half: str) -> list[Settings]:
-    """Changes that save memory where images are generated; those that move weights about come last."""
+    """Changes that save memory in image generation; those that move weights come last."""
     found: list[Settings] = []
     for name, change in {"attention": "sdpa", "vae_slicing": True, "vae_tiling": True, "precision": half}.items():
-        # A decoder that works image by image saves nothing of a single one.
+        # A decoder that works image by image saves nothing for a single image.
         useless = name == "vae_slicing" and settings["batch_size"] == 1
         wanted = settings.get(name) == "eager" if name == "attention" else settings.get(name) in (None, False, "fp32")
         found += [{name: change}] if wanted and not useless else []
@@ -77,7 +77,7 @@ def together(alone: Sequence[Settings]) -> list[Settings]:
 
     Batches of a single sample come last, because they leave the GPU idle most of the time.
     """
-    # If one setting has several changes, the last of them saves the most.
+    # If several changes concern one setting, the last of them saves the most.
     most = {next(iter(change)): change for change in alone}
     samples, adapters = most.get("batch_size", {}), most.get("lora_rank", {})
     same_result = {**most.get("attention", {}), **most.get("activation_checkpointing", {})}
@@ -96,7 +96,7 @@ def resident_bytes(ledger: StepCost) -> int:
 
 
 def decides_resident(settings: Settings) -> tuple[Json, ...]:
-    """The values of the settings that decide how many bytes stay allocated from step to step."""
+    """The settings that determine how many bytes stay allocated from step to step, with their values."""
     precision = str(settings.get("precision", "fp32"))
     weights = "fp32" if precision == "tf32" or precision.endswith("-amp") else precision
     optimizer, rank = settings.get("optimizer", "adamw_torch"), settings.get("lora_rank", 0)

@@ -1,4 +1,4 @@
-"""Predicts a step under several values of its settings: every combination, with as few dry runs as it takes."""
+"""Predicts a step for several values of its settings: every combination, with as few dry runs as possible."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,10 +20,10 @@ class Row:
     Attributes:
         options: the values of the options that differ between rows, by the options' names.
         setting: the settings that are not at their default.
-        samples: of a step.
-        tokens: that a step reads, or generates; 0 where samples are no text.
-        cost: of the step; ``None`` where it is not known.
-        reason: why it is not known.
+        samples: the samples of a step.
+        tokens: the tokens that a step reads or generates; 0 if samples are no text.
+        cost: the cost of the step; ``None`` if not known.
+        reason: why the cost is not known.
     """
 
     options: Settings
@@ -35,11 +35,11 @@ class Row:
 
     @property
     def step_s(self) -> float | None:
-        """The least seconds of a step; ``None`` if not known, as without a GPU."""
+        """The lower bound of a step's seconds; ``None`` if not known, as without a GPU."""
         return None if self.cost is None else self.cost.roofline_s
 
     def rate(self, count: int) -> float | None:
-        """At most this many a second, for a count a step."""
+        """The largest possible rate per second, for this count in each step."""
         return count / self.step_s if self.step_s and count else None
 
 
@@ -52,8 +52,8 @@ class Sweep:
         task: its task.
         mode: a key of ``MODES``.
         rows: a row for each combination.
-        dry_runs: how many were taken; the other rows were worked out from these.
-        gpu: where the step would run, or ``None``.
+        dry_runs: the number of dry runs; the other rows were computed from these.
+        gpu: the GPU for the step, or ``None``.
     """
 
     model: str
@@ -106,19 +106,19 @@ def sweep(
 ) -> Sweep:
     """Predict a step under every combination of the options' values.
 
-    A combination that cannot be, or cannot run dry, has a row with the reason.
+    An impossible combination, or one that cannot run dry, has a row with the reason.
 
     Args:
         model: the model.
         task: one of the model's tasks, or ``None``.
         mode: a key of ``MODES``.
         options: the options' values by name; a tuple has several, ``None`` was not given.
-        gpu: where the step would run; without one, only sizes are told.
-        preload: modules to import ahead.
-        programs: folders in which they lie.
+        gpu: the GPU for the step; without one, only sizes are predicted.
+        preload: modules to import in advance.
+        programs: the folders of these modules.
 
     Raises:
-        UserError: no combination can be predicted; it names the reason of the first.
+        UserError: no combination can be predicted; the message has the reason of the first one.
     """
     rows, questions = rows_of(model, task, mode, options)
     if not questions:
@@ -169,13 +169,13 @@ def costed(row: Row, question: Question | None, dry: DryRuns) -> Row:
 
 
 def samples_of(question: Question) -> int:
-    """How many samples a step takes."""
+    """The samples of a step."""
     params = question.workload.params
     return int(params["batch_size"] * params.get("gradient_accumulation", 1))
 
 
 def tokens_of(question: Question) -> int:
-    """How many tokens a step reads, or generates; 0 where samples are no text."""
+    """The tokens that a step reads or generates; 0 if samples are no text."""
     params = question.workload.params
     if params["task"] in NO_TEXT:
         return 0
