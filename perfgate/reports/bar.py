@@ -1,4 +1,4 @@
-"""Changes of what the code is held against, told before anything else: a branch must not move its own bar unseen."""
+"""Reports changes that move the bar before anything else, so that no branch moves its own bar unseen."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,11 +6,11 @@ MOST_FILES = 10
 
 
 def bar_lines(bar: Sequence[str], show: Callable[[str], str] = str) -> list[str]:
-    """A sentence about such changes.
+    """A sentence about changes that move the bar; empty without such changes.
 
     Args:
         bar: names of the changed files.
-        show: how a name is written.
+        show: a function that writes a name.
     """
     if not bar:
         return []

@@ -18,21 +18,21 @@ from perfgate.shared.errors import UserError
 from perfgate.system.git import git
 
 Stored = Mapping[str, Mapping[str, Baseline]]
-COMMITS = 20  # that moved one file; older ones are left out
+COMMITS = 20  # the most commits to list for a file; older ones are left out
 
 
 def said_report(lines: Sequence[str], document: Mapping[str, Any]) -> Report:
-    """Sentences."""
+    """A report of sentences only."""
     return Report([Section(lines=lines)], pd.DataFrame({"said": list(lines)}), document)
 
 
 def listed_report(stored: Stored, commits: Sequence[tuple[str, Acceptance]], today: str) -> Report:
-    """The machines with what they have, then what was accepted, the overdue first.
+    """The report of all machines and their baselines, and of accepted regressions, overdue ones first.
 
     Args:
         stored: baselines by machine and case.
-        commits: what trailers of commits accept, each with the commit's author.
-        today: as ``2027-01-31``.
+        commits: the acceptances in trailers of commits, each with the commit's author.
+        today: the date, such as ``2027-01-31``.
     """
     rows = [machine_row(name, cases) for name, cases in stored.items()]
     found = [*accepted_rows(stored, today), *commit_rows(commits, today)]
@@ -49,7 +49,7 @@ def listed_report(stored: Stored, commits: Sequence[tuple[str, Acceptance]], tod
 
 
 def machine_row(name: str, cases: Mapping[str, Baseline]) -> dict[str, Any]:
-    """How much a machine has."""
+    """The row of a machine: its numbers of cases, sessions and launches."""
     sessions = {launch.session for one in cases.values() for launch in one.launches}
     return {
         "machine": name,
@@ -61,7 +61,7 @@ def machine_row(name: str, cases: Mapping[str, Baseline]) -> dict[str, Any]:
 
 
 def accepted_rows(stored: Stored, today: str) -> list[dict[str, Any]]:
-    """Every baseline that somebody accepted."""
+    """A row for each baseline with an accepted regression."""
     return [
         {
             "case": case,
@@ -79,7 +79,7 @@ def accepted_rows(stored: Stored, today: str) -> list[dict[str, Any]]:
 
 
 def commit_rows(commits: Sequence[tuple[str, Acceptance]], today: str) -> list[dict[str, Any]]:
-    """What commits accept until a day."""
+    """A row for each acceptance in a commit that names a last day."""
     return [
         {
             "case": f"{one.case} {one.metric}",
@@ -96,7 +96,7 @@ def commit_rows(commits: Sequence[tuple[str, Acceptance]], today: str) -> list[d
 
 
 def pruned_report(gone: Mapping[str, Sequence[str]], removed: bool) -> Report:
-    """What no case has."""
+    """The report of baselines that belong to no case, and whether they were removed."""
     rows = [{"machine": machine, "case": case} for machine, cases in gone.items() for case in cases]
     count = f"{len(rows)} baselines belong to no case"
     done = f"{count}, and were removed." if removed else f"{count}; remove them with: perfgate baselines prune --yes"
@@ -106,7 +106,7 @@ def pruned_report(gone: Mapping[str, Sequence[str]], removed: bool) -> Report:
 
 
 def shown_report(root: Path, found: Mapping[str, Sequence[Baseline]]) -> Report:
-    """What is stored of cases, and the commits that moved their file."""
+    """The report of some cases' baselines, with the commits that changed them."""
     sections, rows = [], []
     for machine, baselines in found.items():
         for one in baselines:
@@ -121,14 +121,14 @@ def shown_report(root: Path, found: Mapping[str, Sequence[Baseline]]) -> Report:
 
 
 def why(one: Baseline) -> str:
-    """Why a baseline last moved, in a sentence."""
+    """A sentence that says why a baseline was last changed."""
     whom = f" by {one.by}" if one.by else ""
     until = f"; it is accepted until {one.until}" if one.until else ""
     return f"Last moved {one.date[:10]}{whom} at commit {one.commit[:12] or '(none)'}: {one.reason}{until}."
 
 
 def value_row(one: Baseline, name: str) -> dict[str, Any]:
-    """One metric over all sessions."""
+    """The row of one metric over all sessions."""
     sessions = one.values(name)
     values = [value for group in sessions.values() for value in group]
     return {
@@ -142,7 +142,7 @@ def value_row(one: Baseline, name: str) -> dict[str, Any]:
 
 
 def moves_of(root: Path, machine: str, case: str) -> list[dict[str, str]]:
-    """The commits that moved a case's own row, the newest first; none outside of a repository."""
+    """The commits that changed a case's own row, newest first; empty outside of a repository."""
     name = f"{machine}/{case_file(case)}"
     pattern = SPECIAL.sub(r"\\\1", f'"case": {json.dumps(case)}, "workload"')
     try:

@@ -1,4 +1,4 @@
-"""What ``perfgate bisect`` says: the first bad step, its change, and what was decided on the way."""
+"""The report of ``perfgate bisect``: the first bad step, its change, and the decisions on the way."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ def bisect_report(course: Course, state: State, left: Suspects, stopped: str) ->
     """The report of a bisection.
 
     Args:
-        course: from good to bad.
-        state: what was decided.
-        left: what is left between the last good step and the first bad one.
+        course: the steps from good to bad.
+        state: the decisions.
+        left: the steps that remain between the last good one and the first bad one.
         stopped: why it ended early; empty if it did not.
     """
     lines = answer(course, state, left, stopped)
@@ -46,7 +46,7 @@ def bisect_report(course: Course, state: State, left: Suspects, stopped: str) ->
 
 
 def answer(course: Course, state: State, left: Suspects, stopped: str) -> list[str]:
-    """The first bad step and its change, or between which steps it lies, and why no more is known."""
+    """The first bad step and its change, or the range that contains it and the reason why no more is known."""
     if left.found and state.change:
         told = [f"{step(course, left.first_bad)} is the first {course.noun} that is worse.", moved(state, state.change)]
         return told + ([f"{state.change.why}."] if state.change.why else [])
@@ -67,13 +67,13 @@ def answer(course: Course, state: State, left: Suspects, stopped: str) -> list[s
 
 
 def step(course: Course, name: str) -> str:
-    """A step with what it is."""
+    """A step with its description."""
     about = course.about(name)
     return f"{course.short(name)}{f' ({about})' if about else ''}"
 
 
 def moved(state: State, change: Decision) -> str:
-    """By how much the metric moved at the first bad step, with its interval."""
+    """The change of the metric at the first bad step, with its interval."""
     if change.name != "bad":
         return f"Alone, held against the step before, {state.metric} is {change.name}: its change is spread over more."
     values = f"{shown(state.metric, change.before)} to {shown(state.metric, change.after)}"
@@ -82,14 +82,14 @@ def moved(state: State, change: Decision) -> str:
 
 
 def interval(decision: Decision) -> str:
-    """The interval of a change; empty for one that is exact."""
+    """The interval of a change; empty for an exact change."""
     if decision.low is None or decision.high is None or decision.low == decision.high:
         return ""
     return f" (interval {percent(decision.low)} to {percent(decision.high)})"
 
 
 def row(course: Course, name: str, one: Decision) -> dict[str, Any]:
-    """One decision for people."""
+    """The row of one decision, for people."""
     return {
         course.noun: step(course, one.step),
         "is": one.name,

@@ -1,4 +1,4 @@
-"""The report of ``perfgate calibrate``: a table, and a picture of how often slowdowns of each size are caught."""
+"""The report of ``perfgate calibrate``: a table, and a picture of the share of slowdowns that is caught."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -43,7 +43,7 @@ def clock(found: Calibration) -> str:
 
 
 def table(results: Sequence[Calibrated]) -> pd.DataFrame:
-    """A row for each case: its spread, how often each slowdown is caught, and how many seconds a suspect takes."""
+    """A row for each case: its spread, the share of each slowdown that is caught, and the seconds of a suspect."""
     rows = []
     for result in results:
         row: dict[str, str] = {"case": result.case, "spread of a duet": percent(result.spread, "")}
@@ -60,7 +60,7 @@ def table(results: Sequence[Calibrated]) -> pd.DataFrame:
 
 
 def false_alarms(results: Sequence[Calibrated]) -> str:
-    """A sentence about false alarms: how many duets without a slowdown there were, and what they prove."""
+    """A sentence about false alarms: the number of duets without a slowdown, and the bound that they prove."""
     nulls = [found for result in results for found in result.detections if not found.slowdown]
     count = sum(found.recorded for found in nulls)
     alarmed = sum(found.regressed > 0 for found in nulls)
@@ -89,7 +89,7 @@ def learned(found: Calibration) -> str:
 
 
 def draw(results: Sequence[Calibrated], path: Path) -> Path:
-    """Draw how often each slowdown is caught, one line for each case, as SVG; returns the file's path.
+    """Draw the share of each slowdown that is caught, one line for each case, as SVG; returns the file's path.
 
     Raises:
         UserError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""The settings that were measured of each model and kind of work, as points over time, memory and energy."""
+"""The measured settings of each model and kind of work, as points in time, memory and energy."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,21 +12,21 @@ from perfgate.reports.tables import file_of, words, workload_lines
 
 SPEEDS = {"training": "samples_per_s", "inference": "tokens_per_s"}
 PEAK, STEP, JOULES = "peak_memory_bytes", "step_time_s", "energy_j"
-# These say how much work there is, and not how it is done; settings are compared where they are equal.
+# These settings say how much work there is, and not how it is done; only cases with equal values are compared.
 WORK = ("sequence_length", "prompt_length", "new_tokens", "lengths")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One workload that was measured.
+    """One measured workload.
 
     Attributes:
         kind: ``training`` or ``inference``: the folder of its case.
         task: the model's task.
         model: the model's name.
-        work: the sizes of its work that are not at their default, as text; empty where all are.
-        speed_unit: the name of the metric of its speed: samples a second; for generation, tokens a second.
-        speed: its value.
+        work: the sizes of its work that are not at their default, as text; empty if all are.
+        speed_unit: the metric of its speed: ``samples_per_s``, or for generation ``tokens_per_s``.
+        speed: the value of that metric.
         point: its time and memory.
         time_to_vanilla: the ratio of its time a sample or token to vanilla's, and the ends of its interval, 0 where
             they are not known; ``None`` if vanilla was not measured.
@@ -47,13 +47,13 @@ class Choice:
 
     @property
     def group(self) -> str:
-        """The name of all that it may be compared with."""
+        """The name of the group of settings that it can be compared with."""
         task, work = f" ({self.task})" if self.task else "", f", {self.work}" if self.work else ""
         return f"{self.model}, {self.kind}{task}{work}"
 
     @property
     def unit(self) -> str:
-        """What its speed counts: ``sample`` or ``token``."""
+        """The unit of its speed: ``sample`` or ``token``."""
         return "token" if self.speed_unit == "tokens_per_s" else "sample"
 
 
@@ -72,7 +72,7 @@ def groups_of(runs: Sequence[RunFile]) -> dict[str, list[Choice]]:
 
 
 def drawn(groups: Mapping[str, Sequence[Choice]]) -> list[Mapping[str, object]]:
-    """The planes of each group, as data for a drawing: time over memory and, where it was counted, over energy."""
+    """The pictures of each group as data: time over memory and, if energy was counted, time over energy."""
     found: list[Mapping[str, object]] = []
     for name, group in groups.items():
         found.append(drawing(name, group[0].unit, [choice.point for choice in group]))
@@ -83,14 +83,14 @@ def drawn(groups: Mapping[str, Sequence[Choice]]) -> list[Mapping[str, object]]:
 
 
 def by_energy(group: Sequence[Choice]) -> list[Choice]:
-    """The choices whose energy was counted, with their front in the plane of time and energy; none but for two."""
+    """The choices with counted energy and their front in time and energy; empty for fewer than two."""
     counted = {choice.point.case: choice for choice in group if choice.point.energy_j}
     points = with_front([choice.point for choice in counted.values()], ENERGY)
     return [replace(counted[point.case], point=point) for point in points] if len(points) > 1 else []
 
 
 def measured(runs: Sequence[RunFile]) -> list[Choice]:
-    """One choice for each workload that has a time, a speed and a peak memory."""
+    """One choice for each workload with a time, a speed and a peak memory."""
     launches: dict[str, list[Launch]] = {}
     heads: dict[str, tuple[str, Mapping[str, object]]] = {}
     for run in runs:
@@ -104,7 +104,7 @@ def measured(runs: Sequence[RunFile]) -> list[Choice]:
 
 
 def choice_of(case: str, line: Mapping[str, object], launches: Sequence[Launch]) -> Choice | None:
-    """The choice of a case; ``None`` where it lacks a metric, or a model."""
+    """The choice of a case; ``None`` if it lacks a metric or a model."""
     values = medians(launches)
     kind = file_of(case).partition("/")[0]
     speed_unit = SPEEDS.get(kind, "samples_per_s")
@@ -133,7 +133,7 @@ def choice_of(case: str, line: Mapping[str, object], launches: Sequence[Launch])
 
 
 def placed(group: Sequence[Choice]) -> list[Choice]:
-    """The same choices with their ratios and their place on the front filled in, the fastest first."""
+    """The same choices with their ratios and their place on the front, fastest first."""
     vanilla = next((choice.point for choice in group if choice.point.vanilla), None)
     by_case = {choice.point.case: choice for choice in group}
     found = []
@@ -151,7 +151,7 @@ def placed(group: Sequence[Choice]) -> list[Choice]:
 
 
 def time_ratio(point: Point, vanilla: Point) -> tuple[float, float, float]:
-    """The ratio of two times, and the ends of its interval; 0 where they are not known."""
+    """The ratio of two times, and the ends of its interval, which are 0 if not known."""
     if point.case == vanilla.case:
         return 1.0, 1.0, 1.0
     if point.spread is None or vanilla.spread is None:

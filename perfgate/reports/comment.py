@@ -1,4 +1,4 @@
-"""The comment on a pull request: at most sixty lines, with every name shown as text and nothing else."""
+"""The comment on a pull request: at most sixty lines, in which foreign names are plain text without effect."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import ORDER, shown
 from perfgate.shared.metrics import METRICS
 
-MARKER = "<!-- perfgate -->"  # by which a comment is found again
+MARKER = "<!-- perfgate -->"  # the comment is found again by this line
 MOST_LINES = 60
 MOST_ROWS = 30
 NOT_TEXT = re.compile(r"[^\x20-\x7e]+")
@@ -28,16 +28,16 @@ def comment(found: Untrusted, link: str, commit: str, bar: Sequence[str] = ()) -
 
     Args:
         found: the verdicts.
-        link: where the run or its page can be seen; empty where nowhere.
-        commit: that was measured; empty where it is not known.
-        bar: what moves the bar itself: names of changed files.
+        link: the URL of the run or its page; empty if there is none.
+        commit: the measured commit; empty if not known.
+        bar: the names of changed files that move the bar.
     """
     judged = sorted(found.verdicts, key=lambda verdict: ORDER.index(verdict.verdict))
     worth = [verdict for verdict in judged if verdict.verdict in SHOWN]
     lines = [*(f"**{line}.**" for line in bar_lines(bar, code)), headline(found)]
     lines.append(", ".join(f"{count} {name}" for name, count in summarize(judged).items()))
     rows = [row(verdict) for verdict in worth[:MOST_ROWS]]
-    # A column of pandas' own text would lose which cells are markdown already.
+    # pandas would lose which cells are already markdown.
     tables = {"": pd.DataFrame(rows, dtype=object).dropna(axis="columns", how="all")} if rows else {}
     notes = [f"... and {len(worth) - MOST_ROWS} more rows in the report."] if len(worth) > MOST_ROWS else []
     notes += [footer(link, commit)]
@@ -46,18 +46,18 @@ def comment(found: Untrusted, link: str, commit: str, bar: Sequence[str] = ()) -
 
 
 def refusal(sentence: str, link: str, commit: str) -> str:
-    """The comment where the results cannot be used: an earlier one must not stand as if it were about this commit.
+    """The comment if the results cannot be used: an older comment must not look as if it were about this commit.
 
     Args:
-        sentence: why, in words of ours alone.
-        link: where the run can be seen; empty where nowhere.
-        commit: that was measured.
+        sentence: the reason, in Perfgate's own words only.
+        link: the URL of the run; empty if there is none.
+        commit: the measured commit.
     """
     return f"{MARKER}\n## Performance\n\nNothing is known of this commit: {sentence}.\n\n{footer(link, commit)}\n"
 
 
 def headline(found: Untrusted) -> str:
-    """The verdict on all of it, in a sentence."""
+    """One sentence with the overall verdict."""
     names = [counted_as(verdict) for verdict in found.verdicts]
     worse = sum(name in ("regressed", "stale") for name in names)
     parts = [f"{worse} {'metric' if worse == 1 else 'metrics'} got worse"] if worse else []
@@ -86,20 +86,20 @@ def row(verdict: Verdict) -> dict[str, str | None]:
 
 
 def code(text: str) -> Safe:
-    """Somebody's text as text: in a code span that it cannot leave, without markup, mentions, links or line ends."""
+    """Foreign text in a code span that it cannot leave: without markup, mentions, links or line ends."""
     plain = NOT_TEXT.sub("?", text).replace("`", "'").replace("<", "(").replace(">", ")").replace("|", "/")
     return Safe(f"`{plain.strip() or '?'}`")
 
 
 def footer(link: str, commit: str) -> str:
-    """Where to read more, and whose numbers these are."""
+    """The last line: a link to the run, and whose numbers these are."""
     at = f"of {commit[:10]} " if commit else ""
     where = f" [The run]({quote(link, safe=':/?&=#%~')})." if link else ""
     return f"Numbers {at}as the branch's own code measured them; the check decides.{where}"
 
 
 def cut(text: str, last: str) -> str:
-    """At most so many lines, the footer among them."""
+    """At most the allowed number of lines, with the footer last."""
     lines = text.rstrip("\n").split("\n")
     if len(lines) <= MOST_LINES:
         return "\n".join(lines) + "\n"

@@ -32,9 +32,9 @@ def comparison_report(
         verdicts: the verdicts on all cases that both sides have.
         gone: the ids of cases that only the reference has.
         base: the run file of the old state.
-        head: the run file of the new state; the same where one file holds both sides.
-        everything: a row for each verdict in place of a row a case.
-        link: the address of the page, for a digest in markdown.
+        head: the run file of the new state; the same as ``base`` if one file holds both sides.
+        everything: whether to write a row for each verdict, and not only for each case.
+        link: the URL of the page, for a digest in markdown.
     """
     bad = [sentence(verdict) for verdict in verdicts if counted_as(verdict) in ("regressed", "stale", "invalid")]
     known = {verdict.case for verdict in verdicts if counted_as(verdict) != "new"}
@@ -59,5 +59,5 @@ def comparison_report(
 
 
 def title_of(run: RunFile) -> str:
-    """A run as a noun."""
+    """A noun for a run."""
     return f"run {run.header['run_id']}"

@@ -1,4 +1,4 @@
-"""How two sides of a case differ inside: by module and operator group, part of memory, setting and place of a sync."""
+"""The difference between two sides of a case: by module and operator group, part of memory, setting and host sync."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from perfgate.shared.metrics import METRICS, PARTS
 
 Ledger = Mapping[str, Any]
 SIZES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
-UPCASTS = 5  # in sentences
+UPCASTS = 5  # the most sentences about conversions
 
 
 @dataclass(frozen=True)
 class Sides:
-    """One case as both sides ran it.
+    """Both sides of one case.
 
     Attributes:
-        now: launches of the candidate.
-        before: launches of the reference; empty where the case was held against a baseline.
-        stored: the baseline's ledger, where the run file holds it.
+        now: the launches of the candidate.
+        before: the launches of the reference; empty if the case was compared with a baseline.
+        stored: the baseline's ledger, if the run file holds it.
     """
 
     now: tuple[Launch, ...]
@@ -31,19 +31,19 @@ class Sides:
 
     @property
     def ledgers(self) -> tuple[Ledger, Ledger]:
-        """What both sides tell by module path: the reference's, then the candidate's; empty where one tells nothing."""
+        """The ledgers of the reference and of the candidate; empty for a side without one."""
         return merged(self.before) or (self.stored or {}), merged(self.now)
 
 
 @dataclass(frozen=True)
 class Place:
-    """By how much a metric grew in one module, or in each of several equal layers; below 0 it shrank.
+    """The growth of a metric in one module, or in each of several equal layers; below 0 it shrank.
 
     Attributes:
-        path: of the module, with ``{0-11}`` for equal layers.
+        path: the path of the module, with ``{0-11}`` for equal layers.
         what: the group of operators, part of memory, or kind of event.
         each: the growth in each layer.
-        layers: how many the path stands for.
+        layers: the number of modules that the path stands for.
     """
 
     path: str
@@ -53,7 +53,7 @@ class Place:
 
 
 def merged(launches: Sequence[Launch]) -> Ledger:
-    """The ledgers of all passes in one: the dry run's, and what counters add; the newest launch counts."""
+    """One ledger from all passes: the dry run's tables and those of the counters; the newest launch counts."""
     found: dict[str, Any] = {}
     for launch in launches:
         if not launch.invalid:
@@ -68,18 +68,18 @@ def told_by(before: Ledger, now: Ledger) -> list[str]:
 
 
 def moved_places(name: str, before: Ledger, now: Ledger) -> list[Place]:
-    """Where a metric grew and where it shrank, what moved most first."""
+    """The places where a metric grew or shrank, largest change first."""
     found = [*places(grown_cells(name, before, now), 1), *places(grown_cells(name, now, before), -1)]
     return sorted(found, key=lambda row: -abs(row.each) * row.layers)
 
 
 def held_places(name: str, now: Ledger) -> list[Place]:
-    """Where one side alone has a metric, the most first."""
+    """The places of a metric on a single side, largest first."""
     return sorted(places(cells(name, now), 1), key=lambda row: -row.each * row.layers)
 
 
 def places(found: Mapping[tuple[str, str], float], sign: int) -> list[Place]:
-    """Cells with equal layers in one row."""
+    """One place for equal layers with equal values."""
     by_kind: dict[str, dict[str, float]] = {}
     for (path, what), value in found.items():
         by_kind.setdefault(what, {})[path] = value
@@ -100,7 +100,7 @@ def memory_by_part(ledger: Ledger) -> dict[str, float]:
 def memory_by_phase(ledger: Ledger) -> dict[str, dict[str, float]]:
     """Bytes by part at the highest moment of each phase of a step, as predicted.
 
-    Empty where the ledger does not know them, and where a step has one phase alone, as it has without a backward pass.
+    Empty if the ledger does not have them, and for a step with a single phase, such as one without a backward pass.
     """
     found = ledger.get("memory_by_phase_bytes", {})
     if len(found) < 2:
@@ -120,14 +120,14 @@ def work_by_group(ledger: Ledger) -> dict[str, list[float]]:
 def typed_operators(before: Ledger, now: Ledger) -> tuple[dict[str, float], dict[str, float]]:
     """Calls of each operator by the data type of its result, ``mul of float32``, on both sides.
 
-    Empty where one of them does not know, as ledgers of version 0.1.0 do not: nothing would then stand for all of them.
+    Empty if a side does not have them, as in ledgers of version 0.1.0: otherwise all of its calls would count as 0.
     """
     key = "typed_operators"
     return (before[key], now[key]) if key in before and key in now else ({}, {})
 
 
 def conversions(before: Ledger, now: Ledger) -> list[Place]:
-    """Where conversions from one data type into another became more or fewer, what moved most first."""
+    """The places where conversions between data types became more or fewer, largest change first."""
     if not ("conversions" in before and "conversions" in now):
         return []
     names = renamed(before, now)
@@ -141,7 +141,7 @@ def conversions(before: Ledger, now: Ledger) -> list[Place]:
 
 
 def upcasts(moved: Sequence[Place]) -> list[str]:
-    """A sentence on each conversion into a wider type that is new or became more frequent, the first of them."""
+    """A sentence on each conversion into a wider type that is new or more frequent, up to a few."""
     told = []
     for row in moved:
         narrow, _, wide = row.what.partition(" to ")

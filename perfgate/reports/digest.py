@@ -1,4 +1,4 @@
-"""The digest of a run in markdown: for a job's summary or a comment, at most sixty lines however large the run is."""
+"""The digest of a run in markdown, for a job's summary or a comment: at most sixty lines for a run of any size."""
 
 import re
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from perfgate.reports.page.overview import many
 from perfgate.reports.page.rows import ORDER, CaseRow
 from perfgate.reports.tables import setting_rows, shown
 
-LONGEST = 60  # lines
-OPENING = 8  # lines of sentences
-LONG = 300  # characters of a cell
-ATTENTION = 20  # rows of what needs attention
+LONGEST = 60  # the most lines
+OPENING = 8  # the most lines of sentences
+LONG = 300  # the most characters of a cell
+ATTENTION = 20  # the most rows of cases that need attention
 SETTINGS = ("step_time_s", "peak_memory_bytes", "predicted_peak_bytes", "flops")
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
-# Brackets mean something in front of others alone, and an underscore nothing within a word, so ids stay readable.
+# Brackets have a meaning only before other brackets, and an underscore has none inside a word, so ids stay readable.
 MEANING = re.compile(r"[\\`*~|$]|\[(?=\^)|\](?=[(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 LEADING = re.compile(r"^(?:(?=[#+=-])|(?P<number>\d{1,9})(?=[.)](?:\s|$)))")  # a heading, a rule, or a list
-LONG_LINE = 3000  # characters of a line of counts
+LONG_LINE = 3000  # the most characters of a line of counts
 Block = list[str]
 
 
@@ -31,14 +31,14 @@ def digest(
     link: str = "",
     settings: Sequence[Sequence[str]] = (),
 ) -> list[str]:
-    """The lines of a digest, the failures first.
+    """The lines of a digest, failures first.
 
     Args:
         title: the heading.
         opening: sentences, the most important first.
-        rows: all cases.
-        sides: what was measured and what it was held against, a line each.
-        link: the address of the page, or where it lies; empty where there is none.
+        rows: the rows of all cases.
+        sides: a line about the candidate and a line about the reference.
+        link: the URL or path of the page; empty if there is none.
         settings: a table of settings, its head first; may be empty.
     """
     told = attention(rows)
@@ -59,14 +59,14 @@ def digest(
     folds = [fold for fold in folds if len(fold[1]) > 1 or fold[2]]
     room = LONGEST - len(shown) - len(end)
     for number, (name, table, words) in enumerate(folds):
-        # Each takes what it needs, and leaves the others a fair share.
+        # Each part takes the lines that it needs, and leaves the others a fair share.
         made = folded(name, table, words, room // (len(folds) - number))
         shown, room = [*shown, *made], room - len(made)
     return [*shown, *end]
 
 
 def said(sentences: Sequence[str]) -> Block:
-    """Sentences as a list, the first as a paragraph in bold, and how many more there are."""
+    """Sentences as a list, the first one in bold as a paragraph, and the number of those left out."""
     if not sentences:
         return []
     first, *rest = (plain(sentence) for sentence in sentences)
@@ -75,7 +75,7 @@ def said(sentences: Sequence[str]) -> Block:
 
 
 def worst_table(told: Sequence[Told]) -> Block:
-    """What needs attention as a table, the worst first."""
+    """The table of cases that need attention, worst first."""
     if not told:
         return []
     table = [["verdict", "case", "what moved"], *([row.verdict, row.case, "; ".join(row.lines)] for row in told)]
@@ -100,7 +100,7 @@ def technique_words(rows: Sequence[CaseRow]) -> str:
 
 
 def effect_rows(rows: Sequence[CaseRow]) -> list[list[str]]:
-    """What each effect promised and measured."""
+    """The table of effects: the promised and the measured ratio."""
     body = (
         [counted_as(verdict), verdict.case, verdict.metric, verdict.expected, measured(verdict)]
         for verdict in promised(rows)
@@ -118,8 +118,8 @@ def settings_of(run: RunFile) -> list[list[str]]:
 
 
 def folded(name: str, table: Sequence[Sequence[str]], words: str, lines: int) -> Block:
-    """A table or a line of text behind a summary that one opens; empty where so many lines do not hold it."""
-    kept = lines - 8  # a summary, the rule below the head, a count of the rows that are left out, and what is between
+    """A table or a line behind a summary to click on; empty if it does not fit into this number of lines."""
+    kept = lines - 8  # eight lines for a summary, the rule below the head, the count of left-out rows, and empty lines
     if not words and kept < 2:
         return []
     body = [plain(words, LONG_LINE)] if words else [*pipes(table[:kept]), *more_rows(len(table) - kept)]
@@ -127,7 +127,7 @@ def folded(name: str, table: Sequence[Sequence[str]], words: str, lines: int) ->
 
 
 def more_rows(count: int) -> Block:
-    """How many rows are left out."""
+    """A line with the number of rows that are left out."""
     return ["", f"... and {count} more, on the page"] if count > 0 else []
 
 
@@ -143,18 +143,18 @@ def line(cells: Sequence[str]) -> str:
 
 
 def linked(place: str) -> str:
-    """A link, or the name of a file, which a summary on a web page cannot link to."""
+    """A link; or a file's name, because a summary on a web page cannot link to files."""
     if re.fullmatch(r"https?://[^\s()<>]+", place):
         return f"[every case, with its causes]({place})"
     return plain(place)
 
 
 class Safe(str):
-    """Text that markdown shows as it is already, such as a code span that nothing in it can leave."""
+    """Text that is already safe markdown, such as a code span that its content cannot leave."""
 
 
 def plain(text: str, longest: int = LONG) -> str:
-    """Text that markdown shows as it is, on one line: no character of it has a meaning there."""
+    """Text on one line, escaped so that no character has a meaning in markdown."""
     text = UNSEEN.sub(" ", text).strip()
     text = text if len(text) <= longest else f"{text[:longest]}..."
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

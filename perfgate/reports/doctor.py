@@ -12,7 +12,7 @@ HEADINGS: dict[Level, str] = {"problem": "Problems", "note": "Notes", "ok": "In 
 
 
 def doctor_report(diagnosis: Diagnosis) -> Report:
-    """The report: a table of what can be measured and gated, then every finding with the command that helps."""
+    """The report: a table of quantities that can be measured and gated, then every finding with a helpful command."""
     abilities = [
         {"": one.what, "measured": yes(one.measured), "gated": yes(one.gated), "why not": one.why}
         for one in diagnosis.abilities

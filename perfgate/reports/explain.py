@@ -1,4 +1,4 @@
-"""Why a case got worse or better: the difference of its two sides by operator, module, data type, memory and sync."""
+"""Explains why a case got worse or better: the difference of its sides by operator, module, type, memory and sync."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ from perfgate.reports.tables import shown
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import metric
 
-ROWS = 12  # of a table
-NAMED = 5  # cases in a message
+ROWS = 12  # the most rows of a table
+NAMED = 5  # the most cases in a message
 QUIET = ("pass", "new")
 PHASES = ("forward_s", "backward_s", "optimizer_s", "data_wait_s", "device_time_s", "host_time_s", "communication_s")
 Row = dict[str, Any]
@@ -38,13 +38,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Explained:
-    """A case, and what both sides tell of it.
+    """A case with both of its sides.
 
     Attributes:
-        verdicts: all on the case.
+        verdicts: all verdicts on the case.
         against: the reference, as a noun; empty where there is none.
-        before: versions of the reference's libraries; empty where they are not known.
-        now: those of the candidate's.
+        before: the reference's library versions; empty if not known.
+        now: the candidate's library versions.
         traces: lines that name the traces of both sides.
     """
 
@@ -58,10 +58,10 @@ class Explained:
 
 
 def find_case(part: str, cases: Sequence[str], where: str) -> str:
-    """The case with this id, or the only one whose id holds this text.
+    """The case with this id, or the only case whose id contains this text.
 
     Raises:
-        UserError: no case, or several, with those that come nearest.
+        UserError: no case or several cases match; the message has the closest ones.
     """
     if part in cases:
         return part
@@ -78,7 +78,7 @@ def find_case(part: str, cases: Sequence[str], where: str) -> str:
 
 
 def explain_report(found: Explained) -> Report:
-    """The report of one case: sentences on what moved, the difference inside, and what remains."""
+    """The report of one case: sentences on the changes, tables of the differences, and the causes that remain."""
     tables = {name: rows for name, rows in differences(found.sides).items() if rows}
     lines = [
         *opening(found),
@@ -100,7 +100,7 @@ def explain_report(found: Explained) -> Report:
 
 
 def opening(found: Explained) -> list[str]:
-    """A sentence on each verdict that says something; else one for all."""
+    """A sentence on each verdict that needs attention, or else one sentence for all."""
     told = [v for v in found.verdicts if counted_as(v) not in QUIET]
     if not told:
         moved = "nothing moved beyond its tolerance" if found.verdicts else "no verdict is known"
@@ -110,7 +110,7 @@ def opening(found: Explained) -> list[str]:
 
 
 def nothing(sides: Sides) -> str:
-    """Why there is no table: there is one side alone, or both are alike."""
+    """The reason why there is no table: only one side was measured, or both are equal."""
     before, now = sides.ledgers
     if before and now:
         return "Inside, both sides are alike: operators, modules, memory and host syncs."
@@ -120,7 +120,7 @@ def nothing(sides: Sides) -> str:
 
 
 def differences(sides: Sides) -> dict[str, list[Row]]:
-    """Tables of what differs between both sides, by title; empty ones are there too."""
+    """The tables of differences between both sides by title, including empty ones."""
     before, now = sides.ledgers
     if not before or not now:
         return {"Phases of a step": phases(sides), "Settings in force": settings(sides)}
@@ -145,7 +145,7 @@ def differences(sides: Sides) -> dict[str, list[Row]]:
 
 
 def memory_of_phases(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Row]:
-    """The phases of a step whose highest moment takes more or less memory; none where a side does not know them."""
+    """The phases of a step whose peak memory differs; empty if a side does not have them."""
     old, new = (
         {phase: sum(parts.values()) for phase, parts in memory_by_phase(side).items()} for side in (before, now)
     )
@@ -153,12 +153,12 @@ def memory_of_phases(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
 
 
 def column(table: Mapping[str, Sequence[float]], number: int) -> dict[str, float]:
-    """One of the amounts that each row of a table has."""
+    """One of the amounts in each row of a table, by number."""
     return {name: row[number] for name, row in table.items()}
 
 
 def both(title: str, before: Mapping[str, float], now: Mapping[str, float], name: str, limit: int = 99) -> list[Row]:
-    """A row for each entry that differs, those that moved most first."""
+    """A row for each entry that differs, largest change first."""
     show = metric(name).show
     moved = {key: now.get(key, 0) - before.get(key, 0) for key in (*before, *now)}
     keys = sorted((key for key in moved if moved[key]), key=lambda key: -abs(moved[key]))
@@ -170,9 +170,9 @@ def both(title: str, before: Mapping[str, float], now: Mapping[str, float], name
 
 
 def modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Row]:
-    """Where each metric moved: module or file, and the group, part or line there; a few rows for each metric.
+    """A few places for each metric that moved: the module or file, and the group, part or line.
 
-    Metrics that share a table, as predicted and measured host syncs do, are told once.
+    Metrics that share a table, such as predicted and measured host syncs, appear once.
     """
     names = {metric(name).cells: name for name in reversed(told_by(before, now))}
     return [
@@ -189,7 +189,7 @@ def place_row(name: str, place: Place, moved: str) -> Row:
 
 
 def phases(sides: Sides) -> list[Row]:
-    """The parts of a step that were timed on both sides."""
+    """The phases of a step that were timed on both sides."""
     before, now = (medians([launch for launch in side if not launch.invalid]) for side in (sides.before, sides.now))
     return [
         {"phase": name, "before": shown(name, before[name]), "now": shown(name, now[name]),
@@ -200,7 +200,7 @@ def phases(sides: Sides) -> list[Row]:
 
 
 def settings(sides: Sides) -> list[Row]:
-    """The settings that differ in force."""
+    """The settings in force that differ."""
     before, now = settings_in_force(sides.before), settings_in_force(sides.now)
     if not before:
         return []

@@ -1,4 +1,4 @@
-"""The verdicts of a run, a row a case: what needs attention in full, effects as promised, the rest by technique."""
+"""Folds the verdicts of a run into one row a case: details for those that need attention, the rest by technique."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from perfgate.reports.tables import file_of
 from perfgate.reports.update import cases, named
 
 if TYPE_CHECKING:
-    import pandas as pd  # half a second, which the end of a run need not pay
+    import pandas as pd  # takes half a second, which the end of a run should not pay
 
 QUIET = ("pass", "new")
-SHARED = ("inconclusive", "invalid", "skipped", "none")  # cases that are told together where they have one reason
+SHARED = ("inconclusive", "invalid", "skipped", "none")  # cases with one of these verdicts and one reason are merged
 UNNAMED = "it ended without a verdict"
 
 
 @dataclass(frozen=True)
 class Told:
-    """A row of what needs attention.
+    """A row for cases that need attention.
 
     Attributes:
-        verdict: the word for it.
-        case: the id, or how many cases share a reason.
-        lines: what moved, a metric each, or the reason.
+        verdict: the word for its verdict.
+        case: the id, or the number of cases that share a reason.
+        lines: a line for each metric that moved, or the reason.
     """
 
     verdict: str
@@ -34,7 +34,7 @@ class Told:
 
 
 def attention(rows: Sequence[CaseRow]) -> list[Told]:
-    """What did not simply pass, the worst first; undecided cases with the same reason are one row."""
+    """The cases that did not simply pass, worst first; undecided cases with the same reason are one row."""
     shared: dict[tuple[str, str], list[CaseRow]] = {}
     for row in rows:
         if row.verdict in SHARED and not row.failed:
@@ -52,7 +52,7 @@ def attention(rows: Sequence[CaseRow]) -> list[Told]:
 
 
 def reason(row: CaseRow) -> str:
-    """Why a case was not decided; numbers that are its own are no reason."""
+    """The reason why a case was not decided, without numbers that differ from case to case."""
     undecided = [verdict for verdict in row.verdicts if counted_as(verdict) in COULD_NOT_TELL]
     found = next((verdict.why for verdict in undecided if verdict.why), "")
     if not found and undecided:
@@ -61,7 +61,7 @@ def reason(row: CaseRow) -> str:
 
 
 def what_moved(row: CaseRow) -> tuple[str, ...]:
-    """A line for each metric of a case that did not simply pass, and how many others did."""
+    """A line for each metric of a case that did not simply pass, and the number of the others."""
     loud = [verdict for verdict in promises(row.verdicts) if counted_as(verdict) not in QUIET]
     if not loud:
         return (first_line(row.message) or UNNAMED,)
@@ -96,13 +96,13 @@ def technique_of(row: CaseRow) -> str:
 
 
 def promised(rows: Iterable[CaseRow]) -> list[Verdict]:
-    """What effects promise and measured, the worst first; the bounds of one metric are one promise."""
+    """The verdicts on effects, worst first; several bounds on one metric are one promise."""
     found = [verdict for row in rows for verdict in promises(row.verdicts) if verdict.expected]
     return sorted(found, key=lambda verdict: ORDER.index(counted_as(verdict)))
 
 
 def measured(verdict: Verdict) -> str:
-    """What an effect measured: a ratio, or what was found in its place."""
+    """The measured ratio of an effect, or the reason why there is none."""
     return times(verdict.change) if verdict.change is not None else verdict.why
 
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 Writer = Callable[[Report], str]
 WIDTH = 100  # columns, if the output is no terminal
-BARS = "▁▂▃▄▅▆▇█"  # a course in one line, the lowest value first
-NUMBER_WIDTH = 14  # columns of a cell that is never broken
-LEAST_WIDTH = 12  # columns of one that may be
-JOINT = re.compile(r"(?<=::)|(?<=/)|(?<=_)|(?=\[)|(?<=-)")  # where an id may be broken
-RATED = ("verdict", "level")  # a first column of this name colours its row
+BARS = "▁▂▃▄▅▆▇█"  # bars for a line of values, the lowest first
+NUMBER_WIDTH = 14  # the widest cell that is never broken, in columns
+LEAST_WIDTH = 12  # the narrowest that a breakable cell may become, in columns
+JOINT = re.compile(r"(?<=::)|(?<=/)|(?<=_)|(?=\[)|(?<=-)")  # the places where an id may be broken
+RATED = ("verdict", "level")  # a first column with this name colours its row
 STYLES = {
     "regressed": "bold red",
     "accepted": "bold yellow",
@@ -52,7 +52,7 @@ def terminal(report: Report, interactive: bool = False) -> str:
 
     def print_lines(lines: Any) -> None:
         for line in lines:
-            # Lines are not wrapped, so that a command can be copied.
+            # Lines are not wrapped, so that commands can be copied.
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     for section in report.sections:
@@ -68,8 +68,8 @@ def terminal(report: Report, interactive: bool = False) -> str:
 def rich_table(title: str, frame: "pd.DataFrame", width: int = WIDTH) -> Any:
     """Make a table for the terminal from a data frame; a verdict in the first column colours its row.
 
-    Numbers with their units and lines of bars stay whole; columns of longer text share what is left of the width, and
-    are broken between words, or in an id where it has joints.
+    Numbers with units and lines of bars stay whole. Columns of longer text share the rest of the width; they are
+    broken between words, and ids at their joints.
     """
     from rich.markup import escape
     from rich.table import Table
@@ -95,7 +95,7 @@ def rich_table(title: str, frame: "pd.DataFrame", width: int = WIDTH) -> Any:
 
 
 def broken(text: str, width: int) -> str:
-    """A cell's text in lines that fit, broken between words, and within a long word where it has joints."""
+    """A cell's text in lines that fit, broken between words, and long words at their joints."""
     lines = []
     for line in text.split("\n"):
         lines.append("")
@@ -145,9 +145,9 @@ def as_json(report: Report) -> str:
 
 
 def indented(value: Any, depth: int = 0) -> str:
-    """The text of ``json.dumps(value, indent=1)``, in a third of its time: Python's fast encoder knows no indent.
+    """The text of ``json.dumps(value, indent=1)``, in a third of its time, because Python's fast encoder cannot indent.
 
-    It writes whatever holds no mapping or list that is not empty; its separators bring the lines.
+    The fast encoder writes every value without nested mappings and lists; its separators contain the line breaks.
     """
     inner, outer = "\n" + " " * (depth + 1), "\n" + " " * depth
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
@@ -163,7 +163,7 @@ def indented(value: Any, depth: int = 0) -> str:
 
 
 def html(report: Report) -> str:
-    """Write one page that needs no network; a report that has no page of its own becomes sentences and tables."""
+    """Write one page that needs no network; a report without a page of its own becomes sentences and tables."""
     from perfgate.reports.page.assemble import history_page, page, plain_page
 
     if report.history:

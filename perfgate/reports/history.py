@@ -19,12 +19,12 @@ from perfgate.reports.page.history import history_content
 from perfgate.reports.report import Report, Section
 from perfgate.shared.metrics import metric
 
-WIDTH = 40  # sessions in a sparkline; of more the newest are shown
-SHOWN = 8  # changes of an event that have a row; the rest is counted
+WIDTH = 40  # the most sessions in a sparkline; the newest are shown
+SHOWN = 8  # the most rows for an event's changes; the others are counted
 
 
 def added_report(url: str, runs: Sequence[tuple[Run, int, bool]]) -> Report:
-    """What was kept: each run, how many points it has, and whether it was new."""
+    """The report of added runs: the number of points of each, and whether it was new."""
     rows = [{"run": run.run_id, "machine": run.machine, "points": count, "kept": new} for run, count, new in runs]
     lines = [
         f"{run.run_id}: {count} points of {run.machine} are kept at {url}"
@@ -38,7 +38,7 @@ def added_report(url: str, runs: Sequence[tuple[Run, int, bool]]) -> Report:
 
 
 def compacted_report(files: Mapping[str, int]) -> Report:
-    """How many files each machine's merged file replaces."""
+    """The report of merged files: the number of files that each machine's merged file replaces."""
     lines = [
         f"{name}: {count} files are merged into one" if count else f"{name}: has one file, so nothing is to be merged"
         for name, count in files.items()
@@ -48,7 +48,10 @@ def compacted_report(files: Mapping[str, int]) -> Report:
 
 
 def changes_report(surveys: Sequence[Survey], runs: Path | None = None) -> Report:
-    """What moved: for each machine its events, the newest first, and what crept; ``runs`` may hold the run files."""
+    """The report of changes: each machine's events, newest first, and its creeps.
+
+    ``runs`` is the folder of run files.
+    """
     rows = [row for found in surveys for event in found.events for row in map(change_row, event.changes)]
     document = {"machines": [survey_document(found) for found in surveys]}
     sections = [survey_section(found) for found in surveys]
@@ -66,7 +69,7 @@ def changes_report(surveys: Sequence[Survey], runs: Path | None = None) -> Repor
 
 
 def survey_section(found: Survey) -> Section:
-    """One machine's events and creeps, for people."""
+    """The section of one machine, with its events and creeps."""
     tables = {heading(event): event_table(event) for event in found.events}
     if found.creeps:
         tables["Crept by small steps"] = pd.DataFrame(map(creep_row, found.creeps))
@@ -81,14 +84,14 @@ def survey_section(found: Survey) -> Section:
 
 
 def creep_line(crept: Creep) -> str:
-    """One creep as a sentence; no change on the page tells of it."""
+    """A sentence about a creep, which no change on the page shows."""
     row = creep_row(crept)
     moved_to = f"{row['then']} to {row['now']}"
     return f"{row['metric']} of {row['case']} crept by {row['change']} since {row['since']}, {moved_to}."
 
 
 def drawn_lines(found: Survey) -> list[str]:
-    """A sentence where the page does not draw every series that moved."""
+    """A sentence if the page does not draw all series that moved."""
     every = {(change.case, change.metric) for event in found.events for change in event.changes}
     every |= {(crept.case, crept.metric) for crept in found.creeps}
     if len(every) <= len(found.moved):
@@ -97,13 +100,13 @@ def drawn_lines(found: Survey) -> list[str]:
 
 
 def heading(event: Event) -> str:
-    """When an event happened, between which commits, and what else changed then."""
+    """The heading of an event: its time, its commits, and the libraries that changed."""
     between = f"{event.first.created:%Y-%m-%d %H:%M}, {commits(event.last, event.first)}"
     return "; ".join([between, *event.libraries])
 
 
 def commits(last: Run, first: Run) -> str:
-    """The commits between which something moved, as git takes them."""
+    """The two commits around a change, in git's notation for a range."""
     if not last.commit or not first.commit:
         return f"between the runs {last.run_id} and {first.run_id}"
     if last.commit == first.commit:
@@ -131,12 +134,12 @@ def event_table(event: Event) -> pd.DataFrame:
 
 
 def moved(change: float) -> str:
-    """A change for people; from 0 there is no ratio."""
+    """A change in words; a change from 0 has no ratio."""
     return percent(change) if math.isfinite(change) else "from 0"
 
 
 def creep_row(crept: Creep) -> dict[str, Any]:
-    """One creep for people."""
+    """The row of a creep, for people."""
     what = metric(crept.metric)
     return {
         "case": crept.case,
@@ -150,7 +153,7 @@ def creep_row(crept: Creep) -> dict[str, Any]:
 
 
 def change_row(change: Change) -> dict[str, Any]:
-    """One change as plain numbers and text."""
+    """The row of a change, as plain numbers and text."""
     row = {**asdict(change), "last": change.last.run_id, "first": change.first.run_id}
     more = {
         "machine": change.first.machine,
@@ -162,12 +165,12 @@ def change_row(change: Change) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """JSON has no infinity."""
+    """A finite number; ``None`` for infinity, which JSON does not have."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def survey_document(found: Survey) -> dict[str, Any]:
-    """One machine's survey for a program."""
+    """The survey of one machine as JSON values."""
     return {
         "machine": found.machine.name,
         "runs": len(found.machine.runs),

@@ -1,4 +1,4 @@
-"""Issues about a history: one for changes that happened together, one for a metric that crept."""
+"""Issues about a history: one for each event of changes, and one for each metric that crept."""
 
 import json
 import re
@@ -23,14 +23,14 @@ MOST_KEYS = 40
 
 @dataclass(frozen=True)
 class Finding:
-    """What an issue is about.
+    """The subject of an issue.
 
     Attributes:
-        title: of the issue.
-        body: its text, without the marker.
-        machine: that it was seen on.
+        title: the issue's title.
+        body: the issue's text without the marker.
+        machine: the machine.
         run: the first run after an event; empty for a metric that crept.
-        keys: what names its cases and metrics, the largest change first.
+        keys: digests of its cases and metrics, largest change first.
     """
 
     title: str
@@ -41,12 +41,12 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """The issue's text, with the marker by which it is found again."""
+        """The issue's text, with the marker for finding it again."""
         mark = {"machine": code(self.machine), "run": self.run, "keys": list(self.keys)}
         return f"{self.body.rstrip()}\n\n<!-- perfgate-change {json.dumps(mark)} -->\n"
 
     def is_in(self, mark: Mapping[str, object], machine: Machine) -> bool:
-        """Whether an issue with this mark is about the same: a share of the cases, at about the same run."""
+        """Whether an issue with this mark has the same subject: it shares cases, at about the same run."""
         keys, run = mark.get("keys"), mark.get("run")
         if mark.get("machine") != code(self.machine) or not isinstance(keys, list):
             return False
@@ -54,13 +54,13 @@ class Finding:
             return False
         if not self.run or not run:
             return self.run == run
-        # More runs tell better when it happened, so the place may move a little.
+        # With more runs the time of a change is known better, so the first run may shift a little.
         place = machine.numbers.get(str(run))
         return place is not None and abs(place - machine.numbers[self.run]) <= RECENT
 
 
 def findings(found: Survey) -> Iterator[Finding]:
-    """One for each event in which something got worse that nobody accepted, the newest first, then the creeps."""
+    """A finding for each event with a regression that nobody accepted, newest first, then one for each creep."""
     for event in found.events:
         worse = [change for change in event.changes if change.change > 0 and not change.accepted]
         if worse:
@@ -70,7 +70,7 @@ def findings(found: Survey) -> Iterator[Finding]:
 
 
 def of_event(machine: str, event: Event, worse: Sequence[Change]) -> Finding:
-    """The issue about changes that happened together."""
+    """The finding about changes that happened together."""
     first = worse[0]
     others = f" and {len(worse) - 1} more" if len(worse) > 1 else ""
     title = f"{first.metric} of {plain(first.case)} {moved(first.change)}{others}, {event.first.created:%Y-%m-%d}"
@@ -82,31 +82,31 @@ def of_event(machine: str, event: Event, worse: Sequence[Change]) -> Finding:
 
 
 def of_creep(machine: str, crept: Creep) -> Finding:
-    """The issue about a metric that left its epoch's value by small steps."""
+    """The finding about a metric that left its epoch's value in small steps."""
     title = f"{crept.metric} of {plain(crept.case)} crept by {moved(crept.change)} since {crept.epoch.created:%Y-%m-%d}"
     lines = [f"Seen on {code(machine)}. No single change tells it all, so no gate of one merge could see it."]
     return Finding(title, body(lines, pd.DataFrame([creep_row(crept)])), machine, "", keys([crept]))
 
 
 def body(lines: Sequence[str], table: pd.DataFrame) -> str:
-    """The text of an issue, in which ids of cases are text and nothing else."""
+    """The text of an issue, in which ids of cases are plain text."""
     table = table.assign(case=pd.Series([code(case) for case in table["case"]], table.index, dtype=object))
     return markdown(Report([Section("", list(lines), {"": table})], table, {}))
 
 
 def plain(case: str) -> str:
-    """A case's id as a title may hold it, without a code span."""
+    """A case's id for a title, which cannot have a code span."""
     return code(case).strip("`")
 
 
 def keys(of: Iterable[Change | Creep]) -> list[str]:
-    """What names cases and metrics, without their text."""
+    """Digests that identify cases and metrics without their names."""
     found = [sha256(f"{one.case}\n{one.metric}".encode()).hexdigest()[:12] for one in of]
     return found[:MOST_KEYS]
 
 
 def marks(texts: Iterable[str]) -> list[Mapping[str, object]]:
-    """The marks of issues; what cannot be read is left out."""
+    """The marks in the texts of issues; unreadable ones are left out."""
     found = []
     for match in filter(None, map(MARKER.search, texts)):
         try:

@@ -88,7 +88,7 @@ def terminal_width() -> int:
 
 
 def one_line(result: "Result") -> str:
-    """The result of a case on one line; the symbol of how the case ended is put before it elsewhere."""
+    """The result of a case on one line, without the symbol of its outcome."""
     verdicts = together(result.verdicts)
     told = [verdict for verdict in verdicts if verdict.verdict != "invalid"]
     invalid = [verdict for verdict in verdicts if verdict.verdict == "invalid"]
@@ -97,7 +97,7 @@ def one_line(result: "Result") -> str:
 
 
 def by_reason(invalid: Sequence[Verdict]) -> list[str]:
-    """The metrics that could not be measured, those with one reason together."""
+    """The metrics that could not be measured, grouped by reason."""
     reasons: dict[str, list[str]] = {}
     for verdict in invalid:
         reasons.setdefault(verdict.why, []).append(verdict.metric)

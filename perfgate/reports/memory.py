@@ -1,4 +1,4 @@
-"""Compares peak memory as the dry run predicted it with peak memory as it was measured, in total and by part."""
+"""Compares the peak memory that dry runs predict with the measured one, in total and by part."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,10 +15,10 @@ from perfgate.shared.metrics import LASTING, PARTS, metric
 
 
 def memory_rows(run: RunFile) -> list[dict[str, Any]]:
-    """A mapping for each case that ran dry: the predicted and measured peak and the size of each part, in bytes."""
+    """A mapping for each case that ran dry: the predicted and measured peak, and each part's size, in bytes."""
     here = DEVICE_KINDS.get(run.header["machine"].get("device"), DEVICE_KINDS["cpu"])
     here = DEVICE_KINDS[here.real]
-    # A peak that was measured on a kind without rules has no prediction to stand beside. The fake device of the tests
+    # A peak measured on a kind without dry-run rules has no prediction to compare with. The fake device of the tests
     # has no dry run of its own.
     unpredicted = bool(here.no_rules)
     here = here if here.rules else DEVICE_KINDS["cpu"]
@@ -29,7 +29,7 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
             continue
         values = medians(launches)
         measured = found(launches, "memory").measured_by_part_bytes
-        # What is compared between machines is predicted for one GPU; this is for the one that was measured on.
+        # The metrics are predicted for one assumed GPU, so that machines can be compared; this is for the measured GPU.
         own = ledger.get("here", {})
         row = {
             "case": case,
@@ -48,11 +48,11 @@ def memory_rows(run: RunFile) -> list[dict[str, Any]]:
 
 
 def predicted_bytes(own: Mapping[str, Any], values: Mapping[str, float], here: DeviceKind) -> float:
-    """The peak that is measured if the prediction is right: on a GPU that of the allocator's blocks.
+    """The predicted value of the measured peak: on a GPU that of the allocator's blocks.
 
     Args:
-        own: what was predicted for the very GPU, if anything.
-        values: of the dry run.
+        own: the prediction for the measured GPU, if there is one.
+        values: the dry run's values.
         here: the kind of the device.
     """
     peak = values.get(here.predicted_in_blocks("allocated"), values[here.predicted_peak])

@@ -1,4 +1,4 @@
-"""The report of ``perfgate merge``: what was put together, and the verdicts of all shards as one."""
+"""The report of ``perfgate merge``: the parts that were merged, and the verdicts of all shards together."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +20,8 @@ def merged_report(merged: Merged, path: Path) -> Report:
     """The report of a merge.
 
     Args:
-        merged: what was put together.
-        path: where the merged file lies.
+        merged: the result of merging.
+        path: the merged file.
     """
     bad = [sentence(verdict) for verdict in merged.verdicts if counted_as(verdict) in BAD]
     failed = [f"{case} did not pass: {why}" for case, why in (merged.header.get("failed") or {}).items()]
@@ -35,7 +35,7 @@ def merged_report(merged: Merged, path: Path) -> Report:
 
 
 def told(merged: Merged) -> Iterator[str]:
-    """Sentences about the parts: how many there are, which are missing, and what is in several."""
+    """Sentences about the parts: their number, the missing ones, and the cases that are in several."""
     runs = len(merged.header["shards"]["runs"])
     yield f"{runs} {'part' if runs == 1 else 'parts'} of {merged.count} shards."
     if merged.missing:

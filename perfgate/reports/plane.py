@@ -1,4 +1,4 @@
-"""Settings in the plane of time and memory, or energy: which are better than others, keep limits, and go by which name.
+"""Compares settings by time and memory, or energy: which are on the front, which keep limits, and their names.
 
 The page, ``perfgate compare-settings`` and ``perfgate predict`` share it. Pure functions.
 """
@@ -20,19 +20,19 @@ LIMIT = re.compile(r"\s*(memory|step|sample|token)\s*(?:<=?)?\s*([0-9.]+)\s*([a-
 
 @dataclass(frozen=True)
 class Point:
-    """One setting.
+    """One setting as a point.
 
     Attributes:
-        setting: as text.
+        setting: the setting as text.
         memory_bytes: peak memory.
         step_s: time of a step.
         unit_s: time of a sample, or of a token.
         vanilla: whether every setting is at its default.
-        spread: of the logarithm of its time a sample or token, in one unit for all settings; ``None`` where a single
-            launch leaves it unknown.
-        case: its id, or empty.
-        front: whether it is better than each other setting in time or in memory, beyond the interval of their ratio.
-        energy_j: joules a sample, or a token; ``None`` where they were not counted.
+        spread: the spread of the logarithm of its time per sample or token, in one unit for all settings; ``None``
+            with a single launch.
+        case: the case's id, or empty.
+        front: whether it is better than every other setting in time or memory, beyond the interval of their ratio.
+        energy_j: joules per sample or token; ``None`` if not counted.
     """
 
     setting: str
@@ -48,14 +48,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Axis:
-    """What a setting takes besides time, in the plane of both.
+    """The quantity besides time in such a picture.
 
     Attributes:
-        field: of a point.
-        title: for people; ``{unit}`` stands for sample or token.
-        unit: of the values: ``bytes`` or ``J``.
-        metric: by which values are shown.
-        tolerance: the share by which a setting must take less than another to be better.
+        field: the field of a point.
+        title: the title for people; ``{unit}`` stands for sample or token.
+        unit: the unit of the values: ``bytes`` or ``J``.
+        metric: the metric whose format the values have.
+        tolerance: a setting is better than another if it takes less by more than this share.
     """
 
     field: str
@@ -65,18 +65,18 @@ class Axis:
     tolerance: float
 
     def of(self, point: Point) -> float:
-        """The value of a point that has one."""
+        """The value of a point, which must have one."""
         return float(getattr(point, self.field))
 
 
 MEMORY = Axis("memory_bytes", "peak memory", "bytes", "peak_memory_bytes", TOLERANCES["bytes"])
-# A GPU's counter moves every 100 ms, and steps of one second are counted.
+# A GPU's counter is updated every 100 ms, and energy is measured over one second of steps.
 ENERGY = Axis("energy_j", "energy a {unit}", "J", "energy_j", 0.1)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a setting may take; ``None`` for no limit."""
+    """Upper limits for a setting; ``None`` for no limit."""
 
     memory_bytes: float | None = None
     step_s: float | None = None
@@ -110,7 +110,7 @@ class Limits:
 
 
 def fastest(points: Sequence[Point], limits: Limits) -> Point | None:
-    """The setting with the least time a sample or token within the limits; ``None`` where there is none."""
+    """The setting with the least time per sample or token within the limits; ``None`` if there is none."""
     return min(filter(limits.keeps, points), key=lambda point: point.unit_s, default=None)
 
 
@@ -128,12 +128,13 @@ def leaner(point: Point, other: Point, across: Axis = MEMORY) -> bool:
 
 
 def with_front(points: Sequence[Point], across: Axis = MEMORY) -> list[Point]:
-    """The same settings with the front filled in, the fastest first.
+    """The same settings with the front marked, fastest first.
 
-    Of settings that cannot be told apart, only the one with the fewest changes is on it, vanilla before all.
+    Among settings that cannot be distinguished, only the simplest is on the front: vanilla, or the one with the fewest
+    changes.
     """
     ordered = sorted(points, key=lambda point: (point.unit_s, across.of(point)))
-    # Those that no other beats by its plain numbers come first, because they end most comparisons.
+    # Settings that no other beats by plain numbers are compared first, because they decide most comparisons.
     least = float("inf")
     strong: list[Point] = []
     for point in ordered:
@@ -145,7 +146,7 @@ def with_front(points: Sequence[Point], across: Axis = MEMORY) -> list[Point]:
 
 
 def stands(point: Point, rival: Point, across: Axis = MEMORY) -> bool:
-    """Whether a setting holds its place on the front against another."""
+    """Whether a setting stays on the front against a rival."""
     if rival is point or faster(point, rival) or leaner(point, rival, across):
         return True
     told_apart = faster(rival, point) or leaner(rival, point, across)
@@ -153,24 +154,24 @@ def stands(point: Point, rival: Point, across: Axis = MEMORY) -> bool:
 
 
 def simplicity(point: Point) -> tuple[bool, int, float, str]:
-    """The order of settings that cannot be told apart."""
+    """The sort key for settings that cannot be distinguished."""
     return not point.vanilla, point.setting.count("="), point.unit_s, point.setting
 
 
 WIDTH, LEFT, RIGHT, TOP, FOOT = 900, 76, 860, 24, 44
-LETTER, LINE = 6.6, 14  # of a name of 11 pixels, generously
+LETTER, LINE = 6.6, 14  # the size of a letter and a line in a name of 11 pixels, rounded up
 STEP = 3
-NAMED = 60  # of more settings only the front and vanilla are named in the picture, and all in its table
+NAMED = 60  # with more settings, the picture names only the front and vanilla, and the table names all
 
 
 def drawing(name: str, unit: str, points: Sequence[Point], across: Axis = MEMORY) -> dict[str, Any]:
-    """The plane as data for a drawing: sizes, dots, and a place for each name where it overlaps nothing.
+    """The data for a picture: sizes, dots, and positions for names that overlap nothing.
 
     Args:
-        name: of the group.
+        name: the name of the group.
         unit: ``sample`` or ``token``.
-        points: with their front.
-        across: what time is drawn over.
+        points: the points with their front.
+        across: the axis over which time is drawn.
     """
     height = max(360, TOP + FOOT + LINE * (min(len(points), NAMED) + 6))
     most = {
@@ -217,13 +218,13 @@ def drawing(name: str, unit: str, points: Sequence[Point], across: Axis = MEMORY
 
 
 def placed_names(names: Sequence[str], places: Sequence[tuple[float, float]], bottom: float) -> list[Mapping[str, Any]]:
-    """A place for each name beside its dot, or as near as it overlaps no other name and no dot.
+    """A position for each name beside its dot, or as close as possible without overlapping a name or a dot.
 
     Returns:
         for each name its text, cut where it is long, the left end and the middle of its line, and whether it stands so
         far from its dot that a line should lead there.
     """
-    # Among very many dots there may be no room between them.
+    # Among very many dots there may be no free place.
     taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in places] if len(places) <= NAMED else []
     found: list[Mapping[str, Any]] = []
     for name, (x, y) in zip(names, places, strict=True):
@@ -242,7 +243,7 @@ def placed_names(names: Sequence[str], places: Sequence[tuple[float, float]], bo
 
 
 def spots(x: float, y: float, width: float, bottom: float) -> Any:
-    """Places for a name, the nearest to its dot first; below the picture there is always room in the end."""
+    """Positions for a name, the closest to its dot first; below the picture there is always room."""
     reach = 0
     while True:
         for dy in (-reach, reach) if reach else (0,):
@@ -256,6 +257,6 @@ def spots(x: float, y: float, width: float, bottom: float) -> Any:
 
 
 def meets(spot: tuple[float, float], width: float, box: tuple[float, float, float, float]) -> bool:
-    """Whether a name at this place overlaps a box."""
+    """Whether a name at this position overlaps a box."""
     left, middle = spot
     return left < box[2] and box[0] < left + width and middle - LINE / 2 < box[3] and box[1] < middle + LINE / 2

@@ -1,4 +1,4 @@
-"""Draws the plane of time and memory, or energy, as a file of its own; the page draws the same data by its script."""
+"""Draws the picture of time over memory, or energy, as a separate file; on the page a script draws the same data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ TICKS = (0.25, 0.5, 0.75, 1.0)
 
 
 def svg(plane: Mapping[str, Any]) -> bytes:
-    """A plane, as ``drawing`` makes it, as an SVG file."""
+    """The SVG text of a picture whose data ``drawing`` made."""
     box, most = plane["box"], plane["most"]
     size = {"viewBox": f"0 0 {box['width']} {box['height']}", "width": str(box["width"]), "height": str(box["height"])}
     root = ElementTree.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size})

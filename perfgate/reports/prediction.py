@@ -1,4 +1,4 @@
-"""The report of ``perfgate predict``: whether a step fits on the GPU, and what takes its memory and its time."""
+"""The report of ``perfgate predict``: whether a step fits on the GPU, and the parts of its memory and time."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,7 +11,7 @@ from perfgate.reports.report import Report, Section
 from perfgate.reports.tables import share, shown, words
 
 MEMORY, WORK, TIME = "peak_memory_bytes", "flops", "step_time_s"
-CLOSE = 0.9  # a step that takes more than this share of the GPU's free memory fits only just
+CLOSE = 0.9  # a step that takes more than this share of the GPU's free memory only just fits
 
 
 def prediction_report(prediction: Prediction) -> Report:
@@ -80,19 +80,19 @@ def sentences(prediction: Prediction) -> Iterator[str]:
 
 
 def in_blocks(found: Mapping[str, int]) -> str:
-    """What torch's allocator makes of the step, as a sentence."""
+    """A sentence on the step's memory as torch's allocator counts it."""
     allocated, reserved = (shown(MEMORY, found[name]) for name in ("allocated", "reserved"))
     return f"Torch's allocator hands out {allocated} in blocks, and reserves {reserved} with the gaps between them."
 
 
 def emulated(step: EmulatedStep | None) -> Iterator[str]:
-    """A sentence where the emulated card was asked and has no answer."""
+    """A sentence if the emulated card was used and gave no answer."""
     if step is not None and step.why:
         yield f"On the emulated {step.card} the step did not run: {step.why}."
 
 
 def beside(prediction: Prediction, step: EmulatedStep) -> pd.DataFrame:
-    """A table of what the allocator says, beside the dry run's peak."""
+    """A table of the allocator's peaks beside the dry run's."""
     cost = prediction.ledger
     predicted = {"allocated": cost.peak_memory_bytes, **cost.in_blocks}
     emulated = {"allocated": step.allocated_bytes, "reserved": step.reserved_bytes}
@@ -119,7 +119,7 @@ def parts(metric: str, name: str, values: Mapping[str, int]) -> pd.DataFrame:
 
 
 def components(found: Mapping[str, Mapping[str, float | None]]) -> pd.DataFrame:
-    """A table with a row for each component of a pipeline: its peak, its work, and its time where a GPU is named."""
+    """A table with a row for each component of a pipeline: its peak, its work, and its time if a GPU is named."""
     rows = []
     for name, cost in found.items():
         peak, flops, time_s = (cost[key] or 0.0 for key in (MEMORY, WORK, "roofline_s"))

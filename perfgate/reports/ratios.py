@@ -19,8 +19,8 @@ class Spread:
 
     Attributes:
         mean: their mean.
-        error: the variance of the mean; 0 for what is exact.
-        df: degrees of freedom; 0 for what is exact.
+        error: the variance of the mean; 0 for an exact metric.
+        df: the degrees of freedom; 0 for an exact metric.
     """
 
     mean: float
@@ -29,7 +29,7 @@ class Spread:
 
 
 def spread(name: str, launches: Sequence[Launch]) -> Spread | None:
-    """The spread of a metric; ``None`` where a single launch leaves it unknown, or there is none."""
+    """The spread of a metric; ``None`` if it has a single launch, or none."""
     return spread_of(name, logs(name, launches))
 
 
@@ -42,18 +42,18 @@ def spread_of(name: str, found: Sequence[float]) -> Spread | None:
         return Spread(mean, 0.0, 0)
     if not df:
         return None
-    # `statistics.variance` counts in fractions, which took a quarter of the time of a page of 10,000 cases.
+    # `statistics.variance` uses fractions, which took a quarter of the time of a page of 10,000 cases.
     squares = math.fsum((value - mean) ** 2 for value in found)
     return Spread(mean, squares / df / len(found), df)
 
 
 def compared(one: Spread, other: Spread) -> list[float]:
-    """The ratio of two metrics and the ends of its interval (Welch), equal where it is exact."""
+    """The ratio of two metrics and the ends of its interval (Welch); the ends are equal for exact metrics."""
     centre = math.exp(one.mean - other.mean)
     error = one.error + other.error
     if not error:
         return [centre] * 3
-    # Welch: the freedom of a difference of two means whose variances differ.
+    # Welch: the degrees of freedom of a difference of two means with different variances.
     freedom = error**2 / sum(side.error**2 / side.df for side in (one, other) if side.df)
     reach = quantile(round(freedom, 1)) * math.sqrt(error)
     return [centre, centre * math.exp(-reach), centre * math.exp(reach)]
@@ -66,14 +66,14 @@ def quantile(freedom: float) -> float:
 
 
 def ratio(name: str, here: Sequence[float], there: Sequence[float]) -> list[float] | None:
-    """The ratio to vanilla and the ends of its 95% interval over launches, equal where it is exact.
+    """The ratio to vanilla and the ends of its 95% interval over launches; the ends are equal for exact metrics.
 
-    ``None`` where a side lacks the metric. With a single launch a noisy metric has no interval: the ends are 0.
+    ``None`` if a side lacks the metric. With a single launch a noisy metric has no interval, and the ends are 0.
 
     Args:
-        name: of the metric.
-        here: its logarithms, as ``logs`` tells them.
-        there: those of vanilla.
+        name: the metric.
+        here: its logarithms from ``logs``.
+        there: vanilla's logarithms.
     """
     if not here or not there:
         return None
@@ -84,7 +84,7 @@ def ratio(name: str, here: Sequence[float], there: Sequence[float]) -> list[floa
 
 
 def logs(name: str, launches: Sequence[Launch]) -> list[float]:
-    """The logarithm of a metric in each valid launch; of a time in yardsticks, where one ran beside every launch."""
+    """The logarithm of a metric in each valid launch; for a time in yardsticks if one ran beside every launch."""
     valid = [launch for launch in launches if not launch.invalid and name in launch.metrics]
     if metric(name).noisy:
         relative = [launch.in_yardsticks(name) for launch in valid]

@@ -1,4 +1,4 @@
-"""What is left as the cause of a slower step whose work did not change: the kernels, the host, or the machine."""
+"""The causes that remain for a slower step whose work did not change: the kernels, the host, or the machine."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,16 @@ from perfgate.reports.difference import Sides
 from perfgate.shared.metrics import PYTHON_CALLS, metric
 
 Software = Mapping[str, str]
-SAME = 0.005  # a yardstick that differs by less is the same
+SAME = 0.005  # yardsticks that differ by less count as equal
 
 
 def slower(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts on times that got worse."""
+    """The regressed verdicts on times."""
     return [v for v in verdicts if v.verdict == "regressed" and metric(v.metric).unit == "s" and not v.expected]
 
 
 def work_moved(verdicts: Sequence[Verdict]) -> list[str]:
-    """The exact metrics that moved in either direction."""
+    """The exact metrics that changed, in either direction."""
     return [v.metric for v in verdicts if v.change and metric(v.metric).exact and not v.expected]
 
 
@@ -29,13 +29,13 @@ def work_known(verdicts: Sequence[Verdict]) -> bool:
 
 
 def remaining(verdicts: Sequence[Verdict], sides: Sides, before: Software, now: Software) -> list[str]:
-    """Sentences on a slower step: whether its work explains it, and if not, which causes are left.
+    """Sentences on a slower step: whether its work explains it, and if not, which causes remain.
 
     Args:
-        verdicts: all of one case.
+        verdicts: all verdicts of one case.
         sides: its launches.
-        before: versions of the reference's libraries; empty where they are not known.
-        now: those of the candidate.
+        before: the reference's library versions; empty if not known.
+        now: the candidate's library versions.
     """
     times = [verdict.metric for verdict in slower(verdicts)]
     if not times:
@@ -55,7 +55,7 @@ def remaining(verdicts: Sequence[Verdict], sides: Sides, before: Software, now: 
 
 
 def of_kernels(before: Software, now: Software) -> str:
-    """What is known of the code that runs below the operators."""
+    """A clause on the code below the operators."""
     if not before:
         return "the versions of the reference's libraries are not known"
     names = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
@@ -67,7 +67,7 @@ def of_kernels(before: Software, now: Software) -> str:
 
 
 def of_host(verdicts: Sequence[Verdict]) -> str:
-    """What is known of the Python code around the operators."""
+    """A clause on the Python code around the operators."""
     found = next((v for v in verdicts if v.metric == PYTHON_CALLS and v.change is not None), None)
     if found is None:
         return "Python's calls were not counted on both sides; Python code may have grown, or it waits"
@@ -75,7 +75,7 @@ def of_host(verdicts: Sequence[Verdict]) -> str:
 
 
 def of_machine(sides: Sides) -> str:
-    """What is known of the machine between both sides."""
+    """A clause on the machine during both sides."""
     if any(launch.pair is not None for launch in sides.now) and sides.before:
         return "both sides took their steps in turn, so a slower machine would have slowed both"
     units = [yardstick(side) for side in (sides.before, sides.now)]
@@ -88,6 +88,6 @@ def of_machine(sides: Sides) -> str:
 
 
 def yardstick(launches: Sequence[Launch]) -> float:
-    """The typical time of the yardstick beside valid launches; 0 where none ran."""
+    """The typical time of the yardstick beside valid launches; 0 if none ran."""
     found = [statistics.median(launch.yardstick_s) for launch in launches if launch.yardstick_s and not launch.invalid]
     return statistics.median(found) if found else 0.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd  # the import takes half a second, so --help must not need it
+    import pandas as pd  # takes half a second, which --help must not cost
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """The same content in several forms, of which each format writes one.
+    """The same content in several forms; each format writes one of them.
 
     Attributes:
         sections: the content for people.
         rows: one table of plain numbers for a spreadsheet; column names end in their units.
-        document: nested mappings and lists for a program; all of it can be written as JSON.
-        page: makes what the format ``html`` shows; ``None`` for a report that has no page.
-        history: makes what ``html`` shows of a history; ``None`` for any other report.
+        document: nested mappings and lists for a program; JSON values only.
+        page: makes the content for the format ``html``; ``None`` for a report without a page.
+        history: makes the content for ``html`` of a history; ``None`` for any other report.
         digest: makes the lines of the format ``markdown``; ``None`` for a report whose markdown is its sections.
     """
 

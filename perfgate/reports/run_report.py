@@ -31,8 +31,9 @@ def run_report(runs: Sequence[RunFile], work: str | None = None, everything: boo
     Args:
         runs: the runs; each becomes a section.
         work: if given, the report shows only the work of cases whose id contains this text, by operator and by module.
-        everything: a row for each verdict, and predicted memory and work of each case, in place of a row a case.
-        link: the address of the page, for a digest in markdown.
+        everything: whether to write a row for each verdict, and the predicted memory and work of each case, in place
+            of one row for each case.
+        link: the URL of the page, for a digest in markdown.
 
     Raises:
         UserError: no case whose id contains ``work`` ran dry.
@@ -48,10 +49,10 @@ def run_report(runs: Sequence[RunFile], work: str | None = None, everything: boo
 
 
 def only(runs: Sequence[RunFile]) -> RunFile:
-    """The run of a page.
+    """The only run, for a page.
 
     Raises:
-        UserError: there are several.
+        UserError: there are several runs.
     """
     if len(runs) > 1:
         raise UserError("a page shows one run, or two of them with: perfgate compare BASE HEAD --format html")
@@ -78,7 +79,7 @@ def section_of(run: RunFile, work: str | None = None, everything: bool = False) 
 
 
 def judged(run: RunFile, rows: Sequence[CaseRow]) -> list[str]:
-    """One sentence on what got worse, and what this run could have seen."""
+    """A sentence on the result, and sentences on the changes that this run could have seen."""
     if not run.verdicts:
         return []
     return [headline(rows, against_what(run, None, run.verdicts))[1], *sight(run, run.verdicts)]
@@ -92,7 +93,7 @@ def digest_of(run: RunFile, link: str) -> list[str]:
 
 
 def skipped_lines(rows: Sequence[CaseRow]) -> list[str]:
-    """The cases that pytest skipped and that have no verdict, by reason."""
+    """Sentences on cases that pytest skipped and that have no verdict, by reason."""
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if row.ended == "skipped" and not row.verdicts:
@@ -145,25 +146,25 @@ def one_side(software: Mapping[str, str], commit: str | None, changes: str = "")
 
 
 def also_moved(moved: Mapping[str, Sequence[str]]) -> str:
-    """A clause about packages whose versions differ between the sides, the reference's version first."""
+    """A clause about other packages whose versions differ between the sides, the reference's version first."""
     both = [f"{name} {before} -> {now}" for name, (before, now) in moved.items() if before and now]
     return f"; other versions there: {', '.join(both)}" if both else ""
 
 
 def accepted(run: RunFile) -> list[str]:
-    """What got worse and was accepted, and what was accepted and did not get worse."""
+    """Sentences about accepted regressions, and about acceptances without use."""
     said = acceptance.from_json(run.header.get("accepted"))
     used = [*acceptance.accepted_lines(run.verdicts), *acceptance.unused_lines(said, run.verdicts)]
     return used + [str(line) for line in run.header.get("misread") or ()]
 
 
 def failed_lines(run: RunFile) -> list[str]:
-    """The cases that failed beside their measurement, as by an assert or by a fixture's teardown."""
+    """Sentences about cases that failed for another reason than their verdicts, such as an assert or a teardown."""
     return [f"{case} did not pass: {why}" for case, why in (run.header.get("failed") or {}).items()]
 
 
 def without_exact(run: RunFile) -> list[str]:
-    """The cases without a dry run, of which nothing exact is known, by reason."""
+    """Sentences about cases without a dry run, of which nothing exact is known, by reason."""
     reasons: dict[str, list[str]] = {}
     for case, launches in run.by_case().items():
         if launches and not has_dry_run(launches):

@@ -28,7 +28,7 @@ from perfgate.shared.metrics import metric
 
 SHOWN = 10
 FEW = 3
-LEAST = -1 + 1e-9  # the change of what became nothing, as far as a logarithm can tell
+LEAST = -1 + 1e-9  # the change of a metric that fell to 0, as far as a logarithm can express it
 
 
 def summary(
@@ -41,7 +41,7 @@ def summary(
         again: the command of this run, to which update options are added; ``None`` if nothing can be stored.
         path: the path of the run file.
         update: the update mode of this run, if any.
-        more: further lines, on what was accepted and what was stored.
+        more: further lines, about acceptances and stored baselines.
     """
     verdicts = [Verdict(**verdict) for result in results for verdict in result["verdicts"]]
     counts = ", ".join(f"{count} {name}" for name, count in summarize(verdicts).items())
@@ -69,7 +69,7 @@ def summary(
 
 
 def by_case(verdicts: Sequence[Verdict]) -> list[str]:
-    """A line for each case: a sentence on the metric that tells most, and how far the others moved."""
+    """A line for each case: a sentence on its most informative metric, and the changes of the others."""
     cases: dict[str, list[Verdict]] = {}
     for verdict in promises(verdicts):
         cases.setdefault(verdict.case, []).append(verdict)
@@ -78,18 +78,18 @@ def by_case(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def and_others(verdicts: Sequence[Verdict]) -> str:
-    """Further metrics of a case, with how far each moved."""
+    """The further metrics of a case, each with its change."""
     told = [promised_and_measured(v) if v.expected else moved(v) or v.verdict for v in verdicts]
     return ", ".join(f"{verdict.metric} {words}" for verdict, words in zip(verdicts, told, strict=True))
 
 
 def machine_sentence(verdict: Verdict) -> str:
-    """What is slower than stored while nothing but the machine changed."""
+    """A sentence on a time that is slower than stored although only the machine changed."""
     return f"{verdict.case}: {verdict.metric}: {verdict.why}"
 
 
 def other_versions(verdicts: Sequence[Verdict], again: str) -> list[str]:
-    """How to store exact metrics for these versions, where cases were held against those of others."""
+    """Lines with the command that stores exact metrics for these versions, if cases were held against others."""
     held = [verdict for verdict in verdicts if stored_elsewhere(verdict)]
     if not held:
         return []
@@ -107,7 +107,7 @@ def other_versions(verdicts: Sequence[Verdict], again: str) -> list[str]:
 
 
 def measured_otherwise(verdicts: Sequence[Verdict], again: str | None) -> list[str]:
-    """A line for each metric that Perfgate measures differently than when it was stored, and how to store it again."""
+    """A line for each metric that is measured differently than when it was stored, with the command that helps."""
     ways = Counter((verdict.metric, verdict.way_since) for verdict in verdicts if verdict.way_since)
     store = f" Store it again with: {again} --perf-update new" if again else ""
     return [
@@ -118,7 +118,7 @@ def measured_otherwise(verdicts: Sequence[Verdict], again: str | None) -> list[s
 
 
 def unheld(verdicts: Sequence[Verdict]) -> list[str]:
-    """A sentence for each reason for which the reference could not run cases, so that nothing of them was judged."""
+    """A sentence for each reason why the reference could not run cases, so that nothing of them was judged."""
     cases: dict[tuple[str, str], list[str]] = {}
     for verdict in verdicts:
         begin, _, why = verdict.why.partition(": ")
@@ -133,12 +133,12 @@ def unheld(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def stored_elsewhere(verdict: Verdict) -> bool:
-    """Whether what it is held against is stored for other versions alone."""
+    """Whether its reference is stored only for other library versions."""
     return bool(verdict.since) and metric(verdict.metric).portable
 
 
 def decided(verdicts: Sequence[Verdict]) -> str:
-    """A sentence about how many verdicts were decided, and how many of each kind were not."""
+    """A sentence with the number of decided verdicts, and of each kind of undecided ones."""
     counts = summarize(verdicts)
     left = {name: counts[name] for name in sorted(UNDECIDED) if name in counts}
     if not left:
@@ -148,13 +148,12 @@ def decided(verdicts: Sequence[Verdict]) -> str:
 
 
 def other_machines(here: str, kind: str, holders: Mapping[str, tuple[str, int]], again: str) -> str:
-    """A sentence about machines that have what this one lacks.
+    """A sentence about other machines that have baselines of cases that are new here.
 
     Args:
-        here: the name of this machine.
-        kind: of its device.
-        holders: other machines with baselines of cases that are new here, the likeliest first: the kind of device of
-            each, and how many of the cases.
+        here: this machine's name.
+        kind: the kind of its device.
+        holders: these machines, the likeliest first, each with its kind of device and the number of these cases.
         again: the command of this run.
     """
     name, (other, count) = next(iter(holders.items()))
@@ -168,7 +167,7 @@ def other_machines(here: str, kind: str, holders: Mapping[str, tuple[str, int]],
     )
 
 
-# And not, for example, that it is older than the case, or that its program has no dry run by its own word.
+# Other reasons, such as a case newer than the reference or a program without a dry run, do not count.
 CRASHED = re.compile(rf"{REFERENCE_UNABLE}: crash|{REFERENCE_NOT_DRY}: \w+(Error|Exception)\b")
 
 
@@ -179,10 +178,11 @@ def problem_of(
 
     Args:
         results: the results of all cases that were measured.
-        ran: number of cases that ran.
+        ran: the number of cases that ran.
         asked: whether any of them asked for a measurement.
         update: the update mode of this run, if any. A run that stores baselines may leave everything undecided.
-        holders: other machines that have baselines of what is new here. A first run of all may leave everything new.
+        holders: other machines with baselines of cases that are new here. The first run on the first machine may leave
+            everything new.
     """
     names = [{counted_as(Verdict(**verdict)) for verdict in result["verdicts"]} for result in results]
     if ran and not results and not asked:
@@ -207,7 +207,7 @@ def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None
     young = [verdict for verdict in verdicts if verdict.why.startswith("baseline too young")]
     if young:
         lines.append(f"{len(young)} inconclusive: {young[0].why.partition(f'; {UNCONFIRMED}')[0]}.")
-        if again and not update:  # a run that stores says itself what is missing
+        if again and not update:  # a run that stores baselines says itself what is missing
             lines.append(f"Add this machine's next session with: {again} --perf-update more")
     blind = [verdict for verdict in verdicts if verdict not in young and verdict.smallest_detectable is None]
     lines += some(map(sentence, blind))
@@ -218,7 +218,7 @@ def undecided(verdicts: Sequence[Verdict], again: str | None, update: str | None
 
 
 def could_see(smallest: Sequence[float]) -> str:
-    """What undecided verdicts could have seen, as a clause; the smallest change of each, in rising order."""
+    """A clause on the changes that undecided verdicts could have shown; ``smallest`` is in ascending order."""
     if len(smallest) == 1:
         return f"the smallest change that would have been seen: {can_see(smallest[0])}"
     low, middle, high = map(can_see, (smallest[0], smallest[len(smallest) // 2], smallest[-1]))
@@ -226,7 +226,7 @@ def could_see(smallest: Sequence[float]) -> str:
 
 
 def unshown(verdicts: Sequence[Verdict]) -> list[str]:
-    """The largest changes that were measured and that no verdict tells, as they could not be shown beyond doubt."""
+    """Lines on the largest measured changes without a verdict of their own, because they are uncertain."""
     quiet = [verdict for verdict in verdicts if verdict.verdict in ("pass", "inconclusive") and not verdict.expected]
     large = [verdict for verdict in quiet if verdict.change is not None and far(verdict.change, verdict.tolerance)]
     better = sorted((v for v in large if (v.change or 0) < 0), key=lambda v: v.change or 0)
@@ -237,18 +237,18 @@ def unshown(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def far(change: float, tolerance: float | None) -> bool:
-    """Whether a change is larger than what is tolerated, in either direction."""
+    """Whether a change is larger than the tolerance, in either direction."""
     return tolerance is not None and abs(math.log1p(max(change, LEAST))) > math.log1p(tolerance)
 
 
 def most(verdicts: Sequence[Verdict]) -> str:
-    """The first few by case, metric and change, and how many more there are."""
+    """The first few verdicts by case, metric and change, and the number of the others."""
     told = [f"{verdict.case}: {verdict.metric} {moved(verdict)}" for verdict in verdicts[:FEW]]
     return ", ".join(told) + (f" and {len(verdicts) - FEW} more" if len(verdicts) > FEW else "")
 
 
 def some(lines: Iterable[str]) -> list[str]:
-    """The first lines, and a last line that says how many more there are."""
+    """The first lines, and a last line with the number of the others."""
     found = list(lines)
     more = len(found) - SHOWN
     return [*found[:SHOWN], *([f"... and {more} more, in the report"] if more > 0 else [])]

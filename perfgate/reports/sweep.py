@@ -1,4 +1,4 @@
-"""The report of ``perfgate predict`` for several settings: a row for each, and which of them fits and is fastest."""
+"""The report of ``perfgate predict`` for several settings: a row for each, and which one fits and is fastest."""
 
 import math
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def title(sweep: Sweep) -> str:
 
 
 def sentences(sweep: Sweep) -> Iterator[str]:
-    """How many rows fit, and the fastest of them."""
+    """Sentences: the number of rows that fit, and the fastest of them."""
     known = [row for row in sweep.rows if row.cost]
     if sweep.gpu:
         fitting = [row for row in known if sweep.fits(row)]
@@ -52,7 +52,7 @@ def sentences(sweep: Sweep) -> Iterator[str]:
 
 
 def notes(sweep: Sweep) -> Iterator[str]:
-    """Where the numbers come from."""
+    """Sentences on the origin of the numbers."""
     known = sum(row.cost is not None for row in sweep.rows)
     worked_out = " The others were worked out from these." if sweep.dry_runs < known else ""
     yield f"{sweep.dry_runs} dry runs were taken for {known} settings.{worked_out}"
@@ -82,7 +82,7 @@ def cells(sweep: Sweep, row: Row) -> dict[str, Any]:
 
 
 def points(sweep: Sweep) -> list[Point]:
-    """The rows of which time and memory are known, as points in the plane of both."""
+    """The rows with known time and memory, as points for a picture."""
     found = []
     for row in sweep.rows:
         if row.cost and row.step_s and row.samples:
@@ -93,7 +93,7 @@ def points(sweep: Sweep) -> list[Point]:
 
 
 def planes(sweep: Sweep) -> list[Any]:
-    """The picture of the rows; none without times."""
+    """The picture of the rows; empty without times."""
     found = points(sweep)
     return [drawing(title(sweep), "sample", found)] if len(found) > 1 else []
 

@@ -11,11 +11,11 @@ from perfgate.shared.metric import Metric
 from perfgate.shared.metrics import METRICS, metric
 
 if TYPE_CHECKING:
-    import pandas as pd  # half a second, which the page of a run need not pay
+    import pandas as pd  # takes half a second, which the page of a run should not pay
 
 ORDER = ("regressed", "stale", "invalid", "inconclusive", "new", "improved", "pass")
 ANYWHERE = ""
-LONG_VALUE = 40  # characters of a setting's value
+LONG_VALUE = 40  # the most characters of a setting's value
 SHOWN = ("verdict", "change", "low", "high", "smallest_detectable", "accepted")
 
 
@@ -45,8 +45,8 @@ def verdict_table(verdicts: Sequence[Verdict]) -> "pd.DataFrame":
 def setting_rows(run: RunFile) -> list[dict[str, Any]]:
     """A mapping for each case: technique, model, setting, metrics in their units, and ratios to vanilla.
 
-    Vanilla is the workload with every setting at its default. It is looked for in the same test file first, and then in
-    the whole run.
+    Vanilla is the workload with every setting at its default. It is searched in the same test file first, then in the
+    whole run.
     """
     found = {case: medians(launches) for case, launches in run.by_case().items()}
     lines = workload_lines(run)
@@ -98,7 +98,7 @@ def group_of(row: Mapping[str, Any]) -> str:
 def technique_table(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     """A technique's table: time, throughput and memory of each setting, and ratios to vanilla.
 
-    Where nothing was timed, it has what a dry run tells. The first column names the test too, where there are several.
+    Without times it has the metrics of dry runs. The first column also names the test if there are several.
     """
     import pandas as pd
 
@@ -123,7 +123,7 @@ def technique_table(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
 
 
 def cell(what: Metric, row: Mapping[str, Any]) -> str | None:
-    """A metric's cell in a technique's table. A rate that has a peak is shown only if its share of it is known."""
+    """A metric's cell in a technique's table. A rate with a peak is shown only if its share of the peak is known."""
     if what.rate and what.rate.share:
         part = row.get(what.rate.share)
         return None if part is None else f"{what.show(row[what.name])}, {share(part, '')} of peak"
@@ -154,13 +154,13 @@ def own_program(line: Mapping[str, Any]) -> str:
 
 
 def shown_setting(line: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings of a case; of a user's own program, which has none, its parameters."""
+    """The settings of a case; for a user's own program, which has none, its parameters."""
     found: Mapping[str, Any] = line["setting"] or (line["spec"]["params"] if own_program(line) else {})
     return found
 
 
 def unvaried(lines: Iterable[Mapping[str, Any]]) -> dict[str, set[tuple[str, str]]]:
-    """By a user's own program, the parameters that have the same value in each of its cases, where it has several."""
+    """For each of a user's own programs with several cases, the parameters that are equal in all of them."""
     found: dict[str, list[set[tuple[str, str]]]] = {}
     for line in lines:
         if program := own_program(line):
@@ -169,7 +169,7 @@ def unvaried(lines: Iterable[Mapping[str, Any]]) -> dict[str, set[tuple[str, str
 
 
 def varying(line: Mapping[str, Any], fixed: Mapping[str, set[tuple[str, str]]]) -> Mapping[str, Any]:
-    """The settings of a case; of a user's own program, the parameters that tell its cases apart."""
+    """The settings of a case; for a user's own program, the parameters that distinguish its cases."""
     same = fixed.get(own_program(line), set())
     return {name: value for name, value in shown_setting(line).items() if (name, str(value)) not in same}
 

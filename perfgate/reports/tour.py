@@ -1,4 +1,4 @@
-"""The report of ``perfgate tour``: each topic with its idea, its numbers, and why they come out so."""
+"""The report of ``perfgate tour``: each topic with its idea, its numbers, and their explanation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def tour_report(told: Sequence[Told], written: bool = False) -> Report:
 
     Args:
         told: the topics that were run.
-        written: whether each was written as it ended, so that only the end is left to say.
+        written: whether each topic was already written when it ended, so that only the ending remains.
     """
     sections = [] if written else [section for one in told for section in (opening(one.topic), closing(one))]
     lines = [{"topic": one.topic.name, "row": row, **numbers(one, row)} for one in told for row in one.values]
@@ -29,12 +29,12 @@ def tour_report(told: Sequence[Told], written: bool = False) -> Report:
 
 
 def opening(topic: Topic) -> Section:
-    """What is told before a topic is run."""
+    """The section before a topic runs: its idea and its command."""
     return Section(topic.title, [*wrap(topic.idea, WIDTH), f"    {topic.command}"])
 
 
 def closing(told: Told) -> Section:
-    """A topic's numbers, where to look, and why."""
+    """The section after a topic ran: its numbers, where to look, and why."""
     if all(number is None for values in told.values.values() for number in values.values()):
         return Section(lines=[f"{told.topic.name}: {told.problem}"])
     notes = [*wrap(f"Look: {told.topic.look}", WIDTH), *wrap(f"Why: {told.topic.why}", WIDTH)]
@@ -43,7 +43,7 @@ def closing(told: Told) -> Section:
 
 
 def ending(told: Sequence[Told]) -> Section:
-    """How many topics were told, and which were left out."""
+    """The section at the end: the number of finished topics, and those that were left out."""
     lacking = [one for one in told if one.problem]
     seconds = sum(one.took_s for one in told)
     lines = [f"{len(told) - len(lacking)} of {len(told)} topics were told, in {seconds:.0f} s."]

@@ -1,4 +1,4 @@
-"""Names the traces of a case, for the terminal, for an explanation and for the page."""
+"""Lists the traces of a case, for the terminal, for an explanation and for the page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,12 +12,12 @@ WORDS = {"candidate": "", "reference": " (reference)"}
 
 
 def trace_lines(traces: Sequence[Trace], folder: str | Path, reference_folder: str | Path = "") -> list[str]:
-    """A line for each trace, and one on where to open them; none without traces.
+    """A line for each trace, and one on how to open them; empty without traces.
 
     Args:
-        traces: of any cases.
-        folder: of the run file.
-        reference_folder: of the reference's run file, where that is another.
+        traces: the traces of any cases.
+        folder: the folder of the run file.
+        reference_folder: the folder of the reference's run file, if that is another one.
     """
     folders = {"candidate": Path(folder), "reference": Path(reference_folder or folder)}
     lines = [
@@ -30,7 +30,7 @@ def trace_lines(traces: Sequence[Trace], folder: str | Path, reference_folder: s
 
 
 def traces_of_sides(run: RunFile, base: RunFile | None = None) -> Mapping[str, Sequence[Trace]]:
-    """The traces of each case: those of a run, or where it is compared with another run, the candidates of both."""
+    """The traces of each case: those of a run or, in a comparison of two runs, the candidates of both."""
     now = traces_of(run)
     if base is None or base is run:
         return now

@@ -1,21 +1,21 @@
-"""What a run that stores baselines says of it: one line, so that nobody takes what was left out for stored."""
+"""The line about stored baselines, which also says what was not stored."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
 
-if TYPE_CHECKING:  # whose module brings all that measures
+if TYPE_CHECKING:  # its module imports everything that measures
     from perfgate.cases.update import Update
 
-NAMED = 3  # cases with one reason that are named; the others are counted
+NAMED = 3  # the most cases to name for one reason; the others are counted
 
 
 def update_line(update: "Update", again: str) -> str:
-    """What was stored, what was not and why, and what is missing until times are gated.
+    """A line on what was stored, what was not stored and why, and what is missing until times are gated.
 
     Args:
-        update: what became of the cases.
+        update: the result of storing baselines.
         again: the command of this run without its update options.
     """
     total = len(update.stored) + len(update.left)
@@ -24,7 +24,7 @@ def update_line(update: "Update", again: str) -> str:
 
 
 def left_out(left: Mapping[str, str]) -> str:
-    """The cases of which nothing was stored, by reason."""
+    """A sentence on the cases of which nothing was stored, by reason."""
     reasons: dict[str, list[str]] = {}
     for case, why in left.items():
         reasons.setdefault(why, []).append(case)
@@ -39,7 +39,7 @@ def named(found: Sequence[str]) -> str:
 
 
 def missing(young: Mapping[str, tuple[int, int]], again: str) -> str:
-    """What is missing until the times of all cases are gated, with the command that adds it."""
+    """A sentence on what is missing until the times of all cases are gated, with the command that adds it."""
     if not young:
         return ""
     launches, sessions = min(young.values(), key=lambda each: (each[1], each[0]))

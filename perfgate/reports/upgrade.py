@@ -1,4 +1,4 @@
-"""What ``perfgate upgrade`` says: versions of both sides, then what got worse and what got better, by cause."""
+"""The report of ``perfgate upgrade``: the versions of both sides, then regressions and improvements by cause."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,21 +19,22 @@ from perfgate.shared.metrics import metric
 
 SHOWN_METRICS = 4
 NAMED = ("torch", "transformers")
-OPEN = ("stale", "invalid", "inconclusive", "new")  # of these nothing is known to be as before
+OPEN = ("stale", "invalid", "inconclusive", "new")  # with these verdicts it is unknown whether anything changed
 
 
 @dataclass(frozen=True)
 class UpgradeRuns:
-    """What was measured.
+    """The measurements of an upgrade.
 
     Attributes:
-        moved: packages whose versions differ, by name: before and now.
+        moved: the packages whose versions differ, by name: before and now.
         asked: the packages that were asked for.
-        software: every package before.
-        tolerance: beyond which a case failed.
+        software: every package before, with its version.
+        tolerance: the relative growth beyond which a case failed.
         exact: the run of exact metrics.
         timed: the run of times and measured memory, if there was one.
-        untold: tests that failed though nothing got worse, or were skipped unmeasured: how and why, by name.
+        untold: tests that failed without a regression or were skipped before measuring: their end and its reason, by
+            name.
     """
 
     moved: Mapping[str, Sequence[str]]
@@ -46,7 +47,7 @@ class UpgradeRuns:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """Exact metrics of the first run, all others of the second."""
+        """The exact metrics' verdicts of the first run, and all other verdicts of the second."""
         timed = [found for found in self.timed.verdicts if not metric(found.metric).dry] if self.timed else []
         return [*self.exact.verdicts, *timed]
 
@@ -85,12 +86,12 @@ def upgrade_report(runs: UpgradeRuns) -> Report:
 
 
 def title(runs: UpgradeRuns) -> str:
-    """The packages that were asked for, with both versions."""
+    """The requested packages with both versions."""
     return f"Upgrade: {', '.join(arrow(name, runs.moved[name]) for name in runs.asked if name in runs.moved)}"
 
 
 def heading(runs: UpgradeRuns) -> list[str]:
-    """Versions of both sides: what moved with it, and what stayed."""
+    """Sentences on the other packages that moved, and on those that stayed."""
     with_it = [arrow(name, pair) for name, pair in runs.moved.items() if name not in runs.asked]
     stayed = [
         f"{name} {runs.software[name]}"
@@ -108,7 +109,7 @@ def arrow(name: str, pair: Sequence[str]) -> str:
 
 
 def counted(runs: UpgradeRuns, verdicts: Sequence[Verdict]) -> str:
-    """How many cases and verdicts there are, and what makes one fail."""
+    """A sentence with the numbers of cases and verdicts, and the growth that fails."""
     cases = len({verdict.case for verdict in verdicts})
     counts = ", ".join(f"{count} {name}" for name, count in summarize(verdicts).items())
     measured = "exact metrics and times" if runs.timed else "exact metrics alone, no times"
@@ -117,7 +118,7 @@ def counted(runs: UpgradeRuns, verdicts: Sequence[Verdict]) -> str:
 
 
 def little(runs: UpgradeRuns, verdicts: Sequence[Verdict]) -> str:
-    """How much moved by less than what fails; empty where nothing did."""
+    """A sentence on the changes within the tolerance; empty if there are none."""
     small = [verdict.change for verdict in verdicts if verdict.verdict in ("pass", "improved") and verdict.change]
     within = [change for change in small if abs(change) <= runs.tolerance]
     grew = sum(change > 0 for change in within)
@@ -128,12 +129,12 @@ def little(runs: UpgradeRuns, verdicts: Sequence[Verdict]) -> str:
 
 
 def matters(verdict: Verdict, tolerance: float) -> bool:
-    """Whether an improvement is as large as a regression that fails."""
+    """Whether an improvement is as large as a regression that would fail."""
     return metric(verdict.metric).each_counts or verdict.change is None or abs(verdict.change) > tolerance
 
 
 def moved_in(runs: UpgradeRuns, name: str) -> list[Moved]:
-    """Every verdict of that name, with the architecture of its case and the ledgers of both sides."""
+    """Every verdict of this kind, with the architecture of its case and the ledgers of both sides."""
     lines = workload_lines(runs.exact) | (workload_lines(runs.timed) if runs.timed else {})
     before, now = (ledgers(runs.exact.by_case(side)) for side in ("reference", "candidate"))
     counted_before, counted_now = (
@@ -150,7 +151,7 @@ def moved_in(runs: UpgradeRuns, name: str) -> list[Moved]:
 
 
 def ledgers(launches: Mapping[str, Sequence[Launch]], pass_name: str = "dry") -> dict[str, Mapping[str, Any]]:
-    """What each case's launches of a pass tell by module."""
+    """The ledger of a pass's launch, by case."""
     return {
         case: launch.ledger
         for case, group in launches.items()
@@ -169,7 +170,7 @@ def architecture(line: Mapping[str, Any]) -> str:
 
 
 def cause_table(found: Sequence[Cause]) -> pd.DataFrame:
-    """One row a cause."""
+    """The table of causes, one row each."""
     rows = [
         {
             "architecture": cause.architecture,
@@ -184,13 +185,13 @@ def cause_table(found: Sequence[Cause]) -> pd.DataFrame:
 
 
 def root_in_words(cause: Cause) -> str:
-    """The module of a cause; a measured time or peak names none."""
+    """The module of a cause in words; a measured time or peak names none."""
     known = any(metric(verdict.metric).cells for verdict in cause.verdicts)
     return cause.root or (place("") if known else "not known by module")
 
 
 def told(verdict: Verdict) -> str:
-    """A metric's move in a few words."""
+    """The change of a metric in a few words."""
     if verdict.metric == "dry_run":
         return "no dry run any more"
     what = f"{verdict.metric} {change_of(verdict)}".rstrip()
@@ -198,13 +199,13 @@ def told(verdict: Verdict) -> str:
 
 
 def detail(cause: Cause) -> str:
-    """Where the worst metric of a cause grew, as a sentence."""
+    """A sentence on the place where the worst metric of a cause grew."""
     verdict = cause.verdicts[0]
     return f"{cause.architecture}, {verdict.case}: {told(verdict)}{f'; {verdict.why}' if verdict.why else ''}"
 
 
 def open_table(verdicts: Sequence[Verdict], untold: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    """What is not known of the upgrade, by reason."""
+    """The table of cases for which the upgrade's effect is unknown, by reason."""
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for name in OPEN:
         for verdict in verdicts:
@@ -231,7 +232,7 @@ def open_table(verdicts: Sequence[Verdict], untold: Mapping[str, tuple[str, str]
 
 
 def commands(runs: UpgradeRuns) -> str:
-    """Where to read on."""
+    """A sentence with the command for further reading."""
     files = " ".join(f"perf_output/{run.header['run_id']}.jsonl" for run in (runs.exact, runs.timed) if run)
     return f"All verdicts: perfgate report {files}"
 

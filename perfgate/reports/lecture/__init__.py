@@ -1,1 +1,1 @@
-"""The tour through the lecture's topics: what each measures, in which words it is told, and how it is run."""
+"""The tour through the lecture's topics: their workloads, their explanations, and the code that runs them."""

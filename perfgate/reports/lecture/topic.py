@@ -8,12 +8,12 @@ from perfgate.shared.workload import Workload
 
 @dataclass(frozen=True)
 class Column:
-    """A number to look at.
+    """A number that a topic's table shows.
 
     Attributes:
-        head: what the table calls it.
-        metric: its name in the registry of metrics.
-        per: a number of the dry run's ledger by which it is divided, such as ``parameters``; empty for none.
+        head: its heading in the table.
+        metric: the metric's name.
+        per: a number in the dry run's ledger to divide it by, such as ``parameters``; empty for none.
     """
 
     head: str
@@ -23,17 +23,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic: workloads that differ in one thing, the numbers that tell them apart, and why they come out so.
+    """One topic: workloads that differ in one thing, the numbers that differ, and the reason.
 
     Attributes:
-        name: what ``perfgate tour NAME`` takes.
+        name: the name for ``perfgate tour NAME``.
         title: its heading.
-        idea: what it is about, told before it runs.
-        rows: the workloads by their names in the table; the first one is what the others are held against.
-        columns: the numbers to look at.
+        idea: the idea, shown before it runs.
+        rows: the workloads by their names in the table; the others are compared with the first one.
+        columns: the columns of its table.
         look: a sentence that says where to look.
-        why: why the numbers come out so.
-        cases: the file of this repository's suite that gates the same, below ``perf_tests/``.
+        why: the explanation of the numbers.
+        cases: the file below ``perf_tests/`` whose cases gate the same.
         exact: whether steps are only run dry, without times.
         package: a package that it needs besides torch and transformers; empty for none.
         drawn: heads of the columns that its picture shows; empty for no picture.

@@ -1,4 +1,4 @@
-"""The topics of the tour in their order; the page ``docs/lecture.md`` is made from them as well."""
+"""The topics of the tour in their order; ``docs/lecture.md`` is made from them too."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -28,7 +28,7 @@ PARTS = tuple(
 
 
 def find_topics(names: list[str]) -> list[Topic]:
-    """The topics of these names, in the tour's order; all of them for no name.
+    """The topics with these names, in the tour's order; without names all topics.
 
     Raises:
         UserError: no topic has one of the names.
@@ -273,5 +273,5 @@ def samples(count: int) -> str:
 
 
 def recurrent(**settings: Json) -> Workload:
-    """A training step of a recurrent network that has the width and the vocabulary of ``t5-small``."""
+    """A training step of a recurrent network with the width and the vocabulary of ``t5-small``."""
     return Workload(RECURRENT, {"vocabulary": 1024, "width": 128, **settings}, "recurrent", settings)

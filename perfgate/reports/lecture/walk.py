@@ -22,20 +22,20 @@ from perfgate.workloads.programs import DRY_RUN
 
 SUITE = Path(__file__).parent / "test_tour.py"
 ENDING_S, OWN_S = 60.0, 5.0
-# One launch is enough to look at; the gate takes more of them.
+# One launch is enough to look at numbers; the gate takes more.
 TIMED = ("--perf-device", "cpu", "--perf-launches", "1")
 EXACT = ("--perf-device", "none")
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a topic's rows came to.
+    """The results of a topic's rows.
 
     Attributes:
         topic: the topic.
-        values: by row and by column's head; ``None`` where a row has no such number.
-        took_s: seconds that it took, the start of the libraries included.
-        problem: why it was left out, or lacks numbers; empty where it has all.
+        values: the numbers by row and by column heading; ``None`` if a row does not have the number.
+        took_s: the seconds that it took, including the start of the libraries.
+        problem: why it was left out or lacks numbers; empty if it has all.
     """
 
     topic: Topic
@@ -67,12 +67,12 @@ def walk(topic: Topic) -> Told:
 
 
 def preloaded(topic: Topic) -> str:
-    """The modules that a fork server imports once, which each process would import by itself otherwise."""
+    """The modules that a fork server imports once, so that not every process imports them."""
     return " ".join(dict.fromkeys([*(row.program.partition(":")[0] for row in topic.rows.values()), DRY_RUN]))
 
 
 def run_pytest(topic: Topic, folder: Path) -> int:
-    """Run pytest on a topic's rows; returns its exit code. What it prints goes to the file ``said``."""
+    """Run pytest on a topic's rows; returns its exit code. Its output goes to the file ``said``."""
     suite = Path("perf_tests") / SUITE.name
     (folder / suite).parent.mkdir()
     shutil.copy(SUITE, folder / suite)
@@ -80,7 +80,7 @@ def run_pytest(topic: Topic, folder: Path) -> int:
     places = ["-c", str(folder / "pytest.ini"), "--rootdir", str(folder), "--perf-output", str(folder / "out")]
     places += ["--perf-baselines", str(folder / "baselines"), "-p", "no:cacheprovider", "-p", "no:benchmark"]
     command = [sys.executable, "-m", "pytest", *cases, *places, *(EXACT if topic.exact else TIMED)]
-    # What a user adds to pytest is meant for the user's own suite.
+    # The user's options for pytest are meant for the user's own suite.
     variables = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     with (
         (folder / "said").open("wb") as said,
@@ -94,7 +94,7 @@ def run_pytest(topic: Topic, folder: Path) -> int:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Let pytest end its own processes; what is typed on a terminal has reached it, another signal has not."""
+    """Let pytest end its own processes. Ctrl-C on a terminal has reached it; other signals have not."""
     try:
         process.wait(OWN_S)
     except subprocess.TimeoutExpired:
@@ -127,7 +127,7 @@ def value(column: Column, launches: list[Launch]) -> float | None:
 
 
 def problem_of(topic: Topic, values: Mapping[str, Mapping[str, float | None]], code: int, said: str) -> str:
-    """Why a topic lacks numbers; empty where it has all and pytest ended well."""
+    """The reason why a topic lacks numbers; empty if it has all and pytest succeeded."""
     lacking = [row for row in topic.rows if None in values.get(row, {"": None}).values()]
     if not lacking and not code:
         return ""

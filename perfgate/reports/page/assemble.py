@@ -1,4 +1,4 @@
-"""Puts the page together: one file with its styles, scripts and data inside, which asks nothing of any network."""
+"""Assembles the page: one file with its styles, scripts and data, which loads nothing from a network."""
 
 import base64
 import gzip
@@ -17,13 +17,13 @@ SCRIPTS = (
     "uplot/uPlot.iife.min.js", "format.js", "data.js", "pictures.js", "memory.js", "steps.js", "behind.js", "cases.js",
     "settings.js", "plane.js", "page.js",
 )  # fmt: skip
-PLANE_SCRIPTS = ("format.js", "data.js", "plane.js", "planes.js")  # of a page that has no cases
+PLANE_SCRIPTS = ("format.js", "data.js", "plane.js", "planes.js")  # the scripts of a page without cases
 HISTORY_SCRIPTS = ("uplot/uPlot.iife.min.js", "format.js", "data.js", "history.js")
 NONE = "'none'"
-COMPRESSED_FROM = 600_000  # characters of data; gzip makes them a tenth
+COMPRESSED_FROM = 600_000  # characters of data; gzip reduces them to a tenth
 
 
-# What scripts draw; the rest of the content is written into the page as it is.
+# The parts that scripts draw; the rest is written into the page as it is.
 DRAWN = ("run", "cases", "details", "techniques", "planes", "metrics", "counts", "against", "before")
 
 
@@ -41,7 +41,7 @@ def history_page(content: Content) -> str:
 
 
 def plain_page(sections: Sequence[Section]) -> str:
-    """The page of a report that is sentences and tables alone."""
+    """The page of a report that has only sentences and tables."""
     found = [
         {
             "title": section.title,
@@ -62,7 +62,7 @@ def plain_page(sections: Sequence[Section]) -> str:
 
 
 def filled(template: str, scripts: list[str], content: Mapping[str, Any]) -> str:
-    """A template with its content, which is escaped, and with all styles and scripts inside."""
+    """A template with its escaped content, and with all styles and scripts."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     styles = [static(name) for name in STYLES]
@@ -79,7 +79,7 @@ def static(name: str) -> str:
 
 
 def policy(styles: list[str], scripts: list[str]) -> str:
-    """The content security policy: nothing but these very styles and scripts."""
+    """The content security policy, which allows only these styles and scripts."""
     return "; ".join(
         [
             "default-src 'none'",
@@ -92,12 +92,12 @@ def policy(styles: list[str], scripts: list[str]) -> str:
 
 
 def digest(text: str) -> str:
-    """A text as a source of a content security policy."""
+    """The digest of a text, as a source in a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def packed(data: Mapping[str, Any]) -> dict[str, str]:
-    """The data for a script element: JSON that no text can end early, or the same compressed where it is large."""
+    """The data for a script element: JSON that no text can end early, compressed if it is large."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     if len(text) > COMPRESSED_FROM:
         return {"form": "gzip", "text": base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()}

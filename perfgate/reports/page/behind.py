@@ -1,4 +1,4 @@
-"""What stands behind a row of the page: launches, memory, operators, modules, settings and raw numbers."""
+"""The details behind a row of the page: launches, memory, operators, modules, settings and raw numbers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,18 +23,18 @@ from perfgate.reports.difference import (
 from perfgate.shared.device_kinds import DEVICE_KINDS, DRY_TARGETS
 
 OF_GPUS = {DEVICE_KINDS[target].predicted_peak for target in DRY_TARGETS if DEVICE_KINDS[target].gpu}
-PLACES = 12  # rows of modules for a metric
-STEPS = 200  # points of a launch
+PLACES = 12  # the most rows of modules for a metric
+STEPS = 200  # the most points of a launch
 STEPPED = ("step_time_s",)
 
 
 def behind(sides: Sides, line: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The details of one case, as the page's data holds them.
+    """The details of one case, as the page's data.
 
     Args:
-        sides: the case as both sides ran it.
-        line: its workload.
-        stored: its line about the baseline, where it was held against one.
+        sides: both sides of the case.
+        line: its ``workload`` line.
+        stored: its ``baseline`` line, if it was compared with a baseline.
     """
     before, now = sides.ledgers
     found = {
@@ -55,14 +55,14 @@ def behind(sides: Sides, line: Mapping[str, Any], stored: Mapping[str, Any] | No
 
 
 def memory(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Memory by part at the peak of both sides, and at the highest moment of each phase where it is known."""
+    """Memory by part at the peak of both sides, and at the highest moment of each phase if known."""
     found = {"now": memory_by_part(now), "before": memory_by_part(before), "parameters": now.get("parameters")}
     phases = {"now": memory_by_phase(now), "before": memory_by_phase(before)}
     return found | ({"phases": phases} if phases["now"] else {})
 
 
 def told(launch: Launch, side: str) -> dict[str, Any]:
-    """One launch: what it was, the value of each metric, and the steps. BASE of a comparison is its reference."""
+    """One launch: its facts, the value of each metric, and the steps. In a comparison BASE is the reference."""
     steps = {
         name: [rounded(value) for value in launch.steps(name)[:STEPS]] for name in STEPPED if name in launch.metrics
     }
@@ -79,7 +79,7 @@ def told(launch: Launch, side: str) -> dict[str, Any]:
 
 
 def modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """For each metric that is told by module: where it moved, or where there is but one side, where it is."""
+    """For each metric with modules: the places where it moved or, with only one side, the places that have it."""
     names = told_by(before, now) if before else [name for name in told_by(now, now) if name not in OF_GPUS]
     found = []
     for name in names:
@@ -91,7 +91,7 @@ def modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[dict[str,
 
 
 def data_types(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Which operators have results of other types than before, and where conversions moved; empty where none did."""
+    """The operators whose results have other types than before, and the conversions that moved; empty if none."""
     old, new = typed_operators(before, now)
     moved = {name: new.get(name, 0) - old.get(name, 0) for name in (*old, *new)}
     names = sorted((name for name in moved if moved[name]), key=lambda name: -abs(moved[name]))
@@ -116,7 +116,7 @@ def row_of(place: Place) -> list[Any]:
 
 
 def settings(sides: Sides, line: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The settings asked for and in force, and those of the reference where they differ."""
+    """The requested settings and those in force, and the reference's if they differ."""
     asked: Mapping[str, Any] = line.get("setting") or {}
     now, before = settings_in_force(sides.now), settings_in_force(sides.before)
     return [
@@ -126,16 +126,16 @@ def settings(sides: Sides, line: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def text(value: object) -> str:
-    """A setting as text; empty where it is not known."""
+    """A setting as text; empty if not known."""
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def rounded(value: float) -> float:
-    """A number with six digits, so that a page stays small; whole numbers stay as they are."""
+    """A number with six digits, to keep the page small; whole numbers stay as they are."""
     return int(value) if float(value).is_integer() else float(f"{value:.6g}")
 
 
 def baseline_ledger(launches: Sequence[Launch], stored: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The ledger of the baseline, where the run file holds one and this run has one to hold against it."""
+    """The baseline's ledger, if the run file holds one and this run has a ledger to compare it with."""
     found = (stored or {}).get("ledger")
     return found if isinstance(found, Mapping) and merged(launches) else None

@@ -1,4 +1,4 @@
-"""Everything that the page shows, from the run files: one mapping, the same for a run and for a comparison."""
+"""The content of the page, made from run files: one mapping, of the same form for a run and for a comparison."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,17 +27,17 @@ from perfgate.reports.traces import traces_of_sides
 from perfgate.shared.metrics import metric
 
 Content = Mapping[str, Any]
-FEW_CASES = 1000  # a larger page has details of those cases alone that did not simply pass
+FEW_CASES = 1000  # a page with more cases has details only of those that did not simply pass
 QUIET = ("pass", "new", "skipped", "none")
 
 
 def content_of(run: RunFile, base: RunFile | None = None, verdicts: Sequence[Verdict] | None = None) -> Content:
-    """The page of a run, or of a comparison of two.
+    """The content for a run, or for a comparison of two.
 
     Args:
         run: the run, or HEAD of a comparison.
         base: BASE of a comparison; ``None`` for a run. It may be the same file, for its two sides.
-        verdicts: of the comparison; a run has its own.
+        verdicts: the verdicts of the comparison; a run has its own.
     """
     judged = run.verdicts if verdicts is None else tuple(verdicts)
     rows = case_rows(run, judged, ends=base is None)
@@ -72,7 +72,7 @@ def content_of(run: RunFile, base: RunFile | None = None, verdicts: Sequence[Ver
 
 
 def traced(run: RunFile, base: RunFile | None) -> Mapping[str, list[Content]]:
-    """The traces of each case: the side as the page names it, the file beside the run file, or why there is none."""
+    """The traces of each case: the side's name on the page, the file beside the run file, or why there is none."""
     words = {"candidate": "now", "reference": "before"}
     return {
         case: [{"side": words[trace.side], "file": trace.file, "why": trace.why} for trace in found]
@@ -81,12 +81,12 @@ def traced(run: RunFile, base: RunFile | None) -> Mapping[str, list[Content]]:
 
 
 def planes(run: RunFile) -> list[Content]:
-    """Time over memory of the settings of each model and kind of work."""
+    """The pictures of time over memory, for the settings of each model and kind of work."""
     return [*drawn(groups_of([run]))]
 
 
 def against_what(run: RunFile, base: RunFile | None, verdicts: Sequence[Verdict]) -> str:
-    """What the cases were held against, as a noun; empty if nothing was stored."""
+    """The noun for the other side of the comparison; empty if nothing was stored."""
     if base is not None and base is not run:
         return f"run {base.header['run_id']}"
     reference = run.header.get("reference")
@@ -96,7 +96,7 @@ def against_what(run: RunFile, base: RunFile | None, verdicts: Sequence[Verdict]
 
 
 def failed(row: CaseRow, run: RunFile) -> Content:
-    """A failed case on top of the page."""
+    """A failed case for the top of the page."""
     again, accept = commands(row, run)
     worse = [verdict for verdict in row.verdicts if counted_as(verdict) == "regressed"]
     return {
@@ -112,7 +112,7 @@ def failed(row: CaseRow, run: RunFile) -> Content:
 
 
 def picture(verdict: Verdict) -> Content:
-    """A verdict's interval against its tolerance, as places on a line from 0 to 100."""
+    """A verdict's interval and its tolerance, as positions on a line from 0 to 100."""
     change = verdict.change or 0.0
     low = change if verdict.low is None else verdict.low
     high = change if verdict.high is None else verdict.high
@@ -138,7 +138,7 @@ def picture(verdict: Verdict) -> Content:
 
 
 def case(row: CaseRow) -> Content:
-    """A row of the table of all cases; empty fields are left out, so that ten thousand stay small."""
+    """A row of the table of all cases, without empty fields, so that ten thousand rows stay small."""
     found = {
         "id": row.case,
         "verdict": row.verdict,
@@ -154,7 +154,7 @@ def case(row: CaseRow) -> Content:
 
 
 def single(verdict: Verdict) -> Content:
-    """One verdict without what is at its default."""
+    """One verdict without values at their default."""
     found = {
         "metric": verdict.metric,
         "verdict": counted_as(verdict),
@@ -180,7 +180,7 @@ def single(verdict: Verdict) -> Content:
 
 
 def sees(verdict: Verdict) -> str:
-    """The smallest change that a verdict could have shown, as text; empty where it is not known."""
+    """The smallest change that a verdict could have shown, as text; empty if not known."""
     if verdict.smallest_detectable is None:
         return ""
     return can_see(verdict.smallest_detectable) if verdict.smallest_detectable else "any change"
@@ -189,7 +189,7 @@ def sees(verdict: Verdict) -> str:
 def details(
     run: RunFile, base: RunFile | None, rows: Sequence[CaseRow], traces: Mapping[str, list[Content]]
 ) -> Content:
-    """What stands behind the rows, by case."""
+    """The details behind the rows, by case."""
     wanted = {row.case for row in rows if len(rows) <= FEW_CASES or row.verdict not in QUIET}
     now = grouped(run.launches, "candidate", wanted)
     other = run if base is None else base
@@ -213,7 +213,7 @@ def details(
 
 
 def grouped(launches: Sequence[Launch], side: str, wanted: set[str]) -> dict[str, list[Launch]]:
-    """All launches of a side by case, those of confirmations among them."""
+    """All launches of a side by case, including those of confirmations."""
     found: dict[str, list[Launch]] = {}
     for launch in launches:
         if launch.side == side and launch.case in wanted:
@@ -240,7 +240,7 @@ def skipped(rows: Sequence[CaseRow]) -> list[Content]:
 
 
 def more_metrics(run: RunFile) -> set[str]:
-    """The names of all metrics that launches hold, and of those that ledgers attribute to modules."""
+    """The names of all metrics in launches, and of those that ledgers attribute to modules."""
     return {name for launch in run.launches for name in launch.metrics} | {
         "python_calls",
         "graph_breaks",
@@ -249,6 +249,6 @@ def more_metrics(run: RunFile) -> set[str]:
 
 
 def about(name: str) -> Mapping[str, str]:
-    """What the page must know of a metric to show it."""
+    """The facts about a metric that the page needs."""
     what = metric(name)
     return {"unit": what.unit, "kind": what.kind}

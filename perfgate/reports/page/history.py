@@ -1,4 +1,4 @@
-"""Everything that the page of a history shows: series over commits, their changes, and what else changed then."""
+"""The content of a history's page: series over commits, their changes, and the libraries that changed then."""
 
 import math
 import statistics
@@ -13,17 +13,17 @@ from perfgate.history.survey import Look
 from perfgate.reports.page.content import Content, about
 from perfgate.shared.metrics import metric
 
-DIGITS = 6  # that a point of a picture has
+DIGITS = 6  # digits of a point in a picture
 
 
 def history_content(title: str, lines: Sequence[str], looks: Sequence[Look], runs: Path | None) -> Content:
     """The page's data.
 
     Args:
-        title: of the page.
-        lines: sentences on top.
+        title: the page's title.
+        lines: the sentences at the top.
         looks: the series to show, by machine.
-        runs: the folder where run files may lie, for links between two of them.
+        runs: the folder that may hold the run files, for commands that compare two of them.
     """
     machines = [machine_content(look, runs) for look in looks]
     names = sorted({one["metric"] for machine in machines for one in machine["series"]})
@@ -35,7 +35,7 @@ def history_content(title: str, lines: Sequence[str], looks: Sequence[Look], run
 
 
 def machine_content(look: Look, runs: Path | None) -> Content:
-    """The runs of a machine, in order of time, and its series, which name runs by their places."""
+    """A machine's runs in order of time, and its series, which refer to runs by number."""
     machine = look.machine
     ordered = list(machine.runs.values())
     return {
@@ -51,9 +51,9 @@ def machine_content(look: Look, runs: Path | None) -> Content:
 
 
 def series_content(machine: Machine, one: Series, changes: Iterable[Change], runs: Path | None) -> Content:
-    """A series: what is compared, in the metric's unit.
+    """A series with its compared values in the metric's unit.
 
-    A level in yardsticks is shown as the time that it takes where the machine has its usual speed.
+    A level in yardsticks is shown as a time at the machine's usual speed.
     """
     middle = statistics.median(one.levels)
     scale = statistics.median(one.values) / middle if middle else 1.0
@@ -69,7 +69,7 @@ def series_content(machine: Machine, one: Series, changes: Iterable[Change], run
 
 
 def change_content(change: Change, runs: Path | None) -> Content:
-    """A change of level, and the command that compares the two runs where their files are known."""
+    """A change of level, with the command that compares both runs if their files exist."""
     what = metric(change.metric)
     finite = math.isfinite(change.change)
     return {
@@ -85,7 +85,7 @@ def change_content(change: Change, runs: Path | None) -> Content:
 
 
 def comparison(change: Change, runs: Path) -> str:
-    """The command that compares the last run before a change with the first after it; empty without their files."""
+    """The command that compares the runs before and after a change; empty without their files."""
     files = [runs / f"{run.run_id}.jsonl" for run in (change.last, change.first)]
     if not all(file.is_file() for file in files):
         return ""
@@ -93,7 +93,7 @@ def comparison(change: Change, runs: Path) -> str:
 
 
 def pages(change: Change, runs: Path) -> list[Path]:
-    """The pages of both runs that are there."""
+    """The existing pages of both runs."""
     files = [(runs / f"{run.run_id}.html").resolve() for run in (change.last, change.first)]
     return [file for file in files if file.is_file()]
 

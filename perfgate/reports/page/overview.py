@@ -1,4 +1,4 @@
-"""The top of the page: one sentence on what got worse, the ability to see, and how the two sides differ."""
+"""The top of the page: one sentence about the result, the changes that could be seen, and both sides."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ TIMES = {
 
 
 def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
-    """A word for the whole run, ``worse``, ``unsure`` or ``fine``, and the one sentence that stands on top.
+    """A word for the whole run, ``worse``, ``unsure`` or ``fine``, and the sentence at the top.
 
     Args:
-        rows: all cases.
-        against: what the run was held against, as a noun; empty if nothing was.
+        rows: the rows of all cases.
+        against: the noun for the other side; empty if there is none.
     """
     worse = [row for row in rows if row.failed]
     unsure = [row for row in rows if row.verdict in COULD_NOT_TELL]
@@ -70,7 +70,7 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
 
 
 def new_because(count: int, verdicts: Sequence[Verdict]) -> str:
-    """Why cases are new, as a clause behind their number."""
+    """A clause that says why cases are new, to follow their number."""
     are, them = ("is", "it") if count == 1 else ("are", "them")
     unable = any(verdict.why.startswith(REFERENCE_UNABLE) for verdict in verdicts)
     why = f"the reference cannot run {them}" if unable else f"nothing is stored to hold {them} against"
@@ -78,7 +78,7 @@ def new_because(count: int, verdicts: Sequence[Verdict]) -> str:
 
 
 def importance(verdict: Verdict) -> tuple[bool, int, float]:
-    """What decides which change the headline tells: a share of something, then time before memory before counts."""
+    """The sort key for the change in the headline: ratios first, then time before memory before counts."""
     kinds = ("noisy", "bytes", "exact")
     kind = metric(verdict.metric).kind
     place = kinds.index(kind) if kind in kinds else len(kinds)
@@ -86,7 +86,7 @@ def importance(verdict: Verdict) -> tuple[bool, int, float]:
 
 
 def by_how_much(verdict: Verdict) -> str:
-    """How far a metric moved, with both values."""
+    """The change of a metric, with both values."""
     what = metric(verdict.metric)
     values = ""
     if verdict.reference is not None and verdict.candidate is not None:
@@ -97,9 +97,9 @@ def by_how_much(verdict: Verdict) -> str:
 
 
 def sight(run: RunFile, verdicts: Sequence[Verdict]) -> list[str]:
-    """What this run could have seen, and how often it would raise a false alarm."""
+    """Sentences on the changes that this run could have seen, and on its chance of a false alarm."""
     lines = []
-    # Exact metrics and bytes are compared as they are; only times have noise to look through.
+    # Exact metrics and bytes are compared directly; only times have noise.
     noisy = [v for v in verdicts if metric(v.metric).noisy and v.verdict not in ("new", "invalid")]
     seen = sorted(v.smallest_detectable for v in noisy if v.smallest_detectable is not None)
     if seen:
@@ -120,7 +120,7 @@ def sight(run: RunFile, verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def storing(run: RunFile, verdicts: Sequence[Verdict]) -> list[str]:
-    """How to store what is new, where a run was held against stored baselines and did not store it itself."""
+    """The command that stores new metrics, if the run was compared with baselines and did not store any."""
     options = run.header["options"]
     if options.get("reference") or options.get("update") or not any(v.verdict == "new" for v in verdicts):
         return []
@@ -128,7 +128,7 @@ def storing(run: RunFile, verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def sides(run: RunFile, base: RunFile | None) -> tuple[Row, Row]:
-    """Both sides of a run, or of a comparison: name, commit and properties; the second is empty where there is none."""
+    """Both sides of a run or a comparison: name, commit and properties; the second is empty if there is none."""
     now = side(run.header, "this run")
     if base is not None and base is not run:
         return now, side(base.header, "BASE")
@@ -161,12 +161,12 @@ def side(header: Mapping[str, Any], name: str) -> Row:
 
 
 def machine_of(header: Mapping[str, Any]) -> dict[str, str]:
-    """The properties of the machine, its driver and clocks among them where they are known, as text."""
+    """The machine's properties as text, with driver and clocks if known."""
     return {f"machine {key}".removesuffix(" name"): str(value) for key, value in header["machine"].items()}
 
 
 def environment(now: Row, before: Row) -> list[Row]:
-    """A row for each property of the two sides, those that differ first."""
+    """A row for each property of the two sides, differing ones first."""
     found = []
     there = before.get("properties", {})
     for name in dict.fromkeys([*now["properties"], *there]):
@@ -177,14 +177,14 @@ def environment(now: Row, before: Row) -> list[Row]:
 
 
 def where_time_went(run: RunFile) -> list[Row]:
-    """Seconds of all processes by what they did, the most first, and the cases that took longest."""
+    """The seconds of all processes by activity, largest first, and the slowest cases."""
     spent: dict[str, float] = {}
     for line in run.others:
         if line.get("kind") == "timesheet":
             for name, value in line.items():
                 if name.endswith("_s") and isinstance(value, int | float):
                     spent[name] = spent.get(name, 0.0) + value
-    # The setting-up and the yardstick lie within the programs' time.
+    # Set-up and yardstick are part of the programs' time.
     known = {TIMES.get(name, name.removesuffix("_s").replace("_", " ")): value for name, value in spent.items()}
     return [
         {"what": name, "seconds": value} for name, value in sorted(known.items(), key=lambda item: -item[1]) if value

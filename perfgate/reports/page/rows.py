@@ -11,7 +11,7 @@ from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.tables import own_program, shown_setting, words, workload_lines
 
-# The worst first. "failed" is a case that ended badly without a verdict that says so.
+# The worst first. "failed" is a case that failed without a verdict that says so.
 ORDER = (
     "regressed", "stale", "failed", "invalid", "accepted", "inconclusive", "improved", "new", "pass", "skipped", "none",
 )  # fmt: skip
@@ -25,10 +25,10 @@ class CaseRow:
     """One case.
 
     Attributes:
-        verdict: the worst of its verdicts, or how it ended where it has none.
+        verdict: the worst of its verdicts, or its end in pytest if it has none.
         setting: its settings as text.
         values: the metrics that the table of cases shows, in their units.
-        message: what pytest was told of it.
+        message: its message in pytest.
         ended: whether it passed, failed or was skipped in pytest; empty in a comparison.
     """
 
@@ -45,22 +45,22 @@ class CaseRow:
 
     @property
     def rank(self) -> int:
-        """The place of its verdict, 0 for the worst."""
+        """The position of its verdict in the order, 0 for the worst."""
         return ORDER.index(self.verdict)
 
     @property
     def failed(self) -> bool:
-        """Whether it stands among the failed cases."""
+        """Whether it belongs to the failed cases."""
         return self.verdict in FAILED or self.ended == "failed"
 
 
 def case_rows(run: RunFile, verdicts: Sequence[Verdict], ends: bool) -> list[CaseRow]:
-    """A row for each case of a run, those that failed first.
+    """A row for each case of a run, failed ones first.
 
     Args:
-        run: whose launches count.
-        verdicts: on its cases; another comparison may have made them.
-        ends: whether the run's own end of each case counts.
+        run: the run with the launches.
+        verdicts: the verdicts on its cases; they may come from another comparison.
+        ends: whether each case's end in the run counts.
     """
     judged: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
@@ -91,7 +91,7 @@ def case_rows(run: RunFile, verdicts: Sequence[Verdict], ends: bool) -> list[Cas
 
 
 def worst(verdicts: Sequence[Verdict], ended: str) -> str:
-    """The word that stands for a case."""
+    """The word for a case."""
     names = [counted_as(verdict) for verdict in verdicts]
     if ended == "failed" and not set(names) & {"regressed", "stale"}:
         return "failed"
@@ -99,14 +99,14 @@ def worst(verdicts: Sequence[Verdict], ended: str) -> str:
 
 
 def largest(verdicts: Sequence[Verdict]) -> float:
-    """How far the worst metric moved."""
+    """The change of the metric that got worse most."""
     return max((verdict.change or 0.0 for verdict in verdicts), default=0.0)
 
 
 def commands(row: CaseRow, run: RunFile) -> tuple[str, list[str]]:
-    """The command that measures a case again, and the lines that accept what got worse.
+    """The command that measures a case again, and the lines that accept its regressions.
 
-    A run says itself how to accept a case that got worse, with the command that measures it.
+    If the case's message has a line that accepts it, both come from that line.
     """
     for line in row.message.splitlines():
         if line.startswith(ACCEPT):
@@ -142,7 +142,7 @@ def acceptance(verdict: Verdict) -> str:
 
 
 def sentences(row: CaseRow) -> list[str]:
-    """What got worse in a case, a sentence each, and what else is known of its end."""
+    """A sentence for each regression of a case, or else its message."""
     told = [sentence(verdict) for verdict in row.verdicts if counted_as(verdict) in ("regressed", "stale", "invalid")]
     first = row.message.splitlines()[:1]
     return told or first or ["It did not pass, and the run file holds no reason."]

@@ -47,7 +47,7 @@ def techniques(run: RunFile) -> list[dict[str, Any]]:
 
 
 def effects(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
-    """What each effect promised, and what was measured, as ratios of setting over vanilla."""
+    """The promised and the measured ratio of setting to vanilla for each effect."""
     return [
         {
             "case": verdict.case,
