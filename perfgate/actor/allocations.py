@@ -1,4 +1,4 @@
-"""Reads the allocator's own record of a step: what asked for memory, what stays, and what is held at the peak.
+"""Reads the allocator's record of a step: who asked for memory, which memory stays, and which is held at the peak.
 
 The record is that of ``torch.cuda.memory._snapshot()``
 (https://docs.pytorch.org/docs/stable/torch_cuda_memory.html#snapshot-api-reference).
@@ -20,11 +20,11 @@ class Block:
     """A block of memory that the allocator gave out.
 
     Attributes:
-        address: where it lies.
+        address: its address.
         size_bytes: its size.
-        made: the position in the record at which it was given out; -1 for one that was there before the step.
-        freed: the position at which it came back; ``None`` where it stays.
-        place: file, and function with line; that of the backward pass where it was made by a thread without Python.
+        made: the position in the record at which it was given out; -1 if that was before the step.
+        freed: the position at which it was freed; ``None`` if it stays.
+        place: the file, and the function with its line; ``BACKWARD`` if a thread without Python made it.
     """
 
     address: int
@@ -34,7 +34,7 @@ class Block:
     place: tuple[str, str] = ("", "")
 
     def held_at(self, position: int) -> bool:
-        """Whether it was given out at a position in the record."""
+        """Whether it is in use at a position in the record."""
         return self.made <= position and (self.freed is None or self.freed > position)
 
 
@@ -43,27 +43,27 @@ class Record:
     """A step's record.
 
     Attributes:
-        blocks: in the order in which they were given out, those of before the step first.
-        asked: by place, how often the allocator itself asked the driver for memory, or gave some back.
+        blocks: the blocks in the order in which they were given out, those from before the step first.
+        asked: by place, how often the allocator took memory from the driver or returned it.
     """
 
     blocks: Sequence[Block]
     asked: Table
 
     def made(self) -> Table:
-        """By place, how many blocks the step took."""
+        """The number of blocks that the step took, by place."""
         return table((block.place, 1) for block in self.blocks if block.made >= 0)
 
     def kept(self, alive: Container[int]) -> Table:
-        """By place, how many bytes the step took and did not give back.
+        """The bytes that the step took and did not give back, by place.
 
         Args:
-            alive: the addresses in use when the step's results are gone as well.
+            alive: the addresses in use after the step's results were deleted too.
         """
         return table((block.place, block.size_bytes) for block in self._kept(alive))
 
     def kept_bytes(self, alive: Container[int]) -> int:
-        """By how much more is in use after the step than before it; 0 where it is less. See ``kept``."""
+        """The growth of the memory in use during the step; 0 if it shrank. See ``kept``."""
         taken = sum(block.size_bytes for block in self._kept(alive))
         given = sum(block.size_bytes for block in self.blocks if block.made < 0 and block.freed is not None)
         return max(0, taken - given)
@@ -72,7 +72,7 @@ class Record:
         return [block for block in self.blocks if block.made >= 0 and block.freed is None and block.address in alive]
 
     def peak(self) -> int:
-        """The position in the record after which most memory is in use."""
+        """The position in the record after which the most memory is in use."""
         changes: Counter[int] = Counter()
         for block in self.blocks:
             changes[block.made] += block.size_bytes
@@ -87,11 +87,11 @@ class Record:
         return found
 
     def at_peak(self, parts: Mapping[int, str]) -> tuple[Table, dict[str, int]]:
-        """What is held at the peak, by place and part, and by part alone.
+        """The memory held at the peak, by place and part, and by part alone.
 
         Args:
-            parts: by address, the part that a block is known to be: weights, buffers, gradients, optimizer
-                state, and the workspaces of libraries among the temporaries.
+            parts: the known part of a block by its address: weights, buffers, gradients, optimizer state, or
+                temporaries for the workspaces of libraries.
         """
         peak = self.peak()
         begun = min((block.made for block in self.blocks if block.made >= 0 and block.place == BACKWARD), default=None)
@@ -104,15 +104,15 @@ class Record:
 
 
 def named(block: Block, part: str) -> tuple[str, str]:
-    """Where a block is listed: by its part alone, or at the line that made it in this step."""
+    """The entry of a block: its part alone if it is from before the step, or else the line that made it."""
     return (block.place[0], f"{part} at {block.place[1]}") if block.made >= 0 else ("", part)
 
 
 def part_of(block: Block, parts: Mapping[int, str], backward: int | None) -> str:
-    """The part of memory that a block is.
+    """The part of memory that a block belongs to.
 
-    What the forward pass makes and the backward pass still has are activations; what is shorter is temporary. What was
-    there before the step, and no part is known of, counts among the activations, as caches do.
+    Blocks of the forward pass that the backward pass still holds are activations; shorter-lived ones are temporary.
+    Blocks from before the step without a known part, such as caches, count as activations.
     """
     if known := parts.get(block.address):
         return known
@@ -124,11 +124,11 @@ def part_of(block: Block, parts: Mapping[int, str], backward: int | None) -> str
 def record_of(
     before: Iterable[Mapping[str, Any]], trace: Sequence[Mapping[str, Any]], place: Callable[[Any], tuple[str, str]]
 ) -> Record:
-    """Replay a step.
+    """Replay a step from the allocator's trace.
 
     Args:
         before: the allocator's segments before the step.
-        trace: what it noted since.
+        trace: the allocator's entries since then.
         place: finds the place in the frames of an entry.
     """
     blocks = [Block(address, size) for address, size in in_use(before).items()]
@@ -148,7 +148,7 @@ def record_of(
 
 
 def in_use(segments: Iterable[Mapping[str, Any]]) -> dict[int, int]:
-    """The bytes of the blocks that are given out, by address."""
+    """The sizes in bytes of the blocks in use, by address."""
     return {
         block["address"]: block["size"]
         for segment in segments

@@ -1,11 +1,11 @@
-"""Whether a program compiles itself: Dynamo leaves frames alone while anything watches operators, and for good."""
+"""Whether a program compiles itself: once anything has watched operators, Dynamo never compiles those frames."""
 
 import sys
 from typing import Any
 
 
 def compiles() -> bool:
-    """Whether Dynamo has compiled anything in this process so far."""
+    """Whether Dynamo has compiled anything in this process."""
     if "torch._dynamo.utils" not in sys.modules:
         return False
     from torch._dynamo import utils  # slow to import, and already imported if something was compiled
@@ -14,7 +14,7 @@ def compiles() -> bool:
 
 
 def may_compile(program: Any) -> bool:
-    """Whether a program is going to compile something when it first steps, as its settings or its parts say."""
+    """Whether a program will compile something at its first step, by its settings or its parts."""
     asked, _ = program.effective()
     if any(asked.get(name, "off") not in ("off", "auto") for name in ("compile", "compile_decode")):
         return True

@@ -1,4 +1,4 @@
-"""Converts a GGUF file into a folder as ``save_pretrained`` writes it, which loads a hundred times faster.
+"""Converts a GGUF file into a folder in the form of ``save_pretrained``, which loads a hundred times faster.
 
 ``python -m perfgate.actor.convert_gguf FILE FOLDER``. Transformers decodes the quantized blocks into weights in float32
 (https://huggingface.co/docs/transformers/gguf).

@@ -1,4 +1,4 @@
-"""Why a launch ended, in the stage's words."""
+"""Describes why a launch ended, in the stage's words."""
 
 import re
 import traceback
@@ -7,17 +7,17 @@ from pathlib import Path
 from perfgate.actor.devices.assumed import last_refusal
 from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
 
-# The last one ends statuses of cuBLAS and cuDNN, as in CUBLAS_STATUS_ALLOC_FAILED.
+# The last one is the end of cuBLAS's and cuDNN's statuses, such as CUBLAS_STATUS_ALLOC_FAILED.
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "_status_alloc_failed")
 ASKED_ON_CPU = re.compile(r"tried to allocate (\d+) bytes")
 # "Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.23 GiB is free."
 ASKED_ON_GPU = re.compile(r"Tried to allocate ([\d.]+ \w+)\..*?of which ([\d.]+ \w+) is free", re.DOTALL)
 
 
-# An emulated card says so where it cannot go on; CUDA's own hints follow on further lines.
+# An emulated card prints this when it cannot go on; CUDA's own hints follow on further lines.
 EMULATED = re.compile(r"the emulated GPU (computes no values|does not implement)[^\n]*")
 
-# Libraries whose errors are a number alone.
+# Libraries whose errors consist of a number only.
 NUMBERED = re.compile(r"cusolver error|cuFFT error")
 
 
@@ -26,7 +26,7 @@ class NotFinite(ArithmeticError):  # noqa: N818  named as the stage names the re
 
 
 class Unsupported(Exception):  # noqa: N818  an answer, not an error
-    """The device cannot do what is asked, and no other launch on it could; the message is a clause that says why."""
+    """The device does not support the workload, so no other launch can succeed; the message is the reason."""
 
 
 class NoProgram(Exception):  # noqa: N818  an answer, not an error
@@ -34,14 +34,14 @@ class NoProgram(Exception):  # noqa: N818  an answer, not an error
 
 
 class WrongProgram(Exception):  # noqa: N818  as above
-    """A program sets what it must not; the message is a clause that names program and attribute."""
+    """A program sets an attribute that it must not; the message is a clause that names program and attribute."""
 
 
 class WrongModel(Exception):  # noqa: N818  as above
-    """A model cannot be built from what was named; the message is a clause that says what helps."""
+    """A model cannot be built from its source; the message is a clause that says what helps."""
 
 
-# What needs no traceback, as its message says it all.
+# Errors whose message says everything, so that no traceback is needed.
 SENTENCES: dict[type[BaseException], str] = {
     Unsupported: UNSUPPORTED,
     NoProgram: NO_PROGRAM,
@@ -51,7 +51,7 @@ SENTENCES: dict[type[BaseException], str] = {
 
 
 def reason_of(error: BaseException) -> str:
-    """The kind of end: ``not finite``, one of those in ``SENTENCES``, ``out of memory`` or ``crash``."""
+    """The kind of end: ``not finite``, one of the values of ``SENTENCES``, ``out of memory`` or ``crash``."""
     if isinstance(error, NotFinite):
         return "not finite"
     for kind, reason in SENTENCES.items():
@@ -64,7 +64,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """How much memory was asked for and was free, where it ran out and that is told; else the error's own words."""
+    """The requested and the free memory if memory ran out and they are known; otherwise the error's own words."""
     text = str(error)
     if is_sentence(error):
         return text
@@ -79,14 +79,14 @@ def message_of(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """Where an error arose, outside of torch, as a clause with file and line; empty if nothing else called."""
+    """The place of an error outside of torch, as a clause with file and line; empty if there is none."""
     frames = traceback.extract_tb(error.__traceback__)
     named = [frame for frame in frames if "/torch/" not in frame.filename]
     return f", at {'/'.join(Path(named[-1].filename).parts[-3:])}:{named[-1].lineno}" if named else ""
 
 
 def is_sentence(error: BaseException) -> bool:
-    """Whether the message says it all, so that nobody needs the traceback."""
+    """Whether the message says everything, so that nobody needs the traceback."""
     return isinstance(error, tuple(SENTENCES))
 
 

@@ -60,7 +60,7 @@ class Joiner:
         return 1
 
     def _greet(self, connection: socket.socket) -> dict[str, Any]:
-        """Send the message about this rank and return the answer. Nothing behind the answer's line may be read here."""
+        """Send the message about this rank and return the answer. Nothing after the answer's line may be read here."""
         connection.settimeout(None)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.sendall(self._hello)
@@ -84,7 +84,7 @@ class Joiner:
         self._actors[pid] = connection, output
 
     def _look_after(self) -> None:
-        """Collect actors that have ended, and end actors whose launch has ended."""
+        """Collect actors that have ended, and end the actors of launches that have ended."""
         for pid, (connection, output) in list(self._actors.items()):
             left = select.poll()
             left.register(connection, select.POLLRDHUP)

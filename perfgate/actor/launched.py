@@ -1,7 +1,7 @@
-"""Finds the module that a kernel or a copy belongs to, from the profiler's events of one step.
+"""Finds the module behind a kernel or a copy, from the profiler's events of one step.
 
-Modules mark their calls in the profiler's own record, so marks and kernels are on one clock. What the backward pass
-launches belongs to the module whose forward pass made the node of the graph.
+Modules mark their calls in the profiler's own record, so marks and kernels are on one clock. A launch in the backward
+pass belongs to the module whose forward pass made the node of the graph.
 """
 
 import re
@@ -22,15 +22,15 @@ LONGEST = 80
 
 
 class Span(NamedTuple):
-    """What the host did from one moment to another.
+    """An activity of the host between two moments.
 
     Attributes:
-        name: of an operator, of a node of the backward pass, or of a module's call with ``MARK`` before its path.
-        begin_ns: on the profiler's clock.
-        end_ns: on the same clock.
+        name: the name of an operator or of a node of the backward pass, or ``MARK`` and the path for a module's call.
+        begin_ns: its beginning on the profiler's clock.
+        end_ns: its end on the same clock.
         thread: the profiler's number of the thread.
-        sequence: of the node of autograd's graph, or of the one that is made next; negative where there is none.
-        forward_thread: of a node of the backward pass, the thread that made it; 0 for everything else.
+        sequence: the number of its node in autograd's graph, or of the node made next; negative if there is none.
+        forward_thread: for a node of the backward pass the thread that made it; 0 for everything else.
     """
 
     name: str
@@ -54,15 +54,15 @@ class Span(NamedTuple):
 
 
 def by_module(launched: Iterable[tuple[int, str]], host: Sequence[Span]) -> Table:
-    """How often each kernel or copy was launched, by module path and name.
+    """The number of launches of each kernel or copy, by module path and name.
 
     Args:
-        launched: when the host launched something, in ns, and its name.
-        host: what the host did meanwhile.
+        launched: the moment of each launch on the host, in ns, and its name.
+        host: the host's activities meanwhile.
     """
     modules = Nested(span for span in host if span.name.startswith(MARK))
     backward = Nested(span for span in host if span.name.startswith(BACKWARD))
-    # Several operators carry the number of the next node; the last of them makes it.
+    # Several operators have the number of the next node; the last of them makes it.
     makers = {
         (span.thread, span.sequence): span.begin_ns
         for span in sorted(host, key=attrgetter("begin_ns"))
@@ -78,12 +78,12 @@ def by_module(launched: Iterable[tuple[int, str]], host: Sequence[Span]) -> Tabl
 
 
 class Nested:
-    """Spans that lie within or beside each other."""
+    """Spans that are nested or disjoint."""
 
     def __init__(self, spans: Iterable[Span]) -> None:
         self._spans = sorted(spans, key=attrgetter("begin_ns"))
         self._begins_ns = [span.begin_ns for span in self._spans]
-        self._outer: list[int] = []  # for each span, the place of the one that it lies in, or -1
+        self._outer: list[int] = []  # for each span, the index of the span that contains it, or -1
         open_ones: list[int] = []
         for place, span in enumerate(self._spans):
             while open_ones and self._spans[open_ones[-1]].end_ns < span.begin_ns:
@@ -100,10 +100,10 @@ class Nested:
 
 
 def launches(device: Iterable[Any], host: Iterable[Any]) -> Iterator[tuple[int, str]]:
-    """When the host launched each of the device's events, and its name.
+    """The moment at which the host launched each of the device's events, and the event's name.
 
-    The driver's calls on the host have the numbers of what they launched. Where they are not recorded, as on an
-    emulated card, an event begins when it is launched.
+    The driver's calls on the host have the numbers of the events that they launched. If they are not recorded, as on
+    an emulated card, an event begins when it is launched.
     """
     calls = {event.correlation_id(): event.start_ns() for event in host if event.name().startswith(("cu", "hip"))}
     for event in device:
@@ -112,14 +112,14 @@ def launches(device: Iterable[Any], host: Iterable[Any]) -> Iterator[tuple[int, 
 
 @cache
 def shortened(name: str) -> str:
-    """A kernel's name without namespaces, and cut where it is long."""
+    """A kernel's name without namespaces, and cut if it is long."""
     plain = NAMESPACES.sub("", name)
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
 
 
 @contextmanager
 def marked(networks: Mapping[str, Any]) -> Iterator[None]:
-    """Within the block each call of a module is in the profiler's record.
+    """Within the block, mark each call of a module in the profiler's record.
 
     Args:
         networks: models, by the prefix of their modules' paths.

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# transformers imports a class when it is first asked for. Asking for it here lets the fork server spend those seconds
-# once, in place of each actor.
+# transformers imports a class when it is first used. Using it here lets the fork server spend those seconds once,
+# and not each actor.
 from transformers import AutoTokenizer
 
 from perfgate.shared.model_files import folder_of, wrong_sum

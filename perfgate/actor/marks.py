@@ -1,10 +1,10 @@
-"""Moments in a step, by the device and by this process's time on the processor, and the times between them."""
+"""Marks of moments in a step, by the device and by this process's processor time, and the times between them."""
 
 from typing import Any
 
 from perfgate.actor.devices.base import Device
 
-# A plain tuple, as the call of another type would be counted. The second is ``None`` where the step is the device's.
+# A plain tuple, because calling another type would be counted. The second is ``None`` if the device does the step.
 Mark = tuple[Any, float | None]
 
 
@@ -14,14 +14,14 @@ def mark_of(device: Device) -> Mark:
 
 
 def between(device: Device, name: str, begin: Mark, end: Mark, pieces: int = 1) -> dict[str, float]:
-    """A metric's time between two marks by the device, and by the processor where both have its time.
+    """A metric's time between two marks, by the device and, if both marks have it, by the processor.
 
     Args:
-        device: which has reached both marks.
-        name: of the metric.
+        device: the device, which has reached both marks.
+        name: the metric.
         begin: the first mark.
         end: the second one.
-        pieces: between which the time is shared out.
+        pieces: the number of pieces to divide the time by.
     """
     result = {name: device.between_s(begin[0], end[0]) / pieces}
     if begin[1] is not None and end[1] is not None:

@@ -1,4 +1,4 @@
-"""The actor's side of the turns: a program asks for the next step here and hands in what came of it."""
+"""The actor's side of the turns: a program asks here for its next step, and reports the step's results."""
 
 import statistics
 import time
@@ -19,10 +19,10 @@ class Done(BaseException):
 
 
 class Pace:
-    """Waits for its turn, and measures what happens between ``begin`` and ``end``.
+    """Waits for its turn, and measures everything between ``begin`` and ``end``.
 
-    A turn buys one step or, where work is handed over and done later, a burst: some steps to discard, then ``steps``
-    without waiting in between, and one wait at the end. The program calls ``begin`` and ``end`` around each step alike.
+    A turn is one step or, on a device that works later, a burst: some steps to discard, then ``steps`` without waiting
+    in between, and one wait at the end. Either way the program calls ``begin`` and ``end`` around each step.
     """
 
     def __init__(self, channel: Channel, instruments: list[Instrument], device: Device, slowdown: float = 0.0) -> None:
@@ -36,10 +36,10 @@ class Pace:
         self._told: list[Told] = []
 
     def begin(self, prepare: Callable[[], None] | None = None) -> None:
-        """Block until the stage allows a step, then start the instruments; within a burst go straight on.
+        """Block until the stage allows a step, then start the instruments; within a burst continue at once.
 
         Args:
-            prepare: called when the step is allowed, before it is measured; within a burst it is a part of the time.
+            prepare: called when the step is allowed, before it is measured; within a burst its time counts.
 
         Raises:
             Done: there will be no further step.
@@ -64,7 +64,7 @@ class Pace:
             self._start()
 
     def _finish(self, but: str) -> None:
-        """Let the instruments finish; those that take steps of their own by the name ``but`` stay for these."""
+        """Let the instruments finish, except those that take steps of their own named ``but``."""
         staying = [instrument for instrument in self._instruments if but and instrument.by_itself == but]
         metrics: dict[str, Any] = {}
         findings: dict[str, Any] = {}
@@ -86,13 +86,14 @@ class Pace:
         self._began_s = self._now_s()
 
     def end(self, outcome: Any = None, metrics: Told | None = None) -> None:
-        """Report the step, or the burst when it is over.
+        """Report the step, or at its end the burst.
 
         Args:
-            outcome: tensor, or list of tensors, that must be finite (the loss or the logits), or a function that
-                returns such, called when the step's time is over; ``None`` where there is nothing to check. Of a burst
-                the last step's is looked at.
-            metrics: what the program itself measured in this step, or a function that tells it once the device is done.
+            outcome: a tensor, or list of tensors, that must be finite (the loss or the logits), or a function that
+                returns it after the step's time is over; ``None`` if there is nothing to check. In a burst only the
+                last step's is checked.
+            metrics: the metrics that the program itself measured in this step, or a function that returns them once
+                the device is done.
 
         Raises:
             NotFinite: the outcome holds NaN or infinity.
@@ -126,14 +127,16 @@ class Pace:
         return {name: statistics.fmean(row[name] for row in told) for name in (told[0] if told else ())}
 
     def _spin(self) -> None:
-        """Be slower than the program is, by the share that was asked for."""
+        """Be slower than the program is, by the requested share."""
         now = self._now_s()
         end = now + self._slowdown * (now - self._began_s)
         while self._now_s() < end:
             pass
 
     def _now_s(self) -> float:
-        """The time that a slowdown is a share of: of computing, where that is what a step does, as it is then the same
-        share whatever else has the core."""
+        """The time of which an injected slowdown is a share: processor time if the process computes the step itself.
+
+        The slowdown is then the same share, whatever else uses the core.
+        """
         computed_s = self._device.processor_s()
         return time.perf_counter() if computed_s is None else computed_s

@@ -1,4 +1,4 @@
-"""Times the phases of a step, such as the forward pass: the program says when each of them begins and ends."""
+"""Times the phases of a step, such as the forward pass; the program marks their beginnings and ends."""
 
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
@@ -11,7 +11,7 @@ UNTIMED: AbstractContextManager[None] = nullcontext()
 
 
 class Phases:
-    """Times phases between ``begin`` and ``end``: by the device's marks, and waiting for data by the host's clock."""
+    """Times the phases between ``begin`` and ``end``: by the device's marks, but waiting for data by the host clock."""
 
     def __init__(self) -> None:
         self._device: Device | None = None

@@ -1,4 +1,4 @@
-"""A forked actor, from its first instruction to its last: isolate, build the program, take steps when told."""
+"""A forked actor from beginning to end: isolates itself, builds the program, and takes steps on request."""
 
 import ctypes
 import fcntl
@@ -24,8 +24,8 @@ TURN_FD, REPLY_FD = 3, 4
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PADDING = 400
-EVERYWHERE = (9, 0)  # the compute capability of the predictions that are compared between machines
-AFTER_PATH = "PERFGATE_PATH"  # folders with programs of the user's own, which ``perfgate.system.child_env`` names
+EVERYWHERE = (9, 0)  # the compute capability of predictions that are compared between machines
+AFTER_PATH = "PERFGATE_PATH"  # the variable with the folders of the user's programs, from ``perfgate.system.child_env``
 
 _padding: list[Any] = []
 
@@ -34,11 +34,11 @@ def main(parent: int, turn_fd: int, reply_fd: int, output: str, leads: bool = Tr
     """Run in the child of a fork; never returns.
 
     Args:
-        parent: with which it ends.
-        turn_fd: where orders come from.
-        reply_fd: where answers go.
-        output: the file that it prints to.
-        leads: a process group of its own, in which all ranks of a launch lie.
+        parent: the process with which this one ends.
+        turn_fd: the descriptor for orders.
+        reply_fd: the descriptor for answers.
+        output: the file for its output.
+        leads: whether it leads a process group of its own, for all ranks of a launch.
     """
     code = 1
     try:
@@ -56,7 +56,7 @@ def main(parent: int, turn_fd: int, reply_fd: int, output: str, leads: bool = Tr
 
 
 def start_afresh(server: int, turn_fd: int, reply_fd: int, output: str) -> NoReturn:
-    """Become a fresh interpreter, where a fork does not reach the device; it speaks over the same pipes."""
+    """Become a fresh interpreter, because a fork cannot use the device; it uses the same pipes."""
     for fd in (turn_fd, reply_fd):
         os.set_inheritable(fd, True)
     program = [sys.executable, "-m", __name__, str(server), str(turn_fd), str(reply_fd), output]
@@ -67,7 +67,7 @@ def start_afresh(server: int, turn_fd: int, reply_fd: int, output: str) -> NoRet
 
 
 def prove(server: int, reason_fd: int, device: dict[str, Any], compiled: bool) -> NoReturn:
-    """Run in a throw-away child: write why it does not reach the device, or nothing."""
+    """Run in a temporary child: write why it cannot use the device, or nothing."""
     try:
         die_with(server)
         devices.open_device(device, "proof", None, 1).prove(compiled)
@@ -78,13 +78,13 @@ def prove(server: int, reason_fd: int, device: dict[str, Any], compiled: bool) -
 
 
 def isolate(parent: int, turn_fd: int, reply_fd: int, output: str, leads: bool = True) -> None:
-    """Own process group, own output file, and no descriptor but the two pipes; end when the parent ends."""
+    """Use an own process group, an own output file, and no descriptors but the pipes; end with the parent."""
     if leads:
         os.setsid()
     die_with(parent)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    # Out of the way first: the ends may have come in under the very numbers they are to get.
+    # Moved first, because the ends may have the very numbers that they are to get.
     turn_fd = fcntl.fcntl(turn_fd, fcntl.F_DUPFD, 10)
     reply_fd = fcntl.fcntl(reply_fd, fcntl.F_DUPFD, 10)
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -104,7 +104,7 @@ def die_with(parent: int) -> None:
 
 
 def adopt() -> None:
-    """Ask the kernel (Linux) to make this process the parent of all that its descendants leave behind."""
+    """Ask the kernel (Linux) to make this process the parent of all orphans among its descendants."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
@@ -119,7 +119,7 @@ def pad_heap() -> None:
 
 
 def perform(channel: Channel, output: str) -> int:
-    """Build what the first message asks for and step it until the channel closes; returns the exit code."""
+    """Build the program that the first message names, and step it until the channel closes; returns the exit code."""
     order = channel.receive()
     if order is None:
         return 0
@@ -130,7 +130,7 @@ def perform(channel: Channel, output: str) -> int:
             return ranks.lead(channel, order, output, main)
         pad_heap()
         if device := order.get("device"):
-            # Where this interpreter is fresh, libraries look for the device while they are imported.
+            # In a fresh interpreter, libraries look for the device while they are imported.
             devices.show_device(device)
         path = order["workload"]["program"]
         build = find_program(path)
@@ -168,13 +168,13 @@ def perform(channel: Channel, output: str) -> int:
 
 
 def told_by_itself(program: Any, device: Device) -> list[str]:
-    """What the program and its device have to tell in steps of their own."""
+    """The names of the measurements in steps of their own that the program and its device support."""
     bursts = DEVICE_KINDS[device.name].bursts
     return ["device"] * bursts + ["phases"] * (program.phases is not None) + ["communication"] * (program.ranks > 1)
 
 
 def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
-    """The ledgers of a dry run, or why there are none; ``silent`` where nobody would expect any."""
+    """The ledgers of a dry run, or why there are none; ``silent`` if nobody would expect any."""
     if "torch" not in sys.modules:
         return {"no_dry_run": f"program {program.__name__} does no work in torch", "silent": True}
     from perfgate.actor.dry_run.apart import apart  # need torch, which not every program does
@@ -193,7 +193,7 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
             steps = MAX_STEPS
             for target in order["targets"]:
                 ledgers[target] = dry_run(program, params, target, *gpu, steps)
-                # The first target has shown after how many steps all are alike; the others need no proof of their own.
+                # The first target has shown after how many steps all are alike; the others need not find it out again.
                 steps = ledgers[target].get("steps", steps)
             if here != EVERYWHERE:
                 ledgers["here"] = dry_run(program, params, CAPABLE, here, most_steps=steps)
@@ -204,14 +204,14 @@ def dry_answer(program: Any, order: dict[str, Any]) -> dict[str, Any]:
         return {"no_dry_run": str(reason)}
     except Exception as error:
         if is_sentence(error):
-            raise  # not only the dry run of it is impossible
+            raise  # not only the dry run is impossible
         traceback.print_exc()
         return {"no_dry_run": first_line(error)}
 
 
 def look_there_too() -> None:
-    """Put the folders with programs of the user's own behind all others, so that they hide no installed package."""
-    # An empty name would be the working directory, which is not the reference's.
+    """Append the folders with the user's own programs to the search path, so that they hide no installed package."""
+    # An empty name would mean the working directory, which is not the reference's.
     folders = filter(None, os.environ.get(AFTER_PATH, "").split(os.pathsep))
     sys.path += [folder for folder in folders if folder not in sys.path]
 

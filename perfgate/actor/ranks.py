@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 from perfgate.shared.metrics import metric
 from perfgate.shared.wire import Channel, describe_exit
 
-# Of the stage's limit: first ranks that wait for another one give up, then those that gave no answer are named.
+# Shares of the stage's limit: first, ranks that wait for another one give up; then ranks without an answer are blamed.
 COLLECTIVE_SHARE, ANSWER_SHARE = 0.6, 0.9
-# How long the rank that is to blame may take to end, after others have said that they lost it.
+# The time that the rank to blame may take to end after others reported that they lost it.
 BLAME_S = 2.0
 HELLO_S = 5.0
 LOST = ("by peer", "pair closure", "broken pipe", "timed out", "timeout", "distbackend", "diststore", "distnetwork")
@@ -257,7 +257,7 @@ def merged(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if metric(name).told_by_ranks == "largest"
         else value
         for name, value in first["metrics"].items()
-        # The processor time of one rank does not show how long it waits for others.
+        # One rank's processor time does not show how long it waits for others.
         if metric(name).told_by_ranks != "nothing" and not name.startswith("process_")
     }
     if "findings" not in first:

@@ -32,7 +32,7 @@ _Loading: Any = MODEL_LOADING.dataclass()
 
 
 class TrainingSettings(_Training):
-    """The settings of training, and what follows from them."""
+    """The settings of training, and values derived from them."""
 
     @property
     def weights(self) -> str:
@@ -41,17 +41,17 @@ class TrainingSettings(_Training):
 
     @property
     def mixed_precision(self) -> str:
-        """The name that ``accelerate`` has for the precision; ``no`` where nothing is mixed."""
+        """``accelerate``'s name for the precision; ``no`` if no precisions are mixed."""
         return self.precision.removesuffix("-amp") if self.precision.endswith("-amp") else "no"
 
     @property
     def batches(self) -> int:
-        """Batches that are worked on at a time: one for each rank, unless ranks split the model or the samples."""
+        """The number of batches in progress at once: one for each rank, unless ranks split the model or samples."""
         return 1 if self.strategy in ("tp", "cp") else int(self.ranks)
 
     @property
     def samples(self) -> int:
-        """Samples that a step reads, on all ranks."""
+        """The number of samples that a step reads, on all ranks."""
         return int(self.batch_size * self.gradient_accumulation * self.batches)
 
 
@@ -96,10 +96,10 @@ class Request:
     """The parameters of a workload.
 
     Attributes:
-        model: the class of transformers (``class``), and where the model comes from.
-        task: such as ``causal-lm``.
-        seed: of random weights and random inputs.
-        chosen: all settings, sizes included.
+        model: the class of transformers (``class``), and the model's source.
+        task: the task, such as ``causal-lm``.
+        seed: the seed of random weights and random inputs.
+        chosen: all settings, including sizes.
         text: real text, sentences or conversations in place of random tokens; ``None`` for random tokens.
     """
 
@@ -111,11 +111,11 @@ class Request:
 
     @classmethod
     def of(cls, settings: type, params: Mapping[str, Any]) -> "Request":
-        """Sort parameters.
+        """Sort the parameters of a workload.
 
         Args:
             settings: the class of the settings.
-            params: of a workload.
+            params: the parameters of a workload.
         """
         given = dict(params)
         text = [given.pop(name) for name in TEXTS if name in given]

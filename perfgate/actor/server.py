@@ -1,8 +1,8 @@
 """The fork server: imports the heavy libraries once, then forks an actor per launch.
 
-``python -m perfgate.actor.server FD MODULE...`` with FD one end of a stream socket. It starts no thread that computes
-and touches no device, so that a fork is safe; whatever a program needs beyond the named modules is imported in the
-actor. Requests are JSON lines; ``launch`` carries the actor's two pipe ends along.
+``python -m perfgate.actor.server FD MODULE...`` with FD one end of a stream socket. It starts no computing thread and
+uses no device, so that a fork is safe; all other modules that a program needs are imported in the actor. Requests are
+JSON lines; ``launch`` carries the actor's two pipe ends along.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ class Server:
         self.children: set[int] = set()
 
     def serve(self) -> None:
-        """Answer requests until the stage closes its end; then no actor is left behind."""
+        """Answer requests until the stage closes its end; then no actor is left."""
         try:
             while True:
                 data, fds, _, _ = socket.recv_fds(self.control, MESSAGE_BYTES, 2)
@@ -56,7 +56,7 @@ class Server:
         self.control.sendall(json.dumps(message).encode() + b"\n")
 
     def perform(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        """Do what a request asks for; returns the answer."""
+        """Perform a request; returns the answer."""
         if request["op"] == "launch":
             return self.launch(request, fds)
         if request["op"] == "prove":
@@ -77,7 +77,7 @@ class Server:
         return {"pid": pid}
 
     def prove(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Find out in a throw-away child whether a fork reaches the device; returns why not, or nothing."""
+        """Test in a temporary child whether a fork can use the device; returns the reason if not, else nothing."""
         parent = os.getpid()
         read_fd, write_fd = os.pipe()
         pid = os.fork()
@@ -114,7 +114,7 @@ class Server:
         return {"exit_code": os.waitstatus_to_exitcode(status)}
 
     def end_strays(self) -> None:
-        """Kill what left its actor's process group, as daemons do; it has become a child of this process."""
+        """Kill processes that left their actor's process group, as daemons do; they are now children of this one."""
         end = time.monotonic() + REAP_GRACE_S
         while strays := [pid for pid in children_here() if pid not in self.children]:
             for pid in strays:
@@ -128,7 +128,7 @@ class Server:
 
 
 def children_here() -> list[int]:
-    """Process ids of all children of this process's first thread; none where the kernel does not tell."""
+    """The process ids of all children of this process's first thread; empty if the kernel does not list them."""
     try:
         with open(f"/proc/self/task/{os.getpid()}/children") as file:
             return [int(word) for word in file.read().split()]
@@ -137,7 +137,7 @@ def children_here() -> list[int]:
 
 
 def kill_group(pid: int) -> None:
-    """Kill an actor and what it started (an actor leads a process group of its own)."""
+    """Kill an actor and all that it started (an actor leads a process group of its own)."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
@@ -154,9 +154,9 @@ def preload(modules: list[str]) -> None:
     """Import the modules.
 
     Raises:
-        NotImported: naming the one that failed.
+        NotImported: a module cannot be imported; the message names it.
     """
-    gc.disable()  # little of what is imported is garbage, and looking for it takes a tenth of the time
+    gc.disable()  # little of the imported data is garbage, and looking for it takes a tenth of the time
     try:
         with hidden(DEVICE_BOUND):
             for name in modules:
@@ -164,7 +164,7 @@ def preload(modules: list[str]) -> None:
                     importlib.import_module(name)
                 except Exception as error:
                     raise NotImported(name) from error
-            if "torch" in sys.modules:  # else each actor that runs dry would import it, which takes seconds
+            if "torch" in sys.modules:  # otherwise each actor that runs dry would import it, which takes seconds
                 with contextlib.suppress(ImportError):
                     importlib.import_module(DRY_RUN)
     finally:
@@ -173,12 +173,12 @@ def preload(modules: list[str]) -> None:
 
 @contextlib.contextmanager
 def hidden(packages: tuple[str, ...]) -> Iterator[None]:
-    """Let libraries that look for a package take it for not installed; from then on it can be imported.
+    """Within the block, let packages look as if they were not installed; after it they can be imported.
 
     Args:
         packages: that choose their kernels by the device that they find when they are imported, once in a process.
     """
-    absent: Any = None  # the import system's sign for what is not to be found
+    absent: Any = None  # the import system's sign for a missing module
     put = [name for name in packages if name not in sys.modules]
     sys.modules.update(dict.fromkeys(put, absent))
     try:

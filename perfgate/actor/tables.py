@@ -1,4 +1,4 @@
-"""Counts of a step by place, as findings hold them: by file or module, and there by line or name."""
+"""Counts of a step by place, as findings hold them: by file or module, and within it by line or name."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ Table = dict[str, dict[str, int]]
 
 
 def table(rows: Iterable[tuple[tuple[str, str], int]]) -> Table:
-    """Sums by the first part of a place, such as a file or a module, and there by the second."""
+    """Sums by the first part of a place, such as a file or a module, and within it by the second part."""
     sums: Counter[tuple[str, str]] = Counter()
     for place, amount in rows:
         sums[place] += amount

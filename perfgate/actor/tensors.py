@@ -1,4 +1,4 @@
-"""Finds the plain tensors that hold a network's weights, and how the weights are quantized.
+"""Finds the plain tensors of a network's weights, and the quantization of the weights.
 
 Torch is not imported here, because programs without torch use this module too.
 """
@@ -6,7 +6,7 @@ Torch is not imported here, because programs without torch use this module too.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-# By the setting's value, the class of torchao's tensors, and whether activations are quantized too.
+# By the setting's value: the class of torchao's tensors, and whether activations are quantized too.
 TORCHAO_TENSORS = {
     ("Int8Tensor", False): "torchao-int8",
     ("Int8Tensor", True): "torchao-int8-dynamic",
@@ -33,7 +33,7 @@ def inner_tensors(tensor: Any) -> Iterator[Any]:
     """A plain tensor itself, or the plain tensors that another tensor consists of."""
     if hasattr(tensor, "__tensor_flatten__"):
         held = [getattr(tensor, name) for name in tensor.__tensor_flatten__()[0]]
-        # A shard lists its mesh of devices among them.
+        # A shard lists its device mesh among them.
         for value in held:
             if hasattr(value, "untyped_storage"):
                 yield from inner_tensors(value)
@@ -41,7 +41,7 @@ def inner_tensors(tensor: Any) -> Iterator[Any]:
     yield tensor
     held = [getattr(tensor, "SCB", None)]
     if state := getattr(tensor, "quant_state", None):
-        nested = getattr(state, "state2", None)  # the state of scales that are quantized themselves
+        nested = getattr(state, "state2", None)  # the state of scales that are themselves quantized
         held += [state.absmax, state.code, getattr(state, "offset", None)]
         held += [nested.absmax, nested.code] if nested is not None else []
     yield from (value for value in held if hasattr(value, "untyped_storage"))
@@ -69,7 +69,7 @@ def is_linear(module: Any) -> bool:
 
 
 def kind_of(weight: Any) -> str:
-    """How one weight is quantized."""
+    """The quantization of one weight."""
     name = type(weight).__name__
     if name == "Params4bit":
         return str(weight.quant_type)

@@ -1,8 +1,8 @@
-"""What differs between versions of the libraries, in one place: names that came, moved or were renamed.
+"""The differences between versions of the libraries, in one place: names that appeared, moved or were renamed.
 
 A reference may run transformers from 4.37.2 and torch from 2.6 on (docs/verified/versions.md). Other modules of the
-actor import what every such version has; for everything else they ask here, where it is needed. A setting that a
-version lacks ends in ``Unsupported``, which names the version, so that its case is new and not wrong.
+actor import only names that all these versions have; for all other names they ask here. A setting that a version lacks
+ends in ``Unsupported``, which names the version, so that its case is new and not wrong.
 """
 
 import importlib
@@ -19,11 +19,11 @@ from perfgate.actor.failures import Unsupported
 
 @dataclass(frozen=True)
 class Name:
-    """Where a class or function is found.
+    """The place of a class or function.
 
     Attributes:
-        since: the library and the first version that has it.
-        modules: that hold it, of the newest version first.
+        since: the library, and the first version that has it.
+        modules: the modules that have it, the newest version's first.
     """
 
     since: str
@@ -49,7 +49,7 @@ NAMES = {
     "AORecipeKwargs": Name("accelerate 1.3", ("accelerate.utils",)),
     "compile_regions": Name("accelerate 1.7", ("accelerate.utils",)),
 }
-# Arguments by their newest name, and what they were called before.
+# Arguments by their newest name, with their older names.
 RENAMED = {
     "page_size": "block_size",
     "eval_strategy": "evaluation_strategy",
@@ -57,14 +57,14 @@ RENAMED = {
     "activation_checkpointing_kwargs": "gradient_checkpointing_kwargs",
 }
 REPLACED = {("train_sampling_strategy", "group_by_length"): ("group_by_length", True)}
-# What a version does that does not know an argument, where that is not simply nothing.
+# The behaviour of a version that does not know an argument, if that is not just the absence of the feature.
 WITHOUT = {"train_sampling_strategy": "random", "disable_compile": True, "use_cache": True}
-FIRST_CACHES = ("static", "offloaded", "offloaded_static", "quantized")  # before versions list them
+FIRST_CACHES = ("static", "offloaded", "offloaded_static", "quantized")  # for versions that do not list them
 
 
 @cache
 def find(name: str) -> Any:
-    """A class or function out of ``NAMES``; ``None`` where the installed version lacks it."""
+    """A class or function in ``NAMES``; ``None`` if the installed version lacks it."""
     for module in NAMES[name].modules:
         try:
             return getattr(importlib.import_module(module), name)
@@ -74,11 +74,11 @@ def find(name: str) -> Any:
 
 
 def need(name: str, what: str) -> Any:
-    """The same where a setting cannot do without it.
+    """A class or function that a setting needs.
 
     Args:
-        name: out of ``NAMES``.
-        what: that needs it, like ``liger=True``.
+        name: a key of ``NAMES``.
+        what: the setting that needs it, like ``liger=True``.
 
     Raises:
         Unsupported: the installed version lacks it.
@@ -96,20 +96,20 @@ def installed(library: str) -> str:
 
 
 def at_least(library: str, *wanted: int) -> bool:
-    """Whether the installed version is that one or a newer one; a development version counts as what it leads to."""
+    """Whether the installed version is at least this one; a development version counts as its release."""
     return tuple(map(int, re.findall(r"\d+", version(library))[: len(wanted)])) >= wanted
 
 
 def arguments_for(known: set[str], asked: Mapping[str, Any], library: str = "transformers") -> dict[str, Any]:
-    """Arguments under the names that a version knows, without those that ask for nothing.
+    """Arguments under the names that a version knows, without unknown ones that ask for nothing.
 
     Args:
-        known: names that the version takes.
+        known: the names that the version knows.
         asked: arguments by their newest names.
-        library: for the message.
+        library: the library, for messages.
 
     Raises:
-        Unsupported: one that asks for something is not known.
+        Unsupported: an unknown argument asks for something.
     """
     found = {}
     for name, value in asked.items():
@@ -129,14 +129,14 @@ def fields_for(kind: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def generation_options_for(config: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``generate`` is told of a setting.
+    """The arguments of ``generate`` for a setting.
 
     Args:
         config: a ``GenerationConfig``, which knows each option as an attribute.
         asked: options by their newest names.
 
     Raises:
-        Unsupported: the version lacks one, or its value.
+        Unsupported: the version lacks an option, or its value.
     """
     kind = asked.get("cache_implementation")
     if kind is not None and kind not in (find("ALL_CACHE_IMPLEMENTATIONS") or FIRST_CACHES):
@@ -145,18 +145,18 @@ def generation_options_for(config: Any, asked: Mapping[str, Any]) -> dict[str, A
 
 
 def dtype_option() -> str:
-    """What a model's type of numbers is called where it is built."""
+    """The name of the argument for a model's number type."""
     return "dtype" if at_least("transformers", 4, 56) else "torch_dtype"
 
 
 def last_logits(network: Any) -> dict[str, int]:
-    """The argument by which a model is told to compute the last token's logits alone, as ``generate`` finds it."""
+    """The argument that makes a model compute only the last token's logits, found in the way of ``generate``."""
     known = inspect.signature(network.forward).parameters
     return {name: 1 for name in ("logits_to_keep", "num_logits_to_keep") if name in known}
 
 
 def static_cache(network: Any, batch_size: int, length: int) -> Any:
-    """A static cache; in versions that use it for the next call again, its room is there before the first one."""
+    """A static cache; in versions that use it again for the next call, its memory is allocated in advance."""
     kind, config = find("StaticCache"), network.config.get_text_config(decoder=True)
     options: dict[str, Any] = {"config": config, "max_cache_len": length}
     where = {"device": network.device, "dtype": network.dtype}
@@ -171,34 +171,34 @@ def static_cache(network: Any, batch_size: int, length: int) -> Any:
 
 
 def generation_tells_places(network: Any) -> bool:
-    """Whether ``generate`` tells a model where in the cache its tokens go, as before transformers 5.9."""
+    """Whether ``generate`` passes the cache positions of tokens to a model, as before transformers 5.9."""
     functions = network.prepare_inputs_for_generation, network.forward
     return all("cache_position" in inspect.signature(function).parameters for function in functions)
 
 
 def generation_drops_full_masks() -> bool:
-    """Whether ``generate`` hands no mask on that is all ones."""
+    """Whether ``generate`` drops a mask that is all ones."""
     return at_least("transformers", 5, 18)
 
 
 def trainer_decides_on_cache() -> bool:
     """Whether the Trainer turns a model's cache off unless it is asked for one, as since transformers 5."""
-    from transformers import TrainingArguments  # which many a program does without
+    from transformers import TrainingArguments  # many programs do not need it
 
     return "use_cache" in {field.name for field in fields(TrainingArguments)}
 
 
 def trainers_optimizer(trainer: Any, arguments: Any, network: Any) -> Any:
-    """Class and arguments of the Trainer's optimizer; older versions do not ask for the model."""
+    """The class and the arguments of the Trainer's optimizer; older versions do not take the model."""
     ask = trainer.get_optimizer_cls_and_kwargs
     return ask(arguments, network) if len(inspect.signature(ask).parameters) > 1 else ask(arguments)
 
 
 def takes(function: Any, argument: str, what: str, library: str = "transformers") -> None:
-    """Refuse a setting whose function does not take its argument yet.
+    """Refuse a setting whose function does not have the needed argument yet.
 
     Raises:
-        Unsupported: naming the version.
+        Unsupported: the message has the version.
     """
     if argument not in inspect.signature(function).parameters:
         raise Unsupported(f"{what} is not known to {installed(library)}")

@@ -1,1 +1,1 @@
-"""What a step reads: token ids, text, pairs of sentences, batches."""
+"""Makes the inputs of steps: token ids, text, pairs of sentences, batches."""

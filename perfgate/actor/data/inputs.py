@@ -9,7 +9,7 @@ from datasets import Dataset
 from perfgate.actor.request import ForwardSettings, GenerationSettings, ServingSettings
 
 DATASET_STEPS = 16
-IGNORED = -100  # a label that the loss leaves out
+IGNORED = -100  # the label of a token that is left out of the loss
 
 
 def training_layout(config: Any, task: str, length: int) -> dict[str, tuple[tuple[int, ...], Any]]:
@@ -102,19 +102,19 @@ def training_rows(
 
 
 def spread(length: int, count: int, padded: float) -> Any:
-    """Lengths of samples: the first has the full one, and the others come down evenly to leave a share for padding."""
+    """Lengths of samples: the first is the full length, the others fall evenly so that this share is padding."""
     return np.linspace(length, length * (1 - 2 * padded), count).round().astype(int).clip(1)
 
 
 def padding_mask(lengths: Any, length: int, left: bool = False) -> Any:
-    """1 for what is real and 0 for padding, for samples of some lengths, a row each."""
+    """A mask for samples of these lengths, one row each: 1 for real tokens and 0 for padding."""
     places = np.arange(length)
     real = places >= length - lengths[:, None] if left else places < lengths[:, None]
     return real.astype(np.int64)
 
 
 def pad(tokens: Any, mask: Any, config: Any) -> Any:
-    """Tokens with the model's own token for padding where a mask is 0, or 0 where it has none."""
+    """Tokens with the model's padding token wherever a mask is 0, or with 0 if the model has none."""
     return np.where(mask, tokens, getattr(config, "pad_token_id", None) or 0)
 
 
@@ -125,11 +125,11 @@ def ragged_prompts(
 
     Args:
         vocabulary: tokens are drawn from 1 up to it.
-        batch_size: how many prompts.
+        batch_size: the number of prompts.
         length: tokens of the first prompt, which is the longest; the others' lengths come down evenly from it.
-        seed: of the tokens.
+        seed: the seed of the tokens.
         padded: share of all tokens that is padding.
-        left: whether it stands before the prompts, as whoever continues them wants it, or behind them.
+        left: whether the padding comes before the prompts, as for generation, or after them.
     """
     source = np.random.default_rng(seed)
     lengths = spread(length, batch_size, padded)
@@ -199,12 +199,12 @@ def random_batch(config: Any, task: str, chosen: ForwardSettings, seed: int) -> 
 
 
 def without_mask(batch: dict[str, Any]) -> dict[str, Any]:
-    """A batch as a model gets it that is to see every token."""
+    """A batch for a model that must see every token: the same batch without its mask."""
     return {name: values for name, values in batch.items() if name != "attention_mask"}
 
 
 def mask_of(batch: Any) -> str:
-    """Whether a batch has a mask, as the setting ``mask`` names it."""
+    """Whether a batch has a mask, as a value of the setting ``mask``."""
     return "given" if "attention_mask" in batch else "none"
 
 
@@ -214,7 +214,7 @@ def noise(*shape: int, seed: int) -> Any:
 
 
 def sentence_batch(tokenizer: Any, sentences: list[str], batch_size: int, length: int) -> dict[str, Any]:
-    """A batch of real sentences, repeated until the batch is full and padded to the longest of them."""
+    """A batch of real sentences, repeated until the batch is full, and padded to the longest of them."""
     repeated = [sentences[index % len(sentences)] for index in range(batch_size)]
     rows = Dataset.from_dict({"text": repeated})
     return dict(tokenizer(rows["text"][:], padding=True, truncation=True, max_length=length, return_tensors="pt"))

@@ -16,7 +16,7 @@ from perfgate.actor.data.text import text_rows
 from perfgate.actor.local_models import build_tokenizer
 from perfgate.actor.request import Request, TrainingSettings
 
-SPREAD = 0.75  # standard deviation of the logarithm of the lengths
+SPREAD = 0.75  # the standard deviation of the logarithm of the lengths
 MEDIAN_SHARE = 4  # the longest sample is this many times as long as the median one
 SHORTEST = 4
 REPEATS = 64
@@ -113,7 +113,7 @@ def ragged_rows(chosen: TrainingSettings, vocabulary: int, task: str, seed: int)
 
 
 def collator_of(chosen: TrainingSettings) -> Any:
-    """The collator of transformers that packs samples, or the one that pads them to the longest."""
+    """transformers' collator that packs samples, or the one that pads them to the longest."""
     if chosen.packing:
         return versions.need("DataCollatorWithFlattening", "packing=True")()
     return DataCollatorForSeq2Seq(padding_tokenizer(), pad_to_multiple_of=chosen.pad_to_multiple_of or None)
@@ -129,9 +129,9 @@ def padding_tokenizer() -> Any:
 
 
 def step_batches(chosen: TrainingSettings, source: Source) -> list[dict[str, Any]]:
-    """The micro-batches of one step that reads the whole data set, as the Trainer's sampler and the collator make them.
+    """The micro-batches of one step that reads the whole data set, as the Trainer's sampler and collator make them.
 
-    Where the sampler would draw a random order, the samples keep the order in which they were drawn at random.
+    If the sampler would shuffle, the samples keep their order, which is already random.
     """
     if source.collator is None:
         size = chosen.batch_size
@@ -176,7 +176,7 @@ def loader_arguments(chosen: TrainingSettings) -> dict[str, Any]:
 def loading_in_force(loader: Any) -> dict[str, Any]:
     """The settings of loading, by name, that are in force in a loader."""
     batches = loader.batch_sampler
-    while hasattr(batches, "batch_sampler"):  # a rank's share of the batches, around the sampler of all ranks
+    while hasattr(batches, "batch_sampler"):  # a rank's share of the batches wraps the sampler of all ranks
         batches = batches.batch_sampler
     sampler = type(batches if type(batches).__name__ in SAMPLERS else batches.sampler).__name__
     return {

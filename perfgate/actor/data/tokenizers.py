@@ -9,7 +9,7 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 LETTERS = "etaoinshrdlu"
 KNOWN_WORDS = 500
 VOCABULARY = 1024
-ADDED = "<added_"  # how added tokens begin
+ADDED = "<added_"  # the beginning of added tokens
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant: {% endif %}"
@@ -17,7 +17,7 @@ CHAT_TEMPLATE = (
 
 
 def random_texts(count: int, words: int, seed: int) -> list[str]:
-    """Texts of so many words each, drawn from a small vocabulary of random words."""
+    """Texts of this many words each, drawn from a small vocabulary of random words."""
     source = random.Random(seed)
     known = ["".join(source.choices(LETTERS, k=source.randint(2, 9))) for _ in range(KNOWN_WORDS)]
     return [" ".join(source.choices(known, k=words)) for _ in range(count)]
@@ -28,7 +28,7 @@ def made_tokenizer(kind: str, texts: list[str], added_tokens: int) -> Any:
 
     Args:
         kind: ``fast`` for byte-level BPE in Rust, trained on the texts; ``slow`` for bytes in Python.
-        texts: that a fast tokenizer is trained on.
+        texts: the texts on which a fast tokenizer is trained.
         added_tokens: number of tokens to add to the vocabulary.
     """
     if kind == "fast":

@@ -26,7 +26,7 @@ def open_device(device: Mapping[str, Any], pass_name: str, cores: Sequence[int] 
     bound_to(cores)
     show_device(device)
     if kind.gpu and pass_name == "yardstick":
-        # It reaches the driver by itself and waits for its own work; nothing of torch shall be in its time.
+        # This yardstick calls the driver itself and waits for its own work; torch must not be in its time.
         return Cpu(threads)
     # The module of a GPU is imported only here, because it imports torch, which not every program needs.
     opened: Device = load(kind.actor).opened(device, pass_name, threads)
@@ -42,7 +42,7 @@ def bound_to(cores: Sequence[int] | None) -> None:
 def show_device(device: Mapping[str, Any]) -> None:
     """Make only this device visible to this process. The driver reads the variable at its first call.
 
-    The variables of other kinds, which hide all devices until then, are taken back, as HIP reads CUDA's too.
+    The variables of other kinds, which hid all devices until now, are removed, because HIP reads CUDA's variable too.
     """
     if variable := kind_of(device).visible:
         for other in HIDDEN:

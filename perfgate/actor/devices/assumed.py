@@ -1,4 +1,4 @@
-"""Values that the emulated card did not compute and that the host read all the same, named by operator."""
+"""Counts the values that an emulated card did not compute but the host read, by operator."""
 
 import ctypes
 import json
@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-# By the operator's name, what the name of its last kernel has in it.
+# For each operator's name, a part of the name of its last kernel.
 KERNELS = {
     "all": re.compile("and_kernel"),
     "any": re.compile("or_kernel"),
@@ -19,7 +19,7 @@ LENGTH = re.compile(r"\d+")
 
 
 def assumed_values() -> Counter[str]:
-    """How often this process's host read a value that was assumed, by operator and value: ``all: true``.
+    """How often this process's host read an assumed value, by operator and value: ``all: true``.
 
     Raises:
         RuntimeError: this process does not run on the emulated card.
@@ -37,7 +37,7 @@ def assumed_values() -> Counter[str]:
 
 
 def last_refusal() -> str:
-    """The function that was called last and that the emulated card does not have, as a clause; empty elsewhere."""
+    """The last called function that the emulated card does not have, as a clause; empty on other devices."""
     try:
         why = ctypes.CDLL(None).emu_why
     except AttributeError:
@@ -47,10 +47,10 @@ def last_refusal() -> str:
 
 
 def operator_of(kernel: str) -> str:
-    """The operator whose last kernel this is, as people name it.
+    """The common name of the operator whose last kernel this is.
 
     Args:
-        kernel: the name in the object file, mangled where it is C++.
+        kernel: the kernel's name in the object file, mangled if it is C++.
     """
     if not kernel.startswith("_Z"):
         return kernel or "no kernel"
@@ -63,7 +63,7 @@ def operator_of(kernel: str) -> str:
 
 
 def identifiers(mangled: str) -> Iterator[str]:
-    """The identifiers in a mangled name, each of which follows its length."""
+    """The identifiers in a mangled name, in which each follows its length."""
     at = 0
     while found := LENGTH.search(mangled, at):
         end = found.end() + int(found[0])

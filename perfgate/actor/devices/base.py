@@ -12,10 +12,10 @@ class Record:
     Attributes:
         launches: number of kernels.
         copies: number of copies and fills of memory.
-        busy_s: how long at least one of them was at work; ``None`` where times mean nothing.
+        busy_s: how long at least one of them was at work; ``None`` if times have no meaning.
         kernels: the profiler's events of kernels.
-        memory: those of copies and fills.
-        of_host: those of the host, where they were asked for.
+        memory: the profiler's events of copies and fills.
+        of_host: the profiler's events of the host, if requested.
     """
 
     launches: int
@@ -64,8 +64,10 @@ class Device(Protocol):
         """Called when all work of a step was given to the device, whether it is done or not."""
 
     def spans_s(self) -> list[float]:
-        """The time of a step on the device's own clock, as means over some steps each of the last burst where steps are
-        short; empty if the device has no clock."""
+        """The times of steps of the last burst on the device's own clock; empty if it has no clock.
+
+        If steps are short, each time is the mean over several steps.
+        """
 
     def mark(self) -> Any:
         """Mark the current point in the device's work, without waiting for it."""
@@ -81,7 +83,7 @@ class Device(Protocol):
         """
 
     def end_record(self) -> Record | None:
-        """Wait for the device, and return what it did since ``begin_record``; ``None`` where it keeps no record."""
+        """Wait for the device, and return its work since ``begin_record``; ``None`` if it keeps no record."""
 
     def reset_peaks(self) -> None:
         """Begin to record the highest levels of memory anew."""

@@ -4,13 +4,13 @@ import itertools
 import time
 from typing import Any
 
-MARKS_S = 1e-3  # between two events of a burst
+MARKS_S = 1e-3  # the least time between two events of a burst
 
 
 class Bursts:
-    """The marks of a burst: at its beginning, and at the end of each step that is a millisecond after the last mark.
+    """The marks of a burst: one at its beginning, and one after each step, at least a millisecond after the last mark.
 
-    A mark takes no time of the device, and some microseconds of the host: much, beside a step of ten.
+    A mark takes no time on the device and some microseconds on the host, which is much for a step of ten microseconds.
     """
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ class Cpu:
 
     @classmethod
     def opened(cls, device: Mapping[str, Any], pass_name: str, threads: int) -> "Cpu":
-        """The CPU, for a process whose order says so."""
+        """The CPU, for a process whose order names it."""
         del device, pass_name
         return cls(threads)
 

@@ -50,7 +50,7 @@ class Cuda(Bursts):
 
     @classmethod
     def opened(cls, device: Mapping[str, Any], pass_name: str, threads: int) -> "Cuda":
-        """The CUDA device, for a process whose order says so."""
+        """The CUDA device, for a process whose order names it."""
         del pass_name
         return cls(threads, device.get("position", 0))
 
@@ -141,7 +141,7 @@ def pinned_bytes() -> int:
     """The highest level of pinned host memory in bytes; 0 if this torch does not report it."""
     try:
         stats = torch.cuda.host_memory_stats()
-        # Allocated blocks include those that only wait to be used again.
+        # The allocated blocks include those that only wait for reuse.
         return int(stats.get("active_bytes.peak", stats.get("allocated_bytes.peak", 0)))
     except AttributeError:
         return 0
@@ -155,7 +155,7 @@ def forget_devices() -> None:
     """
     for name in CACHES:
         for value in list(vars(sys.modules.get(name, object)).values()):
-            # The type is asked, because some modules import an attribute when it is first looked at.
+            # The type is checked, because some modules import an attribute when it is first read.
             if clear := getattr(type(value), "cache_clear", None):
                 clear(value)
     if state := sys.modules.get("accelerate.state"):

@@ -6,7 +6,7 @@ from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_size_t, c_uint, c
 from typing import Any
 
 STREAM = None  # the default stream of the context
-# The library exports some functions under a name with a version, which cuda.h hides behind the name without it.
+# The library exports some functions with a version in their names, which cuda.h hides behind the plain names.
 SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuInit": (c_uint,),
     "cuDeviceGetCount": (POINTER(c_int),),
@@ -44,12 +44,12 @@ class Driver:
 
     Attributes:
         title: the kind of its devices, in messages.
-        signatures: the types of arguments of the calls that are made, by the name that CUDA has for each.
-        names: what the library calls them, where that is something else.
+        signatures: the argument types of the used calls, by CUDA's names.
+        names: the library's names of these calls, if they differ from CUDA's.
         multiprocessor_count: the number of the attribute that counts multiprocessors.
 
     Raises:
-        DriverError: as all methods do.
+        DriverError: the driver cannot be loaded, or a call fails; all methods raise it.
     """
 
     title = "CUDA"
@@ -74,7 +74,7 @@ class Driver:
         self.multiprocessors = multiprocessors.value
 
     def _enter(self, device: c_int) -> None:
-        """Use the device from now on."""
+        """Make this process use the device."""
         context = c_void_p()
         self._call("cuDevicePrimaryCtxRetain", byref(context), device)
         self._call("cuCtxSetCurrent", context)

@@ -1,4 +1,4 @@
-"""An emulated CUDA card as a program sees it: torch's own CUDA path, over a driver that computes nothing."""
+"""An emulated CUDA card in a program's process: torch's own CUDA code over a driver that computes nothing."""
 
 import importlib.util
 from dataclasses import replace
@@ -14,7 +14,7 @@ class Emulated(Cuda):
     """The card of the profile that the process was started on.
 
     Raises:
-        RuntimeError: this process was not started on one.
+        RuntimeError: this process was not started on an emulated card.
     """
 
     name = "emulated"
@@ -24,17 +24,17 @@ class Emulated(Cuda):
         end_generation_by_length()
 
     def peaks(self) -> dict[str, float]:
-        """The allocator's counts; what libraries take beside it is the emulation's own, and is not told."""
+        """The allocator's counts. Memory that libraries take beside it belongs to the emulation, and is left out."""
         found = super().peaks()
         found.pop("non_torch_memory_bytes", None)
         return found
 
     def end_record(self) -> Record:
-        """What was launched; nothing takes time."""
+        """The launches of the burst, without times."""
         return replace(super().end_record(), busy_s=None)
 
     def prove(self, compiled: bool) -> None:
-        """Use memory, a stream and a launch; what is computed is nobody's."""
+        """Use memory, a stream and a launch; no result is checked, because nothing is computed."""
 
         def work(x: Any) -> Any:
             return (x * 2 + 1).sum()
@@ -44,9 +44,9 @@ class Emulated(Cuda):
 
 
 def end_generation_by_length() -> None:
-    """Let ``generate`` end when the texts have their length: whether a token ends one is a value, and none is computed.
+    """Make ``generate`` stop by length: whether a token ends a text depends on its value, and no value is computed.
 
-    The device is asked as before, so that the same launches and the same waits are counted.
+    The device is still asked, so that the same launches and waits are counted.
     """
     if not importlib.util.find_spec("transformers"):
         return
@@ -60,11 +60,11 @@ def end_generation_by_length() -> None:
         return by_length(self, input_ids, scores, **more)
 
     def instead(ask: Any, unfinished: bool) -> Any:
-        """Ask as before, and answer by length: whether texts are unfinished, or whether they are finished."""
+        """Ask the device as before, but answer by length: whether texts are unfinished, or whether they are done."""
 
         def answer(*arguments: Any, **named: Any) -> bool:
             asked = ask(*arguments, **named)
-            if unfinished and asked is True:  # nothing was generated yet, and so no value was waited for
+            if unfinished and asked is True:  # nothing was generated yet, so no value was waited for
                 return True
             bool(asked)
             return done["now"] != unfinished

@@ -15,7 +15,7 @@ An entry of ``launches`` says what is different in the first, second, ... launch
 a session); ``events`` happen at the step of that number, counted from 0, warm-up included, or from that step on
 (``"8-"``). ``under_limit_w`` says what is different under a power limit that was set; ``goes_up_to_w`` is the largest
 limit that the device takes. Between ``memory_bytes`` and ``noise`` everything has a default.
-What the device would tell its driver it writes beside the script, where the stage reads it.
+The device writes its driver's reports to a file beside the script, where the stage reads them.
 """
 
 import itertools
@@ -38,7 +38,7 @@ MEMORY_BYTES = 1 << 30
 PEAK_BYTES = 1_000_000
 YARDSTICK_S = {"arithmetic": 0.002, "copy": 0.001, "launches": 0.003}
 FOREIGN_PID, FOREIGN_SHARE = 1, 0.5
-COMPANY = {"contended": "foreign", "drawn_on": "drawing"}  # a process that computes, and one that draws
+COMPANY = {"contended": "foreign", "drawn_on": "drawing"}  # a process that computes, and a process that draws
 COUNTED = {"throttled": "hw_thermal_slowdown", "power_brake": "hw_power_brake_slowdown", "power_capped": "sw_power_cap"}
 
 
@@ -72,7 +72,7 @@ class Fake:
         self._marks: list[float] = []
         self._energy_j = 0.0
         self._step_s = self._script.get("step_time_s", STEP_TIME_S)
-        # Those whose actors have ended leave with them.
+        # Foreign processes whose actors have ended are removed with them.
         actors = [pid for pid in state["pids"] if Path(f"/proc/{pid}").exists()]
         others = {name: state[name] if actors else [] for name in COMPANY.values()}
         launches = {**state["launches"], pass_name: number + 1}
@@ -80,7 +80,7 @@ class Fake:
 
     @classmethod
     def opened(cls, device: Mapping[str, Any], pass_name: str, threads: int) -> "Fake":
-        """The device of a process whose order names it."""
+        """The fake device, for a process whose order names it."""
         del threads
         return cls(device["script"], device["uuid"], pass_name)
 
@@ -89,10 +89,10 @@ class Fake:
         return self._now_s
 
     def processor_s(self) -> None:
-        """Steps are scripted, so nothing is computed."""
+        """0, because steps are scripted and compute nothing."""
 
     def synchronize(self) -> None:
-        """Let the driver know what energy was taken."""
+        """Report the energy used so far to the driver."""
         state = self._read()
         taken = {
             "energy_j": state["energy_j"] + self._energy_j,
@@ -102,11 +102,11 @@ class Fake:
         self._energy_j = 0.0
 
     def begin_burst(self) -> None:
-        """Note when the burst begins."""
+        """Note the beginning of the burst."""
         self._marks = [self._now_s]
 
     def stepped(self) -> None:
-        """Move the clock on, and let happen what the script says."""
+        """Advance the clock, and apply the script's events."""
         took_s = self._step_s * math.exp(self._noise.gauss(0, 1) * self._script.get("noise", 0.0))
         self._now_s += took_s
         self._marks.append(self._now_s)
@@ -146,7 +146,7 @@ class Fake:
         return [end - begin for begin, end in itertools.pairwise(self._marks)]
 
     def begin_record(self, host: bool = False) -> None:
-        """Note where the record begins."""
+        """Note the beginning of the record."""
         del host
         self._recorded = self._steps
 
@@ -166,26 +166,26 @@ class Fake:
         return end - begin
 
     def reset_peaks(self) -> None:
-        """A step's peak is scripted."""
+        """Do nothing, because a step's peak is scripted."""
 
     def peaks(self) -> dict[str, float]:
-        """The scripted peak; more than the device has is out of memory."""
+        """The scripted peak; a peak above the device's memory is out of memory."""
         peak = self._script.get("peak_bytes", PEAK_BYTES)
         if peak > self._script.get("memory_bytes", MEMORY_BYTES):
             raise MemoryError(f"the fake device is out of memory: {peak} bytes wanted")
         return {"peak_memory_bytes": peak, "peak_reserved_bytes": 2 * peak, "allocation_retries": 0}
 
     def segments(self) -> list[dict[str, Any]]:
-        """A scripted device has no allocator."""
+        """Empty: a scripted device has no allocator."""
         return []
 
     def prove(self, compiled: bool) -> None:
-        """Whether a fork reaches the device is scripted."""
+        """Raise if the script says that a fork cannot use the device."""
         if not self._script.get("forks", True):
             raise RuntimeError("the fake device cannot be reached after a fork")
 
     def _read(self) -> dict[str, Any]:
-        """What the driver would know. The actors of a duet share it; each writes in its own turn only."""
+        """The driver's state. The actors of a duet share it; each writes only in its own turn."""
         found = json.loads(self._state_path.read_text()) if self._state_path.exists() else {}
         nothing: dict[str, Any] = {"launches": {}, "pids": [], "foreign": [], "drawing": [], "slowdown_ns": {}}
         return {**nothing, "energy_j": 0.0, "now_s": 0.0, **found}

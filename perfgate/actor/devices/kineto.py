@@ -1,4 +1,4 @@
-"""What torch's profiler (Kineto) records of a device's work and, where that is asked for, of the host's."""
+"""Recordings of torch's profiler (Kineto): a device's work and, if requested, the host's."""
 
 from torch.profiler import ProfilerActivity, profile
 
@@ -8,7 +8,7 @@ COPIES = ("memcpy", "memset")
 
 
 class Recording:
-    """A recording, which begins at once.
+    """A recording, which begins when it is made.
 
     Args:
         activity: the member of ``ProfilerActivity`` for the device.
@@ -22,7 +22,7 @@ class Recording:
         self._profile.start()
 
     def ended(self) -> Record:
-        """End it, when the device is done."""
+        """End the recording after the device is done."""
         self._profile.stop()
         events = [event for event in self._profile.profiler.kineto_results.events() if not event.is_user_annotation()]
         kinds = {kind: str(kind).rpartition(".")[2] for kind in {event.device_type() for event in events}}

@@ -1,8 +1,8 @@
 """The GPU of an Apple chip under Metal: ``torch.mps``. It was written from documentation and has never run.
 
-See https://docs.pytorch.org/docs/stable/mps.html. torch keeps no highest levels of its memory there and no record of
-allocations, its profiler sees no kernels (``torch.mps.profiler`` writes signposts for Apple's Instruments alone), and
-nothing warns where the host waits. So these are not told. ``torch.manual_seed`` seeds this device too.
+See https://docs.pytorch.org/docs/stable/mps.html. torch keeps neither peaks nor a record of allocations there, its
+profiler sees no kernels (``torch.mps.profiler`` writes signposts only for Apple's Instruments), and nothing warns if
+the host waits. So none of these are reported. ``torch.manual_seed`` seeds this device too.
 """
 
 import time
@@ -40,7 +40,7 @@ class Mps(Bursts):
 
     @classmethod
     def opened(cls, device: Mapping[str, Any], pass_name: str, threads: int) -> "Mps":
-        """The GPU, for a process whose order says so."""
+        """The GPU, for a process whose order names it."""
         del device, pass_name
         return cls(threads)
 
@@ -75,10 +75,10 @@ class Mps(Bursts):
         """Do nothing: the allocator keeps no highest levels."""
 
     def peaks(self) -> dict[str, float]:
-        """No peaks. What is taken after a step is reported and gated by nothing, as a step may have taken more before.
+        """No peaks, only levels after a step; these are never gated, because a step may have taken more before.
 
-        ``held_memory_bytes`` is that of tensors, and ``driver_memory_bytes`` includes what Metal and the allocator's
-        pools have beside them.
+        ``held_memory_bytes`` is the memory of tensors; ``driver_memory_bytes`` also includes that of Metal and the
+        allocator's pools.
         """
         return {
             "held_memory_bytes": torch.mps.current_allocated_memory(),

@@ -1,4 +1,4 @@
-"""Separates a dry run from the outside: a temporary folder, no network, no loader workers, fixed seeds."""
+"""Isolates a dry run: a temporary folder, no network, no loader workers, fixed seeds."""
 
 import os
 import random
@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-LIMIT_S = 60.0  # of processor time
+LIMIT_S = 60.0  # seconds of processor time
 SEED = 0
 
 
 class TooLong(BaseException):
-    """The program has computed for too long. It is no ``Exception``, so that the program's own handlers let it pass."""
+    """The program has computed for too long."""
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def seeded() -> Iterator[None]:
 
 @contextmanager
 def limited(limit_s: float = LIMIT_S) -> Iterator[None]:
-    """Limit the processor time of the block. Time that other processes take does not count.
+    """Limit the processor time of the block. The time of other processes does not count.
 
     Raises:
         TooLong: the block computed for longer than that.

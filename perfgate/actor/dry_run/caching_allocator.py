@@ -1,8 +1,8 @@
-"""What torch's caching allocator makes of the allocations of a step: what it hands out, and what it reserves.
+"""Simulates torch's caching allocator for the allocations of a step: the blocks handed out, and the memory reserved.
 
-The allocator takes segments from the driver and keeps them. It hands out blocks of them: the smallest free one that is
-large enough, of which it splits off the rest if that is large enough to be of use. What a block has beyond what was
-asked for counts as allocated. Sizes are those of c10/cuda/CUDACachingAllocator.h with its default settings:
+The allocator takes segments from the driver and keeps them. It hands out the smallest free block that is large enough,
+and splits off the rest if that is large enough to be useful. The unused part of a block counts as allocated. Sizes are
+those of c10/cuda/CUDACachingAllocator.h with its default settings:
 https://docs.pytorch.org/docs/stable/notes/cuda.html#memory-management.
 """
 
@@ -16,12 +16,12 @@ from perfgate.actor.dry_run.rounding import up
 
 MIB = 1 << 20
 BLOCK_BYTES = 512
-SMALL_BYTES = MIB  # the largest request that is served from small segments, and the smallest rest worth splitting off
+SMALL_BYTES = MIB  # the largest request served from small segments, and the smallest rest worth splitting off
 SMALL_SEGMENT_BYTES, LARGE_SEGMENT_BYTES = 2 * MIB, 20 * MIB
 OWN_SEGMENT_FROM_BYTES, SEGMENT_STEP_BYTES = 10 * MIB, 2 * MIB
 
 ORDER = attrgetter("order")
-STEPS = 3  # after which the segments are those of all later steps
+STEPS = 3  # after this many steps, the segments no longer change
 
 
 @dataclass(eq=False)
@@ -29,9 +29,9 @@ class Block:
     """A part of a segment.
 
     Attributes:
-        size: in bytes.
+        size: the size in bytes.
         place: the address, by which blocks of one size are ordered.
-        small: whether it is of a small segment.
+        small: whether it belongs to a small segment.
         before: the block in front of it in its segment.
         after: the block behind it.
         taken: whether it is handed out.
@@ -46,17 +46,17 @@ class Block:
 
     @property
     def order(self) -> tuple[int, int]:
-        """By which free blocks are looked through."""
+        """The sort key for the search among free blocks."""
         return self.size, self.place
 
     def follow(self, block: "Block | None") -> None:
-        """Have a block, or none, behind this one."""
+        """Make this block, or none, the next one in the segment."""
         self.after = block
         if block:
             block.before = self
 
     def split(self, size: int) -> "Block":
-        """Keep so many bytes, and return the rest as a block behind this one."""
+        """Keep this many bytes, and return the rest as a new block after this one."""
         rest = Block(self.size - size, self.place + size, self.small)
         rest.follow(self.after)
         self.size = size
@@ -64,7 +64,7 @@ class Block:
         return rest
 
     def joined(self, block: "Block") -> "Block":
-        """This block with the one behind it."""
+        """This block merged with the next one."""
         self.size += block.size
         self.follow(block.after)
         return self
@@ -74,8 +74,8 @@ class CachingAllocator:
     """Hands out blocks as torch does.
 
     Attributes:
-        allocated_bytes: in blocks that are handed out.
-        reserved_bytes: in segments.
+        allocated_bytes: the bytes in blocks that are handed out.
+        reserved_bytes: the bytes in segments.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class CachingAllocator:
         self._blocks: dict[int, Block] = {}
 
     def take(self, number: int, asked_bytes: int) -> None:
-        """Hand out a block for an allocation; nothing is handed out where it asks for no bytes."""
+        """Hand out a block for an allocation; an allocation of no bytes gets none."""
         if not asked_bytes:
             return
         size = up(asked_bytes, BLOCK_BYTES)
@@ -112,7 +112,7 @@ class CachingAllocator:
         self._keep(block)
 
     def rename(self, names: Mapping[int, int]) -> None:
-        """Let allocations be known by other numbers from here on."""
+        """Give allocations other numbers from now on."""
         moved = {new: self._blocks.pop(old) for old, new in names.items() if old in self._blocks}
         self._blocks |= moved
 
@@ -139,13 +139,13 @@ class CachingAllocator:
 
 
 def peaks(asked_bytes: Sequence[int], freed: Sequence[int], before: int, held_bytes: Sequence[int]) -> dict[str, int]:
-    """The most bytes that are allocated and reserved in a step that is like the one before it.
+    """The peaks of allocated and reserved bytes in a step that repeats the step before it.
 
     Args:
-        asked_bytes: of each allocation, in order.
-        freed: how many had been made when each was released; -1 where it was not released in the step.
-        before: how many of them were made before the step.
-        held_bytes: what libraries hold all the time.
+        asked_bytes: the size of each allocation, in order.
+        freed: the number of allocations made before each was released; -1 if it was not released in the step.
+        before: the number of allocations before the step.
+        held_bytes: the sizes of memory that libraries hold all the time.
     """
     allocator = CachingAllocator()
     for at, size in enumerate([*held_bytes, *asked_bytes[:before]], -len(held_bytes)):
@@ -170,9 +170,9 @@ def peaks(asked_bytes: Sequence[int], freed: Sequence[int], before: int, held_by
 
 
 def successors(asked_bytes: Sequence[int], freed: Sequence[int], before: int) -> dict[int, int] | None:
-    """Which allocation that a step leaves behind takes the place of which one that it released.
+    """Match each allocation that a step leaves behind with the released one whose place it takes.
 
-    ``None`` if they do not match in their sizes, as where a first step makes what stays.
+    ``None`` if their sizes do not match, for example because a first step makes lasting memory.
     """
     gone = [at for at in range(before) if freed[at] >= 0]
     left = [at for at in range(before, len(freed)) if freed[at] < 0]

@@ -1,4 +1,4 @@
-"""Follows the calls of a model's modules, to know at any moment which module is running."""
+"""Follows the calls of a model's modules, so that the running module is always known."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,7 +58,7 @@ def networks_of(program: Any) -> dict[str, Any]:
     """The models of a program, each by the prefix of its modules' paths.
 
     The model in ``program.network`` has the prefix ``""``, and so has the only model of a program that does not set
-    ``network``. Any further model has the name of its attribute as prefix.
+    ``network``. The prefix of any further model is the name of its attribute.
     """
     found = {} if program.network is None else {"": program.network}
     inside = {id(module) for network in found.values() for module in network.modules()}

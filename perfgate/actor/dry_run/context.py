@@ -1,4 +1,4 @@
-"""Everything that a dry program needs: the fake mode, the tracker, the device's rules, and known inputs."""
+"""The context of a dry program: the fake mode, the tracker, the device's rules, and known inputs."""
 
 from typing import Any
 
@@ -49,6 +49,6 @@ class DryContext:
             self.tracker.storages.name([made], "activations", "inputs")
             return made
         with exact_modes():
-            # Any value within the range will do, because models look only at the values of masks.
+            # Any value within the range works, because models read only the values of masks.
             real = torch.full(size, bounds[0], dtype=torch.int64)
         return self.adopt(real)

@@ -1,8 +1,8 @@
-"""Which kernel of attention CUDA chooses, by the version of torch and the card's capability; pure functions.
+"""Chooses the kernel of attention as CUDA does, by torch's version and the card's capability; pure functions.
 
-The conditions are those of ``aten/src/ATen/native/transformers/cuda/sdp_utils.cpp``. Those of torch 2.11, 2.13 and
-2.14 were held against torch's own choice on emulated cards (``python -m benchmarks.attention_kernels``, whose tables a
-test reads). 2.12 is taken to choose as 2.11 does, and older versions as documented; neither was checked.
+The conditions are those of ``aten/src/ATen/native/transformers/cuda/sdp_utils.cpp``. For torch 2.11, 2.13 and 2.14
+they were compared with torch's own choice on emulated cards (``python -m benchmarks.attention_kernels``, whose tables
+a test reads). 2.12 is assumed to choose as 2.11 does, and older versions as documented; neither was checked.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Capability = tuple[int, int]
 
 HALF = ("float16", "bfloat16")
 PREFERS_CUDNN_SINCE = (2, 11)  # release notes; with a cuDNN newer than 9.15, which its builds for CUDA 13 bring
-# Of cuDNN: dropout in sixteenths alone; and wide heads on 10.x, but less of them backward, and no decoding there.
+# cuDNN takes dropout only in sixteenths; later also wide heads on 10.x, fewer of them backward, and no decoding there.
 SIXTEENTHS_SINCE = (2, 13)
 CUDNN_AS_NOW_SINCE = (2, 14)
 GROUPED_EFFICIENT_SINCE = (2, 14)
@@ -23,20 +23,20 @@ GROUPED_EFFICIENT_SINCE = (2, 14)
 
 @dataclass(frozen=True)
 class Asked:
-    """What decides on the kernel.
+    """The facts that decide on the kernel.
 
     Attributes:
-        dtype: of query, key and value, after autocast.
-        width: of a head.
-        query_length: tokens of the query.
-        key_length: tokens of the keys.
+        dtype: the type of query, key and value, after autocast.
+        width: the width of a head.
+        query_length: the number of tokens of the query.
+        key_length: the number of tokens of the keys.
         masked: whether there is a mask.
         mask_strided: whether neighbours in the mask's last dimension lie apart in memory.
         mask_trained: whether the mask wants a gradient.
         causal: whether ``is_causal`` is set.
         grouped: whether there are fewer heads of keys than of queries.
         trained: whether query, key or value want a gradient.
-        dropout: the probability.
+        dropout: the probability of dropout.
     """
 
     dtype: str
@@ -53,12 +53,12 @@ class Asked:
 
 
 def choose_attention(asked: Asked, version: Version, capability: Capability, only: str = "") -> str:
-    """Choose ``cudnn``, ``flash``, ``efficient`` or ``math``, the first that can compute it.
+    """Choose ``cudnn``, ``flash``, ``efficient`` or ``math``: the first one that can compute the attention.
 
     Args:
-        asked: what is computed.
-        version: major and minor number of torch.
-        capability: of the card.
+        asked: the facts about the attention.
+        version: the major and minor number of torch.
+        capability: the card's compute capability.
         only: the only kernel that is allowed, or ``""`` for all.
 
     Raises:
@@ -77,12 +77,12 @@ def choose_attention(asked: Asked, version: Version, capability: Capability, onl
 
 
 def prefers_cudnn(version: Version, capability: Capability) -> bool:
-    """Whether torch asks cuDNN first; elsewhere the others can do everything that cuDNN can."""
+    """Whether torch asks cuDNN first; otherwise the other kernels can compute everything that cuDNN can."""
     return version >= PREFERS_CUDNN_SINCE and capability[0] in (9, 10)
 
 
 def takes_cudnn(asked: Asked, version: Version, capability: Capability) -> bool:
-    """Whether cuDNN computes it."""
+    """Whether cuDNN can compute it."""
     decoding = asked.query_length == 1
     sixteenths = asked.dropout * 16 == floor(asked.dropout * 16)
     return (
@@ -103,13 +103,13 @@ def fits_cudnn(asked: Asked, version: Version, capability: Capability) -> bool:
     """Whether heads are narrow enough for cuDNN."""
     if version < CUDNN_AS_NOW_SINCE:
         return asked.width <= (256 if capability == (9, 0) else 128)
-    # Backward, heads may have up to 128 numbers, or exactly 256.
+    # In backward, heads may have up to 128 numbers, or exactly 256.
     wide = capability == (9, 0) or capability[0] == 10
     return asked.width <= 128 or (wide and (asked.width == 256 if asked.trained else asked.width <= 256))
 
 
 def takes_flash(asked: Asked, capability: Capability) -> bool:
-    """Whether flash attention computes it."""
+    """Whether flash attention can compute it."""
     small_memory = capability in ((8, 6), (8, 7), (8, 9)) or capability[0] == 12
     backward = asked.width <= 192 or (asked.width > 224 and not asked.dropout)
     return (
@@ -123,7 +123,7 @@ def takes_flash(asked: Asked, capability: Capability) -> bool:
 
 
 def takes_efficient(asked: Asked, version: Version, capability: Capability) -> bool:
-    """Whether memory-efficient attention computes it."""
+    """Whether memory-efficient attention can compute it."""
     if asked.dtype == "bfloat16" and capability < (8, 0):
         return False
     if asked.mask_strided or (asked.grouped and version < GROUPED_EFFICIENT_SINCE):
@@ -134,7 +134,7 @@ def takes_efficient(asked: Asked, version: Version, capability: Capability) -> b
 
 
 def scratch_bytes(operator: str, query: tuple[int, ...], key: tuple[int, ...], item_bytes: int) -> int:
-    """The bytes that a backward pass of attention takes while it runs, beside its results.
+    """The temporary bytes of a backward pass of attention, besides its results.
 
     All kernels sum the gradient of the query in 32 bits, and hold gradients of keys and values for each head of the
     query before they sum them by group.

@@ -1,11 +1,11 @@
-"""Which functions CUDA's automatic mixed precision runs in float32, and how it brings them there."""
+"""The functions that CUDA's automatic mixed precision runs in float32, and how their arguments get there."""
 
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-# Their arguments are converted.
+# Functions whose arguments are converted.
 CONVERTED_NAMES = [
     "__pow__", "__rdiv__", "__rpow__", "__rtruediv__", "acos", "asin", "binary_cross_entropy_with_logits", "cdist",
     "cosh", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dist", "erfinv", "exp", "expm1",
@@ -14,7 +14,7 @@ CONVERTED_NAMES = [
     "multilabel_margin_loss", "nll_loss", "normalize", "pdist", "poisson_nll_loss", "pow", "reciprocal", "renorm",
     "rsqrt", "sinh", "smooth_l1_loss", "soft_margin_loss", "softmin", "softplus", "tan", "triplet_margin_loss",
 ]  # fmt: skip
-# They are asked for a result of 32 bits, so that no copy is made of an argument of 16.
+# Functions that are told to return 32 bits, so that their arguments of 16 bits are not copied.
 ASKED_NAMES = ["cumprod", "cumsum", "log_softmax", "norm", "prod", "softmax", "sum"]
 PLACES = (torch, torch.Tensor, functional)
 CONVERTED = {getattr(place, name) for place in PLACES for name in CONVERTED_NAMES if hasattr(place, name)}
@@ -23,12 +23,12 @@ LOW = (torch.float16, torch.bfloat16)
 
 
 def runs_in_float32(func: Any, kwargs: dict[str, Any]) -> bool:
-    """Whether autocast does more to a function than the CPU's would; of pictures it leaves means of areas alone."""
+    """Whether CUDA's autocast converts for a function where the CPU's does not; for pictures only in means of areas."""
     return func in ASKED or (func in CONVERTED and kwargs.get("mode") != "area")
 
 
 def with_float32(func: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The arguments with which autocast calls such a function."""
+    """The arguments that autocast passes to such a function."""
     if func in CONVERTED:
         return [in_float32(value) for value in args], {name: in_float32(value) for name, value in kwargs.items()}
     low = isinstance(given := args[0] if args else kwargs.get("input"), torch.Tensor) and given.dtype in LOW

@@ -1,8 +1,8 @@
-"""How many bytes cuDNN takes beside its results while it computes a convolution.
+"""The temporary bytes of a convolution by cuDNN, besides its results.
 
-Its kernels for tensor cores work on numbers whose channels lie last. A convolution whose channels lie first therefore
-copies input, weights and result to that layout meanwhile, and so does its backward pass. Numbers of channels are filled
-up to what the kernels can load at once. ``tests/actor/convolutions`` holds what torch asks cuDNN for on emulated cards.
+Its kernels for tensor cores need the channels last in memory. A convolution with channels first therefore copies
+input, weights and result to that layout, and so does its backward pass. The number of channels is rounded up to the
+number that kernels load at once. ``tests/actor/convolutions`` holds what torch asks cuDNN for on emulated cards.
 """
 
 import math
@@ -12,22 +12,22 @@ from perfgate.actor.dry_run.rounding import up
 
 Shape = Sequence[int]
 
-CHANNELS = {"float16": 8, "bfloat16": 8, "float32": 4}  # that a kernel loads at once
-ANY_CHANNELS_SINCE = (9, 0)  # in float32
+CHANNELS = {"float16": 8, "bfloat16": 8, "float32": 4}  # the number of channels that a kernel loads at once
+ANY_CHANNELS_SINCE = (9, 0)  # for float32
 
 
 def workspace_bytes(
     dtype: str, last: bool, value: Shape, weight: Shape, result: Shape, capability: tuple[int, int]
 ) -> int:
-    """The bytes that a convolution without groups, or its backward pass, takes and gives back.
+    """The temporary bytes of a convolution without groups, or of its backward pass.
 
     Args:
-        dtype: of the input.
+        dtype: the type of the input.
         last: whether the channels of input or weights lie last.
         value: shape of the input, (batch, channels, ...).
         weight: shape of the weights, (channels, channels, ...).
         result: shape of the result, (batch, channels, ...).
-        capability: of the card.
+        capability: the card's compute capability.
     """
     if dtype not in CHANNELS or (capability < (8, 0) and (dtype != "float16" or last)):
         return 0
@@ -42,12 +42,12 @@ def workspace_bytes(
 
 
 def filled(shape: Shape, unit: int, channels: int) -> int:
-    """The numbers in a tensor whose channels are filled up to a multiple.
+    """The number of elements of a tensor after its channels are rounded up to a multiple.
 
     Args:
-        shape: of the tensor.
-        unit: of the multiple.
-        channels: how many of the first two sizes are channels: 1 if the first is a batch.
+        shape: the shape of the tensor.
+        unit: the number of which channels become a multiple.
+        channels: how many of the first two dimensions are channels: 1 if the first is a batch.
     """
     first = [up(size, unit) for size in shape[2 - channels : 2]]
     return math.prod([*shape[: 2 - channels], *first, *shape[2:]])

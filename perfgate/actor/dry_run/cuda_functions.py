@@ -1,4 +1,4 @@
-"""Replaces functions of the CPU by those of CUDA on fake CPU tensors: dropout, attention, RMS norm, mixed precision."""
+"""Replaces functions of the CPU by CUDA's on fake CPU tensors: dropout, attention, RMS norm, mixed precision."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ class CudaFunctions(TorchFunctionMode):
                 return func(*args, **kwargs)
         if func in (functional.rms_norm, torch.rms_norm):
             return self.rms_norm(*args, **kwargs)
-        # Also where a backward pass computes a checkpointed layer again, which brings autocast back by itself.
+        # Also in a backward pass that recomputes a checkpointed layer, which enters autocast again by itself.
         if torch.is_autocast_enabled("cpu") and runs_in_float32(func, kwargs):
             args, kwargs = with_float32(func, args, kwargs)
             with torch.autocast("cpu", enabled=False):
@@ -48,7 +48,7 @@ class CudaFunctions(TorchFunctionMode):
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """Exchange what a function of torch's own calls by its module's names, where this mode is switched off."""
+        """Replace functions that torch's own functions look up by module, because this mode is off inside of them."""
         functional.scaled_dot_product_attention, functional.dropout = self.attention, dropout
         try:
             yield
@@ -102,13 +102,13 @@ class CudaFunctions(TorchFunctionMode):
 
 
 def called(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Call a function, or the operator that CUDA has for this call of it."""
+    """Call a function, or the operator that CUDA uses for this call."""
     found = widening(func, args, kwargs)
     return func(*args, **kwargs) if found is None else found
 
 
 def by_math(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool, scale: float | None) -> Any:
-    """Attention with dropout by products of matrices, in 32 bits; the CPU's keeps a mask of numbers and not of bytes.
+    """Attention with dropout by matrix products, in 32 bits; the CPU's own keeps a mask of numbers, not of bytes.
 
     In the order of ``_scaled_dot_product_attention_math`` in ``aten/src/ATen/native/transformers/attention.cpp``.
     """
@@ -134,7 +134,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 
 
 def asked_of(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool) -> Asked:
-    """What decides on the kernel of attention, read off its arguments."""
+    """The facts for choosing the kernel of attention, from its arguments."""
     trained = torch.is_grad_enabled()
     return Asked(
         dtype=str(query.dtype).rpartition(".")[2],

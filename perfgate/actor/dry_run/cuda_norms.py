@@ -1,7 +1,7 @@
-"""RMS norm as CUDA computes it: one kernel in the forward pass and one in the backward pass, which the CPU lacks.
+"""RMS norm as on CUDA: one kernel in the forward pass and one in the backward pass, which the CPU does not have.
 
-torch's own operators take the CPU's way on fake CPU tensors and fall into their parts, so these bear the same names in
-a namespace of their own. They make results as large as CUDA's; values they compute like any other operator.
+On fake CPU tensors torch's own operators are decomposed as on a CPU, so these have the same names in a namespace of
+their own. Their results are as large as CUDA's, and their values are right.
 """
 
 from typing import Any
@@ -72,7 +72,7 @@ def forward_values(input: Any, shape: Any, weight: Any, eps: Any) -> Any:
 
 
 def backward_like(gradient: Any, input: Any, shape: Any, rstd: Any, weight: Any, mask: Any) -> Any:
-    """Empty gradients of input and weight; nothing where it is not asked for."""
+    """Empty gradients of input and weight; ``None`` for a gradient that is not wanted."""
     del gradient, shape, rstd
     return tuple(
         torch.empty(of.shape, dtype=of.dtype, device=of.device) if asked else None
@@ -87,7 +87,7 @@ def backward_values(gradient: Any, input: Any, shape: Any, rstd: Any, weight: An
 
 
 def written_out(gradient: Any, inner: Any, input: Any, shape: Any, rstd: Any, weight: Any, mask: Any) -> Any:
-    """The same by operators that have gradients themselves; ``inner`` is the gradient of each row's factor, if any."""
+    """The same, written out in operators that have gradients; ``inner`` is each row factor's gradient, if any."""
     rows, columns = axes_of(input, shape)
     gradient = torch.zeros_like(input) if gradient is None else gradient
     by_input = by_weight = None
@@ -109,7 +109,7 @@ def keep(ctx: Any, inputs: Any, output: Any) -> None:
 
 
 def backward(ctx: Any, gradient: Any, inner: Any) -> Any:
-    """The backward pass: one operator, or several where gradients of gradients are asked for."""
+    """The backward pass: one operator, or several if gradients of gradients are wanted."""
     input, weight, rstd = ctx.saved_tensors
     mask = [ctx.needs_input_grad[0], ctx.needs_input_grad[2]]
     if torch.is_grad_enabled() or inner is not None:

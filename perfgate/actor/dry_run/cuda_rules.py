@@ -18,19 +18,19 @@ from perfgate.actor.dry_run.cuda_functions import CudaFunctions
 from perfgate.actor.dry_run.cuda_scratch import scratch_bytes
 
 MIB = 1 << 20
-ONE_WORKSPACE_AFTER = (2, 11)  # by emulated cards of 2.11 and 2.13; 2.12 was not asked
+ONE_WORKSPACE_AFTER = (2, 11)  # seen on emulated cards with 2.11 and 2.13; 2.12 was not tried
 LARGE_ON_BLACKWELL_SINCE = (2, 12)  # https://github.com/pytorch/pytorch/pull/175344, after the branch of 2.11 was cut
 
-OLDEST, NEWEST = "2.6", "2.14"  # of torch: the oldest of a reference, and the newest, in which the rules were read
+OLDEST, NEWEST = "2.6", "2.14"  # the oldest torch of a reference, and the newest whose code was read for the rules
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One difference: what CUDA does, and the source of that knowledge.
+    """One difference between CUDA and a CPU, with its source.
 
     Attributes:
-        oldest: the oldest version of torch that it holds for.
-        newest: the newest one that it is known to hold for.
+        oldest: the oldest version of torch with this behaviour.
+        newest: the newest version that is known to behave so.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Rule:
     newest: str = NEWEST
 
     def holds(self, torch_version: str) -> bool:
-        """Whether it is known to hold for a version of torch, of which major and minor number count."""
+        """Whether the rule is known to hold for a version of torch; only major and minor number count."""
         return numbers(self.oldest) <= numbers(torch_version) <= numbers(self.newest)
 
 
@@ -135,7 +135,7 @@ RULES = (
 
 
 def without_rules(torch_version: str) -> str:
-    """Why nothing is known of CUDA under a version of torch; empty where all rules hold."""
+    """The reason why CUDA's rules are not known for a version of torch; empty if all rules hold."""
     unknown = [rule for rule in RULES if not rule.holds(torch_version)]
     if not unknown:
         return ""
@@ -145,7 +145,7 @@ def without_rules(torch_version: str) -> str:
 
 
 def handle_bytes(torch_version: str, capability: tuple[int, int]) -> int:
-    """The workspace that a thread of the host gives to cuBLAS, by the version of torch and the card's capability."""
+    """The size of cuBLAS's workspace for a host thread, by the version of torch and the card's capability."""
     large = (9, 10, 12) if numbers(torch_version) >= LARGE_ON_BLACKWELL_SINCE else (9,)
     return 32 * MIB if capability[0] in large else 8 * MIB + MIB // 8
 
@@ -157,21 +157,21 @@ class CpuRules:
     """The rules of a CPU, which change nothing."""
 
     block_bytes = 64
-    handle_bytes = 0  # the workspace of each thread of the host that asks a library for products of matrices
-    bias_bytes = 0  # of each thread that adds a bias to such a product, beside it
+    handle_bytes = 0  # the workspace of each host thread that calls a library's matrix products
+    bias_bytes = 0  # the further workspace of each thread that adds a bias to such a product
     in_blocks = False  # whether the allocator is torch's caching one, which hands out blocks of segments
-    has_host = False  # whether the host has other memory than the device
+    has_host = False  # whether the host's memory is separate from the device's
 
     def __init__(self, capability: tuple[int, int] = (0, 0)) -> None:
         del capability
 
     def unknown(self, params: Mapping[str, Any]) -> str:
-        """Why the rules may be wrong for a program's parameters, under this torch; empty where they hold."""
+        """The reason why the rules may be wrong for these parameters under this torch; empty if they hold."""
         del params
         return ""
 
     def attending(self, kernel: str) -> AbstractContextManager[Any]:
-        """A context in which only this kernel of attention may run; ``""`` allows any.
+        """A context in which only this kernel of attention is allowed; ``""`` allows any.
 
         Raises:
             NotImplementedError: the device has no such kernel.
@@ -185,7 +185,7 @@ class CpuRules:
         return nullcontext()
 
     def scratch_bytes(self, operator: str, arguments: Any, result: Any) -> int:
-        """The bytes that an operator takes while it runs, beside its results."""
+        """The temporary bytes of an operator, besides its results."""
         del operator, arguments, result
         return 0
 
@@ -236,7 +236,7 @@ class CudaRules(CpuRules):
         self._functions = CudaFunctions(capability)
 
     def unknown(self, params: Mapping[str, Any]) -> str:
-        """The rules are keyed by the version of torch, and none is known of what a compiler makes."""
+        """The reason why the rules may be wrong: an unknown version of torch, or a compiler with unknown kernels."""
         compiles = params.get("cache") == "static" and params.get("compile_decode", "auto") == "auto"
         itself = "generate compiles by itself over a static cache on CUDA, and the compiler chooses its operators"
         return without_rules(torch.__version__) or (itself if compiles else "")
@@ -247,7 +247,7 @@ class CudaRules(CpuRules):
         return nullcontext()
 
     def scratch_bytes(self, operator: str, arguments: Any, result: Any) -> int:
-        """Those of CUDA's kernels."""
+        """The temporary bytes of CUDA's kernels."""
         return scratch_bytes(operator, arguments, result, self._capability)
 
     def functions(self) -> AbstractContextManager[Any]:

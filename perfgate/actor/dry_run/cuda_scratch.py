@@ -1,4 +1,4 @@
-"""How many bytes CUDA's kernels take beside their results while they run."""
+"""The temporary bytes of CUDA's kernels, besides their results."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ NORMS = {"native_layer_norm", "native_layer_norm_backward", "_fused_rms_norm", "
 
 
 def scratch_bytes(operator: str, arguments: Any, result: Any, capability: tuple[int, int]) -> int:
-    """Those of an operator: of norms, convolutions, and the backward passes of softmax and attention.
+    """The temporary bytes of an operator: of norms, convolutions, and the backward passes of softmax and attention.
 
     Softmax's arguments are a gradient and the result of the forward pass, attention's a gradient, query and key.
     """
@@ -33,7 +33,7 @@ def scratch_bytes(operator: str, arguments: Any, result: Any, capability: tuple[
 
 
 def convolution_bytes(value: Any, weight: Any, result: Any, groups: int, capability: tuple[int, int]) -> int:
-    """The bytes that a convolution of these tensors takes; none where it has groups, of which nothing is known."""
+    """The temporary bytes of a convolution of these tensors; 0 if it has groups, because then nothing is known."""
     if groups != 1:
         return 0
     last = any(lies_last(tensor) for tensor in (value, weight))
@@ -42,10 +42,10 @@ def convolution_bytes(value: Any, weight: Any, result: Any, groups: int, capabil
 
 
 def lies_last(tensor: Any) -> bool:
-    """Whether the channels of a tensor of pictures lie last, and do not lie first as well."""
+    """Whether the channels of a picture's tensor are last in memory, and not also first."""
     return tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
 
 
 def copied_bytes(argument: Any) -> int:
-    """The bytes of the copy that a norm makes of a tensor whose rows do not lie one after the other."""
+    """The bytes of the copy that a norm makes of a tensor whose rows are not contiguous."""
     return argument.nbytes if isinstance(argument, torch.Tensor) and not argument.is_contiguous() else 0

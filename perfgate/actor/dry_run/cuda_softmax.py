@@ -7,7 +7,7 @@ from torch.nn import functional
 
 BY_INPUT = ("input", "dim", "dtype")
 OF_LAYERS = ("input", "dim", "_stacklevel", "dtype")
-# For each function the operator below it, and the names of its arguments in order.
+# For each function the operator that it calls, and the names of its arguments in order.
 SOFTMAXES = {
     functional.softmax: (torch._softmax, OF_LAYERS),
     torch.softmax: (torch._softmax, BY_INPUT),
@@ -21,9 +21,9 @@ SOFTMAXES = {
 
 
 def widening(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """The result of a softmax that CUDA computes from float16 to float32 at once; ``None`` for all other calls.
+    """The result of a softmax from float16 to float32, which CUDA computes in one kernel; ``None`` for other calls.
 
-    As ``softmax`` in ``aten/src/ATen/native/SoftMax.cpp`` decides; bfloat16 is copied on CUDA too.
+    ``softmax`` in ``aten/src/ATen/native/SoftMax.cpp`` decides so; bfloat16 is copied on CUDA too.
     """
     if func not in SOFTMAXES:
         return None
@@ -32,6 +32,6 @@ def widening(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     value, dim = asked.get("input"), asked.get("dim")
     if asked.get("dtype") != torch.float32 or dim is None or getattr(value, "dtype", None) != torch.float16:
         return None
-    if hasattr(value, "_known_value"):  # the CPU computes these, and refuses to
+    if hasattr(value, "_known_value"):  # with known values the CPU computes, and it cannot do this
         return None
     return operator(value, dim, True)

@@ -21,14 +21,14 @@ from perfgate.actor.devices.cpu import DeviceName
 from perfgate.actor.dry_run.known_values import name_of, tensors_of
 from perfgate.actor.dry_run.places import place
 
-# Operators that need a value, or whose result's size depends on values, by the names that they are shown under
+# Operators that need a value, or whose result's size depends on values, with the names that are shown for them
 # (https://docs.pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution).
 WAITING = {
     **{name: name for name in ("equal", "nonzero", "masked_select", "unique_dim", "unique_consecutive", "bincount")},
-    # Every read of one value ends in the first of these. In inference mode the other two arrive undivided.
+    # Every read of one value ends in the first of these. In inference mode the other two are not decomposed.
     **dict.fromkeys(("_local_scalar_dense", "item", "is_nonzero"), "item"),
     "_unique2": "unique",
-    # Factorizations look at whether they succeeded: the first operator ends ``inv``, ``cholesky``, ``solve`` and the
+    # Factorizations check whether they succeeded: the first operator ends ``inv``, ``cholesky``, ``solve`` and the
     # like, the others look by themselves (https://docs.pytorch.org/docs/stable/linalg.html).
     **dict.fromkeys(("_linalg_check_errors", "_linalg_eigh", "linalg_eig", "_linalg_eigvals", "_linalg_svd"), "linalg"),
 }
@@ -38,7 +38,7 @@ COPIES = ("copy_", "_to_copy")
 TO_DEVICE, TO_HOST = "copy to the device", "copy to the host"
 
 Tensor = torch.Tensor
-# Functions that Python calls, by the names that they are shown under.
+# Functions that Python calls, with the names that are shown for them.
 READS = {
     **{getattr(Tensor, name): name for name in ("item", "tolist", "numpy", "cpu")},
     **{getattr(Tensor, f"__{name}__"): name for name in ("bool", "float", "int", "index")},
@@ -202,7 +202,7 @@ class HostSyncs(TorchFunctionMode):
 
     @contextmanager
     def _silent(self) -> Iterator[None]:
-        """Within the block nothing is counted, so that the operators inside one counted call do not count too."""
+        """Count nothing within the block, so that the operators inside one counted call do not count too."""
         before, self._quiet = self._quiet, True
         try:
             yield
@@ -210,7 +210,7 @@ class HostSyncs(TorchFunctionMode):
             self._quiet = before
 
     def table(self) -> dict[str, dict[str, int]]:
-        """How often the host waited, by module path and by operation and line, sorted."""
+        """The number of times that the host waited, by module path and by operation and line, sorted."""
         return table_of(self.found)
 
 
@@ -257,7 +257,7 @@ def pins(tensor: Any) -> bool:
 
 
 def host_wait(func: Any, args: tuple[Any, ...]) -> str | None:
-    """The name under which an operator that makes the host wait is shown; ``None`` for operators that do not."""
+    """The name that is shown for an operator that makes the host wait; ``None`` for other operators."""
     name = name_of(func)
     if name in MASKED and any(index.dtype in (torch.bool, torch.uint8) for index in tensors_of(args[1])):
         return "masked index"

@@ -45,7 +45,7 @@ def run_itself(
         params: the program's parameters.
         context: the context of the dry run.
         write: writes the ledger of the step that has just ended.
-        most: how many steps it takes at most.
+        most: the largest number of steps.
 
     Raises:
         NoDryRun: the program takes no step, or computes for too long.
@@ -53,7 +53,7 @@ def run_itself(
     tracker = context.tracker
     tracker.takes_in = True
     registered: list[Allocation] = []
-    made: list[Any] = []  # weak references to optimizers; some create their state when they are built
+    made: list[Any] = []  # weak references to optimizers, some of which create their state when they are built
     pace = DryPace(context, write, most)
 
     def elsewhere() -> None:

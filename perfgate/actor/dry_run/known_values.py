@@ -14,10 +14,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-MAX_WHOLE = 1 << 22  # elements; larger tensors of whole numbers are masks whose values no model reads one by one
-MAX_REAL = 1 << 14  # some models make their masks of real numbers
+MAX_WHOLE = 1 << 22  # in elements; larger tensors of whole numbers are masks whose single values no model reads
+MAX_REAL = 1 << 14  # in elements; some models make their masks of real numbers
 DRAWN = ("randint", "randint_like", "randperm")
-DRAWN_INTO = "random_"  # torch's samplers draw their seed so, into a tensor that is not filled yet
+DRAWN_INTO = "random_"  # torch's samplers draw their seed with it into a tensor that is still empty
 UNFILLED = ("empty", "new_empty")
 SEQUENCES = (list, tuple)
 LOOKS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default, torch.ops.aten.is_nonzero.default)
@@ -29,7 +29,7 @@ class KnownValues:
     def __init__(self) -> None:
         # Real storages with wrong values. They are kept alive, so that no other storage gets their address.
         self._wrong: dict[int, Any] = {}
-        # Real storages that numbers were drawn into, by the fake one, of which there may be views without values.
+        # Real storages that numbers were drawn into, by the fake storage, of which there may be views without values.
         self._drawn: dict[int, Any] = {}
 
     def know(self, fake: Any, real: Any) -> Any:
@@ -82,7 +82,7 @@ class KnownValues:
                 self._forget(tensor)
 
     def _begin(self, tensor: Any) -> None:
-        """Let a tensor have values, which are about to be drawn."""
+        """Give a tensor values, which are about to be drawn."""
         self._forget(tensor)
         with exact_modes():
             real = torch.empty(tensor.shape, dtype=tensor.dtype)

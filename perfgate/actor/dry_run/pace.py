@@ -1,4 +1,4 @@
-"""How many steps a program takes that runs dry: until two in a row are alike."""
+"""Decides how many steps a dry program takes: until two successive steps are alike."""
 
 import gc
 from collections.abc import Callable
@@ -13,12 +13,12 @@ Cells = dict[tuple[str, str], int]
 
 
 class DryPace:
-    """Lets a program step until two steps in a row have the same memory and work, and keeps the last step's ledger.
+    """Lets a program step until two successive steps have the same memory and work, and keeps the last step's ledger.
 
     Args:
         context: the context of the dry run.
         write: writes the ledger of the step that has just ended.
-        most: how many steps it takes at most.
+        most: the largest number of steps.
 
     Attributes:
         account: the last step's ledger; ``None`` before the first step.
@@ -43,17 +43,17 @@ class DryPace:
 
     @property
     def steps(self) -> int:
-        """How many steps it takes until all that follow are like the last of them."""
+        """The number of steps after which all further steps are alike."""
         return len(self._told) - self.repeats
 
     def begin(self, prepare: Callable[[], None] | None = None) -> None:
         """Begin a step.
 
         Args:
-            prepare: called first; it is no part of the step.
+            prepare: called before the step, and not part of it.
 
         Raises:
-            Done: the last step repeated the one before it, or there were as many as there may be.
+            Done: the last step repeated the one before it, or the largest number was reached.
         """
         if len(self._told) >= self._most or self.repeats:
             raise Done
@@ -68,14 +68,14 @@ class DryPace:
             tracker.syncs.counting = True
 
     def end(self, outcome: Any = None, metrics: Any = None) -> None:
-        """Write the ledger of the step that ended."""
+        """Write the ledger of the step that has ended."""
         del outcome, metrics
         tracker = self._context.tracker
         if tracker.stopped:
             raise tracker.stopped
         if tracker.syncs:
             tracker.syncs.counting = False
-        # Tensors that only reference cycles keep alive are not leaked.
+        # Tensors that only reference cycles keep alive are not leaks.
         gc.collect()
         self.account = account = self._write()
         now = cells(tracker.storages.kept(0))

@@ -8,11 +8,11 @@ from types import FrameType, TracebackType
 
 import torch
 
-ROOT = str(Path.cwd())  # the run's folder, kept here because a dry run changes to another one
+ROOT = str(Path.cwd())  # the run's folder, stored here because a dry run changes to another folder
 # An environment that lies over another one has packages in several folders.
 PACKAGES = tuple(dict.fromkeys([sysconfig.get_paths()["purelib"], *filter(re.compile("-packages$").search, sys.path)]))
 HERE = Path(__file__).parent
-# Code of torch and of Perfgate, in which users do not look for the cause.
+# Code of torch and Perfgate, where users do not look for the cause.
 MACHINERY = (
     str(Path(torch.__file__).parent),
     *(str(path) for path in HERE.glob("*.py")),

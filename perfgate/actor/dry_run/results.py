@@ -1,7 +1,7 @@
-"""What operators returned for tensors of certain shapes, so that torch is asked once.
+"""Keeps the results of operators for tensors of certain shapes, so that torch computes each only once.
 
-Torch keeps such answers itself, and takes many times as long to find one again, as it compares everything that a tensor
-may be. Here tensors are plain, and operators neither write to them nor look into them.
+Torch has such a cache too, but takes many times as long to find an entry, because it compares every property of a
+tensor. Here tensors are plain, and operators neither write to them nor read their values.
 """
 
 from collections.abc import Hashable, Sequence
@@ -18,20 +18,20 @@ from perfgate.actor.dry_run.known_values import SEQUENCES
 
 PLAIN = (int, float, bool, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format)
 PLAIN_TYPES = frozenset(PLAIN)
-KEPT: dict[Hashable, Any] = {}  # of this process: shapes are the same for every target
+KEPT: dict[Hashable, Any] = {}  # for this process; shapes are the same for every target
 
 
 class NotKept(Exception):  # noqa: N818  no error: torch is asked
-    """An argument or result of a kind that is not compared here."""
+    """An argument or result has a kind that is not compared here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A tensor of a result: how to make one like it.
+    """The recipe for a tensor of a result.
 
     Attributes:
-        offset: where it begins in its memory, in elements.
-        view: whether its memory is that of the operator's tensor.
+        offset: its first element's position in its memory, in elements.
+        view: whether it shares the memory of the operator's tensor.
     """
 
     shape: tuple[int, ...]
@@ -42,7 +42,7 @@ class Made:
     view: bool
 
     def again(self, base: FakeTensor) -> FakeTensor:
-        """Another one, from an operator's first tensor."""
+        """Make the tensor again, from the operator's first tensor."""
         with torch._C._DisableTorchDispatch():
             like = torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device="meta")
             if self.view:
@@ -61,13 +61,13 @@ def result_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         key = func, torch.get_default_dtype(), inference, key_of(args, given), *named
     except NotKept:
         return func(*args, **kwargs)
-    # A view is for inference alone where its tensor is, and anything else where it was made in that mode.
+    # A view is an inference tensor only if its base is one; any other tensor is one if it was made in that mode.
     if not given or (func.is_view and given[0].is_inference() != inference):
         return func(*args, **kwargs)
     if (known := KEPT.get(key)) is not None:
         return made(known, given[0])
     out = func(*args, **kwargs)
-    if type(out) not in PLAIN_TYPES:  # such a choice may also depend on switches of torch
+    if type(out) not in PLAIN_TYPES:  # such a choice may also depend on torch's global switches
         with suppress(NotKept):
             KEPT[key] = recipe(out, given, func.is_view)
     return out
@@ -75,7 +75,7 @@ def result_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 @cache
 def is_of_shapes(func: Any) -> bool:
-    """Whether what an operator returns depends on shapes and types alone, and it writes to nothing."""
+    """Whether an operator's result depends only on shapes and types, and it writes to nothing."""
     if not isinstance(func, OpOverload) or func.namespace != "aten" or func._schema.is_mutable:
         return False
     parts = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), torch._C.DispatchKey.CompositeImplicitAutograd)
@@ -83,10 +83,10 @@ def is_of_shapes(func: Any) -> bool:
 
 
 def key_of(value: Any, given: list[FakeTensor]) -> Hashable:
-    """What a result depends on of an argument, whose tensors are appended to a list.
+    """The part of an argument on which a result depends; its tensors are appended to a list.
 
     Raises:
-        NotKept: it is not compared here.
+        NotKept: the argument has a kind that is not compared here.
     """
     kind = type(value)
     if kind is FakeTensor:
@@ -95,22 +95,22 @@ def key_of(value: Any, given: list[FakeTensor]) -> Hashable:
         given.append(value)
         return value.shape, value.stride(), value.storage_offset(), value.dtype, value.fake_device
     if kind in PLAIN_TYPES:
-        return kind, value  # as 1, 1.0 and True are equal
+        return kind, value  # the type too, because 1, 1.0 and True are equal
     if kind in SEQUENCES:
         return kind, tuple(key_of(part, given) for part in value)
     raise NotKept
 
 
 def recipe(out: Any, given: Sequence[FakeTensor], view: bool) -> Any:
-    """How to make a result again.
+    """The recipe for a result.
 
     Args:
         out: the result.
         given: the operator's tensors.
-        view: whether it is a view of the only one of them.
+        view: whether the result is a view of the only tensor.
 
     Raises:
-        NotKept: it is not what torch says of such operators, or not plain.
+        NotKept: the result is not plain, or differs from torch's declaration of such operators.
     """
     kind = type(out)
     if kind is FakeTensor:
@@ -133,12 +133,12 @@ def recipe(out: Any, given: Sequence[FakeTensor], view: bool) -> Any:
 
 
 def is_plain(tensor: FakeTensor) -> bool:
-    """Whether shape, stride and data type say everything about a tensor."""
+    """Whether shape, stride and data type describe a tensor completely."""
     return tensor.constant is None and tensor.layout is torch.strided and not tensor.is_conj() and not tensor.is_neg()
 
 
 def made(found: Any, base: FakeTensor) -> Any:
-    """A result, from how to make it and the operator's first tensor."""
+    """Make a result from its recipe and the operator's first tensor."""
     kind = type(found)
     if kind is Made:
         return found.again(base)

@@ -1,4 +1,4 @@
-"""Sizes as kernels and allocators fill them up."""
+"""Rounds sizes up, as kernels and allocators do."""
 
 
 def up(number: int, unit: int) -> int:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch._dynamo  # with sympy; the first step on fake tensors needs it, and each actor would import it again
+import torch._dynamo  # imports sympy; the first step on fake tensors needs it, and otherwise each actor would import it
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -38,7 +38,7 @@ from perfgate.actor.programs.base import ITSELF
 from perfgate.actor.techniques.attention import kernel_of
 from perfgate.shared.device_kinds import DEVICE_KINDS, load
 
-LARGEST = 3  # tensors that are named
+LARGEST = 3  # the number of tensors to name
 ONE, OTHER = 1, 3  # two numbers to use in place of unknown values; both are possible weights, sizes and losses
 VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
@@ -53,20 +53,20 @@ def dry_run(
     traced: bool = False,
     most_steps: int = MAX_STEPS,
 ) -> dict[str, Any]:
-    """Take a step on fake tensors and account for it.
+    """Take a step on fake tensors and account for its work and memory.
 
     Args:
-        program: class of a program, whose ``dry_run`` says how it runs dry.
+        program: the class of a program; its ``dry_run`` says how it runs dry.
         params: its parameters.
         target: the kind of device, whose rules apply.
         capability: compute capability of the target.
         speeds: peak FLOP/s by dtype and ``bytes_per_s``, for ``roofline_s``.
-        traced: whether to add what each allocation and each operator takes, as ``trace``.
-        most_steps: how many steps are taken at most, by a program without a counterpart. The result's ``steps`` says
-            how many it takes until all that follow are alike, which holds for every target.
+        traced: whether to add every allocation and operator, as ``trace``.
+        most_steps: the largest number of steps for a program without a counterpart. The result's ``steps`` is the
+            number after which all steps are alike, which holds for every target.
 
     Raises:
-        NoDryRun: with the reason as one clause.
+        NoDryRun: the message has the reason, as a clause.
     """
     if getattr(program, "host_work", False):
         raise NothingToCount(f"program {program.__name__} is work of the host alone")
@@ -75,7 +75,7 @@ def dry_run(
         raise NoDryRun(f"program {program.__name__} says dry_run = None{f': {why}' if why else ''}")
     again = partial(attempt, program, params, target, capability, speeds, traced, most_steps)
     found, read_at = again()
-    # The first one may also have imported modules, whose tensors stay; then one that comes later is like the other.
+    # The first run may also have imported modules, whose tensors stay; then two later runs are compared.
     if read_at and not (same_by(lambda: again(OTHER)[0], found) or same_by(lambda: again(OTHER)[0], again()[0])):
         raise NoDryRun(f"its work depends on a value that depends on weights, read at {read_at}")
     return found
@@ -99,7 +99,7 @@ def attempt(
     most_steps: int,
     number: int = ONE,
 ) -> tuple[dict[str, Any], str]:
-    """One dry run, with a number that stands in for unknown values; returns also where one was read, if any was."""
+    """One dry run, with a number in place of unknown values; also returns where an unknown value was read, if so."""
     module, _, name = program.dry_run.partition(":")
     rules: CpuRules = load(DEVICE_KINDS[target].rules)(capability)
     tracker = Tracker(rules.block_bytes, speeds, traced=traced)
@@ -108,7 +108,7 @@ def attempt(
     context = DryContext(fake, tracker, rules)
     stand_ins = StandIns(tracker, number)
     with ExitStack() as stack:
-        # Seeded each time, as a program that draws an order of its samples must draw the same one for each target.
+        # Seeded each time, because a program that shuffles its samples must get the same order for each target.
         around = (
             seeded(),
             uncollected(),
@@ -175,8 +175,8 @@ def sizes_of(networks: Sequence[Any]) -> dict[str, int]:
 
 
 def left_behind(tracker: Tracker, dry: Any) -> dict[str, Any]:
-    """The bytes that the step of a dry counterpart allocated and did not free, in total and by module and part."""
-    # Tensors that only reference cycles keep alive are not leaked.
+    """The bytes that a dry counterpart's step allocated and did not free, in total and by module and part."""
+    # Tensors that only reference cycles keep alive are not leaks.
     gc.collect()
     kept, parts = by_part(tracker.storages.kept(tracker.since))
     after: dict[str, Any] = {"leaked_bytes": sum(parts.values()), "kept": dict(sorted(kept.items()))}
@@ -216,7 +216,7 @@ def believed() -> Iterator[None]:
 def converted() -> Iterator[None]:
     """Make ``Module.to`` change fake parameters in place, as it does real ones; left to itself, it refuses.
 
-    Whoever holds a parameter then has the changed one: an optimizer that was made before, and a tied module.
+    Every holder of a parameter then has the changed one, such as an optimizer that was made before, or a tied module.
     """
     keep = torch.nn.Module._apply
 
@@ -303,6 +303,6 @@ def by_path(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
 
 
 def largest(living: list[Allocation]) -> list[dict[str, Any]]:
-    """The largest tensors that live at the peak, and of equal ones the first."""
+    """The largest tensors alive at the peak; of several equal ones only the first."""
     ranked = sorted(living, key=lambda allocation: -allocation.size_bytes)[:LARGEST]
     return [{"bytes": a.size_bytes, "path": a.path, "part": a.what, "tensor": a.tensor} for a in ranked]

@@ -1,4 +1,4 @@
-"""Answers reads of values that a dry run does not know with stand-ins, as long as nothing depends on them.
+"""Answers reads of unknown values with stand-ins, as long as nothing depends on them.
 
 A loss that is only logged or printed may have any value, so a stand-in will do. A comparison, an ``if`` or a size that
 depends on an unknown value ends the dry run, and the message names the line. Some functions, such as ``math.exp``, take
@@ -25,7 +25,7 @@ READS = {
     for name in ("item", "tolist", "numpy", "__array__", "__float__", "__int__", "__format__", "__repr__")
 }
 DECISIONS = {Tensor.__bool__: "bool", Tensor.__index__: "index", Tensor.is_nonzero: "bool", torch.is_nonzero: "bool"}
-# A real run refuses a step whose values are not finite, so a dry run assumes that all values are finite.
+# A real run refuses a step with values that are not finite, so a dry run assumes that all values are finite.
 FINITE = {
     **dict.fromkeys((torch.isnan, Tensor.isnan, torch.isinf, Tensor.isinf), False),
     **dict.fromkeys((torch.isfinite, Tensor.isfinite), True),

@@ -1,4 +1,4 @@
-"""Follows every storage from its allocation to its release, to know what is in memory at any moment."""
+"""Follows every storage from its allocation to its release, so that the memory in use is known at any moment."""
 
 import weakref
 from bisect import bisect
@@ -172,7 +172,7 @@ class Storages:
         """Bytes by part at the highest moment of each phase of the step, in the order in which the phases began.
 
         Args:
-            workspace_bytes: what libraries hold beside all tensors, all the time; it counts as temporary.
+            workspace_bytes: memory that libraries hold all the time besides all tensors; it counts as temporary.
         """
         marks = [(when, 1, 0, name) for when, name in self.phases]
         level, phase = 0, ""
@@ -200,7 +200,7 @@ class Storages:
         return highest
 
     def peaks(self, spans: Mapping[str, Sequence[tuple[int, int]]]) -> dict[str, int]:
-        """The most bytes that were alive at once in spans between two events, by the name of the spans."""
+        """The peak of bytes alive within spans between two events, by the name of the spans."""
         changes = self.changes()
         moments = [when for when, _ in changes]
         levels = [0, *accumulate(change for _, change in changes)]

@@ -1,4 +1,4 @@
-"""Sees operators on threads that a program starts: modes and CPU profilers of torch see those of one thread alone."""
+"""Sees operators on threads that a program starts; torch's modes and CPU profilers see only one thread."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,13 +11,14 @@ from perfgate.actor.dry_run.host_syncs import Watcher
 from perfgate.actor.dry_run.known_values import name_of
 from perfgate.actor.dry_run.tracker import READING
 
-BEGINS = "_bootstrap_inner"  # what every thread of ``threading`` runs, also one whose class has a ``run`` of its own
+BEGINS = "_bootstrap_inner"  # every thread of ``threading`` runs this, even if its class overrides ``run``
 
 
 class Elsewhere(Watcher):
-    """Runs each operator of one thread, and then calls ``seen``. One that fails is seen too.
+    """Runs each operator of one thread, and then calls ``seen``. Failing operators are seen too.
 
-    A read of a fake tensor, which has no value, is 1: a thread that ended there could leave the program waiting for it.
+    Reading a fake tensor, which has no value, gives 1: if the thread ended there, the program might wait for it
+    forever.
     """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

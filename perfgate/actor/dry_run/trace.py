@@ -1,4 +1,4 @@
-"""What a dry step takes, allocation by allocation and operator by operator, so that other batches can be worked out.
+"""The trace of a dry step, allocation by allocation and operator by operator, from which other batches are computed.
 
 A step of another batch size calls the same operators in the same order. Two traces of one step, of two batch sizes,
 therefore give the size of every allocation, and the work of every operator, for all batch sizes between them.
@@ -24,7 +24,7 @@ def trace_of(storages: Storages, since: int, charges: list[tuple[str, int, int, 
         storages: the allocations.
         since: the number of the last event before the step.
         charges: the operators, as the tracker kept them.
-        workspace_bytes: what libraries hold beside all tensors.
+        workspace_bytes: memory that libraries hold besides all tensors.
     """
     made = storages.in_order()
     return {
@@ -42,7 +42,7 @@ def trace_of(storages: Storages, since: int, charges: list[tuple[str, int, int, 
 
 
 def freed(made: list[Allocation]) -> list[int]:
-    """For each allocation, how many had been made when it was released; -1 where it was not."""
+    """For each allocation, the number of allocations made before its release; -1 if it was not released."""
     found = [NEVER] * len(made)
     deaths = sorted((allocation.died, at) for at, allocation in enumerate(made) if allocation.died is not None)
     count = 0

@@ -58,8 +58,8 @@ class Tracker(TorchDispatchMode):
         self.syncs: HostSyncs | None = None
         self.scratch: Callable[[str, Any, Any], int] = lambda name, arguments, result: 0
         self.takes_in = False
-        self.multiplying: set[bool] = set()  # whether in the backward pass, of each pass with products of matrices
-        self.biased: set[bool] = set()  # the same, of each pass in which a bias is added to one
+        self.multiplying: set[bool] = set()  # the passes (backward or not) that contain matrix products
+        self.biased: set[bool] = set()  # the passes in which a bias is added to such a product
         self._stand_in: int | None = None
         self.made_by: dict[int, str] = {}
         self.owners: dict[int, str] = {}
@@ -133,7 +133,7 @@ class Tracker(TorchDispatchMode):
         return self.made_by.get(node._sequence_nr(), self.section)
 
     def _phase(self) -> str:
-        """The phase of the step; empty where nothing tells, as between the backward pass and the optimizer."""
+        """The phase of the step; empty if it is not known, as between the backward pass and the optimizer."""
         if self.section == OPTIMIZER:
             return OPTIMIZER
         if torch._C._current_autograd_node() is not None:
@@ -142,14 +142,14 @@ class Tracker(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Nothing is compiled here, and letting torch check for that would take a tenth of the time."""
+        """Tell torch that nothing is compiled here; its own check would take a tenth of the time."""
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator, then account for it."""
         kwargs = kwargs or {}
         if func is WHERE and isinstance(args[0], FakeTensor):
-            return args[0].fake_device  # asked so often that the way through the fake mode takes a tenth of the time
+            return args[0].fake_device  # asked so often that going through the fake mode takes a tenth of the time
         if func.namespace == "prim":
             return func(*args, **kwargs)
         given = tensors_of((args, kwargs))
@@ -255,7 +255,7 @@ class Tracker(TorchDispatchMode):
 
 
 def type_of(value: Any) -> str:
-    """The data type of the first tensor in a value, such as ``float32``; empty where there is none."""
+    """The data type of the first tensor in a value, such as ``float32``; empty if there is none."""
     first = next(iter(tensors_of(value)), None)
     return "" if first is None else str(first.dtype).rpartition(".")[2]
 
@@ -266,14 +266,14 @@ def source_type(name: str, args: Any) -> str:
 
 
 def dtype_of(group: str, args: Any) -> str:
-    """The type of numbers whose peak rate an operator reaches; only contractions have other rates than 32 bits."""
+    """The number type whose peak rate limits an operator; only contractions have other rates than 32 bits."""
     first = next(iter(tensors_of(args)), None) if group == "contractions" else None
     return "float32" if first is None else str(first.dtype).rpartition(".")[2]
 
 
 @cache
 def multiplies(name: str) -> bool:
-    """Whether a contraction is a product of matrices by a library; attention and convolutions have kernels apart."""
+    """Whether a contraction is a library's matrix product; attention and convolutions have their own kernels."""
     return not any(other in name for other in ("attention", "conv", "grouped"))
 
 

@@ -1,4 +1,4 @@
-"""Counts waits for a GPU that torch tells itself: those of explicit calls, and those that it warns of."""
+"""Counts waits for a GPU that torch reports: explicit calls, and those that it warns of."""
 
 import sys
 import warnings
@@ -18,13 +18,13 @@ Noted = Callable[[str], None]
 
 
 def at_place(what: str) -> str:
-    """What waited, with the running line."""
+    """The waiting call, with the running line."""
     return " at ".join(filter(None, [what, place()]))
 
 
 @contextmanager
 def explicit_waits(note: Noted) -> Iterator[None]:
-    """Within the block, calls that do nothing but wait are noted; Perfgate's own are not."""
+    """Within the block, note calls that only wait; Perfgate's own do not count."""
     before = [(owner, name, getattr(owner, name)) for owner, name in EXPLICIT]
 
     def noting(call: Any) -> Any:
@@ -46,7 +46,7 @@ def explicit_waits(note: Noted) -> Iterator[None]:
 
 @contextmanager
 def warned_waits(note: Noted) -> Iterator[None]:
-    """Within the block, waits that torch warns of are noted, which disturbs no compiled program.
+    """Within the block, note waits that torch warns of; this does not disturb compiled programs.
 
     The warnings are those of ``torch.cuda.set_sync_debug_mode``
     (https://docs.pytorch.org/docs/stable/generated/torch.cuda.set_sync_debug_mode.html).

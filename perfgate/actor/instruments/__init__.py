@@ -1,4 +1,4 @@
-"""Instruments read metrics from a running program. Each module in this folder has one, and is found by being here.
+"""Instruments read metrics from a running program. Each module in this folder defines one, and is found automatically.
 
 A module defines ``INSTRUMENT``, a subclass of ``Instrument``, whose ``passes`` say in which passes it takes part. An
 instrument that slows the program down belongs to a separate pass. Users add their own instruments with the hook

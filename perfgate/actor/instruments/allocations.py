@@ -1,4 +1,4 @@
-"""What a step takes from the GPU's caching allocator: by line of code, and by part of memory at the peak."""
+"""Measures a step's memory from the GPU's caching allocator: by line of code, and by part at the peak."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -12,27 +12,27 @@ from perfgate.actor.tables import total
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.metrics import LASTING, PARTS
 
-MOST = 1_000_000  # entries of the allocator's record
+MOST = 1_000_000  # the most entries in the allocator's record
 
 
 class Allocations(Instrument):
     """Reads ``allocations``, ``device_allocations`` and ``kept_bytes`` of the last step, and the parts of its peak.
 
-    Nothing where the allocator keeps no record, as on a CPU. Recording slows down the host, and takes no memory of
-    the device.
+    It reads nothing if the allocator keeps no record, as on a CPU. Recording slows the host down, but takes no memory
+    on the device.
     """
 
     passes = frozenset({"memory"})
 
     def start(self) -> None:
-        """Nothing is recorded yet."""
+        """Prepare to record."""
         self._records = DEVICE_KINDS[self.device.name].torch_cuda and "torch" in sys.modules
         self._record: Record | None = None
         self._gradients: set[int] = set()
         self._hooked = False
 
     def built(self, program: Any) -> None:
-        """Keep the program, which names the parts that last."""
+        """Keep the program, which names its lasting parts."""
         self._program = program
         self._weights: list[Any] = []
         if self._records:
@@ -41,7 +41,7 @@ class Allocations(Instrument):
             self._weights = [tensor for network in networks_of(program).values() for tensor in network.parameters()]
 
     def begin_step(self) -> None:
-        """Record from here on."""
+        """Begin to record."""
         if not self._records:
             return
         import torch  # not every program needs it
@@ -49,7 +49,7 @@ class Allocations(Instrument):
         self._gradients.clear()
         self._before = torch.cuda.memory_snapshot()
         # Under torch 2.11, asking for Python's frames at a free swallows the exception by which checkpointing ends a
-        # recomputation, and 2.13 does not; 2.12 is taken to do the same. What they free then has no line.
+        # recomputation; 2.13 does not, and 2.12 is assumed to. What checkpointing frees then has no line.
         context = "all" if versions.at_least("torch", 2, 13) else "alloc"
         torch.cuda.memory._record_memory_history("all", context=context, stacks="python", max_entries=MOST)
 
@@ -66,7 +66,7 @@ class Allocations(Instrument):
         return {}
 
     def _note_gradients(self) -> None:
-        """Learn the addresses of gradients, also of those that are gone by the end of the next steps."""
+        """Note the addresses of gradients, also of those that will be gone after the next steps."""
         self._gradients |= {tensor.grad.data_ptr() for tensor in self._weights if tensor.grad is not None}
         if self._hooked or compiles():
             return
@@ -87,7 +87,7 @@ class Allocations(Instrument):
         return parts
 
     def finish(self) -> dict[str, float]:
-        """What is held at the last step's peak, of the parts that a program does not name itself, and what stays."""
+        """The memory at the last step's peak in parts that a program does not name itself, and the remaining memory."""
         if self._record is None:
             return {}
         self._alive = in_use(self.device.segments())
@@ -115,7 +115,7 @@ class Allocations(Instrument):
 
 
 def workspaces(before: Mapping[int, int], segments: Callable[[], Iterable[Any]]) -> set[int]:
-    """The addresses of the workspaces that torch keeps for cuBLAS, found by giving them back.
+    """The addresses of the workspaces that torch keeps for cuBLAS, found by freeing them.
 
     Args:
         before: the blocks that are in use.
@@ -131,7 +131,7 @@ def workspaces(before: Mapping[int, int], segments: Callable[[], Iterable[Any]])
 
 
 def place_in(frames: Any) -> tuple[str, str]:
-    """The innermost line that is neither torch's nor Perfgate's, as file, and function with line."""
+    """The innermost line outside of torch and Perfgate: its file, and its function with the line."""
     from perfgate.actor.dry_run.places import is_machinery, short  # need torch
 
     if not frames:

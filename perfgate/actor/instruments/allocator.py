@@ -1,4 +1,4 @@
-"""The GPU's caching allocator when a launch ends: blocks in use, free blocks, and how fragmented they are."""
+"""The state of the GPU's caching allocator at a launch's end: blocks in use, free blocks, and fragmentation."""
 
 from collections import Counter
 from typing import Any

@@ -1,4 +1,4 @@
-"""Lists the values that an emulated card did not compute and that the host read in a step all the same."""
+"""Lists the values that the host read in a step although an emulated card had not computed them."""
 
 from collections import Counter
 from typing import Any
@@ -7,23 +7,23 @@ from perfgate.actor.instrument import Instrument
 
 
 class Assumed(Instrument):
-    """Reads the finding ``assumed`` of the last step: by operator and value, how often. Other devices have none."""
+    """Reads the finding ``assumed`` of the last step: the reads by operator and value. Only emulated cards have it."""
 
     passes = frozenset({"counters"})
     innermost = True
 
     def start(self) -> None:
-        """Learn whether there is something to list."""
+        """Check whether there is something to list."""
         self._emulated = self.device.name == "emulated"
         self._found: Counter[str] = Counter()
 
     def begin_step(self) -> None:
-        """Remember what was assumed before."""
+        """Remember earlier reads."""
         if self._emulated:
             self._before = self._so_far()
 
     def end_step(self) -> dict[str, float]:
-        """Keep what was assumed in this step."""
+        """Keep the reads of this step."""
         if self._emulated:
             self._found = self._so_far() - self._before
         return {}

@@ -38,7 +38,7 @@ class Clock(Instrument):
         """Read all clocks, the wall's last."""
         computed_s = self.device.processor_s()
         if computed_s is not None:
-            # Only now is it known which thread takes the steps: it is this one.
+            # The thread that takes the steps is known only now: it is this one.
             self._queue = self._queue or Queue.of_this_thread()
             self._queued = self._queue.waited_s() if self._queue else (0.0, 0.0)
             self._own, self._cpu = thread_time(), self.device.processor_s() or 0.0
@@ -88,13 +88,13 @@ class Queue:
             if thread.name != self._thread:
                 try:
                     others_s += queued_s((thread / "schedstat").read_bytes())
-                except OSError:  # it ended meanwhile
+                except OSError:  # the thread has ended meanwhile
                     continue
         return own_s, own_s + others_s
 
 
 def queued_s(account: bytes) -> float:
-    """The second number of a ``schedstat``: nanoseconds spent ready to run, and not running."""
+    """The second number of a ``schedstat``: nanoseconds in which a thread was ready to run but did not run."""
     return int(account.split()[1]) / 1e9
 
 

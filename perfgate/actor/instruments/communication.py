@@ -27,7 +27,7 @@ class Communication(Instrument):
         """Start the profiler."""
         if not self._talks:
             return
-        from torch.profiler import ProfilerActivity, profile  # not needed by one process alone
+        from torch.profiler import ProfilerActivity, profile  # a single process does not need it
 
         activity = DEVICE_KINDS[self.device.name].activity
         self._profile = profile(activities=[getattr(ProfilerActivity, activity)])

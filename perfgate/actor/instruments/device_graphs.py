@@ -11,10 +11,10 @@ METHODS = {"capture_begin": "graph_captures", "replay": "graph_replays"}
 
 
 class DeviceGraphs(Instrument):
-    """Reads ``graph_captures`` and ``graph_replays`` of each step; nothing for a program that captures no graph.
+    """Reads ``graph_captures`` and ``graph_replays`` of each step; nothing for a program without graphs.
 
-    Everything that captures graphs does so through ``torch.cuda.CUDAGraph``, compiled programs too. What a graph
-    launches when it is replayed counts among the kernels, one by one.
+    All captures go through ``torch.cuda.CUDAGraph``, even those of compiled programs. The kernels that a replayed
+    graph launches count one by one.
     """
 
     passes = frozenset({"counters", "memory"})
@@ -38,11 +38,11 @@ class DeviceGraphs(Instrument):
         return counting
 
     def begin_step(self) -> None:
-        """Count from here on."""
+        """Remember the counts so far."""
         self._before = Counter(self._counts)
 
     def end_step(self) -> dict[str, float]:
-        """What was captured and replayed in this step."""
+        """The captures and replays in this step."""
         if not self._counts:
             return {}
         return {metric: self._counts[metric] - self._before[metric] for metric in METHODS.values()}

@@ -17,9 +17,9 @@ class Rates(Instrument):
     """Measures ``peak_flops_per_s`` of a large product and ``peak_bytes_per_s`` of a large sum, if a program sets
     ``rates_of``.
 
-    The sum is added in place, because a separate result would first be read into the cache, which no count of bytes
-    includes. Both are measured right after each step or burst, outside of its time, so a machine that slows down slows
-    them too.
+    The sum is added in place, because a separate result would first be read into the cache, which counts of bytes do
+    not include. Both are measured right after each step or burst, outside of its time, so a machine that slows down
+    slows them too.
     """
 
     passes = frozenset({"time"})
@@ -73,7 +73,7 @@ class Rates(Instrument):
 
 
 def sizes(device: str, number_bytes: int) -> tuple[int, int, int]:
-    """What is measured on a device, with numbers of a size."""
+    """The sizes to measure on a device, for numbers of this size."""
     if device == "cpu":
         return ON_CPU
     return ON_GPU if number_bytes <= 2 else ON_GPU_IN_32_BITS

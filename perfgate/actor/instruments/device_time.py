@@ -9,7 +9,7 @@ class DeviceTime(Instrument):
     """Reads ``device_time_s`` of a step: the time in which at least one kernel or copy was at work; nothing on a CPU.
 
     It comes from the profiler, which slows down the host, and not the kernels. So it is read in separate steps after
-    the timed ones, and does not hold what the device waited for the host.
+    the timed ones, and does not include the time in which the device waits for the host.
     """
 
     passes = frozenset({"time"})

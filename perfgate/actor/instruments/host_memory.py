@@ -1,4 +1,4 @@
-"""Measures how far the host's memory grows within a step that is work of the host alone, such as reading data."""
+"""Measures how much the host's memory grows within a step that works only on the host, such as reading data."""
 
 import gc
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 from perfgate.actor.instrument import Instrument
 
-# Arrow's buffers go back to the pool that they came from, so no pool may ever go.
+# Arrow returns buffers to the pool that they came from, so no pool may ever be deleted.
 _pools: list[Any] = []
 
 
@@ -15,8 +15,8 @@ class HostMemory(Instrument):
     """Reads ``peak_host_bytes``: the peak of Python's and NumPy's allocations above the beginning of the step, and of
     Arrow's pool, each counted from the step's beginning.
 
-    Python reports its allocations, so the number repeats itself; what other libraries take from the system by
-    themselves, such as a tokenizer in Rust, is not in it. Nor is the memory of other processes.
+    Python reports its allocations, so the number repeats itself; memory that other libraries take from the system
+    themselves, such as a tokenizer in Rust, is not included, nor is that of other processes.
     """
 
     passes = frozenset({"memory"})
@@ -28,13 +28,13 @@ class HostMemory(Instrument):
         self._peaks: list[int] = []
 
     def built(self, program: Any) -> None:
-        """Begin to trace, where the program's work is the host's alone."""
+        """Begin to trace, if the program works only on the host."""
         self._watches = program.host_work
         if self._watches:
             tracemalloc.start()
 
     def begin_step(self) -> None:
-        """Count from here on."""
+        """Reset both peaks."""
         if not self._watches:
             return
         gc.collect()
@@ -54,7 +54,7 @@ class HostMemory(Instrument):
         return {}
 
     def finish(self) -> dict[str, int]:
-        """The smallest of the steps' peaks: caches that fill by and by only ever add to one."""
+        """The smallest of the steps' peaks, because caches that fill gradually only ever add to a peak."""
         return {"peak_host_bytes": min(self._peaks)} if self._peaks else {}
 
 

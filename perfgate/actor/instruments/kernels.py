@@ -1,4 +1,4 @@
-"""Counts the kernels and copies that a step starts on a GPU, with the profiler, and names the modules that did."""
+"""Counts the kernels and copies that a step starts on a GPU, by the profiler, and names the modules behind them."""
 
 from contextlib import ExitStack
 from typing import Any
@@ -13,14 +13,14 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 class Kernels(Instrument):
     """Reads ``kernel_launches`` and ``copies`` of each step; nothing on a CPU.
 
-    Its findings name kernels and copies by the module that launched them. The first step is not looked into, as it may
-    compile the program, and calls of a compiled one cannot be marked.
+    Its findings name kernels and copies by the module that launched them. The first step is not recorded, because it
+    may compile the program, and calls of compiled modules cannot be marked.
     """
 
     passes = frozenset({"counters"})
 
     def start(self) -> None:
-        """Nothing is recorded yet."""
+        """Prepare to record."""
         self._networks: dict[str, Any] = {}
         self._tables: dict[str, Table] = {}
         self._steps = 0

@@ -1,10 +1,10 @@
 """Measures the peak bytes of tensors on the CPU, from the profiler's record of every allocation.
 
 The CPU allocator keeps no count of its own. The profiler watches from before the model is built, so the running sum of
-its ``[memory]`` events is the memory in use, and the highest sum within a step's time is that step's peak. The profiler
-slows the program several times over, so no time is measured in this pass. It sees one thread's allocations only, so
-transformers, which converts weights on other threads while it loads them, is told to do so on the one that loads. Where
-a step computes on a thread of the program's own, there is no peak.
+its ``[memory]`` events is the memory in use, and the highest sum within a step's time is that step's peak. The
+profiler slows the program several times over, so no time is measured in this pass. It sees one thread's allocations
+only, so transformers, which would convert weights on other threads while loading, is told to use the loading thread.
+If a step computes on a thread of the program's own, there is no peak.
 """
 
 import os
@@ -39,7 +39,7 @@ class TensorMemory(Instrument):
         if "torch" not in sys.modules or self.device.name != "cpu":
             return
         os.environ[ON_ONE_THREAD] = "1"
-        from torch.profiler import ProfilerActivity, profile  # not needed by passes that take no memory
+        from torch.profiler import ProfilerActivity, profile  # passes that measure no memory do not need it
 
         from perfgate.actor.dry_run.threads import watched
 
@@ -90,7 +90,7 @@ class TensorMemory(Instrument):
 
 
 def stored_bytes(tensors: list[Any]) -> int:
-    """The bytes of all storages of some tensors; of a tensor that is sharded between ranks, only this rank's shard."""
+    """The bytes of all storages of some tensors; for a tensor that is sharded between ranks, only this rank's shard."""
     own = [inner for tensor in tensors for inner in inner_tensors(tensor)]
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in own}
     return sum(storages.values())

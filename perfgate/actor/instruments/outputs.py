@@ -1,4 +1,4 @@
-"""The outputs of the steps (tokens, losses, logits), to compare with those of the same program with other settings."""
+"""Reads the results of steps (tokens, losses, logits), to compare them with those under other settings."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ from perfgate.actor.instrument import Instrument
 
 
 class Outcome(Instrument):
-    """Finding ``outcome``: numbers by name, as the program tells them."""
+    """Reads the finding ``outcome``: the program's results by name."""
 
     passes = frozenset({"counters"})
 
     def built(self, program: Any) -> None:
-        """Keep the program, to ask it at the end."""
+        """Keep the program until the end."""
         self._program = program
         program.keeps_outcome = True
 
     def findings(self) -> dict[str, Any]:
-        """Ask the program."""
+        """Read the program's results."""
         self._program.keeps_outcome = False
         return {"outcome": self._program.outcome()}
 

@@ -1,4 +1,4 @@
-"""Python's own work in a step, counted in steps in which nothing else is watched."""
+"""Counts Python's calls in a step, while nothing else is watched."""
 
 import gc
 import sys
@@ -10,9 +10,9 @@ from perfgate.shared.metrics import PYTHON_CALLS
 
 
 class PythonCalls(Instrument):
-    """``python_calls`` of each step, and of the last one by file and function.
+    """Reads ``python_calls`` of each step, and the last step's calls by file and function.
 
-    The garbage collector is off meanwhile, as what it calls depends on what ran before.
+    The garbage collector is off meanwhile, because its calls depend on earlier work.
     """
 
     passes = frozenset({"counters"})
@@ -20,7 +20,7 @@ class PythonCalls(Instrument):
     innermost = True
 
     def start(self) -> None:
-        """See the threads that the program is about to start."""
+        """Prepare to see the threads that the program will start."""
         self._calls = Calls()
         self._table: Table = {}
         self._joined = False
@@ -28,7 +28,7 @@ class PythonCalls(Instrument):
         self._why_not = ""
 
     def begin_step(self) -> None:
-        """Count from here on."""
+        """Begin to count."""
         if not self._joined:
             self._join_autograd()
         self._collects = gc.isenabled()
@@ -40,7 +40,7 @@ class PythonCalls(Instrument):
             self._why_not = str(reason)
 
     def end_step(self) -> dict[str, int]:
-        """Count no more; nothing where another profiler is at work."""
+        """Stop counting; returns nothing if another profiler is active."""
         try:
             if not self._why_not:
                 self._table = self._calls.end()
@@ -51,7 +51,7 @@ class PythonCalls(Instrument):
         return {} if self._why_not else {PYTHON_CALLS: sum(sum(found.values()) for found in self._table.values())}
 
     def _join_autograd(self) -> None:
-        """Have the thread counted on which autograd computes a GPU's gradients; a CPU's come on the step's own."""
+        """Count the thread on which autograd computes a GPU's gradients; a CPU's use the step's own thread."""
         self._joined = True
         if self.device.torch_device == "cpu" or "torch" not in sys.modules:
             return
@@ -62,7 +62,7 @@ class PythonCalls(Instrument):
         (tensor * 2).backward()
 
     def findings(self) -> dict[str, Any]:
-        """The last step's calls by file and function, and what else such a count depends on."""
+        """The last step's calls by file and function, and the conditions under which the count holds."""
         under = f"Python {sys.version_info[0]}.{sys.version_info[1]} on {self.device.name}"
         return {PYTHON_CALLS: self._table, "counted_under": under, "uncounted": self._why_not}
 

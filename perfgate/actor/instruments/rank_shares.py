@@ -1,4 +1,4 @@
-"""Bytes that one rank of several holds: weights, gradients, optimizer state."""
+"""Measures the bytes that one of several ranks holds: weights, gradients, optimizer state."""
 
 import sys
 from typing import Any
@@ -8,7 +8,7 @@ from perfgate.actor.instruments.memory import stored_bytes
 
 
 class Shares(Instrument):
-    """``rank_weights_bytes``, ``rank_gradients_bytes`` and ``rank_optimizer_state_bytes`` of a launch of several ranks.
+    """Reads ``rank_weights_bytes``, ``rank_gradients_bytes`` and ``rank_optimizer_state_bytes``, with several ranks.
 
     A sharded tensor counts with the rank's own shard. Tensors that are gathered for one layer and freed after it do not
     count.
@@ -17,7 +17,7 @@ class Shares(Instrument):
     passes = frozenset({"counters"})
 
     def start(self) -> None:
-        """Have gradients counted when an optimizer is about to use them: after that they may be freed."""
+        """Count gradients just before an optimizer uses them, because they may be freed after that."""
         self._gradients_bytes = 0
         self._hook: Any = None
         if "torch" in sys.modules:
@@ -26,7 +26,7 @@ class Shares(Instrument):
             self._hook = register_optimizer_step_pre_hook(self._before_step)
 
     def built(self, program: Any) -> None:
-        """Keep the program, to ask it at the end for its parts."""
+        """Keep the program, whose parts are counted at the end."""
         self._program = program
         if program.ranks == 1 and self._hook is not None:
             self._hook.remove()

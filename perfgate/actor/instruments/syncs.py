@@ -13,16 +13,16 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 class Syncs(Instrument):
     """Reads ``host_syncs`` of each step, and the finding of the same name by module path, operation and line.
 
-    A program that is watched runs as if it were not compiled. So on a GPU nothing watches the first step, in which
-    programs compile; where one did, torch's own warnings tell from then on where it waits. On a CPU a program that
-    compiles is not watched at all, and the metric is missing for it. It is missing too on a GPU of which
-    ``torch.cuda`` does not tell where the host waits.
+    A watched program runs as if it were not compiled. On a GPU the first step, in which programs compile, is therefore
+    not watched; for a program that did compile, torch's own warnings report the waits from then on. On a CPU a program
+    that compiles is not watched at all, and the metric is missing. It is also missing on a GPU for which
+    ``torch.cuda`` does not report waits.
     """
 
     passes = frozenset({"counters"})
 
     def start(self) -> None:
-        """Follow from now on which tensors are moved to the device, if the program has imported torch at all."""
+        """Begin to follow tensors that are moved to the device, if the program imported torch at all."""
         self._syncs: Any = None
         self._gpu = DEVICE_KINDS[self.device.name].gpu
         self._networks: dict[str, Any] = {}
@@ -70,7 +70,7 @@ class Syncs(Instrument):
         self._following.enter_context(self._calls.followed())
 
     def begin_step(self) -> None:
-        """Count from now on."""
+        """Begin to count."""
         self._steps += 1
         if self._syncs is None or self._unwatched():
             return
@@ -92,7 +92,7 @@ class Syncs(Instrument):
         self._step.enter_context(Watcher(self._syncs.seen))
 
     def _unwatched(self) -> bool:
-        """Whether this is a step in which a program may compile itself."""
+        """Whether this is a step in which the program may compile itself."""
         return self._gpu and self._steps == 1
 
     def _note(self, what: str) -> None:

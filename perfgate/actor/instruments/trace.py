@@ -1,4 +1,4 @@
-"""Records what host and device do in a step, as a file that trace viewers open."""
+"""Records a step's activity on host and device in a file for trace viewers."""
 
 import os
 import sys
@@ -13,8 +13,8 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 class Trace(Instrument):
     """Writes the last step or burst to the file ``into``, in Chrome's format and compressed.
 
-    Operators have the shapes of their inputs, and calls of modules are marked by their paths, but for those of a
-    compiled program. Only the first of several ranks writes. It finds nothing where torch does no work.
+    Operators have the shapes of their inputs, and calls of modules are marked by their paths, except in compiled
+    programs. With several ranks only the first one writes. A program that does not use torch has no trace.
     """
 
     passes = frozenset({"trace"})
@@ -22,7 +22,7 @@ class Trace(Instrument):
     innermost = True
 
     def start(self) -> None:
-        """Nothing is recorded yet."""
+        """Prepare to record."""
         self._profile: Any = None
         self._marking = ExitStack()
 
@@ -43,7 +43,7 @@ class Trace(Instrument):
         self._profile.start()
 
     def _mark(self) -> None:
-        """Mark calls of modules; a torch that is too old for marks leaves them out."""
+        """Mark calls of modules, unless torch is too old for marks."""
         from perfgate.actor.dry_run.calls import networks_of
 
         try:

@@ -1,4 +1,4 @@
-"""Whether the compiler chose kernels by their times, as ``max-autotune`` does: each compilation may choose others."""
+"""Detects a compiler that chose kernels by their speed (``max-autotune``): another compilation may choose others."""
 
 import sys
 from typing import Any
@@ -10,16 +10,16 @@ AUTOTUNE = "max-autotune"
 
 
 class Tuning(Instrument):
-    """Reads the finding ``tuned``, on a GPU, where such a choice decides which kernels run and what they take."""
+    """Reads the finding ``tuned`` on a GPU, where this choice decides on the kernels and their memory."""
 
     passes = frozenset({"counters", "memory"})
 
     def built(self, program: Any) -> None:
-        """Keep the program, which tells what was asked for."""
+        """Keep the program with its settings."""
         self._program = program
 
     def findings(self) -> dict[str, Any]:
-        """Whether the settings ask for it, or inductor counted it, as in a program that compiles by itself."""
+        """Whether the settings ask for tuning, or inductor tuned in a program that compiles by itself."""
         if not DEVICE_KINDS[self.device.name].bursts:
             return {}
         asked, _ = self._program.effective()
@@ -27,7 +27,7 @@ class Tuning(Instrument):
 
 
 def counted() -> bool:
-    """Whether inductor tried kernels out; what it loads from its cache counts as well."""
+    """Whether inductor tried out kernels; choices loaded from its cache count too."""
     utils = sys.modules.get("torch._dynamo.utils")
     return bool(utils and utils.counters["inductor"]["select_algorithm_autotune"])
 

@@ -1,4 +1,4 @@
-"""Training in a plain loop over ``accelerate``, as the tutorials write it."""
+"""Training in a plain loop over ``accelerate``, as in its tutorials."""
 
 from collections import deque
 from typing import Any
@@ -38,7 +38,7 @@ class AcceleratedLoop(Program):
             versions.need("apply_liger_kernel", "liger=True")(network, None)
         if chosen.activation_checkpointing:
             enable_checkpointing(network, chosen.activation_checkpointing)
-        # Before the Accelerator, as making the Trainer's arguments resets the state that an Accelerator shares.
+        # Before the Accelerator, because making the Trainer's arguments resets the state that an Accelerator shares.
         on_cpu = device.torch_device == "cpu"
         found = plain_optimizer(chosen, network, on_cpu)
         self.accelerator = Accelerator(
@@ -57,14 +57,14 @@ class AcceleratedLoop(Program):
             assembled(found, network, [p for p in network.parameters() if p.requires_grad]),
             DataLoader(parts.source.rows, batch_size=chosen.batch_size, shuffle=True),
         )
-        # An optimizer that steps within the backward pass needs the rate there.
+        # An optimizer that steps within the backward pass needs the learning rate there.
         self.fused = {"learning_rate": found[1]["lr"]} if chosen.optimizer == "lomo" else {}
         self.batches = endless(self.loader)
         self.mask = ""
         self.steps: deque[list[Any]] = deque(maxlen=OUTCOME_STEPS)
 
     def parts(self) -> dict[str, Any]:
-        """Weights, buffers, and what the optimizer keeps."""
+        """Weights, buffers, and the optimizer's state."""
         return {**super().parts(), "optimizer_state": state_of(self.optimizer)}
 
     def outcome(self) -> dict[str, list[float]]:
@@ -72,9 +72,9 @@ class AcceleratedLoop(Program):
         return {"losses": [float(sum(losses) / len(losses)) for losses in self.steps]}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from what ``accelerate`` prepared."""
+        """The settings as ``accelerate`` prepared them."""
         asked, found = asked_and_in_force(self.chosen, self.network, self.wrapped, self.optimizer, self.accelerator)
-        # Nobody empties the allocator's cache in a plain loop.
+        # A plain loop never empties the allocator's cache.
         return asked, found | loading_in_force(self.loader) | {"empty_cache_steps": 0, "mask": self.mask}
 
     def step(self) -> list[Any]:
@@ -95,7 +95,7 @@ class AcceleratedLoop(Program):
                 with span("optimizer"):
                     self.optimizer.step()
                 self.optimizer.zero_grad()
-            # The next step overwrites a loss that is in the memory of a CUDA graph.
+            # The next step overwrites a loss in the memory of a CUDA graph.
             copied = self.keeps_outcome and self.chosen.compile in GRAPHED
             losses.append(loss.detach().clone() if copied else loss.detach())
         if self.keeps_outcome:
@@ -104,14 +104,14 @@ class AcceleratedLoop(Program):
 
 
 def recipes(mixed_precision: str) -> list[Any]:
-    """How ``accelerate`` computes in 8 bits; by default it would wrap weights for FSDP, of which there is none here."""
+    """The handlers for computing in 8 bits; by default ``accelerate`` would wrap weights for FSDP, unused here."""
     if mixed_precision != "fp8":
         return []
     return [versions.need("AORecipeKwargs", "precision='fp8-amp'")(enable_fsdp_float8_all_gather=False)]
 
 
 def compile_model(network: Any, chosen: str) -> Any:
-    """What is called in place of a model: itself, compiled as a whole, or with its layers compiled one by one."""
+    """The object to call in place of a model: the model itself, compiled as a whole, or with compiled layers."""
     if chosen == "off":
         return network
     if chosen == "regional":

@@ -7,8 +7,8 @@ from perfgate.actor.phases import Phases
 from perfgate.actor.tensors import stored_tensors
 
 ITSELF = "itself"
-OUTCOME_VALUES = 1024  # so many values of a large outcome are kept
-OUTCOME_STEPS = 3  # the outcome of so many steps is kept
+OUTCOME_VALUES = 1024  # the number of values kept of a large outcome
+OUTCOME_STEPS = 3  # the number of steps whose outcomes are kept
 
 
 class Program:
@@ -24,10 +24,10 @@ class Program:
         keeps_outcome: whether ``outcome`` will be called. If not, outcomes need not be kept, which saves memory.
         network: the model that it runs, or ``None``.
         rates_of: the number type in which the device's peak rates are measured after each step; ``None`` for no rates.
-        host_work: whether its steps are work of the host alone, such as reading data: then there is no dry run, and the
-            memory that counts is the host's.
-        repeats_calls: whether each step enters the same functions of Python, so that they can be counted; a compiler's
-            work does not.
+        host_work: whether its steps work only on the host, such as reading data: then there is no dry run, and the
+            host's memory counts.
+        repeats_calls: whether each step enters the same functions of Python, so that they can be counted; compiling
+            does not.
         threaded: whether a thread of its own does the work; the CPU's profiler does not see that thread's allocations.
         phases: marks waiting for data, forward pass, backward pass and optimizer within a step; ``None`` for no phases.
         samples: the number of samples in a step.

@@ -1,5 +1,7 @@
-"""Find a program, and check what its author set: a name of Perfgate's that means something else fails by itself here,
-with a sentence, and not far away."""
+"""Finds a program and checks its attributes.
+
+A name of Perfgate's with another meaning fails here, with a sentence, and not later in another place.
+"""
 
 import importlib
 import inspect
@@ -14,11 +16,11 @@ from perfgate.actor.programs.base import Program
 
 @dataclass(frozen=True)
 class Meaning:
-    """What Perfgate reads in an attribute of a program.
+    """The meaning that an attribute of a program has for Perfgate.
 
     Attributes:
-        what: in words.
-        holds: whether a value may be that.
+        what: the meaning in words.
+        holds: whether a value has this meaning.
     """
 
     what: str
@@ -26,7 +28,7 @@ class Meaning:
 
 
 def whole(least: int) -> Callable[[Any], bool]:
-    """A check for whole numbers from ``least`` on, numpy's among them."""
+    """A check for whole numbers from ``least`` on, including numpy's."""
 
     def holds(value: Any) -> bool:
         try:
@@ -59,14 +61,14 @@ MEANINGS = {
 
 
 def find_program(path: str) -> Any:
-    """The class of a program.
+    """Find the class of a program.
 
     Args:
         path: ``module:Class``.
 
     Raises:
         NoProgram: this interpreter has no such module, or the module has no such class.
-        ImportError: the module is here, and does not go together with the libraries that are.
+        ImportError: the module exists, but does not work with the installed libraries.
     """
     module, _, name = path.partition(":")
     try:
@@ -74,21 +76,21 @@ def find_program(path: str) -> Any:
     except ModuleNotFoundError as error:
         raise NoProgram(f"{path} cannot be imported: {error}") from None
     except AttributeError as error:
-        # One that the module raised while it was imported is told as it is.
+        # An error that the module itself raised is not changed.
         if getattr(error, "obj", None) is None or getattr(error, "name", "") != name:
             raise
         raise NoProgram(f"{path}: {error}") from None
 
 
 def check_program(program: Any, path: str) -> None:
-    """Refuse a program whose attributes are not what Perfgate reads in them.
+    """Refuse a program whose attributes have another meaning for Perfgate.
 
     Args:
-        program: as it was built.
+        program: the program after it was built.
         path: ``module:Class``.
 
     Raises:
-        WrongProgram: naming the attribute, its value, its meaning, and the remedy.
+        WrongProgram: an attribute is wrong; the message has its name, its value, its meaning and the remedy.
     """
     if not isinstance(program, Program):
         raise WrongProgram(f"{path} is no subclass of perfgate.Program")
@@ -108,7 +110,7 @@ def check_program(program: Any, path: str) -> None:
 
 
 def told(value: Any) -> str:
-    """A value in a few letters."""
+    """A value in a few characters."""
     if inspect.ismodule(value) or callable(value):
         return f"a {type(value).__name__}"
     text = repr(value)

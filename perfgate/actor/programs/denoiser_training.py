@@ -1,4 +1,4 @@
-"""Trains the denoiser of a model of images: it learns to tell the noise that was added to them."""
+"""Trains the denoiser of an image model: it learns to predict the noise that was added to images."""
 
 from collections import deque
 from contextlib import nullcontext
@@ -28,7 +28,7 @@ MAX_GRAD_NORM = 1.0
 
 
 class DenoiserTraining(Program):
-    """A step is one update of the weights, over latent images and prompts that were encoded before."""
+    """A step is one update of the weights, over latent images and prompts that are already encoded."""
 
     def __init__(self, device: Device, **params: Any) -> None:
         self.phases: Phases = Phases()
@@ -55,7 +55,7 @@ class DenoiserTraining(Program):
         self.steps: deque[list[Any]] = deque(maxlen=OUTCOME_STEPS)
 
     def batch(self) -> dict[str, Any]:
-        """Latent images, and what each of them shows: a prompt's states, or the number of a class."""
+        """Latent images, and the condition of each: a prompt's states, or the number of a class."""
         config, size = self.network.config, self.chosen.batch_size
         kind = {"device": self.device.torch_device, "dtype": self.weights}
         images = torch.randn(size, config.in_channels, config.sample_size, config.sample_size, **kind)
@@ -84,18 +84,18 @@ class DenoiserTraining(Program):
         return losses
 
     def loss(self, images: Any, shown: dict[str, Any]) -> Any:
-        """The mean squared error of the noise that the denoiser sees in images to which noise was added."""
+        """The mean squared error of the predicted noise, for images to which noise was added."""
         noise = torch.randn_like(images)
         when = torch.randint(0, self.scheduler.config.num_train_timesteps, images.shape[:1], device=images.device)
         noisy = self.scheduler.add_noise(images, noise, when)
         with self.mixing:
             self.mixed = torch.is_autocast_enabled(images.device.type)
             told = self.network(noisy, when, **shown).sample
-        # A transformer of images also tells how sure it is, in as many more channels.
+        # An image transformer also predicts variances, in as many extra channels.
         return functional.mse_loss(told[:, : images.shape[1]].float(), noise.float())
 
     def parts(self) -> dict[str, Any]:
-        """Weights, buffers, and what the optimizer keeps."""
+        """Weights, buffers, and the optimizer's state."""
         return {**super().parts(), "optimizer_state": state_of(self.optimizer)}
 
     def outcome(self) -> dict[str, list[float]]:
@@ -103,7 +103,7 @@ class DenoiserTraining(Program):
         return {"losses": [float(sum(losses) / len(losses)) for losses in self.steps]}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the denoiser and the optimizer, and from what was on when the denoiser was called."""
+        """The settings from the denoiser and the optimizer, and from the modes during the denoiser's call."""
         ranks = [adapter.r for adapter in getattr(self.network, "peft_config", {}).values()]
         return asked(self.chosen), {
             "precision": precision_of(self.network, "bf16" if self.mixed else "no"),
@@ -116,7 +116,7 @@ class DenoiserTraining(Program):
 
 def add_adapters(network: Any, rank: int) -> None:
     """Freeze the weights, and train small matrices of a low rank beside those of attention."""
-    from peft import LoraConfig  # optional, and not to be imported by a fork server
+    from peft import LoraConfig  # optional, and a fork server must not import it
 
     network.requires_grad_(False)
     network.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=ATTENTION_LAYERS))

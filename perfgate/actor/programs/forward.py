@@ -39,7 +39,7 @@ class Forward(Program):
         return {"logits": [] if self.output is None else self.output.flatten()[:OUTCOME_VALUES].float().tolist()}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the model."""
+        """The settings from the model."""
         asked, found = asked_and_in_force(self.chosen, self.network, self.call)
         return asked, found | {
             "kernels": kernel_in_force(self.network, self.chosen.kernels),
@@ -56,7 +56,7 @@ class Forward(Program):
 
 
 def forward_batch(request: Request, config: Any) -> dict[str, Any]:
-    """What a forward pass reads, on the host: sentences, random tokens, or images."""
+    """The input of a forward pass, on the host: sentences, random tokens, or images."""
     chosen = request.chosen
     if not request.text:
         return random_batch(config, request.task, chosen, request.seed)
@@ -64,7 +64,7 @@ def forward_batch(request: Request, config: Any) -> dict[str, Any]:
 
 
 def real_tokens(batch: dict[str, Any]) -> int:
-    """Tokens of a batch without its padding; 0 where nothing is read."""
+    """The number of tokens in a batch without its padding; 0 for inputs other than text."""
     if "attention_mask" in batch:
         return int(batch["attention_mask"].sum())
     return batch["input_ids"].numel() if "input_ids" in batch else 0

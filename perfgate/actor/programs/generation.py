@@ -1,4 +1,4 @@
-"""Generation of a fixed number of tokens, with the first token's time and the others' apart."""
+"""Generates a fixed number of tokens, and times the first token and the others separately."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -45,7 +45,7 @@ class Generation(Program):
             inputs = prompt_batch(build_tokenizer(request.model), text, *size)
         else:
             inputs = generation_inputs(config, chosen, request.seed)
-        # Floating-point inputs, as of sound, get the precision of the weights; tokens stay whole numbers.
+        # Real-valued inputs, such as sound, get the precision of the weights; tokens stay whole numbers.
         self.inputs = {
             name: values.to(device.torch_device, self.network.dtype if values.is_floating_point() else None)
             for name, values in inputs.items()
@@ -69,12 +69,12 @@ class Generation(Program):
             self.speculation = Speculation(self.network, chosen.assistant_layers, chosen.prompt_lookup_tokens)
             self.options |= self.speculation.options
         else:
-            # Who writes drafts would be handed it too.
+            # The model that writes drafts would get it too.
             self.options["logits_processor"] = LogitsProcessorList([LastLogits(self.arrivals)])
 
     @property
     def prompt_length(self) -> int:
-        """Tokens of a prompt, with its padding; 0 where the model listens."""
+        """The tokens of a prompt, with padding; 0 for speech models."""
         return int(self.inputs["input_ids"].shape[1]) if "input_ids" in self.inputs else 0
 
     def outcome(self) -> dict[str, list[float]]:
@@ -87,7 +87,7 @@ class Generation(Program):
         return {"tokens": tokens, "logits": without_suppressed(self.arrivals.first[0]).float().tolist()}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the model, from how it was called, and from the drafts that it was given."""
+        """The settings from the model, from its calls, and from the drafts that it was given."""
         asked, found = asked_and_in_force(self.chosen, self.network, self.network)
         found |= self.prefill.in_force(self.prompt_length)
         found |= {"beams": (self.speculation or self.arrivals).rows // self.samples}
@@ -107,26 +107,26 @@ class Generation(Program):
             pace.end(self.logits, self.metrics())
 
     def restart(self) -> None:
-        """Begin to count and to wait for the first token."""
+        """Reset the counts and wait for the first token again."""
         self.arrivals.restart(self.keeps_outcome)
         if self.speculation is not None:
             self.speculation.restart()
 
     def logits(self) -> Any:
-        """Those of the latest token, which must be finite."""
+        """The latest token's logits, which must be finite."""
         return self.arrivals.allowed() if self.speculation is None else self.speculation.logits
 
     def metrics(self) -> Callable[[], dict[str, float]]:
-        """Tells, once the device is done, when tokens arrived, in how many passes, and what became of drafts."""
+        """The times of tokens, the number of passes, and the share of accepted drafts, once the device is done."""
         drafts = self.speculation.metrics(self.prompt_length, self.new_tokens) if self.speculation else {}
         return partial(told, self.arrivals.device, self.arrivals.passes, drafts)
 
 
-Pass = tuple[int, Mark]  # the length of the texts at the end of a pass of the model, and that moment
+Pass = tuple[int, Mark]  # the length of the texts at the end of a pass of the model, and the mark of that moment
 
 
 class Arrivals(StoppingCriteria):
-    """Marks in the device's work where the new tokens of each pass were there; it never stops the generation."""
+    """Marks in the device's work at the end of each pass, when its new tokens exist; it never stops the generation."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -135,33 +135,36 @@ class Arrivals(StoppingCriteria):
         self.restart()
 
     def restart(self, keeps_first: bool = False) -> None:
-        """Begin to wait for the first token, whose logits are kept where they are asked for."""
+        """Wait for the first token again; its logits are kept if requested."""
         self.first: Any = None
         self.keeps_first = keeps_first
         self.passes = [self._mark(0)]
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        """Mark the token, or several where a draft was accepted. Waiting for it would stop the host from going on."""
+        """Mark the arrival of a token, or of several with an accepted draft.
+
+        Waiting for it would stop the host from going on.
+        """
         del scores
         self.passes.append(self._mark(input_ids.shape[1]))
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
     def _mark(self, length: int) -> Pass:
-        """The end of a pass, after which the texts have this length."""
+        """Mark the end of a pass, after which the texts have this length."""
         return length, mark_of(self.device)
 
     def allowed(self) -> Any:
-        """The latest token's logits without those of suppressed tokens, which are minus infinity on purpose."""
+        """The latest token's logits, except suppressed tokens, which are minus infinity on purpose."""
         return without_suppressed(self.logits)
 
 
 def told(device: Device, passes: Sequence[Pass], drafts: Mapping[str, float]) -> dict[str, float]:
-    """Seconds to the first pass's tokens, and for each token after them where there is one; and how many passes.
+    """The seconds to the first pass's tokens, the seconds for each later token if any, and the number of passes.
 
     Args:
-        device: which has reached all marks.
+        device: the device, which has reached all marks.
         passes: the beginning, and the end of each pass.
-        drafts: what is to be told beside.
+        drafts: further metrics to add.
     """
     (_, begin), (shortest, first), (longest, last) = passes[0], passes[1], passes[-1]
     result = {"forward_calls": float(len(passes) - 1)} | between(device, "time_to_first_token_s", begin, first)
@@ -171,18 +174,18 @@ def told(device: Device, passes: Sequence[Pass], drafts: Mapping[str, float]) ->
 
 
 def without_suppressed(logits: Any) -> Any:
-    """Without those that are minus infinity."""
+    """The logits that are not minus infinity."""
     return logits[~logits.isneginf()]
 
 
 class LastLogits(LogitsProcessor):
-    """Keeps the logits of the latest token: what is not finite stays so through the cache."""
+    """Keeps the logits of the latest token; values that are not finite spread to it through the cache."""
 
     def __init__(self, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Pass the logits on as they are."""
+        """Return the logits unchanged."""
         del input_ids
         self._arrivals.logits = scores
         self._arrivals.rows = scores.shape[0]

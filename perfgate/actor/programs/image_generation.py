@@ -1,4 +1,4 @@
-"""Generates images by a pipeline of diffusers, from a configuration and a seed."""
+"""Generates images by a diffusers pipeline, from a configuration and a seed."""
 
 from collections.abc import Callable
 from functools import partial
@@ -55,7 +55,7 @@ class ImageGeneration(Program):
         self.clock = Clocks(self.pipeline, self.denoiser, device)
 
     def drive(self, pace: Pace) -> None:
-        """Tell the time of the components and the calls of the denoiser beside each step."""
+        """Report the components' times and the denoiser's calls with each step."""
         while True:
             pace.begin()
             self.clock.begin()
@@ -63,7 +63,7 @@ class ImageGeneration(Program):
             pace.end(images, self.clock.told())
 
     def step(self) -> Any:
-        """Return images, whose pixels are between 0 and 1."""
+        """Return images with pixels between 0 and 1."""
         chosen = self.chosen
         options: dict[str, Any] = {"num_inference_steps": chosen.denoising_steps, "output_type": "pt"}
         options["guidance_scale"] = GUIDANCE if chosen.guidance else 1.0
@@ -86,7 +86,7 @@ class ImageGeneration(Program):
         return {"logits": [] if self.images is None else self.images.flatten()[:OUTCOME_VALUES].float().tolist()}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the pipeline."""
+        """The settings from the pipeline."""
         processors = {type(one).__name__ for one in getattr(self.denoiser, "attn_processors", {}).values()}
         names = {name: short for short, name in SCHEDULERS.items()}
         weight = next(one for one in self.denoiser.parameters() if one.dim() == 4 and min(one.shape[1:3]) > 1)
@@ -110,7 +110,7 @@ class ImageGeneration(Program):
 class Clocks:
     """Times a pipeline's components and counts the denoiser's calls, by hooks around their forward passes.
 
-    The device is marked before and after each call, and nobody waits for it.
+    The device is marked before and after each call, without waiting for it.
     """
 
     def __init__(self, pipeline: Any, denoiser: Any, device: Device) -> None:
@@ -139,7 +139,7 @@ class Clocks:
         self.spans, self.calls, self.denoised = [], 0, 0
 
     def told(self) -> Callable[[], dict[str, float]]:
-        """Tells, once the device is done, the metrics of a step."""
+        """The metrics of a step, once the device is done."""
         return partial(told, self.device, self.spans, self.calls, self.denoised)
 
     def _called(self, _: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -160,13 +160,13 @@ Span = tuple[str, Any, Any]  # the name of a component's time, and the marks aro
 
 
 def told(device: Device, spans: list[Span], calls: int, denoised: int) -> dict[str, float]:
-    """The seconds of each component, and the denoiser's calls and the images that it saw.
+    """The seconds of each component, the number of the denoiser's calls, and the images in them.
 
     Args:
-        device: which has reached all marks.
-        spans: of a step.
-        calls: of the denoiser; a denoising step is the mean over them.
-        denoised: images that these calls saw together.
+        device: the device, which has reached all marks.
+        spans: the spans of a step.
+        calls: the number of the denoiser's calls; the time of a denoising step is the mean over them.
+        denoised: the total number of images in these calls.
     """
     seconds: dict[str, float] = {}
     for name, begin, end in spans:

@@ -1,4 +1,4 @@
-"""Loads a model from its files and calls it once, as a program does that has just been started."""
+"""Loads a model from its files and calls it once, as a newly started program does."""
 
 import gc
 import os
@@ -27,11 +27,11 @@ from perfgate.actor.techniques.readback import in_force
 from perfgate.shared.settings import asked
 from perfgate.shared.wire import SCRATCH
 
-SPARING = (4, 51)  # from this version of transformers on, models are always made without weights
+SPARING = (4, 51)  # since this version of transformers, models are always made without weights
 
 
 class Loading(Program):
-    """A step loads the model, as the last one left it in the page cache, and calls it once.
+    """A step loads the model from files in the page cache, and calls it once.
 
     The model of the step before is deleted between the steps.
     """
@@ -43,7 +43,7 @@ class Loading(Program):
         request = Request.of(LoadingSettings, params)
         self.chosen = chosen = request.chosen
         self.device = device
-        transformers.utils.logging.disable_progress_bar()  # it is drawn again as time goes by
+        transformers.utils.logging.disable_progress_bar()  # it is redrawn as time passes
         own = None if SCRATCH in os.environ else TemporaryDirectory(prefix="perfgate-loading-")
         self.own_folder = own  # deleted with the program
         parent = Path(own.name if own else os.environ[SCRATCH])
@@ -66,14 +66,14 @@ class Loading(Program):
         self.marks: list[Mark] = []
 
     def drive(self, pace: Pace) -> None:
-        """Delete the last step's model before each step, and tell the parts of the step."""
+        """Delete the last step's model before each step, and report the parts of the step."""
         while True:
             pace.begin(self.forget)
             logits = self.step()
             pace.end(logits, partial(self.told, tuple(self.marks)))
 
     def forget(self) -> None:
-        """Delete the model, and all that was compiled of it."""
+        """Delete the model and its compiled code."""
         self.network = self.call = self.output = None
         gc.collect()
         if self.compilation is not None:
@@ -93,12 +93,12 @@ class Loading(Program):
         return logits
 
     def load(self) -> Any:
-        """The model, on the device."""
+        """Load the model onto the device."""
         network = self.model_class.from_pretrained(self.folder, local_files_only=True, **self.options).eval()
         return network if "device_map" in self.options else network.to(self.device.torch_device)
 
     def told(self, marks: tuple[Mark, ...]) -> dict[str, float]:
-        """The time of each part of a step, by both clocks, once the device is done; and what compiling took."""
+        """The time of each part of a step, by both clocks, once the device is done, and the time of compiling."""
         begin, loaded, called = marks
         result = between(self.device, "load_time_s", begin, loaded)
         result |= between(self.device, "first_call_time_s", loaded, called)
@@ -109,7 +109,7 @@ class Loading(Program):
         return {"logits": [] if self.output is None else self.output.flatten()[:OUTCOME_VALUES].float().tolist()}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the files, from the model, and from the folder of compiled code."""
+        """The settings from the files, from the model, and from the folder of compiled code."""
         found = {"files": files_of(self.folder), "stored": precision_of(self.folder)}
         if self.network is not None:
             found |= in_force("on", self.network, self.call)
@@ -123,10 +123,10 @@ def options_of(chosen: LoadingSettings, device: str) -> dict[str, Any]:
 
     Args:
         chosen: the settings.
-        device: its name in torch.
+        device: the device's name in torch.
 
     Raises:
-        Unsupported: this version of transformers does not know an argument, or the GPU a number type.
+        Unsupported: this version of transformers does not know an argument, or the GPU lacks a number type.
     """
     options: dict[str, Any] = {versions.dtype_option(): DTYPES[chosen.precision]}
     if chosen.device_map != "default":

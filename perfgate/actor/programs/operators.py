@@ -47,7 +47,7 @@ class Single:
             self.gradient = torch.randn_like(self.output)
 
     def step(self) -> list[Any]:
-        """What comes out, or the gradients."""
+        """Call the operator, and return its outputs or gradients."""
         if self.wanted:
             found = torch.autograd.grad(self.output, self.wanted, self.gradient, retain_graph=True)
             self.result = list(found)
@@ -89,7 +89,7 @@ class Operator(Program):
         return {"logits": self.single.result[0].detach().flatten()[:OUTCOME_VALUES].float().tolist()}
 
     def step(self) -> list[Any]:
-        """What comes out, or the gradients."""
+        """Call the operator, and return its outputs or gradients."""
         found = self.single.step()
         if not self.keeps_outcome:
             self.single.result = []

@@ -1,4 +1,4 @@
-"""Reads a data set of ``datasets``, row by row or otherwise, with nothing computed on what is read."""
+"""Reads a data set of ``datasets``, row by row or in other ways, without computing anything."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ class Reading(Program):
         self.read()
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the data set, the loader, and the processes that took part."""
+        """The settings from the data set, the loader, and the processes that took part."""
         processes = len(self.workers) if self.loader is None else self.loader.num_workers
         found = {"format": self.rows.format["type"] or "python", "processes": processes}
         return asked(self.chosen), found
@@ -60,7 +60,7 @@ class Reading(Program):
             pass
 
     def indices(self) -> None:
-        """The rows in a random order, as a sampler asks for them."""
+        """The rows in a random order, as from a sampler."""
         for position in self.order:
             self.rows[position]
 
@@ -70,7 +70,7 @@ class Reading(Program):
             self.rows[begin : begin + BATCH]
 
     def map(self) -> None:
-        """A new column."""
+        """Compute a new column."""
         made = self.rows.map(
             with_length,
             batched=self.chosen.batched,
@@ -92,7 +92,7 @@ class Reading(Program):
         )
 
     def prepared_rows(self) -> Callable[[], None]:
-        """The name of the data set hides that of the work."""
+        """The prepared rows for ``rows``, whose name the data set already has."""
         return self.rows_in_turn
 
     def prepared_transform(self) -> Callable[[], None]:
@@ -113,7 +113,7 @@ class Reading(Program):
         return lambda: exhaust(collator(chunk) for chunk in chunks)
 
     def prepared_loader(self) -> Callable[[], None]:
-        """Batches of tensors, put together here or by workers."""
+        """Batches of tensors, made here or by workers."""
         rows = self.rows.select_columns(["input_ids", "label"])
         rows = rows.with_format("torch") if self.chosen.format == "python" else rows
         workers = self.chosen.processes
@@ -139,13 +139,13 @@ def made_rows(source: Any, rows: int, length: int, equal: bool) -> Any:
 
 
 def with_length(row: dict[str, Any]) -> dict[str, Any]:
-    """The length of the tokens, of one row or of many, and the process that found it."""
+    """The length of the tokens, for one row or for many, and the id of the process that computed it."""
     if not isinstance(row["label"], list):
         return {"length": len(row["input_ids"]), "process": os.getpid()}
     return {"length": [len(ids) for ids in row["input_ids"]], "process": [os.getpid()] * len(row["label"])}
 
 
 def pieces(rows: dict[str, Any], length: int) -> dict[str, Any]:
-    """The tokens of all rows behind each other, cut into pieces."""
+    """The tokens of all rows, joined and cut into pieces."""
     joined = [token for ids in rows["input_ids"] for token in ids]
     return {"input_ids": [joined[begin : begin + length] for begin in range(0, len(joined), length)]}

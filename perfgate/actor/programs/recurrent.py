@@ -11,7 +11,7 @@ from perfgate.actor.programs.base import Program
 
 
 class Translator(nn.Module):
-    """An encoder and a decoder; the decoder attends to what the encoder has read."""
+    """An encoder and a decoder; the decoder attends to the encoder's states."""
 
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Translator(nn.Module):
         self.head = nn.Linear(width, vocabulary)
 
     def forward(self, sources: Any, targets: Any) -> Any:
-        """The loss; shapes (samples, words). The decoder is told the right word before each."""
+        """The loss; both inputs have the shape (samples, words). The decoder gets the right word before each one."""
         state = self.embedding(sources[:, 0]).new_zeros(sources.shape[0], self.width)
         read = []
         for word in self.embedding(sources).unbind(1):

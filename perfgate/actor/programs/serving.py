@@ -120,7 +120,7 @@ class ContinuousBatches:
         settings = make(**versions.fields_for(make, asked))
         greedy = GenerationConfig(max_new_tokens=chosen.new_tokens, do_sample=False, pad_token_id=0, eos_token_id=-1)
         self._manager = network.init_continuous_batching(greedy, settings)
-        self._manager.warmup()  # makes the cache
+        self._manager.warmup()  # creates the cache
         self._manager.start()
 
     def answer(self, batch: Batch) -> list[list[int]]:
@@ -130,7 +130,7 @@ class ContinuousBatches:
             RuntimeError: a request failed, or the thread that serves them ended.
         """
         manager = self._manager
-        # All requests are there before the first pass begins, so that every step consists of the same passes.
+        # All requests are queued before the first pass begins, so that every step has the same passes.
         with getattr(manager, "pause", nullcontext)():
             names = [manager.add_request(ids, max_new_tokens=count) for ids, count in batch]
         found: dict[str, list[int]] = {}

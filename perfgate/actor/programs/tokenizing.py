@@ -17,7 +17,7 @@ class Tokenizing(Program):
     host_work = True
 
     def __init__(self, device: Device, what: str, seed: int, **settings: Any) -> None:
-        # Threads of a tokenizer would compete for the one core that the actor has.
+        # A tokenizer's threads would compete for the actor's only core.
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         self.chosen = chosen = TokenizingSettings(**settings)
         self.texts = random_texts(chosen.texts, chosen.words, seed)
@@ -38,7 +38,7 @@ class Tokenizing(Program):
         self.result: Any = None
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the tokenizer."""
+        """The settings from the tokenizer."""
         added = [token for token in self.tokenizer.get_added_vocab() if token.startswith(ADDED)]
         kind = "fast" if self.tokenizer.is_fast else "slow"
         return asked(self.chosen), {"tokenizer": kind, "added_tokens": len(added)}
@@ -48,7 +48,7 @@ class Tokenizing(Program):
         return {"tokens": numbers_in(self.result)[:OUTCOME_VALUES]}
 
     def step(self) -> None:
-        """Handle the texts."""
+        """Process the texts."""
         found = self.work()
         self.result = found if self.keeps_outcome else None
 

@@ -54,7 +54,7 @@ class TrainerLoop(Program):
             args=arguments,
             train_dataset=self.source.rows,
             data_collator=self.source.collator,
-            # Only where it is needed, as Seq2SeqTrainer has no such argument.
+            # Only if it is needed, because Seq2SeqTrainer has no such argument.
             **({"optimizer_cls_and_kwargs": own} if own else {}),
         )
         keep_tf32(chosen, device.torch_device)
@@ -62,52 +62,52 @@ class TrainerLoop(Program):
         self.trainer.accelerator.state.dynamo_plugin.use_regional_compilation = chosen.compile == "regional"
 
     def classes(self) -> tuple[Any, Any]:
-        """Of the Trainer and of its arguments."""
+        """The class of the Trainer and the class of its arguments."""
         return LossKeeper, TrainingArguments
 
     def drive(self, pace: Pace) -> None:
-        """Hand the loop to the Trainer."""
+        """Let the Trainer run its loop."""
         self.trainer.in_graphs = self.chosen.compile in GRAPHED
         self.trainer.steps = deque(maxlen=OUTCOME_STEPS if self.keeps_outcome else 0)
         self.trainer.add_callback(PaceCallback(pace, self.phases, self.trainer, self.tokens if self.is_padded else 0))
         self.trainer.train()
 
     def parts(self) -> dict[str, Any]:
-        """Weights, buffers, and what the optimizer keeps."""
+        """Weights, buffers, and the optimizer's state."""
         return {**super().parts(), "optimizer_state": state_of(self.trainer.optimizer)}
 
     def outcome(self) -> dict[str, list[float]]:
-        """The loss of each step; the Trainer has divided those of micro-batches, so that they add up."""
+        """The loss of each step; the Trainer has already divided the micro-batches' losses, so they add up."""
         return {"losses": [float(sum(losses)) for losses in self.trainer.steps]}
 
     def effective(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read from the Trainer and its model."""
+        """The settings from the Trainer and its model."""
         trainer = self.trainer
         asked, found = asked_and_in_force(
             self.chosen, self.network, trainer.model_wrapped, trainer.optimizer, trainer.accelerator
         )
         found["empty_cache_steps"] = getattr(trainer.args, "torch_empty_cache_steps", None) or 0
         found["mask"] = trainer.mask
-        loader = trainer.callback_handler.train_dataloader  # from the first step on
+        loader = trainer.callback_handler.train_dataloader  # exists from the first step on
         return asked, found | (loading_in_force(loader) if loader else {})
 
 
 class Seq2SeqLoop(TrainerLoop):
-    """The same through ``Seq2SeqTrainer``, as https://huggingface.co/docs/transformers/tasks/translation has it."""
+    """The same with ``Seq2SeqTrainer``, as in https://huggingface.co/docs/transformers/tasks/translation."""
 
     def classes(self) -> tuple[Any, Any]:
-        """Of the Trainer and of its arguments."""
+        """The class of the Trainer and the class of its arguments."""
         return Seq2SeqLossKeeper, Seq2SeqTrainingArguments
 
 
 class LossKeeper(Trainer):
-    """Keeps the losses of a step's micro-batches, to be looked at when the step is over, and tells its phases.
+    """Keeps the losses of a step's micro-batches for a check at the step's end, and marks its phases.
 
     Attributes:
-        losses: of the step at work, one a micro-batch.
-        steps: losses of the last steps, where they are asked for.
-        places: for tokens in the batches of the step at work, padded ones among them.
-        mask: whether the latest batch had one.
+        losses: the losses of the present step, one for each micro-batch.
+        steps: the losses of the last steps, if requested.
+        places: the number of tokens in the batches of the present step, including padding.
+        mask: whether the latest batch had a mask.
         in_graphs: whether a loss may be in the memory of a CUDA graph, which the next step overwrites.
     """
 
@@ -133,7 +133,7 @@ class LossKeeper(Trainer):
             return super().compute_loss(*arguments, **keywords)
 
     def backward(self, *arguments: Any, **keywords: Any) -> None:
-        """Run it backward."""
+        """Run the model backward."""
         with self._phases.span("backward"):
             self._backward(*arguments, **keywords)
 
@@ -147,17 +147,17 @@ class LossKeeper(Trainer):
 
 
 class Seq2SeqLossKeeper(LossKeeper, Seq2SeqTrainer):
-    """``Seq2SeqTrainer`` that does the same."""
+    """``Seq2SeqTrainer`` that keeps losses in the same way."""
 
 
 class PaceCallback(TrainerCallback):
-    """Waits for its turn between two updates; so the next batch is fetched inside the step that uses it.
+    """Waits for its turn between two updates, so that the next batch is fetched inside the step that uses it.
 
     Args:
-        pace: of the stage.
-        phases: told when the optimizer is at work.
-        trainer: that calls.
-        tokens: real ones a step, where padding is to be told; else 0.
+        pace: the pace of the stage.
+        phases: the phases, for marking the optimizer.
+        trainer: the Trainer that calls it.
+        tokens: the real tokens of a step if padding is reported, else 0.
     """
 
     def __init__(self, pace: Pace, phases: Phases, trainer: Any, tokens: int = 0) -> None:
@@ -172,12 +172,12 @@ class PaceCallback(TrainerCallback):
         self._pace.begin()
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
-        """The optimizer is about to step."""
+        """Mark the beginning of the optimizer's step."""
         self._optimizing = self._phases.span("optimizer")
         self._optimizing.__enter__()
 
     def on_optimizer_step(self, *_: Any, **__: Any) -> None:
-        """The optimizer has stepped."""
+        """Mark the end of the optimizer's step."""
         self._optimizing.__exit__(None, None, None)
 
     def on_step_end(self, *_: Any, **__: Any) -> None:

@@ -1,1 +1,1 @@
-"""Puts settings into force in the libraries, and reads back which settings are in force."""
+"""Puts settings into force in the libraries, and reads back the settings in force."""

@@ -1,4 +1,4 @@
-"""Find the class of a model, among those of transformers and those that a user's own code registers."""
+"""Finds the class of a model: one of transformers, or one that a user's own code registers."""
 
 import json
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ CONFIG = "config.json"
 
 
 def check_architecture(spec: Mapping[str, Any], folder: Path | None) -> None:
-    """Refuse an architecture that nothing here knows, in place of what transformers advises about its own hub.
+    """Refuse an architecture that is not known here; transformers' own message would advise about its hub.
 
     Args:
-        spec: where the model comes from.
-        folder: with its ``config.json``; ``None`` for a shape.
+        spec: the model's source.
+        folder: the folder with its ``config.json``; ``None`` for a shape.
 
     Raises:
-        WrongModel: naming the architecture and the remedy.
+        WrongModel: the architecture is unknown; the message has the architecture and the remedy.
     """
     config = read_config(spec, folder)
     kind = config.get("model_type", "")
@@ -34,7 +34,7 @@ def check_architecture(spec: Mapping[str, Any], folder: Path | None) -> None:
     if brings_code(config):
         if spec.get("trust_remote_code"):
             return
-        # Nothing may run only because it lies in a folder.
+        # Code must not run only because it is in a folder.
         way = "Model.from_hub(ID" if "hub" in spec else "Model.from_folder(FOLDER"
         remedy = (
             f"its own code lies beside its weights and runs where it is allowed to: {way}, trust_remote_code=True), or "
@@ -45,14 +45,14 @@ def check_architecture(spec: Mapping[str, Any], folder: Path | None) -> None:
 
 
 def class_of(spec: Mapping[str, Any], folder: Path | None) -> Any:
-    """The class of a model: of transformers, or one that was registered with it or comes with the model.
+    """The class of a model: one of transformers, a registered one, or one that comes with the model.
 
     Args:
-        spec: ``class`` is its name.
-        folder: with its ``config.json``; ``None`` for a shape.
+        spec: the model's source; ``class`` is the name.
+        folder: the folder with its ``config.json``; ``None`` for a shape.
 
     Raises:
-        WrongModel: there is none of that name.
+        WrongModel: there is no such class.
     """
     name = spec["class"]
     if found := getattr(transformers, name, None):
@@ -80,7 +80,7 @@ def registered(name: str, kind: str) -> Any:
 
 
 def absent(name: str) -> Any:
-    """Say that there is no such class."""
+    """The error that says that there is no such class."""
     known = versions.installed("transformers")
     raise WrongModel(
         f"{known} has no class {name}, and no module that is named by perf_preload (--preload of a command) registers "
@@ -89,7 +89,7 @@ def absent(name: str) -> Any:
 
 
 def brings_code(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration names code that lies beside it."""
+    """Whether a configuration names code that comes with it."""
     return bool(config.get("auto_map"))
 
 
@@ -97,7 +97,7 @@ def read_config(spec: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
     """The configuration of a shape, or the one in a model's folder.
 
     Raises:
-        WrongModel: the folder has none any more.
+        WrongModel: the folder no longer has one.
     """
     if folder is None:
         return dict(spec["config"])
@@ -112,5 +112,5 @@ def read_config(spec: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
 
 
 def where(spec: Mapping[str, Any], folder: Path | None) -> str:
-    """What a model is called in a sentence."""
+    """The name of a model in a sentence."""
     return "the shape" if folder is None else str(spec.get("hub") or spec.get("package") or folder)

@@ -44,7 +44,7 @@ def in_force(implementation: str) -> str:
     """The setting that is in force: the implementation, and the kernel if only one is allowed.
 
     Args:
-        implementation: as the model's configuration names it.
+        implementation: the name in the model's configuration.
     """
     allowed = [name for name, is_allowed in GETTERS.items() if is_allowed()]
     return f"{implementation}-{allowed[0]}" if implementation == "sdpa" and len(allowed) == 1 else implementation

@@ -1,4 +1,4 @@
-"""Files of a model with weights from a seed, which are written once a run and loaded again and again."""
+"""Writes a model with weights from a seed into files once a run; steps then load it again and again."""
 
 import contextlib
 import hashlib
@@ -20,9 +20,9 @@ def checkpoint(model: Mapping[str, Any], seed: int, precision: str, sharded: boo
     """Write a model as ``save_pretrained`` does, unless its folder is there already; returns the folder.
 
     Args:
-        model: where it comes from.
-        seed: of random weights.
-        precision: number type of the weights in the files.
+        model: the model's source.
+        seed: the seed of random weights.
+        precision: the number type of the weights in the files.
         sharded: whether no file holds more than a quarter of the weights.
         parent: the folder to write into.
     """
@@ -35,7 +35,7 @@ def checkpoint(model: Mapping[str, Any], seed: int, precision: str, sharded: boo
         with TemporaryDirectory(prefix=f"{target.name}-", dir=parent) as made:
             folder = Path(made) / "model"
             network.save_pretrained(folder, max_shard_size=size_bytes // SHARDS if sharded else size_bytes + 1)
-            # Another process may have been first.
+            # Another process may have been faster.
             with contextlib.suppress(OSError):
                 folder.rename(target)
     return target

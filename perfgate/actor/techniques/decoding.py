@@ -27,7 +27,7 @@ def generate_options(chosen: GenerationSettings) -> dict[str, Any]:
     options = {"num_beams": chosen.beams, "use_cache": True, **CACHES[chosen.cache]}
     if chosen.prefill_chunk_size:
         options["prefill_chunk_size"] = chosen.prefill_chunk_size
-    # generate can compile the decoding by itself. A model that is compiled already would be compiled twice.
+    # generate can compile the decoding itself. A model that is already compiled would be compiled twice.
     if chosen.compile_decode == "off" or chosen.compile != "off":
         options["disable_compile"] = True
     elif chosen.compile_decode != "auto":
@@ -41,8 +41,9 @@ def generate_options(chosen: GenerationSettings) -> dict[str, Any]:
 def compiled_forward(network: Any, mode: str) -> Any:
     """The network's forward pass as a compiled program.
 
-    A cache of a fixed size makes its room when it is first written. A CUDA graph that did so would overwrite the room
-    with its next run, and torch 2.14 ends in a SIGSEGV where that is handed in again; so it is made before the call.
+    A cache of a fixed size allocates its memory at the first write. If that happened inside a CUDA graph, its next run
+    would overwrite the memory, and torch 2.14 would crash with a SIGSEGV when it is passed in again; so it is
+    allocated before the call.
     """
     compiled = torch.compile(network.forward, mode=mode)
     if mode not in GRAPHED:
@@ -57,7 +58,7 @@ def compiled_forward(network: Any, mode: str) -> Any:
 
 
 def make_room(network: Any, cache: Any, ids: Any) -> None:
-    """Let a new cache of a fixed size make its room now, where the versions of the libraries can."""
+    """Make a new cache of a fixed size allocate its memory now, if the library versions can."""
     kind = versions.find("StaticCache")
     new = kind is not None and isinstance(cache, kind) and not getattr(cache, "is_initialized", True)
     shape_of = getattr(network, "_get_static_cache_init_shape", None)
@@ -68,7 +69,7 @@ def make_room(network: Any, cache: Any, ids: Any) -> None:
 
 
 class Prefill:
-    """Records the first call of the model: its cache, and how many tokens of the prompt it reads."""
+    """Records the first call of the model: its cache, and the number of prompt tokens that it reads."""
 
     def __init__(self, network: Any) -> None:
         self._network = network

@@ -1,11 +1,11 @@
-"""Settings of the denoiser alone: compiled calls, adapters beside its attention, and attention kept between steps."""
+"""Settings of the denoiser only: compiled calls, adapters beside its attention, and attention kept between steps."""
 
 import contextlib
 from typing import Any
 
 import torch
 
-# Where it is not installed, cases of images are skipped.
+# Cases with images are skipped if it is not installed.
 with contextlib.suppress(ImportError):
     from diffusers.hooks import HookRegistry, PyramidAttentionBroadcastConfig, apply_pyramid_attention_broadcast
 
@@ -17,17 +17,17 @@ TRAINED_TIMESTEPS = 1000
 
 
 def add_adapters(denoiser: Any, lora: str) -> None:
-    """Put adapters with random weights beside attention, and add them to its weights where they are to be fused.
+    """Put adapters with random weights beside attention, and merge them into its weights if requested.
 
     Args:
-        denoiser: without adapters.
+        denoiser: the denoiser without adapters.
         lora: the value of the setting.
     """
     if lora == "off":
         return
-    from peft import LoraConfig  # optional, and not to be imported by a fork server
+    from peft import LoraConfig  # optional, and a fork server must not import it
 
-    # By default one of both matrices is zero, and adapters would change nothing.
+    # By default one of the two matrices is zero, so that adapters would change nothing.
     denoiser.add_adapter(LoraConfig(r=LORA_RANK, target_modules=ATTENTION_LAYERS, init_lora_weights=False))
     if lora == "fused":
         denoiser.fuse_lora()
@@ -45,7 +45,7 @@ def compile_denoiser(denoiser: Any, compiled: str) -> None:
     """Compile the denoiser as a whole, or each of its transformer blocks by itself.
 
     Args:
-        denoiser: as it is called.
+        denoiser: the denoiser.
         compiled: the value of the setting ``compile``.
     """
     if compiled == "whole":
@@ -63,10 +63,10 @@ def compile_of(denoiser: Any) -> str:
 
 
 class KeptAttention:
-    """Results of attention that the denoiser uses again in the next step (https://huggingface.co/papers/2408.12588).
+    """Reuses results of attention in the denoiser's next step (https://huggingface.co/papers/2408.12588).
 
-    diffusers has this cache for any network with its attention. It asks for the timestep, as the first and the last
-    steps compute everything; a pipeline of these models does not tell, so calls of the denoiser are counted.
+    diffusers has this cache for any network with its attention. The cache needs the timestep, because the first and
+    the last steps compute everything; these pipelines do not pass it, so calls of the denoiser are counted.
     """
 
     def __init__(self, denoiser: Any, steps: int) -> None:
@@ -82,11 +82,11 @@ class KeptAttention:
         )
 
     def timestep(self) -> int:
-        """About the scheduler's timestep, which goes down from the first call to the last."""
+        """The approximate timestep of the scheduler, which falls from the first call to the last."""
         return TRAINED_TIMESTEPS - TRAINED_TIMESTEPS * (self.calls - 1) // self.steps
 
     def forget(self) -> None:
-        """Let what was kept go, as the next image has nothing in common with this one."""
+        """Delete the kept results, because the next image is unrelated to this one."""
         self.calls = 0
         HookRegistry.check_if_exists_or_initialize(self.denoiser).reset_stateful_hooks(recurse=True)
 

@@ -9,7 +9,7 @@ import torch
 from perfgate.actor.request import ImageSettings
 from perfgate.actor.techniques.denoiser import add_adapters
 
-# Where it is not installed, cases of images are skipped; the fork server imports it ahead where it is.
+# Cases with images are skipped if it is not installed; the fork server imports it in advance if it is.
 with contextlib.suppress(ImportError):
     import diffusers
     from diffusers import AutoencoderKL, DDPMScheduler, DiTPipeline, StableDiffusionPipeline
@@ -30,11 +30,11 @@ def noise_scheduler() -> Any:
 
 
 def build_denoiser(config: Mapping[str, Any], image_size: int) -> Any:
-    """The network that takes away noise, with random weights.
+    """The network that removes noise, with random weights.
 
     Args:
-        config: of the whole model.
-        image_size: pixels of an image's side; 0 for the model's own size.
+        config: the configuration of the whole model.
+        image_size: the side of an image in pixels; 0 for the model's own size.
     """
     own = dict(config["denoiser"])
     if image_size:
@@ -43,12 +43,12 @@ def build_denoiser(config: Mapping[str, Any], image_size: int) -> Any:
 
 
 def pixels_of_a_latent(config: Mapping[str, Any]) -> int:
-    """How many pixels long the square is that the decoder makes of one latent pixel."""
+    """The side in pixels of the square that the decoder makes of one latent pixel."""
     return int(2 ** (len(config["vae"]["block_out_channels"]) - 1))
 
 
 def build_pipeline(config: Mapping[str, Any], chosen: ImageSettings) -> Any:
-    """The pipeline with random weights, whose networks infer, as those do that are loaded."""
+    """The pipeline with random weights and with its networks in evaluation mode, as after loading."""
     vae = AutoencoderKL.from_config(config["vae"])
     scheduler = getattr(diffusers, SCHEDULERS[chosen.scheduler])()
     denoiser = build_denoiser(config, chosen.image_size)
@@ -70,7 +70,7 @@ def build_pipeline(config: Mapping[str, Any], chosen: ImageSettings) -> Any:
 
 
 def put_into_force(pipeline: Any, chosen: ImageSettings) -> None:
-    """Put the settings into force that a pipeline takes once it is built."""
+    """Put the settings into force that apply to a finished pipeline."""
     pipeline.set_progress_bar_config(disable=True)
     denoiser = denoiser_of(pipeline)
     if chosen.attention == "eager":
@@ -86,13 +86,13 @@ def put_into_force(pipeline: Any, chosen: ImageSettings) -> None:
 
 
 def put_in_place(pipeline: Any, offload: str, device: str, dtype: Any) -> None:
-    """Convert the weights, and put them on the device, or let them wait on the host until they are needed.
+    """Convert the weights, and move them to the device, or let them stay on the host until needed.
 
     Args:
-        pipeline: as it was built.
+        pipeline: the pipeline.
         offload: the value of the setting.
-        device: its name in torch.
-        dtype: of all weights.
+        device: the device's name in torch.
+        dtype: the number type of all weights.
     """
     if offload == "off":
         pipeline.to(device, dtype)
@@ -110,11 +110,11 @@ def offload_of(denoiser: Any) -> str:
 
 
 def denoiser_of(pipeline: Any) -> Any:
-    """The network that takes away noise."""
+    """The network that removes noise."""
     return pipeline.components.get("unet") or pipeline.components["transformer"]
 
 
 def networks_in(pipeline: Any) -> dict[str, Any]:
-    """The pipeline's networks by the names that people know: ``text_encoder``, ``denoiser`` and ``vae``."""
+    """The pipeline's networks by their common names: ``text_encoder``, ``denoiser`` and ``vae``."""
     found = {"text_encoder": pipeline.components.get("text_encoder"), "denoiser": denoiser_of(pipeline)}
     return {name: part for name, part in {**found, "vae": pipeline.vae}.items() if part is not None}

@@ -1,4 +1,4 @@
-"""Compilation as a new process begins it, again and again in one process."""
+"""Makes one process compile again and again as a new process would."""
 
 import os
 import shutil
@@ -11,11 +11,11 @@ MISSES = "fxgraph_cache_miss"
 
 
 class FreshCompilation:
-    """Forgets what this process compiled, and keeps or empties the caches of the compilers.
+    """Deletes this process's compiled code, and keeps or empties the compilers' caches.
 
     Args:
-        folder: for the caches; nobody else may use it.
-        cold: whether they are emptied each time.
+        folder: the folder for the caches; nobody else may use it.
+        cold: whether the caches are emptied each time.
     """
 
     def __init__(self, folder: Path, cold: bool) -> None:
@@ -25,7 +25,7 @@ class FreshCompilation:
             os.environ[name] = str(folder / inside)
 
     def restart(self) -> None:
-        """Forget, so that the next call compiles."""
+        """Delete compiled code, so that the next call compiles."""
         from torch._dynamo.utils import clear_compilation_metrics, counters  # slow to import
         from torch._inductor.utils import clear_inductor_caches
 
@@ -38,7 +38,7 @@ class FreshCompilation:
         self.began_empty = not any(path.is_file() for path in self._folder.rglob("*"))
 
     def metrics(self) -> dict[str, float]:
-        """Seconds of compilation since ``restart``, and the graphs that the cache did not hold."""
+        """The seconds of compilation since ``restart``, and the graphs that were not in the cache."""
         from torch._dynamo.utils import counters, get_compilation_metrics
 
         seconds = [one.entire_frame_compile_time_s or 0.0 for one in get_compilation_metrics()]

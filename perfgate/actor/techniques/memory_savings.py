@@ -19,7 +19,7 @@ def save_memory(network: Any, chunked_loss: bool, activation_offload: bool, offl
         network: a model of transformers, with adapters or without.
         chunked_loss: whether the output layer and the loss work on one chunk of tokens at a time.
         activation_offload: whether tensors that the backward pass needs are kept in the host's memory until then.
-        offloading: makes the context that moves them there; by default torch's ``save_on_cpu``.
+        offloading: makes the context that moves them to the host; by default torch's ``save_on_cpu``.
 
     Raises:
         ValueError: the model's output layer is not one linear layer.

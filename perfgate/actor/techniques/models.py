@@ -7,8 +7,8 @@ from typing import Any
 import torch
 import transformers
 
-# transformers imports a class when it is first asked for. Asking for it here lets the fork server spend those seconds
-# once, in place of each actor.
+# transformers imports a class when it is first used. Using it here lets the fork server spend those seconds once,
+# and not each actor.
 from transformers import PreTrainedModel
 
 from perfgate.actor import versions
@@ -38,7 +38,7 @@ def build_inference(request: Request, device: str) -> PreTrainedModel:
 def build_training(request: Request, load: bool = True, device: str = "cpu") -> PreTrainedModel:
     """Return a model for training.
 
-    Its random weights are drawn on the device, but for those of several ranks, which the libraries move from the host.
+    Its random weights are drawn on the device, except with several ranks, where the libraries move them from the host.
 
     Args:
         request: the model and its settings.
@@ -107,7 +107,7 @@ def build_model(
     if "config" in spec or not load:
         build = getattr(model_class, "_from_config", None) or model_class.from_config
         if not load and trusted(spec) and not issubclass(model_class, PreTrainedModel):
-            options["trust_remote_code"] = True  # only automatic classes know this option
+            options["trust_remote_code"] = True  # only automatic classes have this option
         with drawing(drawn_on) if load else versions.find("no_init_weights")():
             model = build(build_config(spec), **options)
         if not load:
@@ -123,12 +123,12 @@ def build_model(
 
 
 def drawing(device: str) -> AbstractContextManager[Any]:
-    """Within this, random weights are drawn on a device. On the host that is so by itself."""
+    """Within the block, draw random weights on a device; on the host that is the default."""
     return nullcontext() if device == "cpu" else torch.device(device)
 
 
 def on_host(model: PreTrainedModel) -> PreTrainedModel:
-    """Move weights to the host, from where libraries quantize them, and give the device's memory back."""
+    """Move weights to the host, where libraries quantize them, and free the device's memory."""
     moved: PreTrainedModel = model.to("cpu")
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -10,7 +10,7 @@ from perfgate.actor.tensors import inner_tensors
 from perfgate.shared.settings.training import LOW_RANK
 
 BUILT_HERE = ("muon", "adamw_cpu_offload")
-COMPILED = ("adamw_torch_8bit",)  # their library compiles them when they first step
+COMPILED = ("adamw_torch_8bit",)  # their library compiles them at their first step
 MOMENTUM = 0.9
 
 # The name of an optimizer by the package and name of its class.
@@ -55,7 +55,7 @@ def as_argument(optimizer: str, rank: int = 0) -> Optim:
         return Optim("sgd", f"momentum={MOMENTUM}")
     if optimizer in LOW_RANK:
         return Optim(optimizer, f"rank={rank}" if rank else None, "all-linear")
-    # The Trainer replaces adamw_torch by the optimizers that are built here.
+    # The Trainer uses the optimizers built here in place of its own adamw_torch.
     return Optim("adamw_torch" if optimizer in BUILT_HERE else optimizer)
 
 

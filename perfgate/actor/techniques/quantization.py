@@ -46,10 +46,11 @@ def quantized(model: Any, name: str, device: str = "") -> Any:
 def check_capability(name: str, device: str) -> None:
     """Check that the GPU's compute capability is high enough for a kind of quantization.
 
-    Where GPUs have none, as those of AMD, whose numbers torch gives under the same name, the library decides.
+    AMD's GPUs have no such capability, although torch reports their numbers under the same name; there the library
+    decides.
 
     Raises:
-        Unsupported: it is not; the message has both compute capabilities.
+        Unsupported: it is too low; the message has both compute capabilities.
     """
     needed = CAPABILITIES.get(name)
     if needed is None or not device or device == "cpu" or not built_for(torch.__version__).capabilities:

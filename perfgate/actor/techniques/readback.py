@@ -1,4 +1,4 @@
-"""Reads from the objects that the libraries built which settings are really in force."""
+"""Reads the settings that are really in force from the objects that the libraries built."""
 
 from typing import Any
 
@@ -76,7 +76,7 @@ def precision_of(network: Any, mixed_precision: str | None) -> str:
     """
     weights = DTYPES.get(majority_dtype(network), "other")
     if mixed_precision == "fp8" and not any(type(module).__name__ == "Float8Linear" for module in network.modules()):
-        return "bf16-amp"  # the fp8 recipe found no layer to convert, and mixes precisions in bf16
+        return "bf16-amp"  # the fp8 recipe found no layer to convert, so only bf16 is mixed in
     if mixed_precision not in ("no", "None", None):
         return f"{mixed_precision}-amp"
     return "tf32" if weights == "fp32" and multiplies_in_tf32() else weights
@@ -87,14 +87,14 @@ def multiplies_in_tf32() -> bool:
     products = torch.backends.cuda.matmul
     if getattr(torch.backends, "fp32_precision", None) is None:
         return bool(products.allow_tf32)
-    return products.fp32_precision == "tf32"  # torch 2.9 and newer refuse the older question
+    return products.fp32_precision == "tf32"  # torch 2.9 and newer refuse the older query
 
 
 def convolutions(network: Any, mixed_precision: str | None = "no") -> dict[str, str]:
-    """Whether a GPU convolves float32 with 10 bits of mantissa: torch's default, which is another one for products.
+    """Whether a GPU convolves float32 with 10 bits of mantissa, which torch decides separately from matrix products.
 
-    It is no part of ``precision``: the Trainer sets both alike, and inference leaves both as they are. Nothing is told
-    of a network that has no convolutions, or convolves other numbers.
+    It is not part of ``precision``: the Trainer sets both alike, and inference leaves both unchanged. Empty for a
+    network that has no convolutions, or convolves other number types.
     """
     weights = [each.weight for each in network.modules() if isinstance(each, torch.nn.modules.conv._ConvNd)]
     wide = any(weight.is_cuda and weight.dtype == torch.float32 for weight in weights)
@@ -118,7 +118,7 @@ def checkpointing(network: Any) -> bool | str:
 
 
 def experts(network: Any) -> str:
-    """The implementations that the model's expert layers use; ``none`` if it has no such layers."""
+    """The implementations of the model's expert layers; ``none`` if it has no such layers."""
     found = {module.config._experts_implementation for module in network.modules() if hasattr(module, "_apply_gate")}
     return " and ".join(sorted(found)) or "none"
 

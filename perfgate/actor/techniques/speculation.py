@@ -48,7 +48,7 @@ class Speculation:
         self.rows = self.logits.shape[0]
 
     def drafted(self, prompt_length: int) -> int:
-        """How many drafted tokens the model has checked.
+        """The number of drafted tokens that the model has checked.
 
         The first pass also reads the prompt, and each later pass also reads one token that the model chose itself.
         """

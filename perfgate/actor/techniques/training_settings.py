@@ -16,7 +16,7 @@ SHARDING = ("fsdp", "fsdp-offload")
 
 
 def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, **more: Any) -> TrainingArguments:
-    """The Trainer's arguments. Options that would cost time unnoticed are set, whatever their default is."""
+    """The Trainer's arguments. Options that could cost time unnoticed are set explicitly, whatever their default is."""
     layers = checkpointed_layers(chosen.activation_checkpointing)
     optim = as_argument(chosen.optimizer, chosen.optimizer_rank)
     asked = dict(
@@ -27,7 +27,7 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
         use_liger_kernel=chosen.liger,
         bf16=chosen.precision == "bf16-amp",
         fp16=chosen.precision == "fp16-amp",
-        # If this were not set, compilation would turn it on (as accelerate does; see ``keep_tf32``).
+        # If this were not set, compilation would turn it on (accelerate does so; see ``keep_tf32``).
         tf32=chosen.precision == "tf32",
         torch_compile=chosen.compile != "off",
         torch_compile_mode=compile_mode(chosen.compile),
@@ -44,7 +44,7 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
         **sharding_arguments(chosen),
         activation_checkpointing=bool(chosen.activation_checkpointing),
         activation_checkpointing_kwargs=layers or None,
-        # Left open, it turns the cache off.
+        # If unset, the Trainer turns the cache off.
         use_cache=chosen.use_cache is True,
         **more,
     )
@@ -53,15 +53,15 @@ def training_arguments(chosen: TrainingSettings, kind: Any = TrainingArguments, 
 
 
 def keep_tf32(chosen: TrainingSettings, device: str) -> None:
-    """Turn TF32 off again where it was not asked for: making an ``Accelerator`` turns it on if it is to compile.
+    """Turn TF32 off again if it was not requested: an ``Accelerator`` that compiles turns it on.
 
     Args:
         chosen: the settings.
-        device: its name in torch.
+        device: the device's name in torch.
     """
     if device == "cuda" and chosen.precision != "tf32":
         torch.backends.fp32_precision = "ieee"
-        torch.backends.cuda.matmul.fp32_precision = "ieee"  # which accelerate sets by itself
+        torch.backends.cuda.matmul.fp32_precision = "ieee"  # accelerate changes it by itself
 
 
 def compile_mode(chosen: str) -> str | None:

@@ -1,4 +1,4 @@
-"""A small program without torch that ``perfgate doctor`` measures, to find out how much launches vary."""
+"""A small program without torch, by which ``perfgate doctor`` measures the spread between launches."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from perfgate.actor.programs.base import Program
 
 
 class Calibration(Program):
-    """A step takes about 10 ms for other work than the yardstick's: sorting, a Fourier transform, and a Python loop.
+    """A step takes about 10 ms, with other work than the yardstick's: sorting, a Fourier transform, a Python loop.
 
     If it did the same work as the yardstick, their ratio would hide influences that slow down one kind of work more
     than another.

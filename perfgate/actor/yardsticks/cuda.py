@@ -11,16 +11,16 @@ from perfgate.actor.programs.base import Program
 from perfgate.shared.device_kinds import DEVICE_KINDS
 
 VERSION = DEVICE_KINDS["cuda"].yardstick_version
-BLOCKS, THREADS = 4, 256  # blocks on a multiprocessor and threads in a block; even the smallest GPUs can hold these
+BLOCKS, THREADS = 4, 256  # blocks per multiprocessor and threads per block; even the smallest GPUs can hold these
 ROUNDS = 1 << 15
 COPIES, COPY_BYTES = 8, 1 << 27
 LAUNCHES = 512
 CHAINS = 4
 FACTOR, TERM = 0.5, 0.5
-# Every chain goes x -> x / 2 + 1 / 2 from its thread's number, which ends at exactly 1, whatever it was.
+# Every chain computes x -> x / 2 + 1 / 2 from its thread's number, which always ends at exactly 1.
 SETTLED = CHAINS * TERM / (1 - FACTOR)
 
-# https://docs.nvidia.com/cuda/parallel-thread-execution/ A version and a target this old are compiled by the driver
+# https://docs.nvidia.com/cuda/parallel-thread-execution/ The driver compiles a version and a target this old
 # for every device that it knows.
 PTX = b"""
 .version 6.0
@@ -84,7 +84,7 @@ again:
 class GpuYardstick(Program):
     """A step is multiply-adds on all multiprocessors, a copy of device memory, and launches of an empty kernel.
 
-    The device's events time the first two. Launches take time of the host, so the host's clock times them, until the
+    The device's events time the first two. Launches take the host's time, so the host's clock times them until the
     last one is done. The amount of work depends only on the number of multiprocessors.
 
     As with the CPU's yardstick, a change of its sizes needs a new version in ``perfgate.shared.device_kinds``.
@@ -94,11 +94,11 @@ class GpuYardstick(Program):
         driver_of: opens the driver.
         library: the driver's shared library.
         kernels: the source of the two kernels.
-        computes: whether what the device computes is checked.
+        computes: whether the device's results are checked.
 
     Raises:
         DriverError: the driver cannot be loaded, or refuses.
-        RuntimeError: the device computes wrongly.
+        RuntimeError: the device's results are wrong.
     """
 
     version = VERSION
@@ -160,6 +160,6 @@ class GpuYardstick(Program):
 
 
 class EmulatedYardstick(GpuYardstick):
-    """The same memory, events, copies and launches on an emulated card, which computes nothing to be checked."""
+    """The same memory, events, copies and launches on an emulated card, which computes nothing to check."""
 
     computes = False

@@ -1,7 +1,8 @@
 """The yardstick of an Apple chip's GPU: the parts of CUDA's, through Metal, so that it does not depend on torch.
 
 It was written from documentation (https://developer.apple.com/documentation/metal) and has never run. Metal is reached
-through the Objective-C runtime. It tells no number of multiprocessors, so the amount of work is the same on each chip.
+through the Objective-C runtime. It does not report the number of multiprocessors, so the amount of work is the same on
+each chip.
 """
 
 import ctypes
@@ -56,7 +57,7 @@ class Runtime:
     def __init__(self) -> None:
         try:
             self._objc = ctypes.CDLL("/usr/lib/libobjc.A.dylib")
-            # Without Core Graphics, the system tells a program without windows of no device.
+            # Without Core Graphics, macOS hides the device from a program without windows.
             ctypes.CDLL("/System/Library/Frameworks/CoreGraphics.framework/CoreGraphics")
             self._metal = ctypes.CDLL("/System/Library/Frameworks/Metal.framework/Metal")
         except OSError as error:
@@ -66,7 +67,7 @@ class Runtime:
         self._metal.MTLCreateSystemDefaultDevice.restype = c_void_p
 
     def device(self) -> Any:
-        """The default device; nothing if the process sees none."""
+        """The default device; ``None`` if the process sees none."""
         return self._metal.MTLCreateSystemDefaultDevice()
 
     def send(self, to: Any, message: str, *arguments: Any, returns: Any = c_void_p) -> Any:
@@ -81,7 +82,7 @@ class Runtime:
 
     @contextmanager
     def pool(self) -> Iterator[None]:
-        """Free within the block's end what was lent within it."""
+        """Release temporary objects at the end of the block."""
         lent = c_void_p(self._objc.objc_autoreleasePoolPush())
         try:
             yield
@@ -100,7 +101,7 @@ class MpsYardstick(Program):
 
     Raises:
         DriverError: Metal cannot be used, or refuses.
-        RuntimeError: the device computes wrongly.
+        RuntimeError: the device's results are wrong.
     """
 
     runtime_of: Callable[[], Any] = Runtime
@@ -201,10 +202,10 @@ class MpsYardstick(Program):
 
 
 def there(found: Any, what: str) -> Any:
-    """An object of Metal.
+    """Check that an object of Metal exists, and return it.
 
     Raises:
-        DriverError: it is nothing, as Metal answers where it refuses.
+        DriverError: it is null, which is Metal's answer when it refuses.
     """
     if not found:
         raise DriverError(f"Metal gives nothing for {what}")

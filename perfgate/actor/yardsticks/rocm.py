@@ -55,7 +55,7 @@ class HipDriver(Driver):
 
     Args:
         library: HIP's shared library.
-        compiler: that of its runtime compiler.
+        compiler: the shared library of its runtime compiler.
     """
 
     title = "ROCm"
@@ -68,7 +68,7 @@ class HipDriver(Driver):
         self._compiler_name = compiler
 
     def _enter(self, device: c_int) -> None:
-        """Nothing is to be done: HIP uses the first device, and only one is visible."""
+        """Do nothing: HIP uses the first device, and only one is visible."""
 
     def _error(self, code: int) -> str:
         texts = []

@@ -1,1 +1,1 @@
-"""The counterparts of Perfgate's own programs that run in their place on fake tensors."""
+"""Counterparts of Perfgate's own programs, which run in their place on fake tensors."""

@@ -1,4 +1,4 @@
-"""Generating images on fake tensors: the real pipeline, whose weights may wait on the host until they are needed."""
+"""Image generation on fake tensors: the real pipeline, whose weights may stay on the host until needed."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -16,7 +16,7 @@ class DryImageGeneration:
 
     def __init__(self, context: DryContext, **params: Any) -> None:
         self.context = context
-        self.here: Any = None  # the part whose weights came to the device last
+        self.here: Any = None  # the part whose weights were moved to the device last
         refuse_compiled(params.get("compile", "off"))
         offload = params.pop("offload", "off")
         registered: list[Allocation] = []
@@ -35,7 +35,7 @@ class DryImageGeneration:
             self.follow(name, part)
 
     def step(self) -> None:
-        """Make the images. The scheduler then forgets its plan, since it makes a new one in each step."""
+        """Make the images, then delete the scheduler's plan, because each step makes a new one."""
         plan = vars(self.program.pipeline.scheduler)
         before = dict(plan)
         self.program.step()
@@ -44,14 +44,14 @@ class DryImageGeneration:
         self.leave()
 
     def offload(self, parts: list[Any]) -> None:
-        """Keep the weights of each part off the device, but from its call to that of another part."""
+        """Keep each part's weights on the device only from its call to the next part's call."""
         for part in parts:
             self.here = part
             self.leave()
             around(part, partial(self.arrive, part))
 
     def arrive(self, part: Any) -> None:
-        """Bring a part's weights to the device, in place of those of the part before."""
+        """Move a part's weights to the device, and the previous part's back to the host."""
         if part is self.here:
             return
         self.leave()
@@ -62,13 +62,13 @@ class DryImageGeneration:
             storages.name([weight], "weights")
 
     def leave(self) -> None:
-        """Send the weights that came last back to the host."""
+        """Move the weights that came last back to the host."""
         for weight in () if self.here is None else stored(self.here):
             self.context.tracker.storages.leave(weight)
         self.here = None
 
     def follow(self, name: str, part: Any) -> None:
-        """Note when a component begins and ends."""
+        """Record when a component begins and ends."""
         storages = self.context.tracker.storages
         began = [0]
 
@@ -81,7 +81,7 @@ class DryImageGeneration:
         around(part, begin, end)
 
     def told(self) -> dict[str, Any]:
-        """By component: its peak of all memory, its FLOPs, and its seconds at the peak rates of a GPU."""
+        """By component: the peak of all memory, its FLOPs, and its seconds at the peak rates of a GPU."""
         tracker = self.context.tracker
         peaks = tracker.storages.peaks(self.spans)
         return {"components": {name: {"peak_memory_bytes": peaks[name], **self.work(name)} for name in self.spans}}
@@ -94,13 +94,13 @@ class DryImageGeneration:
 
 
 def stored(part: Any) -> Iterator[Any]:
-    """The tensors that a part has."""
+    """The tensors of a part."""
     yield from part.parameters()
     yield from part.buffers()
 
 
 def leaves(components: Any) -> Iterator[Any]:
-    """The modules that have weights of their own."""
+    """The modules with weights of their own."""
     for component in components:
         for module in component.modules():
             if any(True for _ in module.parameters(recurse=False)):
@@ -108,7 +108,7 @@ def leaves(components: Any) -> Iterator[Any]:
 
 
 def around(part: Any, begin: Callable[[], None], end: Callable[[], None] = lambda: None) -> None:
-    """Call functions before and after each call of a part; the decoder of images is called by a method of its own."""
+    """Call functions before and after each call of a part; the image decoder is called by a method of its own."""
     part.register_forward_pre_hook(lambda *_: begin())
     part.register_forward_hook(lambda *_: end())
     if hasattr(part, "decode"):

@@ -43,7 +43,7 @@ class DryForward:
 
 
 class DryGeneration:
-    """A prefill and a decode step for each further token."""
+    """A prefill, and a decoding step for each further token."""
 
     def __init__(self, context: DryContext, **params: Any) -> None:
         request = Request.of(GenerationSettings, params)
@@ -69,13 +69,13 @@ class DryGeneration:
                 else:
                     batch = generation_inputs(config, chosen, request.seed)
                 if not config.is_encoder_decoder:
-                    # generate() makes one itself.
+                    # generate() makes a cache itself.
                     batch.setdefault("attention_mask", torch.ones_like(batch["input_ids"]))
             self.inputs = context.adopt_all(batch)
         self.start = getattr(config, "decoder_start_token_id", None)
 
     def step(self) -> None:
-        """Generate; the chosen tokens are not looked at, so any will do."""
+        """Generate; any tokens will do, because nothing reads the chosen ones."""
         with torch.no_grad():
             if self.network.config.is_encoder_decoder:
                 self.translate()
@@ -83,12 +83,12 @@ class DryGeneration:
                 self.continue_prompt()
 
     def continue_prompt(self) -> None:
-        """Prefill with the prompt, then feed back one token at a time, or without a cache everything again."""
-        self.read = 0  # tokens so far
+        """Read the prompt, then feed back one token at a time, or without a cache all tokens again."""
+        self.read = 0  # the number of tokens so far
         ids, mask = (self.each_beam(self.inputs[name]) for name in ("input_ids", "attention_mask"))
         positions = mask.long().cumsum(-1) - 1
         positions = positions.masked_fill(mask == 0, 0)
-        # As generate() does, which calls a mask of ones no mask.
+        # As in generate(), which treats a mask of ones as no mask.
         mask = None if versions.generation_drops_full_masks() and bool((mask == 1).all()) else mask
         output = self.prefill(ids, mask, positions)
         for _ in range(self.new_tokens - 1):
@@ -101,12 +101,12 @@ class DryGeneration:
         self.append(ids, output.logits, output.past_key_values)
 
     def prefill(self, ids: Any, mask: Any, positions: Any) -> Any:
-        """Read the prompt, at once or in chunks; returns what the last call returned."""
+        """Read the prompt at once or in chunks; returns the result of the last call."""
         length = ids.shape[1]
         cache = empty_cache(self.network, self.chosen.cache, ids.shape[0], length + self.new_tokens - 1)
         size = self.chosen.prefill_chunk_size or length
         if is_static(cache) and size < length and hasattr(self.network, "_get_static_cache_init_shape"):
-            # Its room is made ahead where chunks might be compiled.
+            # Its memory is made in advance if chunks may be compiled.
             heads, width = self.network._get_static_cache_init_shape()
             kind = {"dtype": self.network.dtype, "device": self.network.device}
             cache.early_initialization(batch_size=ids.shape[0], num_heads=heads, head_dim=width, **kind)
@@ -125,7 +125,7 @@ class DryGeneration:
                 places = torch.arange(self.read, self.read + ids.shape[1])
             inputs["cache_position"] = self.context.adopt(places)
         if is_static(cache):
-            # The mask over all of the cache's length is made before the call, which might be compiled.
+            # The mask for the full length of the cache is made before the call, which may be compiled.
             del inputs["input_ids"]
             inputs = self.network.prepare_inputs_for_generation(ids, **inputs)
         self.read += ids.shape[1]
@@ -135,12 +135,12 @@ class DryGeneration:
         return output
 
     def translate(self) -> None:
-        """Encode once, then decode one token at a time, over a cache that grows."""
+        """Encode once, then decode one token at a time with a growing cache."""
         if self.chosen.cache not in ("default", "dynamic", "none"):
             raise NoDryRun(f"of an encoder-decoder model's caches cache={self.chosen.cache!r} is not taken over")
         inputs = self.inputs
         if hasattr(self.network, "_get_input_segment"):
-            # Whisper's generate() keeps a copy of the part of the sound that it works on.
+            # Whisper's generate() keeps a copy of the part of the sound that it processes.
             inputs = {name: torch.cat(rows.split(1)) for name, rows in inputs.items()}
         encoded = self.network.get_encoder()(**inputs)
         source = next(iter(inputs.values()))
@@ -162,11 +162,11 @@ class DryGeneration:
             ids, token = self.append(ids, output.logits, past)
 
     def each_beam(self, rows: Any) -> Any:
-        """Rows as often as there are beams."""
+        """Repeat the rows for each beam."""
         return rows.repeat_interleave(self.beams, dim=0) if self.beams > 1 else rows
 
     def append(self, ids: Any, logits: Any, past: Any) -> tuple[Any, Any]:
-        """Choose the likeliest token and put it behind the others."""
+        """Choose the likeliest token and append it."""
         scores = logits[:, -1, :].to(copy=True, dtype=torch.float32)
         if self.beams > 1:
             return self.go_on(ids, torch.log_softmax(scores, dim=-1), past)
@@ -174,13 +174,14 @@ class DryGeneration:
         return torch.cat([ids, chosen], dim=-1), chosen
 
     def go_on(self, ids: Any, scores: Any, past: Any) -> tuple[Any, Any]:
-        """Choose the likeliest beams and their tokens, and put the cache in their order.
+        """Choose the likeliest beams and their tokens, and reorder the cache.
 
-        What ``generate`` does to keep finished beams apart is left out: it works on a few numbers a beam.
+        ``generate`` also keeps finished beams apart; that is left out, because it handles only a few numbers for each
+        beam.
         """
         vocabulary = scores.shape[-1]
         samples = ids.shape[0] // self.beams
-        # One ends, in the worst case, wherever another goes on.
+        # In the worst case, one beam ends wherever another continues.
         _, best = scores.view(samples, -1).topk(2 * self.beams)
         best = best[:, : self.beams]
         first = torch.arange(samples)[:, None] * self.beams
@@ -191,23 +192,23 @@ class DryGeneration:
         return torch.cat([ids[rows], chosen], dim=-1), chosen
 
 
-STATIC_SINCE, QUANTIZED_SINCE = (4, 53), (5, 0)  # as they are made here
+STATIC_SINCE, QUANTIZED_SINCE = (4, 53), (5, 0)  # the versions of transformers since which caches are made as here
 
 
 def is_static(cache: Any) -> bool:
-    """Whether a cache has its whole length from the beginning."""
+    """Whether a cache has its full length from the beginning."""
     kind = versions.find("StaticCache")
     return kind is not None and isinstance(cache, kind)
 
 
 def empty_cache(network: Any, kind: str, batch_size: int, length: int) -> Any:
-    """A cache as ``generate`` makes it before it calls a model; ``None`` where the model makes the same, or has none.
+    """A cache as ``generate`` makes it before it calls a model; ``None`` if the model makes it itself, or has none.
 
     Args:
-        network: whose cache it is.
-        kind: as the setting ``cache`` names it.
-        batch_size: sequences that it must hold.
-        length: tokens that it must hold.
+        network: the model.
+        kind: a value of the setting ``cache``.
+        batch_size: the number of sequences that it must hold.
+        length: the number of tokens that it must hold.
 
     Raises:
         NoDryRun: it needs streams of a device, or a package that works on real values.

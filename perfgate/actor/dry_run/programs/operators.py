@@ -1,4 +1,4 @@
-"""One operator by itself, on fake tensors."""
+"""A single operator on fake tensors."""
 
 from typing import Any
 
@@ -18,6 +18,6 @@ class DryOperator:
         self.single.prepare()
 
     def step(self) -> None:
-        """Take the step, and keep nothing of it."""
+        """Take the step, and keep no result."""
         self.single.step()
         self.single.result = []

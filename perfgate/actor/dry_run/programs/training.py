@@ -1,7 +1,7 @@
 """A training step as ``Trainer`` and a plain ``accelerate`` loop take it, on fake tensors.
 
-``Trainer`` itself does not run on fake tensors, so the step is built here from the same settings; a test holds its
-operator calls against the real Trainer's.
+``Trainer`` itself does not run on fake tensors, so the step is built here from the same settings; a test compares its
+operator calls with the real Trainer's.
 """
 
 import inspect
@@ -25,15 +25,15 @@ from perfgate.actor.techniques.training_parts import make_of_optimizer, network_
 from perfgate.actor.techniques.training_settings import enable_checkpointing, training_arguments
 from perfgate.shared.settings.training import NOT_DRY_OPTIMIZERS
 
-PREFETCHED = 1  # accelerate's loader holds the next batch while one is at work
+PREFETCHED = 1  # accelerate's loader holds the next batch while one is processed
 AMP_DTYPES = {"bf16-amp": torch.bfloat16, "fp16-amp": torch.float16}
 
 
 def refuse_foreign(chosen: TrainingSettings) -> None:
-    """Refuse a step that another library's kernels take, or several processes.
+    """Refuse a step that runs another library's kernels, or several processes.
 
     Raises:
-        NoDryRun: naming the setting.
+        NoDryRun: the message names the setting.
     """
     if chosen.optimizer in NOT_DRY_OPTIMIZERS:
         raise NoDryRun(f"optimizer={chosen.optimizer!r} steps in code that fake tensors do not run")
@@ -48,7 +48,7 @@ def refuse_foreign(chosen: TrainingSettings) -> None:
 
 
 class DryTraining:
-    """One update of the weights through ``Trainer``, by an optimizer whose state exists already."""
+    """One update of the weights through ``Trainer``, with an optimizer whose state already exists."""
 
     def __init__(self, context: DryContext, **params: Any) -> None:
         self.context = context
@@ -75,7 +75,7 @@ class DryTraining:
         self.make_state()
 
     def make_batches(self, request: Request) -> list[dict[str, Any]]:
-        """The micro-batches of a step; where the loader holds the next one meanwhile, it is held here too."""
+        """The micro-batches of a step, and the next batch too if the loader would hold it."""
         context, chosen = self.context, request.chosen
         if is_collated(request) or chosen.padded:
             with exact_modes():
@@ -84,7 +84,7 @@ class DryTraining:
             self.padded_tokens = sum(batch["input_ids"].numel() for batch in real) - source.tokens
             # The step reads the whole data set, so there is no next batch to hold.
             return [context.adopt_all(batch) for batch in real]
-        # Rows of text have the layout of random ones.
+        # Rows of text have the same layout as random rows.
         layout = training_layout(self.core.config, request.task, chosen.sequence_length)
         if chosen.mask == "none":
             layout.pop("attention_mask", None)
@@ -95,7 +95,7 @@ class DryTraining:
         return [self.held[number % len(self.held)] for number in range(chosen.gradient_accumulation)]
 
     def checkpoint(self) -> None:
-        """Let the chosen layers compute their activations again; what they keep for it may lie on the host."""
+        """Make the chosen layers recompute their activations; the tensors that they keep for it may be on the host."""
         rules, chosen = self.context.rules, self.chosen.activation_checkpointing
         layers = True if chosen == "offload" else chosen
         enable_checkpointing(self.network, layers, context_fn=lambda: (nullcontext(), rules.recomputing()))
@@ -106,7 +106,7 @@ class DryTraining:
                 module._gradient_checkpointing_func = self.on_host(module._gradient_checkpointing_func)
 
     def on_host(self, checkpoint: Any) -> Any:
-        """Like ``torch.autograd.graph.save_on_cpu``: a copy that takes no memory of the device, and one back."""
+        """Like ``torch.autograd.graph.save_on_cpu``: a copy without memory on the device, and a copy back."""
 
         def copied(tensor: Any) -> Any:
             copy = tensor.clone()
@@ -120,22 +120,22 @@ class DryTraining:
         return call
 
     def prepare(self) -> None:
-        """The Trainer keeps no cache of keys and values, since it can be asked to."""
+        """Turn off the cache of keys and values, as the Trainer does in versions that can be told to."""
         if versions.trainer_decides_on_cache() and self.chosen.use_cache == "default":
             self.core.config.use_cache = False
 
     def fetched(self, accumulation: int) -> int:
-        """The Trainer fetches all micro-batches of a step before the first one."""
+        """Fetch all micro-batches of a step before the first one, as the Trainer does."""
         return accumulation
 
     def keep(self, loss: Any) -> None:
-        """The Trainer adds the losses up."""
+        """Add up the losses, as the Trainer does."""
         self.loss += loss
 
     def make_state(self) -> None:
-        """Let the optimizer make its lasting state, as the first step of a real run does.
+        """Make the optimizer create its lasting state, as the first step of a real run does.
 
-        Over lists, where it can: the state is the same, and there are a hundred times fewer operators.
+        If possible it works on lists: the state is the same, and a hundred times fewer operators run.
         """
         ways = [group.get("foreach") for group in self.optimizer.param_groups]
         for group in self.optimizer.param_groups:
@@ -151,14 +151,14 @@ class DryTraining:
 
     @property
     def on_any_device(self) -> TrainingSettings:
-        """The settings without those that transformers refuses where there is no GPU; neither is an optimizer's."""
+        """The settings without two that transformers refuses without a GPU; neither concerns the optimizer."""
         return replace(self.chosen, precision="fp32", empty_cache_steps=0)
 
     def make_optimizer(self) -> Any:
         """The optimizer that the Trainer would make, over the same groups of parameters."""
         arguments = training_arguments(self.on_any_device, use_cpu=True)
         make, options = make_of_optimizer(self.chosen, arguments, self.network)
-        decaying = set(Trainer.get_decay_parameter_names(None, self.network))  # it asks nothing of a Trainer
+        decaying = set(Trainer.get_decay_parameter_names(None, self.network))  # this method needs nothing of a Trainer
         named = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
         groups = [
             {"params": [p for name, p in named if name in decaying], "weight_decay": arguments.weight_decay},
@@ -167,7 +167,7 @@ class DryTraining:
         return assembled((make, self.context.rules.optimizer_options(make, options)), self.network, groups)
 
     def step(self) -> None:
-        """Forward and backward for each micro-batch, then clipping, optimizer and the gradients' end."""
+        """Run forward and backward for each micro-batch, then clip, step the optimizer, and delete the gradients."""
         items = self.count_items()
         for batch in self.batches:
             self.keep(self.train_on(batch, items))
@@ -179,7 +179,7 @@ class DryTraining:
         self.network.zero_grad()
 
     def name_state(self) -> None:
-        """Tell the optimizer's state from what else lives."""
+        """Mark the optimizer's state among all living tensors."""
         tracker = self.context.tracker
         for parameter, state in self.optimizer.state.items():
             tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
@@ -189,14 +189,14 @@ class DryTraining:
                 tracker.storages.forget(tensor)
 
     def train_on(self, batch: dict[str, Any], items: Any) -> Any:
-        """One micro-batch; returns its loss."""
+        """Process one micro-batch; returns its loss."""
         more = {} if items is None else {"num_items_in_batch": items}
         loss = self.network(**batch, **more).loss
         self.backward(self.scaled(loss, items))
         return loss.detach()
 
     def scaled(self, loss: Any, items: Any) -> Any:
-        """The loss as the Trainer hands it on: scaled by items or micro-batches, processes, and accelerate's own steps.
+        """The loss as the Trainer scales it: by items or micro-batches, processes, and accelerate's own steps.
 
         Some of these factors are 1 here, and cost an operator all the same.
         """
@@ -207,13 +207,13 @@ class DryTraining:
         return loss / 1
 
     def backward(self, loss: Any) -> None:
-        """From the loss to the gradients, scaled where the precision needs it."""
+        """Compute the gradients, with the loss scaled if the precision needs it."""
         (loss if self.scale is None else loss * self.scale).backward()
 
     def count_items(self) -> Any:
         """How many labels the whole step has, where the model scales its own loss by it."""
         losses = versions.find("LOSS_MAPPING")
-        if losses is None:  # a Trainer of before, which divided by micro-batches alone
+        if losses is None:  # an older Trainer, which divides only by micro-batches
             return None
         core = self.core
         parameters = inspect.signature(core.forward).parameters.values()
@@ -226,12 +226,12 @@ class DryTraining:
         return sum(part.ne(-100).sum() for part in labels) / 1
 
     def clip(self) -> None:
-        """Scale the gradients to a norm of at most 1; under fp16 also take the loss's scale out of them."""
+        """Scale the gradients to a norm of at most 1; under fp16 also divide them by the loss's scale."""
         parameters = [p for p in self.network.parameters() if p.grad is not None]
         if self.scale is not None:
             gradients = [p.grad for p in parameters]
             torch._amp_foreach_non_finite_check_and_unscale_(gradients, torch.zeros(()), self.scale.reciprocal())
-        # Over lists, as everywhere with real tensors; by itself it would take fake ones one by one.
+        # On lists, as with real tensors; torch would process fake tensors one by one.
         torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
 
     def _mark_gradients(self) -> None:
@@ -254,21 +254,21 @@ class DryAcceleratedLoop(DryTraining):
         return assembled((make, options), self.network, [p for p in self.network.parameters() if p.requires_grad])
 
     def prepare(self) -> None:
-        """The plain loop takes the model as it is."""
+        """Do nothing: the plain loop uses the model as it is."""
 
     def fetched(self, accumulation: int) -> int:
-        """The plain loop fetches one micro-batch after the other."""
+        """Fetch one micro-batch after the other, as the plain loop does."""
         del accumulation
         return 1
 
     def keep(self, loss: Any) -> None:
-        """The plain loop adds nothing up."""
+        """Do nothing: the plain loop adds up no losses."""
 
     def count_items(self) -> Any:
-        """The plain loop counts micro-batches only."""
+        """``None``: the plain loop counts only micro-batches."""
         return None
 
     def scaled(self, loss: Any, items: Any) -> Any:
-        """Scaled once, by ``accelerate``."""
+        """The loss, scaled once, by ``accelerate``."""
         del items
         return loss / self.accumulation
