@@ -1,11 +1,11 @@
-"""Reading data: what stands between a file and a batch. A GPU that waits for its data is an expensive heater.
+"""Reading data: the work between a file and a batch. A GPU that waits for its data is an expensive heater.
 
 From https://huggingface.co/docs/datasets/access, https://huggingface.co/docs/datasets/process and
-https://huggingface.co/docs/datasets/use_with_pytorch. A data set is an Arrow table. Each row that Python sees is taken
-out of it and converted by itself, so slices cost far less than rows, and tensors more than lists. Since datasets 4.0.0
-a column is read when it is asked for: `column[position]` in a loop, which was a look-up in a list, takes the row out of
-the table each time, and is thousands of times slower. `map` in processes pays for starting them, and gains where each
-row costs much. Workers of a `DataLoader` share the core of what they feed here, so they gain nothing.
+https://huggingface.co/docs/datasets/use_with_pytorch. A data set is an Arrow table. Each row that Python sees is
+extracted and converted separately, so slices cost far less than rows, and tensors more than lists. Since datasets
+4.0.0 a column is read only when needed: `column[position]` in a loop, which used to be a look-up in a list, extracts
+the row from the table each time, and is thousands of times slower. `map` in processes pays for starting them, and
+gains if each row costs much. Workers of a `DataLoader` gain nothing here, because they share one core with the reader.
 
 The rows are random tokens of different lengths. No device takes part.
 """
@@ -52,5 +52,5 @@ def test_a_map_over_batches_calls_python_less(effect, reading):
 
 @QUICK
 def test_a_stream_holds_less_than_a_map(effect, reading):
-    """A map makes a whole data set, a stream a batch at a time."""
+    """A map holds a whole data set, a stream only a batch at a time."""
     effect(reading("map", rows=4000), reading("stream", rows=4000), peak_host_bytes="< 0.9x")

@@ -1,10 +1,11 @@
 """Tokenizing: texts become tokens before anything else can begin, on the host and usually in Python's main thread.
 
 From https://huggingface.co/docs/transformers/main_classes/tokenizer and
-https://huggingface.co/docs/transformers/chat_templating. A fast tokenizer works in Rust, so that Python only makes its
-lists; a slow one is Python, and pays for each token. Added tokens (of a language, of image patches) are looked for in
-every text. What a library does once for each token shows as Python's calls, exactly and on any machine: transformers
-5.0.0 made a table of all added tokens for each of them, which took 300 times as long and more with 3,000 of them.
+https://huggingface.co/docs/transformers/chat_templating. A fast tokenizer works in Rust, and Python only makes the
+lists; a slow one is written in Python, and pays for each token. Added tokens (of a language, of image patches) are
+searched in every text. Work that a library does for each token shows as Python's calls, exactly and on any machine:
+transformers 5.0.0 made a table of all added tokens for each of them, which took over 300 times as long with 3,000 of
+them.
 
 The tokenizers are made here, from random words, so nothing is downloaded. No device takes part.
 """
@@ -38,7 +39,7 @@ def test_fast_tokenizer_with_added_tokens(perf, tokenizing):
 
 @QUICK
 def test_a_fast_tokenizer_is_faster(effect, tokenizing):
-    """The slow one makes four times as many tokens of a text, as it knows bytes alone; Rust still wins beyond that."""
+    """The slow one knows only bytes and makes four times as many tokens; Rust wins by more than that."""
     effect(
         tokenizing("encode", tokenizer="slow"),
         tokenizing("encode"),

@@ -30,7 +30,7 @@ def test_compiled_decode(perf, generation, mode):
     perf(generation(LLAMA, cache="static", compile_decode=mode))
 
 
-# A CUDA graph may not return what the next token hands in again, as a cache that grows would have it; so no other mode.
+# A CUDA graph must not return a tensor that the next call passes in again, as a growing cache is, so this mode only.
 @pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("mode", ["default"])
 def test_compiled_generation(perf, generation, mode):

@@ -1,4 +1,4 @@
-"""Image generation: noise becomes a picture in steps, each of them a pass of the denoiser, and a decoder makes pixels.
+"""Image generation: noise becomes an image in steps, each one a pass of the denoiser; then a decoder makes the pixels.
 
 From https://huggingface.co/docs/diffusers/optimization/memory and
 https://huggingface.co/docs/diffusers/optimization/fp16. The denoiser takes nearly all of the time, and its calls are
@@ -123,7 +123,7 @@ def test_tiles_bound_the_decoder_s_peak(effect, image_generation):
 @QUICK
 @pytest.mark.parametrize("offload", ["model", pytest.param("layers", marks=FULL)])
 def test_offloaded_weights_leave_the_gpu_s_peak(effect, image_generation, offload):
-    """The workspaces of matrix products, 33 MB, stay."""
+    """Only the workspaces of matrix products, 33 MB, stay on the GPU."""
     peak = {"model": "< 0.95x", "layers": "< 0.9x"}[offload]
     effect(image_generation(SD), image_generation(SD, offload=offload), predicted_cuda_peak_bytes=peak)
 

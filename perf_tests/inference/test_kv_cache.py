@@ -79,7 +79,7 @@ def test_quantized_cache_is_smaller(effect, generation):
     effect(
         generation(GPT2, **MANY),
         generation(GPT2, cache="quantized-fp8", **MANY),
-        # Activations are tensors that outlive the call of a module; here that is mostly the cache.
+        # Activations are tensors that outlive a module's call; here that is mostly the cache.
         activations_bytes="< 0.45x",
         predicted_peak_bytes="< 0.97x",
         moved_bytes="> 1.1x",

@@ -41,6 +41,6 @@ def test_weights_take_half_the_bytes(effect, generation, precision):
 
 @pytest.mark.perf(tier="full")
 def test_halved_weights_are_read_faster(effect, generation):
-    """A fast GPU waits for the host between kernels, so the time in kernels is what falls."""
+    """A fast GPU waits for the host between kernels, so only the time in kernels falls."""
     vanilla, setting = (generation(models()["Llama-3.2-1B"], precision=precision) for precision in ("fp32", "bf16"))
     effect(vanilla, setting, weights_bytes="< 0.51x", device_time_s={"cuda": "< 0.9x"})

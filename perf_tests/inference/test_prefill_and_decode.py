@@ -10,7 +10,7 @@ import pytest
 from fixtures.models import beyond, models, swept
 
 LLAMA = models()["llama-quick"]
-# Without a table of positions, whose end a long prompt would go beyond.
+# A model without a table of positions, because a long prompt would exceed the table.
 ROTARY = [models()[name] for name in ("llama-quick", "Llama-3.2-1B", "Qwen3-0.6B")]
 
 

@@ -16,8 +16,8 @@ GPT2 = models()["gpt2-quick"]
 LLAMA = models()["llama-quick"]
 LARGE = models()["Llama-3.2-1B"]
 
-# The model, the precision of what is not quantized, the bytes of all weights, and how far logits may be off. LLM.int8
-# computes in fp16; the CPU's kernel of NF4 in bf16, on widths that are multiples of 64.
+# The model, the precision of the rest, the bytes of all weights, and the largest distance of logits. LLM.int8
+# computes in fp16; the CPU's kernel for NF4 in bf16, on widths that are multiples of 64.
 QUICK = {
     "llm-int8": (GPT2, "fp16", "> 0.6x and < 0.75x", 0.05),
     "nf4": (GPT2, "bf16", "> 0.5x and < 0.6x", 0.3),

@@ -1,11 +1,11 @@
-"""Loading: files become a model, which answers for the first time. Whoever starts a service or a notebook waits for it.
+"""Loading: files become a model that answers for the first time. Whoever starts a service or a notebook waits for it.
 
-From https://huggingface.co/docs/transformers/models and https://huggingface.co/docs/transformers/big_models. A model is
-made without weights, and each weight goes from its file to its place; so the peak is one model and not two, unless the
-weights are converted to another number type on the way. The host does that, so a GPU never holds them twice. Shards
-keep the peak low where a file is read as a whole; each costs one more file to open. `device_map` puts weights where
-they belong as they come. Quantizing while loading takes time, and less memory from then on. The first call does what is
-done only once; with `torch.compile` that is compiling.
+From https://huggingface.co/docs/transformers/models and https://huggingface.co/docs/transformers/big_models. A model
+is made without weights, and each weight moves from its file to its place; so the peak is one model and not two, unless
+weights are converted to another number type on the way. The host converts, so a GPU never holds them twice. Shards
+keep the peak low if a file is read as a whole; each is one more file to open. `device_map` loads each weight directly
+to its device. Quantizing while loading takes time, and saves memory afterwards. The first call includes work that is
+done only once, such as compiling with `torch.compile`.
 
 The files lie in the system's page cache, as they were written just before, so the disk takes no part. The small models
 here have few bytes: most of the time is Python's, and `python_calls` counts it exactly. Times hold for a process that
@@ -17,7 +17,7 @@ import pytest
 from fixtures.models import models, reshaped
 
 GPT2, BERT, LLAMA = (models()[name] for name in ("gpt2-quick", "bert-quick", "llama-quick"))
-ONE_LAYER = reshaped(LLAMA, num_hidden_layers=1)  # inductor takes seconds a layer
+ONE_LAYER = reshaped(LLAMA, num_hidden_layers=1)  # one layer, because inductor takes seconds for each
 LARGER = models()["gpt2"]
 QUICK = pytest.mark.perf(tier="quick")
 STANDARD = pytest.mark.perf(tier="standard")
@@ -96,7 +96,7 @@ def test_quantized_weights_stay_small(effect, loading):
 
 @FULL
 def test_low_memory_holds_the_model_once(effect, loading):
-    """Until transformers 4.51, which made it the only way."""
+    """This holds before transformers 4.51; since then the setting is always on."""
     effect(
         loading(LLAMA, low_cpu_mem_usage="off"),
         loading(LLAMA, low_cpu_mem_usage="on"),

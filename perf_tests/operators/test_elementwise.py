@@ -46,7 +46,7 @@ def test_one_kernel_moves_fewer_bytes_than_many(effect, operator):
 
 @pytest.mark.perf(tier="quick")
 def test_in_place_needs_no_room_for_the_result(effect, operator):
-    """The bytes moved are the same; of two tensors, one is left."""
+    """Both move the same bytes, but only one of two tensors remains."""
     effect(
         operator("bias"),
         operator("bias", in_place=True),

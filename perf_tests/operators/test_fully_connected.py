@@ -25,7 +25,7 @@ def test_direction(perf, operator, direction):
 @pytest.mark.perf(tier="quick")
 @pytest.mark.parametrize("outputs", [1023, 1024, *(pytest.param(size, marks=FULL) for size in (1026, 1040, 1056))])
 def test_outputs(perf, operator, outputs):
-    """Rows of whole blocks of 4 bytes, of 4,096, and of 8, 64 and 128."""
+    """Rows that are multiples of 4 bytes, of 4,096 bytes, and of 8, 64 and 128 elements."""
     perf(operator("linear", outputs=outputs))
 
 
@@ -45,7 +45,7 @@ def test_weight_gradient_of_a_padded_batch(perf, operator, batch_size):
 @pytest.mark.perf(tier="full")
 @pytest.mark.parametrize("batch_size", [127, 128, 129, 2048, 2560, 2561])
 def test_tiles_and_waves(perf, operator, batch_size):
-    """Around one tile of 128, and around whole waves."""
+    """Sizes around one tile of 128, and around whole waves."""
     perf(operator("linear", batch_size=batch_size, **FEED_FORWARD))
 
 
@@ -56,7 +56,7 @@ def test_both_gradients_take_twice_the_forward_pass(effect, operator):
 
 @pytest.mark.perf(tier="quick")
 def test_a_larger_batch_is_nearly_free_while_reading_the_weights_limits(effect, operator):
-    """8 times the work on the same weights."""
+    """The same weights serve 8 times the work."""
     small = {"inputs": 1024, "outputs": 4096}
     effect(
         operator("linear", batch_size=1, **small),

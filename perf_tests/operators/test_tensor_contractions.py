@@ -39,7 +39,7 @@ def test_large_contraction(perf, operator, name, sizes, precision):
 
 @pytest.mark.perf(tier="quick")
 def test_contractions_reach_more_flops_per_s_than_elementwise_operators(effect, operator):
-    """512 times the FLOPs in far less than 512 times the time: at least 10 times the FLOP/s."""
+    """512 times the FLOPs take far less than 512 times the time: at least 10 times the FLOP/s."""
     effect(
         operator("residual", rows=512, columns=1024),
         operator("matmul", rows=512, inner=512, columns=512),
@@ -51,7 +51,7 @@ def test_contractions_reach_more_flops_per_s_than_elementwise_operators(effect, 
 
 @pytest.mark.perf(tier="quick")
 def test_a_stack_of_small_products_reuses_less(effect, operator):
-    """The same FLOPs in 64 products of a quarter of the side each way."""
+    """The same FLOPs, in 64 products with sides a quarter as long."""
     effect(
         operator("matmul", rows=512, inner=512, columns=512),
         operator("batched_matmul", batch_size=64, rows=128, inner=128, columns=128),
@@ -63,7 +63,7 @@ def test_a_stack_of_small_products_reuses_less(effect, operator):
 
 @pytest.mark.perf(tier="quick")
 def test_fused_attention_moves_bytes_in_proportion_to_the_sequence(effect, operator):
-    """Four times the FLOPs, as both products are quadratic; twice the bytes, as no weights are written."""
+    """Four times the FLOPs, because both products are quadratic; twice the bytes, because no weights are written."""
     effect(
         operator("attention", sequence_length=256),
         operator("attention", sequence_length=512),

@@ -46,7 +46,7 @@ def test_larger_batches_share_what_a_step_costs(effect, training):
     ("neighbour", "growth", "speed"),
     [
         (7, "> 1.13x and < 1.15x", {"samples_per_s": {"cuda": "> 0.97x"}}),
-        # Where a step waits for the host, it takes as long with 8 samples as with 9.
+        # A step that waits for the host takes as long with 8 samples as with 9.
         (9, "> 0.88x and < 0.9x", {"step_time_s": {"cuda": "< 1.03x"}}),
     ],
     ids=["7-> 1.13x and < 1.15x", "9-> 0.88x and < 0.9x"],

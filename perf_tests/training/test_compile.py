@@ -12,7 +12,7 @@ import pytest
 from fixtures.models import models
 
 GPT2_124M, LLAMA = models()["gpt2"], models()["llama-quick"]
-# On a cold cache max-autotune tries out kernels for minutes, all within the first step.
+# With a cold cache max-autotune tries out kernels for minutes, all within the first step.
 AUTOTUNED = pytest.param("max-autotune", marks=pytest.mark.perf(timeout_s=1200))
 MODES = ["default", "reduce-overhead", AUTOTUNED, "regional"]
 
@@ -35,7 +35,7 @@ def test_compiled_steps_keep_less(effect, training):
         training(LLAMA),
         training(LLAMA, compile="default"),
         step_time_s={"cuda": "< 0.9x"},
-        peak_memory_bytes={"cpu": "< 0.96x", "cuda": "< 0.99x"},  # beside 64 MiB of workspaces
+        peak_memory_bytes={"cpu": "< 0.96x", "cuda": "< 0.99x"},  # besides 64 MiB of workspaces
         near={"losses": 1e-4},
     )
 

@@ -1,5 +1,5 @@
 """Data loading: samples of different lengths are padded to the longest of their batch, and padding is computed on like
-text. Batches of like lengths have less of it and packed ones none, at the price of a less random order or of a mask.
+text. Batches of similar lengths have less of it and packed ones none, at the price of a less random order or of a mask.
 
 From https://huggingface.co/docs/transformers/main_classes/trainer (``train_sampling_strategy``, ``dataloader_*``),
 https://huggingface.co/docs/transformers/main_classes/data_collator (``DataCollatorWithFlattening``) and
@@ -11,14 +11,14 @@ padding, and so may choose a faster attention.
 
 On a CPU time follows the tokens that are computed on. On a GPU it does so where these keep it busy; packing pays off
 fully with FlashAttention, which skips what the mask of other kernels hides, and workers and pinned memory hide the
-time in which the host puts batches together. Workers share the core of what they feed here, so they gain nothing.
+time in which the host puts batches together. Workers gain nothing here, because they share one core with the training.
 """
 
 import pytest
 
 from fixtures.models import models
 
-LLAMA = models()["llama-quick"]  # without dropout, so that losses can be held against each other
+LLAMA = models()["llama-quick"]  # without dropout, so that losses can be compared
 GPT2, BERT, T5 = (models()[name] for name in ("gpt2-quick", "bert-quick", "t5-quick"))
 RAGGED = {"lengths": "log-normal", "batch_size": 4, "gradient_accumulation": 4, "sequence_length": 128}
 FULL = pytest.mark.perf(tier="full")

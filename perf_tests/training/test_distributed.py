@@ -17,7 +17,7 @@ from fixtures.models import beyond, models
 
 LLAMA = models()["llama-quick"]
 HALF = "> 0.49x and < 0.51x"
-# When gloo's threads let go of what they sent varies, and with it what lives at the peak.
+# It varies when gloo's threads release the data that they sent, and with it the memory alive at the peak.
 LOOSE = {"peak_memory_bytes": 0.15}
 
 
@@ -85,7 +85,7 @@ def test_two_ranks_take_half_the_batch_each(effect, training):
     effect(
         training(LLAMA, batch_size=16),
         training(LLAMA, batch_size=8, strategy="ddp", ranks=2),
-        peak_memory_bytes={"cpu": "< 0.85x", "cuda": "< 0.95x"},  # beside 64 MiB of workspaces
+        peak_memory_bytes={"cpu": "< 0.85x", "cuda": "< 0.95x"},  # besides 64 MiB of workspaces
         samples_per_s={"cuda": "> 1.2x and < 2.1x"},
         near={"losses": 1e-4},
     )

@@ -1,4 +1,4 @@
-"""The standard tier of training: what a run on a GPU measures unless it names a tier.
+"""The standard tier of training, which a run on a GPU measures unless it names another tier.
 
 Each row says why it is measured. A row is here because users train so, on shapes that keep a GPU busy, or because it is
 the one witness of a loop in which the GPU waits for the host. Sweeps around these rows are in the files of the
@@ -31,11 +31,11 @@ CASES = {
     "llama-8-bit-adamw": (LLAMA, {**BF16, "sequence_length": 2048, "optimizer": "adamw_bnb_8bit"}),
     "llama-lora": (LLAMA, {**BF16, "sequence_length": 2048, "lora_rank": 8}),
     "llama-qlora": (LLAMA, {**BF16, "sequence_length": 2048, "lora_rank": 8, "quantization": "nf4"}),
-    # Architectures of other kinds: encoder and decoder, images, sound.
+    # Other architectures: encoder and decoder, images, sound.
     "t5-base": (T5, {**SENTENCES, "loop": "seq2seq-trainer"}),
     "vit-base": (VIT, {**AMP, "batch_size": 128}),
     "whisper-small": (WHISPER, {**AMP, "batch_size": 16}),
-    # Witnesses: so little work that the step takes as long as the host's part of it.
+    # Witnesses of host-bound steps: so little work that the step takes as long as the host's part of it.
     "host-trainer": (GPT2, {**AMP, "batch_size": 1, "sequence_length": 64}),
     "host-accelerate": (GPT2, {**AMP, "batch_size": 1, "sequence_length": 64, "loop": "accelerate"}),
     "host-seq2seq-trainer": (T5, {**AMP, "batch_size": 1, "sequence_length": 64, "loop": "seq2seq-trainer"}),

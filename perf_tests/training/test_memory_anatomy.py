@@ -31,7 +31,7 @@ def test_bytes_per_parameter(perf, training, optimizer, state_bytes):
     assert parts["weights"] == pytest.approx(4, rel=0.001)
     assert parts["gradients"] == pytest.approx(4, rel=0.001)
     assert parts["optimizer_state"] == pytest.approx(state_bytes, abs=0.02)
-    # At this batch size activations are most of it.
+    # At this batch size most of the memory is activations.
     assert parts["activations"] > 16
 
 
@@ -44,14 +44,14 @@ def test_mixed_precision_keeps_full_weights(perf, training):
 @pytest.mark.perf(tier="quick", dry=True)
 def test_mixed_precision_keeps_a_copy_of_2_bytes_for_the_backward_pass(perf, training):
     ledger = perf(training(BERT_LARGE, batch_size=1, sequence_length=8, precision="bf16-amp")).ledger
-    # Of embeddings and vectors there is no copy, and so short a sample leaves hardly another activation: 16 become 18.
+    # Embeddings and vectors have no copy, and so short a sample has hardly any other activation: 16 bytes become 18.
     assert 1.7 < ledger["highest_by_part_bytes"]["activations"] / ledger["parameters"] < 2
 
 
 def test_predicted_peak_is_what_is_measured(perf, training):
     result = perf(training(SMALL, batch_size=8))
     metrics = result.metrics
-    if "peak_reserved_bytes" in metrics:  # of a GPU, whose libraries keep workspaces that are larger than this model
+    if "peak_reserved_bytes" in metrics:  # only on a GPU, whose libraries keep workspaces larger than this model
         workspaces = result.ledger["cuda_memory"]["workspaces"]["temporaries"]
         measured = metrics["peak_memory_bytes"] - workspaces
         assert metrics["predicted_cuda_peak_bytes"] - workspaces == pytest.approx(measured, rel=0.05)

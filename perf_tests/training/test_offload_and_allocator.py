@@ -44,7 +44,7 @@ def test_a_chunked_loss_never_holds_all_logits(effect, training):
         training(LARGE_VOCABULARY),
         training(LARGE_VOCABULARY, chunked_loss=True),
         predicted_peak_bytes="< 0.7x",
-        predicted_cuda_peak_bytes="< 0.9x",  # of which 64 MiB are cuBLAS's workspaces
+        predicted_cuda_peak_bytes="< 0.9x",  # includes 64 MiB of cuBLAS's workspaces
         peak_memory_bytes={"cuda": "< 0.9x"},
         flops="> 0.9x and < 1.1x",
         near={"losses": 0.0001},

@@ -17,11 +17,11 @@ LLAMA = models()["llama-quick"]
 QWEN3 = models()["Qwen3-0.6B"]
 QUICK = ["adafactor", "muon", "adamw_bnb_8bit", "lomo"]
 LOW_RANK = ["galore_adamw", "apollo_adamw"]
-# The optimizer's library compiles the first step; on a GPU's cold cache that takes minutes.
+# The optimizer's library compiles the first step; with a GPU's cold cache that takes minutes.
 COMPILED = pytest.param("adamw_torch_8bit", marks=pytest.mark.perf(timeout_s=600))
 FURTHER = ["adamw_torch_fused", "sgd", "sgd_momentum", COMPILED, "lion_8bit", "paged_adamw_8bit", *LOW_RANK]
 RANK = 16
-# Of llama-quick's 90 MiB on a GPU, 64 MiB are cuBLAS's workspaces, which no optimizer changes.
+# On a GPU 64 of llama-quick's 90 MiB are cuBLAS's workspaces, which no optimizer changes.
 BESIDE_WORKSPACES = {"cpu": "< 0.95x", "cuda": "< 0.98x"}
 
 

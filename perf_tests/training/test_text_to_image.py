@@ -1,7 +1,7 @@
-"""Training a model of images: its denoiser learns to tell the noise that was added to them.
+"""Training an image model: its denoiser learns to predict the noise that was added to images.
 
 From https://huggingface.co/docs/diffusers/training/text2image. The loss is the mean squared error between the noise
-and what the denoiser tells. Images and prompts were encoded before, so the encoders take no part. A UNet keeps many
+and the denoiser's prediction. Images and prompts are already encoded, so the encoders do not run. A UNet keeps many
 activations for its weights, since its first blocks work on the whole picture: activation checkpointing takes most of
 them away and computes the forward pass again. A diffusion transformer has as many tokens in each of its blocks.
 
