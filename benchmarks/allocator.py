@@ -1,9 +1,9 @@
-"""Draws what torch's allocator held during a training step on an emulated card, from its own snapshot.
+"""Draws the memory of torch's allocator during a training step on an emulated card, from torch's own snapshot.
 
     .venv-cuda/bin/python -m benchmarks.allocator [--shape Llama-3.2-1B] [--card h100-sxm-80gb] allocator.svg
 
-From left to right are the events of the third step: a block is taken, or given back. The areas are what was taken
-before the step and in each of its parts. It needs a torch that is built for CUDA (docs/emulated-gpu.md).
+From left to right are the events of the third step: a block is taken, or given back. The areas are the memory that was
+taken before the step and in each of its parts. It needs a torch that is built for CUDA (docs/emulated-gpu.md).
 """
 
 import argparse
@@ -35,11 +35,11 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Moment:
-    """What is held after an event of the allocator, in bytes.
+    """The memory after an event of the allocator, in bytes.
 
     Attributes:
-        held: by the part of the step that took it, in the order of ``PARTS``.
-        reserved: what the allocator has of the device.
+        held: the memory in use by the part of the step that took it, in the order of ``PARTS``.
+        reserved: the memory that the allocator took from the device.
     """
 
     held: tuple[int, ...]
@@ -94,7 +94,7 @@ def taken(shape: str) -> Step:
     model = built(dict(entry["config"]), entry["classes"][work.task], work.dtype).train()
     text = torch.ones(work.batch, work.length, dtype=torch.long, device="cuda")
     optimizer = torch.optim.AdamW(model.parameters())
-    mark = torch.cuda.memory._snapshot  # which the allocator records as an event
+    mark = torch.cuda.memory._snapshot  # the allocator records it as an event
 
     def take(between) -> None:
         loss = model(input_ids=text, labels=text).loss
@@ -118,10 +118,9 @@ def taken(shape: str) -> Step:
 
 
 def moments(step: Step) -> list[Moment]:
-    """What is held after each event.
+    """The memory after each event.
 
-    A block is as large as what was asked for, in multiples of 512 bytes; what a large block holds beyond that is not
-    recorded.
+    A block counts with its requested size, rounded up to 512 bytes; the unused rest of a large block is not recorded.
     """
     held = [step.before[0], 0, 0, 0]
     reserved, part = step.before[1], 1
@@ -144,7 +143,7 @@ def moments(step: Step) -> list[Moment]:
 
 
 def columns(found: Sequence[Moment]) -> list[Moment]:
-    """As many moments as the picture has columns; of those in one column, the one in which most is held."""
+    """One moment for each column of the picture: the one with the most memory in it."""
     edges = [round(number * len(found) / COLUMNS) for number in range(COLUMNS + 1)]
     groups = [found[begin:end] for begin, end in itertools.pairwise(edges) if end > begin]
     return [max(group, key=lambda moment: sum(moment.held)) for group in groups]
@@ -214,7 +213,7 @@ def parts(step: Step, count: int) -> list[str]:
 
 
 def highest(step: Step, x: float, y: float) -> list[str]:
-    """The peak, with torch's own count of it."""
+    """The peak, with torch's own value of it."""
     anchor = "end" if x > WIDTH / 2 else "start"
     told = label(x + (-10 if anchor == "end" else 10), y + 4, f"peak: {step.peak:,} bytes", f'text-anchor="{anchor}"')
     return [f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4" fill="#222"/>', told]
@@ -232,7 +231,7 @@ def axis(top: float, y) -> list[str]:
 
 
 def legend() -> list[str]:
-    """What the colours mean, a line each."""
+    """The meaning of the colours, one line each."""
     lines = []
     for number, (colour, words) in enumerate(PARTS.values()):
         at = TOP + PLOT + 38 + 20 * number

@@ -1,4 +1,4 @@
-"""Asks a benchmark's module in a process on an emulated card, and writes what was answered as a table.
+"""Asks a benchmark's module in a process on an emulated card, and writes the answers as a table.
 
 Such a module, run with the argument ``answers``, prints a JSON object on its last line: ``torch``, the version that
 answered, and ``answers``.
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def asked_on(card: str, module: str) -> dict[str, Any]:
-    """What a module answers in a process of its own, on a card that is known by its profile's name."""
+    """The answers of a module in a process of its own, on the card of a profile."""
     environment = os.environ | dict(started_on(PROFILES[card]))
     command = [sys.executable, "-m", module, "answers"]
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
@@ -27,7 +27,7 @@ def asked_on(card: str, module: str) -> dict[str, Any]:
 
 
 def write_table(folder: Path, head: Mapping[str, Any], rows: Iterable[Any]) -> Path:
-    """Write a file that is named by the version ``head["torch"]``, with a line for each row; return its path."""
+    """Write a file named after the version ``head["torch"]``, with a line for each row; return its path."""
     target = folder / f"{'.'.join(head['torch'].split('.')[:2])}.json"
     target.parent.mkdir(exist_ok=True)
     lines = ",\n".join(map(json.dumps, rows))

@@ -2,8 +2,8 @@
 
     .venv-cuda/bin/python -m benchmarks.attention_kernels
 
-A row of ``tests/actor/attention_kernels/2.14.json`` is one question and the answer of that torch for each capability.
-A test holds the dry run's rule against it. Needs a torch that is built for CUDA, whose version names the file; takes
+A row of ``tests/actor/attention_kernels/2.14.json`` is one question, and the answer of that torch for each capability.
+A test compares the dry run's rule with it. Needs a torch that is built for CUDA, whose version names the file; takes
 about a minute, and computes nothing.
 """
 
@@ -21,7 +21,7 @@ HEADS = 8
 
 
 def questions() -> list[tuple]:
-    """The questions, each a row of ``COLUMNS``: every combination at common widths, then what a width changes."""
+    """The questions, each a row of ``COLUMNS``: every combination at common widths, then variations of the width."""
     masks = ("none", "bool", "float", "trained", "strided")
     common = itertools.product(
         ("float32", "float16", "bfloat16"), (64, 128), masks, (False, True), (8, 2), (128, 1), (128, 96, 1),
@@ -31,12 +31,12 @@ def questions() -> list[tuple]:
         ("float32", "float16", "bfloat16"), (6, 60, 80, 136, 192, 200, 224, 240, 256, 264), ("none", "bool"),
         (False, True), (8,), (128,), (128,), (False, True), (0.0, 0.1),
     )  # fmt: skip
-    # torch refuses a mask beside is_causal.
+    # torch refuses a mask together with is_causal.
     return [row for row in (*common, *wide) if row[2] == "none" or not row[3]]
 
 
 def answers() -> list[str]:
-    """What torch chooses on this process's card, for each question."""
+    """The kernel that torch chooses on this process's card, for each question."""
     import torch
 
     names = {int(value): name for name, value in torch.nn.attention.SDPBackend.__members__.items()}
@@ -61,7 +61,7 @@ def answers() -> list[str]:
 
 
 def main() -> None:
-    """Ask on each card in a process of its own, and write the table."""
+    """Ask on each card in a separate process, and write the table."""
     told = {PROFILES[card].capability: asked_on(card, __spec__.name) for card in CARDS}
     kinds = zip(*(found["answers"] for found in told.values()), strict=True)
     rows = [[*row, *chosen] for row, chosen in zip(questions(), kinds, strict=True)]

@@ -1,11 +1,11 @@
-"""Whether ``perfgate bisect`` finds a slowdown that was planted among the commits of an example repository.
+"""Checks that ``perfgate bisect`` finds a slowdown that was planted among the commits of an example repository.
 
     python -m benchmarks.bisect [--commits 64] [--slowdown 0.03] [--seed 0]
     python -m benchmarks.bisect --simulated 500 [--spread 0.02]
 
-The program computes in a Python loop, so only its time tells: each step of the search is decided by duets. Simulated
-searches measure nothing: they draw their duets from those that were recorded of a training step (``benchmarks/gate/
-recorded``), with 0, 3 or 5% added to one side, and the gate and the search do the rest as they always do. ``--spread``
+The program computes in a Python loop, so only its time changes: each step of the search is decided by duets. Simulated
+searches measure nothing: they draw their duets from recorded duets of a training step (``benchmarks/gate/
+recorded``), with 0, 3 or 5% added to one side, and the gate and the search decide as usual. ``--spread``
 makes duets vary more than those did.
 """
 
@@ -59,7 +59,7 @@ ROUNDS = 100_000
 
 
 def main() -> None:
-    """Plant, bisect, and say whether it was found."""
+    """Plant a slowdown, bisect, and report whether it was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commits", type=int, default=64)
     parser.add_argument("--slowdown", type=float, default=0.03)
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def simulate(searches: int, commits: int, slowdown: float, seed: int, spread: float) -> None:
-    """Search by recorded duets, and print how the searches end."""
+    """Search with recorded duets, and print the results."""
     ends: Counter[str] = Counter()
     taken = []
     for number in range(searches):
@@ -114,7 +114,7 @@ def simulate(searches: int, commits: int, slowdown: float, seed: int, spread: fl
 
 
 class Steps(Versions):
-    """Steps that are numbers, of which none has to be built."""
+    """Steps that are numbers, so that none must be built."""
 
     def side(self, step: str) -> str:
         """The number itself."""
@@ -122,24 +122,24 @@ class Steps(Versions):
 
 
 class Unsaved(State):
-    """A state that has no file."""
+    """A state without a file."""
 
     def save(self) -> None:
-        """Keep it in memory alone."""
+        """Keep it only in memory."""
 
 
 @dataclass
 class Recorded:
-    """Trials whose duets were recorded.
+    """Trials with recorded duets.
 
     Attributes:
         planted: the first slow step.
-        slowdown: of it; one that was recorded.
-        spread: that is added to the recorded duets'.
-        generator: draws the duets.
-        case: that was recorded.
-        log: there is none.
-        duets: how many were taken.
+        slowdown: its slowdown; one of the recorded ones.
+        spread: the spread to add to that of the recorded duets.
+        generator: the generator for drawing duets.
+        case: the recorded case.
+        log: unused.
+        duets: the number of duets taken.
     """
 
     planted: int
@@ -155,7 +155,7 @@ class Recorded:
         self.case = self._pairs[0.0][0][0].case
 
     def run(self, before: str, now: str, dry: bool) -> RunFile:
-        """Hold a step against another, by duets drawn at random."""
+        """Compare a step with another one, by duets drawn at random."""
         slower = int(before) < self.planted <= int(now)
         series = Drawn(self._pairs[self.slowdown if slower else 0.0], self.spread, self.generator, self.case)
         verdicts, _ = against_reference(series, {NAME: self.slowdown}, AlphaBudget(1), thorough=True)
@@ -164,14 +164,14 @@ class Recorded:
 
 
 class Drawn(DuetSeries):
-    """A series whose duets were recorded."""
+    """A series of recorded duets."""
 
     def __init__(self, pairs: list[tuple[Launch, Launch]], spread: float, generator: random.Random, case: str) -> None:
         super().__init__(None, case, [], Deadline(None, 1), lambda _: None)  # type: ignore[arg-type]
         self._recorded, self._spread, self._generator = pairs, spread, generator
 
     def take(self, wanted: int, what: str) -> bool:
-        """Draw that many duets, with replacement."""
+        """Draw this many duets, with replacement."""
         for before, now in self._generator.choices(self._recorded, k=wanted):
             number, factor = len(self.pairs), math.exp(self._generator.gauss(0, self._spread))
             steps = [step * factor for step in now.steps(NAME)]
@@ -182,7 +182,7 @@ class Drawn(DuetSeries):
 
 
 def recorded_pairs() -> dict[float, list[tuple[Launch, Launch]]]:
-    """The recorded duets, by the slowdown that was put into the candidate."""
+    """The recorded duets by the slowdown of the candidate."""
     found: dict[float, list[tuple[Launch, Launch]]] = {}
     run = read(RECORDED)
     partners = {
@@ -196,9 +196,9 @@ def recorded_pairs() -> dict[float, list[tuple[Launch, Launch]]]:
 
 
 def repository(folder: Path, commits: int, planted: int, slowdown: float) -> list[str]:
-    """A repository with a slowdown in one commit; returns all commits, the oldest first."""
+    """A repository with a slowdown in one commit; returns all commits, oldest first."""
     (folder / "perf_tests").mkdir()
-    # A step is good only if it is shown to be less slow than the bad end, so the tolerance is the slowdown's own.
+    # A step is good only if it is shown to be less slow than the bad end, so the tolerance is the slowdown itself.
     (folder / "perf_tests" / "test_loop.py").write_text(CASE.replace("TOLERANCE", f"{slowdown}"))
     (folder / "loop.py").write_text(PROGRAM)
     (folder / "pytest.ini").write_text("[pytest]\n")
@@ -215,7 +215,7 @@ def repository(folder: Path, commits: int, planted: int, slowdown: float) -> lis
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git as somebody."""
+    """Run git with a made-up user."""
     who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
     return subprocess.run(
         ["git", *who, *arguments], cwd=folder, check=True, stdout=subprocess.PIPE, text=True

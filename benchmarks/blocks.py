@@ -1,9 +1,9 @@
-"""Asks torch's caching allocator, on an emulated card, for blocks of random sizes, and writes down what it held.
+"""Asks torch's caching allocator, on an emulated card, for blocks of random sizes, and records its memory.
 
     .venv-cuda/bin/python -m benchmarks.blocks
 
 A row of ``tests/actor/blocks/2.14.json`` is one request or release, with the bytes that are allocated and reserved
-after it. A test puts the same requests to the allocator of the dry run. Needs a torch that is built for CUDA, whose
+after it. A test sends the same requests to the dry run's allocator. Needs a torch that is built for CUDA, whose
 version names the file; takes some seconds.
 """
 
@@ -20,7 +20,7 @@ SIZES = ((1, 4096), (4096, MIB), (MIB - 1024, MIB + 1024), (MIB, 10 * MIB), (9 *
 
 
 def answers() -> list[tuple[int, int, int, int]]:
-    """Number of the allocation, its bytes or 0 where it is released, and what is allocated and reserved after that."""
+    """For each event the allocation's number, its bytes or 0 for a release, and allocated and reserved bytes."""
     import torch
 
     generator = random.Random(SEED)
@@ -39,7 +39,7 @@ def answers() -> list[tuple[int, int, int, int]]:
 
 
 def main() -> None:
-    """Ask in a process of its own, and write the table."""
+    """Ask in a separate process, and write the table."""
     told = asked_on(CARD, __spec__.name)
     target = write_table(TABLES, {"torch": told["torch"]}, told["answers"])
     print(f"{len(told['answers'])} requests and releases, written to {target}")

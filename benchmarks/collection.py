@@ -6,10 +6,10 @@
 Collections of both kinds take turns, each in a process of its own. The difference should be at most 1.0 s. The script
 also prints which slow libraries were imported; there should be none.
 
-With ``--many`` a suite of so many parametrized cases is collected in the ways that a large suite is: by itself, with a
-plan, with ``-k``, as a shard, and by two workers that measure one case. Its processor time stands beside that of a
-quarter of the cases: what is four times as large should take four times as long, and not sixteen times. ``--only``
-chooses one by a word of its options.
+With ``--many`` a suite of that many parametrized cases is collected in the usual ways of a large suite: alone, with a
+plan, with ``-k``, as a shard, and by two workers that measure one case. The table compares its processor time with
+that for a quarter of the cases: four times as many cases should take four times as long, and not sixteen times.
+``--only`` chooses one way by a word of its options.
 """
 
 import argparse
@@ -59,7 +59,7 @@ COLLECTIONS = (
 
 
 def collect_many(count, arguments):
-    """Collect a suite of so many cases; return processor seconds and peak memory in bytes of the largest process."""
+    """Collect a suite of this many cases; return the processor seconds and peak bytes of the largest process."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "perf_tests").mkdir()
         (Path(folder) / "perf_tests" / "test_many.py").write_text(MANY.format(count=count))

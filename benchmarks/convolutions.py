@@ -1,11 +1,11 @@
-"""Asks torch, on emulated cards, how large the workspaces of convolutions are, and writes the answers as a table.
+"""Asks torch, on emulated cards, for the workspaces of convolutions, and writes their sizes as a table.
 
     .venv-cuda/bin/python -m benchmarks.convolutions
 
-A row of ``tests/actor/convolutions/2.14.json`` is one convolution and the bytes that torch takes and gives back while
-it runs, forward and backward, on each card. The workspaces are those of the real cuDNN, which plans for a card that is
-described to it. A test holds the dry run's rule against them. Needs a torch that is built for CUDA, whose version names
-the file; takes about a minute, and computes nothing.
+A row of ``tests/actor/convolutions/2.14.json`` is one convolution, and the bytes that torch takes and gives back
+during it, forward and backward, on each card. The workspaces are those of the real cuDNN, which plans for a card that
+is described to it. A test compares the dry run's rule with them. Needs a torch that is built for CUDA, whose version
+names the file; takes about a minute, and computes nothing.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from benchmarks.asked import ROOT, asked_on, write_table
 TABLES = ROOT / "tests" / "actor" / "convolutions"
 CARDS = ("t4-16gb", "a100-80gb", "l40s-48gb", "h100-sxm-80gb", "h200-141gb", "b200-180gb")
 COLUMNS = ("dtype", "layout", "input", "channels", "kernel", "stride", "padding")
-# Input, channels of the result, kernel, stride and padding, as models of pictures and of sound have them.
+# Input, output channels, kernel, stride and padding of convolutions in models of images and sound.
 SHAPES = (
     ((16, 3, 224, 224), 768, 16, 16, 0),  # ViT
     ((8, 3, 224, 224), 768, 16, 16, 0),
@@ -51,13 +51,13 @@ SHAPES = (
 
 
 def questions() -> list[tuple]:
-    """The questions, each a row of ``COLUMNS``; a sound has no channels-last layout."""
+    """The questions, each a row of ``COLUMNS``; sound has no channels-last layout."""
     every = itertools.product(("float32", "float16", "bfloat16"), ("first", "last"), SHAPES)
     return [(dtype, layout, *shape) for dtype, layout, shape in every if layout == "first" or len(shape[0]) == 4]
 
 
 def answers() -> list[tuple[int, int]]:
-    """Bytes that are taken and given back within a convolution, and within its backward pass, for each question."""
+    """For each question, the bytes taken and given back within a convolution, and within its backward pass."""
     import torch
 
     def asked(dtype, layout, shape, channels, kernel, stride, padding):
@@ -79,7 +79,7 @@ def answers() -> list[tuple[int, int]]:
         return tuple(found)
 
     class Recorded:
-        """Appends the largest number of bytes that were taken at a time and given back within the block."""
+        """Appends the most bytes that were in use at a time and given back within the block."""
 
         def __init__(self, found):
             self.found = found
@@ -104,7 +104,7 @@ def answers() -> list[tuple[int, int]]:
 
 
 def main() -> None:
-    """Ask on each card in a process of its own, and write the table."""
+    """Ask on each card in a separate process, and write the table."""
     told = {card: asked_on(card, __spec__.name) for card in CARDS}
     taken = zip(*(found["answers"] for found in told.values()), strict=True)
     rows = [[*row, *sizes] for row, sizes in zip(questions(), taken, strict=True)]

@@ -1,12 +1,11 @@
-"""Holds the dry run's rules for CUDA against torch's own allocator on emulated cards, case by case.
+"""Compares the dry run's rules for CUDA with torch's own allocator on emulated cards, case by case.
 
     .venv-cuda/bin/python -m benchmarks.cuda_rules [--tier quick] [-k EXPRESSION] [--cards NAME,...] [--limit-s 300]
 
 Each workload of the tier is run dry under the card's capability, and takes a memory launch on the emulated card. It
-needs a torch that is built for CUDA (ci/emulated-gpu installs one). What was measured is kept in
+needs a torch that is built for CUDA (ci/emulated-gpu installs one). Results are kept in
 ``perf_output/cuda-rules.jsonl``, so the command can be ended and started again: emulated peaks stay, and predictions
-are made again where the rules changed.
-``docs/verified/cuda-rules.md`` is written from all that is kept.
+are repeated if the rules changed. ``docs/verified/cuda-rules.md`` is written from all kept results.
 """
 
 import argparse
@@ -49,14 +48,14 @@ class Row:
     Attributes:
         case: the first case that runs it.
         card: the profile's name.
-        workload: identity of the workload.
-        rules: digest of the rules that predicted.
-        torch: version that ran.
-        predicted_bytes: what the dry run expects the allocator to hand out, workspaces included; ``None`` without one.
-        predicted_reserved_bytes: what it expects the allocator to reserve.
-        workspace_bytes: of it, cuBLAS's workspaces.
-        emulated_bytes: the allocator's peak; ``None`` where the step did not run.
-        reserved_bytes: what the allocator held at most.
+        workload: the identity of the workload.
+        rules: the digest of the rules behind the prediction.
+        torch: the version of torch.
+        predicted_bytes: the dry run's prediction of allocated bytes, including workspaces; ``None`` without a dry run.
+        predicted_reserved_bytes: its prediction of reserved bytes.
+        workspace_bytes: the part of cuBLAS's workspaces in it.
+        emulated_bytes: the allocator's peak; ``None`` if the step did not run.
+        reserved_bytes: the most that the allocator held.
         why: why one of the two is missing.
     """
 
@@ -74,14 +73,14 @@ class Row:
 
     @property
     def difference(self) -> float | None:
-        """Predicted by emulated peak, less one; ``None`` where one of them is missing."""
+        """The ratio of predicted to emulated peak, minus 1; ``None`` if one of them is missing."""
         if self.predicted_bytes is None or not self.emulated_bytes:
             return None
         return self.predicted_bytes / self.emulated_bytes - 1
 
 
 def main() -> None:
-    """Measure what is missing, within the limit, and write the page."""
+    """Measure missing results, within the time limit, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tier", default="quick")
     parser.add_argument("-k", default="", metavar="EXPRESSION", help="of pytest")
@@ -97,7 +96,7 @@ def main() -> None:
             missing = [pair for pair in orders if wanted(kept.get((card, pair[1].sha256)))]
             if missing and time.monotonic() < end:
                 measure_all(card, missing, kept, end)
-    # What older rules predicted says nothing of these.
+    # Predictions of older rules do not count.
     rows = [row for row in kept.values() if not wanted(row)]
     PAGE.write_text(page(rows))
     print(summary(rows))
@@ -124,7 +123,7 @@ def unpadded(program: str, params: dict) -> dict:
 
 @cache
 def digest() -> str:
-    """Names the rules: it changes with the sources of the dry run."""
+    """A digest of the rules, which changes with the sources of the dry run."""
     texts = b"".join(path.read_bytes() for path in sorted(RULES.rglob("*.py")))
     return hashlib.sha256(texts).hexdigest()[:12]
 
@@ -135,14 +134,14 @@ def wanted(row: Row | None) -> bool:
 
 
 def read_kept() -> dict[tuple[str, str], Row]:
-    """What was measured before; of several rows for one workload the last counts."""
+    """The results of earlier runs; of several rows for one workload the last one counts."""
     lines = KEPT.read_text().splitlines() if KEPT.exists() else []
     rows = [Row(**json.loads(line)) for line in lines]
     return {(row.card, row.workload): row for row in rows}
 
 
 def measure_all(card: str, missing: Sequence[tuple[str, Workload]], kept: dict, end: float) -> None:
-    """Measure workloads on a card until the time is over; each is kept at once."""
+    """Measure workloads on a card until the time is over; each result is kept at once."""
     with staged(card) as stage:
         for case, workload in missing:
             if time.monotonic() > end:
@@ -213,7 +212,7 @@ def predicted(stage: Stage, row: Row, workload: Workload) -> Row:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """How many cases are close, for each card, as a table."""
+    """A table with the number of close cases for each card."""
     lines = ["| card | cases | within 1% | within 3% | farthest | not compared |", "|---|---|---|---|---|---|"]
     for card in sorted({row.card for row in rows}):
         own = [row for row in rows if row.card == card]
@@ -228,7 +227,7 @@ def summary(rows: Sequence[Row]) -> str:
 
 
 def page(rows: Sequence[Row]) -> str:
-    """The page: how many are close, each case with the farthest first, and what could not be compared."""
+    """The page: the number of close cases, each case, and the cases without a comparison."""
     compared = sorted((row for row in rows if row.difference is not None), key=lambda row: -abs(row.difference))
     head = ("case", "card", "predicted", "of it workspaces", "emulated", "difference", "reserved", "predicted")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]

@@ -1,12 +1,12 @@
-"""Shows whether the suite's exact metrics are the same in every run, and those that are stored.
+"""Checks that the suite's exact metrics are the same in every run, and equal to the stored ones.
 
     python -m benchmarks.determinism [--runs 20] [--tier quick] [--device none] [pytest arguments]
 
-Runs take turns in how they are made: alone; over two workers; in random order, if pytest-randomly is installed (the
-extra dev has it; it stays switched off elsewhere); and beside two busy processes. Each has a hash seed of its own.
-Each is held against the portable baselines, and each exact metric of each case against that of the first run that has
-it. With ``--device none`` these are the metrics of the dry run; with ``cpu`` also Python's calls in real steps, of
-which no times are taken. The exit code is 1 where a number differs.
+Runs alternate between four ways: alone; over two workers; in random order, if pytest-randomly is installed (the extra
+dev has it; it stays switched off elsewhere); and beside two busy processes. Each has a hash seed of its own. Each is
+compared with the portable baselines, and each exact metric of each case with that of the first run that has it. With
+``--device none`` these are the metrics of the dry run; with ``cpu`` also Python's calls in real steps, without times.
+The exit code is 1 if a number differs.
 """
 
 import argparse
@@ -33,7 +33,7 @@ KINDS = {
     "beside two busy processes": (),
 }
 COLUMNS = ("run", "how", "hash seed", "cases", "exact metrics", "verdicts", "differing", "seconds")
-WORSE = ("regressed", "improved", "stale")  # what has no dry run is invalid in every run
+WORSE = ("regressed", "improved", "stale")  # a case without a dry run is invalid in every run
 
 
 def main():
@@ -100,7 +100,7 @@ def exact_metrics(kind, seed, arguments):
 
 @contextmanager
 def busy(count):
-    """Keep so many processes computing within the block."""
+    """Keep this many processes computing within the block."""
     started = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield

@@ -1,9 +1,9 @@
-"""Whether a dry run could stand for the count of Python's calls: both counts of each case of a tier.
+"""Compares the count of Python's calls in a dry run with that in real steps, for each case of a tier.
 
     python -m benchmarks.dry_calls [--tier quick] [-k EXPRESSION]
 
-In the dry run, calls made inside of dispatch are left out: what is entered below ``__torch_dispatch__`` or
-``__torch_function__``. One line a case, then how many of the cases are equal, for each program.
+In the dry run, calls made inside of dispatch are left out: functions entered below ``__torch_dispatch__`` or
+``__torch_function__``. It prints one line for each case, then the number of equal cases for each program.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def collected(tier: str, expression: str, *options: str) -> list[tuple[str, dict
 
 
 def pytest_configure() -> None:
-    """Where this module is a plugin: write down the workload of each case in place of measuring it."""
+    """As a plugin: record the workload of each case in place of measuring it."""
 
     def told(self, case, workload, progress):
         with Path(os.environ[TARGET]).open("a") as file:
@@ -96,7 +96,7 @@ def pytest_configure() -> None:
 
 
 def counted(stage: Stage, workload: Workload, name: str) -> str:
-    """A metric of a launch of the counters; the reason where there is none."""
+    """A metric of a counters launch; or the reason why there is none."""
     launch = counters_launch(stage, "", workload, stage.pool.next(), 0)
     if name in launch.metrics:
         return f"{launch.value(name):.0f}"
@@ -104,7 +104,7 @@ def counted(stage: Stage, workload: Workload, name: str) -> str:
 
 
 class Dried(Program):
-    """Runs another program dry, and tells the calls of its last step."""
+    """Runs another program dry, and reports the calls of its last step."""
 
     def __init__(self, device, order):
         from perfgate.actor.dry_run import itself, run
@@ -130,7 +130,7 @@ class Dried(Program):
 
 
 class OutsideOfDispatch:
-    """Counts as ``perfgate.actor.python_calls`` does, and leaves out what is entered inside of dispatch."""
+    """Counts like ``perfgate.actor.python_calls``, without functions entered inside of dispatch."""
 
     def __init__(self):
         from perfgate.actor.python_calls import Calls, Profiled

@@ -1,9 +1,9 @@
-"""Shows that the emulated GPU repeats itself, and what the standard shapes cost on it.
+"""Checks that the emulated GPU repeats itself, and measures the cost of the standard shapes on it.
 
     python -m benchmarks.emulated [--runs 20] [--profile h100-sxm-80gb] [--only WORD]
 
-The first table takes a training step and a generation of a small GPT-2 in separate processes, and counts how many
-different peaks and launches they have: one each, it should be. The second one takes a training step with AdamW of each
+The first table takes a training step and a generation of a small GPT-2 in separate processes, and counts their
+different peaks and launches, which should be one each. The second one takes a training step with AdamW of each
 shape: at most 30 s a process, and 3 GB of the host's memory. It needs a torch for CUDA (docs/emulated-gpu.md).
 """
 
@@ -83,7 +83,7 @@ def apart(number: int, profile: str) -> dict:
 
 
 def counted(work) -> dict:
-    """The peaks and launches of a piece of work, and what was assumed in it."""
+    """The peaks and launches of a piece of work, and the values that were assumed in it."""
     import torch
 
     driver = ctypes.CDLL(None)
@@ -117,7 +117,7 @@ def built(config: dict, kind: str, dtype: str):
 
 
 def stepper(model, inputs: dict):
-    """A training step, taken twice already: the optimizer has its state."""
+    """A training step after two steps, so that the optimizer has its state."""
     import torch
 
     optimizer = torch.optim.AdamW(model.train().parameters())

@@ -1,4 +1,4 @@
-"""Environments with other libraries beside this environment's torch, built once and kept in the cache."""
+"""Environments with other libraries and this environment's torch, built once and kept in the cache."""
 
 import subprocess
 import sys
@@ -9,18 +9,18 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-# What goes with a newer transformers alone, and is looked for by an older one as soon as it is there.
+# Packages that need a newer transformers, and that an older one would try to use if they were there.
 NEWER = ("peft", "bitsandbytes", "torchao")
-CACHE = user_cache_path("perfgate") / "test-environments"  # found out before a test moves the home folder
+CACHE = user_cache_path("perfgate") / "test-environments"  # determined before a test moves the home folder
 
 
 def kept(name: str, packages: Sequence[str], alone: Sequence[str]) -> str:
-    """An interpreter with some packages, and with whatever else this one has but what needs newer ones.
+    """An interpreter with some packages, and with all others of this environment except those that need newer ones.
 
     Args:
-        name: of its folder in the cache.
-        packages: that pip installs with what they require.
-        alone: packages that require torch, which is linked, so that they are installed by themselves.
+        name: the name of its folder in the cache.
+        packages: packages that pip installs with their requirements.
+        alone: packages that pip installs without requirements, because they require torch, which is linked.
     """
     place = CACHE / f"{name}-python-3.{sys.version_info[1]}"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def kept(name: str, packages: Sequence[str], alone: Sequence[str]) -> str:
             subprocess.run([*install, "--no-deps", *alone], check=True, stdout=subprocess.DEVNULL)
             subprocess.run([*install, *packages], check=True, stdout=subprocess.DEVNULL)
             (place / "ready").touch()
-        # Whoever uses it next may be another environment.
+        # The next user may be another environment.
         for link in (path for path in installed.iterdir() if path.is_symlink()):
             link.unlink()
         own = {path.name.partition("-")[0] for path in installed.iterdir()}

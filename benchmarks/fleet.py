@@ -26,9 +26,9 @@ from pathlib import Path
 from perfgate.cases.dealing import START_S, deal, expected_s, shards_for
 
 ROOT = Path(__file__).parents[1]
-CASE_S = 20.0  # the median of a case on a GPU, as docs/gpu-runner.md plans it
+CASE_S = 20.0  # the median seconds of a case on a GPU, as in docs/gpu-runner.md
 KNOWN = {"all known": 1.0, "a tenth of cases new": 0.9, "a third of cases new": 0.67, "nothing known": 0.0}
-LIMIT_KNOWN = 0.9  # the makespan has a limit where at least so many durations are stored
+LIMIT_KNOWN = 0.9  # the makespan must meet its limit if at least this share of durations is stored
 LIMIT_S, LIMIT_BYTES, LIMIT_MAKESPAN = 60.0, 10**9, 1.1
 
 
@@ -77,7 +77,7 @@ def simulated(
     """The makespan over the bound of one draw, the number of shards, the makespan, and the seconds that were wasted."""
     generator = random.Random(seed)
     true_s = draw(asked.cases, sd, generator)
-    # Durations were stored by an earlier run, which took a little more or less; the other cases are new.
+    # Durations were stored by an earlier run, which was a little faster or slower; the other cases are new.
     stored = {
         case: s * math.exp(generator.gauss(0, 0.03)) for case, s in true_s.items() if generator.random() < known_share
     }
@@ -88,7 +88,7 @@ def simulated(
 
 
 def lower_bound(true_s: dict[str, float], nodes: int) -> float:
-    """No fleet is faster: all work divided evenly, or the longest case alone."""
+    """A lower bound for any fleet: all work divided evenly, or the longest case."""
     return START_S + max(sum(true_s.values()) / nodes, max(true_s.values()))
 
 
@@ -139,7 +139,7 @@ def merged(folder: Path) -> tuple[float, int, int]:
 
 
 def main() -> int:
-    """Print the table; 1 where a limit is missed."""
+    """Print the table; the exit code is 1 if a limit is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--cases", type=int, default=10_000)

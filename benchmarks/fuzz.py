@@ -1,12 +1,13 @@
-"""Fuzzes every reader of what people write, guided by the coverage of Perfgate's own code.
+"""Fuzzes every reader of user input, guided by the coverage of Perfgate's own code.
 
     pip install atheris                                                     # CPython 3.11 to 3.13 on Linux
     python -m benchmarks.fuzz [WORD] [--seconds 600] [--corpus DIR]
 
-Each reader whose name holds the word gets texts for so long, in a process of its own, beginning with one that it takes.
-It must end in a value or in a sentence (``UserError``); anything else, and a text over which it takes ten seconds, is a
-finding. What led to new code is kept in the corpus, from which the next call goes on. The exit code is the number of
-readers with a finding; its text lies in the corpus's folder and belongs into ``tests/faults/test_parsers.py``.
+Each reader whose name contains the word gets texts for this long, in a separate process, beginning with one that it
+accepts. It must end in a value or in a sentence (``UserError``); anything else, or a text that takes ten seconds, is a
+finding. Texts that reach new code are kept in the corpus, with which the next call continues. The exit code is the
+number of readers with a finding; its text lies in the corpus's folder and belongs into
+``tests/faults/test_parsers.py``.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 
 HANG_S = 10
 LONGEST_BYTES = 1 << 16
-CORPUS = Path("perf_output") / "fuzz"  # which git ignores
+CORPUS = Path("perf_output") / "fuzz"  # git ignores this folder
 
 
 def main():

@@ -48,7 +48,7 @@ def main():
 
 
 def round_trips(stage, count):
-    """The seconds that each turn took, without the time of the step as the actor measured it."""
+    """The seconds of each turn, without the step's time as the actor measured it."""
     idle = Workload("benchmarks.idle:Idle", {})
     trips = []
     with stage.actor(stage.pool.next(), idle, "time") as (actor, _ready):

@@ -3,11 +3,11 @@
     python -m benchmarks.page [--cases 200 10000]
 
 The page of the quick tier, about 200 cases, should be under 1 MB and built in at most 2 s. The page of 10,000 cases
-should be under 8 MB and built in at most 10 s; Chromium should open it within 2 s and filter it within 100 ms. The runs
-are generated: a case in a hundred got worse, each has five pairs of launches, a dry run of both sides with 60 modules,
-and three verdicts. A page is open when its scripts have drawn what they draw at first, and filtered or sorted when the
-frame that shows it is handed to the screen. Beside each time stands the processor's, of this process or of the
-browser's main thread, which says more on a machine where others work. ``ci/browser-setup`` brings Chromium; without it
+should be under 8 MB and built in at most 10 s; Chromium should open it within 2 s and filter it within 100 ms. The
+runs are generated: a case in a hundred got worse, each has five pairs of launches, a dry run of both sides with 60
+modules, and three verdicts. A page is open when its scripts have drawn what they draw at first, and filtered or sorted
+when the frame that shows it is handed to the screen. Beside each time is the processor time, of this process or of the
+browser's main thread, which is more reliable on a loaded machine. ``ci/browser-setup`` installs Chromium; without it
 the browser's times are left out.
 """
 
@@ -39,7 +39,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", type=int, nargs="+", default=[200, 10_000])
     options = parser.parse_args()
-    gc.set_threshold(KEPT_OBJECTS)  # as the command does
+    gc.set_threshold(KEPT_OBJECTS)  # as in the command
     with tempfile.TemporaryDirectory() as folder:
         for count in options.cases:
             path = Path(folder) / f"{count}.jsonl"
@@ -58,7 +58,7 @@ def main():
 
 
 def timed(what, work):
-    """Do it, and print the time that it took."""
+    """Run a function, and print its time."""
     begin, own = time.perf_counter(), time.process_time()
     found = work()
     print(f"  {what:9} {time.perf_counter() - begin:.2f} s, {middle([time.process_time() - own])}")
@@ -71,12 +71,12 @@ def spread(spans_s):
 
 
 def middle(spans_s):
-    """The median of several times of a processor."""
+    """The median of several processor times."""
     return f"{statistics.median(spans_s):.3f} s of the processor"
 
 
 def lines(count):
-    """The lines of a run with so many cases of ten techniques and five models."""
+    """The lines of a run with this many cases of ten techniques and five models."""
     yield header()
     for number in range(count):
         model, technique = f"model-{number % 5}", f"technique_{number % 10}"
@@ -102,7 +102,7 @@ def lines(count):
 
 
 def dry(case, workload, side, grown):
-    """A dry run's launch with three modules a layer."""
+    """A dry run's launch with three modules in each layer."""
     source = random.Random(0)
     paths = [f"model.layers.{layer}.{name}" for layer in range(LAYERS) for name in ("attention", "mlp", "norm")]
     extra = int(grown)
@@ -118,7 +118,7 @@ def dry(case, workload, side, grown):
 
 
 def in_browser(made):
-    """By what was done, the seconds of each repeat with the seconds of the processor; empty without a browser."""
+    """By action, the seconds of each repeat with the processor seconds; empty without a browser."""
     if LACKING:
         print(f"  no {' and no '.join(LACKING)} here")
         return {}
@@ -144,7 +144,7 @@ def in_browser(made):
 
 
 class MainThread:
-    """The processor's time of a tab's main thread."""
+    """The processor time of a tab's main thread."""
 
     def __init__(self, tab):
         self.session = tab.context.new_cdp_session(tab)
@@ -158,7 +158,7 @@ class MainThread:
         return self.told_s - before
 
 
-# Each until the browser has shown what is left: the task after the next frame.
+# Each ends when the browser has shown the result: in the task after the next frame.
 SHOWN = """
   return new Promise((done) => requestAnimationFrame(() => {
     const channel = new MessageChannel();

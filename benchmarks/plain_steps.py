@@ -1,4 +1,4 @@
-"""Two steps as people write them, with nothing around them: training a two-layer GPT-2, and 16 tokens of a Llama."""
+"""Two steps in ordinary user code without Perfgate: training a two-layer GPT-2, and 16 tokens of a Llama."""
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM

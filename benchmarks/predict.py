@@ -48,7 +48,7 @@ def main():
         costed = costs(rows, questions, dry)
         took_s = time.perf_counter() - begin
         (server,) = psutil.Process().children()
-        spent = server.cpu_times()  # its children are the dry runs
+        spent = server.cpu_times()  # its child processes are the dry runs
     spent_s = spent.children_user + spent.children_system
     print(f"sweep of {len(costed)} settings of {MODEL}: {took_s:.1f} s, {dry.taken} dry runs, ", end="")
     print(f"which took {spent_s:.1f} s of processor time")

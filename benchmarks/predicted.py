@@ -20,7 +20,7 @@ ROWS = []
 
 
 def measure(stage, case, workload, progress):
-    """Take the dry run and one launch of the memory pass, in place of all passes."""
+    """Take the dry run and one memory launch, in place of all passes."""
     del progress
     with dry_launch(stage, case, workload, stage.pool.next(), "candidate") as answer:
         dry, _ = answer()

@@ -2,10 +2,10 @@
 
     python -m benchmarks.public_regressions [-k WORD] [--python NAME=PATH]...
 
-Each environment has older libraries beside this environment's torch. It is built by pip at first and kept in the cache,
-unless ``--python`` names one that exists. The cases of ``benchmarks/public/`` run against it as the reference
-(``--perf-ref``): dry, and for what only real steps show with counters on this CPU. A regression between two older
-versions is decided on the launches of both references. The table, in markdown, has a row for each.
+Each environment has older libraries beside this environment's torch. It is built by pip at first and kept in the
+cache, unless ``--python`` names one that exists. The cases of ``benchmarks/public/`` run against it as the reference
+(``--perf-ref``): dry, and with counters on this CPU for regressions that only real steps show. A regression between
+two older versions is decided on the launches of both references. The table, in markdown, has a row for each.
 """
 
 import argparse
@@ -30,7 +30,7 @@ HERE = "installed"
 
 @dataclass(frozen=True)
 class Libraries:
-    """An environment: packages with what they require, and packages without, as they would bring a torch."""
+    """An environment: packages with their requirements, and packages without, because they would bring a torch."""
 
     packages: tuple[str, ...]
     alone: tuple[str, ...]
@@ -60,14 +60,14 @@ ENVIRONMENTS = {
 
 @dataclass(frozen=True)
 class Reported:
-    """What was reported.
+    """A reported regression.
 
     Attributes:
-        before: environment of the last version without it.
-        after: environment of a version with it, or what is installed here.
-        case: below ``benchmarks/public/``.
-        metric: by which it is caught.
-        module: that the verdict must name; empty where the metric is told for no module.
+        before: the environment with the last version without it.
+        after: the environment with a version that has it, or this environment.
+        case: the case's path below ``benchmarks/public/``.
+        metric: the metric that catches it.
+        module: the module that the verdict must name; empty if the metric has no modules.
         verdict: ``regressed``, or ``improved`` for an improvement.
     """
 
@@ -138,7 +138,7 @@ def measured(rows: Sequence[Reported], pythons: Mapping[str, str]) -> dict[tuple
 
 
 def run(python: str, cases: Iterable[str], device: str) -> tuple[Launches, Launches]:
-    """Run cases against an interpreter; returns the launches of the reference and of what is installed here."""
+    """Run cases against an interpreter; returns the launches of the reference and of this environment."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pytest", *(f"test_public.py::{case}" for case in cases), "-q"]
         command += ["--perf-ref", python, "--perf-device", device, "--perf-env", "installed", "--perf-output", folder]
@@ -151,7 +151,7 @@ def run(python: str, cases: Iterable[str], device: str) -> tuple[Launches, Launc
 
 
 def judged(row: Reported, found: Mapping[tuple[str, bool], Launches]) -> Verdict | None:
-    """The verdict on the metric, as ``perfgate compare`` gives it; ``None`` where there is none."""
+    """The verdict on the metric in the way of ``perfgate compare``; ``None`` if there is none."""
     case = f"test_public.py::{row.case}"
     before, after = ({case: found[name, row.counted].get(case, ())} for name in (row.before, row.after))
     verdicts = compare(before, after, {})
@@ -159,7 +159,7 @@ def judged(row: Reported, found: Mapping[tuple[str, bool], Launches]) -> Verdict
 
 
 def caught(row: Reported, verdict: Verdict | None) -> bool:
-    """Whether the gate says what was reported, and where."""
+    """Whether the gate finds the reported regression, and its module."""
     return verdict is not None and verdict.verdict == row.verdict and row.module in verdict.why
 
 

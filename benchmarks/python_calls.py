@@ -1,9 +1,9 @@
-"""Python's own work by version of transformers: how many functions a step enters.
+"""Counts the functions that a step enters in Python, for several versions of transformers.
 
     python -m benchmarks.python_calls PYTHON... [--launches 3]
 
-Each interpreter has another transformers, and needs no Perfgate. Every number is counted in as many launches as are
-named, each from a server with a hash seed of its own; where they differ, all of them are shown.
+Each interpreter has another transformers, and needs no Perfgate. Every number is counted in several launches, each
+from a server with its own hash seed; if they differ, all are shown.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def counts(python: str, program: str, launches: int) -> set[float]:
-    """The calls of a step under one interpreter, as every launch counted them."""
+    """The calls of a step under one interpreter, one number for each launch."""
     with tempfile.TemporaryDirectory() as folder:
         where = Interpreter(python=python, after=(str(ROOT),))
         stage = Stage(["benchmarks.plain_steps"], Path(folder), MeasurementPlan(), launches, candidate=where)

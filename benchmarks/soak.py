@@ -1,14 +1,14 @@
-"""Soaks the stage: many launches in one process, and whether anything grows with their number.
+"""Soaks the stage: takes many launches in one process, and checks that nothing grows with their number.
 
     python -m benchmarks.soak [--launches 20000] [--every 50] [--smoke] [--points FILE.csv]
 
 One launch after the other is forked, takes a step and ends, as in a suite that never ends; so parent and fork servers
 get as old as they ever do. After every 50 launches the script reads, from /proc, the memory that belongs to the parent
 and to each server alone, their open descriptors, the processes below the parent, and what lies on the disk. It prints
-each one's slope a launch over all but the first tenth, with the upper end of a 95% interval that allows for neighbours
-that resemble each other. It ends with 1 where that bound is 1 kB a launch or more for memory or disk, or where a
-descriptor, a process or a file is left. ``--smoke`` then runs the smoke tier in a process of its own and says what it
-leaves behind. An interrupted soak tells what it saw so far.
+the slope of each over the launches without the first tenth, with the upper end of a 95% interval that allows for
+correlated neighbours. The exit code is 1 if that bound is 1 kB a launch or more for memory or disk, or if a
+descriptor, a process or a file is left. ``--smoke`` then runs the smoke tier in a separate process and reports what it
+leaves behind. An interrupted soak reports its results so far.
 """
 
 import argparse
@@ -29,15 +29,15 @@ from perfgate.measure.stage import Stage
 from perfgate.shared.workload import Workload
 
 ROOT = Path(__file__).parent.parent
-LIMIT_BYTES = 1000.0  # a launch
-WARM_UP = 0.1  # of the points: what is imported, compiled or cached once
+LIMIT_BYTES = 1000.0  # for each launch
+WARM_UP = 0.1  # the share of points at the beginning, where things are imported, compiled or cached once
 LEAST_POINTS = 20
 IDLE = Workload("benchmarks.idle:Idle", {})
 COUNTS = ("descriptors", "processes", "files")
 
 
 def main():
-    """Launch, look, and print the table."""
+    """Launch, observe, and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--launches", type=int, default=20_000)
     parser.add_argument("--every", type=int, default=50)
@@ -57,7 +57,7 @@ def main():
 
 
 def soaked(launches, every, folder):
-    """Make the launches; returns what was seen after each so many, as far as it got."""
+    """Take the launches; returns the observations after every few launches, as far as it got."""
     stage = Stage(["perfgate.actor.programs.base"], folder, MeasurementPlan())
     points = []
     try:
@@ -75,7 +75,7 @@ def soaked(launches, every, folder):
 
 
 def seen(folder):
-    """What the parent and its servers hold now."""
+    """The resources that the parent and its servers hold now."""
     parent = os.getpid()
     servers = sorted(below(parent))
     found = {"bytes of the parent": own_bytes(parent), "descriptors of the parent": descriptors(parent)}
@@ -89,13 +89,13 @@ def seen(folder):
 
 
 def own_bytes(process_id):
-    """Memory that belongs to one process alone; what it shares with forks of it is left out."""
+    """Memory that belongs to one process alone, without memory shared with its forks."""
     rows = Path(f"/proc/{process_id}/smaps_rollup").read_text().splitlines()
     return sum(int(row.split()[1]) << 10 for row in rows if row.startswith(("Private", "Swap:")))
 
 
 def descriptors(process_id):
-    """How many files, pipes and sockets a process has open."""
+    """The number of open files, pipes and sockets of a process."""
     return len(list(Path(f"/proc/{process_id}/fd").iterdir()))
 
 
@@ -144,7 +144,7 @@ def written(path, points):
 
 
 def smoke():
-    """Run the smoke tier and say what it leaves behind; returns whether that is anything."""
+    """Run the smoke tier and report what it leaves behind; returns whether that is anything."""
     with tempfile.TemporaryDirectory() as scratch:
         env = os.environ | {"TMPDIR": scratch, "SOAK": scratch}
         output = Path(scratch, "output")

@@ -1,4 +1,4 @@
-"""Holds Hugging Face's published table of bert-large-uncased against predicted peaks.
+"""Compares Hugging Face's published table of bert-large-uncased with predicted peaks.
 
 ``python -m benchmarks.tutorials [eager|default]`` prints it, by default with the attention that writes out its scores,
 which was the only one when the table was published. The table is that of "Methods and tools for efficient training on
@@ -56,7 +56,7 @@ def main(attention: str = "eager") -> None:
 
 
 def line(row: Published, first: Question, dry: Any) -> str:
-    """One row, with what a dry run says of it."""
+    """One row, with the dry run's prediction."""
     told = f"| {row.name} | {row.memory_mb} |"
     try:
         cost = dry.of(first.but(row.settings))

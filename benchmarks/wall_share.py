@@ -1,10 +1,10 @@
-"""Measures which parts of ``ci/perf`` take its time, and how much memory the parent process takes.
+"""Measures the time that each part of ``ci/perf`` takes, and the memory of the parent process.
 
     python -m benchmarks.wall_share [pytest arguments]
 
-Runs ``pytest perf_tests`` in this process, so that the stage's own timesheet can be read. At least 70% of the wall time
-after the servers are up is to be spent inside programs (set-up, warm-up, steps; the yardstick is a program too, and is
-shown apart). The parent is to stay under 250 MB.
+Runs ``pytest perf_tests`` in this process, so that the stage's own timesheet can be read. At least 70% of the wall
+time after the servers are up should be spent inside programs (set-up, warm-up, steps; the yardstick is a program too,
+and is shown separately). The parent should stay under 250 MB.
 """
 
 import resource
@@ -28,7 +28,7 @@ class TimesheetKeeper:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session):
-        """Stop it before the run file is written."""
+        """Stop the clock before the run file is written."""
         self.wall_s = time.perf_counter() - self.begin_s
         run = session.config.pluginmanager.getplugin("perfgate-run")
         self.timesheet = run.cases._runner.stage.timesheet

@@ -3,8 +3,8 @@
     python -m benchmarks.yardstick [--launches 20] [--seconds 1.5]
 
 Launches of a few cases are interleaved over the whole time, as they are over the sessions of a baseline. The last
-column is to be at most 0.4. ``steps`` is the spread of the steps within a launch; ``sampling`` is what of the spread in
-yardsticks comes from having so few of them, found by comparing the two halves of each launch.
+column should be at most 0.4. ``steps`` is the spread of the steps within a launch; ``sampling`` is the part of the
+spread in yardsticks that is due to the small number of steps, found by comparing the two halves of each launch.
 """
 
 import argparse

@@ -1,1 +1,1 @@
-"""A campaign of injected faults: each is put into a real run, and what is left behind is looked at."""
+"""A campaign of injected faults: each is injected into a real run, whose remains are then examined."""

@@ -1,6 +1,7 @@
 """Runs the campaign and prints its table: ``python -m benchmarks.faults [WORD] [--seed N] [--part I/N]``.
 
-The word chooses rows. The seed chooses the random points of Ctrl-C; it is printed, and without it there are new ones.
+The word chooses rows. The seed chooses the random points of Ctrl-C; without it they are new each time, and it is
+printed.
 """
 
 import argparse
@@ -18,7 +19,7 @@ AT_ONCE = 2
 
 
 def main() -> int:
-    """Run the chosen rows; the exit code is the number of those with a complaint."""
+    """Run the chosen rows; the exit code is the number of rows with a complaint."""
     parser = argparse.ArgumentParser()
     parser.add_argument("word", nargs="?", default="")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))

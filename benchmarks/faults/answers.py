@@ -1,4 +1,4 @@
-"""Readers of what other programs and services answer: forges, drivers, interpreters, jobs, and a history's files."""
+"""Readers of the answers of other programs and services: forges, drivers, interpreters, jobs, and history files."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def client() -> Client:
 
 
 def from_forge(ask: Callable[[Client], object]) -> Callable[[bytes], object]:
-    """A reader of what a forge answers to every request; who writes something is answered by the first of a list."""
+    """A reader of a forge's answers to every request; a request that writes gets the first item of a list."""
 
     def read(content: bytes) -> object:
         import httpx
@@ -77,18 +77,18 @@ def gitlab(asked: Client) -> GitLab:
 
 
 def event_of(folder: Path) -> object:
-    """Pull requests, as the event of a workflow names them."""
+    """Pull requests, found by the event of a workflow."""
     with patch.object(github_api, "client", lambda environment: client()):
         return github_api.github({}, folder / "event.json", "bot")
 
 
 def publish(forge: GitHub | GitLab) -> object:
-    """Write a comment, or update one's own."""
+    """Write a comment, or update our own."""
     return forge.publish(SimpleNamespace(number=1, commit="abc"), "text", "<!-- mark -->")  # type: ignore[arg-type]
 
 
 def from_smi(ask: Callable[[smi.Smi], object]) -> Callable[[bytes], object]:
-    """A reader of what nvidia-smi prints as a table; ``RuntimeError`` is what its callers expect."""
+    """A reader of nvidia-smi's tables; its callers expect ``RuntimeError``."""
 
     def answer(content: bytes, words: tuple[str, ...]) -> str:
         known = "".join(f'"{name}"' for names in smi.wanted().values() for name in names)
@@ -115,7 +115,7 @@ def in_folder(name: str, content: bytes) -> Iterator[Path]:
 
 
 def below(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-    """A reader of a folder that holds one file, as one of bytes."""
+    """A reader of a folder with one file, turned into a reader of bytes."""
 
     def from_bytes(content: bytes) -> object:
         with in_folder(name, content) as folder:
@@ -139,7 +139,7 @@ def packages(folder: Path) -> object:
 
 
 def origin(content: bytes) -> object:
-    """Where pip says that a package was installed from."""
+    """The origin of a package by pip's file about it."""
     text = content.decode(errors="replace")
     return provenance.commit_of(SimpleNamespace(read_text=lambda name: text))  # type: ignore[arg-type]
 
@@ -158,7 +158,7 @@ def bisection() -> bytes:
 
 
 def bisected(content: bytes) -> object:
-    """A bisection that goes on."""
+    """A bisection that continues."""
     with TemporaryDirectory() as folder:
         path = state.opened(Path(folder), QUESTION, afresh=True).path
         path.write_bytes(content)
@@ -191,7 +191,7 @@ def looked_at(folder: Path) -> object:
 
 
 def fetched(content: bytes) -> object:
-    """Run files below a URL; only addresses within this process are asked."""
+    """Run files below a URL; only addresses within this process are used."""
     import fsspec
 
     text = content.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Clocks that jump: libfaketime lets a run's processes see another time of day; the machine's clock stays as it is."""
+"""Clocks that jump: with libfaketime a run's processes see another time of day; the machine's clock stays unchanged."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ HOW_FAR = {
     "ten years ahead": "+10y",
     "back to 1980": "@1980-01-01 00:00:00",
 }
-# Where libfaketime 0.9.10 leaves the monotonic clock alone, as a jump does, it breaks the call by which Python sleeps.
+# If libfaketime 0.9.10 leaves the monotonic clock alone, as for a jump, it breaks the call by which Python sleeps.
 SLEEP = """
 import select, time
 time.sleep = lambda seconds: select.select([], [], [], seconds)
@@ -22,13 +22,13 @@ time.sleep = lambda seconds: select.select([], [], [], seconds)
 
 
 def library() -> str:
-    """Where libfaketime lies; empty where it is not installed (Debian: faketime)."""
+    """The path of libfaketime; empty if it is not installed (Debian: faketime)."""
     root = Path("/")
     return next((str(path) for pattern in LIBRARIES for path in root.glob(pattern[1:])), "")
 
 
 def seeing(world: World, file: Path) -> dict[str, str]:
-    """The variables with which a process sees the time that a file tells, and the true monotonic clock."""
+    """The variables with which a process sees the time in a file, and the true monotonic clock."""
     (world.folder / "sitecustomize.py").write_text(SLEEP)
     return {
         "PYTHONPATH": f"{world.folder}:{ROOT}",
@@ -40,7 +40,7 @@ def seeing(world: World, file: Path) -> dict[str, str]:
 
 
 def jumping(to: str) -> Callable[[World], Ran]:
-    """A run that stores, in whose middle the time of day jumps."""
+    """A run that stores, during which the time of day jumps."""
 
     def act(world: World) -> Ran:
         told = world.folder / "clock"
@@ -58,7 +58,7 @@ def jumping(to: str) -> Callable[[World], Ran]:
 
 
 def later_run(to: str) -> Callable[[World], Ran]:
-    """A run that stores while its machine's clock is wrong; then one whose clock is right stores as well."""
+    """A run that stores while its machine's clock is wrong, followed by one with a right clock that stores as well."""
 
     def act(world: World) -> Ran:
         told = world.folder / "clock"

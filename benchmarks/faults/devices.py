@@ -1,4 +1,4 @@
-"""What a device does to a run: a scripted one runs out of memory, fails, hangs, and takes its process with it."""
+"""Faults of a device: a scripted one runs out of memory, fails, hangs, and takes its process with it."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ FAULTS = {
 
 
 def device(event: str) -> Callable[[World], Ran]:
-    """A run on a scripted device to which something happens from its ninth step on."""
+    """A run on a scripted device with an event from its ninth step on."""
 
     def act(world: World) -> Ran:
         script = world.folder / "device.json"

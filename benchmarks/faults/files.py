@@ -1,4 +1,4 @@
-"""What happens to files: full disks, folders that cannot be written, and files that are cut, doubled or garbage."""
+"""Faults of files: full disks, read-only folders, and files that are cut, doubled or garbage."""
 
 import os
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.faults.world import CASE, Ran, World
 
-# In a mount namespace of its own; the folder's files lie on a disk of so many bytes, or cannot be written. What is on
-# the disk in the end is put beside the folder, to be looked at.
+# In a mount namespace of its own, the folder's files are on a disk of limited size, or read-only. At the end the
+# disk's files are copied beside the folder, to be examined.
 SMALL_DISK = """
 folder=$1 size=$2; shift 2
 cp -a "$folder" "$folder.kept" && mount -t tmpfs -o size="$size" tmpfs "$folder" && cp -a "$folder.kept/." "$folder"
@@ -27,7 +27,7 @@ def can_mount() -> bool:
 
 
 def on_small_disk(name: str, size: str, *arguments: str) -> Callable[[World], Ran]:
-    """A run in which a folder lies on a disk that is soon full."""
+    """A run with a folder on a disk that is soon full."""
 
     def act(world: World) -> Ran:
         folder = world.folder / name
@@ -42,7 +42,7 @@ def on_small_disk(name: str, size: str, *arguments: str) -> Callable[[World], Ra
 
 
 def read_only(name: str, *arguments: str) -> Callable[[World], Ran]:
-    """A run in which a folder cannot be written."""
+    """A run with a folder that cannot be written."""
 
     def act(world: World) -> Ran:
         folder = world.folder / name
@@ -53,7 +53,7 @@ def read_only(name: str, *arguments: str) -> Callable[[World], Ran]:
 
 
 def damaged(change: Callable[[bytes], bytes], *arguments: str) -> Callable[[World], Ran]:
-    """A run over a baseline file that was changed; it is put back behind it."""
+    """A run with a changed baseline file, which is restored afterwards."""
 
     def act(world: World) -> Ran:
         kept = {path: path.read_bytes() for path in (world.folder / "baselines").rglob("test_it.json")}
@@ -69,7 +69,7 @@ def damaged(change: Callable[[bytes], bytes], *arguments: str) -> Callable[[Worl
 
 
 def report_of(change: Callable[[bytes], bytes]) -> Callable[[World], Ran]:
-    """A report of a run file that was changed."""
+    """A report of a changed run file."""
 
     def act(world: World) -> Ran:
         world.run()
@@ -89,7 +89,7 @@ def report_of(change: Callable[[bytes], bytes]) -> Callable[[World], Ran]:
 
 
 def part_changed(change: Callable[[bytes], bytes]) -> Callable[[World], Ran]:
-    """A run in whose middle the lines that it wrote so far are changed."""
+    """A run during which the lines written so far are changed."""
 
     def act(world: World) -> Ran:
         later = world.folder / "perf_tests" / "test_later.py"
@@ -142,7 +142,7 @@ LINES: dict[str, Callable[[bytes], bytes]] = {
     "in another order": turned,
     "with a deep line": lambda content: content + b"[" * 100_000 + b"\n",
 }
-# Lines that are added do no harm; where one was lost, the case must not look like a pass.
+# Added lines do no harm; if a line was lost, the case must not look like a pass.
 PARTS = {name: "fails" if name in ("cut", "empty", "in another order") else "passes" for name in LINES}
 STORING = ("--perf-update", "more", "--perf-html", "auto")
 SIZES = {"baselines": ("16k", "24k", "32k"), "perf_output": ("8k", "16k", "32k", "64k", "256k"), "tmp": ("16k", "64k")}

@@ -1,4 +1,4 @@
-"""What happens to folders: they vanish while a case is measured, or lie where locks keep nobody out."""
+"""Faults of folders: they vanish while a case is measured, or locks in them exclude nobody."""
 
 import shutil
 import subprocess
@@ -42,7 +42,7 @@ SAVE = """
 from transformers import GPT2Config, GPT2LMHeadModel
 GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=64)).save_pretrained("model")
 """
-# Put into a run's processes: below some folders flock keeps nobody out, and a file can be made twice.
+# Injected into a run's processes: below some folders flock excludes nobody, and a file can be created twice.
 NO_LOCKS = """
 import fcntl, os
 shared, exclusive = {shared!r}, {exclusive!r}
@@ -61,7 +61,7 @@ fcntl.flock, os.open = lie, open_again
 
 
 def lockless(exclusive: bool) -> Callable[[World], Mapping[str, str]]:
-    """The variables of a run in whose folders flock keeps nobody out; ``exclusive``: a file is made only once there."""
+    """The variables of a run in whose folders flock excludes nobody; ``exclusive``: a file can be created only once."""
 
     def variables(world: World) -> Mapping[str, str]:
         shared = tuple(str(world.folder / name) for name in ("baselines", "perf_output"))
@@ -72,19 +72,19 @@ def lockless(exclusive: bool) -> Callable[[World], Mapping[str, str]]:
 
 
 def without_locks(world: World) -> Ran:
-    """A run that is to store where nothing keeps others out."""
+    """A run that must store although no lock works."""
     ran = world.run("--perf-update", "more", env=lockless(False)(world))
     return Ran(99, f"it stored\n{ran.output}") if world.stored() != world.before else ran
 
 
 def in_a_step(how: str, other: str, passed: str = "") -> Callable[[World], Ran]:
-    """A run of two cases; in a step of one, a folder vanishes.
+    """A run of two cases; a folder vanishes in a step of one.
 
     Args:
         how: a method of the program.
-        other: the file of the case that nothing is done to; files are run in alphabetical order, and the other case's
-            is test_it.py.
-        passed: what pytest says of both in the end.
+        other: the file of the undisturbed case; files run in alphabetical order, and the disturbed case is in
+            test_it.py.
+        passed: pytest's words for both at the end.
     """
 
     def act(world: World) -> Ran:
@@ -108,7 +108,7 @@ def in_a_step(how: str, other: str, passed: str = "") -> Callable[[World], Ran]:
 
 
 def model_vanishes(after_s: float) -> Callable[[World], Ran]:
-    """A run of two cases; the model of the first one vanishes so long after its first launch has begun."""
+    """A run of two cases; the model of the first one vanishes this long after its first launch began."""
 
     def act(world: World) -> Ran:
         with_model(world, MODEL)
@@ -126,7 +126,7 @@ def model_vanishes(after_s: float) -> Callable[[World], Ran]:
 
 
 def model_vanished(world: World) -> Ran:
-    """The folder of a model is there when its case names it, and gone when the case runs."""
+    """A model's folder exists when its case names it, and is gone when the case runs."""
     with_model(world, VANISHED)
     ran = world.run("-k", "model")
     (world.folder / "perf_tests" / "test_model.py").unlink()
@@ -134,7 +134,7 @@ def model_vanished(world: World) -> Ran:
 
 
 def with_model(world: World, case: str) -> None:
-    """Save a small model in the suite's folder, and a case of it."""
+    """Save a small model in the suite's folder, and a case for it."""
     subprocess.run([sys.executable, "-c", SAVE], cwd=world.folder, check=True, capture_output=True)
     (world.folder / "perf_tests" / "test_model.py").write_text(case)
 

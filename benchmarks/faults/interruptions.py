@@ -1,4 +1,4 @@
-"""Signals at random points of a run's life: Ctrl-C at all of it, and every signal while servers and actors live."""
+"""Signals at random points of a run: Ctrl-C at any time, and every signal while servers and actors live."""
 
 import os
 import random
@@ -19,9 +19,9 @@ RUNS: dict[str, tuple[str, ...]] = {
     "a run beside a revision": ("--perf-ref", "HEAD"),
 }
 SERVED = 0.5  # the share of a run's time, from its first server on, in which it measures
-BEYOND = 1.1  # the last points lie behind the end that is expected
-LONGEST_GAP_S = 0.5  # between two in quick succession
-TOOK_S: dict[str, float] = {}  # how long each kind of run takes without a fault
+BEYOND = 1.1  # the last points lie after the expected end
+LONGEST_GAP_S = 0.5  # the longest gap between two signals in quick succession
+TOOK_S: dict[str, float] = {}  # the seconds of each kind of run without a fault
 MEASURING = Lock()
 
 
@@ -29,10 +29,10 @@ def interrupted(kind: str, share: float, gap_s: float | None, group: bool) -> Ca
     """A run that gets Ctrl-C.
 
     Args:
-        kind: of the run.
-        share: of the time that such a run takes, after which the signal comes.
-        gap_s: until it comes again; ``None`` for once.
-        group: whether every process of the terminal gets it, or pytest's own alone.
+        kind: the kind of run.
+        share: the share of such a run's time after which the signal comes.
+        gap_s: the seconds until it comes again; ``None`` for a single signal.
+        group: whether every process of the terminal gets it, or only pytest's own.
     """
 
     def act(world: World) -> Ran:
@@ -49,7 +49,7 @@ def interrupted(kind: str, share: float, gap_s: float | None, group: bool) -> Ca
 
 
 def uninterrupted_s(world: World, kind: str) -> float:
-    """How long a run takes without a fault; it is made once."""
+    """The seconds of a run without a fault; it is run only once."""
     with MEASURING:
         if kind not in TOOK_S:
             began = time.monotonic()
@@ -59,12 +59,12 @@ def uninterrupted_s(world: World, kind: str) -> float:
 
 
 def shot(number: int, share: float, chance: random.Random) -> Callable[[World], Ran]:
-    """A run one of whose servers or actors gets a signal.
+    """A run in which one server or actor gets a signal.
 
     Args:
-        number: of the signal.
-        share: of the time that such a run takes, after which it comes, counted from the first server on.
-        chance: chooses the process.
+        number: the number of the signal.
+        share: the share of such a run's time, counted from the first server on, after which it comes.
+        chance: the random choice of the process.
     """
 
     def act(world: World) -> Ran:

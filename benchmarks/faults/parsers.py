@@ -1,4 +1,4 @@
-"""Every reader of what people write, with a text that it takes; anything else ends in a value or a sentence."""
+"""Every reader of user input, with a text that it accepts; any other text must end in a value or a sentence."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +24,7 @@ from perfgate.shared import parsing
 from perfgate.shared.errors import UserError
 from perfgate.workloads.models import hub_ids, shapes
 
-COMMIT = "0123456789" * 4  # an id without one asks the hub
+COMMIT = "0123456789" * 4  # a full hash, because an id without a commit asks the hub
 BASELINES = Path(__file__).parents[2] / "baselines"
 RUN = [
     {
@@ -45,8 +45,8 @@ class Parser:
     """One reader.
 
     Attributes:
-        read: takes the bytes of a file, or of a text.
-        example: bytes that it takes, or what makes them.
+        read: a function from the bytes of a file, or of a text.
+        example: bytes that it accepts, or a function that makes them.
     """
 
     read: Callable[[bytes], object]
@@ -54,7 +54,7 @@ class Parser:
 
     @property
     def valid(self) -> bytes:
-        """Bytes that it takes."""
+        """The bytes that it accepts."""
         return self.example if isinstance(self.example, bytes) else self.example()
 
 
@@ -68,7 +68,7 @@ def written(name: str, content: bytes) -> Iterator[Path]:
 
 
 def of_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-    """A reader of files as one of bytes."""
+    """A reader of files, turned into a reader of bytes."""
 
     def from_bytes(content: bytes) -> object:
         with written(name, content) as path:
@@ -78,12 +78,12 @@ def of_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], obje
 
 
 def of_text(read: Callable[[str], object]) -> Callable[[bytes], object]:
-    """A reader of words as one of bytes."""
+    """A reader of words, turned into a reader of bytes."""
     return lambda content: read(content.decode(errors="surrogateescape"))
 
 
 def of_json(read: Callable[[Any], object]) -> Callable[[bytes], object]:
-    """A reader of a value as one of bytes; what is no JSON reaches it as text."""
+    """A reader of a JSON value, turned into a reader of bytes; text that is no JSON is passed as text."""
 
     def from_bytes(content: bytes) -> object:
         try:
@@ -155,10 +155,10 @@ def pins(path: Path) -> list[Pin]:
 
 
 def ends_well(parser: Parser, content: bytes) -> bool:
-    """Whether a reader took something, or refused it in a sentence; anything else is raised.
+    """Whether a reader accepted a text; if it refused the text with a sentence, that is fine too, and else it raises.
 
     Returns:
-        Whether it took it.
+        Whether it accepted it.
     """
     try:
         parser.read(content)

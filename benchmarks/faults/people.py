@@ -1,4 +1,4 @@
-"""What people and machines do to a run: they interrupt it, kill parts of it, and start others beside it."""
+"""Faults by people and machines: they interrupt a run, kill parts of it, and start others beside it."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def test_names(perf, name):
     perf(Workload("programs:Faulty"), tolerance=5.0)
 """
 
-WORKER = b"exec(eval(sys.stdin.readline()))"  # how xdist starts one
+WORKER = b"exec(eval(sys.stdin.readline()))"  # the way in which xdist starts a worker
 
 
 def measuring(world: World) -> bool:
@@ -48,7 +48,7 @@ def command(process_id: int) -> bytes:
 
 
 def children_first(world: World) -> list[int]:
-    """The run's processes besides pytest's own, the newest first."""
+    """The run's processes except pytest's own, newest first."""
     return sorted(number for number in world.processes() if b"pytest" not in command(number))[::-1]
 
 
@@ -69,7 +69,7 @@ def signalled(*numbers: int):
 
 
 def group_interrupted(world: World) -> Ran:
-    """Ctrl-C in a terminal reaches every process of the group."""
+    """Ctrl-C in a terminal, which reaches every process of the group."""
     world.arm("hangs")
     process = world.start()
     world.wait_for(lambda: measuring(world))
@@ -78,7 +78,7 @@ def group_interrupted(world: World) -> Ran:
 
 
 def helper_killed(which: int):
-    """A run in which one of its processes, a server or an actor, is killed."""
+    """A run in which a server or an actor is killed."""
 
     def act(world: World) -> Ran:
         world.arm("hangs")
@@ -118,7 +118,7 @@ def controller_killed(world: World) -> Ran:
 
 
 def hundred_thousand(world: World) -> Ran:
-    """A collection of a hundred thousand cases, of which one is measured and stored."""
+    """A collection of a hundred thousand cases, with one that is measured and stored."""
     (world.folder / "perf_tests" / "test_many.py").write_text(CASES.format(count=100_000))
     ran = world.run("--perf-update", "new", "-k", "many and 77777]")
     (world.folder / "perf_tests" / "test_many.py").unlink()
@@ -126,7 +126,7 @@ def hundred_thousand(world: World) -> Ran:
 
 
 def together(count: int, variables: Callable[[World], Mapping[str, str]] = lambda world: {}):
-    """So many runs at once, each of which stores one case of its own; their environment has these variables."""
+    """This many runs at once, each storing one case of its own; their environment has these variables."""
 
     def act(world: World) -> Ran:
         (world.folder / "perf_tests" / "test_many.py").write_text(CASES.format(count=count))
@@ -143,7 +143,7 @@ def together(count: int, variables: Callable[[World], Mapping[str, str]] = lambd
 
 
 def hostile_names(world: World) -> Ran:
-    """Cases whose ids hold what breaks files, tables and pages."""
+    """Cases whose ids have characters that break files, tables and pages."""
     (world.folder / "perf_tests" / "test_names.py").write_text(HOSTILE)
     ran = world.run("--perf-update", "new", "--perf-html", "auto", "-k", "names")
     (world.folder / "perf_tests" / "test_names.py").unlink()
@@ -151,7 +151,7 @@ def hostile_names(world: World) -> Ran:
 
 
 def in_a_repository(world: World) -> None:
-    """Make the suite a repository with two branches, whose programs differ."""
+    """Make the suite a repository with two branches that have different programs."""
     git(world, "init", "--quiet", "--initial-branch=main")
     git(world, "add", "perf_tests", "programs.py", "pytest.ini")
     git(world, "commit", "--quiet", "-m", "one")
@@ -163,13 +163,13 @@ def in_a_repository(world: World) -> None:
 
 
 def git(world: World, *arguments: str) -> None:
-    """Run git in the suite's folder, as somebody."""
+    """Run git in the suite's folder, with a made-up user."""
     somebody = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
     subprocess.run(["git", *somebody, *arguments], cwd=world.folder, check=True, capture_output=True)
 
 
 def branch_changed(world: World) -> Ran:
-    """Another branch is checked out while a run that stores is measuring; nothing of it may be stored."""
+    """Another branch is checked out while a run that stores is measuring; it must store nothing."""
     in_a_repository(world)
     process = world.start("--perf-update", "more")
     world.wait_for(lambda: measuring(world))

@@ -1,4 +1,4 @@
-"""Programs that go wrong in a launch while the file ``armed`` is there, each in a way of its own."""
+"""Programs that fail in a launch while the file ``armed`` exists, each in its own way."""
 
 import atexit
 import json
@@ -19,7 +19,7 @@ FLOOD_BYTES = 64 << 20
 
 
 def read_armed():
-    """What is to go wrong in this launch, and where; nothing if it is not this launch's turn."""
+    """The fault for this launch, and its place; empty if it is not this launch's turn."""
     if not ARMED.exists():
         return "", ""
     how, at, launch = ARMED.read_text().split()
@@ -31,7 +31,7 @@ def read_armed():
 
 
 class Faulty(Program):
-    """Computes a little; what the file ``armed`` names goes wrong at one place of a launch.
+    """Computes a little; the fault that the file ``armed`` names happens at one place of a launch.
 
     The file holds a method's name, the place (``setup``, ``step`` for the fourth step, or ``exit``), and the launch,
     counted from 1; 0 stands for each.
@@ -242,7 +242,7 @@ class Faulty(Program):
 
 
 class Calm(Program):
-    """Computes a little, whatever is armed."""
+    """Computes a little, and never fails."""
 
     def __init__(self, device):
         self.samples = 1
@@ -252,7 +252,7 @@ class Calm(Program):
 
 
 class Late(Calm):
-    """Is set up a second later, so that there is time to do something to its run before."""
+    """Has a set-up of one second, which leaves time to do something to its run."""
 
     def __init__(self, device):
         super().__init__(device)

@@ -1,4 +1,4 @@
-"""The faults of the campaign, a row each: what is put in, what must come of it, and how it is put in."""
+"""The faults of the campaign, one row each: the fault, the required end, and the code that injects it."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -25,11 +25,11 @@ class Fault:
     """One row.
 
     Attributes:
-        name: what is injected, as one word of the table.
-        kind: the group that it belongs to.
+        name: the fault in one word.
+        kind: its group.
         end: how the run must end.
-        says: words that the output must hold; empty for any.
-        act: puts the fault in, and makes the run.
+        says: words that the output must contain; empty for any output.
+        act: injects the fault and makes the run.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Fault:
 
     @property
     def lacks(self) -> str:
-        """What this machine lacks to inject it; empty where it can be."""
+        """The missing requirement for injecting it on this machine; empty if there is none."""
         if self.kind == "clocks" and not clocks.library():
             return "libfaketime; apt-get install faketime"
         return "the right to mount file systems" if self.mounts and not files.can_mount() else ""
 
     def complaints(self, world: World) -> list[str]:
-        """Inject the fault; what is not as it must be."""
+        """Inject the fault; returns everything that is not as it must be."""
         ran = self.act(world)
         found = []
         if ran.code not in CODES[self.end]:
@@ -62,7 +62,7 @@ class Fault:
 
 
 def in_a_launch(how: str, at: str = "step", launch: int = 0) -> Callable[[World], Ran]:
-    """A run in which a launch goes wrong."""
+    """A run in which a launch fails."""
 
     def act(world: World) -> Ran:
         world.arm(how, at, launch)
@@ -71,7 +71,7 @@ def in_a_launch(how: str, at: str = "step", launch: int = 0) -> Callable[[World]
     return act
 
 
-# What goes wrong in the fourth step of each launch: how the run ends, and what it must say.
+# Faults in the fourth step of each launch: the end of the run, and the words that it must print.
 STEPS: dict[str, tuple[End, str]] = {
     "raises": ("fails", "crash: ValueError: the weights are upside down"),
     "raises_badly": ("fails", "RuntimeError"),

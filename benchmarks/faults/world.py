@@ -1,4 +1,4 @@
-"""A suite of a stranger's in a folder of its own: runs are made in it, and what they leave behind is looked at."""
+"""A foreign suite in a folder of its own, in which runs are made and their remains examined."""
 
 import json
 import os
@@ -32,23 +32,23 @@ LIMIT_S = 120
 KILLED = {
     -number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 }  # the next run clears away behind these
-REST_S = 8.0  # until every process of a run must have ended
+REST_S = 8.0  # every process of a run must have ended after this time
 OWN_FRAME = re.compile(r'File ".*/perfgate/(plugin|cases|measure|records|gate|reports|system|reference|cli)/')
 PASSED = re.compile(r"(\d+) passed")
 KEPT = {
     "perf_output": re.compile(r"\.gitignore|.*\.jsonl|.*\.html"),
     "baselines": re.compile(r".*\.json|(.*\.)?lock|\.gitattributes|\.gitignore"),
-    "tmp": re.compile(r"[\w-]+\.(turn|lock(\.db)?)|\.lock"),  # of the device, for whoever measures next; pytest's own
+    "tmp": re.compile(r"[\w-]+\.(turn|lock(\.db)?)|\.lock"),  # of the device's lock; and pytest's own
 }
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
-        code: its exit code; negative where a signal ended it.
-        output: all that it printed.
+        code: its exit code; negative if a signal ended it.
+        output: everything that it printed.
     """
 
     code: int
@@ -57,12 +57,12 @@ class Ran:
 
 @dataclass
 class World:
-    """The folder, and what is in it.
+    """The suite's folder, and its contents.
 
     Attributes:
-        folder: of the suite.
-        name: that every process of it carries in its environment.
-        moved: whether a fault may change what is stored.
+        folder: the suite's folder.
+        name: a name that all its processes have in their environment.
+        moved: whether a fault may change the stored baselines.
     """
 
     folder: Path
@@ -72,7 +72,7 @@ class World:
 
     @classmethod
     def new(cls, folder: Path) -> "World":
-        """A suite of one case whose baseline is stored."""
+        """A suite with one case and a stored baseline."""
         (folder / "perf_tests").mkdir(parents=True)
         (folder / "perf_tests" / "test_it.py").write_text(CASE)
         (folder / "pytest.ini").write_text(INI)
@@ -93,18 +93,18 @@ class World:
         return world
 
     def arm(self, how: str, at: str = "step", launch: int = 0) -> None:
-        """Let a launch go wrong; see ``Faulty``."""
+        """Make a launch fail; see ``Faulty``."""
         (self.folder / "armed").write_text(f"{how} {at} {launch}")
 
     def disarm(self) -> None:
-        """Let all go well again."""
+        """Stop injecting faults."""
         for name in ("armed", "launches"):
             (self.folder / name).unlink(missing_ok=True)
 
     def start(
         self, *arguments: str, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
     ) -> "subprocess.Popen[bytes]":
-        """Begin a run."""
+        """Start a run."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}
         own = {"FAULT": self.name, "TMPDIR": str(self.folder / "tmp"), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
         return subprocess.Popen(
@@ -118,7 +118,7 @@ class World:
         )
 
     def end(self, process: "subprocess.Popen[bytes]") -> Ran:
-        """Wait for a run; one that does not end is killed, and its code is that of the signal."""
+        """Wait for a run; if it does not end it is killed, and the code is that of the signal."""
         try:
             output, _ = process.communicate(timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -127,11 +127,11 @@ class World:
         return Ran(process.returncode, output.decode(errors="replace"))
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, before: Sequence[str] = ()) -> Ran:
-        """Make a run, from its beginning to its end."""
+        """Make a whole run."""
         return self.end(self.start(*arguments, env=env, before=before))
 
     def stored(self) -> Counter[str]:
-        """Every stored number with its case and metric, and how often it is there."""
+        """Every stored number with its case and metric, and its number of occurrences."""
         rows: Counter[str] = Counter()
         for path in sorted((self.folder / "baselines").rglob("*.json")):
             document = json.loads(path.read_text())
@@ -139,7 +139,7 @@ class World:
         return rows
 
     def processes(self) -> list[int]:
-        """Ids of all processes of this suite's runs that live."""
+        """The ids of all living processes of this suite's runs."""
         found = []
         for place in Path("/proc").glob("[0-9]*"):
             try:
@@ -153,13 +153,13 @@ class World:
         return found
 
     def wait_for(self, there: Callable[[], bool], limit_s: float = 20.0) -> None:
-        """Wait until something is there, or so long."""
+        """Wait until a condition holds, or the time is over."""
         end = time.monotonic() + limit_s
         while not there() and time.monotonic() < end:
             time.sleep(0.02)
 
     def unseen(self, ran: Ran) -> str:
-        """What a run passed without having measured it; empty where its run file holds each case that passed."""
+        """A sentence if a run passed cases that its run file does not hold; else empty."""
         passed = PASSED.search(ran.output)
         if ran.code or not passed:
             return ""
@@ -170,7 +170,7 @@ class World:
         return "" if len(whole) == int(passed[1]) else f"{passed[0]}, and its run file holds {len(whole)} whole cases"
 
     def leftovers(self) -> list[str]:
-        """Files and worktrees that no run should leave."""
+        """Files and worktrees that no run should leave behind."""
         files = [
             path
             for name, kept in KEPT.items()
@@ -181,7 +181,7 @@ class World:
         return [str(path.relative_to(self.folder)) for path in (*files, *worktrees)]
 
     def complaints(self, ran: Ran) -> list[str]:
-        """What is not as it must be after a fault: numbers, processes, files, traces, and the next run."""
+        """Everything that is wrong after a fault: numbers, processes, files, traces, and the next run."""
         found = []
         self.wait_for(lambda: not self.processes(), REST_S)
         for process_id in self.processes():
@@ -195,7 +195,7 @@ class World:
             found.append(f"a baseline cannot be read: {error}")
         if ran.code not in KILLED:
             found += [f"{name} was left" for name in self.leftovers()]
-        # An interruption before pytest has begun ends in Python's own words.
+        # An interruption before pytest has begun ends with Python's own message.
         if "INTERNALERROR" in ran.output or (ran.code != -signal.SIGINT and OWN_FRAME.search(ran.output)):
             found.append("the message was a traceback of Perfgate's own")
         if unseen := self.unseen(ran):

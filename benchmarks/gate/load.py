@@ -39,7 +39,7 @@ from perfgate.measure.stage import Stage
 from perfgate.workloads.programs import modules_of
 from perfgate.workloads.tasks import training
 
-FILLED_S = 1.0  # of a duet
+FILLED_S = 1.0  # seconds of a duet
 SLOWDOWNS = (0.0, 0.03, 0.05)
 CLOCKS = ("wall", "processor")
 NAME, TOLERANCE, SUITE = "step_time_s", 0.03, 100
@@ -125,8 +125,8 @@ def rows(count, nice, duets, solo, rejected, draws):
 
 
 def told_of(duets, slowdown, draws):
-    """How often the rule fails the case and, in brackets, how often it leaves the case undecided."""
-    # Both sides are equal, so the opposite difference is just as likely.
+    """The share of draws in which the rule fails the case and, in parentheses, the share left undecided."""
+    # Both sides are equal, so the opposite difference is equally likely.
     both_ways = [replace(duet, difference=sign * duet.difference) for duet in duets for sign in (1, -1)]
     slowed = [replace(duet, difference=duet.difference + math.log1p(slowdown)) for duet in both_ways]
     source, share = random.Random(0), AlphaBudget(SUITE).share
@@ -135,14 +135,14 @@ def told_of(duets, slowdown, draws):
 
 
 def main():
-    """Record within the time, and print the table."""
+    """Record for the given time, and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--loads", type=int, nargs="+", default=[0, 1, 2, 4])
     parser.add_argument("--nices", type=int, nargs="+", default=[0, 5])
     parser.add_argument("--draws", type=int, default=400)
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what it started ends with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all that it started ends with it
     heads = ["busy", "nice", "clock", "waited", "idle", "spread of a duet (n)", "false alarms (undecided)"]
     heads += [f"{slowdown:.0%} caught (undecided)" for slowdown in SLOWDOWNS[1:]]
     heads += ["launches vary, s", "launches vary, yardsticks (n)", "rejected"]

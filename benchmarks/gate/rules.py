@@ -27,7 +27,7 @@ from perfgate.gate.verdicts import name_of, share_of_alpha
 
 TOLERANCE = 0.03
 SOLO_STEPS = 40
-SESSIONS, LAUNCHES = 3, 3  # of a stored baseline, and launches of each session
+SESSIONS, LAUNCHES = 3, 3  # sessions of a stored baseline, and launches of each session
 
 
 class Case(Protocol):
@@ -52,8 +52,8 @@ class Outcome:
 
     Attributes:
         verdict: ``regressed``, ``pass`` or ``inconclusive``; a rule's word for faster counts as ``pass``.
-        launches: actors that were started for it now, of both sides.
-        steps: that they took.
+        launches: the actors that were started for it now, of both sides.
+        steps: the steps that they took.
     """
 
     verdict: str
@@ -66,7 +66,7 @@ class Rule:
     """A rule, under the name that a table shows.
 
     Attributes:
-        start: makes what judges the cases of one suite, from their number.
+        start: makes the judge for a suite, from the number of its cases.
         paired: whether half of its launches are the reference's.
         budgeted: whether a verdict depends on the suite's other cases.
     """
@@ -195,7 +195,7 @@ class Perfgate:
     metric: str = field(default="step_time_s", init=False)
 
     def __call__(self, case: Case) -> Outcome:
-        """Judge one case as a run does."""
+        """Judge one case in the way of a run."""
         share = self.budget.share
         found = screen(case.duet(), self.tolerance, share, self.noise)
         duets: list[Duet] = []
@@ -219,12 +219,12 @@ def perfgate(noise: Noise = UNKNOWN) -> Rule:
 
 @dataclass
 class Stored:
-    """Perfgate on a stored baseline: launches of now against those of earlier sessions.
+    """Perfgate on a stored baseline: new launches compared with those of earlier sessions.
 
     Attributes:
-        pairs: of the suite.
-        duets: which decide what the stored times do not; ``None`` where these decide alone.
-        slower: by how much the machine is slower than it was when the baseline was stored, 0.2 is 20%.
+        pairs: the number of the suite's pairs.
+        duets: the rule for duets, which decide when stored times cannot; ``None`` without duets.
+        slower: the slowdown of the machine since the baseline was stored; 0.2 is 20%.
     """
 
     pairs: int
@@ -232,7 +232,7 @@ class Stored:
     slower: float = 0.0
 
     def __call__(self, case: Case) -> Outcome:
-        """Judge one case as a run does."""
+        """Judge one case in the way of a run."""
         sessions = {
             str(session): [math.log(median(case.stored(SOLO_STEPS, session))) for _ in range(LAUNCHES)]
             for session in range(SESSIONS)
@@ -268,7 +268,7 @@ def median(values: Sequence[float] | np.ndarray) -> float:
 
 
 def agreement(draws: int = 50) -> list[str]:
-    """One line for each tool: how often its rule here agrees with the tool itself, on seeded random draws."""
+    """One line for each tool: how often the rule here agrees with the tool itself, on seeded random draws."""
     generator = np.random.default_rng(1)
     sides = [np.exp(generator.normal([[0], [effect]], 0.01, (2, 5))) for effect in np.linspace(0, 0.15, draws)]
     lines = []

@@ -85,7 +85,7 @@ class Simulated:
         return spread * self.generator.standard_normal()
 
     def kind(self):
-        """Draw whether a launch is of the slow kind; return by how much that makes it slower."""
+        """Draw whether a launch is of the slow kind; return its slowdown."""
         share = self.machine.slow_share
         return self.machine.slow_gap if share and self.generator.random() < share else 0.0
 
@@ -117,7 +117,7 @@ class Simulated:
 def suite(machine, generator, slowed):
     """The cases of one run and of the stored session before it; each session has its own speed and drift."""
     speeds = generator.normal(0, machine.session, 2)
-    (apart,) = generator.spawn(1)  # so that rules which look at one earlier session alone see the same draws as ever
+    (apart,) = generator.spawn(1)  # so that rules that look at only one earlier session see the same draws as before
     earlier = apart.normal(0, machine.session, rules.SESSIONS - 1)
     drifts = machine.drift * generator.uniform(-1, 1, 2)
     for number in range(suites.CASES):

@@ -1,4 +1,4 @@
-"""Lets rules judge suites of cases, and makes the table of the results."""
+"""Lets rules judge suites of cases, and makes the table of results."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ class Counts:
     """The results of one rule on many suites.
 
     Attributes:
-        trials: suites in which nothing changed.
-        alarms: those of them in which a case was called regressed.
-        launches: actors started for all unchanged cases.
-        steps: that these took.
-        decided: unchanged cases that were called anything but inconclusive.
-        slowed: by injected slowdown, how many slowed cases there were, were caught, and stayed inconclusive.
+        trials: the number of suites in which nothing changed.
+        alarms: the number of these with a case called regressed.
+        launches: the number of actors started for all unchanged cases.
+        steps: the number of steps that these took.
+        decided: the number of unchanged cases that were called anything but inconclusive.
+        slowed: by injected slowdown, the numbers of slowed cases, of caught ones, and of inconclusive ones.
     """
 
     trials: int = 0
@@ -39,10 +39,10 @@ def run(
     """Let a rule judge suites.
 
     Args:
-        rule: which.
+        rule: the rule.
         suite: makes the cases of one suite, from the slowdown of each slowed one by its number.
         trials: suites in which nothing changed; a quarter as many have five slowed cases in a hundred.
-        slowdowns: injected ones, 0.03 is 3%.
+        slowdowns: the injected slowdowns; 0.03 is 3%.
     """
     counts = Counts()
     for _ in range(trials):

@@ -1,4 +1,4 @@
-"""Kills processes that add to a history, or merge it, at random moments, and reads the history after each.
+"""Kills processes that add to a history or merge it, at random moments, and reads the history after each kill.
 
 python -m benchmarks.history.kills [--kills 100]
 """
@@ -21,7 +21,7 @@ CASES = 50
 
 
 def main() -> None:
-    """Kill, and print what was lost or doubled."""
+    """Kill, and print the lost and doubled points."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     options = parser.parse_args()
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def kill_at_random(folder: Path, kills: int, seed: int) -> list[str]:
-    """Add and merge in child processes that are killed; returns what was wrong, a sentence each."""
+    """Add and merge in child processes that are killed; returns a sentence for each error."""
     generator = random.Random(seed)
     store = Store(str(folder))
     wrong: list[str] = []
@@ -53,7 +53,7 @@ def kill_at_random(folder: Path, kills: int, seed: int) -> list[str]:
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         found = read(store)
-        # One that was killed may have kept its run or not; one that ended must have.
+        # A killed process may have stored its run or not; one that ended must have.
         if not merging and (number in found or os.WIFEXITED(status)):
             kept.add(number)
         if set(found) != kept or any(count != CASES for count in found.values()):
@@ -62,13 +62,13 @@ def kill_at_random(folder: Path, kills: int, seed: int) -> list[str]:
 
 
 def add(store: Store, number: int) -> None:
-    """Keep a run."""
+    """Store a run."""
     run = Run(f"{number}", datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number), MACHINE, "c" * 40, "{}")
     store.add(run, [Point(f"a.py::test[{case}]", "operator_calls", number, None, 1, "", 1) for case in range(CASES)])
 
 
 def read(store: Store) -> dict[int, int]:
-    """How many points the history has of each run."""
+    """The number of points that the history has of each run."""
     found: dict[int, int] = {}
     with opened(store, MACHINE) as history:
         for series in history.series():
@@ -78,7 +78,7 @@ def read(store: Store) -> dict[int, int]:
 
 
 def duration_s(store: Store) -> float:
-    """How long a merge takes, by a trial of which nothing is left to merge again."""
+    """The seconds of a merge, from a trial that leaves nothing to merge again."""
     start = time.monotonic()
     store.compact(MACHINE)
     return 1.5 * (time.monotonic() - start)

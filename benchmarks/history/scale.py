@@ -1,10 +1,10 @@
-"""How long a large history takes to look at, and how much memory.
+"""Measures the time and memory of commands on a large history.
 
     python -m benchmarks.history.scale [--cases 10000] [--runs 1000] [--metrics 3] [--new 20] [--repeat 3] [--keep DIR]
 
-It generates the runs of one machine, merges them with ``perfgate history compact``, and runs the commands that people
-run, each in a process of its own. A command is timed twice: the whole process, and the work in it, for which the same
-process has looked at a tiny history before, so every module is imported.
+It generates the runs of one machine, merges them with ``perfgate history compact``, and runs the usual commands, each
+in a separate process. A command is timed twice: as a whole process, and as work after the same process has read a tiny
+history, so that every module is imported.
 """
 
 import argparse
@@ -38,7 +38,7 @@ HEADER = "| look | of | work s | its processor s | command s | its processor s |
 
 
 def main() -> None:
-    """Generate, merge, look, and print a row for each look."""
+    """Generate, merge, read, and print a row for each command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--runs", type=int, default=1000)
@@ -72,13 +72,13 @@ def main() -> None:
 
 
 def row(look: str, of: str, tiny: Path, large: Path, command: Sequence[str]) -> None:
-    """Run a command in a process of its own, and print what it took."""
+    """Run a command in a separate process, and print its time and memory."""
     whole = [sys.executable, "-m", "benchmarks.history.scale", "--work", str(tiny), str(large), *command]
     work = json.loads(subprocess.run(whole, check=True, stdout=subprocess.PIPE).stdout)
     begin, before = time.perf_counter(), os.times()
     plain = [sys.executable, "-m", "perfgate", "history", *command, "--from", str(large)]
     process_s = wall_s = 0.0
-    if look != "compact":  # which has nothing left to do
+    if look != "compact":  # compact has nothing left to do
         subprocess.run(plain, check=True, stdout=subprocess.DEVNULL)
         wall_s, after = time.perf_counter() - begin, os.times()
         process_s = after.children_user + after.children_system - before.children_user - before.children_system
@@ -90,7 +90,7 @@ def row(look: str, of: str, tiny: Path, large: Path, command: Sequence[str]) -> 
 
 
 def work(tiny: str, large: str, *command: str) -> dict[str, float]:
-    """Run a command of ``perfgate history``, as if its modules had been imported before: seconds and memory."""
+    """Run a command of ``perfgate history`` with its modules already imported: seconds and memory."""
     for url in (tiny, large):
         begin, before = time.perf_counter(), time.process_time()
         with redirect_stdout(io.StringIO()):
@@ -103,7 +103,7 @@ def work(tiny: str, large: str, *command: str) -> dict[str, float]:
 
 
 def generate(folder: Path, cases: int, runs: range, metrics: Sequence[str]) -> None:
-    """Keep some runs in one file: times with a spread of 2%; the rest is exact.
+    """Write the runs into one file: times with a spread of 2%, everything else exact.
 
     Of 100 cases, one gets 5% slower at the 501st run, or in the tiny history at its 21st.
     """
@@ -136,7 +136,7 @@ def generate(folder: Path, cases: int, runs: range, metrics: Sequence[str]) -> N
 
 
 def peak_mb() -> float:
-    """The largest resident size of this process; that of ``getrusage`` would begin with the parent's."""
+    """The largest resident size of this process; ``getrusage`` would begin with the parent's."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) / 1e3 if found else 0.0
 

@@ -1,4 +1,4 @@
-"""Change points against ground truth: how often a series without a change shows one, and how soon a step is found.
+"""Tests change points against ground truth: how often an unchanged series shows one, and how soon a step is found.
 
 python -m benchmarks.history.truth [--series 150] [--points 200]
 """
@@ -15,8 +15,8 @@ from perfgate.history.segments import steps
 
 Values = NDArray[np.float64]
 STEP = 0.03
-NEAR = 15  # points between a step and where it was found
-LOOKS = (5, 10, 20, 30, 40)  # points after the step, at which one looks
+NEAR = 15  # the largest distance between a step and the place where it was found, in points
+LOOKS = (5, 10, 20, 30, 40)  # points after the step at which one looks
 
 
 def correlated(generator: np.random.Generator, count: int, spread: float, memory: float) -> Values:
@@ -77,7 +77,7 @@ def judged(
 
 
 def found_near(values: Values, at: int, alpha: float) -> bool:
-    """Whether a change is found near a place."""
+    """Whether a change is found near a position."""
     return any(abs(found.at - at) <= NEAR for found in steps(list(np.exp(values)), alpha))
 
 

@@ -81,14 +81,14 @@ def prove(options, work):
     page, rows = show(place)
     print(page)
     if left:
-        # What did not fit into a whole invocation needs a longer one.
+        # A slice that did not fit into a whole invocation needs a longer one.
         limit_s = options.limit if left[0] is not wanted[0] else round(1.5 * options.limit)
         print(f"Left to do: {', '.join(one.name for one in left)}. Go on with: {again(options, limit_s)}")
     return REFUTED if any(row.held is False for row in rows) else 0
 
 
 def refuse_without_card():
-    """Build the emulated card, which refuses where that is not possible."""
+    """Build the emulated card; this refuses if it cannot be built."""
     # Imported only now, because its libraries may come from the wheels.
     from perfgate.measure.emulator.build import started_on
     from perfgate.measure.emulator.profiles import PROFILES, STANDARD
@@ -97,12 +97,12 @@ def refuse_without_card():
 
 
 def mode_of(options):
-    """Where the proof runs: on a card, on an emulated one, or on the CPU."""
+    """The mode of the proof: on a card, on an emulated one, or on the CPU."""
     return "emulated" if options.emulated else "dry" if options.dry else "cuda"
 
 
 def taken(bench, wanted):
-    """Run slices, but always the first one; return those that are left, and those that were cut first of all."""
+    """Run slices, at least the first one; return the slices that are left, interrupted ones first."""
     cut = []
     for number, one in enumerate(wanted):
         if number and bench.left_s < one.expected_s:
@@ -112,7 +112,7 @@ def taken(bench, wanted):
         begin = time.monotonic()
         try:
             found = dict(one.work(bench))
-        except Exception as error:  # what one slice cannot do must not cost the others
+        except Exception as error:  # an error in one slice must not stop the others
             bench.place.log(traceback.format_exc())
             found = {"code": f"{type(error).__name__}: {error}", "broken": True}
         if bench.cut(one.name):
@@ -135,7 +135,7 @@ def show(place):
 
 
 def again(options, limit_s):
-    """The command that continues the proof, with so many seconds for an invocation."""
+    """The command that continues the proof, with this many seconds for an invocation."""
     words = ["ci/gpu-proof", "--out", str(options.out)]
     words += [f"--{mode_of(options)}"] if options.dry or options.emulated else []
     words += ["--limit", f"{limit_s:g}"] if limit_s != LIMIT_S else []

@@ -53,7 +53,7 @@ def rows(
         cases: the cases of the slice ``store``.
         wanted: number of cases that should have been measured.
         demoted: ids of cases whose peak memory is known to differ between launches.
-        timed: whether the card has times; without them, lines that are about nothing else are left out.
+        timed: whether the card has times; without them, requirements about times are left out.
     """
     whole = {name: found for name, found in slices.items() if not found.get("broken") and not found.get("cut")}
     about_time = [
@@ -77,12 +77,12 @@ def rows(
 
 
 def parts_of(name: str, slices: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """What the slices found that are parts of one, such as ``standard-1``; or that one itself."""
+    """The results of the slices that are parts of one, such as ``standard-1``; or of that slice itself."""
     return [found for key, found in slices.items() if key.partition("-")[0] == name]
 
 
 def calibrated(parts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """What is known of each case in duets: by the slice that judged it together with the most others."""
+    """Each case's duets, judged together with the most other cases."""
     fewest_first = sorted(parts, key=lambda found: len(found["cases"]))
     return list({case["case"]: case for found in fewest_first for case in found["cases"]}.values())
 
@@ -112,7 +112,7 @@ def all_passed(found):
 
 
 def standard_tier(parts):
-    """Each case of the standard tier must be measured. What needs a package that is not there is skipped, and told."""
+    """Each case of the standard tier must be measured. A case without a needed package is skipped and reported."""
     what, bar = "cases of the standard tier", "all measured"
     if not parts:
         return Row(what, bar, "", None)
@@ -126,12 +126,12 @@ def standard_tier(parts):
 
 
 def total(ends):
-    """The number of tests that ended one way or another."""
+    """The number of tests with some of these ends."""
     return ends["passed"] + ends["failed"] + ends["skipped"]
 
 
 def all_measured(cases, wanted, timed=True):
-    """All cases must be measured: each needs a valid timed launch, or a peak where nothing is timed."""
+    """All cases must be measured: each needs a valid timed launch, or a peak if nothing is timed."""
     done = [case for case in cases if (case.launches if timed else case.peaks)]
     found = f"{len(done)} of {wanted}" if cases else ""
     return Row("cases measured", "all", found, len(done) == wanted if cases else None)

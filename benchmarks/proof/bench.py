@@ -95,7 +95,7 @@ class Bench:
         return code
 
     def cut(self, name):
-        """Whether a slice ended before it was done: a command was interrupted, or a case did not begin in time."""
+        """Whether a slice ended too early: a command was interrupted, or a case did not begin in time."""
         # Imported only now, because its libraries may come from the wheels.
         from perfgate.records.runfile import read
 

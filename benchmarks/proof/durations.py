@@ -1,12 +1,12 @@
-"""How long the slices of the proof may take together, and whether they did."""
+"""The time limits of the proof's slices, and whether they were met."""
 
 from benchmarks.proof.slices import STANDARD_PARTS, STORED_LAUNCHES
 
-# What the plan of an H100 says, 20 s for each run to start, and 5 to 10% more; the slices that run no cases are limited
-# by what they may take. By the plan that is 254 s for one run (24 to 29 s a case, of which 6 s are the profiler's
+# The seconds planned for an H100, plus 20 s for each run to start, and 5 to 10%; slices without cases are limited
+# by a fixed time. The plan says 254 s for one run (24 to 29 s a case, of which 6 s are the profiler's
 # starts), 358 s for storing, and 698 s for the standard tier, of which two compiled cases take 138 s.
 LIMITS_S = {"again": 300, "store": 420, "standard": 840, "": 1620}
-GROUPED = {"standard": [f"standard-{part}" for part in range(1, STANDARD_PARTS + 1)], "": ["growth"]}  # all it needs
+GROUPED = {"standard": [f"standard-{part}" for part in range(1, STANDARD_PARTS + 1)], "": ["growth"]}  # the slices that a line needs
 RUN_WORDS = {
     "again": "one run",
     "store": f"storing it ({STORED_LAUNCHES} launches)",
@@ -16,7 +16,7 @@ RUN_WORDS = {
 
 
 def durations(slices):
-    """The runs and the whole proof must not take too long; a slice that was cut would have taken longer than it did."""
+    """The runs and the whole proof must not take too long; an interrupted slice would have taken longer than it did."""
     for name, limit_s in LIMITS_S.items():
         what = f"{RUN_WORDS[name]} takes"
         mine = {key: found for key, found in slices.items() if in_group(key, name)}

@@ -21,7 +21,7 @@ class Measured:
         busy: share of a step in which the device works; ``None`` if it is not known, as on a CPU.
         peaks: the different values of the allocated peak among the launches, in bytes.
         predicted_bytes: the peak that the dry run predicts for this device; ``None`` without a dry run.
-        workspace_bytes: what the prediction counts for the workspaces of libraries, by rule and not by the program.
+        workspace_bytes: the predicted bytes of libraries' workspaces, which follow from rules and not from the program.
         flops: floating-point operations of a step, from the dry run.
         moved_bytes: bytes that the step's operators read and write, from the dry run; some of them stay in caches.
         in_force: the settings that were read back.
@@ -81,7 +81,7 @@ def of_case(case, launches, predicted_bytes, workspaces):
 
 
 def workspace_bytes(launches):
-    """What the dry run's rules for CUDA count for the workspaces of libraries; 0 where it has none."""
+    """The bytes that the dry run's rules for CUDA count for libraries' workspaces; 0 without any."""
     ledgers = [launch.ledger for launch in launches if launch.pass_name == "dry"]
     own = (ledger["here"]["workspace_bytes"] for ledger in ledgers if "here" in ledger)
     tables = (ledger.get("cuda_memory", {}) for ledger in ledgers)

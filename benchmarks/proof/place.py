@@ -71,7 +71,7 @@ class Place:
         return json.loads(self.state_file.read_text(encoding="utf-8"))
 
     def keep(self, name, found):
-        """Store the result of a slice and pack its files. Each file is replaced in one piece."""
+        """Store the result of a slice and pack its files. Each file is replaced as a whole."""
         for folder in PACKED:
             temporary = self.work / f"{folder}.tar.gz"
             with tarfile.open(temporary, "w:gz") as archive:
@@ -82,7 +82,7 @@ class Place:
         self.write(STATE, json.dumps(state, indent=1) + "\n")
 
     def write(self, name, text):
-        """Put a file into the folder in one piece."""
+        """Write a file into the folder as a whole."""
         temporary = self.work / name
         temporary.write_text(text, encoding="utf-8")
         shutil.move(temporary, self.out / name)

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.proof.bench import ROOT, Bench
 from benchmarks.proof.place import PICTURE
 
-# The duet of the screen, and the six duets after which a case can first fail.
+# One duet for the screen, and the six duets after which a case can first fail.
 DUETS, PUT_IN = 7, 0.03
 STORED_LAUNCHES = 5
 DRAWS = 200
@@ -90,7 +90,7 @@ def again(bench):
 def calibrate(number, bench):
     """Take duets of a case with itself, without a slowdown and with each step slowed down by 3%.
 
-    They are judged together with those of the cases before it, because the noise of a case is learned from the others.
+    They are judged together with the duets of earlier cases, because the noise of a case is learned from the others.
     """
     name, picture = f"calibrate-{number}", bench.place.out / PICTURE
     cases = [bench.tier.calibrated[number - 1], "--perf-env", "installed"]
@@ -108,7 +108,7 @@ def calibrate(number, bench):
 
 
 def joined(bench, name):
-    """A file with the duets of a run and of those of the other cases; ``None`` if there are no others."""
+    """A file with the duets of a run and of earlier cases; ``None`` if there are no others."""
     others = [path for path in sorted(bench.place.runs.glob("calibrate-*.jsonl")) if path.stem != name]
     if not others:
         return None
@@ -127,7 +127,7 @@ def growth(bench):
 
 
 def standard(number, bench):
-    """Measure a part of what a run on a GPU measures unless it names a tier, with one timed launch a case."""
+    """Measure a part of the standard tier, which a run on a GPU measures by default, with one timed launch a case."""
     report = bench.place.work / "standard.xml"
     options = ["--perf-launches", 1, "--perf-update", "new", f"--junitxml={report}"]
     options += ["--perf-shard", f"{number}/{STANDARD_PARTS}"]
@@ -135,21 +135,21 @@ def standard(number, bench):
 
 
 def calibrations():
-    """A slice for each case that is compared with itself, as the duets of all do not fit into one invocation."""
+    """A slice for each case that is compared with itself, because all duets together do not fit into one invocation."""
     for number, expected_s in enumerate((200, 210, 260), 1):
         what = f"a case in duets with itself, unchanged and slowed down by 3%, {number} of 3"
         yield Slice(f"calibrate-{number}", what, expected_s, partial(calibrate, number), TIMED)
 
 
 def standard_parts():
-    """The slices of the standard tier. The cases are dealt out by their number; the first part compiles two."""
+    """The slices of the standard tier. Cases are dealt by their number; the first part has the two compiled ones."""
     for number, expected_s in enumerate((340, 230, 220), 1):
         what = f"the standard tier, one timed launch a case, {number} of {STANDARD_PARTS}"
         yield Slice(f"standard-{number}", what, expected_s, partial(standard, number), ("cuda",))
 
 
 TIMED = ("cuda", "dry")
-# A slice that measures may take what its run's plan says (--perf-plan h100-sxm-80gb), and 20 s to start, rounded up.
+# A measuring slice may take the seconds of its run's plan (--perf-plan h100-sxm-80gb), and 20 s to start, rounded up.
 SLICES = (
     Slice("doctor", "describe the machine, and check whether cases can be measured on it", 40, doctor),
     Slice("tests", "the engine's own tests marked gpu", 150, engine_tests),
