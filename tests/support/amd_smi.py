@@ -1,4 +1,4 @@
-"""A scripted ``amd-smi``: what AMD's documentation shows of its JSON, for GPUs that nobody has here."""
+"""A scripted ``amd-smi`` that prints JSON as in AMD's documentation, for GPUs that nobody has here."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def watts(value: float) -> dict[str, Any]:
 
 
 def answers() -> dict[str, Any]:
-    """What it prints on a machine with two GPUs, by command."""
+    """The output on a machine with two GPUs, by command."""
     return {
         "list": [
             {"gpu": number, "bdf": f"0000:8{number}:00.0", "uuid": "9fff74b9", "partition_id": 0, "hip_uuid": uuid}
@@ -67,7 +67,7 @@ def answers() -> dict[str, Any]:
 
 
 def install(folder: Path, told: dict[str, Any]) -> Path:
-    """Write the command into a folder, which is to be the first on the path; a text is printed as it is."""
+    """Write the command into a folder that will be first on the path; a text is printed unchanged."""
     command = folder / "amd-smi"
     command.write_text(SCRIPT)
     command.chmod(0o755)

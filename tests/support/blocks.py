@@ -1,4 +1,4 @@
-"""Puts the requests that torch's caching allocator was given to the allocator of the dry run."""
+"""Sends recorded requests to torch's caching allocator to the dry run's allocator."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from perfgate.actor.dry_run.caching_allocator import CachingAllocator
 
 
 def hold_the_same(rows: Iterable[tuple[int, int, int, int]]) -> None:
-    """Assert that it holds what torch held after each request or release, a row of ``benchmarks.blocks``."""
+    """Assert that it holds the same memory as torch after each request or release, a row of ``benchmarks.blocks``."""
     allocator = CachingAllocator()
     for number, size, allocated_bytes, reserved_bytes in rows:
         if size:

@@ -1,4 +1,4 @@
-"""Programs for the tests of Python's calls: work of Python alone, which grows once the file ``grown`` is there."""
+"""Programs for the tests of Python's calls: they only run Python, and call more once the file ``grown`` exists."""
 
 import gc
 import os
@@ -45,7 +45,7 @@ def layers(width):
 
 
 class Pools(Program):
-    """Lets a pool of threads go that nobody shut down."""
+    """Drops a pool of threads that nobody shut down."""
 
     def __init__(self, device):
         del device
@@ -56,7 +56,7 @@ class Pools(Program):
 
 
 class Copies(Program):
-    """Looks at all variables of the environment, in each way that ``os`` has."""
+    """Reads all variables of the environment, in each way that ``os`` has."""
 
     def __init__(self, device):
         del device
@@ -66,20 +66,20 @@ class Copies(Program):
 
 
 class Alike:
-    """Things that a table has to compare if their hashes are alike."""
+    """Objects that a dictionary must compare if their hashes collide."""
 
     def __init__(self, number):
         self.number = number
 
     def __hash__(self):
-        return hash(str(self.number)) % 16  # another one in each process
+        return hash(str(self.number)) % 16  # differs from process to process
 
     def __eq__(self, other):
         return self.number == other.number
 
 
 class Searches(Program):
-    """Puts such things into a table."""
+    """Puts such objects into a dictionary."""
 
     def __init__(self, device):
         self.things = [Alike(number) for number in range(64)]
@@ -96,10 +96,10 @@ class Finder:
 
 
 class Imports(Program):
-    """A step looks for a module that is nowhere, as code does for what is optional."""
+    """A step looks for a module that does not exist, as code does for optional modules."""
 
     def __init__(self, device):
-        self.step()  # each place is opened once
+        self.step()  # so that each place has been opened once
 
     def step(self):
         try:
@@ -109,7 +109,7 @@ class Imports(Program):
 
 
 class ImportsBesideFinder(Imports):
-    """The same where a finder takes part."""
+    """The same, with a finder that takes part."""
 
     def __init__(self, device):
         sys.meta_path.append(Finder())
@@ -145,7 +145,7 @@ def ends(character):
 
 
 class Loads(Program):
-    """A loader that puts four samples together, and pads each of them."""
+    """A loader that collates four samples, and pads each of them."""
 
     def __init__(self, device):
         self.samples = 4
@@ -177,7 +177,7 @@ class Wanders(Program):
 
 
 class Settles(Program):
-    """Calls less from step to step until the sixth."""
+    """Makes fewer calls from step to step until the sixth."""
 
     def __init__(self, device):
         self.left = 6
@@ -189,7 +189,7 @@ class Settles(Program):
 
 
 class Everything(Program):
-    """What counts, and what does not: 14 calls, of ``step`` itself and those that it names."""
+    """Calls that count and calls that do not: 14 count, those of ``step`` itself and of the methods that it names."""
 
     def __init__(self, device):
         self.cycle()
@@ -200,18 +200,18 @@ class Everything(Program):
             thread.start()
         for thread in threads:
             thread.join()
-        list(numbers())  # 1, which is resumed three times
+        list(numbers())  # 1, although it is resumed three times
         list(delegating())  # 2
         unfinished = numbers()  # 1
         next(unfinished)
         unfinished.close()
-        numbers().close()  # 0, as it never began
+        numbers().close()  # 0, because it never began
         [number + 1 for number in range(3)]
         {number: number + 1 for number in (1, 2)}
-        sum(number for number in range(3))  # 1, resumed four times
+        sum(number for number in range(3))  # 1, although it is resumed four times
         coroutine = asynchronous()  # 1
         next(coroutine.__await__(), None)
-        names = {"alpha", "beta", "gamma", "delta"}  # whose order depends on the hash seed
+        names = {"alpha", "beta", "gamma", "delta"}  # their order depends on the hash seed
         for name in names:
             (lambda: name)()  # 4
         self.cycle()  # not __del__, while the garbage collector is off; 2
@@ -225,7 +225,7 @@ class Everything(Program):
 
 
 class Cyclic:
-    """Of whose end the garbage collector tells."""
+    """An object whose end the garbage collector reports."""
 
     made = 0
 
@@ -237,7 +237,7 @@ class Cyclic:
 
 
 def in_thread():
-    """One more in each thread."""
+    """One more call in each thread."""
     load(1)
 
 

@@ -1,4 +1,4 @@
-"""The commands as processes of their own: run one, read what it decided, or see it refuse."""
+"""Runs commands in separate processes, to read their decisions or their refusals."""
 
 import json
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ FORMATS = ("terminal", "markdown", "csv", "json")
 
 
 def head(base: Path, lines: Lines, **changes: Any) -> Path:
-    """A run file beside another."""
+    """A run file beside another one."""
     return write_run(base.with_name("head.jsonl"), lines, **changes)
 
 
 def compared(*arguments: str | Path) -> tuple[int, dict[tuple[str, str], dict[str, Any]], dict[str, int]]:
-    """Exit code, verdicts by case and metric, and summary of a comparison."""
+    """The exit code, the verdicts by case and metric, and the summary of a comparison."""
     done = perfgate("compare", "--json", *arguments)
     assert done.stderr == ""
     document = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
@@ -30,7 +30,7 @@ def compared(*arguments: str | Path) -> tuple[int, dict[tuple[str, str], dict[st
 
 
 def refuse(*arguments: str | Path, code: int = 2, **options: Any) -> str:
-    """What a command says that cannot do what it is asked: one line on standard error."""
+    """The message of a command that refuses: one line on standard error."""
     done = perfgate(*arguments, **options)
     assert "Traceback" not in done.stderr
     assert (done.returncode, done.stdout or "") == (code, "")

@@ -1,4 +1,4 @@
-"""Programs on a device with memory of its own. Where the file ``faulty`` is, each has the faults that it names."""
+"""Programs on a device with its own memory. If the file ``faulty`` exists, each has the faults that it names."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -9,7 +9,7 @@ from perfgate.actor.programs.base import Program
 
 
 class Middle(torch.nn.Module):
-    """Passes on what it is given, and has a fault."""
+    """Returns its input, and has a fault."""
 
     def __init__(self, fault):
         super().__init__()
@@ -36,7 +36,7 @@ class Middle(torch.nn.Module):
 
 
 class Stack(Program):
-    """Two linear layers, what may have faults between them, and a backward pass."""
+    """Two linear layers with possible faults between them, and a backward pass."""
 
     def __init__(self, device, faults):
         self.where = device.torch_device

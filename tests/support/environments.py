@@ -34,14 +34,14 @@ def interpreters() -> list[str]:
 
 @functools.cache
 def version_of(python: str = sys.executable) -> tuple[int, ...]:
-    """Major and minor version; (0,) of what is no Python that runs."""
+    """The major and minor version; (0,) for a file that is no Python that runs."""
     code = "import sys, venv; print(*sys.version_info[:2])"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     return (0,) if done.returncode else tuple(map(int, done.stdout.split()))
 
 
 def pretend_installed(folder: Path, name: str, version: str, needs: str = "") -> None:
-    """Let a folder of a path look as if a package were installed in it, which may need another one."""
+    """Make a folder of a path look as if a package were installed in it, which may need another one."""
     place = folder / f"{name}-{version}.dist-info"
     place.mkdir()
     needed = f"Requires-Dist: {needs}\n" if needs else ""

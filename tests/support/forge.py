@@ -1,4 +1,4 @@
-"""A server on this machine that speaks as much of GitHub's and GitLab's APIs as a comment needs."""
+"""A server on this machine with the part of GitHub's and GitLab's APIs that a comment needs."""
 
 import json
 import threading
@@ -15,14 +15,14 @@ BOT = "github-actions[bot]"
 
 
 class Forge:
-    """What the server knows, and what was written to it.
+    """The server's data, and the data written to it.
 
     Attributes:
         pulls: open pull requests.
-        files: of the pull request, with their patches.
-        comments: on pull requests, by number.
+        files: the files of the pull request, with their patches.
+        comments: the comments on pull requests, by number.
         artifact: the zip archive that is downloaded.
-        issues: of the repository, as both name their parts.
+        issues: the issues of the repository, in a form that both APIs share.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Forge:
         self.url = ""
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Any:
-        """The answer as JSON or bytes; ``None`` for what is not there."""
+        """The answer as JSON or bytes; ``None`` for an unknown path."""
         self.asked.append(f"{method} {path}")
         repository, project = f"/repos/{REPOSITORY}", "/projects/5/merge_requests/3"
         first = query.get("page", ["1"]) == ["1"]
@@ -82,7 +82,7 @@ def pull(number: int, sha: str = SHA, repository: str = FORK) -> dict[str, Any]:
 
 
 def written(number: int, login: str, body: str) -> dict[str, Any]:
-    """A comment, as both name its writer."""
+    """A comment, in a form that both APIs share."""
     return {
         "id": number,
         "body": body,
@@ -93,7 +93,7 @@ def written(number: int, login: str, body: str) -> dict[str, Any]:
 
 
 def event(path: Path) -> Path:
-    """The event of a workflow that follows one of a fork: its list of pull requests is empty."""
+    """The event of a workflow after one of a fork: its list of pull requests is empty."""
     run = {"id": 99, "head_sha": SHA, "head_branch": "faster", "head_repository": {"full_name": FORK}}
     told = {"workflow_run": {**run, "pull_requests": []}, "repository": {"full_name": REPOSITORY}}
     path.write_text(json.dumps(told))
@@ -102,7 +102,7 @@ def event(path: Path) -> Path:
 
 @contextmanager
 def serving(forge: Forge) -> Iterator[Forge]:
-    """The server, while it is needed."""
+    """The server, within the block."""
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:

@@ -35,7 +35,7 @@ class Repo:
 
 
 class Hub:
-    """What is on the hub, what goes wrong with it, and what it was asked for.
+    """The hub's contents, its faults, and the requests that it got.
 
     Attributes:
         faults: by name of a file, or ``api``: ``missing``, ``tampered``, ``cut`` (it ends in the middle, always),
@@ -60,7 +60,7 @@ class Hub:
         return digest.hexdigest()
 
     def fetched(self) -> list[str]:
-        """The names of all files whose contents were asked for."""
+        """The names of all files whose contents were requested."""
         found = [FILE.fullmatch(path) for method, path in self.requests if method == "GET"]
         return [match[4] for match in found if match]
 
@@ -94,7 +94,7 @@ def serving(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 self.reply(404)
 
         def repo(self, name: str, revision: str | None) -> tuple[Repo, str] | None:
-            """The repository at a commit; ``None`` when the answer was given already."""
+            """The repository at a commit; ``None`` if the answer was already given."""
             repo = hub.repos.get(name)
             if repo is None:
                 return self.reply(401, {"X-Error-Code": "RepoNotFound"})
@@ -125,7 +125,7 @@ def serving(hub: Hub) -> type[BaseHTTPRequestHandler]:
             if data is None or hub.faults.get(path) == "missing":
                 return self.reply(404, headers | {"X-Error-Code": "EntryNotFound"})
             if path.endswith(LARGE):
-                # Large files lie elsewhere, at another host as far as the client can see.
+                # Large files are at another host, as far as the client can see.
                 place = hub.url.replace("127.0.0.1", "localhost")
                 headers["Location"] = f"{place}/storage/{name}/{commit}/{path}"
                 headers |= {"X-Linked-Etag": f'"{sha256(data)}"', "X-Linked-Size": str(len(data))}

@@ -1,4 +1,4 @@
-"""A repository of a user: one model, two cases, and changes to it that are slower or change nothing."""
+"""A user's repository: one model, two cases, and changes to it that are slower or change nothing."""
 
 import sys
 from pathlib import Path
@@ -46,7 +46,7 @@ CHANGES = {
     "slower": ("LAYERS = 5", "LAYERS = 6"),
     "refactored": ("        value = torch.zeros(4, 16)\n", "        value = torch.zeros((4, 16))  # a batch\n"),
 }
-# Where a CI system's shell finds Python and git, and where pip must not look.
+# The path on which a CI system's shell finds Python and git, and an index where pip must not look.
 SHELL = {"CI": "true", "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PIP_NO_INDEX": "1"}
 
 
@@ -54,8 +54,8 @@ def make(folder: Path, files: dict[str, str]) -> Path:
     """Make the repository.
 
     Args:
-        folder: that becomes it.
-        files: more of it, by path: a CI system's own.
+        folder: the folder that becomes the repository.
+        files: further files by path, such as a CI system's.
     """
     files = {
         "models.py": MODELS,
@@ -73,7 +73,7 @@ def make(folder: Path, files: dict[str, str]) -> Path:
 
 
 def changed(repository: Path, clone: Path, change: str) -> Path:
-    """A fresh clone with a branch on which one of ``CHANGES`` is made."""
+    """A fresh clone with a branch that has one of ``CHANGES``."""
     git(repository, "clone", "-q", str(repository), str(clone))
     git(clone, "checkout", "-q", "-b", change)
     old, new = CHANGES[change]

@@ -25,7 +25,7 @@ def actors_core() -> int:
 
 @contextmanager
 def busy(count: int) -> Iterator[list[int]]:
-    """So many processes that only compute; yields their ids. They end with the block, or with this process."""
+    """This many processes that only compute; yields their ids. They end with the block, or with this process."""
     command = [sys.executable, "-c", BUSY, str(actors_core()), str(LIMIT_S), str(os.getpid())]
     # Linux shares a core among sessions before it shares it among their processes, so each has a session of its own.
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) for _ in range(count)]

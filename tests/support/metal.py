@@ -1,4 +1,4 @@
-"""A scripted Metal, and a torch that is told to have Apple's ``mps``: for tests on machines without such a GPU."""
+"""A scripted Metal, and a torch that claims to have Apple's ``mps``: for tests on machines without such a GPU."""
 
 import ctypes
 import time
@@ -14,7 +14,7 @@ from perfgate.actor.yardsticks.mps import BLOCKS, COMPLETED
 
 
 class Scripted:
-    """A Metal that answers every message with an object, counts them, and has computed already."""
+    """A Metal that answers every message with an object, counts them, and has always finished computing."""
 
     def __init__(self, **answers: Any) -> None:
         self.answers = {"GPUStartTime": 1.0, "GPUEndTime": 1.25, "status": COMPLETED, **answers}
@@ -61,7 +61,7 @@ class Event:
 
 
 def fakes(waits: list[int]) -> list[tuple[Any, str, Any]]:
-    """What torch is told: the place, the name, and what stands there.
+    """The patches for torch: object, attribute, and replacement.
 
     Args:
         waits: gets an item for each wait for the device.

@@ -1,4 +1,4 @@
-"""Pages for the tests of the report: run files with everything in them, also with hostile text."""
+"""Run files and pages for the tests of the report, with every kind of content, including hostile text."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def verdict(case: str, name: str, word: str, **changes: Any) -> dict[str, Any]:
 
 
 def end(case: str, outcome: str = "passed", message: str = "") -> dict[str, Any]:
-    """The line that ends a case."""
+    """The last line of a case."""
     return {"kind": "case", "case": case, "outcome": outcome, "message": message, "took_s": 2.5}
 
 
@@ -50,8 +50,8 @@ def full_run(case: str = CASE, text: str = "grown: h.0.mlp (other) +1", **change
 
     Args:
         case: id of the case that got worse.
-        text: stands wherever a run file holds text of others: reasons, messages, settings, models.
-        changes: of the header.
+        text: used wherever a run file contains foreign text: reasons, messages, settings, models.
+        changes: changes to the header.
     """
     slower = {"change": 0.3, "low": 0.25, "high": 0.36, "tolerance": 0.03, "smallest_detectable": 0.02}
     counted = {"change": 0.2, "low": 0.2, "high": 0.2, "tolerance": 0.0, "smallest_detectable": 0.0}
@@ -79,7 +79,7 @@ def full_run(case: str = CASE, text: str = "grown: h.0.mlp (other) +1", **change
 
 
 def write_page(folder: Path, lines: list[dict[str, Any]]) -> Path:
-    """The page of a run that has these lines, through a run file."""
+    """The page of a run with these lines, made through a run file."""
     path = folder / "run.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     made = folder / "run.html"

@@ -1,4 +1,4 @@
-"""Other plugins of pytest, which cost over a second at each start and have no part in what is tested."""
+"""Other pytest plugins, which cost over a second at each start and are not needed by these tests."""
 
 RUN = ("hypothesispytest", "benchmark", "anyio", "randomly")
 REPORT = ("html", "allure_pytest", "pytest_jsonreport", "metadata")

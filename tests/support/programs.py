@@ -1,4 +1,4 @@
-"""Programs for the engine's tests: they do little, and go wrong on request."""
+"""Programs for the engine's tests: they compute little, and fail on request."""
 
 import fcntl
 import json
@@ -27,7 +27,7 @@ class Spin(Program):
 
 
 class Sleep(Spin):
-    """Sleeps in each step, beside computing."""
+    """Sleeps in each step, and computes as well."""
 
     def step(self):
         super().step()
@@ -35,7 +35,7 @@ class Sleep(Spin):
 
 
 class Helped(Spin):
-    """Has a child that computes as well, as a loader's worker does."""
+    """Has a child process that computes as well, like a loader's worker."""
 
     def __init__(self, device):
         super().__init__(device)
@@ -43,7 +43,7 @@ class Helped(Spin):
 
 
 class Weighed(Spin):
-    """Tells its peak of memory itself, and has such a child once the file ``helped`` is there."""
+    """Reports its peak of memory itself, and has such a child once the file ``helped`` exists."""
 
     def __init__(self, device):
         super().__init__(device)
@@ -111,7 +111,7 @@ class Hang(Spin):
 
 
 class HangInChild(Spin):
-    """Leaves a child of its own behind, and hangs."""
+    """Leaves a child process behind, and hangs."""
 
     def __init__(self, device, pid_file):
         super().__init__(device)
@@ -153,7 +153,7 @@ class Chatty(Spin):
 
 
 class FlakyOnce(Spin):
-    """Falls over in its first launch only."""
+    """Crashes only in its first launch."""
 
     def __init__(self, device, marker):
         super().__init__(device)
@@ -163,7 +163,7 @@ class FlakyOnce(Spin):
 
 
 class FallsLater(Spin):
-    """Falls over in the launches from the given one on, which a file counts."""
+    """Crashes in all launches from the given one on; a file counts them."""
 
     def __init__(self, device, count_file, good, rounds=20):
         super().__init__(device, rounds)
@@ -178,7 +178,7 @@ class FallsLater(Spin):
 
 
 class TellsTimes(Spin):
-    """Tells times of its own, by name."""
+    """Reports times of its own, by name."""
 
     def __init__(self, device, times):
         super().__init__(device)
@@ -192,7 +192,7 @@ class TellsTimes(Spin):
 
 
 class Descriptors(Spin):
-    """Writes down which descriptors are open in the actor."""
+    """Records the open descriptors in the actor."""
 
     def __init__(self, device, target):
         super().__init__(device)
@@ -206,7 +206,7 @@ class Descriptors(Spin):
 
 
 class Witness(Spin):
-    """Writes down which process took a step on which device, and when."""
+    """Records which process took a step on which device, and when."""
 
     def __init__(self, device, target):
         super().__init__(device, rounds=1)
@@ -218,7 +218,7 @@ class Witness(Spin):
 
 
 class Lonely(Spin):
-    """Has no room beside another of its kind."""
+    """Runs out of memory beside another one of its kind."""
 
     def __init__(self, device, rounds=20):
         super().__init__(device, rounds)
@@ -230,7 +230,7 @@ class Lonely(Spin):
 
 
 class Shared(Spin):
-    """One rank of several; the last one goes wrong in its step, as it is told."""
+    """One rank of several; the last one fails in its step, in the given way."""
 
     def __init__(self, device, ranks, how="", pid_file=None):
         super().__init__(device, rounds=1)
@@ -252,7 +252,7 @@ class Shared(Spin):
 
 
 class Placed(Spin):
-    """Writes in each step on which cores its main thread and another one may run."""
+    """Records in each step the cores on which its main thread and another one may run."""
 
     def __init__(self, device, at):
         super().__init__(device, rounds=1)

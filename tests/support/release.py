@@ -1,4 +1,4 @@
-"""The wheel and the sdist of this checkout, and environments that hold the wheel and do not see the checkout."""
+"""Builds the wheel and the sdist of this checkout, and environments that have the wheel and do not see the checkout."""
 
 import os
 import subprocess
@@ -25,21 +25,22 @@ def test_it(perf, training):
 
 
 def build(folder: Path) -> list[Path]:
-    """Build this checkout's wheel and sdist into a folder, with what is installed here: nothing is downloaded."""
+    """Build this checkout's wheel and sdist into a folder, with installed tools: nothing is downloaded."""
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
     return sorted(folder.iterdir())
 
 
 def environment(folder: Path, wheel: Path, python: str = sys.executable, libraries: bool = False) -> Path:
-    """Install a wheel, and nothing that it needs, into a new environment; returns the folder of its commands.
+    """Install a wheel without its requirements into a new environment; returns the folder of its commands.
 
     Args:
-        folder: of the environment, which does not exist yet.
-        wheel: to install.
+        folder: the folder of the environment, which does not exist yet.
+        wheel: the wheel to install.
         python: the interpreter that makes the environment.
-        libraries: let it see the packages that are installed here, behind its own. Files of theirs that add further
-            folders to the path are not read, so the checkout, which is installed here by such a file, is not seen.
+        libraries: whether it sees the packages that are installed here, behind its own. Files of theirs that add
+            further folders to the path are not read, so the checkout, which is installed here by such a file, is not
+            seen.
     """
     subprocess.run([python, "-m", "venv", str(folder)], check=True)
     commands = folder / "bin"
@@ -52,7 +53,7 @@ def environment(folder: Path, wheel: Path, python: str = sys.executable, librari
 
 
 def outside(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder, with no variable that leads to the checkout."""
+    """Run a command in a folder, without variables that lead to the checkout."""
     hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTEST_", "PERFGATE_", "COVERAGE_", "COV_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, check=False)

@@ -8,14 +8,14 @@ SLOW = "total += number; total -= 1; total += 1"
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git as somebody."""
+    """Run git with a made-up user."""
     who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
     done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
 def begin(folder: Path) -> None:
-    """Make a folder a repository, with everything in it in one commit."""
+    """Make a folder a repository, with all its files in one commit."""
     (folder / ".gitignore").write_text(IGNORED)
     git(folder, "init", "-q")
     commit(folder)
@@ -37,6 +37,6 @@ def change(folder: Path, old: str = "total += number", new: str = SLOW, name: st
 
 
 def worktrees(folder: Path) -> list[str]:
-    """Folders that git knows as checkouts of the repository."""
+    """The folders that git knows as checkouts of the repository."""
     lines = git(folder, "worktree", "list", "--porcelain").splitlines()
     return [line for line in lines if line.startswith("worktree ")]

@@ -23,7 +23,7 @@ SOFTWARE = {"python": "3.11.7", "torch": "2.13.0"}
 CASE = "training/test_batch_size.py::test_batch_size[gpt2-quick-8]"
 OTHER_CASE = "training/test_batch_size.py::test_batch_size[gpt2-quick-16]"
 WORKLOAD = "a" * 64
-LIMIT_S = 300  # of a command
+LIMIT_S = 300  # seconds of a command
 STEP_S = 0.02
 MEMORY_BYTES = 100_000_000
 
@@ -44,7 +44,7 @@ def header(**changes: Any) -> dict[str, Any]:
 
 
 def workload_line(case: str | None = CASE, **changes: Any) -> dict[str, Any]:
-    """The line that says what was run; without a case it has exactly the keys of the contract."""
+    """A ``workload`` line; without a case it has exactly the keys of the contract."""
     line = {
         "kind": "workload",
         "workload": WORKLOAD,
@@ -58,7 +58,7 @@ def workload_line(case: str | None = CASE, **changes: Any) -> dict[str, Any]:
 
 
 def launch_line(case: str = CASE, launch: int = 0, **changes: Any) -> dict[str, Any]:
-    """One launch, with all the keys that the contract asks for and no other."""
+    """A ``launch`` line with exactly the keys of the contract."""
     line = {
         "case": case,
         "workload": WORKLOAD,
@@ -121,7 +121,7 @@ def noisy_duets(
 
 
 def write_run(path: Path, lines: Iterable[Mapping[str, Any] | str], **changes: Any) -> Path:
-    """Write a run file; a line that is text already is written as it is."""
+    """Write a run file; lines that are already text are written unchanged."""
     rows = [header(**changes), *lines]
     text = "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows)
     path.write_text(f"{text}\n", encoding="utf-8")
@@ -164,12 +164,12 @@ def write_baselines(root: Path, *stored: Baseline, machine: str = str(MACHINE["n
 
 
 def about(session: str, reason: str = "") -> dict[str, str]:
-    """What an update knows of its run."""
+    """The facts that an update needs about its run."""
     return {"session": session, "commit": "4567cdef", "date": "2026-02-03T04:05:06+00:00", "reason": reason}
 
 
 def add_sessions(barrier: Any, root: str, worker: str, count: int) -> None:
-    """Add sessions to one shared case, and cases of this worker's own, as fast as it goes; runs in its own process."""
+    """Add sessions to one shared case, and cases of this worker's own, as fast as possible; runs in its own process."""
     store_name = str(MACHINE["name"])
     barrier.wait()
     for number in range(count):
@@ -187,12 +187,12 @@ def add_sessions(barrier: Any, root: str, worker: str, count: int) -> None:
 
 
 def perfgate(*arguments: str | Path, cwd: Path = ROOT, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own, ended where it hangs; a loaded machine takes minutes for some.
+    """Run the command line in a separate process, which is ended if it hangs; a loaded machine takes minutes for some.
 
     Args:
-        arguments: of the command line.
-        cwd: the folder that it runs in.
-        options: of ``subprocess.run``, which then starts an interpreter for it.
+        arguments: the arguments of the command line.
+        cwd: the folder in which it runs.
+        options: options of ``subprocess.run``, which then starts an interpreter for it.
     """
     command = [sys.executable, "-m", "perfgate", *map(str, arguments)]
     if not options and warm.may():

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 IMPORTED = ("training.trainer", "training.accelerate", "generation", "forward")
-# What is found by these names in a suite's own folders would be imported in place of the libraries.
+# Files with these names in a suite's own folders would be imported in place of the libraries.
 LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "diffusers", "peft", "tokenizers", "safetensors")
 AT_START = ("sitecustomize", "usercustomize")
 # Variables that differ from run to run, and that no library reads while it is imported.
@@ -30,10 +30,10 @@ OWN = {name: value for name, value in os.environ.items() if not name.startswith(
 
 
 class Forked:
-    """A server that was forked; it offers what ``subprocess.Popen`` offers for one that was started.
+    """A forked server, with the methods of ``subprocess.Popen`` that are needed.
 
     Args:
-        connection: tells the server's process id, and its exit code as soon as it has ended.
+        connection: reports the server's process id, and its exit code as soon as it has ended.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -59,10 +59,10 @@ class Forked:
 
 
 class Forker:
-    """The way to the process that forks servers. It imports nothing before it is asked for the first one.
+    """The connection to the process that forks servers. It imports nothing before it is asked for the first one.
 
     Args:
-        fd: of a connection to such a process that another one has started; without it, one is started.
+        fd: a connection to such a process of another process; by default a new one is started.
     """
 
     def __init__(self, fd: int | None = None) -> None:
@@ -78,7 +78,7 @@ class Forker:
             subprocess.Popen(command, pass_fds=[theirs.fileno()], env=self.variables, start_new_session=True)
 
     def install(self) -> None:
-        """Let this process's pools have their servers from here."""
+        """Make this process's pools get their servers from here."""
         from perfgate.measure import server
 
         server.start = functools.partial(self.start, server.start)
@@ -114,18 +114,18 @@ class Forker:
 
 
 def fixed(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables that have to be the same in a forked server and in the process that it is forked from."""
+    """The variables that must be equal in a forked server and in the process that it is forked from."""
     return {name: value for name, value in variables.items() if not name.startswith(LATER)}
 
 
 @functools.cache
 def forker() -> Forker:
-    """This process's one."""
+    """The forker of this process."""
     return Forker()
 
 
 def serve(connection: socket.socket) -> None:
-    """Fork a server for each request until nobody is left who could ask."""
+    """Fork a server for each request until nobody is left to ask."""
     imported = False
     while True:
         message, fds, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 3)
@@ -148,7 +148,7 @@ def serve(connection: socket.socket) -> None:
 
 
 def look_after(request: dict[str, Any], control: int, output: int, ended: int) -> None:
-    """Fork the server, tell its process id, wait for its end, tell its exit code."""
+    """Fork the server, report its process id, wait for its end, report its exit code."""
     code = 1
     try:
         server = os.fork()
@@ -166,7 +166,7 @@ def look_after(request: dict[str, Any], control: int, output: int, ended: int) -
 
 
 def take_over(request: dict[str, Any], stdout: int, stderr: int) -> None:
-    """Give this process what a started one has: the folder, variables and import path of a request, and its outputs."""
+    """Give this process a started one's state: the request's folder, variables and import path, and its outputs."""
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (stdout, 1), (stderr, 2)):
         os.dup2(source, target)
@@ -181,12 +181,12 @@ def take_over(request: dict[str, Any], stdout: int, stderr: int) -> None:
 
 
 def become(request: dict[str, Any], control: int, output: int) -> None:
-    """Be what ``python -m perfgate.actor.server`` is after the imports that were done already."""
+    """Act as ``python -m perfgate.actor.server`` after imports that were already done."""
     code = 1
     try:
         os.setsid()
         take_over(request, output, output)
-        # A server that was started reads its folder while it imports this.
+        # A started server reads its folder while it imports this module.
         sys.modules["perfgate.actor.dry_run.places"].ROOT = request["folder"]  # type: ignore[attr-defined]
         sys.argv = ["perfgate.actor.server", str(control), *request["modules"]]
         from perfgate.actor import server

@@ -25,7 +25,7 @@ class Allocate(Program):
 
 
 def faulty():
-    """Whether the faults that programs were asked for are in force: the file ``faulty`` says so by being there."""
+    """Whether the requested faults of programs are active: the file ``faulty`` exists."""
     return Path("faulty").exists()
 
 
@@ -68,7 +68,7 @@ class Block(torch.nn.Module):
 
 
 def stack(width, fault):
-    """Two blocks, one after the other; the second one may be faulty."""
+    """Two blocks in a row; the second one may be faulty."""
     return torch.nn.Sequential(OrderedDict(first=Block(width), second=Block(width, fault)))
 
 
@@ -81,7 +81,7 @@ class Stack(Program):
         self.width = width
         self.compiled = compiled
         self.network = stack(width, fault)
-        # What Dynamo keeps books of comes before the backend, so the one that generates no code will do.
+        # Dynamo's counts are made before the backend, so a backend that generates no code is enough.
         self.call = torch.compile(self.network, backend="eager") if compiled else self.network
 
     def effective(self):
@@ -113,7 +113,7 @@ class Reshaped(Program):
     def __init__(self, device, width=8):
         self.width = width
         self.network = torch.nn.Sequential(torch.nn.Linear(width, width))
-        # What Dynamo keeps books of comes before the backend, so the one that generates no code will do.
+        # Dynamo's counts are made before the backend, so a backend that generates no code is enough.
         self.call = torch.compile(self.network, backend="eager", dynamic=False)
 
     def effective(self):

@@ -6,7 +6,7 @@ from perfgate.actor.programs.base import Program
 
 
 class Asks(Program):
-    """A step that asks for values: one that is known, and others that only arithmetic tells."""
+    """A step that reads values: a known one, and others that only arithmetic gives."""
 
     def __init__(self, device):
         self.where = device.torch_device
@@ -21,7 +21,7 @@ class Asks(Program):
 
 
 class Waits(Asks):
-    """A step that goes on until a value arrives."""
+    """A step that repeats until a value arrives."""
 
     def step(self):
         drawn = torch.rand(8, device=self.where)

@@ -1,8 +1,8 @@
-"""Runs pytest and the command line in processes that are forked from one that has imported them already.
+"""Runs pytest and the command line in processes that are forked from one that has already imported them.
 
 Each is a process of its own with its own folder, variables and output, as if a user had started it; only the imports,
-a fifth of a short run's time and most of a command's, were done once. What depends on how an interpreter starts is not
-run so: see ``COLD``.
+a fifth of a short run's time and most of a command's, were done once. Tests that depend on an interpreter's start do
+not run in this way: see ``COLD``.
 """
 
 import atexit
@@ -26,14 +26,14 @@ from typing import Any
 import pytest
 
 if __name__ == "__main__":
-    import servers  # this file's folder is the first on the path then
+    import servers  # this file's folder is then the first on the path
 else:
     from tests.support import servers
 
 # An interpreter reads variables with these beginnings when it starts.
 COLD = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC", "GLIBC")
 REQUEST_BYTES = 1 << 20
-# Before a test changes them; and a process is no worker of the run that tests it.
+# Stored before a test changes them; and such a process is no worker of the run that tests it.
 BEFORE_TESTS = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
 
@@ -43,25 +43,25 @@ def read_at_start(environment: Any) -> dict[str, str]:
 
 
 def may() -> bool:
-    """Whether an interpreter that started now would read what one that started before the tests has read."""
+    """Whether an interpreter started now would read the same variables as one started before the tests."""
     return read_at_start(os.environ) == read_at_start(BEFORE_TESTS)
 
 
 class Warm:
-    """The process that has imported a module's program and waits.
+    """The process that has imported a module and waits for requests.
 
     Args:
-        module: that ``python -m`` runs: ``pytest`` or ``perfgate``.
+        module: the module for ``python -m``: ``pytest`` or ``perfgate``.
     """
 
     def __init__(self, module: str) -> None:
         self.socket, theirs = socket.socketpair()
         fds = [theirs.fileno(), servers.forker().connection.fileno()]
         command = [sys.executable, str(Path(__file__)), module, *map(str, fds)]
-        # In a group with what it forks, so that both can be ended where that hangs.
+        # In a group with its forks, so that all can be ended if one hangs.
         self.process = subprocess.Popen(command, pass_fds=fds, env=BEFORE_TESTS, process_group=0)
         theirs.close()
-        atexit.register(self.socket.close)  # at which the process ends
+        atexit.register(self.socket.close)  # closing it ends the process
 
     def run(
         self, arguments: list[str], folder: Path, path: str, stdout: Any, stderr: Any, limit_s: float | None = None
@@ -69,12 +69,12 @@ class Warm:
         """Run the module with this process's variables; return the exit code, or the negative number of a signal.
 
         Args:
-            arguments: of the module.
-            folder: that it runs in.
+            arguments: the arguments of the module.
+            folder: the folder in which it runs.
             path: its ``PYTHONPATH``.
-            stdout: a file that its output goes to.
-            stderr: a file that its messages go to.
-            limit_s: the longest time that it may take; it is ended then, with the process that waits.
+            stdout: the file for its output.
+            stderr: the file for its messages.
+            limit_s: the longest time that it may take; then it is ended, together with the waiting process.
 
         Raises:
             TimeoutError: it took longer.
@@ -92,12 +92,12 @@ class Warm:
 
 @functools.cache
 def warm(module: str) -> Warm:
-    """This process's one."""
+    """This process's warm process for a module."""
     return Warm(module)
 
 
 def command_line(arguments: list[str], folder: Path, limit_s: float) -> subprocess.CompletedProcess[str]:
-    """Run the command line, as ``python -m perfgate`` does in a folder, for so long at most."""
+    """Run the command line as ``python -m perfgate`` does in a folder, for at most this long."""
     command = [sys.executable, "-m", "perfgate", *arguments]
     path = os.environ.get("PYTHONPATH", "")
     with (
@@ -130,7 +130,7 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 
 
 def preload(module: str) -> None:
-    """Import what a run of a module imports."""
+    """Import the modules that a run needs."""
     if module == "pytest":
         with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
             os.chdir(folder)
@@ -143,12 +143,12 @@ def preload(module: str) -> None:
 
 
 def serve(module: str, connection: socket.socket, forker: Any) -> None:
-    """Import what is needed, then fork a process for each request until nobody asks any more.
+    """Import the needed modules, then fork a process for each request until nobody asks any more.
 
     Args:
-        module: that each process runs.
-        connection: where requests come from.
-        forker: makes what forks the servers of these processes, after pytest has imported what it rewrites.
+        module: the module that each process runs.
+        connection: the connection for requests.
+        forker: makes the forker of these processes' servers, after pytest has imported the modules that it rewrites.
     """
     preload(module)
     forker().install()
@@ -170,7 +170,7 @@ def serve(module: str, connection: socket.socket, forker: Any) -> None:
 
 
 def become(module: str, request: dict[str, Any], stdout: int, stderr: int) -> None:
-    """Be what ``python -m`` with the module would be after its imports."""
+    """Act as ``python -m`` with the module after its imports."""
     code: Any = 1
     try:
         servers.take_over(request, stdout, stderr)

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-# What takes the place of an action: the test has made the checkout and has a Python; artifacts stay where they are.
+# Actions that are skipped: the test has made the checkout and has a Python; artifacts stay where they are.
 REPLACED = {"actions/checkout", "actions/setup-python", "actions/upload-artifact"}
-# What makes an environment that sees the runner's packages: the test's own has them, and takes its place.
+# The command for an environment that sees the runner's packages; the test's own environment takes its place.
 VENV = "python -m venv --system-site-packages .venv"
 EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 ALWAYS = "always()"
@@ -21,11 +21,11 @@ ALWAYS = "always()"
 
 @dataclass
 class Ran:
-    """How a job ended.
+    """The end of a job.
 
     Attributes:
-        failed: the command of the first step that failed; empty where none did.
-        output: of all steps.
+        failed: the command of the first step that failed; empty if none did.
+        output: the output of all steps.
     """
 
     failed: str = ""
@@ -47,9 +47,9 @@ def run_job(
     Args:
         workflow: the file.
         folder: the checkout.
-        values: of the expressions that it uses; any other is refused.
-        environment: what GitHub sets.
-        name: of the job, where there is more than one.
+        values: the values of the expressions that it uses; any other is refused.
+        environment: the variables that GitHub sets.
+        name: the name of the job, if there are several.
     """
     jobs = load(workflow)["jobs"]
     if not name:
