@@ -59,13 +59,13 @@ def record(
 
 @dataclass(frozen=True)
 class Calibrated:
-    """How well the gate sees slowdowns of one case on this machine.
+    """The ability of the gate to see slowdowns of one case on this machine.
 
     Attributes:
         case: its id.
-        spread: standard deviation between duets without a slowdown, of the logarithm; 0.01 is 1%.
+        spread: the standard deviation of the logarithm between duets without a slowdown; 0.01 is 1%.
         duet_s: the seconds of a duet.
-        detections: one for each slowdown, the smallest first.
+        detections: one for each slowdown, smallest first.
     """
 
     case: str

@@ -18,7 +18,7 @@ NO_TIMES = "this run takes no times"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ends.
+    """The end of a case.
 
     Attributes:
         kind: ``warned`` is a pass with a warning.

@@ -127,16 +127,16 @@ def t_quantile(level: float, df: float) -> float:
 
 @cache
 def errors_shown(alpha: float, df: float, power: float = POWER) -> float:
-    """How many standard errors a true difference must be above a threshold to be shown to be above it.
+    """The number of standard errors by which a true difference must exceed a threshold for that to be shown.
 
-    The error itself is known from a few launches only, so where it comes out large by chance more is needed than the
-    two quantiles of t add up to: the difference over its error follows the noncentral t distribution. It is averaged
-    here over the quantiles of the error, as library routines do not return for the far tails of few launches.
+    The error itself is estimated from a few launches and may be large by chance, so the sum of two quantiles of t is
+    not enough: the difference over its error follows the noncentral t distribution. It is averaged here over the
+    quantiles of the error, because library routines do not return in the far tails of few launches.
 
     Args:
-        alpha: chance of a false alarm that is allowed.
-        df: degrees of freedom of the error.
-        power: share of runs that are to show it.
+        alpha: the allowed chance of a false alarm.
+        df: the degrees of freedom of the error.
+        power: the share of runs that must show it.
     """
     import numpy as np
     from scipy.special import chdtri, ndtr, ndtri

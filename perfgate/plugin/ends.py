@@ -1,4 +1,4 @@
-"""How each case ended in pytest: over all its phases, in its last run."""
+"""The end of each case in pytest, over all its phases, in its last run."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

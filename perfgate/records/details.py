@@ -33,7 +33,7 @@ class Span(Group):
 
 @dataclass(frozen=True)
 class Start(Group):
-    """How the actor was started.
+    """The start of the actor.
 
     Attributes:
         launched: whether it was forked from its server, or spawned as a fresh interpreter.
@@ -46,14 +46,14 @@ class Start(Group):
 
 @dataclass(frozen=True)
 class Turns(Group):
-    """How a timed launch took its steps.
+    """The steps of a timed launch, and how they were taken.
 
     Attributes:
         first: the actor that took the first step: ``case`` or ``yardstick``; in a duet ``reference`` or ``candidate``.
         stepped: how the sides of a duet took their steps: ``in turn``, or ``one after the other``.
         injected: slowdown that was added on purpose, as a share of a step's time; 0.03 is 3%.
         burst_steps: the number of steps in a turn, if turns are bursts.
-        confirms: of a duet that confirms a stored time: the commit of the baseline's state, which is the reference.
+        confirms: for a duet that confirms a stored time, the commit of the baseline's state, which is the reference.
     """
 
     first: str | None = None
@@ -107,7 +107,7 @@ class DeviceSeen(Group):
 
 @dataclass(frozen=True)
 class Energy(Group):
-    """How the energy of a step was counted.
+    """The energy counter behind the energy of a step.
 
     Attributes:
         energy_from: the source of the counter: ``nvml`` or ``rapl``; empty where there was none.

@@ -1,4 +1,4 @@
-"""How long each test takes, as pytest-split stores it: a JSON object from node ids to seconds."""
+"""The seconds of each test, as pytest-split stores them: a JSON object from node ids to seconds."""
 
 import json
 from collections.abc import Mapping

@@ -193,7 +193,7 @@ def check_numbers(where: str, value: Any, positive: bool) -> None:
     if not values:
         raise UserError(f"{where} is an empty list")
     if {*map(type, values)} <= {int, float} and (0 if positive else -LARGEST) < min(values) <= max(values) <= LARGEST:
-        return  # a file holds millions of numbers, and all but a few are in order; the loop finds out which one is not
+        return  # a file can hold millions of numbers, nearly all of them right; the loop runs only to name a wrong one
     for number in values:
         if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) <= LARGEST:
             raise UserError(f"{where} holds {number!r}, which is not a finite number")

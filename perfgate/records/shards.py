@@ -114,7 +114,7 @@ def differing(one: Part, other: Part) -> Iterator[tuple[str, Any, Any]]:
 
 
 def of(value: Any) -> Any:
-    """What one side of a run is: a reference by its commit and libraries, as its folder is another on each machine."""
+    """A header value in comparable form. A reference counts by commit and libraries: its folder differs by machine."""
     if not isinstance(value, Mapping) or "software" not in value:
         return value
     return {key: value.get(key) for key in ("commit", "software")}

@@ -230,7 +230,7 @@ def leaves_times(launches: Sequence[Launch], before: Baseline | None) -> bool:
 
 
 def of_other_pythons(before: Iterable[StoredLaunch], now: Iterable[StoredLaunch]) -> list[StoredLaunch]:
-    """The stored counts of Python's calls that a run under another Python, or on another device, says nothing of."""
+    """The stored counts of Python's calls under another Python or device, which a run here cannot replace."""
     measured = {launch.device for launch in now}
     return [launch for launch in before if launch.of_python and launch.device not in measured]
 

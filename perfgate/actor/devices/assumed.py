@@ -19,7 +19,7 @@ LENGTH = re.compile(r"\d+")
 
 
 def assumed_values() -> Counter[str]:
-    """How often this process's host read an assumed value, by operator and value: ``all: true``.
+    """The number of times that this process's host read an assumed value, by operator and value: ``all: true``.
 
     Raises:
         RuntimeError: this process does not run on the emulated card.

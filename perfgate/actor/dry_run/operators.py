@@ -66,7 +66,7 @@ FREE = {
     "lift_fresh", "new_empty", "new_empty_strided", "resize_", "set_", "sym_size", "sym_stride", "sym_numel",
     "_record_function_enter_new", "_record_function_exit",
 }  # fmt: skip
-# Of their first input these read only the rows that are asked for.
+# These read only the requested rows of their first input.
 GATHERING = {"embedding", "gather", "index", "index_select"}
 # These overwrite their first argument without reading it.
 OVERWRITING = {

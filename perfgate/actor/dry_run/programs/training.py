@@ -211,7 +211,7 @@ class DryTraining:
         (loss if self.scale is None else loss * self.scale).backward()
 
     def count_items(self) -> Any:
-        """How many labels the whole step has, where the model scales its own loss by it."""
+        """The number of labels in the whole step, if the model scales its own loss by it; else ``None``."""
         losses = versions.find("LOSS_MAPPING")
         if losses is None:  # an older Trainer, which divides only by micro-batches
             return None
