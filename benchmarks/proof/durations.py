@@ -6,7 +6,7 @@ from benchmarks.proof.slices import STANDARD_PARTS, STORED_LAUNCHES
 # by a fixed time. The plan says 254 s for one run (24 to 29 s a case, of which 6 s are the profiler's
 # starts), 358 s for storing, and 698 s for the standard tier, of which two compiled cases take 138 s.
 LIMITS_S = {"again": 300, "store": 420, "standard": 840, "": 1620}
-GROUPED = {"standard": [f"standard-{part}" for part in range(1, STANDARD_PARTS + 1)], "": ["growth"]}  # all that a line needs
+GROUPED = {"standard": [f"standard-{part}" for part in range(1, STANDARD_PARTS + 1)], "": ["growth"]}  # must be done
 RUN_WORDS = {
     "again": "one run",
     "store": f"storing it ({STORED_LAUNCHES} launches)",
