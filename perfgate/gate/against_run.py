@@ -80,7 +80,7 @@ def compare_case(
 
     Args:
         case: its id.
-        before: launches of the reference; empty where the case is new.
+        before: launches of the reference; empty if the case is new.
         now: launches of the candidate.
         tolerances: by metric, where the case names its own.
         alpha: each metric's share of the chance of a false alarm.

@@ -14,7 +14,7 @@ Cells = dict[tuple[str, str], float]
 
 
 def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: str = "grown", sign: str = "+") -> str:
-    """Name the modules whose share of a metric grew most, each with its group or part; empty where none did.
+    """Name the modules whose share of a metric grew most, each with its group or part; empty if none did.
 
     Args:
         name: of the metric.

@@ -24,7 +24,7 @@ class Moved:
 
     Attributes:
         architecture: of the case's model, or its program where that has none.
-        ledgers: the reference's and the candidate's, empty where the case has none.
+        ledgers: the reference's and the candidate's, empty if the case has none.
     """
 
     verdict: Verdict

@@ -29,7 +29,7 @@ class ClockChoice:
         waited: the largest share of the core that other processes took during a launch; 0.34 is 34%.
         idle: the largest share of a step in which it neither computed nor waited for a core.
         by: the processes that took the core, such as ``python 1234``; empty if unknown.
-        why_not: why times on the processor cannot be used, as a clause; empty where they can.
+        why_not: why times on the processor cannot be used, as a clause; empty if they can.
         stored: whether only the baseline's launches had to wait.
     """
 

@@ -18,7 +18,7 @@ class Look:
         verdict: the verdict so far; ``continue`` if more duets must decide.
         duets: the number of duets so far.
         change: mean over the duets.
-        low: lower bound of the change, wrong with the metric's share of alpha; ``None`` where nothing is known of the
+        low: lower bound of the change, wrong with the metric's share of alpha; ``None`` if nothing is known of the
             spread.
         high: upper bound of the change, with 99.5% confidence.
         smallest_detectable: the change that as many duets would have shown in 95 of 100 runs.

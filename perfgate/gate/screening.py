@@ -24,7 +24,7 @@ class Screen:
         suspect: whether fresh duets must decide; if not, ``verdict`` stands.
         verdict: ``pass``, or ``improved`` if a single duet is enough to say so.
         change: the measured change.
-        low: lower 99.5% bound, ``None`` where the machine's noise is not known.
+        low: lower 99.5% bound, ``None`` if the machine's noise is not known.
         high: upper 99.5% bound.
         smallest_detectable: the slowdown that screen and confirmation together would find in 95 of 100 runs.
     """

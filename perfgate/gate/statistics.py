@@ -79,7 +79,7 @@ def against_sessions(
         prior: the assumed standard deviation between sessions, until sessions show it.
 
     Returns:
-        ``None`` where there are too few launches for a spread (none on a side, or one on each).
+        ``None`` if there are too few launches for a spread (none on a side, or one on each).
     """
     groups = [list(values) for values in reference.values() if values]
     count = sum(map(len, groups))

@@ -75,7 +75,7 @@ def since(verdict: Verdict) -> str:
 
 
 def moved(verdict: Verdict) -> str:
-    """The change in percent or as a factor; empty where there is none, or the reference is 0."""
+    """The change in percent or as a factor; empty if there is none, or the reference is 0."""
     if verdict.change is None or verdict.reference == 0:
         return ""
     found = percent(verdict.change)

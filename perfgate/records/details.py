@@ -110,7 +110,7 @@ class Energy(Group):
     """The energy counter behind the energy of a step.
 
     Attributes:
-        energy_from: the source of the counter: ``nvml`` or ``rapl``; empty where there was none.
+        energy_from: the source of the counter: ``nvml`` or ``rapl``; empty if there was none.
     """
 
     energy_from: str = ""

@@ -224,7 +224,7 @@ def last_attempts(parts: Iterable[Iterable[bytes]]) -> tuple[set[str], list[tupl
     one stay where the case has no whole attempt at all; an attempt of which lines are missing is left out.
 
     Returns:
-        The cases with a whole attempt; and each line's case, empty where it has none, and its text.
+        The cases with a whole attempt; and each line's case, empty if it has none, and its text.
     """
     whole: dict[str, tuple[float, list[str]]] = {}
     loose: dict[str, list[str]] = {}

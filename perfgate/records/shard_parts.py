@@ -20,7 +20,7 @@ class Attempt:
         part: the number of the part.
         ended: when the case ended, in seconds since the epoch; 0 if its end is not in the part.
         whole: whether the case's end is in the part.
-        took_s: how long the case took; ``None`` where it is not known.
+        took_s: how long the case took; ``None`` if it is not known.
         ranges: first byte, and byte after the last, of each run of its lines.
         verdicts: the verdicts on the case.
     """

@@ -25,7 +25,7 @@ class UpgradeSides:
         before: path of the interpreter before the upgrade.
         now: path of the interpreter after the upgrade.
         software: every package of each side, with its version.
-        moved: packages whose versions differ, by name: before and now, empty where a side lacks it.
+        moved: packages whose versions differ, by name: before and now, empty if a side lacks it.
         asked: normalized names of the packages that were asked for.
     """
 

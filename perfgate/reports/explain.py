@@ -42,7 +42,7 @@ class Explained:
 
     Attributes:
         verdicts: all verdicts on the case.
-        against: the reference, as a noun; empty where there is none.
+        against: the reference, as a noun; empty if there is none.
         before: the reference's library versions; empty if not known.
         now: the candidate's library versions.
         traces: lines that name the traces of both sides.
