@@ -27,7 +27,7 @@ class Fault:
     Attributes:
         name: the fault in one word.
         kind: its group.
-        end: how the run must end.
+        end: the required end of the run.
         says: words that the output must contain; empty for any output.
         act: injects the fault and makes the run.
     """

@@ -91,7 +91,7 @@ def asv(factor: float) -> Rule:
     """``asv compare`` 0.6: the medians of pooled samples differ by a factor, and Mann-Whitney's test gives p < 0.002.
 
     By default two processes take five samples each (``asv_runner.benchmarks.time``: ten, halved for two rounds); a
-    sample is one step where a step is longer than 10 ms. asv's own default factor is 1.1.
+    sample is one step if a step is longer than 10 ms. asv's own default factor is 1.1.
     """
 
     def judge(case: Case) -> Outcome:
@@ -106,7 +106,7 @@ def asv(factor: float) -> Rule:
 def benchmatrix(percent: float, pairs: int = 5) -> Rule:
     """``benchmatrix compare --paired`` 1.2: a BCa bootstrap interval of the ratio of medians over pairs of runs.
 
-    Confidence 95%, divided by Bonferroni over the cells of the matrix; regressed where the whole interval is beyond
+    Confidence 95%, divided by Bonferroni over the cells of the matrix; regressed if the whole interval is beyond
     the threshold. Five pairs are its minimum. The pairs are resampled as one stratum.
     """
 

@@ -31,8 +31,8 @@ class Machine:
         session: spread from session to session, which all cases share.
         duet: spread of a duet's difference.
         slow_share: probability that a launch is of the slow kind.
-        slow_gap: by how much launches of the slow kind are slower.
-        drift: by how much the machine gets slower or faster in the course of a run.
+        slow_gap: the slowdown of launches of the slow kind.
+        drift: the change of the machine's speed during a run.
         heavy: whether launches and duets have heavy tails (Student's t with 3 degrees of freedom, same quartiles).
         servers: spread between the three pairs of servers.
     """

@@ -43,5 +43,5 @@ class Instrument:
         return {}
 
     def findings(self) -> dict[str, Any]:
-        """Called last; returns further information as JSON, by module path where the module is known."""
+        """Called last; returns further information as JSON, by module path if the module is known."""
         return {}

@@ -176,7 +176,7 @@ def hidden(packages: tuple[str, ...]) -> Iterator[None]:
     """Within the block, let packages look as if they were not installed; after it they can be imported.
 
     Args:
-        packages: that choose their kernels by the device that they find when they are imported, once in a process.
+        packages: packages that choose their kernels once, by the device that they find at import.
     """
     absent: Any = None  # the import system's sign for a missing module
     put = [name for name in packages if name not in sys.modules]

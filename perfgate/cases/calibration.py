@@ -96,7 +96,7 @@ class RecordedDuets:
     """The usable duets of a run.
 
     Attributes:
-        duets: by case and slowdown.
+        duets: the duets by case and slowdown.
         took_s: the seconds of a duet, by case.
         clock: the clock on which all of them are judged.
     """

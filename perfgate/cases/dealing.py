@@ -42,7 +42,7 @@ def deal(
 ) -> list[list[str]]:
     """The cases of each shard: the longest case goes to the shard with the most room, and so on.
 
-    All shards have the same room where they run at once. Where only some do, a scheduler starts the next one as soon as
+    All shards have the same room if they run at once. If only some do, a scheduler starts the next one as soon as
     one ends. Then each round of shards has half of the room of the round before, so the last ones fill the gaps that
     the first ones leave. What may end late begins first: cases that are longer than any room, and then a round in which
     the cases are whose duration is not stored, with little else beside them.

@@ -81,7 +81,7 @@ class DuetSeries:
         parts: the two sides, reference and candidate.
         deadline: the deadline of the run.
         progress: called with a few words when a duet begins.
-        launches: of all duets, disturbed ones included.
+        launches: the launches of all duets, including disturbed ones.
         pairs: reference and candidate of each valid duet.
         clock: the clock of the last look; each look chooses it anew from its duets.
         invalid: the reason why no more duets can be taken; empty while they can.

@@ -67,7 +67,7 @@ def calibrate(
     """Time a small program like a case, stepped in turn with the yardstick; each launch takes about 1.3 s.
 
     Args:
-        launches: how many launches to take.
+        launches: the number of launches to take.
         progress: called with a few words before each launch.
         preload: the user's own modules that runs import in advance; they must be importable here too.
         programs: the folders of these modules.
@@ -127,8 +127,8 @@ def smallest_detectable(
 
     Args:
         spread: standard deviation between launches of the logarithm of the time.
-        stored: how many launches the baseline has, from three sessions.
-        now: how many launches the run has that is compared with it.
+        stored: the number of the baseline's launches, from three sessions.
+        now: the number of launches of the run that is compared with it.
     """
     sessions = MIN_BASELINE_SESSIONS
     within = (spread**2 * (1 / now + 1 / stored), float(stored - sessions + now - 1))

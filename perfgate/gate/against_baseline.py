@@ -61,8 +61,8 @@ def against_baseline(
         case: its id.
         workload: identity of what was run.
         launches: all of the case's launches, the invalid ones among them, with their times on ``clock``.
-        baseline: what is stored for the case on this machine, if anything.
-        tolerances: largest acceptable change by metric, where the case names its own.
+        baseline: the stored baseline of the case on this machine, or ``None``.
+        tolerances: the case's own largest acceptable changes, by metric.
         pairs: noisy case-metric pairs of the whole suite, among which the chance of a false alarm is divided.
         upgrade: the step from the baseline's library versions to those of now.
         clock: the clock for times, from ``choose_against``.
@@ -134,7 +134,7 @@ def against_stored(
 def in_yardsticks(
     what: Metric, baseline: Baseline, stored: Mapping[str, Sequence[float]], now: Sequence[Launch]
 ) -> tuple[dict[str, list[float]], list[float]] | None:
-    """Stored and new values as ratios to the yardstick; ``None`` where seconds are compared: on a GPU.
+    """Stored and new values as ratios to the yardstick; ``None`` if seconds are compared: on a GPU.
 
     All launches must have had a yardstick of the same version.
     """

@@ -45,7 +45,7 @@ def compare(
     Args:
         reference: launches by case; their ``side`` does not matter.
         candidate: launches by case.
-        tolerances: by case and metric, where a case names its own.
+        tolerances: the cases' own tolerances, by case and metric.
         upgrade: the step from the reference's library versions to the candidate's.
     """
     choices = {case: choose([*reference.get(case, ()), *launches]) for case, launches in candidate.items()}
@@ -82,7 +82,7 @@ def compare_case(
         case: its id.
         before: launches of the reference; empty if the case is new.
         now: launches of the candidate.
-        tolerances: by metric, where the case names its own.
+        tolerances: the case's own tolerances, by metric.
         alpha: each metric's share of the chance of a false alarm.
         upgrade: the step from the reference's library versions to the candidate's.
     """
@@ -121,7 +121,7 @@ def ways(launches: Sequence[Launch], name: str) -> set[int]:
 def invalid_against(case: str, before: Sequence[Launch], now: Sequence[Launch]) -> list[Verdict]:
     """One verdict for each pass of the candidate that cannot be used; a lost dry run is a regression.
 
-    Where the reference has no dry run either, the other passes decide.
+    If the reference has no dry run either, the other passes decide.
     """
     found = [
         against_launches(verdict, before, now) if verdict.metric == DRY_RUN else verdict
@@ -157,7 +157,7 @@ def compare_metric(
 def ratios_of_both(
     what: Metric, before: Sequence[Launch], now: Sequence[Launch]
 ) -> tuple[list[float], list[float]] | None:
-    """The values of both sides as ratios to the yardstick; ``None`` where seconds are to be compared.
+    """The values of both sides as ratios to the yardstick; ``None`` if seconds are to be compared.
 
     All launches must have had the same yardstick. On a GPU seconds are compared.
     """

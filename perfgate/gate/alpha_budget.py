@@ -22,7 +22,7 @@ class AlphaBudget:
 
     Attributes:
         pairs: number of gated noisy case-metric pairs in the whole tier, before any were deselected or sharded away.
-        suspects: how many were found so far.
+        suspects: the number of suspects found so far.
         parts: number of processes (workers times shards) that count suspects separately; the early shares are divided
             among them.
         alpha: chance of a false alarm in the suite.

@@ -17,10 +17,10 @@ def growth(name: str, before: Mapping[str, Any], now: Mapping[str, Any], word: s
     """Name the modules whose share of a metric grew most, each with its group or part; empty if none did.
 
     Args:
-        name: of the metric.
+        name: the metric.
         before: the reference's ledger, as a dry run's ``details`` hold it.
         now: the candidate's ledger.
-        word: ``grown``, or ``shrunk`` where the caller exchanged the two ledgers.
+        word: ``grown``, or ``shrunk`` if the caller exchanged the two ledgers.
         sign: the sign written before each amount, ``+`` or ``-``.
     """
     grown = grown_cells(name, before, now)

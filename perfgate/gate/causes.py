@@ -23,7 +23,7 @@ class Moved:
     """A metric of a case that got worse, or better.
 
     Attributes:
-        architecture: of the case's model, or its program where that has none.
+        architecture: the architecture of the case's model, or its program if that has no model.
         ledgers: the reference's and the candidate's, empty if the case has none.
     """
 

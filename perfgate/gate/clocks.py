@@ -76,7 +76,7 @@ def choose(launches: Sequence[Launch]) -> ClockChoice:
     """The clock of launches that are compared with each other, such as both sides of some duets.
 
     Args:
-        launches: of both sides; invalid launches and those without times are ignored.
+        launches: the launches of both sides; invalid launches and those without times are ignored.
     """
     timed = [launch for launch in launches if not launch.invalid and STEP in launch.metrics]
     waits = [launch.waited or 0.0 for launch in timed]
@@ -97,8 +97,8 @@ def choose_against(launches: Sequence[Launch], baseline: Baseline | None) -> Clo
     launches know theirs. Otherwise the wall's times are, as long as they say something.
 
     Args:
-        launches: of the case now.
-        baseline: what is stored, if anything.
+        launches: the case's launches now.
+        baseline: the stored baseline, or ``None``.
     """
     now = choose(launches)
     stored = [launch for launch in baseline.launches if STEP in launch.metrics] if baseline else []

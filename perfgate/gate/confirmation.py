@@ -30,15 +30,15 @@ def threshold_of(tolerance: float) -> float:
 def look(duets: Sequence[Duet], tolerance: float, share: float, noise: Noise = UNKNOWN, final: bool = False) -> Look:
     """Judge one metric by the duets so far.
 
-    Nothing is decided between looks. The first look may clear a case, and fail it only where the lower bound is above
-    twice the time: all of three duets may well be slow by chance where launches have two speeds, and their spread does
+    Nothing is decided between looks. The first look may clear a case, and fail it only if the lower bound is above
+    twice the time: all of three duets may well be slow by chance if launches have two speeds, and their spread does
     not show it, but two such speeds are not that far apart.
 
     Args:
         duets: the confirmation's, without the screen's.
         tolerance: the largest acceptable change, 0.03 is 3%.
         share: chance of a false alarm at this look, as ``AlphaBudget.share`` gives it.
-        noise: what is known of this machine.
+        noise: the noise of this machine.
         final: whether there can be no more duets.
     """
     count = len(duets)

@@ -27,7 +27,7 @@ def wanted(verdicts: Sequence[Verdict], gpu: bool) -> list[str]:
     """The times of a case that duets must decide: the inconclusive ones, and on a CPU also the regressed ones.
 
     Args:
-        verdicts: from stored times.
+        verdicts: the verdicts from stored times.
         gpu: whether the device is one; its times repeat themselves well enough for a stored time to fail a case.
     """
     names = ("inconclusive",) if gpu else ("inconclusive", "regressed")

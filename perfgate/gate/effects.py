@@ -71,7 +71,7 @@ def on_device(expected: Mapping[str, object], device: str, known: Collection[str
     Args:
         expected: by metric, a text for every device, or a mapping from devices to texts; ``None`` expects nothing.
         device: the device to measure on.
-        known: names of all devices.
+        known: the names of all devices.
 
     Raises:
         UserError: a device is unknown, or a text cannot be read.

@@ -38,14 +38,14 @@ def improving(tolerances: Mapping[str, float]) -> Looks:
 
 
 def look(duets: Sequence[Duet], tolerance: float, noise: Noise = UNKNOWN, final: bool = False) -> Look:
-    """Judge one metric: improved where the upper 99.5% bound of the change is below a third of the tolerance.
+    """Judge one metric: improved if the upper 99.5% bound of the change is below a third of the tolerance.
 
     Otherwise the screen's pass stands if these duets agree with it.
 
     Args:
         duets: the fresh duets, without the screen's.
         tolerance: the largest acceptable change, 0.03 is 3%.
-        noise: what is known of this machine.
+        noise: the noise of this machine.
         final: whether there can be no more duets.
     """
     count = len(duets)

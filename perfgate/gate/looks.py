@@ -78,7 +78,7 @@ class Looks:
 
         Args:
             duets: all fresh duets by metric.
-            noise: what is known of this machine.
+            noise: the noise of this machine.
             final: whether there can be no more duets.
         """
         looks = {name: self.rules[name](duets.get(name, ()), noise=noise, final=final) for name in self.undecided}

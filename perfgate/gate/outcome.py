@@ -43,7 +43,7 @@ def decide(
     """Turn verdicts into an outcome: the worst verdict that was not accepted decides.
 
     Args:
-        verdicts: of one case.
+        verdicts: the verdicts on one case.
         fault: whether the program itself made a launch invalid: a crash, a hang, a loss that is not finite.
         strict: whether a case fails if nothing could be decided.
         update: the update mode of this run, if any; it accepts what it stores.

@@ -45,11 +45,11 @@ def detect(
     """Apply the rule to recorded duets many times, in random order.
 
     Args:
-        duets: of one case, with one slowdown.
+        duets: the duets of one case, with one slowdown.
         slowdown: share of a step's time that was added to the candidate.
         tolerance: largest acceptable change.
         share: chance of a false alarm at a look, as ``AlphaBudget.share`` gives it.
-        noise: what is known of the machine.
+        noise: the noise of the machine.
         draws: how often to shuffle the duets.
         seed: the seed for shuffling.
     """

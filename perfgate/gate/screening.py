@@ -53,10 +53,10 @@ def screen(duet: Duet, tolerance: float, share: float, noise: Noise = UNKNOWN) -
     suspect's share of alpha. A machine whose noise is not known shows the change and passes the case.
 
     Args:
-        duet: of about 60 steps.
+        duet: the duet, of about 60 steps.
         tolerance: the largest acceptable change, 0.03 is 3%.
         share: chance of an error for this verdict, as ``AlphaBudget.share`` gives it.
-        noise: what is known of this machine.
+        noise: the noise of this machine.
     """
     suspect = duet.difference > math.log1p(suspicious(tolerance)) + ROUNDING
     found = difference([duet], noise)

@@ -21,7 +21,7 @@ class Block:
 
     Attributes:
         names: the case and the metric of each series, the metric as the column ``metric`` has it.
-        starts: where each series begins among the points; the last element is the number of points.
+        starts: the index of each series' first point; the last element is the number of points.
         runs: the place of each point's run among the machine's runs.
         values: the values in the metric's unit.
         yardsticks: the same values in yardsticks; NaN for points without a yardstick.

@@ -1,4 +1,4 @@
-"""Change points of one series: where its level moved, and how certain that is.
+"""Change points of one series: the places where its level moved, with their certainty.
 
 The series is the logarithm of a value, so a step is a ratio. Segments are found by ruptures' KernelCPD with a linear
 kernel, which minimizes the sum of squares plus a penalty for each change (Celisse et al., JMLR 2018). A series without
@@ -147,7 +147,7 @@ class Divisions:
     """All divisions of a series into two parts.
 
     Attributes:
-        ends: where the first part ends.
+        ends: the length of the first part.
         before: its mean.
         after: the mean of the other part.
         contrasts: the difference of both, in the spread of a mean.

@@ -54,7 +54,7 @@ class Stored:
 
 
 class Store:
-    """The history below one URL: a folder, or ``s3://``, ``gs://``, ``hf://`` where fsspec's package is installed."""
+    """The history below one URL: a folder, or ``s3://``, ``gs://``, ``hf://`` if fsspec's package is installed."""
 
     def __init__(self, url: str) -> None:
         try:

@@ -22,7 +22,7 @@ class Survey:
     Attributes:
         machine: the machine with its runs.
         series: the number of examined series.
-        alpha: the chance that the survey shows a change where nothing changed.
+        alpha: the chance that the survey shows a change although nothing changed.
         events: changes that happened together, newest first.
         creeps: metrics that left their epoch in small steps, worst first.
         moved: the series that moved most, with their changes; at most ``KEPT``, because each holds all its points.

@@ -34,7 +34,7 @@ class Stage:
     Args:
         preload: modules that the servers import.
         folder: the folder for the outputs of servers and actors.
-        plan: how much to measure.
+        plan: the measurement plan.
         servers: number of servers in the pool.
         reference: the interpreter or revision to compare with, if any.
         device: the device to measure on.

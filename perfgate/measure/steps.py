@@ -121,7 +121,7 @@ def untimed_launch(
         server: the server that the actor is forked from.
         finish: makes the launch from four arguments: ``start``; the actor's answer when its program was built; a row
             for each step except the first, in which gradients and optimizer state are created; the actor's last answer.
-        answered: gets the actor's last answer.
+        answered: a function that gets the actor's last answer.
     """
     try:
         with (

@@ -70,7 +70,7 @@ class Sides:
         """The interpreter that this code runs in.
 
         Raises:
-            UserError: what is installed is too old, or not what the lock file names.
+            UserError: an installed library is too old, or not the one that the lock file names.
         """
         if self._candidate is None:
             from perfgate.reference.candidate import candidate_of

@@ -85,14 +85,14 @@ class Prediction:
     """The predicted cost of a step and, if a GPU is named, whether the step fits on it.
 
     Attributes:
-        workload: as it would be sent to an actor.
+        workload: the workload in the form for an actor.
         model: the model's name.
         setting: the settings that were asked for.
         ledger: the cost of the step.
         gpu: the GPU that was asked about, or ``None``.
         largest: the largest batch that fits the GPU.
         remedies: changes that were tried to make the step fit, in that order; empty if it fits already.
-        emulated: what torch's allocator says on an emulated card; ``None`` if it was not asked.
+        emulated: the peaks of torch's allocator on an emulated card; ``None`` if not wanted.
     """
 
     workload: Mapping[str, Json]

@@ -50,7 +50,7 @@ class Turns(Group):
 
     Attributes:
         first: the actor that took the first step: ``case`` or ``yardstick``; in a duet ``reference`` or ``candidate``.
-        stepped: how the sides of a duet took their steps: ``in turn``, or ``one after the other``.
+        stepped: the order of steps in a duet: ``in turn``, or ``one after the other``.
         injected: slowdown that was added on purpose, as a share of a step's time; 0.03 is 3%.
         burst_steps: the number of steps in a turn, if turns are bursts.
         confirms: for a duet that confirms a stored time, the commit of the baseline's state, which is the reference.
@@ -92,7 +92,7 @@ class DeviceSeen(Group):
         device: the UUID of the device.
         others: foreign processes that can compute on the device; ``None`` if there is no driver to ask.
         slowdown_s: by reason, how long the device's clocks were held down; ``None`` if the driver gave no duration.
-        slowdown_shares: by reason, in which share of the launch they were held down.
+        slowdown_shares: by reason, the share of the launch in which they were held down.
         others_share: the share of the multiprocessors' time that foreign processes used.
         power_limit_w: the power limit in force at the end.
     """

@@ -1,4 +1,4 @@
-"""Reads the run file of one shard once, and notes where each case's lines are and what they say."""
+"""Reads the run file of one shard once, and notes the position and content of each case's lines."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Attempt:
         part: the number of the part.
         ended: when the case ended, in seconds since the epoch; 0 if its end is not in the part.
         whole: whether the case's end is in the part.
-        took_s: how long the case took; ``None`` if it is not known.
+        took_s: the seconds of the case; ``None`` if not known.
         ranges: first byte, and byte after the last, of each run of its lines.
         verdicts: the verdicts on the case.
     """
@@ -62,7 +62,7 @@ class Part:
 
 
 def scan(number: int, path: Path) -> Part:
-    """Read a part once, check each line, and remember where the lines of each case are.
+    """Read a part once, check each line, and note the position of each case's lines.
 
     Raises:
         UserError: the part is damaged; the message has the file, the line and what to do.

@@ -27,7 +27,7 @@ class Merged:
     Attributes:
         header: the first line of the merged file.
         verdicts: the verdicts on all cases, in the file's order.
-        durations: how long each case took, in seconds, where that is known.
+        durations: the seconds of each case, if known.
         count: the number of shards.
         missing: the numbers of the shards without a part.
         twice: cases that are in several parts; the last attempt was kept.

@@ -168,7 +168,7 @@ def mend(python: str, place: Path, recipe: Recipe, option: str, progress: Progre
     """Install fitting versions of packages from below that do not accept a package installed over them.
 
     An older transformers brings an older huggingface_hub, for instance, with which the datasets of beneath cannot be
-    imported. Where pip finds no fitting version, the environment stays as it is.
+    imported. If pip finds no fitting version, the environment stays as it is.
 
     Raises:
         TimeoutError: it had not ended by ``end``, on the monotonic clock.
@@ -198,7 +198,7 @@ def lay_over(place: Path, python: str, option: str) -> None:
     """Make the packages of another environment importable in an environment, behind its own.
 
     Raises:
-        UserError: the other interpreter does not tell where its packages lie.
+        UserError: the other interpreter does not name the folder of its packages.
     """
     try:
         done = subprocess.run(

@@ -58,8 +58,8 @@ def upgrade_sides(packages: Sequence[str], start: str, root: Path, progress: Pro
 
     Args:
         packages: requirements with versions.
-        start: where the upgrade begins: a file that pip reads, another interpreter or the folder of its environment,
-            or empty for what is installed here.
+        start: the state before the upgrade: a file that pip reads, another interpreter or the folder of its
+            environment, or empty for the packages that are installed here.
         root: the folder that a file is relative to.
         progress: called with a few words when something is built.
 

@@ -221,7 +221,7 @@ def placed_names(names: Sequence[str], places: Sequence[tuple[float, float]], bo
     """A position for each name beside its dot, or as close as possible without overlapping a name or a dot.
 
     Returns:
-        for each name its text, cut where it is long, the left end and the middle of its line, and whether it stands so
+        for each name its text, cut if it is long, the left end and the middle of its line, and whether it stands so
         far from its dot that a line should lead there.
     """
     # Among very many dots there may be no free place.

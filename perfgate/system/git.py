@@ -164,7 +164,7 @@ def blob(folder: Path, revision: str, path: str) -> str:
     Args:
         folder: any folder of the repository.
         revision: the revision to read from.
-        path: from the top of the repository.
+        path: the file, relative to the top of the repository.
     """
     try:
         return git(folder, "cat-file", "blob", f"{revision}:{path}")

@@ -14,8 +14,8 @@ class Hosts:
     Attributes:
         address: address of the host that runs pytest.
         port: the port on which a launch waits for its ranks.
-        ranks: how many workers torchrun started; the first of them runs pytest.
-        count: how many hosts there are.
+        ranks: the number of workers that torchrun started; the first of them runs pytest.
+        count: the number of hosts.
     """
 
     address: str

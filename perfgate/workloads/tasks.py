@@ -48,7 +48,7 @@ def training(
 
     Args:
         model: a model, the path of a local folder, or ``org/name@COMMIT`` of the hub.
-        task: what the model is trained for; defaults to the first of the model's tasks that can be trained.
+        task: the task to train for; defaults to the first of the model's tasks that can be trained.
         loop: ``trainer`` for ``transformers.Trainer``, ``seq2seq-trainer`` for ``Seq2SeqTrainer``, ``accelerate`` for a
             plain loop over ``Accelerator``.
         seed: the seed of random weights and random data.

@@ -147,8 +147,8 @@ class HostSyncs(TorchFunctionMode):
             func: the operator.
             args: its arguments.
             kwargs: its arguments by name.
-            out: what it returned.
-            given: all tensors among its arguments, where they are at hand.
+            out: its result.
+            given: all tensors among its arguments, if they are at hand.
         """
         on_device = any(map(self.is_on_device, tensors_of((args, kwargs)) if given is None else given))
         name = name_of(func)

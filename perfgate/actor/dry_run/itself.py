@@ -219,7 +219,7 @@ def clipping() -> Iterator[None]:
 
 @contextmanager
 def recomputing(context: DryContext) -> Iterator[None]:
-    """Let the device's rules hold where checkpointing computes again, as torch turns function modes off in backward."""
+    """Let the device's rules hold when checkpointing recomputes, because torch turns function modes off in backward."""
     keep = checkpoints._checkpoint_without_reentrant_generator
 
     def again(function: Any, preserve: bool, contexts: Any, *rest: Any, **named: Any) -> Any:

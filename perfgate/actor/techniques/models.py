@@ -82,7 +82,7 @@ def build_model(
         lora_rank: rank of adapters on all linear layers, all other weights frozen; 0 for no adapters.
         experts: an implementation of transformers, or ``default`` for its own choice.
         load: whether weights are loaded or drawn. If not, only the shape is built.
-        quantization: how the linear layers' weights are quantized, by a name that ``quantized`` takes, or ``off``.
+        quantization: the quantization of the linear layers' weights, a name that ``quantized`` knows, or ``off``.
         drawn_on: the device that draws random weights. A GPU takes milliseconds for a billion, one core of the host
             more than ten seconds. The same seed gives the same weights on the same kind of device.
 

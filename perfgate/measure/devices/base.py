@@ -47,7 +47,7 @@ class PowerLimit:
 
     Attributes:
         set_w: the limit that was set.
-        enforced_w: the limit in force; lower where something else, such as the board, limits the device more.
+        enforced_w: the limit in force; lower if something else, such as the board, limits the device more.
         least_w: the smallest limit that can be set.
         most_w: the largest one.
     """

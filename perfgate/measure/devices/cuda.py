@@ -39,7 +39,7 @@ class CudaHandle:
 
     Args:
         gpu: its identity.
-        reader: to ask for its status.
+        reader: the reader of its status.
         cores: the processors that its actors stay on.
     """
 

@@ -31,7 +31,7 @@ class Topic:
         idea: the idea, shown before it runs.
         rows: the workloads by their names in the table; the others are compared with the first one.
         columns: the columns of its table.
-        look: a sentence that says where to look.
+        look: a sentence that points to the important numbers.
         why: the explanation of the numbers.
         cases: the file below ``perf_tests/`` whose cases gate the same.
         exact: whether steps are only run dry, without times.
