@@ -52,7 +52,7 @@ class Step:
 
     Attributes:
         title: model, batch and card.
-        events: the events of torch's snapshot, each with ``action``, ``addr`` and ``size``; a snapshot separates two parts.
+        events: the snapshot's events, each with ``action``, ``addr`` and ``size``; a snapshot separates two parts.
         before: allocated and reserved bytes before the step.
         peak: allocated bytes at most, as torch counts them.
     """
