@@ -13,28 +13,28 @@ from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError, nearest
 from perfgate.system.git import git_state
 
-HELP = "list, show, prune and move what is stored, and store accepted regressions"
+HELP = "list, show, prune and move baselines, and store accepted regressions"
 
 
 def add(commands: Any) -> None:
     """Declare the command and its parts."""
     parser = commands.add_parser("baselines", help=HELP, description=f"Perfgate can {HELP}.")
     parts = parser.add_subparsers(required=True, metavar="PART")
-    add_command(parts, "list", list_all, "the machines, and what was accepted, by whom and until when")
-    show = add_command(parts, "show", show_case, "what is stored of a case, and who moved it and why")
+    add_command(parts, "list", list_all, "list the machines, and accepted regressions: by whom, until when")
+    show = add_command(parts, "show", show_case, "show the baselines of a case, and who changed them and why")
     show.add_argument("case", metavar="CASE", help="a case's id, or a part of it")
     prune = add_command(
-        parts, "prune", prune_gone, "name what is stored of cases that no longer exist; --yes removes it"
+        parts, "prune", prune_gone, "list the baselines of cases that no longer exist; --yes removes them"
     )
-    prune.add_argument("--yes", action="store_true", help="remove it")
-    move = add_command(parts, "move", move_machine, "give the baselines of a machine to another one: move OLD NEW")
-    move.add_argument("old", metavar="OLD", help="name of the machine that has them")
-    move.add_argument("new", metavar="NEW", help="name of the one that gets them")
-    promote = add_command(parts, "promote", promote_runs, "store what run files hold, a session each")
+    prune.add_argument("--yes", action="store_true", help="remove them")
+    move = add_command(parts, "move", move_machine, "give a machine's baselines to another machine: move OLD NEW")
+    move.add_argument("old", metavar="OLD", help="name of the machine that has the baselines")
+    move.add_argument("new", metavar="NEW", help="name of the machine that gets them")
+    promote = add_command(parts, "promote", promote_runs, "store the measurements of run files, each as one session")
     promote.add_argument("runs", metavar="RUN", nargs="+", help="run file")
     promote.add_argument("--mode", default="more", choices=("new", "improved", "more"), help="default: more")
-    accept = add_command(parts, "accept", accept_run, "store the regressions of a run that commits accept")
-    accept.add_argument("run", metavar="RUN", help="run file of the merged code, held against its baselines")
+    accept = add_command(parts, "accept", accept_run, "store those regressions of a run that commits accept")
+    accept.add_argument("run", metavar="RUN", help="run file of the merged code, compared with its baselines")
 
 
 def folder() -> tuple[Path, Any]:

@@ -15,31 +15,33 @@ from perfgate.shared.parsing import read_duration
 
 EPILOG = (
     "Example: perfgate bisect 'perf_tests/inference/test_encoders.py::test_padded' --good v1.0 --bad HEAD. "
-    "The case is the one of the working tree, and runs with the code of each step. What was decided is kept, so the "
-    "same command goes on after an interruption."
+    "The case itself comes from the working tree, and runs with the code of each step. Decisions are kept, so the "
+    "same command continues after an interruption."
 )
 
 
 def add(commands: Any) -> None:
     """Declare the command and its options."""
-    help = "the commit, or the version of a package, with which a case got worse"
+    help = "find the commit, or the version of a package, with which a case got worse"
     parser = add_command(commands, "bisect", run, help, epilog=EPILOG)
-    parser.add_argument("case", metavar="CASE", help="a case's id; behind -- arguments of pytest")
+    parser.add_argument("case", metavar="CASE", help="a case's id; arguments for pytest follow after --")
     parser.set_defaults(pytest=())
     parser.behind = "pytest"
     parser.add_argument("--good", required=True, metavar="REV", help="a revision or version that is not worse yet")
-    parser.add_argument("--bad", default="", metavar="REV", help="one that is; default: HEAD, or the installed version")
-    parser.add_argument("--package", default="", metavar="NAME", help="look among released versions of this package")
+    parser.add_argument(
+        "--bad", default="", metavar="REV", help="one that is worse; default: HEAD, or the installed version"
+    )
+    parser.add_argument("--package", default="", metavar="NAME", help="search the released versions of this package")
     parser.add_argument(
         "--first-parent",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="take a merge for one step; default: yes",
+        help="treat a merge as one step; default: yes",
     )
     parser.add_argument("--metric", default="", help="follow this metric; default: the one that got worse most")
-    parser.add_argument("--exact", action="store_true", help="exact metrics alone, without times")
-    parser.add_argument("--budget", default="", metavar="DURATION", help="longest time, like 90s, 10m or 2h")
-    parser.add_argument("--afresh", action="store_true", help="forget what this bisection has decided so far")
+    parser.add_argument("--exact", action="store_true", help="only exact metrics, without times")
+    parser.add_argument("--budget", default="", metavar="DURATION", help="time limit, such as 90s, 10m or 2h")
+    parser.add_argument("--afresh", action="store_true", help="forget the earlier decisions of this bisection")
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:

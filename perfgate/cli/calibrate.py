@@ -22,25 +22,32 @@ EPILOG = "Six duets of about 3 s a round: three cases and ten rounds take some t
 
 def add(commands: Any) -> None:
     """Declare the command and its options."""
-    help = "how noisy this machine is, and which slowdowns the gate sees on it"
+    help = "measure this machine's noise, and which slowdowns the gate sees on it"
     parser = add_command(commands, "calibrate", run, help, epilog=EPILOG)
-    parser.add_argument("--duets", type=int, default=10, metavar="N", help="of each case and slowdown; default: 10")
+    parser.add_argument(
+        "--duets", type=int, default=10, metavar="N", help="duets of each case and slowdown; default: 10"
+    )
     parser.add_argument(
         "--slowdowns", default=SLOWDOWNS, metavar="LIST", help=f"shares to add to a step's time; default: {SLOWDOWNS}"
     )
     parser.add_argument(
-        "--draws", type=int, default=1000, metavar="N", help="how often the rule is applied; default: 1000"
+        "--draws", type=int, default=1000, metavar="N", help="number of times to apply the rule; default: 1000"
     )
-    parser.add_argument("--from", dest="recorded", metavar="RUN", help="a run file of a calibration; measures nothing")
+    parser.add_argument(
+        "--from", dest="recorded", metavar="RUN", help="use this run file of a calibration, and measure nothing"
+    )
     parser.add_argument(
         "--baselines",
         metavar="DIR",
-        help="where noise.json goes; default: perf_baselines of the ini file",
+        help="folder for noise.json; default: perf_baselines of the ini file",
     )
     add_preload(parser)
-    parser.add_argument("--picture", metavar="FILE", help="SVG; default: beside the run file")
+    parser.add_argument("--picture", metavar="FILE", help="file for the picture, as SVG; default: beside the run file")
     parser.add_argument(
-        "pytest", nargs="*", metavar="PYTEST-ARGUMENT", help="which cases, after --: -- perf_tests -k gpt2"
+        "pytest",
+        nargs="*",
+        metavar="PYTEST-ARGUMENT",
+        help="arguments that choose the cases, after --: -- perf_tests -k gpt2",
     )
 
 

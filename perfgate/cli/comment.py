@@ -16,8 +16,8 @@ from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
 
 EPILOG = (
-    "Reads verdicts alone, within limits, and shows every name as text. On GitHub the pull request is the one that is "
-    "open and whose head is the commit that was measured; where there is not exactly one, nothing is posted."
+    "Reads only verdicts, within size limits, and shows every name as plain text. On GitHub the pull request must be "
+    "open and its head must be the measured commit; unless exactly one is, nothing is posted."
 )
 
 
@@ -26,13 +26,21 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "comment", run, "comment on a pull request or merge request", epilog=EPILOG)
     parser.add_argument("runs", metavar="RUN", nargs="?", help="run file, folder of run files, or zip archive of them")
     parser.add_argument("--artifact", metavar="NAME", help="download this artifact of the run that the event names")
-    parser.add_argument("--link", metavar="URL", default="", help="where the run or its page can be seen")
+    parser.add_argument("--link", metavar="URL", default="", help="URL of the run or its page")
     parser.add_argument("--dry", action="store_true", help="print the comment, and post nothing")
     parser.add_argument("--event", metavar="FILE", help="the workflow's event; default: GITHUB_EVENT_PATH")
     parser.add_argument(
-        "--login", metavar="NAME", default="", help="who writes; default on GitHub: github-actions[bot]"
+        "--login",
+        metavar="NAME",
+        default="",
+        help="user who writes the comment; default on GitHub: github-actions[bot]",
     )
-    parser.add_argument("--baselines", metavar="DIR", default="baselines", help="changes below it are told at the top")
+    parser.add_argument(
+        "--baselines",
+        metavar="DIR",
+        default="baselines",
+        help="folder of the baselines, whose changes are reported at the top",
+    )
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:

@@ -63,17 +63,17 @@ def add_command(commands: Any, name: str, run: Command, help: str, **more: Any) 
         type=format_name,
         default="terminal",
         metavar="FORMAT",
-        help=f"{names}, or module:function for one of your own; default: terminal",
+        help=f"{names}, or module:function for your own format; default: terminal",
     )
     form.add_argument("--json", dest="format", action="store_const", const="json", help="short for --format json")
-    parser.add_argument("--output", metavar="FILE", help="write there instead of standard output")
+    parser.add_argument("--output", metavar="FILE", help="write to this file instead of standard output")
     return parser
 
 
 def add_fold(parser: argparse.ArgumentParser) -> None:
     """Declare the options of commands that show verdicts."""
-    parser.add_argument("--all", action="store_true", help="every verdict by itself, in place of a row a case")
-    parser.add_argument("--page", metavar="URL", default="", help="address of the page, for a link in markdown")
+    parser.add_argument("--all", action="store_true", help="a row for each verdict, and not only for each case")
+    parser.add_argument("--page", metavar="URL", default="", help="URL of the page, for a link in markdown")
 
 
 def page_beside(run_file: str) -> str:

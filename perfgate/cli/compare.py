@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "compare", run, "decide whether one run is worse than another")
     parser.add_argument("base", metavar="BASE", help="run file of the old state, or one file that holds both sides")
     parser.add_argument("head", metavar="HEAD", nargs="?", help="run file of the new state")
-    parser.add_argument("--strict", action="store_true", help="exit with 3 where nothing could be decided")
+    parser.add_argument("--strict", action="store_true", help="exit with 3 if something could not be decided")
     add_fold(parser)
 
 

@@ -12,10 +12,10 @@ from perfgate.reports.report import Report
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    help = "a model's settings side by side, and which of them are on the front of speed and memory"
+    help = "show a model's settings side by side, and the best ones by speed and memory"
     parser = add_command(commands, "compare-settings", run, help)
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="run file; all must be of one machine")
-    parser.add_argument("--model", metavar="NAME", help="show this model alone; default: all of them")
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="run file; all must come from one machine")
+    parser.add_argument("--model", metavar="NAME", help="show only this model; default: all models")
     parser.add_argument("--picture", metavar="FILE", help="draw the first table as SVG, time over memory")
     parser.add_argument(
         "--under",

@@ -11,11 +11,15 @@ from perfgate.reports.report import Report
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    help = "what this machine can measure and gate, and which commands help; exits with 1 where it can measure nothing"
+    help = "find out what this machine can measure and gate, and what helps; exits with 1 if it can measure nothing"
     parser = add_command(commands, "doctor", run, help)
-    parser.add_argument("--quick", action="store_true", help="leave out the calibration of its noise, about 20 s")
-    parser.add_argument("--baselines", metavar="DIR", help="default: perf_baselines of the ini file, or baselines")
-    parser.add_argument("--device", metavar="DEVICE", default="auto", help="the device to look at, as --perf-device")
+    parser.add_argument("--quick", action="store_true", help="skip measuring the noise, which takes about 20 s")
+    parser.add_argument(
+        "--baselines",
+        metavar="DIR",
+        help="folder of the baselines; default: perf_baselines of the ini file, or baselines",
+    )
+    parser.add_argument("--device", metavar="DEVICE", default="auto", help="device to examine, as for --perf-device")
     add_preload(parser)
 
 

@@ -24,9 +24,9 @@ Cases = Mapping[str, Sequence[Launch]]
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    parser = add_command(commands, "explain", run, "why one case got worse: the difference of its two sides")
+    parser = add_command(commands, "explain", run, "show why one case got worse, by the difference of its sides")
     parser.add_argument("head", metavar="RUN", help="run file of the new state")
-    parser.add_argument("case", metavar="CASE", help="id of the case, or a part of it that no other has")
+    parser.add_argument("case", metavar="CASE", help="id of the case, or a part of it that no other id has")
     parser.add_argument("--against", dest="base", metavar="RUN", help="run file of the old state; default: the "
                         "reference that RUN itself holds")  # fmt: skip
 

@@ -19,30 +19,32 @@ from perfgate.shared.private import write_no_link
 
 EPILOG = (
     "Example: perfgate fleet --engine slurm --partition gpu --constraint h100 --parallel 40 --folder /shared/night -- "
-    "perf_tests. Where the command itself died, --resume goes on: the jobs do not need it."
+    "perf_tests. If the command itself was killed, --resume continues: the jobs do not need it."
 )
 
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    parser = add_command(commands, "fleet", run, "measure a suite as jobs of Slurm or of this machine", epilog=EPILOG)
+    parser = add_command(commands, "fleet", run, "measure a suite in jobs of Slurm or of this machine", epilog=EPILOG)
     parser.add_argument("--folder", metavar="DIR", required=True, help="folder that all machines see")
-    parser.add_argument("--engine", choices=("local", "slurm"), default="local", help="default: local")
+    parser.add_argument("--engine", choices=("local", "slurm"), default="local", help="where jobs run; default: local")
     parser.add_argument(
-        "--parallel", metavar="N", help="shards at once; default: 1 on this machine, all that --shards names on Slurm"
+        "--parallel", metavar="N", help="shards at once; default: 1 on this machine, all of --shards on Slurm"
     )
     parser.add_argument(
-        "--shards", metavar="N", help="how many; default: what keeps --parallel busy, by the stored durations"
+        "--shards", metavar="N", help="number of shards; default: as many as keep --parallel busy, by stored durations"
     )
     parser.add_argument(
-        "--durations", metavar="FILE", help=f"deal by how long cases took, and keep it there; default: read {DURATIONS}"
+        "--durations",
+        metavar="FILE",
+        help=f"file of durations, for dealing cases, and updated at the end; default: read {DURATIONS}",
     )
     parser.add_argument("--partition", metavar="NAME", help="Slurm's partition")
-    parser.add_argument("--constraint", metavar="FEATURE", help="Slurm's feature of one kind of machine, like h100")
+    parser.add_argument("--constraint", metavar="FEATURE", help="Slurm's feature for one kind of machine, such as h100")
     parser.add_argument("--gpus", metavar="N", help="GPUs of a job")
-    parser.add_argument("--minutes", metavar="N", default="120", help="longest time of a job; default: 120")
-    parser.add_argument("--resume", action="store_true", help="go on with the fleet that was begun in this folder")
-    parser.add_argument("--strict", action="store_true", help="exit with 3 where something could not be decided")
+    parser.add_argument("--minutes", metavar="N", default="120", help="time limit of a job in minutes; default: 120")
+    parser.add_argument("--resume", action="store_true", help="continue the fleet that was started in this folder")
+    parser.add_argument("--strict", action="store_true", help="exit with 3 if something could not be decided")
     parser.set_defaults(pytest=())
     parser.behind = "pytest"
 

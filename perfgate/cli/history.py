@@ -21,30 +21,30 @@ def add(commands: Any) -> None:
     """Declare the command and its parts."""
     parser = commands.add_parser("history", help=HELP, description=f"Perfgate can {HELP}.")
     parts = parser.add_subparsers(required=True, metavar="PART")
-    added = add_command(parts, "add", add_runs, "keep runs: RUN... --to URL")
+    added = add_command(parts, "add", add_runs, "add runs to a history: RUN... --to URL")
     added.add_argument("runs", metavar="RUN", nargs="+", help="run file")
     added.add_argument("--to", dest="url", metavar="URL", help=URL)
     with_source(add_command(parts, "compact", compact, "merge the files of each machine into one, sorted by case"))
-    changes = with_source(add_command(parts, "changes", list_changes, "what moved, the newest first"))
-    changes.add_argument("--since", type=date, metavar="DATE", help="leave out what happened before: 2026-11-01")
+    changes = with_source(add_command(parts, "changes", list_changes, "list the changes, newest first"))
+    changes.add_argument("--since", type=date, metavar="DATE", help="leave out earlier changes: 2026-11-01")
     changes.add_argument(
         "--alpha",
         type=share,
         metavar="SHARE",
-        help="chance that the whole list shows a change where nothing changed; default: 0.1",
+        help="chance that the whole list shows a change although nothing changed; default: 0.1",
     )
-    show = with_source(add_command(parts, "show", show_case, "the values of one case over its runs, and what moved"))
+    show = with_source(
+        add_command(parts, "show", show_case, "show the values of one case over its runs, and their changes")
+    )
     show.add_argument("case", metavar="CASE", help="a case's id, or a part of it")
     for part in (changes, show):
-        part.add_argument(
-            "--runs", type=Path, metavar="DIR", help="folder of run files; the page links to them where they are there"
-        )
+        part.add_argument("--runs", type=Path, metavar="DIR", help="folder of run files; the page links to those in it")
 
 
 def with_source(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Add the options that choose the history to read."""
     parser.add_argument("--from", dest="url", metavar="URL", help=URL)
-    parser.add_argument("--machine", metavar="NAME", help="this machine alone; default: all that have a history")
+    parser.add_argument("--machine", metavar="NAME", help="only this machine; default: all that have a history")
     return parser
 
 

@@ -91,5 +91,5 @@ def add_preload(parser: Any) -> None:
         "--preload",
         action="append",
         metavar="MODULE",
-        help="import it first, as it registers an architecture; may be repeated; adds to perf_preload of the ini file",
+        help="module to import first, such as one that registers an architecture; repeatable; added to the ini file's perf_preload",
     )

@@ -14,19 +14,23 @@ from perfgate.shared.parsing import positive
 
 DAYS = 14
 EPILOG = (
-    "For a nightly workflow, behind the run that keeps the night in the history. An issue is found again by a mark in "
-    "its text, also when it was closed, so no change has two. What was accepted has none."
+    "For a nightly workflow, after the step that adds the run to the history. An issue is found again by a mark in "
+    "its text, even if it was closed, so no change gets two. Accepted changes get none."
 )
 
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    help_ = "open one issue for each change of a history that made something worse"
+    help_ = "open one issue for each change in a history that made something worse"
     parser = with_source(add_command(commands, "issues", run, help_, epilog=EPILOG))
     parser.add_argument("--since", type=date, metavar="DATE", help=f"the oldest change; default: {DAYS} days ago")
-    parser.add_argument("--most", metavar="N", default="10", help="issues that are opened at once; default: 10")
+    parser.add_argument(
+        "--most", metavar="N", default="10", help="largest number of issues to open at once; default: 10"
+    )
     parser.add_argument("--dry", action="store_true", help="print the issues, and open none")
-    parser.add_argument("--login", metavar="NAME", default="", help="who opens them; default: github-actions[bot]")
+    parser.add_argument(
+        "--login", metavar="NAME", default="", help="user who opens the issues; default: github-actions[bot]"
+    )
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:

@@ -16,22 +16,22 @@ INTERRUPTED = 130  # the code that shells use
 # version need no library.
 COMMANDS = {
     "compare": "decide whether one run is worse than another",
-    "explain": "why one case got worse: the difference of its two sides",
-    "report": "tables of the values and verdicts in run files",
-    "compare-settings": "a model's settings side by side, and which of them are on the front of speed and memory",
-    "predict": "memory, work and time of a step on a GPU, without one",
-    "doctor": "what this machine can measure and gate, and which commands help; "
-    "exits with 1 where it can measure nothing",
-    "calibrate": "how noisy this machine is, and which slowdowns the gate sees on it",
-    "tour": "what training and running models costs, topic by topic, measured here and explained",
-    "upgrade": "what other versions of some packages do to the cases of this suite",
+    "explain": "show why one case got worse, by the difference of its sides",
+    "report": "show the values and verdicts in run files as tables",
+    "compare-settings": "show a model's settings side by side, and the best ones by speed and memory",
+    "predict": "predict the memory, work and time of a step on a GPU",
+    "doctor": "find out what this machine can measure and gate, and which commands help; "
+    "exits with 1 if it can measure nothing",
+    "calibrate": "measure this machine's noise, and which slowdowns the gate sees on it",
+    "tour": "measure on this machine what training and running models costs, and explain it topic by topic",
+    "upgrade": "find out how other versions of some packages change the cases of this suite",
     "history": "keep the numbers of many runs, and find what moved, when, and between which commits",
-    "bisect": "the commit, or the version of a package, with which a case got worse",
-    "baselines": "list, show, prune and move what is stored, and store accepted regressions",
-    "merge": "put the run files of a suite's shards together",
-    "fleet": "measure a suite as jobs of Slurm or of this machine",
+    "bisect": "find the commit, or the version of a package, with which a case got worse",
+    "baselines": "list, show, prune and move baselines, and store accepted regressions",
+    "merge": "merge the run files of a suite's shards into one",
+    "fleet": "measure a suite in jobs of Slurm or of this machine",
     "comment": "comment on a pull request or merge request",
-    "issues": "open one issue for each change of a history that made something worse",
+    "issues": "open one issue for each change in a history that made something worse",
 }
 
 KEPT_OBJECTS = 100_000  # with Python's own threshold, a command that reads 260 MB of run files took 1.5 times as long

@@ -22,13 +22,13 @@ EPILOG = (
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    parser = add_command(commands, "merge", run, "put the run files of a suite's shards together", epilog=EPILOG)
+    parser = add_command(commands, "merge", run, "merge the run files of a suite's shards into one", epilog=EPILOG)
     parser.add_argument("parts", metavar="PART", nargs="+", help="run file of a shard, a folder of them, or a URL")
     parser.add_argument("-o", dest="run", metavar="RUN", required=True, help="the merged run file")
     parser.add_argument(
-        "--durations", metavar="FILE", help="keep there how long each case took, for later --perf-shard to deal by"
+        "--durations", metavar="FILE", help="file for the duration of each case, by which --perf-shard deals later"
     )
-    parser.add_argument("--strict", action="store_true", help="exit with 3 where something could not be decided")
+    parser.add_argument("--strict", action="store_true", help="exit with 3 if something could not be decided")
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:

@@ -19,24 +19,31 @@ from perfgate.workloads.models.shapes import find_shape
 
 def add(commands: Any) -> None:
     """Declare the command and its options."""
-    parser = add_command(commands, "predict", run, "memory, work and time of a step on a GPU, without one")
+    parser = add_command(commands, "predict", run, "predict the memory, work and time of a step on a GPU")
     parser.add_argument(
-        "--model", required=True, metavar="NAME|FOLDER|HUB-ID@COMMIT", help="a known shape, or where config.json is"
+        "--model",
+        required=True,
+        metavar="NAME|FOLDER|HUB-ID@COMMIT",
+        help="a known shape, or the place of a config.json",
     )
-    parser.add_argument("--task", help="default: the model's first; text-to-image makes images")
+    parser.add_argument("--task", help="task of the model; default: its first one; text-to-image generates images")
     parser.add_argument(
         "--mode",
         choices=MODES,
-        help="train, forward, generate, images or denoiser, which trains the denoiser of a model of images; "
-        "default: images where the task is text-to-image, else train",
+        help="train, forward, generate, images, or denoiser, which trains the denoiser of an image model; "
+        "default: images if the task is text-to-image, else train",
     )
-    parser.add_argument("--gpu", metavar="NAME", help="like H200 or a100-sxm-80gb; without one only sizes are told")
+    parser.add_argument(
+        "--gpu",
+        metavar="NAME",
+        help="name of a GPU, such as H200 or a100-sxm-80gb; without it only sizes are predicted",
+    )
     parser.add_argument(
         "--emulate",
         nargs="?",
         const="",
         metavar="CARD",
-        help="also take the step on an emulated card, by default the one of --gpu",
+        help="also take the step on an emulated card; by default the card for --gpu",
     )
     add_preload(parser)
     parser.add_argument(

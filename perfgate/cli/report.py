@@ -10,9 +10,11 @@ from perfgate.reports.report import Report
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    parser = add_command(commands, "report", run, "tables of the values and verdicts in run files")
+    parser = add_command(commands, "report", run, "show the values and verdicts in run files as tables")
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run file")
-    parser.add_argument("--work", metavar="CASE", help="the work of cases whose id holds CASE, by operator and module")
+    parser.add_argument(
+        "--work", metavar="CASE", help="show only the work of cases whose id contains CASE, by operator and module"
+    )
     add_fold(parser)
 
 

@@ -16,11 +16,11 @@ EPILOG = "Exit codes: 0 all topics were told, 3 a topic was left out or lacks nu
 
 def add(commands: Any) -> None:
     """Declare the command and its options."""
-    help = "what training and running models costs, topic by topic, measured here and explained"
+    help = "measure on this machine what training and running models costs, and explain it topic by topic"
     parser = add_command(commands, "tour", run, help, epilog=EPILOG)
-    parser.add_argument("topics", metavar="TOPIC", nargs="*", help="topics to tell; default: all, see --list")
+    parser.add_argument("topics", metavar="TOPIC", nargs="*", help="topics to run; default: all, see --list")
     parser.add_argument("--list", action="store_true", help="list the topics, and run none")
-    parser.add_argument("--pictures", metavar="FOLDER", default="", help="draw pictures there, as TOPIC.svg")
+    parser.add_argument("--pictures", metavar="FOLDER", default="", help="folder for pictures, as TOPIC.svg")
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:

@@ -30,13 +30,13 @@ EPILOG = (
 
 def add(commands: Any) -> None:
     """Declare the command and its options."""
-    help = "what other versions of some packages do to the cases of this suite"
+    help = "find out how other versions of some packages change the cases of this suite"
     parser = add_command(commands, "upgrade", run, help, epilog=EPILOG)
     parser.add_argument(
         "packages",
         metavar="PACKAGE==VERSION",
         nargs="+",
-        help="packages as pip takes them, each with its version; behind -- arguments of pytest: -- perf_tests -k llama",
+        help="packages with versions, as for pip; arguments for pytest follow after --: -- perf_tests -k llama",
     )
     parser.set_defaults(pytest=())
     parser.behind = "pytest"
@@ -45,13 +45,13 @@ def add(commands: Any) -> None:
         dest="start",
         default="",
         metavar="FILE|PYTHON",
-        help="where the upgrade begins: a requirements file, or an interpreter; default: what is installed here",
+        help="state before the upgrade: a requirements file or an interpreter; default: this environment",
     )
     parser.add_argument(
-        "--tolerance", default="1%", metavar="SHARE", help="growth that fails, like 0.02 or 2%%; default: 1%%"
+        "--tolerance", default="1%", metavar="SHARE", help="largest accepted growth, such as 0.02 or 2%%; default: 1%%"
     )
-    parser.add_argument("--exact", action="store_true", help="exact metrics alone, without times")
-    parser.add_argument("--strict", action="store_true", help="exit with 3 where something could not be decided")
+    parser.add_argument("--exact", action="store_true", help="only exact metrics, without times")
+    parser.add_argument("--strict", action="store_true", help="exit with 3 if something could not be decided")
 
 
 def run(options: argparse.Namespace) -> tuple[int, Report]:

@@ -43,19 +43,19 @@ class Option:
 
 ENVIRONMENTS = ("check", "lock", "installed")
 ENV_HELP = (
-    "where this code runs: check refuses an environment that is not the one that perf_lock names, lock builds that "
-    "one, installed takes what is installed"
+    "environment that this code runs in: check refuses one that differs from the files in perf_lock, lock builds the "
+    "one that they name, installed accepts the installed one"
 )
 CONFIRMATIONS = ("auto", "never")
 CONFIRM_HELP = (
-    "auto decides a case that its stored times do not pass by duets against the commit and the libraries that its "
-    "baseline comes from, never leaves it to stored times alone"
+    "auto: if stored times do not pass a case, duets against the baseline's own commit and libraries decide; never: "
+    "stored times alone decide"
 )
-VERSION_HELP = "largest growth of what is counted, where the other side has other versions of the libraries"
+VERSION_HELP = "largest accepted growth of counts and bytes if the other side has other library versions"
 TRACED = ("regressed", "all", "off")
 TRACE_HELP = (
-    "cases of which torch's profiler writes a trace of each side beside the run file, when all else of them is "
-    "measured: those that regressed, all, or none (off)"
+    "cases whose sides torch's profiler records as traces beside the run file, after everything else was measured: "
+    "regressed, all, or off"
 )
 DEVICES = ("auto", *(name for name, kind in DEVICE_KINDS.items() if not kind.scripted), "none")
 OPTIONS = (
@@ -63,32 +63,36 @@ OPTIONS = (
         "device",
         "auto",
         "DEVICE",
-        f"where to measure: {', '.join(DEVICES[:-1])}, or none to run dry only",
+        f"device to measure on: {', '.join(DEVICES[:-1])}, or none to only run dry",
         DEVICES,
     ),
-    Option("ref", "", "REV|PYTHON", "git revision or interpreter to hold this code against, in place of baselines"),
-    Option("ref-python", "", "PYTHON", "interpreter that the revision runs under"),
+    Option("ref", "", "REV|PYTHON", "git revision or interpreter to compare this code with, in place of baselines"),
+    Option("ref-python", "", "PYTHON", "interpreter for the revision"),
     Option("version-tolerance", "1%", "SHARE", VERSION_HELP),
     Option("env", "check", "HOW", ENV_HELP, ENVIRONMENTS),
     Option("confirm", "auto", "HOW", CONFIRM_HELP, CONFIRMATIONS),
     Option("tier", "smoke", "TIER", "tier to run: smoke, quick, standard or full", TIERS),
-    Option("update", "", "MODE", "what to store as baselines: new, improved, more or all", MODES),
+    Option("update", "", "MODE", "metrics to store as baselines: new, improved, more or all", MODES),
     Option(
         "reason",
         "",
         "TEXT",
-        "why baselines move, perhaps until 2027-01-31; needed by --perf-update all, and stored with them",
+        "why baselines change, perhaps 'until 2027-01-31'; required by --perf-update all, and stored with them",
     ),
-    Option("baselines", "baselines", "DIR|git:REV", "folder of the baselines, or the same folder at a git revision"),
-    Option("html", "auto", "auto|off", "whether a run writes its page beside its run file", ("auto", "off")),
+    Option("baselines", "baselines", "DIR|git:REV", "folder of the baselines, or baselines/ at a git revision"),
+    Option("html", "auto", "auto|off", "whether to write the page of the run beside its run file", ("auto", "off")),
     Option("trace", "off", "CASES", TRACE_HELP, TRACED),
-    Option("output", "perf_output", "DIR", "folder that run files are written to"),
-    Option("launches", "3", "N", "timed launches a case; 0 takes no times, only what repeats exactly"),
-    Option("budget", "", "DURATION", "longest time for the run, like 90s, 10m or 2h; what is left over is listed"),
-    Option("timeout", "120", "SECONDS", "longest time for setting up a program or for one step"),
+    Option("output", "perf_output", "DIR", "folder for run files"),
+    Option("launches", "3", "N", "timed launches for each case; 0 takes no times, only metrics that repeat exactly"),
+    Option(
+        "budget", "", "DURATION", "time limit of the run, such as 90s, 10m or 2h; cases that are left over are listed"
+    ),
+    Option("timeout", "120", "SECONDS", "seconds that a program's set-up or one step may take"),
     Option("shard", "1/1", "I/N[/M]", "run the Ith of N shards, dealt by stored durations; M of them run at once"),
-    Option("durations", DURATIONS, "FILE", "stored durations to deal shards by, as pytest-split keeps them"),
-    Option("root", "perf_tests", "DIR", "folder below which a case's id begins"),
+    Option(
+        "durations", DURATIONS, "FILE", "file of durations, as pytest-split stores them, for dealing cases to shards"
+    ),
+    Option("root", "perf_tests", "DIR", "folder of the cases; their ids are relative to it"),
 )
 
 
@@ -144,22 +148,25 @@ def add_options(parser: pytest.Parser) -> None:
         group.addoption(option.flag, metavar=option.metavar, default=None, help=option.help)
         parser.addini(option.ini, f"{option.help} (default {option.default!r})", default=option.default)
     group.addoption(
-        "--perf-report", action="append", metavar="FORMAT=FILE", help="write a report at the end, as markdown=report.md"
+        "--perf-report", action="append", metavar="FORMAT=FILE", help="write a report at the end: markdown=report.md"
     )
     group.addoption(
         "--perf-accept",
         action="append",
         metavar="CASE:METRIC:+12%",
-        help="let a metric get worse against --perf-ref, by so much at most; CASE:dry_run accepts a lost dry run",
+        help="let a metric get worse against --perf-ref, up to this limit; CASE:dry_run accepts a lost dry run",
     )
     group.addoption(
         "--perf-history",
         metavar="add",
         choices=("add",),
-        help="keep this run in the history that perf_history names; the tree must hold no uncommitted changes",
+        help="add this run to the history that perf_history names; there must be no uncommitted changes",
     )
     group.addoption(
-        "--perf-plan", metavar="CARD", default="", help="with --collect-only: the seconds of each case on this GPU"
+        "--perf-plan",
+        metavar="CARD",
+        default="",
+        help="with --collect-only: predict the seconds of each case on this GPU",
     )
     group.addoption(
         "--perf-affected", metavar="REV", default="", help="run only cases whose imported files changed since REV"
@@ -168,12 +175,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--perf-power-limits",
         metavar="WATTS,WATTS",
         default="",
-        help="measure each case under each of these power limits, set meanwhile; nothing is compared or stored",
+        help="measure each case under each of these power limits, and compare and store nothing",
     )
     group.addoption(
         "--perf-benchmark-table",
         action="store_true",
-        help="show the cases in pytest-benchmark's table, as any of its own options does",
+        help="show the cases in pytest-benchmark's table; any of its own options does so too",
     )
     # Set by `perfgate upgrade` for the runs that it starts: the interpreter that is measured in place of this one.
     group.addoption("--perf-candidate", default="", help=argparse.SUPPRESS)
@@ -182,17 +189,17 @@ def add_options(parser: pytest.Parser) -> None:
     # Set by `perfgate calibrate` for the run that it starts.
     group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
     group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
-    group.addoption("--perf-strict", action="store_true", default=None, help="fail where one could not tell")
-    parser.addini("perf_strict", "fail where one could not tell", type="bool", default=False)
+    group.addoption("--perf-strict", action="store_true", default=None, help="fail cases that could not be decided")
+    parser.addini("perf_strict", "fail cases that could not be decided", type="bool", default=False)
     parser.addini("perf_history", "the history: a folder, or a URL that fsspec opens (docs/history.md)", default="")
-    parser.addini("perf_preload", "modules that the fork servers import ahead", type="args", default=[])
+    parser.addini("perf_preload", "modules that the fork servers import in advance", type="args", default=[])
     parser.addini(
         "perf_lock",
-        "files that pin libraries; a revision with others gets its own environment",
+        "files that pin libraries; a revision in which they differ gets its own environment",
         "args",
         [*LOCKS],
     )
-    parser.addini("perf_ref_install", "arguments of pip install for an environment that is built", "args", [])
+    parser.addini("perf_ref_install", "arguments of pip install for building such an environment", "args", [])
 
 
 def read_options(config: pytest.Config) -> Options:
