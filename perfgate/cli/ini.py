@@ -91,5 +91,5 @@ def add_preload(parser: Any) -> None:
         "--preload",
         action="append",
         metavar="MODULE",
-        help="module to import first, such as one that registers an architecture; repeatable; added to the ini file's perf_preload",
+        help="module to import first, such as one that registers an architecture; repeatable; adds to perf_preload",
     )
