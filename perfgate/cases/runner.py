@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
 from perfgate.cases.power_limits import measured_under, under_limit
 from perfgate.cases.reference_side import unable, upgrade_from, without_program
+from perfgate.cases.result import Result
 from perfgate.cases.stored import Stored, judge
 from perfgate.cases.tracing import Tracer
 from perfgate.gate.acceptance import accept
@@ -49,30 +50,6 @@ from perfgate.system.surroundings import surroundings
 from perfgate.workloads.provide import provide
 
 Found = tuple[list[Launch], list[Verdict], str]
-
-
-@dataclass(frozen=True)
-class Result:
-    """The result of one case, returned by ``perf`` and ``effect``.
-
-    Attributes:
-        metrics: the median over the valid launches, by metric.
-        verdicts: one for each gated metric.
-        outcome: the end of the case in pytest.
-        remark: a clause for the case's line, such as why there was no dry run.
-        ledger: the dry run's parameters, FLOPs by group and memory by part; empty without a dry run.
-        steps_s: the step time of each valid timed launch.
-        traces: the traces of its sides, if they were asked for.
-    """
-
-    case: str
-    metrics: Mapping[str, float]
-    verdicts: tuple[Verdict, ...]
-    outcome: Outcome
-    remark: str = ""
-    ledger: Mapping[str, Any] = field(default_factory=dict)
-    steps_s: tuple[float, ...] = ()
-    traces: tuple[Trace, ...] = ()
 
 
 class CaseRunner:

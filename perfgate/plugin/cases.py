@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from perfgate.cases.confirm import Confirmer
     from perfgate.cases.duets import Policy
     from perfgate.cases.lines import Case
-    from perfgate.cases.runner import CaseRunner, Result
+    from perfgate.cases.result import Result
+    from perfgate.cases.runner import CaseRunner
     from perfgate.cases.tracing import Tracer
     from perfgate.measure.stage import Stage
 

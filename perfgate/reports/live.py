@@ -9,7 +9,7 @@ from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 
 if TYPE_CHECKING:
-    from perfgate.cases.runner import Result
+    from perfgate.cases.result import Result
 
 CLEAR_LINE = "\r\x1b[2K"
 SYMBOLS = {"passed": "ok", "warned": "ok?", "skipped": "skipped", "failed": "FAILED"}
