@@ -16,7 +16,8 @@ import pytest
 from perfgate.records.runfile import Writer, merge
 from perfgate.records.shards import write as write_merged
 from perfgate.records.store import Store
-from perfgate.reference.environment import Recipe, built, run
+from perfgate.reference.build_step import run
+from perfgate.reference.environment import Recipe, built
 from perfgate.reference.worktree import Worktree
 from perfgate.remote.fleet.fleet import Fleet, Plan
 from perfgate.remote.forges.forge import Client

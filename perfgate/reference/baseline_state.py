@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.records.baseline_files import case_file
-from perfgate.reference.environment import Progress, built_for, requirements
+from perfgate.reference.build_step import Progress
+from perfgate.reference.environment import built_for, requirements
 from perfgate.reference.interpreter import Interpreter, code_folders, packages_of
 from perfgate.reference.lock_files import moved_locks
 from perfgate.reference.reference import Reference

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from perfgate.reference.environment import Progress, built_for, requirements
+from perfgate.reference.build_step import Progress
+from perfgate.reference.environment import built_for, requirements
 from perfgate.reference.interpreter import Interpreter, code_folders, packages_of
 from perfgate.reference.lock_files import disagreements
 from perfgate.reference.reference import check_versions as check_reference

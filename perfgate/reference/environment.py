@@ -3,16 +3,13 @@
 import hashlib
 import json
 import math
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
+from perfgate.reference.build_step import BUILD_TIMEOUT_S, Progress, run
 from perfgate.reference.lock_files import content
 from perfgate.shared.credentials import concealed
 from perfgate.shared.errors import UserError
@@ -29,10 +27,8 @@ from perfgate.system.provenance import installed_in
 READY = ".perfgate-ready"
 FOLDERS = "import json, site; print(json.dumps([*site.getsitepackages(), site.getusersitepackages()]))"
 BROUGHT = ("pip", "setuptools")
-BUILD_TIMEOUT_S = 3600
 # As printed by pip check: datasets 5.2.0 has requirement huggingface-hub<3.0, but you have huggingface-hub 0.36.2.
 BROKEN = re.compile(r"(?P<name>\S+) \S+ has requirement .+, but you have (?P<needed>\S+) ")
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -228,70 +224,6 @@ def requirements(folder: Path, locks: Sequence[str], option: str) -> list[str]:
             f"{named or ' like -c constraints.txt .'}"
         )
     return ["-r", present[0]]
-
-
-def run(command: Sequence[str], folder: Path, option: str, progress: Progress, end: float = math.inf) -> None:
-    """Run one step of a build, and show each line that it prints.
-
-    Args:
-        command: the step.
-        folder: the folder in which it runs.
-        option: the option that asked for the build, for messages.
-        progress: called with each line.
-        end: the time at which it is killed, on the monotonic clock.
-
-    Raises:
-        TimeoutError: it had not ended by then.
-        UserError: the step failed; the message has the end of its output.
-    """
-    said: list[str] = []
-    try:
-        with (
-            # In a session of its own, so that all processes that it starts end with it.
-            subprocess.Popen(
-                command,
-                cwd=folder,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            ) as process,
-            ended_by(process, end),
-        ):
-            assert process.stdout is not None
-            for line in process.stdout:
-                said.append(concealed(line.strip()))
-                progress(f"  {said[-1]}")
-            code = process.wait()
-    except (OSError, subprocess.SubprocessError) as error:
-        said, code = [str(error)], 1
-    if code and time.monotonic() >= end:
-        raise TimeoutError(f"{option}: the environment was not built in time")
-    if code:
-        raise UserError(
-            f"{option}: the environment does not build: {' '.join(command[1:])} failed in {folder}: "
-            f"{' '.join(said[-3:]) or f'exit code {code}'}"
-        )
-
-
-@contextmanager
-def ended_by(process: "subprocess.Popen[str]", end: float) -> Iterator[None]:
-    """Kill a process and all that it started when its time is over, or when an exception leaves the block."""
-
-    def kill() -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-    timer = threading.Timer(max(min(end - time.monotonic(), BUILD_TIMEOUT_S), 0.0), kill)
-    timer.start()
-    try:
-        yield
-    except BaseException:
-        kill()
-        raise
-    finally:
-        timer.cancel()
 
 
 @contextmanager

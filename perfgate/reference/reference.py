@@ -9,7 +9,8 @@ from pathlib import Path
 from packaging.version import Version
 
 import perfgate
-from perfgate.reference.environment import Progress, built_for
+from perfgate.reference.build_step import Progress
+from perfgate.reference.environment import built_for
 from perfgate.reference.interpreter import Interpreter, code_folders, find_interpreter, packages_of
 from perfgate.reference.lock_files import moved_locks
 from perfgate.reference.worktree import Worktree

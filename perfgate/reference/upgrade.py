@@ -7,7 +7,8 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from perfgate.reference.environment import Progress, Recipe, built
+from perfgate.reference.build_step import Progress
+from perfgate.reference.environment import Recipe, built
 from perfgate.reference.interpreter import find_interpreter, packages_of
 from perfgate.reference.reference import differences
 from perfgate.shared.errors import UserError

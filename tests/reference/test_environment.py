@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from perfgate.reference.environment import Recipe, built, run
+from perfgate.reference.build_step import run
+from perfgate.reference.environment import Recipe, built
 
 # As pip does: a child does the work, and its parent waits for it.
 SLOW = (

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from packaging.version import InvalidVersion, Version
 
-from perfgate.reference.environment import Progress, Recipe, built
+from perfgate.reference.build_step import Progress
+from perfgate.reference.environment import Recipe, built
 from perfgate.reference.reference import PACKAGE
 from perfgate.shared.errors import UserError
 from perfgate.system.git import between, commit_of, git
