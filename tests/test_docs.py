@@ -12,7 +12,7 @@ from typing import get_args
 
 import pytest
 
-from perfgate.plugin.options import OPTIONS
+from perfgate.plugin.declared_options import OPTIONS
 from perfgate.records.runfile import read
 from perfgate.records.verdict import Name
 from tests import ROOT

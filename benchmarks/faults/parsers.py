@@ -13,7 +13,8 @@ from perfgate.cases.noise_file import NAME, read_noise
 from perfgate.gate import acceptance, effects
 from perfgate.gate.renames import natural
 from perfgate.measure.devices.visible import VISIBLE, visible
-from perfgate.plugin.options import check_marker, read_shard, read_tolerance
+from perfgate.plugin.marks import check_marker, read_tolerance
+from perfgate.plugin.options import read_shard
 from perfgate.records import baseline_files, durations, runfile, shard_parts, untrusted
 from perfgate.records.gpu import gpu_from
 from perfgate.records.layers import expanded

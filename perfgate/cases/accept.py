@@ -7,9 +7,9 @@ from pathlib import Path
 from perfgate.cases.update import TIMES_STAND, stored_kind, stores_of
 from perfgate.gate.acceptance import TRAILER, Acceptance, of_trailer
 from perfgate.records.baselines import Baseline
+from perfgate.records.moved_baseline import leaves_times, moved_baseline
 from perfgate.records.portable import split
 from perfgate.records.runfile import RunFile
-from perfgate.records.store import leaves_times, moved_baseline
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.metrics import metric

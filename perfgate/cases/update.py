@@ -12,9 +12,10 @@ from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
 from perfgate.records.baselines import Baseline
 from perfgate.records.clocks import Clock
 from perfgate.records.launch import Launch
+from perfgate.records.moved_baseline import leaves_times, moved_baseline
 from perfgate.records.portable import PortableStore, pair_of, split
 from perfgate.records.runfile import RunFile
-from perfgate.records.store import Store, leaves_times, moved_baseline
+from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import metric
 from perfgate.shared.parsing import read_until

@@ -10,8 +10,10 @@ from perfgate import __version__
 from perfgate.plugin import hookspecs
 from perfgate.plugin.benchmark_bridge import connect
 from perfgate.plugin.builders import OF_MODEL, OF_NO_MODEL, places_of
+from perfgate.plugin.declared_options import add_options
+from perfgate.plugin.marks import read_tolerance
 from perfgate.plugin.namesakes import ALIAS, PerfgateWarning
-from perfgate.plugin.options import add_options, read_options, read_tolerance
+from perfgate.plugin.options import read_options
 from perfgate.plugin.power_limits import check_alone, divide
 from perfgate.plugin.run import Run
 from perfgate.plugin.selection import marks_of
@@ -21,7 +23,7 @@ from perfgate.shared.workload import Workload
 from perfgate.workloads.models.model import resolve
 
 if TYPE_CHECKING:
-    from perfgate.cases.runner import Result
+    from perfgate.cases.result import Result
 
 RUN = pytest.StashKey[Run]()
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from perfgate.cases.dealing import deal, digest, expected_s
+from perfgate.plugin.marks import check_marker
 from perfgate.plugin.namesakes import builders_of, names_of
-from perfgate.plugin.options import Options, check_marker
+from perfgate.plugin.options import Options
 from perfgate.workloads.models.model import TIERS
 from perfgate.workloads.programs import DRY_RUN, OF_FIXTURE, modules_of, noisy_metrics
 

@@ -11,7 +11,8 @@ import pytest
 from perfgate.cli.main import main
 from perfgate.records.baseline_folder import cases_of
 from perfgate.records.baselines import Baseline
-from perfgate.records.store import Store, moved_baseline
+from perfgate.records.moved_baseline import moved_baseline
+from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
 from tests.support.repositories import begin, commit, git
 from tests.support.runs import (

@@ -10,7 +10,7 @@ from perfgate.gate.clocks import CONTENDED, IDLE, WAITED, choose, choose_against
 from perfgate.gate.effects import parse
 from perfgate.records.clocks import Times, by_clock
 from perfgate.records.launch import Launch
-from perfgate.records.store import moved_baseline
+from perfgate.records.moved_baseline import moved_baseline
 from perfgate.records.verdict import Verdict
 from tests.support.runs import CASE, WORKLOAD, about
 

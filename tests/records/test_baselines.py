@@ -14,7 +14,8 @@ import pytest
 from perfgate.records.baseline_files import case_file, dump, load_file
 from perfgate.records.baselines import Baseline, StoredLaunch
 from perfgate.records.launch import Launch
-from perfgate.records.store import Store, moved_baseline, open_root
+from perfgate.records.moved_baseline import moved_baseline
+from perfgate.records.store import Store, open_root
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
 from tests.support.runs import (

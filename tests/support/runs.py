@@ -12,7 +12,8 @@ from typing import Any
 from perfgate.records.baseline_files import case_file, dump
 from perfgate.records.baselines import Baseline, StoredLaunch
 from perfgate.records.launch import Launch
-from perfgate.records.store import Store, moved_baseline
+from perfgate.records.moved_baseline import moved_baseline
+from perfgate.records.store import Store
 from perfgate.records.verdict import Verdict
 from perfgate.shared.metrics import ways_now
 from tests import ROOT

@@ -13,12 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.models import SHAPES, models, models_for, sentences
-from perfgate.plugin.options import TIERS
 from perfgate.shared.errors import UserError
 from perfgate.shared.settings import FORWARD, GENERATION, TRAINING
 from perfgate.shared.workload import Workload
 from perfgate.workloads import tasks
-from perfgate.workloads.models.model import AUTO_CLASSES, Model, resolve
+from perfgate.workloads.models.model import AUTO_CLASSES, TIERS, Model, resolve
 from perfgate.workloads.models.shapes import read_shapes
 from perfgate.workloads.programs import PROGRAMS, workload_of
 from perfgate.workloads.tasks import FORWARD_TASKS, GENERATION_TASKS, TRAINING_TASKS, image_generation
