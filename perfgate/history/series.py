@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from perfgate.history.blocks import Block, Columns, SortedFile
+from perfgate.history.failures import intact
 from perfgate.history.index import Index, index_of, joined, read_index
 from perfgate.history.points import Run
-from perfgate.history.store import ATTEMPTS, Store, intact
+from perfgate.history.store import ATTEMPTS, Store
 from perfgate.history.table import metric_and_way, quoted, write_sorted
 from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metric import FIRST_WAY, Metric

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote, unquote
 
+from perfgate.history.failures import intact, told
 from perfgate.history.index import index_of, written
 from perfgate.history.points import Point, Run
 from perfgate.history.table import COLUMNS, INDEX, RUNS, quoted, schema, with_way, write_sorted
@@ -272,34 +273,3 @@ def runs_in(path: str, metadata: Mapping[bytes, bytes] | None) -> frozenset[str]
         return frozenset(load_json((metadata or {})[RUNS.encode()]))
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{path}: is not a file of Perfgate's history; keep other files elsewhere") from None
-
-
-@contextmanager
-def intact(what: str) -> Iterator[None]:
-    """Turn the errors of reading a damaged file into a sentence.
-
-    Raises:
-        FileNotFoundError: another process removed a file.
-        UserError: the message names the damaged file.
-    """
-    try:
-        yield
-    except (FileNotFoundError, UserError):
-        raise
-    except Exception as error:  # pyarrow, DuckDB and zlib raise exceptions of their own
-        told_by = next(iter(str(error).splitlines()), "")
-        raise UserError(
-            f"{what}: cannot be read ({type(error).__name__}: {told_by}); a file there is damaged, or is not "
-            "Perfgate's: put it back from a copy, or remove it"
-        ) from None
-
-
-@contextmanager
-def told(url: str) -> Iterator[None]:
-    """Turn the errors of a file system into a sentence."""
-    try:
-        yield
-    except (FileNotFoundError, UserError):
-        raise
-    except Exception as error:  # the packages of object stores raise exceptions of their own
-        raise UserError(f"{url}: {getattr(error, 'strerror', None) or error}") from None
