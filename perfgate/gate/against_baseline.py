@@ -59,7 +59,7 @@ def against_baseline(
 
     Args:
         case: its id.
-        workload: identity of what was run.
+        workload: the identity of its workload.
         launches: all of the case's launches, the invalid ones among them, with their times on ``clock``.
         baseline: the stored baseline of the case on this machine, or ``None``.
         tolerances: the case's own largest acceptable changes, by metric.

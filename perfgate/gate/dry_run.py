@@ -31,7 +31,7 @@ def against_stored(
 
     Args:
         case: its id.
-        workload: identity of what was run.
+        workload: the identity of its workload.
         reason: why there is no dry run.
         stored: the exact metrics that are stored, if any.
         alone: whether nothing but a dry run was to be measured.

@@ -20,8 +20,8 @@ class Comparison:
     """One metric of one case: its value in the reference and in the candidate, and the largest acceptable change.
 
     Attributes:
-        beside: what is added to both values before their ratio is taken: the rest of a step, of a metric that is a part
-            of one.
+        beside: an amount added to both values before their ratio is taken; if the metric is a part of a step, the rest
+            of the step.
     """
 
     case: str

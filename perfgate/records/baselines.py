@@ -84,7 +84,7 @@ class Baseline:
     """The stored measurement of a case on a machine.
 
     Attributes:
-        workload: identity of what was measured.
+        workload: the identity of the workload.
         commit: the commit at which it was last changed.
         date: when it was last changed.
         reason: why it was last changed.

@@ -285,7 +285,7 @@ def parsed(path: Path, file: Iterable[bytes]) -> Iterator[tuple[int, dict[str, A
     """Each line that is not empty, with its number.
 
     Raises:
-        UserError: a line is not what it should be, or there is none.
+        UserError: a line is not a JSON object of the expected form, or the file is empty.
     """
     number, waiting = 0, None
     for number, line in enumerate(file, 1):

@@ -249,7 +249,7 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
     ``memory_by_part_bytes`` holds each part's bytes at the moment of the peak, and ``highest_by_part_bytes`` its bytes
     at its own highest moment. ``memory_by_phase_bytes`` holds each part's bytes at the highest moment of each phase.
     ``work`` maps module path and group to ``[calls, FLOPs, bytes moved]``, and ``memory`` maps module path and part to
-    bytes at the peak. All totals are sums of these. ``in_blocks`` is what the device's allocator makes of them.
+    bytes at the peak. All totals are sums of these. ``in_blocks`` holds the peaks in blocks of the device's allocator.
     """
     work: dict[str, dict[str, list[int]]] = defaultdict(dict)
     groups = {group: [0, 0, 0, 0] for group in GROUPS}
