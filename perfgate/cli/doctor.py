@@ -11,7 +11,10 @@ from perfgate.reports.report import Report
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    help = "find out what this machine can measure and gate, and what helps; exits with 1 if it can measure nothing"
+    help = (
+        "find out what this machine can measure and gate, and which commands help; "
+        "exits with 1 if it can measure nothing"
+    )
     parser = add_command(commands, "doctor", run, help)
     parser.add_argument("--quick", action="store_true", help="skip measuring the noise, which takes about 20 s")
     parser.add_argument(
