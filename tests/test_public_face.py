@@ -80,5 +80,5 @@ def test_pytest_lists_every_fixture_with_what_it_is_for(tmp_path):
     }
     builders = {name: text for name, text in told.items() if name not in ("perf", "effect")}
     assert all(text.startswith("Build a workload that ") for text in builders.values())
-    assert told["perf"].startswith("Measure a workload and compare it with its baseline")
+    assert told["perf"].startswith("Measure a workload, compare it with its baseline or reference")
     assert told["effect"].startswith("Compare a setting with vanilla")

@@ -165,7 +165,7 @@ def unique(items: Iterable[Any]) -> list[Any]:
 
 
 def overspent(parts: Sequence[Part]) -> float:
-    """How many times the whole alpha budget was given out: the sum of the processes' shares, or 1 if that is within it.
+    """The sum of the processes' shares, as a multiple of the whole alpha budget, or 1 if they are within it.
 
     A part without this information counts as one shard's share.
     """
