@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from perfgate.actor import process
+from perfgate.actor import instruments, process
 
 REAP_GRACE_S = 2.0
 PROOF_S = 60.0
@@ -167,6 +167,7 @@ def preload(modules: list[str]) -> None:
             if "torch" in sys.modules:  # otherwise each actor that runs dry would import it, which takes seconds
                 with contextlib.suppress(ImportError):
                     importlib.import_module(DRY_RUN)
+            instruments.own()  # each actor would import them, which takes a tenth of a second
     finally:
         gc.enable()
 

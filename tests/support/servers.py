@@ -1,8 +1,8 @@
-"""Fork servers for tests, forked from a process that has imported torch, transformers and the programs once.
+"""Fork servers for tests, forked from a process that has imported what they need.
 
-Such imports take a server ten seconds and more of processor time, which every run of a suite with models would pay. A
-server that is forked has a folder, variables, an output and a session of its own, as one that was started has. Servers
-that import neither torch nor transformers, that run another interpreter or other code, or that have variables which a
+With torch and transformers that takes a server ten seconds and more of processor time, and a third of a second without
+them, which every run of a suite would pay. A server that is forked has a folder, variables, an output and a session of
+its own, as one that was started has. Servers that run another interpreter or other code, or that have variables which a
 library may read when it is imported, are started as they are outside of tests.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 IMPORTED = ("training.trainer", "training.accelerate", "generation", "forward")
+YARDSTICK = "perfgate.actor.yardsticks.cpu"
 # Files with these names in a suite's own folders would be imported in place of the libraries.
 LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "diffusers", "peft", "tokenizers", "safetensors")
 AT_START = ("sitecustomize", "usercustomize")
@@ -59,23 +60,35 @@ class Forked:
 
 
 class Forker:
-    """The connection to the process that forks servers. It imports nothing before it is asked for the first one.
+    """The connections to two processes that fork servers: one has imported the libraries, and one has not.
+
+    Neither imports anything before the first server is asked for.
 
     Args:
-        fd: a connection to such a process of another process; by default a new one is started.
+        fds: the numbers of connections to two such processes of another process; by default new ones are started.
     """
 
-    def __init__(self, fd: int | None = None) -> None:
+    def __init__(self, *fds: int) -> None:
         from perfgate.system.child_env import QUIET, keeping_pages
 
         self.variables = OWN | QUIET | keeping_pages()
-        if fd is not None:
-            self.connection = socket.socket(fileno=fd)
-            return
-        self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if fds:
+            self.light, self.heavy = (socket.socket(fileno=fd) for fd in fds)
+        else:
+            self.light, self.heavy = self.begin("light"), self.begin("heavy")
+
+    def begin(self, weight: str) -> socket.socket:
+        """Start a process that forks servers; return the connection to it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            command = [sys.executable, __file__, str(theirs.fileno())]
+            command = [sys.executable, __file__, weight, str(theirs.fileno())]
             subprocess.Popen(command, pass_fds=[theirs.fileno()], env=self.variables, start_new_session=True)
+        return ours
+
+    @property
+    def fds(self) -> tuple[int, int]:
+        """The numbers of its two connections."""
+        return self.light.fileno(), self.heavy.fileno()
 
     def install(self) -> None:
         """Make this process's pools get their servers from here."""
@@ -93,24 +106,25 @@ class Forker:
     ) -> Any:
         """Fork a server, or start it ``afresh``; the other arguments are those of ``perfgate.measure.server.start``."""
         modules = list(command[command.index("perfgate.actor.server") + 2 :])
-        if command[0] != sys.executable or not self.may_fork(modules, environment):
+        connection = self.source(modules, environment)
+        if command[0] != sys.executable or connection is None:
             return afresh(command, output, control, environment)
         request = {"modules": modules, "folder": str(Path.cwd()), "variables": dict(environment)}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             fds = [control.fileno(), output.fileno(), theirs.fileno()]
-            socket.send_fds(self.connection, [json.dumps(request).encode()], fds)
+            socket.send_fds(connection, [json.dumps(request).encode()], fds)
         return Forked(ours)
 
-    def may_fork(self, modules: Sequence[str], environment: Mapping[str, str]) -> bool:
-        """Whether a server that is started would import what the process that forks has imported."""
+    def source(self, modules: Sequence[str], environment: Mapping[str, str]) -> socket.socket | None:
+        """The process to fork a server from: one that has imported what this server would import, or none."""
         from perfgate.workloads.programs import DRY_RUN, modules_of
 
-        if not {DRY_RUN, *modules_of(IMPORTED)} & set(modules) or fixed(environment) != fixed(self.variables):
-            return False
         folders = [Path.cwd(), *map(Path, filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)))]
         own = {path.name.removesuffix(".py") for folder in folders if folder.is_dir() for path in folder.iterdir()}
-        return not own & {*LIBRARIES, *AT_START}
+        if fixed(environment) != fixed(self.variables) or own & {*LIBRARIES, *AT_START}:
+            return None
+        return self.heavy if {DRY_RUN, *modules_of(IMPORTED)} & set(modules) else self.light
 
 
 def fixed(variables: Mapping[str, str]) -> dict[str, str]:
@@ -124,8 +138,13 @@ def forker() -> Forker:
     return Forker()
 
 
-def serve(connection: socket.socket) -> None:
-    """Fork a server for each request until nobody is left to ask."""
+def serve(weight: str, connection: socket.socket) -> None:
+    """Fork a server for each request until nobody is left to ask.
+
+    Args:
+        weight: ``heavy`` for servers of programs that need the libraries, else ``light``.
+        connection: where requests come from.
+    """
     imported = False
     while True:
         message, fds, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 3)
@@ -135,7 +154,7 @@ def serve(connection: socket.socket) -> None:
             from perfgate.actor.server import preload
             from perfgate.workloads.programs import modules_of
 
-            preload(modules_of(IMPORTED))
+            preload([*modules_of(IMPORTED)] if weight == "heavy" else [YARDSTICK])
             imported = True
         if not os.fork():
             connection.close()
@@ -187,7 +206,8 @@ def become(request: dict[str, Any], control: int, output: int) -> None:
         os.setsid()
         take_over(request, output, output)
         # A started server reads its folder while it imports this module.
-        sys.modules["perfgate.actor.dry_run.places"].ROOT = request["folder"]  # type: ignore[attr-defined]
+        if places := sys.modules.get("perfgate.actor.dry_run.places"):
+            places.ROOT = request["folder"]  # type: ignore[attr-defined]
         sys.argv = ["perfgate.actor.server", str(control), *request["modules"]]
         from perfgate.actor import server
 
@@ -201,4 +221,4 @@ def become(request: dict[str, Any], control: int, output: int) -> None:
 
 if __name__ == "__main__":
     sys.path.remove(str(Path(__file__).parent))
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))

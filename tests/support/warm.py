@@ -12,6 +12,7 @@ import importlib
 import io
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import socket
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import redirect_stdout
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ else:
 
 # An interpreter reads variables with these beginnings when it starts.
 COLD = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC", "GLIBC")
+# Modules of other processes, and those that look for models in the folder that they are imported in.
+LATER = ("perfgate.actor.", "perfgate.reports.lecture.")
 REQUEST_BYTES = 1 << 20
 # Stored before a test changes them; and such a process is no worker of the run that tests it.
 BEFORE_TESTS = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -56,7 +59,7 @@ class Warm:
 
     def __init__(self, module: str) -> None:
         self.socket, theirs = socket.socketpair()
-        fds = [theirs.fileno(), servers.forker().connection.fileno()]
+        fds = [theirs.fileno(), *servers.forker().fds]
         command = [sys.executable, str(Path(__file__)), module, *map(str, fds)]
         # In a group with its forks, so that all can be ended if one hangs.
         self.process = subprocess.Popen(command, pass_fds=fds, env=BEFORE_TESTS, process_group=0)
@@ -130,16 +133,15 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 
 
 def preload(module: str) -> None:
-    """Import the modules that a run needs."""
+    """Import the modules that a run needs, early or late."""
     if module == "pytest":
-        with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
-            os.chdir(folder)
+        with tempfile.TemporaryDirectory() as folder, chdir(folder), redirect_stdout(io.StringIO()):
             pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", folder])
-        return
-    from perfgate.cli.main import COMMANDS
+    import perfgate  # only now, as pytest rewrites it
 
-    for name in ("pandas", *(f"perfgate.cli.{command.replace('-', '_')}" for command in COMMANDS)):
-        importlib.import_module(name)
+    for found in pkgutil.walk_packages(perfgate.__path__, "perfgate."):
+        if not found.name.startswith(LATER) and not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
 
 
 def serve(module: str, connection: socket.socket, forker: Any) -> None:
@@ -187,4 +189,6 @@ def become(module: str, request: dict[str, Any], stdout: int, stderr: int) -> No
 
 if __name__ == "__main__":
     sys.path.remove(str(Path(__file__).parent))
-    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])), functools.partial(servers.Forker, int(sys.argv[3])))
+    serve(
+        sys.argv[1], socket.socket(fileno=int(sys.argv[2])), functools.partial(servers.Forker, *map(int, sys.argv[3:]))
+    )

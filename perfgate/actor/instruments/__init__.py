@@ -25,10 +25,14 @@ def for_pass(name: str, device: Device, added: Sequence[str] = ()) -> list[Instr
         ImportError: an added instrument cannot be imported.
         TypeError: an added instrument is no subclass of ``Instrument``.
     """
-    modules = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    classes = [importlib.import_module(f"{__name__}.{module}").INSTRUMENT for module in modules]
-    chosen = [cls for cls in (*map(imported, added), *classes) if name in cls.passes]
+    chosen = [cls for cls in (*map(imported, added), *own()) if name in cls.passes]
     return [cls(device) for cls in sorted(chosen, key=lambda cls: cls.innermost)]
+
+
+def own() -> list[type[Instrument]]:
+    """The classes of Perfgate's own instruments, in alphabetical order of their modules."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return [importlib.import_module(f"{__name__}.{module}").INSTRUMENT for module in modules]
 
 
 def imported(path: str) -> type[Instrument]:
