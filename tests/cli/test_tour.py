@@ -16,12 +16,12 @@ from perfgate.reports.lecture.topics import topics
 from perfgate.reports.lecture.walk import problem_of, walk
 from perfgate.shared.metrics import METRICS
 from tests import ROOT
+from tests.support.runs import perfgate
 
 
 def tour(folder, *arguments):
     """Runs the command in a folder that is no checkout."""
-    command = [sys.executable, "-m", "perfgate", "tour", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return perfgate("tour", *arguments, cwd=folder)
 
 
 def test_an_unknown_topic_is_refused_with_the_nearest_one(tmp_path):

@@ -21,6 +21,7 @@ from perfgate.records.machine import Machine, this_machine
 from perfgate.records.portable import PortableStore, pair_of
 from perfgate.records.store import Store
 from perfgate.system.provenance import software
+from tests.support.runs import perfgate
 
 PAIR = pair_of(software())
 EIGHT = Machine("cpu-x-8x-16gib", "cpu", "X", 8, 16)
@@ -32,8 +33,7 @@ GPUS = (
 
 def doctor(folder, *arguments, **environment):
     """Run it in a folder; returns the finished process."""
-    words = [sys.executable, "-m", "perfgate", "doctor", *arguments]
-    return subprocess.run(words, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False)
+    return perfgate("doctor", *arguments, cwd=folder, variables=environment)
 
 
 def looked(folder, **environment):

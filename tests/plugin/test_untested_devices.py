@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
 from perfgate.records.runfile import read
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from tests.support.amd_smi import answers, install
+from tests.support.runs import perfgate
 
 CASE = "def test_it(perf):\n    perf(work(rounds=1))"
 MAC = """
@@ -56,11 +55,6 @@ def rocm(suite, monkeypatch):
     return suite
 
 
-def perfgate(suite, *arguments):
-    command = [sys.executable, "-m", "perfgate", *arguments]
-    return subprocess.run(command, cwd=suite.path, capture_output=True, text=True, check=False).stdout
-
-
 @pytest.mark.launches(1)
 @pytest.mark.untimed
 def test_header_run_file_report_and_doctor_tell_that_rocm_has_never_run(rocm):
@@ -72,8 +66,8 @@ def test_header_run_file_report_and_doctor_tell_that_rocm_has_never_run(rocm):
     sentence = DEVICE_KINDS["rocm"].untested
     machine = read(rocm.run_files[0]).header["machine"]
     assert (machine["device"], machine["untested"]) == ("rocm", sentence)
-    assert sentence in " ".join(perfgate(rocm, "report", str(rocm.run_files[0])).split())
-    found = json.loads(perfgate(rocm, "doctor", "--quick", "--json", "--device", "rocm"))["findings"]
+    assert sentence in " ".join(perfgate("report", str(rocm.run_files[0]), cwd=rocm.path).stdout.split())
+    found = json.loads(perfgate("doctor", "--quick", "--json", "--device", "rocm", cwd=rocm.path).stdout)["findings"]
     told = [finding["text"] for finding in found if finding["topic"] == "gpu"]
     assert told[0] == f"{sentence}."
     assert any(text.startswith("Process 41 has a context on amd-instinct-mi300x") for text in told)

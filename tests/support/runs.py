@@ -2,11 +2,13 @@
 
 import json
 import math
+import os
 import random
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from perfgate.records.baseline_files import case_file, dump
@@ -187,16 +189,20 @@ def add_sessions(barrier: Any, root: str, worker: str, count: int) -> None:
         store.put(moved, MACHINE, SOFTWARE)
 
 
-def perfgate(*arguments: str | Path, cwd: Path = ROOT, **options: Any) -> subprocess.CompletedProcess[str]:
+def perfgate(
+    *arguments: str | Path, cwd: Path = ROOT, variables: Mapping[str, str] = MappingProxyType({}), **options: Any
+) -> subprocess.CompletedProcess[str]:
     """Run the command line in a separate process, which is ended if it hangs; a loaded machine takes minutes for some.
 
     Args:
         arguments: the arguments of the command line.
         cwd: the folder in which it runs.
+        variables: the environment variables that it has beside those of this process.
         options: options of ``subprocess.run``, which then starts an interpreter for it.
     """
     command = [sys.executable, "-m", "perfgate", *map(str, arguments)]
-    if not options and warm.may():
-        return warm.command_line(command[3:], cwd, LIMIT_S)
-    settings = {"capture_output": True, "cwd": cwd, "check": False, "timeout": LIMIT_S, **options}
+    environment = {**os.environ, **variables}
+    if not options and warm.may(environment):
+        return warm.command_line(command[3:], cwd, environment, LIMIT_S)
+    settings = {"capture_output": True, "cwd": cwd, "check": False, "timeout": LIMIT_S, "env": environment, **options}
     return subprocess.run(command, text=True, encoding="utf-8", **settings)

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,9 @@ def read_at_start(environment: Any) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(COLD)}
 
 
-def may() -> bool:
-    """Whether an interpreter started now would read the same variables as one started before the tests."""
-    return read_at_start(os.environ) == read_at_start(BEFORE_TESTS)
+def may(variables: Mapping[str, str] = os.environ) -> bool:
+    """Whether an interpreter started with these variables would read the same as one started before the tests."""
+    return read_at_start(variables) == read_at_start(BEFORE_TESTS)
 
 
 class Warm:
@@ -67,14 +68,20 @@ class Warm:
         atexit.register(self.socket.close)  # closing it ends the process
 
     def run(
-        self, arguments: list[str], folder: Path, path: str, stdout: Any, stderr: Any, limit_s: float | None = None
+        self,
+        arguments: list[str],
+        folder: Path,
+        variables: dict[str, str],
+        stdout: Any,
+        stderr: Any,
+        limit_s: float | None = None,
     ) -> int:
-        """Run the module with this process's variables; return the exit code, or the negative number of a signal.
+        """Run the module in a process of its own; return its exit code, or the negative number of a signal.
 
         Args:
             arguments: the arguments of the module.
             folder: the folder in which it runs.
-            path: its ``PYTHONPATH``.
+            variables: its environment variables.
             stdout: the file for its output.
             stderr: the file for its messages.
             limit_s: the longest time that it may take; then it is ended, together with the waiting process.
@@ -82,7 +89,7 @@ class Warm:
         Raises:
             TimeoutError: it took longer.
         """
-        request = {"folder": str(folder), "variables": {**os.environ, "PYTHONPATH": path}, "arguments": arguments}
+        request = {"folder": str(folder), "variables": variables, "arguments": arguments}
         socket.send_fds(self.socket, [json.dumps(request).encode()], [stdout.fileno(), stderr.fileno()])
         self.socket.settimeout(limit_s)
         try:
@@ -99,15 +106,16 @@ def warm(module: str) -> Warm:
     return Warm(module)
 
 
-def command_line(arguments: list[str], folder: Path, limit_s: float) -> subprocess.CompletedProcess[str]:
+def command_line(
+    arguments: list[str], folder: Path, variables: dict[str, str], limit_s: float
+) -> subprocess.CompletedProcess[str]:
     """Run the command line as ``python -m perfgate`` does in a folder, for at most this long."""
     command = [sys.executable, "-m", "perfgate", *arguments]
-    path = os.environ.get("PYTHONPATH", "")
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as stdout,
         tempfile.TemporaryFile("w+", encoding="utf-8") as stderr,
     ):
-        code = warm("perfgate").run(arguments, folder, path, stdout, stderr, limit_s)
+        code = warm("perfgate").run(arguments, folder, variables, stdout, stderr, limit_s)
         stdout.seek(0)
         stderr.seek(0)
         return subprocess.CompletedProcess(command, code, stdout.read(), stderr.read())
@@ -123,7 +131,8 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     with output.open("w") as stdout, errors.open("w") as stderr:
         path = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
         options = [f"--basetemp={base}", *arguments]
-        code: int | pytest.ExitCode = warm("pytest").run(options, Path.cwd(), path, stdout, stderr)
+        variables = {**os.environ, "PYTHONPATH": path}
+        code: int | pytest.ExitCode = warm("pytest").run(options, Path.cwd(), variables, stdout, stderr)
     if code in list(pytest.ExitCode):
         code = pytest.ExitCode(code)
     told = [path.read_text(encoding="utf-8").splitlines() for path in (output, errors)]
