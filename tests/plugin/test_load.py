@@ -33,6 +33,7 @@ def verdicts(suite):
     return {verdict.metric: verdict for verdict in read(suite.run_files[-1]).verdicts}
 
 
+@pytest.mark.slice
 def test_a_loaded_machine_measures_judges_and_names_who_had_the_core(suite, beside):
     suite.write(CASE)
     suite.run("--perf-update", "new").assert_outcomes(passed=1)
@@ -60,7 +61,7 @@ def test_a_loaded_machine_measures_judges_and_names_who_had_the_core(suite, besi
     )
 
 
-@pytest.mark.parametrize("nice", [0, 5])
+@pytest.mark.parametrize("nice", [0, pytest.param(5, marks=pytest.mark.slice)])
 def test_a_doubled_step_is_seen_beside_its_reference_at_any_priority(suite, beside, nice):
     suite.write(
         f"""
@@ -99,6 +100,7 @@ def test_a_step_with_helpers_is_not_judged_on_the_time_of_one_process(suite, bes
         assert launch.invalid is None or launch.invalid.startswith("contended: other processes took ")
 
 
+@pytest.mark.slice
 def test_where_no_clock_serves_the_other_verdicts_stand_and_the_process_is_named(suite):
     suite.write("def test_it(perf):\n    perf(work('Weighed'))")
     options = ("--perf-launches", "1")
@@ -115,6 +117,7 @@ def test_where_no_clock_serves_the_other_verdicts_stand_and_the_process_is_named
     suite.run(*options, "--perf-strict").assert_outcomes(failed=1)
 
 
+@pytest.mark.slice
 def test_calibration_beside_load_learns_the_noise_of_that_clock(suite, beside):
     suite.write(
         "@pytest.mark.parametrize('rounds', [40, 50, 60])\ndef test_it(perf, rounds):\n    perf(work(rounds=rounds))"
