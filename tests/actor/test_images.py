@@ -75,6 +75,7 @@ def test_whether_adapters_are_fused_is_read_from_them(unet, chosen):
     assert settings.lora_of(unet) == chosen
 
 
+@pytest.mark.slice
 def test_fused_adapters_cost_a_step_nothing():
     off, fused = (dried(image_generation(SD, denoising_steps=1, lora=lora)) for lora in ("off", "fused"))
     assert fused["operators"] == off["operators"]

@@ -352,6 +352,7 @@ def plan(arguments: Any) -> list[tuple[float, float]]:
     return [(float(seconds), float(step.replace(",", "")) / 1e3) for seconds, step in found]
 
 
+@pytest.mark.slice
 def test_each_slice_fits_by_its_plan_into_one_invocation_and_into_its_bar(tmp_path: Path) -> None:
     place = Place(tmp_path / "out", tmp_path, "cuda")
     place.open()

@@ -61,6 +61,7 @@ def test_a_row_without_its_number_is_a_problem_even_where_pytest_ended_well():
     assert problem_of(topic, {}, 4, "") == "a, b could not be measured: pytest said nothing"
 
 
+@pytest.mark.slice
 @pytest.mark.untimed
 def test_exact_rows_are_run_outside_of_a_checkout(tmp_path, monkeypatch):
     """The rows of the operators are the cheapest; run dry they tell the same FLOPs."""

@@ -13,6 +13,7 @@ def test_stream(perf, reading):
 """
 
 
+@pytest.mark.slice
 @pytest.mark.launches(1)
 @pytest.mark.untimed
 def test_the_host_s_work_is_gated_by_its_calls_and_its_peak(suite):

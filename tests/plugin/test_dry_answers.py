@@ -45,7 +45,7 @@ def launches(suite):
     return {launch.case: launch for launch in read(suite.run_files[-1]).launches if launch.pass_name == "dry"}
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.slice)])
 def test_cases_of_one_workload_have_one_answer(suite, workers):
     suite.write(SAME)
 

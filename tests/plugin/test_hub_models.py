@@ -117,6 +117,7 @@ def run(place: SimpleNamespace, *arguments: str) -> tuple[RunFile, str]:
     return read(file.rename(place.path / file.name)), done.stdout
 
 
+@pytest.mark.slice
 def test_a_dry_run_asks_for_no_weights_and_runs_no_code_unasked(place: SimpleNamespace) -> None:
     found, said = run(place, "--perf-device", "none", "-k", "generation or code")
 
@@ -132,6 +133,7 @@ def test_a_dry_run_asks_for_no_weights_and_runs_no_code_unasked(place: SimpleNam
     assert not any("/storage/" in path for _, path in place.hub.requests)
 
 
+@pytest.mark.slice
 def test_a_real_run_fetches_each_file_once_ahead_of_the_actors(place: SimpleNamespace) -> None:
     before = len(place.hub.requests)
     found, said = run(place, "-k", "generation or training")
