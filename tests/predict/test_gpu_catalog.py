@@ -7,10 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfgate.predict.gpu_catalog import GPUS, ROWS, find_gpu
+from perfgate.predict.unpredicted_gpus import UNPREDICTED
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.errors import UserError
 
 NAMES = list(GPUS)
 ROUNDING = 0.02  # data sheets print two to four digits
+OTHERS = pytest.mark.parametrize("other", UNPREDICTED.values(), ids=list(UNPREDICTED))
 every_gpu = pytest.mark.parametrize("gpu", GPUS.values(), ids=NAMES)
 
 
@@ -85,7 +88,7 @@ def test_a_name_cut_within_a_part_is_not_taken_for_another_card(spelled):
         find_gpu(spelled)
 
 
-@pytest.mark.parametrize("spelled", ["", " - ", "TPU", "MI300X"])
+@pytest.mark.parametrize("spelled", ["", " - ", "TPU", "Gaudi 3"])
 def test_where_nothing_is_near_all_names_are_given(spelled):
     with pytest.raises(UserError) as refused:
         find_gpu(spelled)
@@ -162,3 +165,23 @@ def test_the_source_is_an_address_that_nvidia_or_its_customer_serves(gpu):
 )
 def test_well_known_figures(name, dtype, teraflops):
     assert find_gpu(name).flops_per_s[dtype] == pytest.approx(teraflops * 1e12)
+
+
+@OTHERS
+def test_a_gpu_of_another_maker_is_known_with_its_memory_and_nothing_is_predicted_for_it(other):
+    assert other.name not in GPUS
+    kind = DEVICE_KINDS[other.kind]
+    assert not kind.rules, "a kind with rules is predicted for"
+    with pytest.raises(UserError) as refused:
+        find_gpu(other.name.lower().replace("-", " "))
+    message = str(refused.value)
+    assert message.startswith(f"{other.name} has ")
+    assert f"{other.memory_bytes // 2**30} GiB" in message
+    assert kind.no_rules in message
+    assert ("together with the host" in message) == other.shared
+
+
+@OTHERS
+def test_the_source_of_another_maker_s_gpu_is_an_address_of_the_maker(other):
+    assert 16 * 2**30 <= other.memory_bytes <= 512 * 2**30
+    assert urlsplit(other.source).netloc == {"rocm": "rocm.docs.amd.com", "mps": "www.apple.com"}[other.kind]

@@ -1,6 +1,10 @@
 """An emulated CUDA card in a program's process: torch's own CUDA code over a driver that computes nothing."""
 
+import functools
 import importlib.util
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +12,16 @@ import torch
 
 from perfgate.actor.devices.base import Record
 from perfgate.actor.devices.cuda import Cuda
+
+# The schedulers of diffusers that look a timestep up among those on the device, as far as people use them most.
+LOOKING_UP = (
+    "DPMSolverMultistepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "FlowMatchEulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "UniPCMultistepScheduler",
+)
 
 
 class Emulated(Cuda):
@@ -22,6 +36,7 @@ class Emulated(Cuda):
     def __init__(self, threads: int, position: int = 0) -> None:
         super().__init__(threads, position)
         end_generation_by_length()
+        begin_schedules_at_their_beginning()
 
     def peaks(self) -> dict[str, float]:
         """The allocator's counts. Memory that libraries take beside it belongs to the emulation, and is left out."""
@@ -79,3 +94,33 @@ def end_generation_by_length() -> None:
         setattr(utils.StopCheck, "__call__", instead(utils.StopCheck.__call__, unfinished=False))  # noqa: B010
     else:
         mixin._has_unfinished_sequences = instead(mixin._has_unfinished_sequences, unfinished=True)
+
+
+def begin_schedules_at_their_beginning() -> None:
+    """Let a scheduler of diffusers begin with its first timestep: where it finds one is a value, and none is computed.
+
+    The device is asked as before, so that the same launches and the same waits are counted. A pipeline that begins
+    within the schedule tells the scheduler so, and then nothing is looked up.
+    """
+    if "diffusers" not in sys.modules:
+        return
+    import diffusers  # optional
+
+    for name in LOOKING_UP:
+        scheduler = getattr(diffusers, name, None)
+        if scheduler is not None:
+            scheduler.index_for_timestep = beginning(scheduler.index_for_timestep)
+
+
+def beginning(ask: Callable[..., int]) -> Callable[..., int]:
+    """Ask as before, and answer with the first position."""
+
+    @functools.wraps(ask)
+    def answer(scheduler: Any, timestep: Any, *more: Any, **named: Any) -> int:
+        with suppress(IndexError):  # of the rows found there is none
+            ask(scheduler, timestep, *more, **named)
+        if isinstance(timestep, torch.Tensor):
+            timestep.item()  # in place of the position, which is read from the device
+        return 0
+
+    return answer

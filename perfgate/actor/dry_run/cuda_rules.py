@@ -5,7 +5,7 @@ put CUDA's operators in place of the CPU's. ``RULES`` is the table; each but the
 (``tests/gpu/``).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -169,6 +169,15 @@ class CpuRules:
         """The reason why the rules may be wrong for these parameters under this torch; empty if they hold."""
         del params
         return ""
+
+    def workspaces(self, multiplying: Sized, biased: Sized) -> list[int]:
+        """The bytes of each workspace that a library keeps beside all tensors once it was used.
+
+        Args:
+            multiplying: the threads of the host that asked for products of matrices.
+            biased: those that added a bias to one.
+        """
+        return [self.handle_bytes] * len(multiplying) + [self.bias_bytes] * len(biased)
 
     def attending(self, kernel: str) -> AbstractContextManager[Any]:
         """A context in which only this kernel of attention is allowed; ``""`` allows any.

@@ -261,7 +261,8 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         roofline_s += seconds
     living = tracker.storages.at_peak(tracker.since)
     memory, parts = by_part(living)
-    workspace_bytes = rules.handle_bytes * len(tracker.multiplying) + rules.bias_bytes * len(tracker.biased)
+    workspaces = rules.workspaces(tracker.multiplying, tracker.biased)
+    workspace_bytes = sum(workspaces)
     if workspace_bytes:
         parts["temporaries"] += workspace_bytes
         memory["workspaces"] = {"temporaries": workspace_bytes}
@@ -287,8 +288,7 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
     if rules.in_blocks:
         made = tracker.storages.in_order()
         before = sum(allocation.born <= tracker.since for allocation in made)
-        held = [rules.handle_bytes] * len(tracker.multiplying) + [rules.bias_bytes] * len(tracker.biased)
-        found["in_blocks"] = peaks([allocation.asked_bytes for allocation in made], freed(made), before, held)
+        found["in_blocks"] = peaks([allocation.asked_bytes for allocation in made], freed(made), before, workspaces)
     if tracker.traced:
         found["trace"] = trace_of(tracker.storages, tracker.since, tracker.charges, workspace_bytes)
     return found

@@ -10,19 +10,26 @@ If a step computes on a thread of the program's own, there is no peak.
 import os
 import sys
 import time
+from bisect import bisect
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from perfgate.actor.devices.base import Device
 from perfgate.actor.instrument import Instrument
+from perfgate.actor.techniques.components import around
 from perfgate.actor.tensors import inner_tensors
 
 ON_ONE_THREAD = "HF_DEACTIVATE_ASYNC_LOAD"
+Window = tuple[int, int]  # beginning and end, in ns
+Change = tuple[int, int]  # time in ns, and bytes
 
 
 class TensorMemory(Instrument):
-    """Reads ``peak_memory_bytes`` of each step on the CPU, and the measured bytes of each part on any device."""
+    """Reads ``peak_memory_bytes`` of each step on the CPU, and the measured bytes of each part on any device.
+
+    Of a pipeline it reads ``NAME_peak_bytes`` on the CPU too: the peak of all memory while a component is at work.
+    """
 
     passes = frozenset({"memory"})
 
@@ -30,7 +37,8 @@ class TensorMemory(Instrument):
         super().__init__(device)
         self._profile: Any = None
         self._begin_ns = 0
-        self._windows: list[tuple[int, int]] = []
+        self._windows: list[Window] = []
+        self._calls: list[tuple[str, Window]] = []
         self._threads = ExitStack()
         self._elsewhere = False
 
@@ -57,6 +65,15 @@ class TensorMemory(Instrument):
             # The profiler sees the allocations of this thread only, and of tensors only.
             self._profile.stop()
             self._profile = None
+        if self._profile is not None:
+            for name, part in program.components.items():
+                around(part, self._begun, partial(self._ended, f"{name}_peak_bytes"))
+
+    def _begun(self) -> None:
+        self._call_ns = time.time_ns()
+
+    def _ended(self, name: str) -> None:
+        self._calls.append((name, (self._call_ns, time.time_ns())))
 
     def begin_step(self) -> None:
         """Note the beginning of the step, in nanoseconds since the epoch as in the profiler's events."""
@@ -76,8 +93,19 @@ class TensorMemory(Instrument):
         self._profile.stop()
         if self._elsewhere:
             return parts
-        found = peaks(allocations(self._profile), self._windows)
-        return {"peak_memory_bytes": found, **parts} if any(found) else parts
+        changes = allocations(self._profile)
+        found = peaks(changes, self._windows)
+        return {"peak_memory_bytes": found, **self._by_component(changes), **parts} if any(found) else parts
+
+    def _by_component(self, changes: list[Change]) -> dict[str, list[int]]:
+        """The highest level of each component's calls, for each step."""
+        found = {name: [0] * len(self._windows) for name, _ in self._calls}
+        highest = peaks(changes, [window for _, window in self._calls])
+        ends = [end for _, end in self._windows]
+        for (name, (begin, _)), peak in zip(self._calls, highest, strict=True):
+            step = bisect(ends, begin)
+            found[name][step] = max(found[name][step], peak)
+        return found
 
     def findings(self) -> dict[str, Any]:
         """Bytes of weights, buffers and optimizer state."""
@@ -96,13 +124,13 @@ def stored_bytes(tensors: list[Any]) -> int:
     return sum(storages.values())
 
 
-def allocations(profiler: Any) -> list[tuple[int, int]]:
+def allocations(profiler: Any) -> list[Change]:
     """All allocations (positive) and releases (negative) on the CPU, each with its time in ns and its bytes."""
     events = profiler.profiler.kineto_results.events()
     return sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
 
 
-def peaks(changes: list[tuple[int, int]], windows: list[tuple[int, int]]) -> list[int]:
+def peaks(changes: list[Change], windows: list[Window]) -> list[int]:
     """The highest number of bytes in use within each window, including its beginning.
 
     Args:

@@ -1,5 +1,7 @@
 """The base class of programs: built once, a program takes step after step."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from perfgate.actor.pace import Pace
@@ -29,6 +31,7 @@ class Program:
         repeats_calls: whether each step enters the same functions of Python, so that they can be counted; compiling
             does not.
         threaded: whether a thread of its own does the work; the CPU's profiler does not see that thread's allocations.
+        components: the networks of a pipeline by name, each at work by itself; their peaks of memory are told apart.
         phases: marks waiting for data, forward pass, backward pass and optimizer within a step; ``None`` for no phases.
         samples: the number of samples in a step.
         tokens: the number of real (unpadded) tokens in a step; 0 if there are none.
@@ -42,6 +45,7 @@ class Program:
     ranks: int = 1
     keeps_outcome: bool = False
     network: Any = None
+    components: Mapping[str, Any] = MappingProxyType({})
     phases: Phases | None = None
     rates_of: Any = None
     host_work: bool = False

@@ -6,7 +6,7 @@ A name of Perfgate's with another meaning fails here, with a sentence, and not l
 import importlib
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,7 @@ MEANINGS = {
         "the model that it runs, a torch module, or None",
         lambda value: value is None or (hasattr(value, "named_modules") and hasattr(value, "parameters")),
     ),
+    "components": Meaning("the networks of a pipeline, a dict by name", lambda value: isinstance(value, Mapping)),
     "phases": Meaning(
         "its clock of phases, a perfgate Phases, or None", lambda value: value is None or hasattr(value, "span")
     ),

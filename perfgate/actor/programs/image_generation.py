@@ -43,7 +43,8 @@ class ImageGeneration(Program):
         torch.manual_seed(request.seed)
         config = request.model["config"]
         self.pipeline = build_pipeline(config, chosen)
-        self.network = torch.nn.ModuleDict(networks_in(self.pipeline)).requires_grad_(False)
+        self.components = networks_in(self.pipeline)
+        self.network = torch.nn.ModuleDict(self.components).requires_grad_(False)
         put_in_place(self.pipeline, chosen.offload, device.torch_device, DTYPES[chosen.precision])
         put_into_force(self.pipeline, chosen)
         self.denoiser = denoiser_of(self.pipeline)

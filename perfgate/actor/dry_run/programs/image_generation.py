@@ -1,6 +1,6 @@
 """Image generation on fake tensors: the real pipeline, whose weights may stay on the host until needed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -8,6 +8,7 @@ from perfgate.actor.dry_run.context import DryContext, refuse_compiled
 from perfgate.actor.dry_run.itself import DryDevice, registering
 from perfgate.actor.dry_run.storages import Allocation
 from perfgate.actor.programs.image_generation import ImageGeneration
+from perfgate.actor.techniques.components import around
 from perfgate.actor.techniques.diffusion import networks_in
 
 
@@ -83,7 +84,9 @@ class DryImageGeneration:
     def told(self) -> dict[str, Any]:
         """By component: the peak of all memory, its FLOPs, and its seconds at the peak rates of a GPU."""
         tracker = self.context.tracker
-        peaks = tracker.storages.peaks(self.spans)
+        # From the second step on, a library's workspaces are there all the time.
+        beside = sum(self.context.rules.workspaces(tracker.multiplying, tracker.biased))
+        peaks = {name: peak + beside for name, peak in tracker.storages.peaks(self.spans).items()}
         return {"components": {name: {"peak_memory_bytes": peaks[name], **self.work(name)} for name in self.spans}}
 
     def work(self, name: str) -> Mapping[str, Any]:
@@ -105,19 +108,3 @@ def leaves(components: Any) -> Iterator[Any]:
         for module in component.modules():
             if any(True for _ in module.parameters(recurse=False)):
                 yield module
-
-
-def around(part: Any, begin: Callable[[], None], end: Callable[[], None] = lambda: None) -> None:
-    """Call functions before and after each call of a part; the image decoder is called by a method of its own."""
-    part.register_forward_pre_hook(lambda *_: begin())
-    part.register_forward_hook(lambda *_: end())
-    if hasattr(part, "decode"):
-        decode = part.decode
-
-        def followed(*given: Any, **named: Any) -> Any:
-            begin()
-            found = decode(*given, **named)
-            end()
-            return found
-
-        part.decode = followed
