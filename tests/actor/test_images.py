@@ -13,6 +13,7 @@ from tests.actor.test_dry_run import dried
 pytest.importorskip("diffusers")
 
 from perfgate.actor.devices import open_device
+from perfgate.actor.devices.emulated import LOOKING_UP, beginning
 from perfgate.actor.instruments.device_memory import DeviceMemory
 from perfgate.actor.instruments.memory import TensorMemory
 from perfgate.actor.programs.base import Program
@@ -102,6 +103,21 @@ def test_attention_is_computed_in_every_second_step_but_at_the_ends():
 
 def test_a_denoiser_without_a_cache_is_seen(unet):
     assert settings.cache_of(unet) == "off"
+
+
+@pytest.mark.parametrize("name", LOOKING_UP)
+def test_a_scheduler_begins_with_its_first_timestep_where_an_emulated_card_finds_none(name):
+    scheduler = getattr(pytest.importorskip("diffusers"), name)()
+    scheduler.set_timesteps(5)
+    found_nowhere = torch.tensor(-1.0)
+    assert beginning(type(scheduler).index_for_timestep)(scheduler, found_nowhere) == 0
+
+
+def test_the_highest_predicted_peak_of_a_component_is_that_of_the_step_workspaces_included():
+    found = dried(image_generation(SD, denoising_steps=1), "cuda")
+    peaks = [component["peak_memory_bytes"] for component in found["components"].values()]
+    assert max(peaks) == found["peak_memory_bytes"]
+    assert min(peaks) > found["memory"]["workspaces"]["temporaries"]
 
 
 class Takes(torch.nn.Module):

@@ -25,5 +25,5 @@ def around(part: Any, begin: Callable[[], None], end: Callable[[], None] = lambd
 def bring(part: Any) -> None:
     """Bring the weights that wait on the host, as the call that follows would; those of the part before leave."""
     hook = getattr(part, "_hf_hook", None)
-    if type(hook).__name__ == BY_MODEL:
+    if hook is not None and type(hook).__name__ == BY_MODEL:
         hook.pre_forward(part)

@@ -153,7 +153,9 @@ def topics() -> tuple[Topic, ...]:
             "Each matrix product of the forward pass has two in the backward pass, one for the gradient of its input "
             "and one for that of its weights, so in a large model it takes about twice as long. In a small one the "
             "rest counts as well: Python's calls and dropout's random numbers belong to the forward pass alone. The "
-            "optimizer works on the weights alone, so its share shrinks as the batch grows.",
+            "optimizer works on the weights alone, so its share shrinks as the batch grows. The three do not add up to "
+            "the step: fetching a batch and the loop's own Python are in none of them, and phases are timed in steps "
+            "of their own.",
             "training/test_batch_size.py",
             drawn=("forward", "backward", "optimizer"),
         ),
