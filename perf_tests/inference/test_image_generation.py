@@ -127,7 +127,12 @@ def test_tiles_bound_the_decoder_s_peak(effect, image_generation):
 def test_offloaded_weights_leave_the_gpu_s_peak(effect, image_generation, offload):
     """Only the workspaces of matrix products, 33 MB, stay on the GPU."""
     peak = {"model": "< 0.95x", "layers": "< 0.9x"}[offload]
-    effect(image_generation(SD), image_generation(SD, offload=offload), predicted_cuda_peak_bytes=peak)
+    effect(
+        image_generation(SD),
+        image_generation(SD, offload=offload),
+        peak_memory_bytes={"cuda": peak},
+        predicted_cuda_peak_bytes=peak,
+    )
 
 
 @FULL

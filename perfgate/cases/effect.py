@@ -54,10 +54,10 @@ def tried(
     why = ""
     if stage.plan.device == "none":
         exact, times, likenesses, why = [item for item in exact if metric(item.metric).dry], [], [], UNTOLD
-    elif not stage.plan.launches:
-        times, why = [], UNTIMED_RUN
-    elif not stage.plan.timed:
+    elif stage.plan.emulated:
         times, likenesses, why = [], [], EMULATED
+    elif not stage.plan.timed:
+        times, why = [], UNTIMED_RUN
     held = {*exact, *times, *likenesses}
     untold = [nothing(case, item, "invalid", why) for item in asked if item not in held]
     if not held:

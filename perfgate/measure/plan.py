@@ -34,6 +34,11 @@ class MeasurementPlan:
     power_limit_w: float | None = None
 
     @property
+    def emulated(self) -> bool:
+        """Whether the device is emulated: it has no times, and computes no values that could be compared."""
+        return self.device in DEVICE_KINDS and bool(DEVICE_KINDS[self.device].emulates)
+
+    @property
     def timed(self) -> bool:
         """Whether times are taken: not in dry runs, not on an emulated device, and not without timed launches."""
         return self.launches > 0 and self.device in DEVICE_KINDS and DEVICE_KINDS[self.device].timed

@@ -3,15 +3,23 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from perfgate.actor.devices.assumed import operator_of
 from perfgate.cases.assumed import assumed_in
+from perfgate.cases.deadline import Deadline
+from perfgate.cases.duets import Policy
+from perfgate.cases.effect import tried
+from perfgate.gate.alpha_budget import AlphaBudget
+from perfgate.gate.equivalence import Equivalence
 from perfgate.measure.emulator.build import started_on
 from perfgate.measure.emulator.profiles import PROFILES
+from perfgate.measure.plan import MeasurementPlan
 from perfgate.records.launch import Launch
 from perfgate.records.runfile import read
+from perfgate.shared.workload import Workload
 from tests import SUPPORT
 
 pytestmark = pytest.mark.untimed
@@ -92,3 +100,15 @@ def test_reads_are_listed_in_the_run_and_a_loop_that_waits_ends_with_its_line(su
     found.stdout.fnmatch_lines([f"*the emulated GPU computes no values, and {said}:{line}*"])
     told = [launch.details.findings.assumed for launch in read(suite.run_files[-1]).launches]
     assert {"ArgMax: zeros": 2, "all: true": 1} in told
+
+
+@pytest.mark.parametrize("launches", [0, 3])
+@pytest.mark.parametrize("device", ["emulated", "none"])
+def test_results_that_nobody_computed_are_not_compared_whether_times_are_asked_for_or_not(device, launches) -> None:
+    stage = SimpleNamespace(plan=MeasurementPlan(device=device, launches=launches))
+    side = Workload("any:Program", {})
+    promise = Equivalence("logits", 1e-3)
+    policy = Policy(AlphaBudget(1), Deadline(None, 1))
+    taken, (verdict,) = tried(stage, "test_it", side, side, [], [promise], policy, lambda _: None)
+    assert taken == []
+    assert (verdict.metric, verdict.verdict) == ("logits", "invalid")
