@@ -33,6 +33,7 @@ class Wasteful(Loading):
 TIMES = {"step_time_s", "load_time_s", "first_call_time_s"}
 
 
+@pytest.mark.slice
 @pytest.mark.untimed
 def test_weights_that_are_read_twice_and_held_in_more_bits_are_caught_exactly(suite):
     suite.write(CASES)

@@ -15,6 +15,7 @@ def test_fault(perf, fault):
 NEWER_TORCH = "import torch\ntorch.__version__ = torch.torch_version.TorchVersion('2.99.0')\n"
 
 
+@pytest.mark.slice
 @pytest.mark.untimed
 def test_what_got_worse_since_other_versions_fails_until_it_is_stored_for_these(exact):
     exact.write(CASES)

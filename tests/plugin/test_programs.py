@@ -10,7 +10,8 @@ import pytest
 from perfgate.records.runfile import RunFile, read
 from tests import SUPPORT
 
-pytestmark = pytest.mark.untimed
+# One run of twenty cases, which takes a minute and a half, serves most tests.
+pytestmark = [pytest.mark.untimed, pytest.mark.slice]
 
 PINNED = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SUITE = """
