@@ -89,7 +89,8 @@ class CaseRunner:
         self._confirmer = confirmer
         self._packages = packages
         self._tracer = tracer
-        self._dealt = [{"kind": DEAL, **dealt}] if dealt else []
+        if dealt:
+            self._writer.write([{"kind": DEAL, **dealt}])  # first, so that it is there if this process is killed
 
     def run_case(self, case: Case, workload: Workload, progress: Progress) -> Result:
         """Measure a case, compare it with its reference or its baseline, and write it to the run file.
@@ -292,7 +293,7 @@ class CaseRunner:
             self._confirmer.close()
         self.stage.close()
         try:
-            self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}, *self._dealt])
+            self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}])
         finally:
             self._writer.close()
 

@@ -236,7 +236,8 @@ class Cases:
         """The division of the suite into shards, for ``perfgate merge``; ``None`` without shards."""
         if self._options.shard[1] == 1:
             return None
-        return {"pairs": self._selection.pairs, "parts": self._parts, "digest": self._selection.digest}
+        told = {"pairs": self._selection.pairs, "parts": self._parts, "digest": self._selection.digest}
+        return told | ({"of": self._selection.identity} if self._selection.identity else {})
 
     def _policy(self) -> "Policy":
         from perfgate.cases.deadline import Deadline

@@ -81,6 +81,11 @@ class Ends:
         if "line" in found:
             end.result = found
 
+    def passed(self, report: Any) -> str:
+        """The case that a report ends, if it passed in all its phases; empty for any other report."""
+        end = self.of.get(report.nodeid)
+        return str(end.result["case"]) if report.when == "teardown" and end and end.result and end.passed else ""
+
     def lost(self, whole: Collection[str]) -> str:
         """A sentence about measured cases whose lines are missing from the run file; empty if there are none."""
         found = sorted({result["case"] for result in self.results}.difference(whole))

@@ -22,8 +22,12 @@ class Parts:
 
     @property
     def own(self) -> Path:
-        """The file of this process."""
-        return part_of(self._output, self._run_id, self._process)
+        """What this process writes."""
+        return self.of(self._process)
+
+    def of(self, process: str) -> Path:
+        """What a process of the run writes."""
+        return part_of(self._output, self._run_id, process)
 
     def written(self) -> list[Path]:
         """The existing files of all processes."""

@@ -12,6 +12,7 @@ import pytest
 
 from perfgate.plugin import annotations
 from perfgate.plugin.cases import RESULT, Cases, Process, scratch
+from perfgate.plugin.earlier_tries import TAKEN, Tries
 from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of
 from perfgate.plugin.history import check_history
@@ -38,6 +39,7 @@ from perfgate.plugin.target import Target
 from perfgate.plugin.unjudged import Unjudged, unjudged
 from perfgate.plugin.worth import put_in_order
 from perfgate.records.durations import read_durations
+from perfgate.records.runfile import MAIN
 from perfgate.shared.command import command
 from perfgate.shared.errors import UserError
 from perfgate.system.git import check_unmoved, git_state
@@ -90,6 +92,8 @@ class Run:
         self._touching: list[str] = []
         self._cases: Cases | None = None
         self._parts = Parts(self.output, self.run_id, self.worker)
+        # What is stored comes from what this run itself measured.
+        self._tries = Tries(Path(options.shard_folder)) if options.shard_folder and not options.update else None
         self._stack = ExitStack()
         self._stack.callback(self._parts.close)
 
@@ -137,6 +141,9 @@ class Run:
         with a_usage_error():
             concerned, self._touching = touched(within, self.options)
         mine, self._digest = in_shard(concerned, self.options.shard, durations, self.options.shards_at_once)
+        if self._tries:
+            self._tries.look(self._header(), self._pairs, self._digest)
+            mine = [item for item in mine if item.nodeid.removeprefix(f"{self.options.root}/") not in self._tries]
         chosen = set(mine)
         if dropped := [item for item in cases if item not in chosen]:
             self.config.hook.pytest_deselected(items=dropped)
@@ -146,8 +153,9 @@ class Run:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Prepare to measure the selected cases, and check that their results can be stored."""
-        selection = select(session.items, self._pairs, self.options, self._digest)
+        """Prepare to measure the cases that are left, and check that their results can be stored."""
+        identity = self._tries.identity if self._tries else ""
+        selection = select(session.items, self._pairs, self.options, self._digest, identity)
         told = getattr(self.config, "workerinput", {})
         workers, shared = (told["workercount"], Path(told["perf_shared"])) if told else (1, None)
         with a_usage_error():
@@ -225,6 +233,9 @@ class Run:
         if self.worker or not getattr(report, "perfgate_case", True):
             return
         self.ends.add(report)
+        if self._tries and (case := self.ends.passed(report)):
+            with suppress(UserError):  # whatever is wrong with the disk, the run file's own lines tell it
+                self._tries.note(self._parts.of(MAIN), case)
         if hasattr(report, "node") and getattr(report, "perfgate_case", False):
             with suppress(UserError):
                 self._parts.claim()
@@ -274,19 +285,13 @@ class Run:
     def _finish(self) -> None:
         from perfgate.records import runfile
 
+        if self._tries:
+            self._tries.write(self._parts.of(TAKEN))
         parts = self._parts.written()
         of_shard = self._sharded and self._cases and not self.config.option.collectonly
         if not (parts or self.ends.results or of_shard):
-            return  # a shard without cases still writes that it had nothing to measure
-        header = runfile.new_header(
-            self.run_id,
-            self.created,
-            self.config.rootpath,
-            self.target.machine(self.sides.software),
-            self.options.to_json() | {"device": self.target.kind, "tier": self.target.tier},
-            self.sides.header(),
-            self._commit,
-        )
+            return  # a shard tells that it had nothing to measure
+        header = self._header()
         header["command"] = command()
         header["failed"] = self.ends.failed_besides(self.options.root)
         whole = runfile.merge(self.path, header, parts)
@@ -295,6 +300,19 @@ class Run:
             self.products.make(self.ends)
         if lost := self.ends.lost(whole):
             raise UserError(f"{self.path}: {lost}")
+
+    def _header(self) -> dict[str, Any]:
+        from perfgate.records.runfile import new_header
+
+        return new_header(
+            self.run_id,
+            self.created,
+            self.config.rootpath,
+            self.target.machine(self.sides.software),
+            self.options.to_json() | {"device": self.target.kind, "tier": self.target.tier},
+            self.sides.header(),
+            self._commit,
+        )
 
     @property
     def _sharded(self) -> bool:
@@ -315,14 +333,15 @@ class Run:
                     terminalreporter.write_line(line)
         for line in self._marked:
             terminalreporter.write_line(line)
-        if self.worker or not (self.ends.results or self.problem or any(self._unjudged.lines())):
+        taken = [*self._tries.told()] if self._tries else []
+        if self.worker or not (self.ends.results or self.problem or taken or any(self._unjudged.lines())):
             return
         terminalreporter.section("perfgate")
         arguments = self.config.invocation_params.args
         for line in last_lines(self.options, arguments, self.ends.results, self.sides, self.products.update, self.path):
             terminalreporter.write_line(line)
         unseen = unseen_lines(self.config, self.options, self.sides, self.target, self.ends, self._unjudged)
-        for line in (*product_lines(self.products), *unseen):
+        for line in (*taken, *product_lines(self.products), *unseen):
             terminalreporter.write_line(line)
         if self.problem:
             terminalreporter.write_line(f"ERROR: {self.problem}", red=True)

@@ -26,7 +26,8 @@ class Selection:
             divided among them.
         preload: the modules that fork servers import in advance.
         needs_libraries: whether any case runs one of Perfgate's own programs.
-        digest: the digest of the deal of cases to shards.
+        digest: of what was dealt to the shards.
+        identity: of what the tries of a fleet's shard have in common; empty in a run of no fleet.
     """
 
     cases: int
@@ -34,16 +35,20 @@ class Selection:
     preload: tuple[str, ...]
     needs_libraries: bool
     digest: str
+    identity: str = ""
 
 
-def select(items: Iterable[pytest.Item], pairs: int, options: Options, digest: str = "") -> Selection:
-    """The selection after every plugin has deselected items.
+def select(
+    items: Iterable[pytest.Item], pairs: int, options: Options, digest: str = "", identity: str = ""
+) -> Selection:
+    """The selection that is left after every plugin deselected items.
 
     Args:
-        items: the items that will run.
-        pairs: the number of gated times of all cases within the tier.
-        options: the options of the run.
-        digest: the digest of the deal of cases to shards.
+        items: those that are to run.
+        pairs: gated times of all cases within the tier.
+        options: of the run.
+        digest: of what was dealt to the shards.
+        identity: of what the tries of a fleet's shard have in common.
     """
     cases = [item for item in items if is_case(item)]
     used = {name for item in cases for name in fixtures_of(item)}
@@ -51,7 +56,7 @@ def select(items: Iterable[pytest.Item], pairs: int, options: Options, digest: s
     # With a reference no yardstick runs, and both sides import the same modules.
     modules = modules_of(programs if options.reference else [*programs, "yardstick.cpu"])
     preload = (*modules, *([DRY_RUN] if programs else []), *options.preload)
-    return Selection(len(cases), pairs, preload, bool(programs), digest)
+    return Selection(len(cases), pairs, preload, bool(programs), digest, identity)
 
 
 def check_marks(cases: Iterable[pytest.Item]) -> None:

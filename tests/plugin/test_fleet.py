@@ -72,3 +72,63 @@ def test_a_killed_shard_and_a_killed_fleet_lose_nothing(suite: Suite) -> None:
     kept = json.loads((suite.path / "kept").read_text())
     assert kept.keys() == {f"perf_tests/test_case.py::test_letters[{name}]" for name in "abcd"}
     assert "a fleet was begun there" in perfgate(*arguments(), cwd=suite.path).stderr
+
+
+DYING = """
+import os, signal
+from pathlib import Path
+
+
+def begin(name):
+    with open("begun", "a") as file:
+        file.write(name)
+    return Path("begun").read_text().count(name)
+
+
+def test_a(perf):
+    begin("a")
+    perf(work(rounds=1))
+
+
+def test_b(perf):
+    tries = begin("b")
+    perf(work(rounds=1))
+    assert tries == 2  # what failed is measured again
+
+
+def test_c(perf):
+    begin("c")
+    perf(work(rounds=1))
+
+
+def test_d(perf):
+    if begin("d") == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    perf(work(rounds=1))
+
+
+def test_e(perf):  # takes longest, so it is a shard by itself
+    begin("e")
+    perf(work(rounds=1))
+"""
+
+
+@pytest.mark.parametrize("stored", [(), ("--perf-update", "new")])
+def test_a_lost_shard_goes_on_where_it_was(suite: Suite, stored: tuple[str, ...]) -> None:
+    """What passed in all its phases is taken over, unless a run stores what it measured itself."""
+    suite.write(DYING)
+    nodes = {f"perf_tests/test_case.py::test_{name}": 1.0 for name in "abcd"}
+    (suite.path / ".test_durations").write_text(json.dumps(nodes | {"perf_tests/test_case.py::test_e": 9.0}))
+
+    arguments = ["--shards", "2", "--parallel", "2", "--json", "--", "perf_tests", "--perf-launches", "0", *stored]
+    done = perfgate("fleet", "--folder", "shared", *arguments, cwd=suite.path)
+
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert "is submitted once more, to go on there" in done.stderr
+    begun = (suite.path / "begun").read_text()
+    again = 2 if stored else 1
+    assert {name: begun.count(name) for name in "abcde"} == {"a": again, "b": 2, "c": again, "d": 2, "e": 1}
+    assert {verdict["case"] for verdict in found["verdicts"]} == {f"test_case.py::test_{name}" for name in "abcde"}
+    assert found["shards"]["twice"] == []
+    assert found["shards"]["overspent"] == 1

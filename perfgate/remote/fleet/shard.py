@@ -76,6 +76,7 @@ def measure(shard: Shard, command: Sequence[str], root: str, attempt: str) -> in
     shard.ended.parent.mkdir(parents=True, exist_ok=True)
     output = Path(mkdtemp(prefix=f"{attempt}-", dir=shard.ended.parent))  # Slurm may start one job several times
     more = ["--perf-shard", f"{shard.number}/{shard.count}/{shard.at_once}", "--perf-output", str(output)]
+    more += ["--perf-shard-folder", str(shard.ended.parent)]  # what an earlier try measured is not measured again
     code = subprocess.run([*command, *more], cwd=root, check=False).returncode
     if code >= 0:  # a process that was killed has a negative code, and has not ended
         write_whole(shard.ended, json.dumps({"code": code, "attempt": output.name}) + "\n")
