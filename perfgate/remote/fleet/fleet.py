@@ -106,7 +106,8 @@ class Fleet:
         if not shards:
             return
         for shard in (shard for shard in shards if self._ids[shard.number]):
-            self._tell(f"shard {shard.number} was lost in job {self._ids[shard.number][-1]}; it is submitted once more, to go on there")
+            lost = f"shard {shard.number} was lost in job {self._ids[shard.number][-1]}"
+            self._tell(f"{lost}; it is submitted once more, to go on there")
         command = [sys.executable, "-m", "pytest", *self._plan.arguments]
         try:
             with self._executor.batch():
