@@ -112,7 +112,7 @@ def simulated(seed: int, sd: float, known_share: float, failing: float, asked: a
     stored = {
         case: s * math.exp(generator.gauss(0, 0.03)) for case, s in true_s.items() if generator.random() < known_share
     }
-    shards = shards_for(stored, asked.nodes)
+    shards = asked.rounds * asked.nodes or shards_for(stored, asked.nodes)
     dealt = deal(expected_s(list(true_s), stored), shards, asked.nodes, true_s.keys() - stored.keys())
     for shard in dealt:
         generator.shuffle(shard)  # pytest keeps the order of the files, which has nothing to do with durations
@@ -198,6 +198,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--failing", type=float, default=0.01, help="share of shards whose node fails once")
     parser.add_argument("--seeds", type=int, default=7, help="draws of durations")
+    parser.add_argument("--rounds", type=int, default=0, help="of shards; 0 for as many as perfgate fleet makes")
     parser.add_argument("--parts", type=int, default=1000, help="shards to merge; 0 for no merge")
     asked = parser.parse_args()
     sd = spread()

@@ -14,6 +14,7 @@ from perfgate.records.verdict import Name, Verdict
 DRY_TELLS_NOT = "a dry run does not measure it"
 EMULATED_TELLS_NOT = "an emulated device has no times and no values"
 NO_TIMES = "this run takes no times"
+NOT_ASKED = (DRY_TELLS_NOT, EMULATED_TELLS_NOT, NO_TIMES)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def decide(
     if invalid := having("invalid"):
         told = f"{invalid[0].case} could not be measured: {invalid[0].why}"
         tolerated = not fault and not strict and any(v.verdict in ("pass", "improved") for v in verdicts)
-        if tolerated and spoilt_by(invalid, DRY_TELLS_NOT, EMULATED_TELLS_NOT, NO_TIMES):
+        if tolerated and all(map(not_asked, invalid)):
             return Outcome("passed")
         if tolerated and spoilt_by(invalid, CORE_TAKEN):
             return Outcome("warned", f"{told}; what could be measured {WORDS['pass']} or better", output)
@@ -82,6 +83,11 @@ def decide(
     if partly:
         return Outcome("failed" if strict else "warned", "\n".join(map(sentence, partly)))
     return Outcome("passed")
+
+
+def not_asked(verdict: Verdict) -> bool:
+    """Whether a metric was left out because this kind of run measures it of no program."""
+    return verdict.verdict == "invalid" and verdict.why.startswith(NOT_ASKED)
 
 
 def spoilt_by(invalid: Sequence[Verdict], *reasons: str) -> bool:

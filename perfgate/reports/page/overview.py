@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from perfgate.gate.outcome import not_asked
 from perfgate.gate.verdicts import ALPHA
 from perfgate.gate.wording import COULD_NOT_TELL, REFERENCE_UNABLE, can_see, counted_as, moved, summarize, times
 from perfgate.records.runfile import RunFile
@@ -31,7 +32,8 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
         against: the noun for the other side; empty if there is none.
     """
     worse = [row for row in rows if row.failed]
-    unsure = [row for row in rows if row.verdict in COULD_NOT_TELL]
+    unsure = [row for row in rows if row.verdict in COULD_NOT_TELL and not asked_in_part(row)]
+    unasked = of_what_was_not_asked(rows)
     cases = many(len(rows), "case")
     if worse:
         moved_most = [v for row in worse for v in row.verdicts if counted_as(v) == "regressed"]
@@ -43,15 +45,15 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
         which = "The only case" if len(rows) == 1 else f"{len(worse)} of {cases}"
         held = f", held against {against}" if against else ""
         how = f"got worse than {against}" if moved_most else f"failed{held}"
-        return "worse", f"{which} {how}{told}.{other}"
-    decided = [row for row in rows if row.verdict in ("pass", "improved", "accepted")]
+        return "worse", f"{which} {how}{told}.{other}{unasked}"
+    decided = [row for row in rows if row.verdict in ("pass", "improved", "accepted") or asked_in_part(row)]
     if unsure:
         shown = (
             f"Nothing was shown to be worse than {against}, but"
             if against
             else "Nothing was held against anything, and"
         )
-        return "unsure", f"{shown} {len(unsure)} of {cases} {'is' if len(unsure) == 1 else 'are'} undecided."
+        return "unsure", f"{shown} {len(unsure)} of {cases} {'is' if len(unsure) == 1 else 'are'} undecided.{unasked}"
     if not decided:
         new = sum(row.verdict == "new" for row in rows)
         passed = sum(v.verdict == "pass" and not v.expected for row in rows for v in row.verdicts)
@@ -66,7 +68,22 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
     new = sum(row.verdict == "new" for row in rows)
     clauses = [f"{better} got better" if better else "", f"{new} {'is' if new == 1 else 'are'} new" if new else ""]
     tail = "".join(f", {clause}" for clause in clauses if clause)
-    return "fine", f"None of {len(decided)} decided {plural(len(decided), 'case')} got worse than {against}{tail}."
+    return (
+        "fine",
+        f"None of {len(decided)} decided {plural(len(decided), 'case')} got worse than {against}{tail}.{unasked}",
+    )
+
+
+def asked_in_part(row: CaseRow) -> bool:
+    """Whether a case has a verdict on all that it was asked in this kind of run, which measures not all that it has."""
+    asked = [verdict for verdict in row.verdicts if not not_asked(verdict)]
+    return 0 < len(asked) < len(row.verdicts) and all(counted_as(v) in ("pass", "improved", "accepted") for v in asked)
+
+
+def of_what_was_not_asked(rows: Sequence[CaseRow]) -> str:
+    """A sentence on the cases of which this kind of run measures only a part; empty where there is none."""
+    whys = [next(v.why for v in row.verdicts if not_asked(v)) for row in rows if asked_in_part(row)]
+    return f" Not all was asked in {many(len(whys), 'case')}: {whys[0]}." if whys else ""
 
 
 def new_because(count: int, verdicts: Sequence[Verdict]) -> str:
