@@ -6,6 +6,7 @@ import pytest
 
 from perfgate.records.runfile import read
 from tests import SUPPORT
+from tests.support.layers import MODELS
 
 pytestmark = pytest.mark.untimed
 
