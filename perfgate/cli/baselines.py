@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from perfgate.cli.common import OK, WORSE, add_command
+from perfgate.gate.wording import are, many
 from perfgate.records.runfile import read
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError, nearest
@@ -109,7 +110,10 @@ def move_machine(options: argparse.Namespace) -> tuple[int, Report]:
 
     root, _ini = folder()
     count = rename(root, options.old, options.new)
-    return OK, said_report([f"{count} cases of {options.old} are those of {options.new} now."], {"cases": count})
+    return OK, said_report(
+        [f"{many(count, 'case')} of {options.old} {are(count)} now stored for {options.new}."],
+        {"cases": count},
+    )
 
 
 def promote_runs(options: argparse.Namespace) -> tuple[int, Report]:
@@ -127,7 +131,8 @@ def promote_runs(options: argparse.Namespace) -> tuple[int, Report]:
         worse = {one.case: f"{one.metric} got worse" for one in run.verdicts if one.verdict == "regressed"}
         unfit = worse | failed
         done = update_baselines(run, root, options.mode, "", set(run.by_case()) - set(unfit), unfit)
-        lines.append(f"{run_id}: {len(done.stored)} cases are stored, {len(done.left)} are not.")
+        kept, left = len(done.stored), len(done.left)
+        lines.append(f"{run_id}: {many(kept, 'case')} {are(kept)} stored, {left} {are(left)} not.")
         lines += [f"{case}: {why}" for case, why in done.left.items()]
         document[run_id] = {"stored": list(done.stored), "left": dict(done.left)}
     return OK, said_report(lines, document)

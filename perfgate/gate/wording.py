@@ -194,3 +194,18 @@ def in_short(verdict: Verdict) -> str:
         values = f"{before}{what.show(verdict.candidate)}"
     details = "; ".join(filter(None, [values, interval(verdict), verdict.why, verdict.accepted]))
     return " ".join(filter(None, [verdict.metric, moved(verdict), since(verdict), f"({details})" if details else ""]))
+
+
+def many(count: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{count:,} {plural(count, noun)}"
+
+
+def plural(count: int, noun: str) -> str:
+    """A noun after a number."""
+    return noun if count == 1 else f"{noun}s"
+
+
+def are(count: int) -> str:
+    """The verb after a number."""
+    return "is" if count == 1 else "are"

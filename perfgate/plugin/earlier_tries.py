@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from perfgate.gate.wording import are, many
 from perfgate.records.runfile import Writer, last_attempts, line_of
 from perfgate.records.runfile_lines import WAYS
 from perfgate.records.shard_parts import DEAL
@@ -64,8 +65,7 @@ class Tries:
     def told(self) -> Iterator[str]:
         """A sentence about what was taken over, if anything was."""
         if count := len(self._lines):
-            cases = "1 case was" if count == 1 else f"{count} cases were"
-            yield f"{cases} measured by an earlier try of this shard, and not again."
+            yield f"{many(count, 'case')} of an earlier try {are(count)} taken over, and not measured again."
 
 
 def identity(header: Mapping[str, Any], dealt: Sequence[object]) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfgate.gate.wording import are, many
 from perfgate.shared.credentials import concealed
 from perfgate.shared.errors import UserError
 from perfgate.system.git import git_state
@@ -52,4 +53,5 @@ def keep(run_file: Path, run: "RunFile", url: str) -> str:
         return "History: this run measured nothing that is gated, so nothing of it is kept."
     place = concealed(url)
     moved = f"perfgate history changes --from {place}"
-    return f"History: {len(points)} points of this run are kept at {place}. What moved: {moved}"
+    kept = f"{many(len(points), 'point')} of this run {are(len(points))} kept at {place}"
+    return f"History: {kept}. What moved: {moved}"

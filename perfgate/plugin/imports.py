@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from perfgate.gate.wording import are, many
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import fixtures_of
 from perfgate.shared.errors import UserError
@@ -36,7 +37,8 @@ def touched(items: Sequence[pytest.Item], options: Options) -> tuple[list[pytest
     changed = changed_files(items[0].config.rootpath, options.affected)
     why = {item: why_touched(item, changed, options.locks) for item in items}
     found = [item for item in items if why[item]]
-    rest = f"{len(items) - len(found)} of {len(items)} cases are not concerned"
+    left = len(items) - len(found)
+    rest = f"{left} of {many(len(items), 'case')} {are(left)} not concerned"
     return found, [*(f"{item.nodeid}: {why[item]}" for item in found), rest]
 
 

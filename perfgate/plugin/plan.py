@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from perfgate.gate.wording import many
 from perfgate.plugin.builders import OF_MODEL, OF_NO_MODEL, places_of
 from perfgate.plugin.options import Options
 from perfgate.plugin.selection import fixtures_of, is_case, marks_of
@@ -95,4 +96,5 @@ def plan_lines(
     for case, (seconds, why) in found.items():
         yield f"{usual if seconds is None else seconds:7.0f} s  {case}  ({why or 'not known, so as the others'})"
     total = sum(usual if seconds is None else seconds for seconds, _ in found.values())
-    yield f"{total:7.0f} s  = {total / 60:.1f} min for {len(found)} cases on {gpu.name}, planned and not measured"
+    minutes = f"{total / 60:.1f} min for {many(len(found), 'case')}"
+    yield f"{total:7.0f} s  = {minutes} on {gpu.name}, planned and not measured"

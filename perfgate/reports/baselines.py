@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from perfgate.gate.acceptance import Acceptance
+from perfgate.gate.wording import many
 from perfgate.records.baseline_files import case_file
 from perfgate.records.baselines import Baseline
 from perfgate.reference.baseline_state import SPECIAL
@@ -18,7 +19,8 @@ from perfgate.shared.errors import UserError
 from perfgate.system.git import git
 
 Stored = Mapping[str, Mapping[str, Baseline]]
-COMMITS = 20  # the most commits to list for a file; older ones are left out
+COMMITS = 20  # that moved one file; older ones are left out
+PRUNE = "perfgate baselines prune --yes"
 
 
 def said_report(lines: Sequence[str], document: Mapping[str, Any]) -> Report:
@@ -98,8 +100,9 @@ def commit_rows(commits: Sequence[tuple[str, Acceptance]], today: str) -> list[d
 def pruned_report(gone: Mapping[str, Sequence[str]], removed: bool) -> Report:
     """The report of baselines that belong to no case, and whether they were removed."""
     rows = [{"machine": machine, "case": case} for machine, cases in gone.items() for case in cases]
-    count = f"{len(rows)} baselines belong to no case"
-    done = f"{count}, and were removed." if removed else f"{count}; remove them with: perfgate baselines prune --yes"
+    count = f"{many(len(rows), 'baseline')} {'belongs' if len(rows) == 1 else 'belong'} to no case"
+    them = "it" if len(rows) == 1 else "them"
+    done = f"{count}; perfgate removed {them}." if removed else f"{count}; remove {them} with: {PRUNE}"
     lines = [done if rows else "Every baseline belongs to a case."]
     tables = {"Of no case": pd.DataFrame(rows)} if rows else {}
     return Report([Section("", lines, tables)], pd.DataFrame(rows), {"gone": rows, "removed": removed})

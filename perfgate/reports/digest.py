@@ -3,10 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from perfgate.gate.wording import counted_as
+from perfgate.gate.wording import counted_as, many
 from perfgate.records.runfile import RunFile
 from perfgate.reports.folded import Told, attention, by_technique, measured, promised
-from perfgate.reports.page.overview import many
 from perfgate.reports.page.rows import ORDER, CaseRow
 from perfgate.reports.tables import setting_rows, shown
 

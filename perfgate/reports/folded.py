@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfgate.gate.wording import COULD_NOT_TELL, counted_as, in_short, promises, times
+from perfgate.gate.wording import COULD_NOT_TELL, counted_as, in_short, many, promises, times
 from perfgate.records.verdict import Verdict
 from perfgate.reports.page.rows import ORDER, CaseRow
 from perfgate.reports.tables import file_of
-from perfgate.reports.update import cases, named
+from perfgate.reports.update import named
 
 if TYPE_CHECKING:
     import pandas as pd  # takes half a second, which the end of a run should not pay
@@ -45,7 +45,7 @@ def attention(rows: Sequence[CaseRow]) -> list[Told]:
         if len(group) > 1:
             if row is group[0]:
                 ids = [found.case for found in group]
-                told.append(Told(row.verdict, f"{cases(len(ids))}: {named(ids)}", (reason(row),)))
+                told.append(Told(row.verdict, f"{many(len(ids), 'case')}: {named(ids)}", (reason(row),)))
         elif row.failed or row.verdict not in QUIET:
             told.append(Told(row.verdict, row.case, what_moved(row)))
     return told

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from perfgate.gate.wording import percent
+from perfgate.gate.wording import are, many, percent
 from perfgate.history.changes import Change, Creep, Event
 from perfgate.history.points import Run
 from perfgate.history.series import Machine, Series
@@ -27,7 +27,7 @@ def added_report(url: str, runs: Sequence[tuple[Run, int, bool]]) -> Report:
     """The report of added runs: the number of points of each, and whether it was new."""
     rows = [{"run": run.run_id, "machine": run.machine, "points": count, "kept": new} for run, count, new in runs]
     lines = [
-        f"{run.run_id}: {count} points of {run.machine} are kept at {url}"
+        f"{run.run_id}: {many(count, 'point')} of {run.machine} {are(count)} kept at {url}"
         if new
         else f"{run.run_id}: is kept already"
         if count
@@ -40,7 +40,9 @@ def added_report(url: str, runs: Sequence[tuple[Run, int, bool]]) -> Report:
 def compacted_report(files: Mapping[str, int]) -> Report:
     """The report of merged files: the number of files that each machine's merged file replaces."""
     lines = [
-        f"{name}: {count} files are merged into one" if count else f"{name}: has one file, so nothing is to be merged"
+        f"{name}: {many(count, 'file')} {are(count)} merged into one"
+        if count
+        else f"{name}: has one file, so nothing is to be merged"
         for name, count in files.items()
     ]
     rows = pd.DataFrame([{"machine": name, "files": count} for name, count in files.items()])
@@ -74,8 +76,8 @@ def survey_section(found: Survey) -> Section:
     if found.creeps:
         tables["Crept by small steps"] = pd.DataFrame(map(creep_row, found.creeps))
     looked = (
-        f"{found.series} series of {len(found.machine.runs)} runs were looked at; where nothing changed, the chance "
-        f"that this list shows a change of a metric that varies is {found.alpha:.0%}."
+        f"{found.series} series of {many(len(found.machine.runs), 'run')} were looked at; where nothing changed, the "
+        f"chance that this list shows a change of a metric that varies is {found.alpha:.0%}."
     )
     count, crept = len(found.events), len(found.creeps)
     told = [f"{count} {'event' if count == 1 else 'events'} moved something."] if count else []

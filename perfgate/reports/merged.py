@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from perfgate.gate.acceptance import accepted_lines
-from perfgate.gate.wording import counted_as, sentence, summarize
+from perfgate.gate.wording import counted_as, many, sentence, summarize
 from perfgate.records.layers import spans
 from perfgate.records.shards import Merged
 from perfgate.reports.report import Report, Section
@@ -37,7 +37,7 @@ def merged_report(merged: Merged, path: Path) -> Report:
 def told(merged: Merged) -> Iterator[str]:
     """Sentences about the parts: their number, the missing ones, and the cases that are in several."""
     runs = len(merged.header["shards"]["runs"])
-    yield f"{runs} {'part' if runs == 1 else 'parts'} of {merged.count} shards."
+    yield f"{many(runs, 'part')} of {many(merged.count, 'shard')}."
     if merged.missing:
         several, which = len(merged.missing) > 1, ", ".join(spans(merged.missing))
         yield (

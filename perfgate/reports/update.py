@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from perfgate.gate.verdicts import MIN_BASELINE_LAUNCHES, MIN_BASELINE_SESSIONS
+from perfgate.gate.wording import many
 
 if TYPE_CHECKING:  # its module imports everything that measures
     from perfgate.cases.update import Update
@@ -19,7 +20,7 @@ def update_line(update: "Update", again: str) -> str:
         again: the command of this run without its update options.
     """
     total = len(update.stored) + len(update.left)
-    stored = f"{len(update.stored)} of {cases(total)}" if update.stored else f"nothing of {cases(total)}"
+    stored = f"{len(update.stored)} of {many(total, 'case')}" if update.stored else f"nothing of {many(total, 'case')}"
     return " ".join(filter(None, [f"Stored: {stored}.", left_out(update.left), missing(update.young, again)]))
 
 
@@ -43,13 +44,8 @@ def missing(young: Mapping[str, tuple[int, int]], again: str) -> str:
     if not young:
         return ""
     launches, sessions = min(young.values(), key=lambda each: (each[1], each[0]))
-    have = f"{launches} {'launch' if launches == 1 else 'launches'} from {cases(sessions, 'session')}"
+    have = f"{launches} {'launch' if launches == 1 else 'launches'} from {many(sessions, 'session')}"
     return (
-        f"Not gated yet: the times of {cases(len(young))}, which need {MIN_BASELINE_LAUNCHES} launches from "
+        f"Not gated yet: the times of {many(len(young), 'case')}, which need {MIN_BASELINE_LAUNCHES} launches from "
         f"{MIN_BASELINE_SESSIONS} sessions and have {have}; add a session later with: {again} --perf-update more"
     )
-
-
-def cases(count: int, word: str = "case") -> str:
-    """A count with its noun."""
-    return f"{count} {word}{'' if count == 1 else 's'}"

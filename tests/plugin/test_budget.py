@@ -81,4 +81,4 @@ def test_packages_of_an_environment_in_the_repository_are_none_of_its_files(suit
     suite.pytester.makeconftest(f"import sys\n\nsys.path.append({str(place)!r})\n")
     begin(suite.path)
     (place / "installed" / "__init__.py").write_text("KIND = 2\n")
-    assert "1 of 1 cases are not concerned" in collected(suite, "--perf-affected", "HEAD").outlines
+    assert "1 of 1 case is not concerned" in collected(suite, "--perf-affected", "HEAD").outlines

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from perfgate.gate.wording import many
 from perfgate.records.store import write_whole
 from perfgate.remote.fleet.progress import Progress
 from perfgate.remote.fleet.shard import Shard, measure
@@ -134,7 +135,7 @@ class Fleet:
             return
         failed = sum(shard.code not in (0, 5, None) for shard in self.shards)
         left = f", about {spent / done * (len(self.shards) - done):.0f} s left" if 0 < done < len(self.shards) else ""
-        shards = f"{done} of {len(self.shards)} shards measured, {failed} of them failed"
+        shards = f"{done} of {many(len(self.shards), 'shard')} measured, {failed} of them failed"
         self._tell(f"{shards}{f'; {cases}' if cases else ''}{left}")
 
 

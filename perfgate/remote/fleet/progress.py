@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from perfgate.gate.wording import many
 from perfgate.shared.parsing import load_json
 
 WRITTEN = ("*.part", "*.jsonl")  # each process of a run writes a part, and the run file is made of the parts at its end
@@ -30,7 +31,7 @@ class Progress:
                 self._count(path, line)
         verdicts = sum(self._cases.values(), Counter())
         counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
-        cases = f"{len(self._cases)} cases" + (f" ({counts})" if counts else "")
+        cases = many(len(self._cases), "case") + (f" ({counts})" if counts else "")
         return cases if self._cases else ""
 
     def _files(self) -> Iterator[Path]:

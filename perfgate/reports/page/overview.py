@@ -6,7 +6,17 @@ from typing import Any
 
 from perfgate.gate.outcome import not_asked
 from perfgate.gate.verdicts import ALPHA
-from perfgate.gate.wording import COULD_NOT_TELL, REFERENCE_UNABLE, can_see, counted_as, moved, summarize, times
+from perfgate.gate.wording import (
+    COULD_NOT_TELL,
+    REFERENCE_UNABLE,
+    can_see,
+    counted_as,
+    many,
+    moved,
+    plural,
+    summarize,
+    times,
+)
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.page.rows import CaseRow
@@ -219,13 +229,3 @@ def counts(rows: Sequence[CaseRow]) -> dict[str, int]:
 def metric_counts(verdicts: Sequence[Verdict]) -> str:
     """The number of single verdicts by name, as a clause."""
     return ", ".join(f"{count} {name}" for name, count in summarize(verdicts).items())
-
-
-def many(count: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{count:,} {plural(count, noun)}"
-
-
-def plural(count: int, noun: str) -> str:
-    """A noun after a number."""
-    return noun if count == 1 else f"{noun}s"

@@ -19,7 +19,7 @@ def test_cases_count_once_whole_lines_alone_and_garbage_ends_nothing(tmp_path: P
     part.write_text(line("verdict", verdict="pass") + "[" * 100_000 + "\n\x00{garbage\n" + line("case")[:-10])
     assert progress.look() == ""
     part.write_text(part.read_text() + line("case")[-10:])
-    assert progress.look() == "1 cases (1 pass)"
+    assert progress.look() == "1 case (1 pass)"
     # The run file is made of its parts at the end.
     part.with_name("run.jsonl").write_text(line("verdict", verdict="pass") + line("case"))
-    assert progress.look() == "1 cases (1 pass)"
+    assert progress.look() == "1 case (1 pass)"
