@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from perfgate.measure.stage import Stage
 
 RESULT = pytest.StashKey[dict[str, Any]]()
+CALLED = pytest.StashKey[str]()  # which of perf() and effect() the item called
 
 SCRATCH = "perfgate-run-"
 CLAIM = "claim"

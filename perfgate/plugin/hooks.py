@@ -10,8 +10,7 @@ from perfgate import __version__
 from perfgate.plugin import hookspecs
 from perfgate.plugin.benchmark_bridge import connect
 from perfgate.plugin.builders import OF_MODEL, OF_NO_MODEL, places_of
-from perfgate.plugin.declared_options import add_options
-from perfgate.plugin.marks import read_tolerance
+from perfgate.plugin.cases import CALLED
 from perfgate.plugin.namesakes import ALIAS, PerfgateWarning
 from perfgate.plugin.options import read_options
 from perfgate.plugin.power_limits import check_alone, divide
@@ -75,15 +74,12 @@ def of_case(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
     result of the case.
     """
     run = request.config.stash[RUN]
-    calls: list[Workload] = []
 
     def measure(workload: Workload, *, tolerance: Any = None) -> "Result":
         __tracebackhide__ = True
         given = marks_of(request.node).get("tolerance") if tolerance is None else tolerance
         with in_a_sentence(request.node):
-            if calls:
-                raise UserError(f"{request.node.nodeid} calls perf() twice; a case has one workload")
-            calls.append(workload)
+            only_call(request.node, "perf()")
             tolerances = {} if given is None else read_tolerance(request.node.nodeid, given)
             result = run.cases.measure(request.node, workload, tolerances)
         return conclude(request.node, result)
@@ -110,10 +106,26 @@ def effect(request: pytest.FixtureRequest) -> Callable[..., "Result"]:
     def measure(vanilla: Workload, setting: Workload, **expected: Any) -> "Result":
         __tracebackhide__ = True
         with in_a_sentence(request.node):
+            only_call(request.node, "effect()")
             result = run.cases.try_effect(request.node, vanilla, setting, expected)
         return conclude(request.node, result)
 
     return measure
+
+
+def only_call(item: pytest.Item, name: str) -> None:
+    """Refuse a second measurement in one test: under the id of a case, a run file holds what was measured last.
+
+    Raises:
+        UserError: naming both.
+    """
+    before = item.stash.get(CALLED, "")
+    if before == name:
+        one = "a case has one workload" if name == "perf()" else "a case tries one effect"
+        raise UserError(f"{item.nodeid} calls {name} twice; {one}")
+    if before:
+        raise UserError(f"{item.nodeid} calls {before} and {name}; a case is measured once, so make each a test")
+    item.stash[CALLED] = name
 
 
 @contextmanager

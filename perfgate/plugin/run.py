@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from perfgate.plugin import annotations
-from perfgate.plugin.cases import RESULT, Cases, Process, scratch
+from perfgate.plugin.cases import CALLED, RESULT, Cases, Process, scratch
 from perfgate.plugin.earlier_tries import TAKEN, Tries
 from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of
@@ -196,9 +196,10 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Forget the result of an item that another plugin ran before."""
-        if RESULT in item.stash:
-            del item.stash[RESULT]
+        """Forget what an item measured when another plugin ran it before."""
+        for key in (RESULT, CALLED):
+            if key in item.stash:
+                del item.stash[key]  # type: ignore[arg-type]
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtestloop(self) -> Iterator[None]:

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from tests.support.layers import MODELS
+
 pytestmark = pytest.mark.untimed
 
 CASE = "def test_it(perf):\n    perf(work())"
@@ -77,6 +79,21 @@ def test_a_wrong_call_is_one_sentence(suite, body, message):
     result = suite.run()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([message])
+
+
+def test_a_test_measures_once(suite):
+    """The run file would hold the last measurement alone, and nobody would miss the other."""
+    (suite.path / "models.py").write_text(MODELS)
+    layers, single = 'Workload("models:Layers", {})', 'Workload("models:Single", {})'
+    smaller = f"effect({layers}, {single}, weights_bytes='< 0.9x')"
+    suite.write(
+        f"def test_both(perf, effect):\n    perf({layers})\n    {smaller}\n\n"
+        f"def test_two(effect):\n    {smaller}\n    {smaller}"
+    )
+    result = suite.run("--perf-device", "none")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*test_both calls perf() and effect(); a case is measured once, so make each a test"])
+    result.stdout.fnmatch_lines(["*test_two calls effect() twice; a case tries one effect"])
 
 
 @pytest.mark.parametrize(
