@@ -197,9 +197,10 @@ class Run:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Forget what an item measured when another plugin ran it before."""
-        for key in (RESULT, CALLED):
-            if key in item.stash:
-                del item.stash[key]  # type: ignore[arg-type]
+        if RESULT in item.stash:
+            del item.stash[RESULT]
+        if CALLED in item.stash:
+            del item.stash[CALLED]
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtestloop(self) -> Iterator[None]:
@@ -263,7 +264,7 @@ class Run:
         self._screen.clear()
         try:
             if not self.worker:
-                self._finish()
+                self._finish(int(session.exitstatus))
         except UserError as error:
             self.problem = str(error)
         finally:
@@ -283,8 +284,9 @@ class Run:
             except UserError as error:
                 self.problem = str(error)
 
-    def _finish(self) -> None:
+    def _finish(self, code: int) -> None:
         from perfgate.records import runfile
+        from perfgate.records.runfile_lines import STOPPED
 
         if self._tries:
             self._tries.write(self._parts.of(TAKEN))
@@ -294,6 +296,8 @@ class Run:
             return  # a shard tells that it had nothing to measure
         header = self._header()
         header["command"] = command()
+        if code in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR):
+            header[STOPPED] = code
         header["failed"] = self.ends.failed_besides(self.options.root)
         whole = runfile.merge(self.path, header, parts)
         check_unmoved(self.config.rootpath, self._commit)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perfgate.records.runfile_lines import WAYS, writing
+from perfgate.records.runfile_lines import STOPPED, WAYS, writing
 from perfgate.records.shard_parts import ONE, Attempt, Part, scan
 from perfgate.records.verdict import Verdict
 from perfgate.shared.errors import UserError
@@ -26,12 +26,13 @@ class Merged:
 
     Attributes:
         header: the first line of the merged file.
-        verdicts: the verdicts on all cases, in the file's order.
-        durations: the seconds of each case, if known.
-        count: the number of shards.
-        missing: the numbers of the shards without a part.
-        twice: cases that are in several parts; the last attempt was kept.
-        overspent: how many times the whole alpha budget was given out; it should be at most 1.
+        verdicts: on all cases, in the file's order.
+        durations: how long each case took, in seconds, where that is known.
+        count: how many shards there are.
+        missing: the numbers of those of which there is no part, or none whose pytest came to its end.
+        twice: cases that are in several parts; what ended last was kept.
+        overspent: how many times the chance of a false alarm was given out; 1 or less is as it should be.
+        cases: how many there are.
     """
 
     header: Mapping[str, Any]
@@ -41,6 +42,7 @@ class Merged:
     missing: Sequence[int]
     twice: Sequence[str]
     overspent: float
+    cases: int
 
 
 def merge_shards(paths: Sequence[Path], target: Path) -> Merged:
@@ -56,7 +58,7 @@ def merge_shards(paths: Sequence[Path], target: Path) -> Merged:
     parts = scanned(paths)
     check_together(parts)
     kept, twice = choose(parts)
-    given = {part.shard[0] for part in parts if part.shard != ONE}
+    given = {part.shard[0] for part in parts if part.shard != ONE and not part.header.get(STOPPED)}
     count = max(part.shard[1] for part in parts)
     missing = [number for number in range(1, count + 1) if number not in given] if count > 1 else []
     verdicts = [verdict for case in sorted(kept) for verdict in kept[case].verdicts]
@@ -64,7 +66,7 @@ def merge_shards(paths: Sequence[Path], target: Path) -> Merged:
     header = merged_header(parts, kept, missing, twice)
     write(target, header, parts, kept)
     known = {case: took_s for case, took_s in durations.items() if took_s}
-    return Merged(header, verdicts, known, count, missing, twice, overspent(parts))
+    return Merged(header, verdicts, known, count, missing, twice, overspent(parts), len(kept))
 
 
 def scanned(paths: Sequence[Path]) -> list[Part]:

@@ -25,7 +25,8 @@ def merged_report(merged: Merged, path: Path) -> Report:
     """
     bad = [sentence(verdict) for verdict in merged.verdicts if counted_as(verdict) in BAD]
     failed = [f"{case} did not pass: {why}" for case, why in (merged.header.get("failed") or {}).items()]
-    judged = [counts(merged.verdicts), decided(merged.verdicts)] if merged.verdicts else ["No case was judged."]
+    none = "No case was judged." if merged.cases else "The parts hold no case, so nothing was decided."
+    judged = [counts(merged.verdicts), decided(merged.verdicts)] if merged.verdicts else [none]
     lines = [*told(merged), *some(failed), *accepted_lines(merged.verdicts), *some(bad), *judged]
     lines.append(f"Run file: {path}. Report: perfgate report {path}")
     rows = [verdict.to_json() for verdict in merged.verdicts]

@@ -139,6 +139,22 @@ def test_one_verdict_comes_out(tmp_path: Path) -> None:
     assert "test_x.py::test_x did not pass: it failed" in perfgate("merge", good, failed, "-o", target).stdout
 
 
+def test_shards_without_a_case_are_no_pass(tmp_path: Path) -> None:
+    parts = [part(tmp_path, number, []) for number in (1, 2)]
+
+    assert merged(tmp_path / "merged.jsonl", *parts, code=1)["verdicts"] == []
+    assert "hold no case, so nothing was decided" in perfgate("merge", *parts, "-o", tmp_path / "merged.jsonl").stdout
+
+
+def test_a_shard_whose_pytest_was_stopped_is_missing_until_it_is_measured_again(tmp_path: Path) -> None:
+    whole = part(tmp_path, 1, [verdict(), end()])
+    stopped = part(tmp_path, 2, [verdict(OTHER_CASE), end(OTHER_CASE)], stopped=2)
+    again = part(tmp_path, 2, [verdict(OTHER_CASE), end(OTHER_CASE)], run_id="again")
+
+    assert merged(tmp_path / "merged.jsonl", whole, stopped, code=3)["shards"]["missing"] == [2]
+    assert merged(tmp_path / "merged.jsonl", whole, stopped, again)["shards"]["missing"] == []
+
+
 def test_the_chance_of_a_false_alarm_is_divided_before_the_shards_start(tmp_path: Path) -> None:
     right = [part(tmp_path, number, [verdict(f"a.py::{number}"), end(f"a.py::{number}"), deal(2)]) for number in (1, 2)]
     wrong = [part(tmp_path, number, [verdict(f"a.py::{number}"), deal(1)], run_id=f"w{number}") for number in (1, 2)]

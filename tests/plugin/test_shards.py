@@ -56,6 +56,26 @@ def test_shards_put_together_are_one_run(dealt):
     assert {verdict["case"] for verdict in found["verdicts"]} == {f"test_case.py::test_letters[{n}]" for n in "ab"}
 
 
+@pytest.mark.untimed
+def test_a_shard_that_was_interrupted_or_cannot_collect_is_no_whole_shard(suite):
+    suite.write(CASES.replace("perf(work())", "perf(work(rounds=1))") + INTERRUPTED)
+    assert suite.run("--perf-shard", "1/2", "--perf-launches", "0").ret == pytest.ExitCode.INTERRUPTED
+    (suite.path / "perf_tests" / "test_case.py").write_text("import no_such_module")
+    assert suite.run("--perf-shard", "2/2").ret == pytest.ExitCode.INTERRUPTED
+
+    done = perfgate("merge", "perf_output", "-o", "merged.jsonl", "--json", cwd=suite.path)
+
+    assert json.loads(done.stdout)["shards"]["missing"] == [1, 2]
+    assert done.returncode != 0
+
+
+INTERRUPTED = """
+
+@pytest.fixture(autouse=True)
+def stopped(request):
+    if request.node.name != "test_letters[a]":
+        raise KeyboardInterrupt
+"""
 BROKEN = """
 
 def test_broken(perf, no_such_fixture):
