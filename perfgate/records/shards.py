@@ -144,7 +144,8 @@ def merged_header(
     ordered = sorted(parts, key=lambda part: (part.shard, str(part.header["created"])))
     first = min(ordered, key=lambda part: str(part.header["created"])).header
     options = {**first["options"]} | ({"shard": list(ONE)} if "shard" in first["options"] else {})
-    header = {**first, "options": options, "dirty": any(part.header.get("dirty") for part in parts)}
+    header = {key: value for key, value in first.items() if key != STOPPED}  # then its shard is missing, or is whole
+    header |= {"options": options, "dirty": any(part.header.get("dirty") for part in parts)}
     for key in ("accepted", "misread"):
         if found := unique(item for part in ordered for item in part.header.get(key) or ()):
             header[key] = found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, get_args
 
-from perfgate.records.runfile_lines import SCHEMA
+from perfgate.records.runfile_lines import SCHEMA, STOPPED
 from perfgate.records.verdict import Name, Verdict
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import load_json
@@ -25,14 +25,16 @@ class Untrusted:
     """The content that is taken from an artifact.
 
     Attributes:
-        verdicts: without any sentence; names are unescaped, so whoever shows them must escape them.
-        failed: the number of cases that failed for other reasons than a verdict.
-        missing: the number of missing shards.
+        verdicts: with names as they are, so that whoever shows them has to escape them; without any sentence.
+        failed: how many cases failed besides.
+        missing: how many shards are missing.
+        stopped: how many run files are of a pytest that ended before its last case.
     """
 
     verdicts: tuple[Verdict, ...]
     failed: int = 0
     missing: int = 0
+    stopped: int = 0
 
 
 def read_untrusted(path: Path) -> Untrusted:
@@ -41,7 +43,7 @@ def read_untrusted(path: Path) -> Untrusted:
     Raises:
         UserError: it is too large, or no run writes such a file; the message repeats nothing from the artifact.
     """
-    left, verdicts, failed, missing = LIMIT_BYTES, [], 0, 0
+    left, verdicts, failed, missing, stopped = LIMIT_BYTES, [], 0, 0, 0
     files = 0
     for name, opened in run_files(path):
         files += 1
@@ -51,7 +53,7 @@ def read_untrusted(path: Path) -> Untrusted:
                 line = parse(raw, f"{name}, line {number}")
                 if number == 1:
                     more = read_header(line, name)
-                    failed, missing = failed + more[0], missing + more[1]
+                    failed, missing, stopped = failed + more[0], missing + more[1], stopped + more[2]
                 elif line.get("kind") == "verdict":
                     verdicts.append(read_verdict(line, f"{name}, line {number}"))
                     if len(verdicts) > MOST_VERDICTS:
@@ -60,7 +62,7 @@ def read_untrusted(path: Path) -> Untrusted:
                         )
     if not files:
         raise UserError("the artifact holds no run file (*.jsonl)")
-    return Untrusted(tuple(verdicts), failed, missing)
+    return Untrusted(tuple(verdicts), failed, missing, stopped)
 
 
 def run_files(path: Path) -> Iterator[tuple[str, Any]]:
@@ -130,8 +132,8 @@ def parse(raw: bytes, where: str) -> dict[str, Any]:
     return found
 
 
-def read_header(line: dict[str, Any], name: str) -> tuple[int, int]:
-    """The number of cases that failed without a verdict, and the number of missing shards.
+def read_header(line: dict[str, Any], name: str) -> tuple[int, int, bool]:
+    """How many cases failed besides, how many shards are missing, and whether pytest was stopped.
 
     Raises:
         UserError: the line is not the first line of a run file.
@@ -140,7 +142,8 @@ def read_header(line: dict[str, Any], name: str) -> tuple[int, int]:
         raise UserError(f"{name} of the artifact is no run file")
     failed, shards = line.get("failed"), line.get("shards")
     missing = shards.get("missing") if isinstance(shards, dict) else None
-    return len(failed) if isinstance(failed, dict) else 0, len(missing) if isinstance(missing, list) else 0
+    counts = len(failed) if isinstance(failed, dict) else 0, len(missing) if isinstance(missing, list) else 0
+    return *counts, bool(line.get(STOPPED))
 
 
 def read_verdict(line: dict[str, Any], where: str) -> Verdict:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from perfgate.gate.wording import UNDECIDED, counted_as, moved, summarize
+from perfgate.gate.wording import UNDECIDED, counted_as, many, moved, summarize
 from perfgate.records.untrusted import Untrusted
 from perfgate.records.verdict import Verdict
 from perfgate.reports.bar import bar_lines
@@ -65,6 +65,7 @@ def headline(found: Untrusted) -> str:
         [f"{found.failed} {'case' if found.failed == 1 else 'cases'} failed before a verdict"] if found.failed else []
     )
     parts += [f"{found.missing} {'shard is' if found.missing == 1 else 'shards are'} missing"] if found.missing else []
+    parts += [f"{many(found.stopped, 'run')} stopped before the last case"] if found.stopped else []
     if parts:
         return f"**{', '.join(parts)}.**"
     if not set(names) - UNDECIDED:

@@ -78,6 +78,14 @@ def test_dry_prints_it_and_asks_nobody(tmp_path: Path, capsys: pytest.CaptureFix
     assert "because" not in text
 
 
+def test_a_run_that_was_stopped_is_no_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "run.jsonl", [verdict(name="pass", change=0.0)], stopped=2)
+
+    assert main(["comment", str(run), "--dry"]) == 0
+
+    assert "**1 run stopped before the last case.**" in capsys.readouterr().out
+
+
 def test_names_are_shown_as_text(github: Forge, tmp_path: Path) -> None:
     github.artifact = zipped(tmp_path, [verdict(HOSTILE, metric="`<script>`|")])
 
