@@ -88,12 +88,15 @@ def check_together(parts: Sequence[Part]) -> None:
         UserError: two parts differ; the message names both and the difference.
     """
     first = parts[0]
-    seen: dict[str, Path] = {}
+    seen: dict[str, Part] = {}
     for part in parts:
         name = str(part.header["run_id"])
         if name in seen:
-            raise UserError(f"{seen[name]} and {part.path} are the same run {name}; name each part once")
-        seen[name] = part.path
+            for earlier in (part, seen[name]):
+                if "shards" in earlier.header:
+                    raise UserError(f"{earlier.path} was merged from a part that is named as well; leave it out")
+            raise UserError(f"{seen[name].path} and {part.path} are the same run {name}; name each part once")
+        seen[name] = part
         if part.shard[1] != first.shard[1]:
             told = f"one of {first.shard[1]} shards, {part.path} one of {part.shard[1]}"
             raise UserError(f"{first.path} is {told}; put parts of one division together")

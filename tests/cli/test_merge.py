@@ -155,6 +155,15 @@ def test_a_shard_whose_pytest_was_stopped_is_missing_until_it_is_measured_again(
     assert merged(tmp_path / "merged.jsonl", whole, stopped, again)["shards"]["missing"] == []
 
 
+def test_a_file_that_was_merged_before_is_named(tmp_path: Path) -> None:
+    parts = [part(tmp_path, number, [verdict(f"a.py::{number}"), end(f"a.py::{number}")]) for number in (1, 2)]
+    merged(tmp_path / "before.jsonl", *parts)
+
+    said = refuse("merge", *parts, tmp_path / "before.jsonl", "-o", tmp_path / "merged.jsonl")
+
+    assert "before.jsonl was merged from a part that is named as well; leave it out" in said
+
+
 def test_the_chance_of_a_false_alarm_is_divided_before_the_shards_start(tmp_path: Path) -> None:
     right = [part(tmp_path, number, [verdict(f"a.py::{number}"), end(f"a.py::{number}"), deal(2)]) for number in (1, 2)]
     wrong = [part(tmp_path, number, [verdict(f"a.py::{number}"), deal(1)], run_id=f"w{number}") for number in (1, 2)]
