@@ -80,7 +80,7 @@ def parts_of(names: Sequence[str], target: Path, fetched: Path) -> list[Path]:
 
 
 def exit_code(merged: Merged, strict: bool) -> int:
-    """As the command's epilog says; where there is no case at all, nothing was decided."""
+    """The exit code, as described in the command's help; without any case nothing was decided."""
     names = {verdict.verdict for verdict in merged.verdicts if not verdict.accepted}
     every = {counted_as(verdict) for verdict in merged.verdicts}
     if names & {"regressed", "stale"} or merged.header.get("failed") or (every and every <= COULD_NOT_TELL):

@@ -133,6 +133,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--perf-candidate", default="", help=argparse.SUPPRESS)
     # Set by `perfgate bisect`: fresh duets decide every time, even one that the screen would pass.
     group.addoption("--perf-thorough", action="store_true", help=argparse.SUPPRESS)
+    # Set by `perfgate fleet`: the folder with the tries of one shard, of which this run is the next.
+    group.addoption("--perf-shard-folder", default="", help=argparse.SUPPRESS)
     # Set by `perfgate calibrate` for the run that it starts.
     group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
     group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)

@@ -11,6 +11,8 @@ from perfgate.plugin import hookspecs
 from perfgate.plugin.benchmark_bridge import connect
 from perfgate.plugin.builders import OF_MODEL, OF_NO_MODEL, places_of
 from perfgate.plugin.cases import CALLED
+from perfgate.plugin.declared_options import add_options
+from perfgate.plugin.marks import read_tolerance
 from perfgate.plugin.namesakes import ALIAS, PerfgateWarning
 from perfgate.plugin.options import read_options
 from perfgate.plugin.power_limits import check_alone, divide

@@ -59,66 +59,6 @@ class Options:
         return dict(all_concealed(asdict(self)))
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Declare every option to pytest."""
-    group = parser.getgroup("perfgate", "performance regression tests")
-    for option in OPTIONS:
-        group.addoption(option.flag, metavar=option.metavar, default=None, help=option.help)
-        parser.addini(option.ini, f"{option.help} (default {option.default!r})", default=option.default)
-    group.addoption(
-        "--perf-report", action="append", metavar="FORMAT=FILE", help="write a report at the end, as markdown=report.md"
-    )
-    group.addoption(
-        "--perf-accept",
-        action="append",
-        metavar="CASE:METRIC:+12%",
-        help="let a metric get worse against --perf-ref, by so much at most; CASE:dry_run accepts a lost dry run",
-    )
-    group.addoption(
-        "--perf-history",
-        metavar="add",
-        choices=("add",),
-        help="keep this run in the history that perf_history names; the tree must hold no uncommitted changes",
-    )
-    group.addoption(
-        "--perf-plan", metavar="CARD", default="", help="with --collect-only: the seconds of each case on this GPU"
-    )
-    group.addoption(
-        "--perf-affected", metavar="REV", default="", help="run only cases whose imported files changed since REV"
-    )
-    group.addoption(
-        "--perf-power-limits",
-        metavar="WATTS,WATTS",
-        default="",
-        help="measure each case under each of these power limits, set meanwhile; nothing is compared or stored",
-    )
-    group.addoption(
-        "--perf-benchmark-table",
-        action="store_true",
-        help="show the cases in pytest-benchmark's table, as any of its own options does",
-    )
-    # Set by `perfgate upgrade` for the runs that it starts: the interpreter that takes this one's part.
-    group.addoption("--perf-candidate", default="", help=argparse.SUPPRESS)
-    # Set by `perfgate bisect`: fresh duets decide every time, also one that the screen would pass.
-    group.addoption("--perf-thorough", action="store_true", help=argparse.SUPPRESS)
-    # Set by `perfgate fleet`: the folder with the tries of one shard, of which this run is the next.
-    group.addoption("--perf-shard-folder", default="", help=argparse.SUPPRESS)
-    # Set by `perfgate calibrate` for the run that it starts.
-    group.addoption("--perf-calibrate", type=int, default=0, help=argparse.SUPPRESS)
-    group.addoption("--perf-slowdowns", default="0", help=argparse.SUPPRESS)
-    group.addoption("--perf-strict", action="store_true", default=None, help="fail where one could not tell")
-    parser.addini("perf_strict", "fail where one could not tell", type="bool", default=False)
-    parser.addini("perf_history", "the history: a folder, or a URL that fsspec opens (docs/history.md)", default="")
-    parser.addini("perf_preload", "modules that the fork servers import ahead", type="args", default=[])
-    parser.addini(
-        "perf_lock",
-        "files that pin libraries; a revision with others gets its own environment",
-        "args",
-        [*LOCKS],
-    )
-    parser.addini("perf_ref_install", "arguments of pip install for an environment that is built", "args", [])
-
-
 def read_options(config: pytest.Config) -> Options:
     """Collect and check the options.
 

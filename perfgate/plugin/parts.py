@@ -22,11 +22,11 @@ class Parts:
 
     @property
     def own(self) -> Path:
-        """What this process writes."""
+        """The file of this process."""
         return self.of(self._process)
 
     def of(self, process: str) -> Path:
-        """What a process of the run writes."""
+        """The file of a process of the run."""
         return part_of(self._output, self._run_id, process)
 
     def written(self) -> list[Path]:

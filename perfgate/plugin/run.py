@@ -153,7 +153,7 @@ class Run:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Prepare to measure the cases that are left, and check that their results can be stored."""
+        """Prepare to measure the selected cases, and check that their results can be stored."""
         identity = self._tries.identity if self._tries else ""
         selection = select(session.items, self._pairs, self.options, self._digest, identity)
         told = getattr(self.config, "workerinput", {})
@@ -196,7 +196,7 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Forget what an item measured when another plugin ran it before."""
+        """Forget the result of an item that another plugin ran before."""
         if RESULT in item.stash:
             del item.stash[RESULT]
         if CALLED in item.stash:
@@ -293,7 +293,7 @@ class Run:
         parts = self._parts.written()
         of_shard = self._sharded and self._cases and not self.config.option.collectonly
         if not (parts or self.ends.results or of_shard):
-            return  # a shard tells that it had nothing to measure
+            return  # a shard without cases still writes that it had nothing to measure
         header = self._header()
         header["command"] = command()
         if code in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR):

@@ -26,8 +26,8 @@ class Selection:
             divided among them.
         preload: the modules that fork servers import in advance.
         needs_libraries: whether any case runs one of Perfgate's own programs.
-        digest: of what was dealt to the shards.
-        identity: of what the tries of a fleet's shard have in common; empty in a run of no fleet.
+        digest: the digest of the deal of cases to shards.
+        identity: the digest of what the tries of a fleet's shard have in common; empty in a run of no fleet.
     """
 
     cases: int
@@ -41,14 +41,14 @@ class Selection:
 def select(
     items: Iterable[pytest.Item], pairs: int, options: Options, digest: str = "", identity: str = ""
 ) -> Selection:
-    """The selection that is left after every plugin deselected items.
+    """The selection after every plugin has deselected items.
 
     Args:
-        items: those that are to run.
-        pairs: gated times of all cases within the tier.
-        options: of the run.
-        digest: of what was dealt to the shards.
-        identity: of what the tries of a fleet's shard have in common.
+        items: the items that will run.
+        pairs: the number of gated times of all cases within the tier.
+        options: the options of the run.
+        digest: the digest of the deal of cases to shards.
+        identity: the digest of what the tries of a fleet's shard have in common.
     """
     cases = [item for item in items if is_case(item)]
     used = {name for item in cases for name in fixtures_of(item)}

@@ -19,9 +19,9 @@ SCHEMA = "perfgate.run/1"
 HEADER_KEYS: dict[str, type] = {
     "run_id": str, "created": str, "machine": dict, "software": dict, "options": dict,
 }  # fmt: skip
-WAYS = "ways"  # of metrics that were not measured in the first way; a file without it holds none
-STOPPED = "stopped"  # of the header: pytest's exit code, where it ended before its last case
-LINES = "lines"  # of a case's last line: how many name the case
+WAYS = "ways"  # the header's key for metrics that were not measured in the first way
+STOPPED = "stopped"  # the header's key for pytest's exit code, if it ended before its last case
+LINES = "lines"  # the key in a case's last line with the number of the case's lines
 WORKLOAD_KEYS = ("workload", "spec", "technique", "setting", "model", "vanilla")
 VERDICT_KEYS = ("case", "metric", "verdict")
 TRACE_KEYS = ("case", "side", "file", "why")

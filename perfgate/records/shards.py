@@ -26,13 +26,13 @@ class Merged:
 
     Attributes:
         header: the first line of the merged file.
-        verdicts: on all cases, in the file's order.
-        durations: how long each case took, in seconds, where that is known.
-        count: how many shards there are.
-        missing: the numbers of those of which there is no part, or none whose pytest came to its end.
-        twice: cases that are in several parts; what ended last was kept.
-        overspent: how many times the chance of a false alarm was given out; 1 or less is as it should be.
-        cases: how many there are.
+        verdicts: the verdicts on all cases, in the file's order.
+        durations: the seconds of each case, if known.
+        count: the number of shards.
+        missing: the numbers of the shards without a part, or without one whose pytest came to its end.
+        twice: cases that are in several parts; the last attempt was kept.
+        overspent: how many times the whole alpha budget was given out; it should be at most 1.
+        cases: the number of cases.
     """
 
     header: Mapping[str, Any]

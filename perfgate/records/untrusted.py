@@ -25,10 +25,10 @@ class Untrusted:
     """The content that is taken from an artifact.
 
     Attributes:
-        verdicts: with names as they are, so that whoever shows them has to escape them; without any sentence.
-        failed: how many cases failed besides.
-        missing: how many shards are missing.
-        stopped: how many run files are of a pytest that ended before its last case.
+        verdicts: without any sentence; names are unescaped, so whoever shows them must escape them.
+        failed: the number of cases that failed for other reasons than a verdict.
+        missing: the number of missing shards.
+        stopped: the number of run files of a pytest that ended before its last case.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -133,7 +133,7 @@ def parse(raw: bytes, where: str) -> dict[str, Any]:
 
 
 def read_header(line: dict[str, Any], name: str) -> tuple[int, int, bool]:
-    """How many cases failed besides, how many shards are missing, and whether pytest was stopped.
+    """The number of cases that failed without a verdict, that of missing shards, and whether pytest was stopped.
 
     Raises:
         UserError: the line is not the first line of a run file.

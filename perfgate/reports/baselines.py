@@ -19,7 +19,7 @@ from perfgate.shared.errors import UserError
 from perfgate.system.git import git
 
 Stored = Mapping[str, Mapping[str, Baseline]]
-COMMITS = 20  # that moved one file; older ones are left out
+COMMITS = 20  # the most commits to list for a file; older ones are left out
 PRUNE = "perfgate baselines prune --yes"
 
 
