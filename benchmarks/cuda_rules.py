@@ -48,14 +48,15 @@ class Row:
     Attributes:
         case: the first case that runs it.
         card: the profile's name.
-        workload: the identity of the workload.
-        rules: the digest of the rules behind the prediction.
-        torch: the version of torch.
-        predicted_bytes: the dry run's prediction of allocated bytes, including workspaces; ``None`` without a dry run.
-        predicted_reserved_bytes: its prediction of reserved bytes.
-        workspace_bytes: the part of cuBLAS's workspaces in it.
-        emulated_bytes: the allocator's peak; ``None`` if the step did not run.
-        reserved_bytes: the most that the allocator held.
+        workload: identity of the workload.
+        rules: digest of the rules that predicted.
+        torch: version that ran.
+        transformers: the same.
+        predicted_bytes: what the dry run expects the allocator to hand out, workspaces included; ``None`` without one.
+        predicted_reserved_bytes: what it expects the allocator to reserve.
+        workspace_bytes: of it, cuBLAS's workspaces.
+        emulated_bytes: the allocator's peak; ``None`` where the step did not run.
+        reserved_bytes: what the allocator held at most.
         why: why one of the two is missing.
     """
 
@@ -64,6 +65,7 @@ class Row:
     workload: str
     rules: str = ""
     torch: str = ""
+    transformers: str = ""
     predicted_bytes: int | None = None
     predicted_reserved_bytes: int | None = None
     workspace_bytes: int = 0
@@ -113,12 +115,14 @@ def unique(orders: Sequence[tuple[str, dict]]) -> list[tuple[str, Workload]]:
 
 
 def unpadded(program: str, params: dict) -> dict:
-    """A workload's parameters with prompts of one length.
+    """A workload's parameters with prompts and samples of one length.
 
-    An emulated card does not know the values of a mask, and assumes that it masks nothing; the dry run knows them.
+    An emulated card does not know the values of a mask, and assumes that it masks nothing; the dry run knows them. The
+    order of samples of different lengths is another one in each step, and so is the peak; a dry run takes one of them.
     """
     padded = program.endswith(":Generation") or "padded" in params
-    return params | {"padded": 0.0} if padded else params
+    ragged = params.get("lengths", "equal") != "equal"
+    return params | ({"padded": 0.0} if padded else {}) | ({"lengths": "equal"} if ragged else {})
 
 
 @cache
@@ -146,8 +150,11 @@ def measure_all(card: str, missing: Sequence[tuple[str, Workload]], kept: dict, 
         for case, workload in missing:
             if time.monotonic() > end:
                 return
-            row = kept.get((card, workload.sha256)) or emulated(stage, Row(case, card, workload.sha256), workload)
+            row = kept.get((card, workload.sha256)) or Row(case, card, workload.sha256)
             row = predicted(stage, row, workload)
+            # What has no prediction has nothing to be held against.
+            if row.predicted_bytes is not None and row.emulated_bytes is None:
+                row = emulated(stage, row, workload)
             kept[card, workload.sha256] = row
             KEPT.parent.mkdir(exist_ok=True)
             with KEPT.open("a") as file:
@@ -174,7 +181,7 @@ def staged(card: str) -> Iterator[Stage]:
 def emulated(stage: Stage, row: Row, workload: Workload) -> Row:
     """Take the allocator's peak in a steady step."""
     launch = memory_launch(stage, row.case, workload, stage.pool.next(), 0)
-    row.torch = importlib.metadata.version("torch")
+    row.torch, row.transformers = map(importlib.metadata.version, ("torch", "transformers"))
     if launch.invalid:
         row.why = f"emulated: {launch.invalid}"
         return row
@@ -188,7 +195,7 @@ def emulated(stage: Stage, row: Row, workload: Workload) -> Row:
 
 def predicted(stage: Stage, row: Row, workload: Workload) -> Row:
     """Run the workload dry under the card's capability."""
-    row.rules, row.predicted_bytes = digest(), None
+    row.rules, row.predicted_bytes, row.why = digest(), None, ""
     capability = divmod(PROFILES[row.card].capability, 10)
     actor = stage.pool.next().launch()
     try:
@@ -199,11 +206,11 @@ def predicted(stage: Stage, row: Row, workload: Workload) -> Row:
     finally:
         actor.close(kill=True)
     if reason := answer.get("no_dry_run"):
-        row.why = row.why or f"dry: {reason}"
+        row.why = f"dry: {reason}"
         return row
     ledger = answer["ledgers"]["cuda"]
     if reason := ledger["without_rules"]:
-        row.why = row.why or f"dry: {reason}"
+        row.why = f"dry: {reason}"
         return row
     row.predicted_bytes = int(ledger["in_blocks"]["allocated"])
     row.predicted_reserved_bytes = int(ledger["in_blocks"]["reserved"])
@@ -240,23 +247,28 @@ def page(rows: Sequence[Row]) -> str:
         if row.difference is None:
             reasons[row.why] = reasons.get(row.why, 0) + 1
     others = [f"| {why} | {count} |" for why, count in sorted(reasons.items(), key=lambda pair: -pair[1])]
-    return HEAD.format(summary=summary(rows), rows="\n".join(lines), others="\n".join(others))
+    ran = {f"torch {row.torch} with transformers {row.transformers}" for row in rows if row.torch and row.transformers}
+    return HEAD.format(
+        versions=" and ".join(sorted(ran)), summary=summary(rows), rows="\n".join(lines), others="\n".join(others)
+    )
 
 
 HEAD = """# The dry run's rules for CUDA, held against emulated cards
 
 Written by `python -m benchmarks.cuda_rules`; do not edit it. The emulated peak is that of torch's own caching
 allocator on an [emulated card](../emulated-gpu.md), in a steady step. The predicted one is the dry run's under the same
-torch and the card's capability: what it expects that allocator to hand out in blocks. No real GPU took part. Only the
-cases below were run, not a whole tier on each card.
+torch and the card's capability: what it expects that allocator to hand out in blocks. No real GPU took part. It was
+{versions}. A case that the dry run says nothing of was not run.
 All prompts of a case have one length: an emulated card assumes that a mask masks nothing, and the dry run knows better.
+Samples have one length too: otherwise each step has another order of them, and another peak.
 
 {summary}
 
 ## Each case, the farthest first
 
 Sizes in MiB. The predicted peak includes the workspaces of cuBLAS, which are named beside it. The last column is what
-the allocator was expected to reserve.
+the allocator was expected to reserve; of an operator by itself it reserves more, because between two steps the results are
+looked through for numbers that are not finite, which takes tensors as large as they are.
 
 {rows}
 

@@ -138,30 +138,55 @@ class CachingAllocator:
         del free[bisect_left(free, block.order, key=ORDER)]
 
 
-def peaks(asked_bytes: Sequence[int], freed: Sequence[int], before: int, held_bytes: Sequence[int]) -> dict[str, int]:
-    """The peaks of allocated and reserved bytes in a step that repeats the step before it.
+def peaks(
+    asked_bytes: Sequence[int],
+    freed: Sequence[int],
+    before: int,
+    held: Sequence[tuple[int, int]] = (),
+    made_first: Mapping[int, int] | None = None,
+) -> dict[str, int]:
+    """The most bytes that are allocated and reserved in a step that is like the one before it.
+
+    Where the blocks lie depends on the first step, which takes for good what later ones find: workspaces at the first
+    product of matrices, and the optimizer's state when activations have left room for it.
 
     Args:
-        asked_bytes: the size of each allocation, in order.
-        freed: the number of allocations made before each was released; -1 if it was not released in the step.
-        before: the number of allocations before the step.
-        held_bytes: the sizes of memory that libraries hold all the time.
+        asked_bytes: of each allocation, in order.
+        freed: how many had been made when each was released; -1 where it was not released in the step.
+        before: how many of them were made before the step.
+        held: what libraries take in the first step and hold from then on: how many allocations had been made, and bytes.
+        made_first: of the allocations before the step, those that the first step makes: after how many allocations.
     """
     allocator = CachingAllocator()
-    for at, size in enumerate([*held_bytes, *asked_bytes[:before]], -len(held_bytes)):
-        allocator.take(at, size)
+    heirs = successors(asked_bytes, freed, before)
+    if heirs is None:  # there is no step like this one before it, so all lies there already
+        held, made_first = [(0, size) for _, size in held], None
+    made_first = made_first or {}
+    lasting: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for number, (when, size) in enumerate(held, 1):
+        lasting[when].append((-number, size))
+    for at, when in made_first.items():
+        lasting[when].append((at, asked_bytes[at]))
     released: dict[int, list[int]] = defaultdict(list)
     for at, when in enumerate(freed):
         if when >= 0:
             released[when].append(at)
-    heirs = successors(asked_bytes, freed, before)
+
+    def take(at: int) -> None:
+        for number, size in lasting.pop(at, ()):
+            allocator.take(number, size)
+        if at < len(asked_bytes) and at not in made_first:
+            allocator.take(at, asked_bytes[at])
+
+    for at in range(before):
+        take(at)
     most = 0
-    for _ in range(STEPS if heirs is not None else 1):
+    for _ in range(1 if heirs is None else STEPS):
         most = allocator.allocated_bytes
         for at in released[before]:
             allocator.give_back(at)
-        for at in range(before, len(asked_bytes)):
-            allocator.take(at, asked_bytes[at])
+        for at in range(before, len(asked_bytes) + 1):
+            take(at)
             most = max(most, allocator.allocated_bytes)
             for gone in released[at + 1]:
                 allocator.give_back(gone)

@@ -20,7 +20,6 @@ from torch._subclasses.fake_tensor import (
 from transformers.utils import import_utils
 
 from perfgate.actor.dry_run.apart import seeded
-from perfgate.actor.dry_run.caching_allocator import peaks
 from perfgate.actor.dry_run.calls import networks_of
 from perfgate.actor.dry_run.context import DryContext, NoDryRun
 from perfgate.actor.dry_run.cuda_rules import CpuRules
@@ -32,7 +31,7 @@ from perfgate.actor.dry_run.places import place_of
 from perfgate.actor.dry_run.refusals import NothingToCount
 from perfgate.actor.dry_run.stand_ins import StandIns, whole_lists
 from perfgate.actor.dry_run.storages import Allocation, by_part
-from perfgate.actor.dry_run.trace import freed, trace_of
+from perfgate.actor.dry_run.trace import in_blocks, trace_of
 from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.actor.programs.base import ITSELF
 from perfgate.actor.techniques.attention import kernel_of
@@ -286,9 +285,7 @@ def ledger(tracker: Tracker, rules: CpuRules, target: str) -> dict[str, Any]:
         "largest": largest(living),
     }
     if rules.in_blocks:
-        made = tracker.storages.in_order()
-        before = sum(allocation.born <= tracker.since for allocation in made)
-        found["in_blocks"] = peaks([allocation.asked_bytes for allocation in made], freed(made), before, workspaces)
+        found["in_blocks"] = in_blocks(tracker, rules)
     if tracker.traced:
         found["trace"] = trace_of(tracker.storages, tracker.since, tracker.charges, workspace_bytes)
     return found

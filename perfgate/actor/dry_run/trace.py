@@ -4,9 +4,13 @@ A step of another batch size calls the same operators in the same order. Two tra
 therefore give the size of every allocation, and the work of every operator, for all batch sizes between them.
 """
 
+from bisect import bisect
 from typing import Any
 
-from perfgate.actor.dry_run.storages import Allocation, Storages
+from perfgate.actor.dry_run.caching_allocator import peaks
+from perfgate.actor.dry_run.cuda_rules import CpuRules
+from perfgate.actor.dry_run.storages import OPTIMIZER, Allocation, Storages
+from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.shared.metrics import PARTS
 
 NEVER = -1
@@ -51,3 +55,16 @@ def freed(made: list[Allocation]) -> list[int]:
             count += 1
         found[at] = count
     return found
+
+
+def in_blocks(tracker: Tracker, rules: CpuRules) -> dict[str, int]:
+    """The most bytes that the device's allocator hands out and reserves in a step."""
+    made = tracker.storages.in_order()
+    born = [allocation.born for allocation in made]
+    before = bisect(born, tracker.since)
+    taken = ((rules.handle_bytes, tracker.multiplying), (rules.bias_bytes, tracker.biased))
+    held = [(bisect(born, when), size) for size, events in taken for when in events.values()]
+    optimizing = [when for when, phase in tracker.storages.phases if phase == OPTIMIZER]
+    state = [at for at in range(before) if made[at].what == "optimizer_state"]
+    made_first = {at: bisect(born, optimizing[0]) for at in state} if optimizing else {}
+    return peaks([allocation.asked_bytes for allocation in made], freed(made), before, held, made_first)

@@ -58,8 +58,9 @@ class Tracker(TorchDispatchMode):
         self.syncs: HostSyncs | None = None
         self.scratch: Callable[[str, Any, Any], int] = lambda name, arguments, result: 0
         self.takes_in = False
-        self.multiplying: set[bool] = set()  # the passes (backward or not) that contain matrix products
-        self.biased: set[bool] = set()  # the passes in which a bias is added to such a product
+        # By whether it is the backward pass, the last event before the first product of matrices of each pass.
+        self.multiplying: dict[bool, int] = {}
+        self.biased: dict[bool, int] = {}  # the same, of products to which a bias is added
         self._stand_in: int | None = None
         self.made_by: dict[int, str] = {}
         self.owners: dict[int, str] = {}
@@ -225,9 +226,9 @@ class Tracker(TorchDispatchMode):
         group = group_of(func, path in self.normalizing)
         if group == "contractions" and multiplies(name_of(func)):
             backward = torch._C._current_autograd_node() is not None
-            self.multiplying.add(backward)
+            self.multiplying.setdefault(backward, self.storages.clock)
             if name_of(func) == "addmm":
-                self.biased.add(backward)
+                self.biased.setdefault(backward, self.storages.clock)
         flops = flops_of(func, args, kwargs, out, group)
         read, written = traffic
         entry = self.work[path, group]
