@@ -267,8 +267,8 @@ Samples have one length too: otherwise each step has another order of them, and 
 ## Each case, the farthest first
 
 Sizes in MiB. The predicted peak includes the workspaces of cuBLAS, which are named beside it. The last column is what
-the allocator was expected to reserve; of an operator by itself it reserves more, because between two steps the results are
-looked through for numbers that are not finite, which takes tensors as large as they are.
+the allocator was expected to reserve. Of an operator by itself it reserves more, because between two steps the results
+are looked through for numbers that are not finite, which takes tensors as large as they are.
 
 {rows}
 

@@ -21,8 +21,6 @@ LOW_RANK = ["galore_adamw", "apollo_adamw"]
 COMPILED = pytest.param("adamw_torch_8bit", marks=pytest.mark.perf(timeout_s=600))
 FURTHER = ["adamw_torch_fused", "sgd", "sgd_momentum", COMPILED, "lion_8bit", "paged_adamw_8bit", *LOW_RANK]
 RANK = 16
-# On a GPU 64 of llama-quick's 90 MiB are cuBLAS's workspaces, which no optimizer changes.
-BESIDE_WORKSPACES = {"cpu": "< 0.95x", "cuda": "< 0.98x"}
 
 
 def rank(optimizer):
@@ -77,9 +75,15 @@ def test_less_state(effect, training, optimizer, ratio):
 )
 def test_less_state_in_another_librarys_optimizer(effect, training, optimizer, ratio):
     setting = training(LLAMA, optimizer=optimizer, **rank(optimizer))
-    effect(training(LLAMA), setting, measured_optimizer_state_bytes=ratio, peak_memory_bytes=BESIDE_WORKSPACES)
+    effect(
+        training(LLAMA),
+        setting,
+        measured_optimizer_state_bytes=ratio,
+        peak_memory_bytes={"cpu": "< 0.95x"},
+        peak_net_bytes={"cuda": "< 0.95x"},
+    )
 
 
 @pytest.mark.perf(tier="quick")
 def test_paged_state_leaves_the_devices_memory(effect, training):
-    effect(training(LLAMA), training(LLAMA, optimizer="paged_adamw_8bit"), peak_memory_bytes={"cuda": "< 0.97x"})
+    effect(training(LLAMA), training(LLAMA, optimizer="paged_adamw_8bit"), peak_net_bytes={"cuda": "< 0.9x"})

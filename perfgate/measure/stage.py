@@ -21,6 +21,7 @@ from perfgate.records.details import Span, Start, Yardstick
 from perfgate.records.launch import Launch
 from perfgate.reference.interpreter import Interpreter
 from perfgate.reference.reference import Reference
+from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.workload import Workload
 from perfgate.system.locks import DeviceLock
 from perfgate.workloads.requirements import sees_device_at_import
@@ -204,8 +205,12 @@ class Stage:
         return exclusive(self.lock, self.device, workloads)
 
     def untimed(self, workload: Workload) -> AbstractContextManager[None]:
-        """The lock for a pass that is not timed; on a GPU it keeps other processes from taking memory."""
-        return self.timed(workload) if self.device.bursts else self.lock.shared()
+        """The lock for a pass that is not timed; on a GPU it keeps other processes from taking memory.
+
+        An emulated card has all of its memory for each process.
+        """
+        alone = self.device.bursts and not DEVICE_KINDS[self.device.kind].emulates
+        return self.timed(workload) if alone else self.lock.shared()
 
     @contextmanager
     def held(self, lock: AbstractContextManager[Any]) -> Iterator[None]:

@@ -106,6 +106,11 @@ class DeviceKind:
         """The metric with a dry run's predicted peak memory for this kind."""
         return f"predicted_{self.prefix}peak_bytes"
 
+    @property
+    def predicted_net(self) -> str:
+        """The name of the metric with that peak, without the workspaces of libraries."""
+        return f"predicted_{self.prefix}net_bytes"
+
     def predicted_in_blocks(self, name: str) -> str:
         """The metric with a dry run's predicted memory in blocks; ``name`` is ``allocated`` or ``reserved``."""
         return f"predicted_{self.prefix}{name}_bytes"

@@ -154,7 +154,8 @@ def peaks(
         asked_bytes: of each allocation, in order.
         freed: how many had been made when each was released; -1 where it was not released in the step.
         before: how many of them were made before the step.
-        held: what libraries take in the first step and hold from then on: how many allocations had been made, and bytes.
+        held: what libraries take in the first step, and hold from then on: how many allocations had been made, and
+            bytes.
         made_first: of the allocations before the step, those that the first step makes: after how many allocations.
     """
     allocator = CachingAllocator()

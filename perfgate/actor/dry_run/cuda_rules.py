@@ -130,8 +130,8 @@ RULES = (
         "embedding's backward pass sorts more than 3,072 tokens; the two statistics of a row that layer norm keeps in "
         "float32, which count in the type of its input; what the backward pass of a norm over more than 65,536 rows "
         "adds up in parts, 17 MiB at most; what convolutions with groups take",
-        "aten/src/ATen/native/cuda/Embedding.cu, embedding_dense_backward_cuda; layer_norm_kernel.cu; for sums in parts "
-        "an emulated card of torch 2.14",
+        "aten/src/ATen/native/cuda/Embedding.cu, embedding_dense_backward_cuda; layer_norm_kernel.cu; for sums in "
+        "parts an emulated card of torch 2.14",
     ),
 )
 

@@ -157,6 +157,7 @@ def metrics_of(found: Mapping[str, Any], target: str) -> dict[str, float]:
     told = {
         "moved_bytes": moved_bytes,
         kind.predicted_peak: found["peak_memory_bytes"],
+        kind.predicted_net: found["peak_memory_bytes"] - found["memory"].get("workspaces", {}).get("temporaries", 0),
         **{kind.predicted_in_blocks(name): size for name, size in found.get("in_blocks", {}).items()},
         **{kind.predicted_component(n): of["peak_memory_bytes"] for n, of in found.get("components", {}).items()},
         **{f"{part}_bytes": size for part, size in found["highest_by_part_bytes"].items()},

@@ -16,7 +16,8 @@ MOST = 1_000_000  # the most entries in the allocator's record
 
 
 class Allocations(Instrument):
-    """Reads ``allocations``, ``device_allocations`` and ``kept_bytes`` of the last step, and the parts of its peak.
+    """Reads ``allocations``, ``device_allocations``, ``kept_bytes`` and ``peak_net_bytes`` of the last step, and the
+    parts of its peak.
 
     It reads nothing if the allocator keeps no record, as on a CPU. Recording slows the host down, but takes no memory
     on the device.
@@ -28,6 +29,7 @@ class Allocations(Instrument):
         """Prepare to record."""
         self._records = DEVICE_KINDS[self.device.name].torch_cuda and "torch" in sys.modules
         self._record: Record | None = None
+        self._peak_bytes = 0.0
         self._gradients: set[int] = set()
         self._hooked = False
 
@@ -61,6 +63,7 @@ class Allocations(Instrument):
 
         traces = torch.cuda.memory._snapshot()["device_traces"]
         torch.cuda.memory._record_memory_history(None)
+        self._peak_bytes = self.device.peaks().get("peak_memory_bytes", 0)
         self._note_gradients()
         self._record = record_of(self._before, traces[torch.cuda.current_device()], place_in)
         return {}
@@ -92,9 +95,11 @@ class Allocations(Instrument):
             return {}
         self._alive = in_use(self.device.segments())
         parts = self._parts()
-        temporaries = dict.fromkeys(workspaces(self._alive, self.device.segments), "temporaries")
-        self._by_line, by_part = self._record.at_peak(temporaries | parts)
+        held = workspaces(self._alive, self.device.segments)
+        self._by_line, by_part = self._record.at_peak(dict.fromkeys(held or (), "temporaries") | parts)
         told = {f"measured_{part}_bytes": by_part.get(part, 0) for part in PARTS if part not in LASTING}
+        if held is not None and self._peak_bytes:
+            told["peak_net_bytes"] = self._peak_bytes - sum(self._alive[address] for address in held)
         return {
             **told,
             "allocations": total(self._record.made()),
@@ -114,8 +119,10 @@ class Allocations(Instrument):
         }
 
 
-def workspaces(before: Mapping[int, int], segments: Callable[[], Iterable[Any]]) -> set[int]:
-    """The addresses of the workspaces that torch keeps for cuBLAS, found by freeing them.
+def workspaces(before: Mapping[int, int], segments: Callable[[], Iterable[Any]]) -> set[int] | None:
+    """The addresses of the workspaces that torch keeps for cuBLAS, found by giving them back.
+
+    ``None`` where this torch does not give them back.
 
     Args:
         before: the blocks that are in use.
@@ -125,7 +132,7 @@ def workspaces(before: Mapping[int, int], segments: Callable[[], Iterable[Any]])
 
     clear = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)
     if clear is None:
-        return set()
+        return None
     clear()
     return set(before) - set(in_use(segments()))
 

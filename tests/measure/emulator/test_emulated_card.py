@@ -3,12 +3,18 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
+from perfgate.measure.devices.find import find_device
 from perfgate.measure.emulator.build import started_on
 from perfgate.measure.emulator.profiles import PROFILES
+from perfgate.measure.plan import MeasurementPlan
+from perfgate.measure.stage import Stage
 from perfgate.records.runfile import read
+from perfgate.shared.metrics import metric
+from perfgate.shared.workload import Workload
 from tests import SUPPORT
 from tests.support.repositories import begin, change, commit
 from tests.support.runs import perfgate
@@ -50,6 +56,8 @@ def test_compiled(perf, training, loop):
 """
 RUN = ("--perf-env", "installed", "--perf-launches", "1", "-o", "perf_preload=emulated_programs")
 L4 = ("--perf-device", "emulated:l4-24gb", *RUN)
+
+WORKSPACE = 8 * 1024 * 1024 + 128 * 1024  # of 8.x
 
 # Only a real card could tell them.
 UNTOLD = {"power_w", "energy_j", "clock_mhz", "device_time_s", "non_torch_memory_bytes", "step_time_s"}
@@ -179,11 +187,35 @@ def test_an_unchanged_case_is_equal_in_two_runs_and_each_fault_is_named(stacks):
         values = {str(launch.metrics[name]) for launch in launches if name in launch.metrics}
         assert len(values) == 1, name
     assert not UNTOLD & {name for launch in launches for name in launch.metrics}
+    told = [launch for launch in launches if "peak_net_bytes" in launch.metrics]
+    # cuBLAS has a workspace in each of the two passes, which no program can change.
+    assert {launch.value("peak_memory_bytes") - launch.value("peak_net_bytes") for launch in told} == {2 * WORKSPACE}
     (stacks.path / "faulty").touch()
     found = stacks.run(*L4)
     found.assert_outcomes(failed=3)
-    for metric, where, call in NAMED:
-        found.stdout.fnmatch_lines([f"{metric} got worse*{where.replace('LINE', str(line_of(call)))}*"])
+    for name, where, call in NAMED:
+        found.stdout.fnmatch_lines([f"{name} got worse*{where.replace('LINE', str(line_of(call)))}*"])
+
+
+def test_what_another_torch_stored_is_named_by_every_verdict(stacks):
+    one = (*L4, "-k", "waits")
+    stacks.run(*one, "--perf-update", "new").assert_outcomes(passed=1)
+    (stored,) = (stacks.path / "baselines" / "emulated-l4-24gb").rglob("*.json")
+    text = stored.read_text()
+    assert version("torch") in text
+    stored.write_text(text.replace(version("torch"), "2.13.9"))
+    stacks.run(*one).assert_outcomes(passed=1)
+    held = [verdict for verdict in read(stacks.run_files[-1]).verdicts if not metric(verdict.metric).portable]
+    assert {verdict.since for verdict in held if verdict.reference is not None} == {"torch 2.13.9"}
+
+
+def test_processes_share_the_card_as_each_has_all_of_its_memory(tmp_path):
+    # Nobody steps here, so no server is needed.
+    device = find_device("emulated")
+    stages = [Stage([], tmp_path, MeasurementPlan(device="emulated"), 1, None, device) for _ in range(2)]
+    workload = Workload("emulated_programs:Stack", {"faults": []})
+    with stages[0].untimed(workload), stages[1].untimed(workload):
+        pass
 
 
 def test_a_compiled_program_is_counted_as_it_runs_and_its_graphs_are_counted(stacks):
