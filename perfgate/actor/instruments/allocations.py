@@ -97,7 +97,8 @@ class Allocations(Instrument):
         parts = self._parts()
         held = workspaces(self._alive, self.device.segments)
         self._by_line, by_part = self._record.at_peak(dict.fromkeys(held or (), "temporaries") | parts)
-        told = {f"measured_{part}_bytes": by_part.get(part, 0) for part in PARTS if part not in LASTING}
+        others = (part for part in PARTS if part not in LASTING)
+        told: dict[str, float] = {f"measured_{part}_bytes": by_part.get(part, 0) for part in others}
         if held is not None and self._peak_bytes:
             told["peak_net_bytes"] = self._peak_bytes - sum(self._alive[address] for address in held)
         return {
