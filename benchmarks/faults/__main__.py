@@ -1,7 +1,8 @@
-"""Runs the campaign and prints its table: ``python -m benchmarks.faults [WORD] [--seed N] [--part I/N]``.
+"""Runs the campaign: ``python -m benchmarks.faults [WORD] [--seed N] [--part I/N] [--results FILE] [--page FILE]``.
 
-The word chooses rows. The seed chooses the random points of Ctrl-C; without it they are new each time, and it is
-printed.
+The word chooses rows. The seed chooses the random points of signals; it is printed, and without it there are new ones.
+What came of each row is kept in the file of results; a row that stands there with no complaint is not run again, so a
+campaign can be interrupted, and can be divided. ``--page`` writes all rows of the file as a page.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks.faults.results import Came, Results
 from benchmarks.faults.table import Fault, faults
 from benchmarks.faults.world import World
 
@@ -24,33 +26,39 @@ def main() -> int:
     parser.add_argument("word", nargs="?", default="")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--part", default="1/1", help="every N-th row, from the I-th on")
+    parser.add_argument("--results", type=Path, help="keep what came here, and run only what is not here yet")
+    parser.add_argument("--page", type=Path, help="write the rows that are kept as a page")
     options = parser.parse_args()
     part, parts = map(int, options.part.split("/"))
-    chosen = [one for one in faults(options.seed) if options.word in f"{one.kind}: {one.name}"][part - 1 :: parts]
+    rows = list(faults(options.seed))
+    results = Results.read(options.results)
+    chosen = [one for one in rows if options.word in f"{one.kind}: {one.name}"][part - 1 :: parts]
+    chosen = [one for one in chosen if not results.fine(one)]
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        template = World.new(Path(folder) / "template")
-
-        def tried(at: int) -> list[str]:
-            if lacks := chosen[at].lacks:
-                return [f"not injected: this machine lacks {lacks}"]
-            return chosen[at].complaints(template.copy(Path(folder) / f"fault-{at}"))
-
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = list(pool.map(tried, range(len(chosen))))
     print("| kind | injected | expected | came |\n| --- | --- | --- | --- |")
-    for fault, complaints in zip(chosen, found, strict=True):
-        print(row(fault, complaints))
-    wrong = sum(map(bool, found))
+    wrong = 0
+    for came in run(chosen):
+        results.add(came)
+        wrong += bool(came.complaints)
+        print(came.row, flush=True)
     print(f"\n{len(chosen)} faults in {time.monotonic() - begin:.0f} s, {wrong} with a complaint; seed {options.seed}.")
+    if options.page:
+        options.page.write_text(results.page(rows, options.seed))
     return min(wrong, 100)
 
 
-def row(fault: Fault, complaints: list[str]) -> str:
-    """A fault's line of the table."""
-    came = "; ".join(complaints).replace("\n", " ").replace("|", "/") or "as expected, nothing was left"
-    said = f", and says {fault.says!r}" if fault.says else ""
-    return f"| {fault.kind} | {fault.name} | {fault.end}{said} | {came} |"
+def run(chosen):
+    """Inject the faults, some at once; yield what came of each, in their order."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
+        template = World.new(Path(folder) / "template") if chosen else None
+
+        def tried(numbered: tuple[int, Fault]) -> Came:
+            number, fault = numbered
+            lacks = f"not injected: this machine lacks {fault.lacks}" if fault.lacks else ""
+            found = [lacks] if lacks else fault.complaints(template.copy(Path(folder) / f"fault-{number}"))
+            return Came.of(fault, found)
+
+        yield from pool.map(tried, enumerate(chosen))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """Faults of files: full disks, read-only folders, and files that are cut, doubled or garbage."""
 
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,15 +73,9 @@ def report_of(change: Callable[[bytes], bytes]) -> Callable[[World], Ran]:
         world.run()
         (path,) = (world.folder / "perf_output").glob("*.jsonl")
         path.write_bytes(change(path.read_bytes()))
-        done = subprocess.run(
-            [sys.executable, "-m", "perfgate", "report", str(path)],
-            cwd=world.folder,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-            capture_output=True,
-            check=False,
-        )
+        ran = world.forked("report", str(path), module="perfgate")
         path.unlink()
-        return Ran(1 if done.returncode == 2 else done.returncode, (done.stdout + done.stderr).decode(errors="replace"))
+        return Ran(1, ran.output) if ran.code == 2 else ran
 
     return act
 

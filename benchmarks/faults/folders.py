@@ -1,10 +1,14 @@
 """Faults of folders: they vanish while a case is measured, or locks in them exclude nobody."""
 
+import atexit
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
 
 from benchmarks.faults.people import command, together
 from benchmarks.faults.world import ROOT, Ran, World
@@ -133,9 +137,18 @@ def model_vanished(world: World) -> Ran:
     return ran
 
 
+@cache
+def saved() -> Path:
+    """A folder with a small model; saving one takes longer than most runs."""
+    folder = Path(mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    subprocess.run([sys.executable, "-c", SAVE], cwd=folder, check=True, capture_output=True)
+    return folder / "model"
+
+
 def with_model(world: World, case: str) -> None:
-    """Save a small model in the suite's folder, and a case for it."""
-    subprocess.run([sys.executable, "-c", SAVE], cwd=world.folder, check=True, capture_output=True)
+    """Save a small model in the suite's folder, and a case of it."""
+    shutil.copytree(saved(), world.folder / "model")
     (world.folder / "perf_tests" / "test_model.py").write_text(case)
 
 

@@ -16,8 +16,9 @@ STORING = ("--perf-update", "more", "--perf-html", "auto")
 RUNS: dict[str, tuple[str, ...]] = {
     "a run that stores": STORING,
     "a run of two workers": (*STORING, "-n", "2", "--perf-device", "cpu"),
-    "a run beside a revision": ("--perf-ref", "HEAD"),
+    "a run beside a revision": ("--perf-ref", "other"),  # whose programs differ, so that it is measured
 }
+SHOT = ("a run that stores", "a run beside a revision")
 SERVED = 0.5  # the share of a run's time, from its first server on, in which it measures
 BEYOND = 1.1  # the last points lie after the expected end
 LONGEST_GAP_S = 0.5  # the longest gap between two signals in quick succession
@@ -58,18 +59,20 @@ def uninterrupted_s(world: World, kind: str) -> float:
     return TOOK_S[kind]
 
 
-def shot(number: int, share: float, chance: random.Random) -> Callable[[World], Ran]:
-    """A run in which one server or actor gets a signal.
+def shot(kind: str, number: int, share: float, chance: random.Random) -> Callable[[World], Ran]:
+    """A run one of whose servers or actors gets a signal.
 
     Args:
-        number: the number of the signal.
-        share: the share of such a run's time, counted from the first server on, after which it comes.
-        chance: the random choice of the process.
+        kind: of the run.
+        number: of the signal.
+        share: of the time that such a run takes, after which it comes, counted from the first server on.
+        chance: chooses the process.
     """
 
     def act(world: World) -> Ran:
-        took_s = uninterrupted_s(world, "a run that stores")
-        process = world.start(*STORING)
+        in_a_repository(world)
+        took_s = uninterrupted_s(world, kind)
+        process = world.start(*RUNS[kind])
         world.wait_for(lambda: bool(servers(world)))
         time.sleep(share * took_s)
         if found := servers(world):
@@ -95,7 +98,9 @@ def rows(seed: int) -> Iterator[tuple[str, str, str, str, Callable[[World], Ran]
         again = f", and {gap_s:.2f} s later" if twice else ""
         name = f"Ctrl-C {'for the group ' if group else ''}after {share:.0%} of {kind}{again} ({number + 1})"
         yield name, "Ctrl-C", "ends at once or whole", "", interrupted(kind, share, gap_s if twice else None, group)
-    for number in signal.Signals:
-        share = chance.uniform(0, SERVED)
-        name = f"{number.name} for a server or an actor after another {share:.0%} of a run"
-        yield name, "servers", "passes whole or fails", "", shot(number, share, random.Random(f"{seed} {number}"))
+    for kind in SHOT:
+        for number in signal.Signals:
+            share = chance.uniform(0, SERVED)
+            name = f"{number.name} for a server or an actor after another {share:.0%} of {kind}"
+            act = shot(kind, number, share, random.Random(f"{seed} {number}"))
+            yield name, "servers", "passes whole or fails", "", act

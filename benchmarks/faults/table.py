@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.faults import clocks, devices, files, folders, interruptions, people
+from benchmarks.faults import clocks, devices, files, folders, interruptions, passes, people, writes
 from benchmarks.faults.world import Ran, World
 
 End = Literal["passes", "fails", "refused", "interrupted", "killed", "passes whole or fails", "ends at once or whole"]
@@ -48,6 +48,8 @@ class Fault:
         """The missing requirement for injecting it on this machine; empty if there is none."""
         if self.kind == "clocks" and not clocks.library():
             return "libfaketime; apt-get install faketime"
+        if self.kind == "writes" and not writes.library():
+            return "a C compiler"
         return "the right to mount file systems" if self.mounts and not files.can_mount() else ""
 
     def complaints(self, world: World) -> list[str]:
@@ -136,5 +138,5 @@ def faults(seed: int = 0) -> Iterator[Fault]:
     for launch in (1, 2, 3):
         act = in_a_launch("gets_sigkill", "step", launch)
         yield Fault(f"gets_sigkill in launch {launch}", "one launch", "passes whole or fails", "", act)
-    fixed = (*people.ROWS, *files.ROWS, *folders.ROWS, *devices.ROWS, *clocks.ROWS)
-    yield from (Fault(*row) for row in (*fixed, *interruptions.rows(seed)))
+    fixed = (*people.ROWS, *files.ROWS, *writes.ROWS, *folders.ROWS, *devices.ROWS, *clocks.ROWS)
+    yield from (Fault(*row) for row in (*fixed, *passes.rows(seed), *interruptions.rows(seed)))

@@ -7,11 +7,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.support.plugins import QUIET
+from tests.support.warm import Warm
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -22,9 +27,9 @@ from perfgate import Workload
 def test_it(perf):
     perf(Workload("programs:Faulty"), tolerance=5.0)
 """
-INI = """[pytest]
-addopts = -p no:hypothesispytest -p no:benchmark -p no:anyio -p no:cacheprovider -p no:randomly
-perf_launches = 2
+INI = f"""[pytest]
+addopts = {QUIET} -p no:cacheprovider
+perf_launches = 1
 perf_timeout = 4
 perf_html = off
 """
@@ -40,6 +45,13 @@ KEPT = {
     "baselines": re.compile(r".*\.json|(.*\.)?lock|\.gitattributes|\.gitignore"),
     "tmp": re.compile(r"[\w-]+\.(turn|lock(\.db)?)|\.lock"),  # of the device's lock; and pytest's own
 }
+_waiting = threading.local()
+
+
+def waiting(module: str) -> Warm:
+    """This thread's process that has imported what a module runs, and that forks one run of it at a time."""
+    processes: dict[str, Warm] = _waiting.__dict__.setdefault("processes", {})
+    return processes.get(module) or processes.setdefault(module, Warm(module))
 
 
 @dataclass(frozen=True)
@@ -101,16 +113,21 @@ class World:
         for name in ("armed", "launches"):
             (self.folder / name).unlink(missing_ok=True)
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of a run."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}
+        own = {"FAULT": self.name, "TMPDIR": str(self.folder / "tmp"), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        return kept | own
+
     def start(
         self, *arguments: str, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
     ) -> "subprocess.Popen[bytes]":
-        """Start a run."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}
-        own = {"FAULT": self.name, "TMPDIR": str(self.folder / "tmp"), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        """Begin a run in an interpreter of its own."""
         return subprocess.Popen(
             [*before, sys.executable, "-m", "pytest", "perf_tests", *arguments],
             cwd=self.folder,
-            env=kept | own | dict(env or {}),
+            env=self.variables | dict(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -127,8 +144,21 @@ class World:
         return Ran(process.returncode, output.decode(errors="replace"))
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, before: Sequence[str] = ()) -> Ran:
-        """Make a whole run."""
-        return self.end(self.start(*arguments, env=env, before=before))
+        """Make a run, from its beginning to its end; it is forked where nothing changes how its interpreter starts."""
+        if env or before:
+            return self.end(self.start(*arguments, env=env, before=before))
+        return self.forked("perf_tests", *arguments)
+
+    def forked(self, *arguments: str, module: str = "pytest") -> Ran:
+        """Run a module in a process that need not import what it runs any more; see ``tests.support.warm``."""
+        with tempfile.TemporaryFile() as output:
+            try:
+                code = waiting(module).run([*arguments], self.folder, self.variables, output, output, LIMIT_S)
+            except TimeoutError:
+                del _waiting.processes[module]
+                code = -signal.SIGKILL
+            output.seek(0)
+            return Ran(code, output.read().decode(errors="replace"))
 
     def stored(self) -> Counter[str]:
         """Every stored number with its case and metric, and its number of occurrences."""
@@ -156,15 +186,18 @@ class World:
         """Wait until a condition holds, or the time is over."""
         end = time.monotonic() + limit_s
         while not there() and time.monotonic() < end:
-            time.sleep(0.02)
+            time.sleep(0.05)
+
+    def run_files(self) -> list[Path]:
+        """The run files, the oldest first."""
+        return sorted((self.folder / "perf_output").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
 
     def unseen(self, ran: Ran) -> str:
         """A sentence if a run passed cases that its run file does not hold; else empty."""
         passed = PASSED.search(ran.output)
         if ran.code or not passed:
             return ""
-        files = sorted((self.folder / "perf_output").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
-        lines = [json.loads(line) for path in files[-1:] for line in path.read_text().splitlines()]
+        lines = [json.loads(line) for path in self.run_files()[-1:] for line in path.read_text().splitlines()]
         judged = {line["case"] for line in lines if line.get("kind") == "verdict"}
         whole = {line["case"] for line in lines if line.get("kind") == "case"} & judged
         return "" if len(whole) == int(passed[1]) else f"{passed[0]}, and its run file holds {len(whole)} whole cases"

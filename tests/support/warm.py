@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import chdir, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -71,25 +71,25 @@ class Warm:
         self,
         arguments: list[str],
         folder: Path,
-        variables: dict[str, str],
+        variables: Mapping[str, str],
         stdout: Any,
         stderr: Any,
         limit_s: float | None = None,
     ) -> int:
-        """Run the module in a process of its own; return its exit code, or the negative number of a signal.
+        """Run the module; return the exit code, or the negative number of a signal.
 
         Args:
-            arguments: the arguments of the module.
-            folder: the folder in which it runs.
-            variables: its environment variables.
-            stdout: the file for its output.
-            stderr: the file for its messages.
-            limit_s: the longest time that it may take; then it is ended, together with the waiting process.
+            arguments: of the module.
+            folder: that it runs in.
+            variables: its environment.
+            stdout: a file that its output goes to.
+            stderr: a file that its messages go to.
+            limit_s: the longest time that it may take; it is ended then, with the process that waits.
 
         Raises:
             TimeoutError: it took longer.
         """
-        request = {"folder": str(folder), "variables": variables, "arguments": arguments}
+        request = {"folder": str(folder), "variables": dict(variables), "arguments": arguments}
         socket.send_fds(self.socket, [json.dumps(request).encode()], [stdout.fileno(), stderr.fileno()])
         self.socket.settimeout(limit_s)
         try:
@@ -111,6 +111,7 @@ def command_line(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line as ``python -m perfgate`` does in a folder, for at most this long."""
     command = [sys.executable, "-m", "perfgate", *arguments]
+    variables = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as stdout,
         tempfile.TemporaryFile("w+", encoding="utf-8") as stderr,
@@ -130,8 +131,8 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     begin = time.monotonic()
     with output.open("w") as stdout, errors.open("w") as stderr:
         path = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
-        options = [f"--basetemp={base}", *arguments]
         variables = {**os.environ, "PYTHONPATH": path}
+        options = [f"--basetemp={base}", *arguments]
         code: int | pytest.ExitCode = warm("pytest").run(options, Path.cwd(), variables, stdout, stderr)
     if code in list(pytest.ExitCode):
         code = pytest.ExitCode(code)
