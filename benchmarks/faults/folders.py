@@ -1,16 +1,11 @@
 """Faults of folders: they vanish while a case is measured, or locks in them exclude nobody."""
 
-import atexit
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
-from pathlib import Path
-from tempfile import mkdtemp
 
 from benchmarks.faults.people import command, together
+from benchmarks.faults.weights import MODEL, with_model
 from benchmarks.faults.world import ROOT, Ran, World
 
 OTHER = """
@@ -19,15 +14,6 @@ from perfgate import Workload
 
 def test_other(perf):
     perf(Workload("programs:Calm"), tolerance=5.0)
-"""
-MODEL = """
-from pathlib import Path
-
-from perfgate import Model
-
-
-def test_model(perf, forward):
-    perf(forward(Model.from_folder(Path("model").absolute())))
 """
 VANISHED = """
 import shutil
@@ -42,11 +28,7 @@ def test_model(perf, forward):
     shutil.rmtree(folder)
     perf(workload)
 """
-SAVE = """
-from transformers import GPT2Config, GPT2LMHeadModel
-GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=64)).save_pretrained("model")
-"""
-# Injected into a run's processes: below some folders flock excludes nobody, and a file can be created twice.
+# Put into a run's processes: below some folders flock keeps nobody out, and a file can be made twice.
 NO_LOCKS = """
 import fcntl, os
 shared, exclusive = {shared!r}, {exclusive!r}
@@ -135,21 +117,6 @@ def model_vanished(world: World) -> Ran:
     ran = world.run("-k", "model")
     (world.folder / "perf_tests" / "test_model.py").unlink()
     return ran
-
-
-@cache
-def saved() -> Path:
-    """A folder with a small model; saving one takes longer than most runs."""
-    folder = Path(mkdtemp())
-    atexit.register(shutil.rmtree, folder)
-    subprocess.run([sys.executable, "-c", SAVE], cwd=folder, check=True, capture_output=True)
-    return folder / "model"
-
-
-def with_model(world: World, case: str) -> None:
-    """Save a small model in the suite's folder, and a case of it."""
-    shutil.copytree(saved(), world.folder / "model")
-    (world.folder / "perf_tests" / "test_model.py").write_text(case)
 
 
 EARLIER, LATER = "test_first.py", "test_other.py"

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.faults import answers
+from benchmarks.faults import answers, weights
 from perfgate.cases.noise_file import NAME, read_noise
 from perfgate.gate import acceptance, effects
 from perfgate.gate.renames import natural
@@ -138,7 +138,7 @@ def parsers(run: bytes | None = None) -> Mapping[str, Parser]:
         "modules of layers": Parser(of_text(lambda text: (expanded({text: 1}), natural(text))), b"h.{0-3,5}.mlp"),
         "requirements": Parser(of_file("requirements.txt", pins), b"torch==2.13.0 --hash=sha256:00\n-r more.txt\n"),
         "lock of uv": Parser(of_file("uv.lock", pins), b"[[package]]\nname = 'torch'\nversion = '2.13.0'\n"),
-        **{name: Parser(read, example) for name, (read, example) in answers.ROWS.items()},
+        **{name: Parser(read, example) for name, (read, example) in (answers.ROWS | weights.READERS).items()},
     }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.faults import clocks, devices, files, folders, interruptions, passes, people, writes
+from benchmarks.faults import clocks, devices, files, folders, interruptions, passes, people, weights, writes
 from benchmarks.faults.world import Ran, World
 
 End = Literal["passes", "fails", "refused", "interrupted", "killed", "passes whole or fails", "ends at once or whole"]
@@ -138,5 +138,5 @@ def faults(seed: int = 0) -> Iterator[Fault]:
     for launch in (1, 2, 3):
         act = in_a_launch("gets_sigkill", "step", launch)
         yield Fault(f"gets_sigkill in launch {launch}", "one launch", "passes whole or fails", "", act)
-    fixed = (*people.ROWS, *files.ROWS, *writes.ROWS, *folders.ROWS, *devices.ROWS, *clocks.ROWS)
+    fixed = (*people.ROWS, *files.ROWS, *writes.ROWS, *folders.ROWS, *weights.ROWS, *devices.ROWS, *clocks.ROWS)
     yield from (Fault(*row) for row in (*fixed, *passes.rows(seed), *interruptions.rows(seed)))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.faults import weights
 from benchmarks.faults.answers import FIELDS
 from benchmarks.faults.parsers import ends_well, parsers
 from perfgate.history.table import INDEX, RUNS
@@ -29,7 +30,8 @@ ODD = (
     "²".encode(),
     "٣m".encode(),
 )
-NAMES = tuple(parsers())
+# What loads a model is a long test, as it imports torch.
+NAMES = [pytest.param(name, marks=[pytest.mark.slice] * (name in weights.READERS)) for name in parsers()]
 # What once ended in something else, by its reader.
 FOUND = (
     ("shard", "3/²".encode()),

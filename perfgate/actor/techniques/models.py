@@ -6,13 +6,14 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 
 # transformers imports a class when it is first used. Using it here lets the fork server spend those seconds once,
 # and not each actor.
 from transformers import PreTrainedModel
 
 from perfgate.actor import versions
-from perfgate.actor.failures import Unsupported
+from perfgate.actor.failures import Unsupported, WrongModel
 from perfgate.actor.local_models import locate, trusted
 from perfgate.actor.request import Request
 from perfgate.actor.techniques.architectures import check_architecture, class_of
@@ -89,7 +90,8 @@ def build_model(
     Raises:
         ModuleNotFoundError: adapters are asked for and ``peft`` is not installed.
         Unsupported: the installed version of transformers does not know a setting.
-        WrongModel: transformers does not know the architecture or the class, and nobody registered them.
+        WrongModel: transformers does not know the architecture or the class, and nobody registered them; or the weights
+            are damaged.
     """
     torch.manual_seed(seed)
     folder = None if "config" in spec else locate(spec)
@@ -113,9 +115,12 @@ def build_model(
         if not load:
             model.tie_weights()
     else:
-        model = model_class.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, trust_remote_code=trusted(spec), **options
-        )
+        try:
+            model = model_class.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, trust_remote_code=trusted(spec), **options
+            )
+        except SafetensorError as error:
+            raise WrongModel(f"the weights in {folder} cannot be read ({error}); save them again") from None
         own_weights(model)
     if quantization != "off":
         model = quantized(on_host(model), quantization)
