@@ -84,7 +84,10 @@ class World:
 
     @classmethod
     def new(cls, folder: Path) -> "World":
-        """A suite with one case and a stored baseline."""
+        """A suite of one case whose baseline is stored."""
+        # A shell lets what it starts in the background ignore Ctrl-C, which every run would inherit.
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         (folder / "perf_tests").mkdir(parents=True)
         (folder / "perf_tests" / "test_it.py").write_text(CASE)
         (folder / "pytest.ini").write_text(INI)
