@@ -1,6 +1,7 @@
 """Readers are given what nobody meant to write: they end in a value or in a sentence, and in nothing else."""
 
 import json
+import time
 from functools import cache
 
 import pytest
@@ -32,6 +33,28 @@ ODD = (
 )
 # What loads a model is a long test, as it imports torch.
 NAMES = [pytest.param(name, marks=[pytest.mark.slice] * (name in weights.READERS)) for name in parsers()]
+FUZZED_S = 20
+GROUPS = {
+    "run files": ("run file", "untrusted run file", "part of a run", "address of run files"),
+    "baselines": ("baseline", "durations", "acceptance", "trailer", "date"),
+    "noise files": ("noise",),
+    "options": (
+        *("duration", "share", "shares", "shard", "effect", "tolerance", "limits", "mark of a case", "visible devices"),
+        *("modules of layers", "requirements", "lock of uv"),
+    ),
+    "hub ids": ("hub id", "configuration of a model", "shapes"),
+    "headers in GGUF": ("weights in GGUF",),
+    "headers in safetensors": ("weights in safetensors",),
+    "answers of drivers and programs": (
+        *("cards of nvidia-smi", "status of nvidia-smi", "counter of energy", "script of a device"),
+        *("packages of an interpreter", "origin of a package"),
+    ),
+    "answers of services, and files of a fleet": (
+        *("pull requests of GitHub", "files of GitHub", "comments of GitHub", "issues of GitHub"),
+        *("merge requests of GitLab", "notes of GitLab", "issues of GitLab", "event of a workflow", "event of a fork"),
+        *("marks of issues", "plan of a fleet", "end of a shard", "bisection", "file of a history"),
+    ),
+}
 # What once ended in something else, by its reader.
 FOUND = (
     ("shard", "3/²".encode()),
@@ -120,12 +143,8 @@ def test_odd_bytes_end_in_a_sentence(name):
         ends_well(parser(name), content)
 
 
-@pytest.mark.parametrize("name", NAMES)
-# A few of each, as benchmarks/fuzz.py looks for as long as it is told to.
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_a_changed_text_ends_in_a_value_or_a_sentence(name, data):
-    valid = parser(name).valid
+def altered(data, valid):
+    """A text that a reader takes, with one place of it changed."""
     try:
         documents = [json.loads(line) for line in valid.splitlines()] if b"\n{" in valid else [json.loads(valid)]
     except ValueError:
@@ -133,8 +152,36 @@ def test_a_changed_text_ends_in_a_value_or_a_sentence(name, data):
     if documents and data.draw(st.integers(0, 3)):
         at = data.draw(st.integers(0, len(documents) - 1))
         documents[at] = changed(data, documents[at])
-        content = "\n".join(json.dumps(document) for document in documents).encode()
-    else:
-        at, length = data.draw(st.integers(0, len(valid))), data.draw(st.integers(0, 8))
-        content = valid[:at] + data.draw(st.binary(max_size=12)) + valid[at + length :]
-    ends_well(parser(name), content)
+        return "\n".join(json.dumps(document) for document in documents).encode()
+    at, length = data.draw(st.integers(0, len(valid))), data.draw(st.integers(0, 8))
+    return valid[:at] + data.draw(st.binary(max_size=12)) + valid[at + length :]
+
+
+def fuzz(name, texts=40):
+    """Give a reader so many changed texts."""
+
+    @settings(max_examples=texts, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def read(data):
+        ends_well(parser(name), altered(data, parser(name).valid))
+
+    read()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_changed_text_ends_in_a_value_or_a_sentence(name):
+    fuzz(name)
+
+
+# benchmarks/fuzz.py looks for as long as it is told to, guided by coverage.
+@pytest.mark.slice
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_kind_of_reader_is_fuzzed_for_20_s(group):
+    end_s = time.monotonic() + FUZZED_S
+    while time.monotonic() < end_s:
+        for name in GROUPS[group]:
+            fuzz(name)
+
+
+def test_every_reader_is_in_a_group():
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(parsers())
