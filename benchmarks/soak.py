@@ -1,6 +1,6 @@
 """Soaks the stage: takes many launches in one process, and checks that nothing grows with their number.
 
-    python -m benchmarks.soak [--launches 20000] [--every 50] [--smoke] [--points FILE.csv]
+    python -m benchmarks.soak [--launches 20000] [--every 50] [--smoke] [--points FILE.csv] [--picture FILE.svg]
 
 One launch after the other is forked, takes a step and ends, as in a suite that never ends; so parent and fork servers
 get as old as they ever do. After every 50 launches the script reads, from /proc, the memory that belongs to the parent
@@ -43,6 +43,7 @@ def main():
     parser.add_argument("--every", type=int, default=50)
     parser.add_argument("--smoke", action="store_true", help="run the smoke tier as well")
     parser.add_argument("--points", type=Path, help="write what was seen as CSV")
+    parser.add_argument("--picture", type=Path, help="draw what was seen as SVG")
     options = parser.parse_args()
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -50,6 +51,8 @@ def main():
     hours = (time.monotonic() - begin) / 3600
     if options.points:
         written(options.points, points)
+    if options.picture and points:
+        drawn(options.picture, points)
     done = points[-1]["launches"] if points else 0
     print(f"{done} of {options.launches} launches in {hours:.2f} hours, {len(points)} points.\n")
     bad = told(points)
@@ -141,6 +144,26 @@ def written(path, points):
     """Write the points as CSV."""
     rows = [",".join(points[0])] + [",".join(map(str, point.values())) for point in points] if points else []
     path.write_text("\n".join(rows) + "\n")
+
+
+def drawn(path, points):
+    """Draw what was seen: bytes in MiB, and counts as they are, over the number of launches."""
+    import pygal
+
+    chart = pygal.XY(
+        title="What the parent and its servers hold, over launches (bytes in MiB)",
+        x_title="launches",
+        show_dots=False,
+        legend_at_bottom=True,
+        legend_at_bottom_columns=2,
+        js=[],
+        width=900,
+        height=600,
+    )
+    for name in list(points[0])[1:]:
+        unit = 1 << 20 if name.startswith("bytes") else 1
+        chart.add(name, [(point["launches"], point.get(name, 0) / unit) for point in points])
+    path.write_bytes(chart.render())
 
 
 def smoke():
