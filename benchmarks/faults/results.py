@@ -2,8 +2,9 @@
 
 import json
 import platform
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import groupby
@@ -86,6 +87,7 @@ class Results:
         """Those of a file; the last line about a row counts."""
         kept = path.read_text().splitlines() if path and path.exists() else []
         rows = [Came(**json.loads(line)) for line in kept]
+        rows = [replace(row, complaints=tuple(row.complaints)) for row in rows]
         return cls({(row.kind, row.name): row for row in rows}, path)
 
     def add(self, came: Came) -> None:
@@ -106,6 +108,8 @@ class Results:
     def _lines(self, faults: Sequence[Fault], seed: int) -> Iterator[str]:
         ran = [self.came[fault.kind, fault.name] for fault in faults if (fault.kind, fault.name) in self.came]
         wrong = sum(bool(row.complaints) for row in ran)
+        left = Counter(fault.kind for fault in faults if (fault.kind, fault.name) not in self.came)
+        told = ", ".join(f"{count} of {kind}" for kind, count in left.items())
         software = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
         yield HEAD.format(
             seed=seed,
@@ -113,6 +117,7 @@ class Results:
             all=len(faults),
             fine=len(ran) - wrong,
             wrong=wrong,
+            left=f"These did not run: {told}." if told else "",
             day=f"{datetime.now(UTC):%Y-%m-%d}",
             python=platform.python_version(),
             linux=platform.release(),
@@ -131,8 +136,10 @@ HEAD = """\
 python -m benchmarks.faults --seed {seed} --results results.jsonl --page docs/verified/faults.md
 ```
 
-{ran} of {all} rows ran until {day}, with Python {python}, {software}, Linux {linux}:
-**{fine} as expected, {wrong} with a complaint**.
+**{ran} of {all} rows ran, {fine} of them as expected, {wrong} with a complaint.** {left}
+
+The last ran on {day}, with Python {python}, Linux {linux},
+{software}.
 
 Each row is a fault in a real run of a small suite whose baseline was stored before. After each one the campaign looks
 for stored numbers that are lost or half written, processes and temporary files that were left, and a traceback of
