@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 
@@ -21,6 +22,15 @@ from perfgate import Model
 
 def test_model(perf, forward):
     perf(forward(Model.from_folder(Path("model").absolute())))
+"""
+PACKAGE = """
+from perfgate import Model
+
+GGUF = {{"package": "tiny_weights", "gguf": "tiny.gguf", "sha256": {{"tiny.gguf": "{digest}"}}}}
+
+
+def test_model(perf, generation):
+    perf(generation(Model.from_shape("tiny", {{"classes": {{"causal-lm": "LlamaForCausalLM"}}, **GGUF}})))
 """
 SAVE = """
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -112,6 +122,21 @@ def damaged(change: Callable[[bytes], bytes]) -> Callable[[World], Ran]:
     return act
 
 
-ROWS = tuple(
-    (f"a safetensors header that {what}", "weights", "fails", SAID, damaged(change)) for what, change in HEADERS.items()
+def damaged_gguf(world: World) -> Ran:
+    """A run of a model in GGUF whose header is cut; the case pins this very file."""
+    content = gguf()[:40]
+    package = world.folder / "tiny_weights"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "tiny.gguf").write_bytes(content)
+    case = world.folder / "perf_tests" / "test_model.py"
+    case.write_text(PACKAGE.format(digest=sha256(content).hexdigest()))
+    ran = world.run("-k", "model", env={"HF_HOME": str(world.folder / "hf")})
+    case.unlink()
+    return ran
+
+
+ROWS = (
+    *((f"a safetensors header that {what}", "weights", "fails", SAID, damaged(one)) for what, one in HEADERS.items()),
+    ("a GGUF header that is cut", "weights", "fails", "tiny.gguf cannot be converted: ", damaged_gguf),
 )
