@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 
 from benchmarks.faults.table import Fault
 
@@ -117,7 +118,7 @@ class Results:
             all=len(faults),
             fine=len(ran) - wrong,
             wrong=wrong,
-            left=f"These did not run: {told}." if told else "",
+            left=fill(f"These did not run: {told}.", 120) if told else "",
             day=f"{datetime.now(UTC):%Y-%m-%d}",
             python=platform.python_version(),
             linux=platform.release(),
@@ -136,7 +137,8 @@ HEAD = """\
 python -m benchmarks.faults --seed {seed} --results results.jsonl --page docs/verified/faults.md
 ```
 
-**{ran} of {all} rows ran, {fine} of them as expected, {wrong} with a complaint.** {left}
+**{ran} of {all} rows ran, {fine} of them as expected, {wrong} with a complaint.**
+{left}
 
 The last ran on {day}, with Python {python}, Linux {linux},
 {software}.
