@@ -48,15 +48,15 @@ class Row:
     Attributes:
         case: the first case that runs it.
         card: the profile's name.
-        workload: identity of the workload.
-        rules: digest of the rules that predicted.
-        torch: version that ran.
-        transformers: the same.
-        predicted_bytes: what the dry run expects the allocator to hand out, workspaces included; ``None`` without one.
-        predicted_reserved_bytes: what it expects the allocator to reserve.
-        workspace_bytes: of it, cuBLAS's workspaces.
-        emulated_bytes: the allocator's peak; ``None`` where the step did not run.
-        reserved_bytes: what the allocator held at most.
+        workload: the identity of the workload.
+        rules: the digest of the rules behind the prediction.
+        torch: the version of torch.
+        transformers: the version of transformers.
+        predicted_bytes: the dry run's prediction of allocated bytes, including workspaces; ``None`` without a dry run.
+        predicted_reserved_bytes: its prediction of reserved bytes.
+        workspace_bytes: the part of cuBLAS's workspaces in it.
+        emulated_bytes: the allocator's peak; ``None`` if the step did not run.
+        reserved_bytes: the most that the allocator held.
         why: why one of the two is missing.
     """
 

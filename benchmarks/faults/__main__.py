@@ -1,8 +1,8 @@
 """Runs the campaign: ``python -m benchmarks.faults [WORD] [--seed N] [--part I/N] [--results FILE] [--page FILE]``.
 
-The word chooses rows. The seed chooses the random points of signals; it is printed, and without it there are new ones.
-What came of each row is kept in the file of results; a row that stands there with no complaint is not run again, so a
-campaign can be interrupted, and can be divided. ``--page`` writes all rows of the file as a page.
+The word chooses rows. The seed chooses the random points of signals; without it they are new each time, and it is
+printed. The outcome of each row is kept in the file of results. A row without complaint in that file is not run again,
+so a campaign can be interrupted and divided. ``--page`` writes all rows of the file as a page.
 """
 
 import argparse

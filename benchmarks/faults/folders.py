@@ -28,7 +28,7 @@ def test_model(perf, forward):
     shutil.rmtree(folder)
     perf(workload)
 """
-# Put into a run's processes: below some folders flock keeps nobody out, and a file can be made twice.
+# Injected into a run's processes: below some folders flock excludes nobody, and a file can be created twice.
 NO_LOCKS = """
 import fcntl, os
 shared, exclusive = {shared!r}, {exclusive!r}

@@ -60,13 +60,13 @@ def uninterrupted_s(world: World, kind: str) -> float:
 
 
 def shot(kind: str, number: int, share: float, chance: random.Random) -> Callable[[World], Ran]:
-    """A run one of whose servers or actors gets a signal.
+    """A run in which one server or actor gets a signal.
 
     Args:
-        kind: of the run.
-        number: of the signal.
-        share: of the time that such a run takes, after which it comes, counted from the first server on.
-        chance: chooses the process.
+        kind: the kind of the run.
+        number: the number of the signal.
+        share: the share of such a run's time, counted from the first server on, after which it comes.
+        chance: the random choice of the process.
     """
 
     def act(world: World) -> Ran:

@@ -84,7 +84,7 @@ class World:
 
     @classmethod
     def new(cls, folder: Path) -> "World":
-        """A suite of one case whose baseline is stored."""
+        """A suite with one case and a stored baseline."""
         # A shell lets what it starts in the background ignore Ctrl-C, which every run would inherit.
         if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -126,7 +126,7 @@ class World:
     def start(
         self, *arguments: str, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
     ) -> "subprocess.Popen[bytes]":
-        """Begin a run in an interpreter of its own."""
+        """Start a run in an interpreter of its own."""
         return subprocess.Popen(
             [*before, sys.executable, "-m", "pytest", "perf_tests", *arguments],
             cwd=self.folder,

@@ -194,7 +194,7 @@ class Cases:
                 instruments=self._process.instruments,
                 device=target.kind,
             )
-            servers = 2 if plan.timed else 1  # two for times alone
+            servers = 2 if plan.timed else 1  # two servers only if times are taken
             preload = self._selection.preload
             candidate, reference = self._sides.candidate(), self._sides.reference
             code = reference, target.device, candidate

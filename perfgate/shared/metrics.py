@@ -88,7 +88,7 @@ METRICS = {
             for kind in map(DEVICE_KINDS.__getitem__, DRY_TARGETS)
             if kind.gpu
         ),
-        # What torch's allocator makes of it: what a block has beyond what was asked for, and what is between blocks.
+        # The memory as torch's allocator counts it: with the unused rest of each block, and with gaps between blocks.
         *(
             _dry(kind.predicted_in_blocks(name), "bytes", "reported")
             for kind in map(DEVICE_KINDS.__getitem__, DRY_TARGETS)
@@ -149,7 +149,9 @@ METRICS = {
         _counted("accepted_share", "", "reported", higher_is_better=True),
         _counted("padded_share", "", "reported"),
         *(_memory(f"measured_{part}_bytes", "bytes", "reported", from_zero=True) for part in PARTS),
-        # The peak without the workspaces that torch keeps for cuBLAS, which are the same whatever a step does.
+        # The peak of all memory while a component of a pipeline is at work, as the dry run predicts it.
+        *(_memory(f"{name}_peak_bytes", "bytes", "reported") for name in COMPONENTS),
+        # The peak without the workspaces that torch keeps for cuBLAS, which are the same for every step.
         _memory("peak_net_bytes", "bytes", "reported"),
         _memory("peak_requested_bytes", "bytes", "reported"),
         _memory("peak_reserved_bytes", "bytes", "bytes", of_kernels=True),

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import redirect_stdout
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +76,15 @@ class Warm:
         stderr: Any,
         limit_s: float | None = None,
     ) -> int:
-        """Run the module; return the exit code, or the negative number of a signal.
+        """Run the module in a separate process; return its exit code, or the negative number of a signal.
 
         Args:
-            arguments: of the module.
-            folder: that it runs in.
-            variables: its environment.
-            stdout: a file that its output goes to.
-            stderr: a file that its messages go to.
-            limit_s: the longest time that it may take; it is ended then, with the process that waits.
+            arguments: the arguments of the module.
+            folder: the folder in which it runs.
+            variables: its environment variables.
+            stdout: the file for its output.
+            stderr: the file for its messages.
+            limit_s: the longest time that it may take; then it is ended, together with the waiting process.
 
         Raises:
             TimeoutError: it took longer.
@@ -111,7 +111,6 @@ def command_line(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line as ``python -m perfgate`` does in a folder, for at most this long."""
     command = [sys.executable, "-m", "perfgate", *arguments]
-    variables = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as stdout,
         tempfile.TemporaryFile("w+", encoding="utf-8") as stderr,

@@ -145,9 +145,9 @@ def peaks(
     held: Sequence[tuple[int, int]] = (),
     made_first: Mapping[int, int] | None = None,
 ) -> dict[str, int]:
-    """The most bytes that are allocated and reserved in a step that is like the one before it.
+    """The peaks of allocated and reserved bytes in a step that repeats the step before it.
 
-    Where the blocks lie depends on the first step, which takes for good what later ones find: workspaces at the first
+    The places of blocks depend on the first step, which allocates what later steps find: workspaces at the first
     product of matrices, and the optimizer's state when activations have left room for it.
 
     Args:

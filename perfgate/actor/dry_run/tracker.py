@@ -58,9 +58,9 @@ class Tracker(TorchDispatchMode):
         self.syncs: HostSyncs | None = None
         self.scratch: Callable[[str, Any, Any], int] = lambda name, arguments, result: 0
         self.takes_in = False
-        # By whether it is the backward pass, the last event before the first product of matrices of each pass.
+        # The last event before the first matrix product of each pass, by whether it is the backward pass.
         self.multiplying: dict[bool, int] = {}
-        self.biased: dict[bool, int] = {}  # the same, of products to which a bias is added
+        self.biased: dict[bool, int] = {}  # the same for products to which a bias is added
         self._stand_in: int | None = None
         self.made_by: dict[int, str] = {}
         self.owners: dict[int, str] = {}

@@ -121,9 +121,9 @@ class Allocations(Instrument):
 
 
 def workspaces(before: Mapping[int, int], segments: Callable[[], Iterable[Any]]) -> set[int] | None:
-    """The addresses of the workspaces that torch keeps for cuBLAS, found by giving them back.
+    """The addresses of the workspaces that torch keeps for cuBLAS, found by freeing them.
 
-    ``None`` where this torch does not give them back.
+    ``None`` if this torch does not free them.
 
     Args:
         before: the blocks that are in use.

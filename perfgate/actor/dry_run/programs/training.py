@@ -25,7 +25,7 @@ from perfgate.actor.techniques.training_parts import make_of_optimizer, network_
 from perfgate.actor.techniques.training_settings import enable_checkpointing, training_arguments
 from perfgate.shared.settings.training import NOT_DRY_OPTIMIZERS
 
-PREFETCHED = 1  # accelerate's loader holds the next batch on the host while one is at work
+PREFETCHED = 1  # accelerate's loader holds the next batch on the host while one is processed
 AMP_DTYPES = {"bf16-amp": torch.bfloat16, "fp16-amp": torch.float16}
 
 
@@ -75,7 +75,7 @@ class DryTraining:
         self.make_state()
 
     def make_batches(self, request: Request) -> list[dict[str, Any]]:
-        """The micro-batches of a step; where the loader holds the next one in the same memory, it is held here too."""
+        """The micro-batches of a step, and the next batch too if the loader would hold it in the same memory."""
         context, chosen = self.context, request.chosen
         if is_collated(request) or chosen.padded:
             with exact_modes():
