@@ -215,6 +215,7 @@ def test_a_revision_in_which_the_folder_is_a_link_out_of_the_repository_is_refus
     assert len(repositories.worktrees(repository)) == 1
 
 
+@pytest.mark.slice
 def test_an_environment_lies_in_a_folder_of_this_user_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     python = Path(built(Recipe(tmp_path, []), "--perf-ref"))

@@ -121,7 +121,7 @@ class Results:
             left=fill(f"These did not run: {told}.", 120) if told else "",
             day=f"{datetime.now(UTC):%Y-%m-%d}",
             python=platform.python_version(),
-            linux=platform.release(),
+            linux=".".join(platform.release().split(".")[:2]),
             software=software,
         )
         known = sorted(ran, key=lambda row: list(KINDS).index(row.kind))

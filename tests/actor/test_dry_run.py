@@ -398,6 +398,7 @@ REPEATED = [
 ORDERS = ((2, 0, 2, 1, 1, 0, 0), (2, 1, 0))
 
 
+@pytest.mark.slice
 def test_dry_runs_in_any_order_and_process_are_the_same():
     """Here, after all that ran before; and in a fresh process with another hash seed and number of threads."""
     first = [dry_run(program_of(workload), workload.params, target) for workload, target in REPEATED]

@@ -113,6 +113,7 @@ def test_a_scheduler_begins_with_its_first_timestep_where_an_emulated_card_finds
     assert beginning(type(scheduler).index_for_timestep)(scheduler, found_nowhere) == 0
 
 
+@pytest.mark.slice
 def test_the_highest_predicted_peak_of_a_component_is_that_of_the_step_workspaces_included():
     found = dried(image_generation(SD, denoising_steps=1), "cuda")
     peaks = [component["peak_memory_bytes"] for component in found["components"].values()]

@@ -96,7 +96,9 @@ def in_force_in_another_process(name):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slice] * (name in APART)) for name in WORKLOADS]
+)
 def test_a_program_tells_of_every_setting_that_its_declaration_does_not_except(name):
     workload = WORKLOADS[name]
     if "pictures" in name:

@@ -56,6 +56,7 @@ def test_mps_tells_no_peak_no_record_and_no_segments(mps):
 def test_what_cannot_be_told_of_mps_is_missing_from_the_passes_and_is_not_zero(mps, pass_name, told):
     network = torch.nn.Linear(4, 4)
     program = SimpleNamespace(
+        components={},
         network=network,
         phases=None,
         ranks=1,

@@ -121,6 +121,7 @@ def test_an_accepted_regression_carries_who_why_and_until_when_and_is_overdue_af
     assert (better.by, better.until) == ("", ""), "what got better is accepted no more"
 
 
+@pytest.mark.slice
 def test_what_no_case_has_is_named_and_removed_only_when_asked(repository: Path) -> None:
     gone = stored(repository).case
     path = repository / "perf_tests" / "training" / "test_batch_size.py"

@@ -75,6 +75,7 @@ def test_exact_rows_are_run_outside_of_a_checkout(tmp_path, monkeypatch):
     assert told.problem.startswith("forward, 2048 outputs, ")  # there are no times
 
 
+@pytest.mark.slice
 @pytest.mark.untimed
 def test_an_interrupt_ends_pytest_and_names_what_is_left(tmp_path):
     command = [sys.executable, "-m", "perfgate", "tour", "memory-anatomy", "generation"]

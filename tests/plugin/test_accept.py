@@ -178,6 +178,7 @@ def test_a_forks_trailer_only_proposes_until_it_gets_the_label(suite, monkeypatc
     assert (proposed in result.stdout.str()) is not passes
 
 
+@pytest.mark.slice
 @pytest.mark.untimed
 def test_more_than_was_accepted_fails_and_the_message_says_how_to_accept_it(faulty):
     options = accepting(
@@ -196,6 +197,7 @@ def test_more_than_was_accepted_fails_and_the_message_says_how_to_accept_it(faul
     assert perfgate("compare", faulty.run_files[0]).returncode == 1
 
 
+@pytest.mark.slice
 @pytest.mark.untimed
 def test_a_dry_run_that_the_reference_lacks_is_new_and_one_that_both_lack_is_missing_in_the_report(faulty):
     faulty.write(LOOKS, "test_looks.py")

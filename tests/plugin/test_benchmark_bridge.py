@@ -64,6 +64,7 @@ def test_table_and_json_hold_one_value_a_launch_and_what_else_was_measured(bench
     assert found["test_plain"]["stats"]["rounds"] == 3
 
 
+@pytest.mark.slice
 def test_under_workers_the_controller_reports_what_they_measured_and_saves_it_once(bench):
     result = bench.run("-n", "2", "--benchmark-json=out.json", "--benchmark-save=first", "--benchmark-autosave")
     result.assert_outcomes(passed=4)
@@ -76,6 +77,7 @@ def test_under_workers_the_controller_reports_what_they_measured_and_saves_it_on
     assert set(rows(saved)) == set(found)
 
 
+@pytest.mark.slice
 def test_a_saved_run_is_compared_with_the_next_and_a_limit_fails_it(bench):
     bench.write("def test_it(perf):\n    perf(work(factor_file='factor'))")
     bench.run("--benchmark-autosave").assert_outcomes(passed=1)

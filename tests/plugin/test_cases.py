@@ -59,6 +59,7 @@ def test_the_named_command_stores_baselines_by_machine_and_test_file(suite):
     assert json.loads(path.read_text())["rows"][0]["case"] == "training/test_deep.py::test_it"
 
 
+@pytest.mark.slice
 @pytest.mark.launches(1)
 def test_a_machine_under_a_new_name_is_told_its_old_one_and_no_pass_where_nothing_else_was_decided(suite):
     suite.write("def test_it(perf):\n    perf(work())")
@@ -300,6 +301,7 @@ def test_workers_of_xdist_write_one_run_file_and_their_baselines(suite):
     assert len({row["case"] for row in rows if row}) == 4
 
 
+@pytest.mark.slice
 @pytest.mark.launches(1)
 def test_plain_lines_show_each_case_where_there_is_no_terminal(suite):
     suite.write("@pytest.mark.parametrize('number', range(2))\ndef test_it(perf, number):\n    perf(work())")

@@ -57,6 +57,7 @@ def test_cases_of_one_workload_have_one_answer(suite, workers):
     assert found["test_case.py::test_other"].metrics != same[0].metrics
 
 
+@pytest.mark.slice
 def test_a_program_of_ones_own_may_read_what_changes_between_cases(suite):
     log = suite.path / "log"
     (suite.path / "own_programs.py").write_text(PROGRAM.format(path=str(log)))

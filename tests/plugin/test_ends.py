@@ -109,6 +109,7 @@ def stored(suite):
     return {name: times.count(f"test_case.py::test_{name}") for name in names}
 
 
+@pytest.mark.slice
 @pytest.mark.launches(1)
 def test_a_case_that_failed_by_anything_is_not_stored_and_one_line_says_what_was_stored_and_what_is_missing(suite):
     suite.write(UNFIT)

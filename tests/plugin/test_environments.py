@@ -197,6 +197,7 @@ def test_an_environment_that_the_lock_file_does_not_name_is_refused(pinned):
     result.stdout.fnmatch_lines(["*No module named 'parcel'*"])
 
 
+@pytest.mark.slice
 def test_the_environment_that_the_lock_file_names_is_built_once_and_the_candidate_runs_in_it(pinned):
     # Beside a reference no yardstick is stepped, which would need numpy in the environment.
     run = ("--perf-env", "lock", "--perf-ref", bare(pinned.path / "other"))

@@ -53,6 +53,7 @@ def switch(suite, on=True):
     marker.write_text("") if on else marker.unlink()
 
 
+@pytest.mark.slice
 def test_what_is_not_stored_yet_is_new_in_every_worker_and_the_command_that_stores_it_is_named(exact):
     exact.write(STACK + FAULTS)
     first = exact.run(*NONE, "-n", "2", "-k", "copy or none")
@@ -82,6 +83,7 @@ def test_a_fault_in_the_forward_pass_fails_its_case_and_is_named_by_module(store
     )
 
 
+@pytest.mark.slice
 def test_a_change_that_stops_the_dry_run_fails_until_it_is_accepted(stored):
     switch(stored)
     result = stored.run(*NONE, "-n", "1", "-k", "looks or plain")
@@ -136,6 +138,7 @@ def test_counted(perf, compiled, fault):
 """
 
 
+@pytest.mark.slice
 def test_a_read_of_a_value_and_a_graph_break_are_counted_and_named_by_module(exact):
     exact.write(STACK + COUNTED)
     # Each actor would import the compiler again.
@@ -190,6 +193,7 @@ def test_other(perf, training):
 """
 
 
+@pytest.mark.slice
 def test_reads_in_a_real_model_are_counted_in_every_kind_of_program_and_other_settings_are_invalid(suite):
     (suite.path / "itemized.py").write_text(ITEMIZED)
     suite.write(REAL)
@@ -256,6 +260,7 @@ class Pooled(Program):
 """
 
 
+@pytest.mark.slice
 @pytest.mark.parametrize("device", ["none", "cpu"])
 def test_work_that_moved_to_a_thread_of_its_own_is_not_taken_for_less_work(exact, device):
     (exact.path / "on_threads.py").write_text(ON_THREADS)
@@ -271,6 +276,7 @@ def test_work_that_moved_to_a_thread_of_its_own_is_not_taken_for_less_work(exact
         moved.stdout.fnmatch_lines(["*peak_memory_bytes is undecided (stored, but not measured in this run)"])
 
 
+@pytest.mark.slice
 def test_a_case_for_which_no_time_was_left_says_when_its_exact_metrics_were_stored(exact):
     (exact.path / "on_threads.py").write_text(ON_THREADS)
     exact.write(

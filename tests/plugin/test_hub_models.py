@@ -154,6 +154,7 @@ def test_a_real_run_fetches_each_file_once_ahead_of_the_actors(place: SimpleName
     assert set(model) == {"class", "hub", "revision"}
 
 
+@pytest.mark.slice
 def test_conversations_go_through_the_models_own_template(place: SimpleNamespace) -> None:
     written = json.loads((place.path / "written.json").read_text())
 

@@ -81,6 +81,7 @@ def test_a_wrong_call_is_one_sentence(suite, body, message):
     result.stdout.fnmatch_lines([message])
 
 
+@pytest.mark.slice
 def test_a_test_measures_once(suite):
     """The run file would hold the last measurement alone, and nobody would miss the other."""
     (suite.path / "models.py").write_text(MODELS)

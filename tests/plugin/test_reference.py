@@ -118,6 +118,7 @@ def test_a_wrong_call_is_one_sentence_before_anything_starts(repository, argumen
     assert len(worktrees(repository.path)) == 1
 
 
+@pytest.mark.slice
 @pytest.mark.parametrize(("pinned", "built"), [("# nothing", True), ("no-such-package-of-anybody==1.0", False)])
 def test_a_revision_that_pins_other_libraries_gets_an_environment_of_its_own(repository, monkeypatch, pinned, built):
     monkeypatch.setenv("XDG_CACHE_HOME", str(repository.path.parent / "cache"))
@@ -378,6 +379,7 @@ class Mine(TellsTimes):
     assert (won.verdict, won.why) == ("new", "the reference does not measure it")
 
 
+@pytest.mark.slice
 def test_a_reference_whose_dry_run_crashes_leaves_exact_metrics_unjudged_and_it_is_said(exact):
     crashing = "from torch_programs import Allocate\n\n\nclass Fixed(Allocate):\n    "
     (exact.path / "fixed.py").write_text(f"{crashing}def step(self):\n        raise OSError('worn out')\n")

@@ -298,6 +298,7 @@ def used(bench):
 WORKERS = "@pytest.mark.parametrize('n', range(8))\ndef test_it(perf, n):\n    perf(work('Witness', target={!r}))"
 
 
+@pytest.mark.slice
 @pytest.mark.parametrize(("visible", "expected"), [(None, (0, 1)), ("3,1", (3, 1))])
 def test_workers_share_out_the_devices_that_the_caller_sees(bench, monkeypatch, visible, expected):
     bench.write(WORKERS.format(str(bench.path / "steps")))
@@ -346,6 +347,7 @@ def random_passes(source):
     return passes
 
 
+@pytest.mark.slice
 def test_random_faults_leave_no_lock_no_process_and_no_wrong_number(tmp_path, monkeypatch):
     (tmp_path / "programs.py").write_text((SUPPORT / "programs.py").read_text())
     monkeypatch.chdir(tmp_path)

@@ -70,6 +70,7 @@ def pytest_runtest_teardown(item):
 """
 
 
+@pytest.mark.slice
 def test_both_sides_of_what_got_worse_are_traced_and_named_everywhere(exact):
     exact.write(CASES)
     begin(exact.path)
@@ -110,6 +111,7 @@ def calls(path):
     return {name: names.count(name) for name in ("first.linear", "second.linear", "aten::addmm")}
 
 
+@pytest.mark.slice
 def test_where_there_is_no_trace_a_sentence_says_why_and_the_verdicts_stay(exact):
     program = exact.path / "torch_programs.py"
     program.write_text(program.read_text() + WATCHED)

@@ -55,6 +55,7 @@ def rocm(suite, monkeypatch):
     return suite
 
 
+@pytest.mark.slice
 @pytest.mark.launches(1)
 @pytest.mark.untimed
 def test_header_run_file_report_and_doctor_tell_that_rocm_has_never_run(rocm):
@@ -74,6 +75,7 @@ def test_header_run_file_report_and_doctor_tell_that_rocm_has_never_run(rocm):
     assert not any("nvidia-smi" in text for text in told)
 
 
+@pytest.mark.slice
 @pytest.mark.launches(1)
 @pytest.mark.untimed
 def test_a_case_goes_all_the_way_on_a_pretended_mac_and_what_nothing_tells_is_missing(suite, monkeypatch):

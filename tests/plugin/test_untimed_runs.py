@@ -94,6 +94,7 @@ def test_both(effect):
     assert told["both", "step_time_s"] == told["time", "step_time_s"] == "invalid"
 
 
+@pytest.mark.slice
 def test_a_promise_that_was_not_asked_is_neither_undecided_nor_passed(suite):
     (suite.path / "models.py").write_text(MODELS)
     sides = 'Workload("models:Layers", {}), Workload("models:Single", {})'
@@ -129,6 +130,7 @@ class Sometimes(Program):
 """
 
 
+@pytest.mark.slice
 def test_a_wait_in_some_steps_alone_is_told_as_a_share(suite):
     (suite.path / "sometimes.py").write_text(SOMETIMES)
     suite.write('def test_it(perf):\n    perf(Workload("sometimes:Sometimes", {}))\n')

@@ -64,6 +64,7 @@ def test_what_is_worked_out_is_what_a_dry_run_finds(
     assert replace(worked_out, roofline_s=None) == replace(found, roofline_s=None, in_blocks={})
 
 
+@pytest.mark.slice
 def test_a_step_of_another_kind_is_run_dry(dry: DryRuns) -> None:
     # With a single sample some tensors need not be copied.
     sizes = [

@@ -73,6 +73,7 @@ def test_a_pipeline_without_weights_is_predicted_by_component(tmp_path: Path) ->
     assert found["max_batch_size"] > 2
 
 
+@pytest.mark.slice
 def test_denoising_steps_add_work_and_no_memory_and_guidance_doubles_their_batch(dry: DryRuns) -> None:
     few, many = (cost(dry, denoising_steps=count) for count in (2, 9))
     guided = cost(dry, denoising_steps=2, guidance=True)
@@ -83,6 +84,7 @@ def test_denoising_steps_add_work_and_no_memory_and_guidance_doubles_their_batch
     assert many.components["vae"]["flops"] == few.components["vae"]["flops"]
 
 
+@pytest.mark.slice
 def test_what_saves_memory_lowers_the_predicted_peak(dry: DryRuns) -> None:
     eager = cost(dry, batch_size=8, attention="eager")
     sliced = cost(dry, batch_size=8, attention_slicing=True)
@@ -95,6 +97,7 @@ def test_what_saves_memory_lowers_the_predicted_peak(dry: DryRuns) -> None:
     assert one.components["vae"]["peak_memory_bytes"] < several.components["vae"]["peak_memory_bytes"]
 
 
+@pytest.mark.slice
 def test_offloaded_weights_are_on_the_gpu_only_where_they_are_used(dry: DryRuns) -> None:
     kept, model, layers = (cost(dry, offload=kind) for kind in ("off", "model", "layers"))
     weights = [found.memory_by_part_bytes["weights"] for found in (kept, model, layers)]

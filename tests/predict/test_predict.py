@@ -121,6 +121,7 @@ def test_a_model_without_weights_is_predicted_as_json(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slice
 def test_what_does_not_fit_is_said_to_with_a_change_that_helps(tmp_path: Path) -> None:
     folder = gpt2(tmp_path / "wide", n_embd=8192, vocab_size=50_000)
 
@@ -135,6 +136,7 @@ def test_what_does_not_fit_is_said_to_with_a_change_that_helps(tmp_path: Path) -
     assert "bf16" not in done.stdout  # which a T4 does not compute in
 
 
+@pytest.mark.slice
 def test_a_model_that_cannot_run_dry_is_refused_with_the_reason(tmp_path: Path) -> None:
     folder = gpt2(tmp_path / "other", architectures=["GPT2ForWhatever", "NoSuchForMaskedLM"])
 

@@ -14,6 +14,7 @@ from tests.support.runs import perfgate
 WORDS = ("--seq-len", "16", "--gpu", "T4")
 
 
+@pytest.mark.slice
 def test_every_combination_has_a_row(tmp_path: Path) -> None:
     folder = gpt2(tmp_path / "tiny")
     swept = ("--batch-size", "2,4,8", "--optimizer", "adamw_torch,lomo,sgd")

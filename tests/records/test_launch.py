@@ -106,7 +106,7 @@ VERDICTS = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # beside other work
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])  # beside other work
 @given(launch=LAUNCHES, verdict=VERDICTS)
 def test_what_is_written_is_read_back_the_same(
     launch: Launch, verdict: Verdict, tmp_path_factory: pytest.TempPathFactory

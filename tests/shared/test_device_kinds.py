@@ -59,6 +59,7 @@ def test_a_device_takes_the_files_of_the_recipe_and_nothing_else_names_it(name: 
     own = {place.partition(":")[0].replace(".", "/") + ".py" for place in places if place}
     files = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "perfgate").rglob("*.py")}
     naming = {path for path, text in files.items() if re.search(rf"\b{name}\b", text, re.IGNORECASE)}
+    naming.discard("perfgate/predict/unpredicted_gpus.py")  # a catalogue of GPUs, which a device needs for nothing
     assert naming == own | {"perfgate/shared/device_kinds.py"}
     assert len(naming) <= 5
 

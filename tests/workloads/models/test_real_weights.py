@@ -88,6 +88,7 @@ def test_another_file_than_the_pinned_one_is_not_converted(package: str) -> None
     assert not converted_folder(model.source).exists()
 
 
+@pytest.mark.slice
 def test_a_gguf_file_is_converted_once_by_whoever_comes_first(package: str) -> None:
     model = of_package("tiny_weights", package)
     command = [sys.executable, "-c", PROVIDE, json.dumps(tasks.generation(model).order | {"id": "generation"})]
