@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -198,6 +199,7 @@ def take_over(request: dict[str, Any], stdout: int, stderr: int) -> None:
     os.environ.clear()
     os.environ.update(request["variables"])
     time.tzset()
+    tempfile.tempdir = None  # it was found by the variables of the process that forked
     path = request["variables"].get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:0] = [request["folder"], *filter(None, path)]
 
