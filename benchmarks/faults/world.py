@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.plugins import QUIET
-from tests.support.warm import Warm
+from tests.support.warm import warm
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -45,13 +44,6 @@ KEPT = {
     "baselines": re.compile(r".*\.json|(.*\.)?lock|\.gitattributes|\.gitignore"),
     "tmp": re.compile(r"[\w-]+\.(turn|lock(\.db)?)|\.lock"),  # of the device's lock; and pytest's own
 }
-_waiting = threading.local()
-
-
-def waiting(module: str) -> Warm:
-    """This thread's process that has imported what a module runs, and that forks one run of it at a time."""
-    processes: dict[str, Warm] = _waiting.__dict__.setdefault("processes", {})
-    return processes.get(module) or processes.setdefault(module, Warm(module))
 
 
 @dataclass(frozen=True)
@@ -156,9 +148,8 @@ class World:
         """Run a module in a process that need not import what it runs any more; see ``tests.support.warm``."""
         with tempfile.TemporaryFile() as output:
             try:
-                code = waiting(module).run([*arguments], self.folder, self.variables, output, output, LIMIT_S)
+                code = warm(module).run([*arguments], self.folder, self.variables, output, output, LIMIT_S)
             except TimeoutError:
-                del _waiting.processes[module]
                 code = -signal.SIGKILL
             output.seek(0)
             return Ran(code, output.read().decode(errors="replace"))

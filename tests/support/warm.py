@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import chdir, redirect_stdout
@@ -39,6 +40,7 @@ LATER = ("perfgate.actor.", "perfgate.reports.lecture.")
 REQUEST_BYTES = 1 << 20
 # Stored before a test changes them; and such a process is no worker of the run that tests it.
 BEFORE_TESTS = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+_of_thread = threading.local()
 
 
 def read_at_start(environment: Any) -> dict[str, str]:
@@ -59,6 +61,7 @@ class Warm:
     """
 
     def __init__(self, module: str) -> None:
+        self.module = module
         self.socket, theirs = socket.socketpair()
         fds = [theirs.fileno(), *servers.forker().fds]
         command = [sys.executable, str(Path(__file__)), module, *map(str, fds)]
@@ -96,14 +99,14 @@ class Warm:
             return int(self.socket.recv(REQUEST_BYTES))
         except TimeoutError:
             os.killpg(self.process.pid, signal.SIGKILL)
-            warm.cache_clear()
+            del _of_thread.processes[self.module]
             raise
 
 
-@functools.cache
 def warm(module: str) -> Warm:
-    """This process's warm process for a module."""
-    return Warm(module)
+    """This thread's warm process for a module; it forks one run at a time."""
+    processes: dict[str, Warm] = _of_thread.__dict__.setdefault("processes", {})
+    return processes.get(module) or processes.setdefault(module, Warm(module))
 
 
 def command_line(
