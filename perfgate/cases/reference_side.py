@@ -1,12 +1,17 @@
-"""The reference's side of a case: its library versions, and whether it can run the case."""
+"""The reference's side of a case: its library versions, its launches without times, and whether it can run the case."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from perfgate.cases.duets import Progress
 from perfgate.cases.lines import Case
 from perfgate.gate.versions import DECIDING, SAME, Upgrade, differing
+from perfgate.measure.schedule import MEMORY, untimed
+from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch
 from perfgate.reference.interpreter import Interpreter
 from perfgate.reference.reference import Reference
+from perfgate.shared.workload import Workload
 
 
 def upgrade_from(reference: Interpreter, tolerance: float) -> Upgrade:
@@ -22,6 +27,24 @@ def upgrade_from(reference: Interpreter, tolerance: float) -> Upgrade:
     # Two interpreters differ in nothing but packages, so each package counts.
     names = DECIDING if reference.commit else tuple(reference.moved)
     return Upgrade(differing(before, now, names), tolerance)
+
+
+def both_untimed(stage: Stage, case: str, workload: Workload, progress: Progress) -> tuple[list[Launch], list[Launch]]:
+    """The untimed launches of the reference and of the candidate.
+
+    One launch a side is enough if both agree; a difference in memory is measured again before it counts.
+    """
+    now = untimed(stage, case, workload, progress, agreeing=1)
+    before = untimed(stage, case, workload, progress, "reference", agreeing=1)
+    if peaks(now) != peaks(before):
+        now += untimed(stage, case, workload, progress, passes=[MEMORY.name], agreeing=1)
+        before += untimed(stage, case, workload, progress, "reference", passes=[MEMORY.name], agreeing=1)
+    return before, now
+
+
+def peaks(launches: Sequence[Launch]) -> list[Any]:
+    """The peak memory of each launch in the memory pass."""
+    return [launch.metrics.get("peak_memory_bytes") for launch in launches if launch.pass_name == MEMORY.name]
 
 
 def without_program(case: Case, reference: Interpreter, before: Sequence[Launch], now: Sequence[Launch]) -> str:

@@ -16,7 +16,7 @@ from perfgate.cases.derived import with_derived, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
 from perfgate.cases.power_limits import measured_under, under_limit
-from perfgate.cases.reference_side import unable, upgrade_from, without_program
+from perfgate.cases.reference_side import both_untimed, unable, upgrade_from, without_program
 from perfgate.cases.result import Result
 from perfgate.cases.stored import Stored, judge
 from perfgate.cases.tracing import Tracer
@@ -33,7 +33,7 @@ from perfgate.gate.wording import REFERENCE_UNABLE
 from perfgate.measure.duet import DuetSide
 from perfgate.measure.placement import room
 from perfgate.measure.pool import Pool
-from perfgate.measure.schedule import MEMORY, measure, spoilt, untimed
+from perfgate.measure.schedule import measure, spoilt
 from perfgate.measure.stage import Stage
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch, medians
@@ -250,12 +250,7 @@ class CaseRunner:
     def _against_reference(self, case: Case, workload: Workload, reference: Pool, progress: Progress) -> Found:
         """Compare exact metrics and memory by one launch a side, and times by duets."""
         begin = time.perf_counter()
-        # One launch a side is enough if both agree; a difference is measured again before it counts.
-        now = untimed(self.stage, case.id, workload, progress, agreeing=1)
-        before = untimed(self.stage, case.id, workload, progress, "reference", agreeing=1)
-        if peaks(now) != peaks(before):
-            now += untimed(self.stage, case.id, workload, progress, passes=[MEMORY.name], agreeing=1)
-            before += untimed(self.stage, case.id, workload, progress, "reference", passes=[MEMORY.name], agreeing=1)
+        before, now = both_untimed(self.stage, case.id, workload, progress)
         launches = now + before
         if absent := without_program(case, reference.interpreter, before, now):
             raise UserError(absent)
@@ -296,11 +291,6 @@ class CaseRunner:
             self._writer.write([{"kind": "timesheet", **self.stage.timesheet.to_json()}])
         finally:
             self._writer.close()
-
-
-def peaks(launches: Sequence[Launch]) -> list[Any]:
-    """The peak memory of each launch in the memory pass."""
-    return [launch.metrics.get("peak_memory_bytes") for launch in launches if launch.pass_name == MEMORY.name]
 
 
 def require_workload(value: object) -> Workload:

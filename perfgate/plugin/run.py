@@ -1,9 +1,7 @@
 """One pytest run, in one process or over xdist's workers, from collection to run file and baselines."""
 
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ import pytest
 
 from perfgate.plugin import annotations
 from perfgate.plugin.cases import CALLED, RESULT, Cases, Process, scratch
-from perfgate.plugin.earlier_tries import TAKEN, Tries
 from perfgate.plugin.ends import Ends
 from perfgate.plugin.extensions import instruments_of, reports_of
 from perfgate.plugin.history import check_history
@@ -20,10 +17,9 @@ from perfgate.plugin.imports import touched
 from perfgate.plugin.last_lines import last_lines, product_lines, unseen_lines
 from perfgate.plugin.namesakes import PerfgateWarning, namesakes, unasked
 from perfgate.plugin.options import Options
-from perfgate.plugin.parts import Parts
 from perfgate.plugin.power_limits import check_limits, timed_under
-from perfgate.plugin.products import Products
 from perfgate.plugin.report_plugins import show_in_html
+from perfgate.plugin.run_writer import RunWriter
 from perfgate.plugin.screen import Screen
 from perfgate.plugin.selection import (
     check_marks,
@@ -39,10 +35,8 @@ from perfgate.plugin.target import Target
 from perfgate.plugin.unjudged import Unjudged, unjudged
 from perfgate.plugin.worth import put_in_order
 from perfgate.records.durations import read_durations
-from perfgate.records.runfile import MAIN
-from perfgate.shared.command import command
 from perfgate.shared.errors import UserError
-from perfgate.system.git import check_unmoved, git_state
+from perfgate.system.git import git_state
 
 
 @contextmanager
@@ -65,7 +59,7 @@ class Run:
         target: the device that the run measures on.
         sides: the candidate and the reference.
         ends: the end of each case.
-        products: the files that are made from its run file.
+        writer: writes the run file.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -76,26 +70,18 @@ class Run:
         self._screen = Screen(config)
         worker = getattr(config, "workerinput", None)
         self.worker: str | None = worker["workerid"] if worker else None
-        now = datetime.now(UTC)
-        self.created = now.isoformat(timespec="seconds")
-        self.run_id: str = worker["perf_run_id"] if worker else f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
-        self.output = config.rootpath / options.output
-        self.products = Products(config, options, self.path)
         self.target = Target(options, config.rootpath, self.worker)
         self.sides = Sides(config, options)
+        self.writer = RunWriter(config, options, self.target, self.sides)
         self._pairs = 1
         self._digest = ""
-        self._commit = ""
         self._marked: list[str] = []
         self._plan: list[str] = []
         self._unjudged = Unjudged()
         self._touching: list[str] = []
         self._cases: Cases | None = None
-        self._parts = Parts(self.output, self.run_id, self.worker)
-        # What is stored comes from what this run itself measured.
-        self._tries = Tries(Path(options.shard_folder)) if options.shard_folder and not options.update else None
         self._stack = ExitStack()
-        self._stack.callback(self._parts.close)
+        self._stack.callback(self.writer.parts.close)
 
     @property
     def cases(self) -> Cases:
@@ -141,9 +127,9 @@ class Run:
         with a_usage_error():
             concerned, self._touching = touched(within, self.options)
         mine, self._digest = in_shard(concerned, self.options.shard, durations, self.options.shards_at_once)
-        if self._tries:
-            self._tries.look(self._header(), self._pairs, self._digest)
-            mine = [item for item in mine if item.nodeid.removeprefix(f"{self.options.root}/") not in self._tries]
+        if tries := self.writer.tries:
+            tries.look(self.writer.header(), self._pairs, self._digest)
+            mine = [item for item in mine if item.nodeid.removeprefix(f"{self.options.root}/") not in tries]
         chosen = set(mine)
         if dropped := [item for item in cases if item not in chosen]:
             self.config.hook.pytest_deselected(items=dropped)
@@ -154,14 +140,14 @@ class Run:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Prepare to measure the selected cases, and check that their results can be stored."""
-        identity = self._tries.identity if self._tries else ""
+        identity = self.writer.tries.identity if self.writer.tries else ""
         selection = select(session.items, self._pairs, self.options, self._digest, identity)
         told = getattr(self.config, "workerinput", {})
         workers, shared = (told["workercount"], Path(told["perf_shared"])) if told else (1, None)
         with a_usage_error():
-            traces = self.path.with_suffix(".traces")
+            traces = self.writer.path.with_suffix(".traces")
             instruments = instruments_of(self.config)
-            process = Process(self.config.rootpath, self._parts.own, workers, instruments, traces, shared)
+            process = Process(self.config.rootpath, self.writer.parts.own, workers, instruments, traces, shared)
         if self.options.plan:
             from perfgate.plugin.plan import planned
 
@@ -171,13 +157,13 @@ class Run:
             return
         if self.worker:
             with suppress(UserError):  # a folder without write access also fails each case, with a sentence
-                self._parts.claim()
+                self.writer.parts.claim()
             return
         with a_usage_error():
             self.sides.check(selection.needs_libraries)
             check_limits(self.target, self.options.power_limits_w)
             self.check_products()
-            self._parts.claim()
+            self.writer.parts.claim()
         self.expect(selection.cases)
 
     def check_products(self) -> None:
@@ -191,7 +177,7 @@ class Run:
     def expect(self, items: int) -> None:
         """Begin to show the progress of the run, and note the commit that it measures."""
         if not self._screen.expects:
-            self._commit = git_state(self.config.rootpath)[0]
+            self.writer.commit = git_state(self.config.rootpath)[0]
             self._screen.expect(items)
 
     @pytest.hookimpl(tryfirst=True)
@@ -235,12 +221,11 @@ class Run:
         if self.worker or not getattr(report, "perfgate_case", True):
             return
         self.ends.add(report)
-        if self._tries and (case := self.ends.passed(report)):
-            with suppress(UserError):  # whatever is wrong with the disk, the run file's own lines tell it
-                self._tries.note(self._parts.of(MAIN), case)
+        if case := self.ends.passed(report):
+            self.writer.passed(case)
         if hasattr(report, "node") and getattr(report, "perfgate_case", False):
             with suppress(UserError):
-                self._parts.claim()
+                self.writer.parts.claim()
         if report.failed and annotations.wanted():
             self._marked.append(annotations.annotation(report, self.config.rootpath))
         result = getattr(report, "perfgate", None)
@@ -264,7 +249,9 @@ class Run:
         self._screen.clear()
         try:
             if not self.worker:
-                self._finish(int(session.exitstatus))
+                # A shard without cases still writes that it had nothing to measure.
+                of_shard = self._sharded and self._cases is not None and not self.config.option.collectonly
+                self.writer.write(int(session.exitstatus), self.ends, even_empty=of_shard)
         except UserError as error:
             self.problem = str(error)
         finally:
@@ -284,49 +271,9 @@ class Run:
             except UserError as error:
                 self.problem = str(error)
 
-    def _finish(self, code: int) -> None:
-        from perfgate.records import runfile
-        from perfgate.records.runfile_lines import STOPPED
-
-        if self._tries:
-            self._tries.write(self._parts.of(TAKEN))
-        parts = self._parts.written()
-        of_shard = self._sharded and self._cases and not self.config.option.collectonly
-        if not (parts or self.ends.results or of_shard):
-            return  # a shard without cases still writes that it had nothing to measure
-        header = self._header()
-        header["command"] = command()
-        if code in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR):
-            header[STOPPED] = code
-        header["failed"] = self.ends.failed_besides(self.options.root)
-        whole = runfile.merge(self.path, header, parts)
-        check_unmoved(self.config.rootpath, self._commit)
-        if parts:
-            self.products.make(self.ends)
-        if lost := self.ends.lost(whole):
-            raise UserError(f"{self.path}: {lost}")
-
-    def _header(self) -> dict[str, Any]:
-        from perfgate.records.runfile import new_header
-
-        return new_header(
-            self.run_id,
-            self.created,
-            self.config.rootpath,
-            self.target.machine(self.sides.software),
-            self.options.to_json() | {"device": self.target.kind, "tier": self.target.tier},
-            self.sides.header(),
-            self._commit,
-        )
-
     @property
     def _sharded(self) -> bool:
         return self.options.shard[1] > 1
-
-    @property
-    def path(self) -> Path:
-        """The path of the run file."""
-        return self.output / f"{self.run_id}.jsonl"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the verdicts, and the commands that help."""
@@ -338,15 +285,16 @@ class Run:
                     terminalreporter.write_line(line)
         for line in self._marked:
             terminalreporter.write_line(line)
-        taken = [*self._tries.told()] if self._tries else []
+        taken, products = self.writer.taken_over(), self.writer.products
         if self.worker or not (self.ends.results or self.problem or taken or any(self._unjudged.lines())):
             return
         terminalreporter.section("perfgate")
         arguments = self.config.invocation_params.args
-        for line in last_lines(self.options, arguments, self.ends.results, self.sides, self.products.update, self.path):
+        ended = (self.ends.results, self.sides, products.update, self.writer.path)
+        for line in last_lines(self.options, arguments, *ended):
             terminalreporter.write_line(line)
         unseen = unseen_lines(self.config, self.options, self.sides, self.target, self.ends, self._unjudged)
-        for line in (*taken, *product_lines(self.products), *unseen):
+        for line in (*taken, *product_lines(products), *unseen):
             terminalreporter.write_line(line)
         if self.problem:
             terminalreporter.write_line(f"ERROR: {self.problem}", red=True)

@@ -22,7 +22,7 @@ class Workers:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker which run it belongs to."""
-        node.workerinput["perf_run_id"] = self._run.run_id
+        node.workerinput["perf_run_id"] = self._run.writer.run_id
         node.workerinput["perf_sides"] = self._run.sides.to_json()
         node.workerinput["perf_shared"] = str(self._run.shared)
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # its module imports everything that measures
     from perfgate.cases.update import Update
 
 NAMED = 3  # the most cases to name for one reason; the others are counted
+REASONS = 8  # the most reasons to name
 
 
 def update_line(update: "Update", again: str) -> str:
@@ -25,11 +26,14 @@ def update_line(update: "Update", again: str) -> str:
 
 
 def left_out(left: Mapping[str, str]) -> str:
-    """A sentence on the cases of which nothing was stored, by reason."""
+    """A sentence on the cases of which nothing was stored, by reason, those with most cases first."""
     reasons: dict[str, list[str]] = {}
     for case, why in left.items():
-        reasons.setdefault(why, []).append(case)
-    told = [f"{named(found)} ({why})" for why, found in reasons.items()]
+        reasons.setdefault(why.replace(f"{case} ", ""), []).append(case)
+    ranked = sorted(reasons.items(), key=lambda item: -len(item[1]))
+    told = [f"{named(found)} ({why})" for why, found in ranked[:REASONS]]
+    if more := sum(len(found) for _, found in ranked[REASONS:]):
+        told.append(f"and {many(more, 'more case')}, whose reasons the report has")
     return f"Not stored: {'; '.join(told)}." if told else ""
 
 

@@ -133,7 +133,7 @@ KINDS = (
         yardstick="perfgate.actor.yardsticks.cpu:Yardstick",
         yardstick_version=2,
         build="cpu",
-        rules="perfgate.actor.dry_run.cuda_rules:CpuRules",
+        rules="perfgate.actor.dry_run.cpu_rules:CpuRules",
     ),
     DeviceKind(
         name="cuda",

@@ -9,8 +9,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 from perfgate.actor.dry_run import cuda_norms
+from perfgate.actor.dry_run.cpu_rules import CpuRules
 from perfgate.actor.dry_run.cuda_norms import FUSED_SINCE, IN_FLOAT32_SINCE, is_fused, rms_norm
-from perfgate.actor.dry_run.cuda_rules import CpuRules, CudaRules
+from perfgate.actor.dry_run.cuda_rules import CudaRules
 from perfgate.actor.dry_run.run import dry_run
 from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.actor.programs.operators import Operator

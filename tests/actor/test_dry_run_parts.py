@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.nn import functional
 
 from perfgate.actor.dry_run.context import DryContext
-from perfgate.actor.dry_run.cuda_rules import CpuRules
+from perfgate.actor.dry_run.cpu_rules import CpuRules
 from perfgate.actor.dry_run.known_values import MAX_REAL, exact_modes
 from perfgate.actor.dry_run.operators import extent_bytes
 from perfgate.actor.dry_run.storages import Frame, Storages

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from perfgate.records.runfile import read
+from perfgate.reports.page.rows import case_rows
 from tests import SUPPORT
 from tests.support.layers import MODELS
 
@@ -103,6 +104,8 @@ def test_a_promise_that_was_not_asked_is_neither_undecided_nor_passed(suite):
     (page,) = (suite.path / "perf_output").glob("*.html")
     told = "Not all was asked in 1 case: a dry run does not measure it; leave out --perf-device none."
     assert f"None of 1 decided case got worse than the stored baseline. {told}" in page.read_text()
+    run = read(suite.run_files[-1])
+    assert [row.verdict for row in case_rows(run, run.verdicts, ends=True)] == ["partly"]
 
 
 @pytest.mark.parametrize("number", ["-1", "1.5", "none", ""])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from perfgate.actor.dry_run.cuda_rules import CpuRules
+from perfgate.actor.dry_run.cpu_rules import CpuRules
 from perfgate.actor.dry_run.known_values import exact_modes
 from perfgate.actor.dry_run.refusals import NoDryRun, refuse_compiled, refuse_compiling, refuse_undry
 from perfgate.actor.dry_run.tracker import Tracker

@@ -8,7 +8,7 @@ from bisect import bisect
 from typing import Any
 
 from perfgate.actor.dry_run.caching_allocator import peaks
-from perfgate.actor.dry_run.cuda_rules import CpuRules
+from perfgate.actor.dry_run.cpu_rules import CpuRules
 from perfgate.actor.dry_run.storages import OPTIMIZER, Allocation, Storages
 from perfgate.actor.dry_run.tracker import Tracker
 from perfgate.shared.metrics import PARTS

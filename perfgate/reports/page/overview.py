@@ -19,7 +19,7 @@ from perfgate.gate.wording import (
 )
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
-from perfgate.reports.page.rows import CaseRow
+from perfgate.reports.page.rows import DECIDED, CaseRow
 from perfgate.shared.metrics import metric
 
 Row = dict[str, Any]
@@ -42,7 +42,7 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
         against: the noun for the other side; empty if there is none.
     """
     worse = [row for row in rows if row.failed]
-    unsure = [row for row in rows if row.verdict in COULD_NOT_TELL and not asked_in_part(row)]
+    unsure = [row for row in rows if row.verdict in COULD_NOT_TELL]
     unasked = of_what_was_not_asked(rows)
     cases = many(len(rows), "case")
     if worse:
@@ -56,7 +56,7 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
         held = f", held against {against}" if against else ""
         how = f"got worse than {against}" if moved_most else f"failed{held}"
         return "worse", f"{which} {how}{told}.{other}{unasked}"
-    decided = [row for row in rows if row.verdict in ("pass", "improved", "accepted") or asked_in_part(row)]
+    decided = [row for row in rows if row.verdict in (*DECIDED, "partly")]
     if unsure:
         shown = (
             f"Nothing was shown to be worse than {against}, but"
@@ -84,15 +84,9 @@ def headline(rows: Sequence[CaseRow], against: str) -> tuple[str, str]:
     )
 
 
-def asked_in_part(row: CaseRow) -> bool:
-    """Whether a case has a verdict on all that it was asked in this kind of run, which measures not all that it has."""
-    asked = [verdict for verdict in row.verdicts if not not_asked(verdict)]
-    return 0 < len(asked) < len(row.verdicts) and all(counted_as(v) in ("pass", "improved", "accepted") for v in asked)
-
-
 def of_what_was_not_asked(rows: Sequence[CaseRow]) -> str:
     """A sentence on the cases of which this kind of run measures only a part; empty where there is none."""
-    whys = [next(v.why for v in row.verdicts if not_asked(v)) for row in rows if asked_in_part(row)]
+    whys = [next(v.why for v in row.verdicts if not_asked(v)) for row in rows if row.verdict == "partly"]
     return f" Not all was asked in {many(len(whys), 'case')}: {whys[0]}." if whys else ""
 
 

@@ -5,16 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from perfgate.gate.acceptance import OPTION, can_be_accepted, proposed
+from perfgate.gate.outcome import not_asked
 from perfgate.gate.wording import counted_as, sentence
 from perfgate.records.launch import medians
 from perfgate.records.runfile import RunFile
 from perfgate.records.verdict import Verdict
 from perfgate.reports.tables import own_program, shown_setting, words, workload_lines
 
-# The worst first. "failed" is a case that failed without a verdict that says so.
+# The worst first. "failed" is a case that failed without a verdict that says so; "partly" one that got no worse in all
+# that this kind of run asks, which is not all that it has.
 ORDER = (
-    "regressed", "stale", "failed", "invalid", "accepted", "inconclusive", "improved", "new", "pass", "skipped", "none",
+    "regressed", "stale", "failed", "invalid", "accepted", "inconclusive", "improved", "new", "partly", "pass",
+    "skipped", "none",
 )  # fmt: skip
+DECIDED = ("pass", "improved", "accepted")
 FAILED = ("regressed", "stale", "failed")
 ACCEPT = "Accept it with: "
 IN_TABLE = ("step_time_s", "peak_memory_bytes", "predicted_peak_bytes", "samples_per_s", "tokens_per_s")
@@ -92,6 +96,9 @@ def case_rows(run: RunFile, verdicts: Sequence[Verdict], ends: bool) -> list[Cas
 
 def worst(verdicts: Sequence[Verdict], ended: str) -> str:
     """The word for a case."""
+    asked = [verdict for verdict in verdicts if not not_asked(verdict)]
+    if 0 < len(asked) < len(verdicts) and ended != "failed" and all(counted_as(v) in DECIDED for v in asked):
+        return "partly"
     names = [counted_as(verdict) for verdict in verdicts]
     if ended == "failed" and not set(names) & {"regressed", "stale"}:
         return "failed"

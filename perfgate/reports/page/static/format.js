@@ -4,7 +4,7 @@
 const SIZES = [[2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"]];
 const FLOPS = [[1e12, "TFLOP"], [1e9, "GFLOP"], [1e6, "MFLOP"], [1e3, "kFLOP"]];
 const WHOLE = 1000; // rows; what has more is built where it is looked at
-const ORDER = ["regressed", "stale", "failed", "invalid", "accepted", "inconclusive", "improved", "new", "pass", "skipped", "none"];
+const ORDER = ["regressed", "stale", "failed", "invalid", "accepted", "inconclusive", "improved", "new", "partly", "pass", "skipped", "none"];
 
 /** A metric's value with its unit, as the terminal shows it. */
 function shown(value, unit, kind) {
