@@ -140,6 +140,7 @@ def test_the_walk_through_a_regression_does_what_it_says(tmp_path):
 
 @pytest.mark.launches(1)
 @pytest.mark.untimed
+@pytest.mark.slice
 def test_the_picture_of_a_run_shows_each_launch_where_it_was(suite):
     suite.write("@pytest.mark.parametrize('number', range(2))\ndef test_it(perf, number):\n    perf(work())")
     suite.run().assert_outcomes(passed=2)

@@ -51,6 +51,7 @@ def test_a_program_of_ones_own_finds_its_names_where_only_the_actors_side_is_lai
 
 
 @pytest.mark.untimed
+@pytest.mark.slice
 def test_a_model_made_of_a_configuration_is_taken_by_a_fixture(suite):
     suite.write(SMOKE)
     suite.run("--perf-device", "none").assert_outcomes(passed=1)

@@ -147,6 +147,7 @@ def unsafe(tree: ast.AST) -> Iterator[str]:
             yield f"{called} trusts code"
 
 
+@pytest.mark.slice
 def test_no_module_reads_a_pickle_or_runs_text():
     found = {str(path): [*unsafe(ast.parse(path.read_text()))] for path in (ROOT / "perfgate").rglob("*.py")}
     assert {path: what for path, what in found.items() if what} == {}

@@ -63,6 +63,7 @@ def test_what_is_slow_to_import_comes_with_the_program_and_not_in_each_actor(pro
     assert BUILDS in seen
 
 
+@pytest.mark.slice
 def test_what_builds_models_imports_what_is_slow_to_import():
     code = f"import sys, {BUILDS}; print('transformers.modeling_utils' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

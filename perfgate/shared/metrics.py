@@ -151,7 +151,8 @@ METRICS = {
         *(_memory(f"measured_{part}_bytes", "bytes", "reported", from_zero=True) for part in PARTS),
         # The peak of all memory while a component of a pipeline is at work, as the dry run predicts it.
         *(_memory(f"{name}_peak_bytes", "bytes", "reported") for name in COMPONENTS),
-        # The peak without the workspaces that torch keeps for cuBLAS, which are the same for every step.
+        # The workspaces that torch keeps for cuBLAS are the same for every step; a net peak is one without them.
+        _memory("workspace_bytes", "bytes", "reported", from_zero=True),
         _memory("peak_net_bytes", "bytes", "reported"),
         _memory("peak_requested_bytes", "bytes", "reported"),
         _memory("peak_reserved_bytes", "bytes", "bytes", of_kernels=True),

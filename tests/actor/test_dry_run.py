@@ -261,6 +261,7 @@ def assert_same_work_by_module(workload):
 
 
 @cases(TRAINER)
+@pytest.mark.slice
 def test_the_trainers_step_calls_the_operators_of_the_dry_run(workload):
     assert_same_operators(workload)
 
@@ -271,6 +272,7 @@ def test_the_trainers_step_does_in_each_module_what_the_dry_run_says(workload):
 
 
 @cases(LOOP)
+@pytest.mark.slice
 def test_the_plain_loops_step_calls_the_operators_of_the_dry_run(workload):
     assert_same_operators(workload)
 
@@ -288,12 +290,14 @@ def test_a_forward_pass_calls_the_operators_of_the_dry_run(workload):
 
 
 @cases(GENERATED)
+@pytest.mark.slice
 def test_generation_does_in_each_module_what_the_dry_run_says(workload):
     """Around the model ``generate`` looks after stopping and sampling, which the dry run does not."""
     assert_same_work_by_module(workload)
 
 
 @cases(COLLATED)
+@pytest.mark.slice
 def test_what_a_collator_makes_is_worked_on_as_the_dry_run_says(workload):
     assert_same_work_by_module(workload)
 
@@ -330,6 +334,7 @@ MEASURED = {
 
 
 @cases(MEASURED)
+@pytest.mark.slice
 def test_the_predicted_peak_is_the_measured_one_within_half_a_percent(workload, stage):
     with dry_launch(stage, "x", workload, stage.pool, "candidate") as answer:
         dry, _ = answer()
@@ -436,6 +441,7 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.slice
 def test_weights_take_four_bytes_a_parameter(name):
     model = MODELS[name]
     if "seq2seq-lm" in model.classes:
@@ -843,6 +849,7 @@ def test_workspaces_follow_the_version_of_torch_and_the_card(version, capability
         (recurrent_training(), 2),
     ],
 )
+@pytest.mark.slice
 def test_each_pass_with_products_of_matrices_has_a_workspace_and_no_other_has_one(workload, handles):
     found = dried(workload, "cuda")["memory"]
     assert found.get("workspaces", {"temporaries": 0})["temporaries"] == handles * 32 * MIB

@@ -99,6 +99,7 @@ def in_force_in_another_process(name):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slice] * (name in APART)) for name in WORKLOADS]
 )
+@pytest.mark.slice
 def test_a_program_tells_of_every_setting_that_its_declaration_does_not_except(name):
     workload = WORKLOADS[name]
     if "pictures" in name:

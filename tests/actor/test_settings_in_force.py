@@ -50,6 +50,7 @@ def built(model=GPT2, **options):
 
 
 @cases(DRY)
+@pytest.mark.slice
 def test_a_dry_run_takes_the_setting_over(workload):
     assert_same_operators(workload)
     assert_same_work_by_module(workload)

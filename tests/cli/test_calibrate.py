@@ -70,6 +70,7 @@ def test_a_machine_is_held_against_itself_and_against_slowdowns_that_were_put_in
         (["--", "perf_tests/nothing.py"], "measured nothing"),
     ],
 )
+@pytest.mark.slice
 def test_a_wrong_call_is_one_sentence(suite, arguments, message):
     done = perfgate("calibrate", *arguments, cwd=suite.path)
     assert done.returncode == 2

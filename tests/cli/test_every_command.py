@@ -162,6 +162,7 @@ def test_a_report_whose_reader_has_seen_enough_ends_quietly(base: Path, form: st
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
 @pytest.mark.parametrize(("slowdown", "code"), [(1.0, 0), (1.5, 1)])
+@pytest.mark.slice
 def test_a_comparison_keeps_its_exit_code_when_its_reader_has_seen_enough(
     base: Path, slowdown: float, code: int, options: tuple[str, ...]
 ) -> None:

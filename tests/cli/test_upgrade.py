@@ -130,6 +130,7 @@ def test_wrong_use_is_one_sentence(suite_of_lib: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["prepend", "importlib"])
 @pytest.mark.untimed
+@pytest.mark.slice
 def test_no_end_of_a_test_is_hidden_by_its_verdicts_or_by_those_of_a_namesake(suite: Suite, mode: str) -> None:
     suite.write(ENDS, "deep/test_a.py")
     suite.write("def test_same(perf):\n    raise ValueError('before it measured')\n", "test_a.py")

@@ -169,6 +169,7 @@ def fuzz(name, texts=40):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slice
 def test_a_changed_text_ends_in_a_value_or_a_sentence(name):
     fuzz(name)
 

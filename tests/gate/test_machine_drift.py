@@ -80,6 +80,7 @@ def test_components_are_stored_and_read_back_and_what_is_none_is_refused(tmp_pat
         load_file(path, tmp_path)
 
 
+@pytest.mark.slice
 def test_a_time_is_suspended_where_components_moved_and_judged_where_all_are_slower(bench):
     bench.write(FAKE_CASE)
     bench.sessions()

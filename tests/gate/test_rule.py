@@ -361,6 +361,7 @@ def test_a_change_that_need_not_be_excluded_is_called_a_regression_no_more_often
 
 @pytest.mark.parametrize("pairs", [1, 2, 24])
 @pytest.mark.parametrize("noise", [UNKNOWN, NOISE])
+@pytest.mark.slice
 def test_launches_of_two_speeds_raise_no_alarm(noise: Noise, pairs: int) -> None:
     values = two_speeds(np.random.default_rng(2), (1000, LOOKS[-1]))
 

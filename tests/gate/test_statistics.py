@@ -265,6 +265,7 @@ def allowed(runs: int, alpha: float) -> int:
 @pytest.mark.usefixtures("undetailed")
 @pytest.mark.parametrize("sessions", [3, 5, 10])
 @pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.slice
 def test_false_alarms_stay_below_their_nominal_share(machine: str, sessions: int) -> None:
     runs, alpha = 600, 0.05
 
@@ -272,6 +273,7 @@ def test_false_alarms_stay_below_their_nominal_share(machine: str, sessions: int
 
 
 @pytest.mark.usefixtures("undetailed")
+@pytest.mark.slice
 def test_false_alarms_stay_rare_where_few_are_allowed_and_sessions_are_few_and_noisy() -> None:
     runs, alpha = 8000, 0.001
 
@@ -281,6 +283,7 @@ def test_false_alarms_stay_rare_where_few_are_allowed_and_sessions_are_few_and_n
 @pytest.mark.usefixtures("undetailed")
 @pytest.mark.parametrize("sessions", [3, 5])
 @pytest.mark.parametrize("machine", ["quiet", "typical"])
+@pytest.mark.slice
 def test_the_lower_bound_is_wrong_no_more_often_than_it_says(machine: str, sessions: int) -> None:
     runs, alpha = 2500, ALPHA
 

@@ -17,6 +17,7 @@ from perfgate.records.runfile import read
 pytestmark = pytest.mark.untimed
 
 
+@pytest.mark.slice
 def test_a_crash_fails_its_case_with_the_reason_and_the_output_and_the_run_goes_on(suite):
     suite.write(
         """
@@ -50,6 +51,7 @@ def test_good(perf):
         ("Nowhere", "no program: programs:Nowhere: *Nowhere*"),
     ],
 )
+@pytest.mark.slice
 def test_every_way_to_die_is_named(suite, program, reason):
     suite.write(f"def test_it(perf):\n    perf(work({program!r}))")
     result = suite.run()
@@ -143,6 +145,7 @@ def test_an_actor_holds_no_descriptor_but_its_own(suite):
 
 @pytest.mark.launches(1)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.slice
 def test_no_process_is_left_when_the_run_is_ended_from_outside(suite, how):
     pids = suite.path / "pids.json"
     suite.write(f"def test_it(perf):\n    perf(work('HangInChild', pid_file={str(pids)!r}))")
@@ -163,6 +166,7 @@ def test_no_process_is_left_when_the_run_is_ended_from_outside(suite, how):
 
 
 @pytest.mark.launches(2)
+@pytest.mark.slice
 def test_two_launches_come_from_different_servers_and_differ_in_layout(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     suite.run().assert_outcomes(passed=1)

@@ -31,6 +31,7 @@ ENDS = {
 
 
 @pytest.mark.launches(1)
+@pytest.mark.slice
 def test_when_a_rank_ends_the_launch_does_with_its_reason_and_the_run_goes_on(suite):
     pids = suite.path / "pids"
     suite.write(
@@ -69,6 +70,7 @@ def rank(number):
 
 
 @pytest.mark.launches(1)
+@pytest.mark.slice
 def test_a_rank_joins_launch_after_launch_from_where_it_was_started(suite):
     pids = suite.path / "pids"
     suite.write(

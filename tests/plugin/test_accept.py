@@ -69,6 +69,7 @@ def accepting(*texts):
 
 
 @pytest.mark.untimed
+@pytest.mark.slice
 def test_what_commits_and_options_accept_passes_and_is_told_everywhere(faulty):
     head = git(faulty.path, "rev-parse", "HEAD")[:10]
     options = accepting(
@@ -158,6 +159,7 @@ def pull(action, label=""):
     ],
     ids=["GitHub", "GitHub, labelled", "a merge queue of GitHub", "GitLab", "GitLab, labelled", "Buildkite"],
 )
+@pytest.mark.slice
 def test_a_forks_trailer_only_proposes_until_it_gets_the_label(suite, monkeypatch, event, variables, passes):
     (suite.path / "programs.py").write_text(CALLS)
     suite.write("def test_it(perf):\n    perf(work('Calls'))")

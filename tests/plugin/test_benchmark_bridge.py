@@ -46,6 +46,7 @@ def launches(suite):
     return found
 
 
+@pytest.mark.slice
 def test_table_and_json_hold_one_value_a_launch_and_what_else_was_measured(bench):
     result = bench.run("--benchmark-json=out.json")
     result.assert_outcomes(passed=4)
@@ -97,6 +98,7 @@ def test_a_saved_run_is_compared_with_the_next_and_a_limit_fails_it(bench):
         ("--benchmark-disable", 4, 0, set()),
     ],
 )
+@pytest.mark.slice
 def test_a_case_is_a_benchmark_to_the_options_that_choose_among_them(bench, option, passed, skipped, shown):
     result = bench.run(option, "--benchmark-json=out.json")
     result.assert_outcomes(passed=passed, skipped=skipped)

@@ -85,6 +85,7 @@ def test_a_machine_under_a_new_name_is_told_its_old_one_and_no_pass_where_nothin
 
 
 @pytest.mark.launches(1)
+@pytest.mark.slice
 def test_a_run_on_the_wrong_kind_of_device_is_told_the_right_one(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     suite.run("--perf-update", "new")
@@ -100,6 +101,7 @@ def test_a_run_on_the_wrong_kind_of_device_is_told_the_right_one(suite):
 
 
 @pytest.mark.launches(2)
+@pytest.mark.slice
 def test_a_young_baseline_warns_and_strict_fails(suite):
     suite.write("def test_it(perf):\n    perf(work())")
     suite.run("--perf-update", "new")
@@ -161,6 +163,7 @@ def test_an_improvement_passes_and_is_kept_when_asked(stored):
 
 
 @pytest.mark.launches(1)
+@pytest.mark.slice
 def test_a_changed_workload_is_stale_and_names_the_update(suite):
     suite.write("def test_it(perf):\n    perf(work(rounds=20))")
     suite.run("--perf-update", "new")
@@ -180,6 +183,7 @@ def test_strict_fails_what_is_new(suite):
 
 
 @pytest.mark.launches(1)
+@pytest.mark.slice
 def test_a_filtered_run_deletes_nothing(suite):
     suite.write("def test_a(perf):\n    perf(work())\n\ndef test_b(perf):\n    perf(work())")
     suite.run("--perf-update", "new")
@@ -290,6 +294,7 @@ def test_last_failed_and_exit_first_work(suite):
 
 
 @pytest.mark.launches(1)
+@pytest.mark.slice
 def test_workers_of_xdist_write_one_run_file_and_their_baselines(suite):
     suite.write("@pytest.mark.parametrize('number', range(4))\ndef test_it(perf, number):\n    perf(work())")
     suite.run("-n", "2", "--perf-update", "new").assert_outcomes(passed=4)
@@ -313,6 +318,7 @@ def test_plain_lines_show_each_case_where_there_is_no_terminal(suite):
 
 @pytest.mark.launches(1)
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["here", "in a worker"])
+@pytest.mark.slice
 def test_numbers_and_verdicts_reach_junit_as_properties(suite, workers):
     suite.write("def test_it(perf):\n    perf(work())")
     suite.run("--junitxml=report.xml", *workers).assert_outcomes(passed=1)
@@ -331,6 +337,7 @@ def test_other_tests_are_left_alone(suite):
 
 
 @pytest.mark.launches(2)
+@pytest.mark.slice
 def test_a_terminal_shows_the_launch_and_the_time_left_on_a_line_that_is_rewritten(suite):
     suite.write("@pytest.mark.parametrize('number', range(2))\ndef test_it(perf, number):\n    perf(work())")
     child = suite.pytester.spawn_pytest("perf_tests")

@@ -176,6 +176,7 @@ def test_a_shallow_clone_cannot_tell_and_names_the_command_that_fetches_the_stat
 
 @pytest.mark.untimed
 @pytest.mark.launches(2)
+@pytest.mark.slice
 def test_a_baseline_that_is_not_committed_has_no_state(suite):
     suite.write(CASE)
     begin(suite.path)

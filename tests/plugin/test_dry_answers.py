@@ -46,6 +46,7 @@ def launches(suite):
 
 
 @pytest.mark.parametrize("workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.slice)])
+@pytest.mark.slice
 def test_cases_of_one_workload_have_one_answer(suite, workers):
     suite.write(SAME)
 

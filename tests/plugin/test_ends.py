@@ -130,6 +130,7 @@ def test_a_case_that_failed_by_anything_is_not_stored_and_one_line_says_what_was
     )
 
 
+@pytest.mark.slice
 def test_a_case_that_another_plugin_runs_again_counts_once_and_its_last_result_stands(suite):
     suite.pytester.makeconftest(TWICE)
     suite.write(RERUN)

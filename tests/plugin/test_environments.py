@@ -25,6 +25,7 @@ def reference_launches(suite):
 
 
 @pytest.mark.parametrize("way", ["path", "folder", "relative folder", "command"])
+@pytest.mark.slice
 def test_an_interpreter_is_found_however_it_is_named(suite, monkeypatch, way):
     suite.write(CASE)
     python = bare(suite.path / "other")

@@ -63,6 +63,7 @@ def test_what_is_not_stored_yet_is_new_in_every_worker_and_the_command_that_stor
     )
 
 
+@pytest.mark.slice
 def test_a_fault_in_the_forward_pass_fails_its_case_and_is_named_by_module(stored):
     (path,) = stored.portable
     assert path.relative_to(stored.path / "baselines").parts == ("portable", pair_of(software()), "test_case.json")
@@ -213,6 +214,7 @@ def test_reads_in_a_real_model_are_counted_in_every_kind_of_program_and_other_se
     assert all(launch.invalid for launch in other), "the exact metrics of other settings must not be stored"
 
 
+@pytest.mark.slice
 def test_a_promise_that_a_dry_run_cannot_hold_is_told_and_counted_beside_the_others(exact):
     exact.write(
         """

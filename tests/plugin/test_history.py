@@ -14,6 +14,7 @@ def test_spin(perf):
 
 
 @pytest.mark.untimed
+@pytest.mark.slice
 def test_a_run_is_kept_where_the_ini_file_says_on_a_commit_and_not_on_changes(suite):
     suite.write(CASE)
     refused = suite.run("--perf-history", "add")

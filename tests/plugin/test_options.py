@@ -154,6 +154,7 @@ def test_baselines_that_cannot_be_written_are_found_before_anything_is_measured(
 
 
 @pytest.mark.launches(1)
+@pytest.mark.slice
 def test_baselines_of_a_git_revision_are_read(suite):
     suite.write(CASE)
     suite.run("--perf-update", "new")

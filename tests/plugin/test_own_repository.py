@@ -95,6 +95,7 @@ def test_a_custom_architecture_runs_where_its_code_is_named_and_the_message_says
 
 
 @pytest.mark.parametrize("place", ["perf_tests", ".", "below"])
+@pytest.mark.slice
 def test_a_folder_is_looked_for_beside_the_test_then_in_the_root_then_where_pytest_was_started(suite, place):
     a_model(suite.path / place / "mine")
     (suite.path / "below").mkdir(exist_ok=True)

@@ -90,6 +90,7 @@ def watchdogs(bench: LimitedBench) -> list[int]:
     return found
 
 
+@pytest.mark.slice
 def test_each_case_is_measured_under_each_limit_and_held_against_nothing(bench):
     bench.write(CASES)
     bench.run("--perf-update", "new", "-k", "test_it and 1").assert_outcomes(passed=1)
@@ -186,6 +187,7 @@ def test_a_launch_under_a_limit_that_somebody_else_set_is_no_measurement_of_this
 
 
 @pytest.mark.parametrize("how", ["killed", "interrupted"])
+@pytest.mark.slice
 def test_the_former_limit_comes_back_when_a_run_is_killed_or_interrupted(bench, how):
     bench.write(CASES)
     run = bench.run_beside(SWEEP, "150", "-o", "perf_launches=500")

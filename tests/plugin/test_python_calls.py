@@ -53,6 +53,7 @@ def verdicts(suite):
     return {verdict.case.partition("[")[2][:-1]: verdict for verdict in found if verdict.metric == PYTHON_CALLS}
 
 
+@pytest.mark.slice
 def test_what_grew_fails_its_case_and_is_named_by_function(calling):
     write(calling, "LooksUp", "Tokenizes", "Loads")
     calling.run("--perf-update", "new").assert_outcomes(passed=3)
@@ -72,6 +73,7 @@ def test_what_grew_fails_its_case_and_is_named_by_function(calling):
     )
 
 
+@pytest.mark.slice
 def test_a_count_repeats_from_process_to_process_under_any_hash_seed_and_without_the_garbage_collector(
     calling, monkeypatch
 ):
@@ -94,6 +96,7 @@ def test_a_count_that_does_not_repeat_is_undecided_and_says_so(calling):
     assert not calling.portable
 
 
+@pytest.mark.slice
 def test_a_count_holds_for_one_python_alone(calling):
     write(calling, "Loads")
     calling.run("--perf-update", "new")

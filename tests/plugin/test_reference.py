@@ -32,6 +32,7 @@ def repository(suite):
 
 
 @pytest.mark.launches(1)
+@pytest.mark.slice
 def test_a_slowdown_since_a_revision_fails_its_case_and_nothing_is_left(repository):
     change(repository.path)
     result = repository.run("--perf-ref", "HEAD")
@@ -48,6 +49,7 @@ def test_a_slowdown_since_a_revision_fails_its_case_and_nothing_is_left(reposito
 
 
 @pytest.mark.launches(1)
+@pytest.mark.slice
 def test_a_huge_slowdown_and_its_fix_are_decided_after_the_first_duets_and_the_numbers_of_a_line_agree(repository):
     change(
         repository.path,
@@ -66,6 +68,7 @@ def test_a_huge_slowdown_and_its_fix_are_decided_after_the_first_duets_and_the_n
         assert verdict.candidate / verdict.reference - 1 == pytest.approx(verdict.change)
 
 
+@pytest.mark.slice
 def test_what_did_not_change_is_refused_and_what_changed_for_nothing_passes(repository):
     result = repository.run("--perf-ref", "HEAD")
     result.stderr.fnmatch_lines(["ERROR: --perf-ref HEAD: nothing differs between * and the working tree"])
@@ -205,6 +208,7 @@ def test_nothing(effect):
 
 
 @pytest.mark.launches(1)
+@pytest.mark.slice
 def test_an_effect_is_kept_or_lost_and_what_is_wrong_is_one_sentence(suite):
     suite.write(EFFECTS)
     result = suite.run("-m", "effect", "--perf-update", "new")
@@ -243,6 +247,7 @@ def test_it(effect):
 
 
 @pytest.mark.launches(2)
+@pytest.mark.slice
 def test_a_budget_of_time_that_is_spent_lists_what_was_left_out(suite):
     suite.write(CASES + "\n\ndef test_last(perf):\n    perf(work(rounds=4000))")
     result = suite.run("--perf-budget", "1s")
@@ -272,6 +277,7 @@ def test_what_a_reference_that_crashes_leaves_unjudged_is_told_with_the_reason(r
 
 
 @pytest.mark.launches(1)
+@pytest.mark.slice
 def test_a_program_that_goes_wrong_in_a_later_duet_does_not_pass(suite):
     suite.write("""
 from pathlib import Path
@@ -301,6 +307,7 @@ def test_case(perf):
 
 
 @pytest.mark.launches(2)
+@pytest.mark.slice
 def test_a_program_whose_steps_become_slower_and_slower_does_not_pass(suite):
     suite.write("""
 def test_it(perf):
@@ -323,6 +330,7 @@ def test_it(perf):
 
 
 @pytest.mark.launches(1)
+@pytest.mark.slice
 def test_every_third_step_that_became_slower_is_told_though_the_median_is_as_before(suite):
     suite.write("""
 def test_it(perf):

@@ -44,6 +44,7 @@ def run(request, suite):
 
 
 @needs("pytest_html")
+@pytest.mark.slice
 def test_pytest_html(run):
     folder = run("-p", "metadata", "-p", "html", "--html=report.html", "--self-contained-html")
     blob = re.search(r'data-jsonblob="([^"]*)"', (folder / "report.html").read_text())[1]
@@ -58,6 +59,7 @@ def test_pytest_html(run):
 
 
 @needs("allure_pytest")
+@pytest.mark.slice
 def test_allure(run):
     folder = run("-p", "allure_pytest", "--alluredir=allure") / "allure"
     results = [json.loads(path.read_text()) for path in folder.glob("*-result.json")]

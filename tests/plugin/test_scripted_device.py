@@ -124,6 +124,7 @@ def test_two_runs_of_one_script_measure_the_same_to_the_bit_and_the_baseline_nam
     assert {row["device"] for row in rows["rows"] if "device" in row} == {bench.uuid(0)}
 
 
+@pytest.mark.slice
 def test_a_slower_step_and_a_higher_peak_fail_the_case_and_nothing_else_does(bench):
     bench.write(CASE)
     bench.sessions()
@@ -153,6 +154,7 @@ def test_a_slower_step_says_whether_its_kernels_or_the_host_became_slower(bench,
     assert slower == {"step_time_s", worse}
 
 
+@pytest.mark.slice
 def test_times_at_another_clock_are_judged_only_beyond_what_the_clock_explains(bench):
     bench.write(CASE)
     bench.sessions()
@@ -196,6 +198,7 @@ def test_an_effect_on_one_of_the_two_times_is_decided_by_duets(bench):
     assert bench.verdicts() == {"device_time_s": "pass", "host_time_s": "pass"}
 
 
+@pytest.mark.slice
 def test_disturbed_launches_are_never_a_pass_and_never_a_regression(bench):
     bench.write(CASE)
     bench.sessions()

@@ -31,6 +31,7 @@ def left(suite):
     return suite
 
 
+@pytest.mark.slice
 def test_what_was_skipped_and_what_is_gone_is_named_and_a_strict_run_fails(left):
     run = left.run("-n", "2", "-p", "xdist")
     only = left.run("-k", "nothing_of_that_name")
@@ -49,6 +50,7 @@ def test_a_run_of_named_cases_takes_none_for_gone(left):
     result.stdout.no_fnmatch_line("Not judged*")
 
 
+@pytest.mark.slice
 def test_beside_a_reference_whatever_was_skipped_is_named_and_so_is_what_is_gone(left):
     begin(left.path)
     change(left.path)

@@ -46,6 +46,7 @@ def passes(suite):
     return {launch.pass_name for launch in read(suite.run_files[-1]).launches}
 
 
+@pytest.mark.slice
 def test_more_work_of_python_fails_where_no_times_are_taken(calling):
     first = calling.run(*NO_TIMES, "--perf-update", "new")
     first.assert_outcomes(passed=1)
@@ -60,6 +61,7 @@ def test_more_work_of_python_fails_where_no_times_are_taken(calling):
     worse.stdout.fnmatch_lines(["*python_calls got worse by *grown: calling_programs.py:*"])
 
 
+@pytest.mark.slice
 def test_stored_times_are_undecided_and_nothing_is_stored_beside_them(calling):
     calling.run("--perf-launches", "1", "--perf-update", "new").assert_outcomes(passed=1)
     before = calling.baselines[0].read_text()

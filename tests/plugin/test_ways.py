@@ -41,6 +41,7 @@ def count(suite):
     return found
 
 
+@pytest.mark.slice
 def test_what_is_stored_in_another_way_is_new_and_undecided_until_it_is_stored_again(stored):
     first = stored.run()
     first.assert_outcomes(passed=1, warnings=1)

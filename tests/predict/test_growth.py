@@ -48,6 +48,7 @@ def dry() -> Iterator[DryRuns]:
 
 
 @pytest.mark.parametrize(("name", "mode", "settings"), STEPS, ids=str)
+@pytest.mark.slice
 def test_what_is_worked_out_is_what_a_dry_run_finds(
     name: str, mode: str, settings: dict[str, Any], dry: DryRuns
 ) -> None:

@@ -51,6 +51,7 @@ def cost(dry: DryRuns, model: Any = SD, **settings: Json) -> StepCost:
     return dry.of(Question(model, None, "images", {"batch_size": 1, **settings}))
 
 
+@pytest.mark.slice
 def test_a_pipeline_without_weights_is_predicted_by_component(tmp_path: Path) -> None:
     folder = pipeline(tmp_path / "painter", "StableDiffusionPipeline", SD.source["config"])
     asked = "--task text-to-image --batch-size 2 --steps 20 --guidance --image-size 512 --gpu t4"
@@ -106,6 +107,7 @@ def test_offloaded_weights_are_on_the_gpu_only_where_they_are_used(dry: DryRuns)
     assert kept.flops == model.flops == layers.flops
 
 
+@pytest.mark.slice
 def test_a_transformers_pipeline_has_two_components_and_a_size(dry: DryRuns) -> None:
     own, larger = cost(dry, DIT), cost(dry, DIT, image_size=64)
     assert list(own.components) == ["denoiser", "vae"]

@@ -88,6 +88,7 @@ def ledger(peak: int = 1000, **changes: Any) -> StepCost:
 # The command
 
 
+@pytest.mark.slice
 def test_a_model_without_weights_is_predicted_as_json(tmp_path: Path) -> None:
     folder = gpt2(tmp_path / "tiny")
     options = ("--batch-size", "4", "--seq-len", "32", "--gradient-accumulation", "6", "--gpu", "t4", "--json")
@@ -204,6 +205,7 @@ def ask(folder: Path, mode: str = "train", **options: Any) -> Question:
 
 
 @pytest.mark.parametrize("more", [{}, {"precision": "bf16-amp"}, {"activation_checkpointing": True}], ids=str)
+@pytest.mark.slice
 def test_many_micro_batches_follow_from_few(dry: DryRuns, tmp_path: Path, more: Mapping[str, Any]) -> None:
     question = ask(gpt2(tmp_path / "tiny"), gradient_accumulation=5, **more)
 
@@ -216,6 +218,7 @@ def test_many_micro_batches_follow_from_few(dry: DryRuns, tmp_path: Path, more: 
 
 
 @pytest.mark.parametrize("mode", ["train", "forward", "generate"])
+@pytest.mark.slice
 def test_the_largest_batch_fits_and_one_more_does_not(dry: DryRuns, tmp_path: Path, mode: str) -> None:
     question = ask(gpt2(tmp_path / "tiny"), mode)
     room = 1 << 26

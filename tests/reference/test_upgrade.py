@@ -87,6 +87,7 @@ def test_an_environment_whose_building_is_stopped_does_not_count_as_built(cache:
     assert [path for path in cache.iterdir() if path.is_dir()] == []
 
 
+@pytest.mark.slice
 def test_what_cannot_be_an_upgrade_is_refused(cache: Path, tmp_path: Path) -> None:
     before = start(tmp_path / "before")
     for package in ("transformers", "perf_tests", "transformers=5"):

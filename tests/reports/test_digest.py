@@ -54,6 +54,7 @@ def test_no_sentence_becomes_a_heading_a_list_or_a_tag(text: str) -> None:
 
 @pytest.mark.parametrize("word", ["regressed", "pass", "inconclusive", "new"])
 @pytest.mark.parametrize("count", [1, 30, 10_000])
+@pytest.mark.slice
 def test_it_never_has_more_than_sixty_lines(word: str, count: int) -> None:
     rows = [row(f"training/test_{number % 40}.py::test_it[{number}]", word) for number in range(count)]
     sentences = [f"sentence {number}" for number in range(count)]

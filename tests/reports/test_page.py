@@ -115,6 +115,7 @@ def test_the_policy_names_every_script_and_style(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.slice
 def test_hostile_text_stays_text(text: str, tmp_path: Path) -> None:
     made = write_page(tmp_path, full_run(f"training/test_x.py::test_x[{text}]", text)).read_text(encoding="utf-8")
     plain = write_page(tmp_path, full_run()).read_text(encoding="utf-8")

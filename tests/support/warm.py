@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import chdir, redirect_stdout
+from contextlib import chdir, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,8 @@ def preload(module: str) -> None:
 
     for found in pkgutil.walk_packages(perfgate.__path__, "perfgate."):
         if not found.name.startswith(LATER) and not found.name.endswith("__main__"):
-            importlib.import_module(found.name)
+            with suppress(ModuleNotFoundError):  # an extra that is not installed here
+                importlib.import_module(found.name)
 
 
 def serve(module: str, connection: socket.socket, forker: Any) -> None:

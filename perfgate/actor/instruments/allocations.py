@@ -16,7 +16,7 @@ MOST = 1_000_000  # the most entries in the allocator's record
 
 
 class Allocations(Instrument):
-    """Reads ``allocations``, ``device_allocations``, ``kept_bytes`` and ``peak_net_bytes`` of the last step, and the
+    """Reads ``allocations``, ``device_allocations``, ``kept_bytes`` and ``workspace_bytes`` of the last step, and the
     parts of its peak.
 
     It reads nothing if the allocator keeps no record, as on a CPU. Recording slows the host down, but takes no memory
@@ -29,7 +29,6 @@ class Allocations(Instrument):
         """Prepare to record."""
         self._records = DEVICE_KINDS[self.device.name].torch_cuda and "torch" in sys.modules
         self._record: Record | None = None
-        self._peak_bytes = 0.0
         self._gradients: set[int] = set()
         self._hooked = False
 
@@ -63,7 +62,6 @@ class Allocations(Instrument):
 
         traces = torch.cuda.memory._snapshot()["device_traces"]
         torch.cuda.memory._record_memory_history(None)
-        self._peak_bytes = self.device.peaks().get("peak_memory_bytes", 0)
         self._note_gradients()
         self._record = record_of(self._before, traces[torch.cuda.current_device()], place_in)
         return {}
@@ -99,8 +97,8 @@ class Allocations(Instrument):
         self._by_line, by_part = self._record.at_peak(dict.fromkeys(held or (), "temporaries") | parts)
         others = (part for part in PARTS if part not in LASTING)
         told: dict[str, float] = {f"measured_{part}_bytes": by_part.get(part, 0) for part in others}
-        if held is not None and self._peak_bytes:
-            told["peak_net_bytes"] = self._peak_bytes - sum(self._alive[address] for address in held)
+        if held is not None:
+            told["workspace_bytes"] = sum(self._alive[address] for address in held)
         return {
             **told,
             "allocations": total(self._record.made()),

@@ -1,6 +1,6 @@
 """The memory pass: a few steps with the memory profiler on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from perfgate.measure.server import Server
@@ -27,8 +27,16 @@ def finished(start: Launch, ready: Row, steps: Sequence[Row], answer: Row) -> La
     tables = {row.cells.table for row in METRICS.values() if row.cells and row.brought_by == "memory"}
     ledger = {name: collapsed(table) for name, table in answer["findings"].items() if name in tables}
     found = Details.from_json({name: value for name, value in answer["findings"].items() if name not in tables})
-    launch = replace(completed(start, steady | told, ready), details=found)
+    launch = replace(completed(start, with_net_peak(steady | told), ready), details=found)
     return launch.detailed(findings=replace(found.findings, ledger=ledger))
+
+
+def with_net_peak(metrics: Mapping[str, Value]) -> dict[str, Value]:
+    """Add ``peak_net_bytes``, the peak of each step without workspaces, if their size is known."""
+    workspace_bytes, peaks = metrics.get("workspace_bytes"), metrics.get("peak_memory_bytes")
+    if not isinstance(workspace_bytes, int | float) or not isinstance(peaks, list):
+        return dict(metrics)
+    return {**metrics, "peak_net_bytes": [peak - workspace_bytes for peak in peaks]}
 
 
 def without_first(value: Value) -> Value:

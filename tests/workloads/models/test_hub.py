@@ -319,6 +319,7 @@ def test_a_repository_without_files_that_perfgate_loads(
     assert not any(name.endswith(".bin") for name in hub.fetched())
 
 
+@pytest.mark.slice
 def test_a_gguf_file_must_be_there_and_be_one(hub: Hub, env: dict[str, str]) -> None:
     pin = f"org/tiny@{hub.add('org/tiny', {'a.gguf': b'none', 'config.json': CONFIG})}"
 
