@@ -114,9 +114,9 @@ class Neighbours:
 
         If an actor has helpers, such as a loader's workers, its own processor time is not all that a step takes, and
         the scheduler's account does not tell helpers from other processes. Such a launch has only times on the wall,
-        and is rejected if others took too much of the core.
+        and is rejected if others took too much of the core. A launch that is invalid keeps its reason.
         """
-        if launch.pass_name != "time" or launch.invalid or not self._last:
+        if launch.pass_name != "time" or not self._last:
             return launch
         grown = self.grown()
         own = [process for process in grown if process.session in self._actors]
@@ -128,9 +128,12 @@ class Neighbours:
             others_s = sum(process.computed_s for process in others)
             metrics = {name: v for name, v in launch.metrics.items() if name not in ("queue_time_s", "idle_time_s")}
             launch = replace(launch, other=None, metrics=metrics)
+            if launch.invalid:
+                return launch
             share = others_s / max(own_s + others_s, 1e-9)
             return launch.rejected(contended(share, named(others))) if share > CONTENDED else launch
-        return replace(launch, disturbed_by=named(others)) if (launch.waited or 0.0) > NOTICED else launch
+        noticed = not launch.invalid and (launch.waited or 0.0) > NOTICED
+        return replace(launch, disturbed_by=named(others)) if noticed else launch
 
 
 def named(others: list[Process]) -> str:

@@ -1,7 +1,11 @@
 """Who else had the core: read from the kernel's account of each process."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +53,25 @@ def test_a_busy_process_on_the_core_is_named_with_the_launch_that_it_disturbed()
     assert f" {pids[0]}" in found.disturbed_by
     assert found.invalid is None
     assert found.other is not None
+
+
+HELPED = "import os, time\nif os.fork() == 0:\n    while True: pass\ntime.sleep(60)"
+
+
+@pytest.mark.parametrize("invalid", [None, "unsteady, ever slower"])
+def test_a_launch_with_helpers_has_times_on_the_wall_alone_even_if_these_are_invalid(invalid):
+    with subprocess.Popen([sys.executable, "-c", HELPED], start_new_session=True) as actor:
+        try:
+            neighbours = Neighbours(actors_core(), {actor.pid})
+            time.sleep(0.2)
+            neighbours.look(begin=True)
+            time.sleep(0.3)
+            neighbours.look(begin=False)
+        finally:
+            os.killpg(actor.pid, signal.SIGKILL)
+    found = neighbours.judge(replace(launch(), invalid=invalid))
+    assert found.other is None
+    assert found.invalid == invalid
 
 
 def test_a_launch_of_which_nothing_was_seen_stays_as_it_is():

@@ -97,7 +97,7 @@ def test_a_step_with_helpers_is_not_judged_on_the_time_of_one_process(suite, bes
     for launch in timed(suite):
         assert launch.other is None
         assert launch.waited is None
-        assert launch.invalid is None or launch.invalid.startswith("contended: other processes took ")
+        assert launch.invalid is None or launch.invalid.startswith(("contended: other processes took ", "unsteady"))
 
 
 @pytest.mark.slice
