@@ -23,6 +23,7 @@ SOURCE = Path(__file__).with_name("source")
 HEADERS = ("cuda.h", "cuda_runtime_api.h", "driver_types.h", "cublas_v2.h", "cublasLt.h", "cudnn.h", "cupti.h")
 # The file names under which torch's libraries look for the driver.
 NAMES = ("libcuda.so.1", "libcuda.so", "libnvidia-ml.so.1")
+PLANS = "plans.txt"  # what cuDNN said of the plans that were asked for
 FLAGS = ("-O2", "-fPIC", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-fvisibility=hidden")
 LINK = ("-ldl", "-lpthread", "-Wl,-Bsymbolic")
 WANTED = "python -m pip install torch==2.14.1"
@@ -71,6 +72,7 @@ def started_on(profile: Profile, python: str = sys.executable) -> Mapping[str, s
         "LD_LIBRARY_PATH": ":".join([str(place), *path]),
         "TRITON_LIBCUDA_PATH": str(place),
         "EMU_PROFILE": profile.described,
+        "EMU_PLANS": str(place / PLANS),
     }
 
 

@@ -153,6 +153,35 @@ with torch.inference_mode():
 """
 
 
+PLANNED = """
+import torch
+held = lambda *shape: torch.empty(*shape, device="cuda", dtype=torch.bfloat16)
+for length in (64, 65):
+    torch.nn.functional.scaled_dot_product_attention(held(1, 4, 8, 64), *[held(1, 4, length, 64) for _ in "kv"])
+torch.nn.functional.conv2d(held(2, 16, 32, 32), held(32, 16, 3, 3), padding=1)
+print(torch.cuda.max_memory_allocated())
+"""
+
+
+def test_what_cudnn_said_of_a_plan_is_kept_from_process_to_process_and_a_damaged_line_is_asked_again(tmp_path):
+    plans = tmp_path / "plans"
+    environment = os.environ | dict(started_on(PROFILES["h100-sxm-80gb"])) | {"EMU_PLANS": str(plans)}
+
+    def peak():
+        command = [sys.executable, "-c", PLANNED]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    first = peak()
+    kept = plans.read_text().splitlines()
+    assert len(kept) >= 3
+    assert peak() == first
+    assert plans.read_text().splitlines() == kept
+    damaged = [line.replace(line[38:40], "9 ", 1) if at else line[:20] for at, line in enumerate(kept)]
+    plans.write_text("\n".join(["", *damaged, "no plan", ""]))
+    assert peak() == first
+    assert set(kept) < set(plans.read_text().splitlines())
+
+
 def test_a_static_cache_outlives_the_graphs_of_a_compiled_network():
     environment = os.environ | dict(started_on(PROFILES["l4-24gb"]))
     done = subprocess.run([sys.executable, "-c", GRAPHED], capture_output=True, text=True, env=environment, check=False)

@@ -1,5 +1,6 @@
 /* cuDNN's graph API, handed on to the real library in its deviceless mode (since 9.8): heuristics, support checks and
- * the workspaces of plans are its own, for a device that a JSON text describes. Nothing is executed.
+ * the workspaces of plans are its own, for a device that a JSON text describes. Nothing is executed. What it said of a
+ * plan is kept (plans.c), by a key of all that the plan was made of; such a plan is finished only if more is asked of it.
  * EMU_CUDNN=store keeps descriptors here instead, with plans of EMU_CUDNN_WORKSPACE bytes (0). */
 #define _GNU_SOURCE
 #include <cudnn.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "emu.h"
+#include "plans.h"
 #include "profile.h"
 
 #define API __attribute__((visibility("default")))
@@ -33,7 +35,7 @@ typedef cudnnStatus_t (*Create)(cudnnBackendDescriptorType_t, cudnnBackendDescri
 typedef cudnnStatus_t (*One)(cudnnBackendDescriptor_t);
 typedef cudnnStatus_t (*Set)(cudnnBackendDescriptor_t, cudnnBackendAttributeName_t, cudnnBackendAttributeType_t, int64_t, const void *);
 typedef cudnnStatus_t (*Get)(cudnnBackendDescriptor_t, cudnnBackendAttributeName_t, cudnnBackendAttributeType_t, int64_t, int64_t *, void *);
-static struct { int asked, here; Create create; One destroy, finalize; Set set; Get get; void (*error)(char *, size_t); cudnnBackendDescriptor_t device; } real;
+static struct { int asked, here; Create create; One destroy, finalize; Set set; Get get; void (*error)(char *, size_t); cudnnBackendDescriptor_t device; Key key; } real;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int debug(void) { const char *text = getenv("EMU_DEBUG"); return text && *text == '1'; }
@@ -56,6 +58,10 @@ static int ready(void) {
             real.here = !real.create(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &real.device)
                 && !real.set(real.device, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, size, card)
                 && !real.finalize(real.device);
+            size_t (*version)(void) = (size_t (*)(void))dlsym(library, "cudnnGetVersion");
+            size_t number = version ? version() : 0;
+            emu_key(&real.key, &number, sizeof number);
+            emu_key(&real.key, card, size);
             if (debug()) fprintf(stderr, "emu: the real cuDNN is %s\n", real.here ? "asked" : "not to be had");
         }
     }
@@ -64,7 +70,14 @@ static int ready(void) {
 }
 
 typedef struct Attribute { int name, type; int64_t count; void *bytes; struct Attribute *next; } Attribute;
-typedef struct { int type; cudnnBackendDescriptor_t real; Attribute *held; } Descriptor;
+typedef struct {
+    int type;
+    cudnnBackendDescriptor_t real;
+    Attribute *held;
+    Key key;
+    int finished;                                  /* of a plan: whether the real one is */
+    int64_t workspace;
+} Descriptor;
 
 static size_t width(int type) {
     switch (type) {
@@ -90,7 +103,10 @@ API cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type
     Descriptor *made = calloc(1, sizeof *made);
     made->type = type;
     *d = (cudnnBackendDescriptor_t)made;
-    return ready() ? told("create", type, 0, real.create(type, &made->real)) : CUDNN_STATUS_SUCCESS;
+    int here = ready();
+    made->key = real.key;
+    emu_key(&made->key, &made->type, sizeof made->type);
+    return here ? told("create", type, 0, real.create(type, &made->real)) : CUDNN_STATUS_SUCCESS;
 }
 API cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor) {
     Descriptor *d = (Descriptor *)descriptor;
@@ -103,6 +119,13 @@ API cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, 
     Descriptor *d = (Descriptor *)descriptor;
     if (d->real) {
         if (type == CUDNN_TYPE_HANDLE) return CUDNN_STATUS_SUCCESS; /* deviceless: there is none */
+        int64_t about[] = {name, type, count};
+        emu_key(&d->key, about, sizeof about);
+        if (type != CUDNN_TYPE_BACKEND_DESCRIPTOR) emu_key(&d->key, values, count * width(type));
+        for (int64_t i = 0; type == CUDNN_TYPE_BACKEND_DESCRIPTOR && i < count; i++) {
+            const Descriptor *part = ((Descriptor *const *)values)[i];
+            if (part) emu_key(&d->key, &part->key, sizeof part->key);
+        }
         if (type != CUDNN_TYPE_BACKEND_DESCRIPTOR) return told("set", d->type, name, real.set(d->real, name, type, count, values));
         cudnnBackendDescriptor_t inner[256];
         for (int64_t i = 0; i < count && i < 256; i++) inner[i] = ((Descriptor *const *)values)[i] ? ((Descriptor *const *)values)[i]->real : NULL;
@@ -115,24 +138,52 @@ API cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, 
     if (count) memcpy(a->bytes, values, count * width(type));
     return CUDNN_STATUS_SUCCESS;
 }
+static int of_device(int type) {
+    return type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR ? CUDNN_ATTR_ENGINEHEUR_DEVICEPROP
+         : type == CUDNN_BACKEND_ENGINE_DESCRIPTOR ? CUDNN_ATTR_ENGINE_DEVICEPROP
+         : type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR ? CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP : 0;
+}
+static cudnnStatus_t finish(Descriptor *d) {
+    int name = of_device(d->type);
+    d->finished = 1;
+    if (name) told("set", d->type, name, real.set(d->real, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &real.device));
+    return told("finalize", d->type, 0, real.finalize(d->real));
+}
 API cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
     Descriptor *d = (Descriptor *)descriptor;
     if (!d->real) return CUDNN_STATUS_SUCCESS;
-    int name = d->type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR ? CUDNN_ATTR_ENGINEHEUR_DEVICEPROP
-             : d->type == CUDNN_BACKEND_ENGINE_DESCRIPTOR ? CUDNN_ATTR_ENGINE_DEVICEPROP
-             : d->type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR ? CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP : 0;
-    if (name) told("set", d->type, name, real.set(d->real, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &real.device));
-    if (d->type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) HIT("cudnn plan");
-    return told("finalize", d->type, 0, real.finalize(d->real));
+    if (d->type != CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) return finish(d);
+    HIT("cudnn plan");
+    int status;
+    if (emu_plan_known(d->key, &status, &d->workspace)) return status;
+    status = finish(d);
+    int64_t count = 0;
+    if (!status && real.get(d->real, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count, &d->workspace)) return status;
+    emu_plan_learned(d->key, status, d->workspace);
+    return status;
 }
 API cudnnStatus_t cudnnBackendInitialize(cudnnBackendDescriptor_t d) { (void)d; return CUDNN_STATUS_SUCCESS; }
 API cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t wanted, int64_t *count, void *values) {
     Descriptor *d = (Descriptor *)descriptor;
+    if (d->real && !d->finished && d->type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
+        if (name == CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE) {
+            if (values && wanted) *(int64_t *)values = d->workspace;
+            if (count) *count = 1;
+            return CUDNN_STATUS_SUCCESS;
+        }
+        cudnnStatus_t status = finish(d);
+        if (status) return status;
+    }
     if (d->real) {
         cudnnBackendDescriptor_t inner[256];
         int nested = type == CUDNN_TYPE_BACKEND_DESCRIPTOR && values;
         for (int64_t i = 0; nested && i < wanted && i < 256; i++) inner[i] = ((Descriptor **)values)[i] ? ((Descriptor **)values)[i]->real : NULL;
         cudnnStatus_t status = told("get", d->type, name, real.get(d->real, name, type, wanted, count, nested ? (void *)inner : values));
+        for (int64_t i = 0; nested && i < wanted; i++) {
+            Descriptor *part = ((Descriptor **)values)[i];
+            int64_t about[] = {name, i};
+            if (part) { emu_key(&part->key, &d->key, sizeof d->key); emu_key(&part->key, about, sizeof about); }
+        }
         if (name == CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE && values && debug()) fprintf(stderr, "emu: a plan's workspace is %lld\n", (long long)*(int64_t *)values);
         return status;
     }
