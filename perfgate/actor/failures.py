@@ -5,7 +5,7 @@ import traceback
 from pathlib import Path
 
 from perfgate.actor.devices.assumed import last_refusal
-from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
+from perfgate.shared.wire import NO_PROGRAM, NOT_EMULATED, UNSUPPORTED
 
 # The last one is the end of cuBLAS's and cuDNN's statuses, such as CUBLAS_STATUS_ALLOC_FAILED.
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "_status_alloc_failed")
@@ -51,7 +51,7 @@ SENTENCES: dict[type[BaseException], str] = {
 
 
 def reason_of(error: BaseException) -> str:
-    """The kind of end: ``not finite``, one of the values of ``SENTENCES``, ``out of memory`` or ``crash``."""
+    """The kind of end: ``not finite``, a value of ``SENTENCES``, ``out of memory``, ``not emulated`` or ``crash``."""
     if isinstance(error, NotFinite):
         return "not finite"
     for kind, reason in SENTENCES.items():
@@ -60,7 +60,7 @@ def reason_of(error: BaseException) -> str:
     text = str(error).lower()
     if isinstance(error, MemoryError) or any(phrase in text for phrase in OUT_OF_MEMORY):
         return "out of memory"
-    return "crash"
+    return NOT_EMULATED if refused(error) else "crash"
 
 
 def message_of(error: BaseException) -> str:
@@ -73,9 +73,16 @@ def message_of(error: BaseException) -> str:
     if found := ASKED_ON_CPU.search(text):
         free = free_bytes()
         return f"it does not fit: {in_gib(int(found[1]))} asked" + (f", {in_gib(free)} free" if free else "")
-    if found := EMULATED.search(text + (last_refusal() if NUMBERED.search(text) else "")):
-        return found[0] + place_of(error)
+    if told := refused(error):
+        return told + place_of(error)
     return first_line(error)
+
+
+def refused(error: BaseException) -> str:
+    """The sentence with which an emulated card ended a step; empty if it did not."""
+    text = str(error)
+    found = EMULATED.search(text + (last_refusal() if NUMBERED.search(text) else ""))
+    return found[0] if found else ""
 
 
 def place_of(error: BaseException) -> str:

@@ -200,14 +200,12 @@ class CaseRunner:
         # Both sides of an effect run the code under test.
         own = ("candidate", "reference") if trial else ("candidate",)
         faulty = [launch for launch in launches if launch.fault and launch.side in own]
-        # A case that does not fit into memory is skipped; if it fitted before, by its baseline, it fails.
-        unfit = all(launch.out_of_memory for launch in faulty) and not any(held) and not self.stage.reference
         # The baseline or the reference was steady, so steps that become slower are the program's fault.
         slowing = bool(any(held) or self.stage.reference) and not trial and ever_slower(launches)
         verdicts = [accept(verdict, self._policy.accepted) for verdict in which(verdicts)]
         outcome = decide(
             verdicts,
-            fault=(bool(faulty) and not unfit) or slowing,
+            fault=(bool(faulty) and not unfit(launches, faulty, held, bool(self.stage.reference))) or slowing,
             strict=self._policy.strict,
             update=self._policy.update,
             accept=case.accept,
@@ -306,3 +304,23 @@ def require_workload(value: object) -> Workload:
             "loading, operator, tokenizing or reading"
         )
     return value
+
+
+def unfit(
+    launches: Sequence[Launch], faulty: Sequence[Launch], held: Sequence[Baseline | None], beside_reference: bool
+) -> bool:
+    """Whether a case cannot run here and never did, so that it is skipped and does not fail.
+
+    It does not fit into memory, or needs what an emulated card does not have. By a baseline it ran here before; one
+    of another device does not tell what an emulated card has.
+
+    Args:
+        launches: all launches of the case.
+        faulty: those of the code under test that ended with a fault.
+        held: the baseline of this machine, and that of all machines.
+        beside_reference: whether the case is held against a reference.
+    """
+    if all(launch.out_of_memory for launch in faulty):
+        return not any(held) and not beside_reference
+    there = not beside_reference or any(launch.not_emulated for launch in launches if launch.side == "reference")
+    return all(launch.not_emulated for launch in faulty) and not any(held[:1]) and there

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from perfgate.shared.wire import UNSUPPORTED, Channel, describe_exit
+from perfgate.shared.wire import NOT_EMULATED, UNSUPPORTED, Channel, describe_exit
 
 LOOK_S = 1.0  # seconds between two checks of an actor's output
 OUTPUT_BYTES = 64 << 20  # an actor's output is cut when it is larger than this
@@ -76,8 +76,8 @@ class Actor:
             raise LaunchFailed(f"crash: {describe_exit(code)}", self.output)
         if error := answer.get("error"):
             self.close()
-            unsupported = error["reason"] == UNSUPPORTED
-            raise LaunchFailed(f"{error['reason']}: {error['message']}", self.output, not unsupported, unsupported)
+            fault, final = error["reason"] != UNSUPPORTED, error["reason"] in (UNSUPPORTED, NOT_EMULATED)
+            raise LaunchFailed(f"{error['reason']}: {error['message']}", self.output, fault, final)
         return answer
 
     def _received(self, timeout_s: float) -> dict[str, Any] | None:

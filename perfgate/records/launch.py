@@ -11,7 +11,7 @@ from perfgate.records.details import Details
 from perfgate.shared.device_kinds import DEVICE_KINDS
 from perfgate.shared.metric import FIRST_WAY, PassName
 from perfgate.shared.metrics import METRICS, metric, ways_now
-from perfgate.shared.wire import NO_PROGRAM, UNSUPPORTED
+from perfgate.shared.wire import NO_PROGRAM, NOT_EMULATED, UNSUPPORTED
 
 Side = Literal["candidate", "reference"]
 TRIMMED_SHARE = 0.1
@@ -186,6 +186,11 @@ class Launch:
     def out_of_memory(self) -> bool:
         """Whether the launch ended because memory ran out."""
         return (self.invalid or "").startswith("out of memory")
+
+    @property
+    def not_emulated(self) -> bool:
+        """Whether the launch ended because it needs what an emulated card does not have."""
+        return (self.invalid or "").startswith(NOT_EMULATED)
 
     def detailed(self, **groups: Any) -> "Launch":
         """The same launch with these groups of details replaced."""

@@ -11,6 +11,7 @@ from typing import Any
 
 CHUNK_BYTES = 1 << 16
 UNSUPPORTED = "unsupported"  # the reason of a launch that the device or a library does not support
+NOT_EMULATED = "not emulated"  # the reason of a launch that needs what an emulated card does not have
 SCRATCH = "PERFGATE_SCRATCH"  # the variable that names a folder where actors may leave files until the run ends
 NO_PROGRAM = "no program"  # the reason of a launch whose program the interpreter lacks
 
