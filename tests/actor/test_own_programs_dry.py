@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 
 from perfgate.actor.devices import open_device
@@ -357,3 +358,23 @@ def test_a_file_is_named_below_the_folder_of_packages_that_it_lies_in(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(beneath)], capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == ["lib/code.py", "/elsewhere/code.py"], "an environment may lie over another one"
+
+
+class Recomputes(Loop):
+    """Drops the activations of a layer with dropout, of which a GPU's kernel keeps something else than a CPU's."""
+
+    def __init__(self, device):
+        super().__init__(device)
+        self.layer = nn.Sequential(nn.Linear(64, 64), nn.Dropout(0.5), nn.Linear(64, 64)).to(self.place)
+
+    def step(self):
+        given = self.network(torch.ones(8, 64, device=self.place))
+        loss = checkpoint(self.layer, given, use_reentrant=False).square().mean()
+        loss.backward()
+        return loss.detach()
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+def test_a_recomputed_layer_is_what_the_forward_pass_was_under_any_rules(target):
+    found = dry_run(Recomputes, {}, target)
+    assert found["work"]["layer.0"]["contractions"][0] == 1 + 1 + 2

@@ -1,5 +1,6 @@
 """Runs a program dry without a counterpart: its own class sets up and steps on fake tensors."""
 
+import inspect
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -24,6 +25,9 @@ from perfgate.actor.dry_run.refusals import NoDryRun, refuse_compiled
 from perfgate.actor.dry_run.storages import Allocation
 from perfgate.actor.dry_run.threads import watched
 from perfgate.actor.pace import Done
+
+# The function that recomputes: since torch 2.14, and before.
+CHECKPOINTING = ("_checkpoint_without_reentrant_generator_impl", "_checkpoint_without_reentrant_generator")
 
 
 class DryDevice(Cpu):
@@ -220,15 +224,18 @@ def clipping() -> Iterator[None]:
 @contextmanager
 def recomputing(context: DryContext) -> Iterator[None]:
     """Let the device's rules hold when checkpointing recomputes, because torch turns function modes off in backward."""
-    keep = checkpoints._checkpoint_without_reentrant_generator
+    name = next(name for name in CHECKPOINTING if hasattr(checkpoints, name))
+    keep = getattr(checkpoints, name)
+    signature = inspect.signature(keep)
 
-    def again(function: Any, preserve: bool, contexts: Any, *rest: Any, **named: Any) -> Any:
-        if contexts is checkpoints.noop_context_fn:
-            return keep(function, preserve, lambda: (nullcontext(), context.rules.recomputing()), *rest, **named)
-        return keep(function, preserve, contexts, *rest, **named)
+    def again(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        if given.arguments.get("context_fn", checkpoints.noop_context_fn) is checkpoints.noop_context_fn:
+            given.arguments["context_fn"] = lambda: (nullcontext(), context.rules.recomputing())
+        return keep(*given.args, **given.kwargs)
 
-    checkpoints._checkpoint_without_reentrant_generator = again
+    setattr(checkpoints, name, again)
     try:
         yield
     finally:
-        checkpoints._checkpoint_without_reentrant_generator = keep
+        setattr(checkpoints, name, keep)
