@@ -184,3 +184,12 @@ def test_the_function_of_the_module_is_exchanged_as_torchs_own():
         torch.rms_norm(value, [8])
         functional.rms_norm(input=value, normalized_shape=[8], weight=torch.empty(8))
     assert norms(tracker) == {FORWARD: 3}
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_group_norm_gives_back_what_lies_with_the_channels_first(named):
+    given, norm = torch.ones(2, 8, 4, 4).to(memory_format=torch.channels_last), torch.nn.functional.group_norm
+    with CudaRules().functions():
+        found = norm(input=given, num_groups=4) if named else norm(given, 4)
+    assert found.is_contiguous()
+    assert torch.equal(found, norm(given, 4))

@@ -39,6 +39,8 @@ class CudaFunctions(TorchFunctionMode):
                 return func(*args, **kwargs)
         if func in (functional.rms_norm, torch.rms_norm):
             return self.rms_norm(*args, **kwargs)
+        if func in (functional.group_norm, torch.group_norm):
+            args, kwargs = with_channels_first(args, kwargs)
         # Also in a backward pass that recomputes a checkpointed layer, which enters autocast again by itself.
         if torch.is_autocast_enabled("cpu") and runs_in_float32(func, kwargs):
             args, kwargs = with_float32(func, args, kwargs)
@@ -99,6 +101,16 @@ class CudaFunctions(TorchFunctionMode):
             return torch.ops.aten._scaled_dot_product_efficient_attention(
                 query, key, value, bias, asked.trained, dropout_p, is_causal, scale=scale
             )[0]
+
+
+def with_channels_first(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The arguments of group norm with its input laid out with the channels first, as CUDA copies it; so is its result.
+
+    The copy takes the place of the input among what the backward pass needs, which is as large.
+    """
+    if args:
+        return (args[0].contiguous(), *args[1:]), kwargs
+    return args, {**kwargs, "input": kwargs["input"].contiguous()}
 
 
 def called(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:

@@ -121,8 +121,9 @@ RULES = (
         "norms",
         "from torch 2.9 on RMS norm is one kernel and one in the backward pass, and keeps one number a row, where "
         "weight and input are of one type, to which autocast brings them from 2.12 on (``cuda_norms``); it and layer "
-        "norm copy what does not lie in rows one after another",
-        "rms_norm_symint in aten/src/ATen/native/layer_norm.cpp, and cuda/layer_norm_kernel.cu",
+        "norm copy what does not lie in rows one after another, group norm what does not lie with the channels first",
+        "rms_norm_symint in aten/src/ATen/native/layer_norm.cpp, and cuda/layer_norm_kernel.cu; native_group_norm in "
+        "group_norm.cpp",
     ),
     Rule(
         "not modelled",
