@@ -4,7 +4,6 @@ import argparse
 import os
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from perfgate.cli.common import OK, add_command
@@ -14,6 +13,7 @@ from perfgate.remote.forges.github import github
 from perfgate.remote.forges.gitlab import gitlab
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
+from perfgate.system.temporary import temporary_folder
 
 EPILOG = (
     "Reads only verdicts, within size limits, and shows every name as plain text. On GitHub the pull request must be "
@@ -81,8 +81,8 @@ def verdicts(forge: Forge, options: argparse.Namespace) -> Untrusted:
     """The verdicts in the artifact, or in the given run files."""
     if options.runs:
         return read_untrusted(Path(options.runs))
-    with TemporaryDirectory(prefix="perfgate-comment-") as folder:
-        return read_untrusted(forge.download(options.artifact, Path(folder)))
+    with temporary_folder("perfgate-comment-") as folder:
+        return read_untrusted(forge.download(options.artifact, folder))
 
 
 def still(forge: Forge, change: Change) -> None:

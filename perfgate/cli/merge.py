@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from perfgate.cli.common import OK, UNSURE, WORSE, add_command
@@ -13,6 +12,7 @@ from perfgate.records.fetch import fetch, is_url
 from perfgate.records.shards import Merged, merge_shards
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
+from perfgate.system.temporary import temporary_folder
 
 EPILOG = (
     "Exit codes: 0 nothing got worse; 1 something did, or a case failed, or nothing was decided; 2 the parts do not "
@@ -34,8 +34,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> tuple[int, Report]:
     """Write the merged run file, and judge the run by all its cases."""
     target = Path(options.run)
-    with TemporaryDirectory(prefix="perfgate-merge-") as folder:
-        merged = merge_shards(parts_of(options.parts, target, Path(folder)), target)
+    with temporary_folder("perfgate-merge-") as folder:
+        merged = merge_shards(parts_of(options.parts, target, folder), target)
     if options.durations:
         keep_durations(Path(options.durations), merged)
     from perfgate.reports.merged import merged_report  # imports pandas, which a refusal need not pay

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from xml.etree import ElementTree
 
@@ -17,6 +16,7 @@ from perfgate.reports.live import Live
 from perfgate.reports.report import Report
 from perfgate.shared.errors import UserError
 from perfgate.shared.parsing import read_share
+from perfgate.system.temporary import temporary_folder
 
 OUTPUT = Path("perf_output")
 ENDING_S = 60
@@ -93,8 +93,8 @@ def measured(cases: Sequence[str], options: Sequence[str]) -> tuple[RunFile, End
         UserError: it ended without a run file.
     """
     before = set(OUTPUT.glob("*.jsonl"))
-    with TemporaryDirectory(prefix="perfgate-upgrade-") as folder:
-        results = Path(folder) / "results.xml"
+    with temporary_folder("perfgate-upgrade-") as folder:
+        results = folder / "results.xml"
         command = [sys.executable, "-m", "pytest", *cases, *options, "--perf-output", str(OUTPUT), "-p", "no:benchmark"]
         with subprocess.Popen([*command, f"--junitxml={results}"], stdout=sys.stderr) as process:
             try:

@@ -1,8 +1,6 @@
 """Examines the GPU that a run would use: whether forks can use it, and what its driver reports."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from perfgate.doctor.finding import Finding
 from perfgate.measure.devices.base import Device
@@ -12,6 +10,7 @@ from perfgate.measure.stage import Stage
 from perfgate.shared.device_kinds import DEVICE_KINDS, built_for
 from perfgate.shared.errors import UserError
 from perfgate.system.provenance import software
+from perfgate.system.temporary import temporary_folder
 
 VISIBLE = "docker run --pid=host ... (outside of a container: run as the user who may see all processes)"
 
@@ -64,9 +63,9 @@ def told(device: Device) -> Iterator[Finding]:
 def reached(device: Device) -> Finding:
     """Whether a fork of a server can use the device, tried in the way of a run."""
     kind, name = DEVICE_KINDS[device.kind], device.machine.name
-    with tempfile.TemporaryDirectory(prefix="perfgate-doctor-") as folder:
+    with temporary_folder("perfgate-doctor-") as folder:
         preload = [] if kind.scripted else ["torch"]
-        stage = Stage(preload, Path(folder), MeasurementPlan(device=device.kind), servers=1, device=device)
+        stage = Stage(preload, folder, MeasurementPlan(device=device.kind), servers=1, device=device)
         try:
             stage.start()
             reason = stage.pool.next().unreached(device.order, compiled=False)

@@ -2,10 +2,8 @@
 
 import math
 import statistics
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from perfgate.doctor.finding import Finding
@@ -20,6 +18,7 @@ from perfgate.records.launch import Launch
 from perfgate.reference.interpreter import Interpreter
 from perfgate.shared.errors import UserError
 from perfgate.shared.metric import TOLERANCES
+from perfgate.system.temporary import temporary_folder
 from perfgate.workloads.programs import modules_of, workload_of
 
 MODULES = modules_of(("calibration", "yardstick.cpu"))
@@ -77,9 +76,9 @@ def calibrate(
     """
     workload = workload_of("calibration", {})
     done: list[Launch] = []
-    with tempfile.TemporaryDirectory(prefix="perfgate-doctor-") as folder:
+    with temporary_folder("perfgate-doctor-") as folder:
         candidate = Interpreter(after=tuple(programs))
-        stage = Stage((*MODULES, *preload), Path(folder), MeasurementPlan(), candidate=candidate)
+        stage = Stage((*MODULES, *preload), folder, MeasurementPlan(), candidate=candidate)
         try:
             for number in range(launches):
                 progress(f"calibration, launch {number + 1} of {launches}")

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -270,12 +270,16 @@ class Cases:
 def scratch() -> Iterator[Path]:
     """A temporary folder for the output of processes; folders left by killed runs are deleted."""
     from perfgate.system.claims import abandoned, claimed
+    from perfgate.system.temporary import removed, temporary_folder
 
     for path in Path(gettempdir()).glob(f"{SCRATCH}*/{CLAIM}"):
         if abandoned(path):
             shutil.rmtree(path.parent, ignore_errors=True)
-    with TemporaryDirectory(prefix=SCRATCH, ignore_cleanup_errors=True) as folder, claimed(Path(folder) / CLAIM):
-        yield Path(folder)
+    with temporary_folder(SCRATCH) as folder, claimed(folder / CLAIM):
+        try:
+            yield folder
+        finally:
+            removed(folder, last=CLAIM)  # while it is claimed, so that what a killed run leaves of it is found
 
 
 def attach(item: pytest.Item, result: "Result") -> None:

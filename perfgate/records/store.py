@@ -16,6 +16,7 @@ from perfgate.records.baselines import Baseline
 from perfgate.shared.errors import UserError
 from perfgate.system.file_locks import by_flock, folder_lock
 from perfgate.system.git import archive
+from perfgate.system.temporary import temporary_folder
 
 LOCK_TIMEOUT_S = 60.0
 MERGE_RULE = "# Each line names its case, so a merge may keep the lines of both sides.\n*.json merge=union\n"
@@ -174,10 +175,10 @@ def open_root(location: str, rootdir: Path) -> Iterator[Path]:
         raise UserError(f"--perf-baselines {location}: git is not installed; name a folder instead") from None
     except UserError as error:
         raise UserError(f"--perf-baselines {location}: git has no baselines/ there: {error}") from None
-    with tempfile.TemporaryDirectory(prefix="perfgate-baselines-") as folder:
+    with temporary_folder("perfgate-baselines-") as folder:
         with tarfile.open(fileobj=io.BytesIO(packed)) as files:
             try:
                 files.extractall(folder, filter="data")
             except tarfile.TarError as error:
                 raise UserError(f"--perf-baselines {location}: {error}; remove that link") from None
-        yield Path(folder) / "baselines"
+        yield folder / "baselines"

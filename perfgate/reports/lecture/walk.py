@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from perfgate.records.launch import Launch
 from perfgate.records.runfile import RunFile, read
 from perfgate.reports.lecture.topic import Column, Topic
 from perfgate.shared.metrics import METRICS
 from perfgate.shared.workload import Json
+from perfgate.system.temporary import temporary_folder
 from perfgate.workloads.programs import DRY_RUN
 
 SUITE = Path(__file__).parent / "test_tour.py"
@@ -55,8 +55,7 @@ def walk(topic: Topic) -> Told:
     if missing:
         return Told(topic, problem=f"left out: {missing[0]} is not installed; pip install {missing[0]}")
     began = time.monotonic()
-    with TemporaryDirectory(prefix="perfgate-tour-") as name:
-        folder = Path(name)
+    with temporary_folder("perfgate-tour-") as folder:
         (folder / "pytest.ini").write_text(f"[pytest]\nperf_preload = {preloaded(topic)}\n", encoding="utf-8")
         code = run_pytest(topic, folder)
         made = list((folder / "out").glob("*.jsonl"))
