@@ -73,6 +73,7 @@ def test_a_budget_is_spent_on_what_changed_then_on_what_moved_then_on_what_is_ol
     result.stdout.fnmatch_lines(["*not measured: the run's time was spent before it began; last measured on 19*"])
 
 
+@pytest.mark.slice
 def test_packages_of_an_environment_in_the_repository_are_none_of_its_files(suite):
     place = suite.path / "venv" / "lib" / "site-packages"
     (place / "installed").mkdir(parents=True)

@@ -92,6 +92,7 @@ def test_what_did_not_get_slower_passes_by_duets_and_is_stored_without_them(stor
     assert len(rows) == 4
 
 
+@pytest.mark.slice
 def test_a_machine_that_got_slower_is_not_regressed_and_is_named_where_nothing_else_changed(stored, monkeypatch):
     short = times_as(stored, 0.2)[:12]
     result = stored.run()
@@ -116,6 +117,7 @@ def test_a_machine_that_got_slower_is_not_regressed_and_is_named_where_nothing_e
     assert duets(stored)
 
 
+@pytest.mark.slice
 def test_stored_times_alone_decide_where_duets_are_not_wanted_not_possible_or_blind(stored):
     times_as(stored, 0.2)
     change(stored.path)
@@ -154,6 +156,7 @@ def test_it(perf):
     result.stdout.fnmatch_lines(["test_case.py::test_it could not be measured: crash: ValueError: worn out"])
 
 
+@pytest.mark.slice
 def test_a_shallow_clone_cannot_tell_and_names_the_command_that_fetches_the_state(stored):
     times_as(stored, 0.2)
     change(stored.path)

@@ -61,7 +61,8 @@ def test_a_loaded_machine_measures_judges_and_names_who_had_the_core(suite, besi
     )
 
 
-@pytest.mark.parametrize("nice", [0, pytest.param(5, marks=pytest.mark.slice)])
+@pytest.mark.parametrize("nice", [0, 5])
+@pytest.mark.slice
 def test_a_doubled_step_is_seen_beside_its_reference_at_any_priority(suite, beside, nice):
     suite.write(
         f"""
@@ -83,6 +84,7 @@ def test_it(effect, rounds):
     assert {launch.clock for launch in halves} == {"processor"}
 
 
+@pytest.mark.slice
 def test_what_sleeps_is_undecided_on_processor_time_and_its_memory_stays(suite, beside):
     suite.write("def test_it(effect):\n    effect(work('Sleep'), work('Sleep', rounds=19), step_time_s='< 1.5x')")
     suite.run().assert_outcomes(passed=1, warnings=1)
@@ -91,6 +93,7 @@ def test_what_sleeps_is_undecided_on_processor_time_and_its_memory_stays(suite, 
     assert "it neither computed nor waited for the core" in verdict.why
 
 
+@pytest.mark.slice
 def test_a_step_with_helpers_is_not_judged_on_the_time_of_one_process(suite, beside):
     suite.write("def test_it(perf):\n    perf(work('Helped'))")
     suite.run()
