@@ -15,6 +15,7 @@ from perfgate.cases.deadline import SPENT
 from perfgate.cases.derived import with_derived, with_work
 from perfgate.cases.duets import DuetSeries, Policy, Progress, against_reference
 from perfgate.cases.lines import Case, lines
+from perfgate.cases.never_ran import never_ran_here
 from perfgate.cases.power_limits import measured_under, under_limit
 from perfgate.cases.reference_side import both_untimed, unable, upgrade_from, without_program
 from perfgate.cases.result import Result
@@ -205,7 +206,7 @@ class CaseRunner:
         verdicts = [accept(verdict, self._policy.accepted) for verdict in which(verdicts)]
         outcome = decide(
             verdicts,
-            fault=(bool(faulty) and not unfit(launches, faulty, held, bool(self.stage.reference))) or slowing,
+            fault=(bool(faulty) and not never_ran_here(launches, faulty, held, bool(self.stage.reference))) or slowing,
             strict=self._policy.strict,
             update=self._policy.update,
             accept=case.accept,
@@ -304,23 +305,3 @@ def require_workload(value: object) -> Workload:
             "loading, operator, tokenizing or reading"
         )
     return value
-
-
-def unfit(
-    launches: Sequence[Launch], faulty: Sequence[Launch], held: Sequence[Baseline | None], beside_reference: bool
-) -> bool:
-    """Whether a case cannot run here and never did, so that it is skipped and does not fail.
-
-    It does not fit into memory, or needs what an emulated card does not have. By a baseline it ran here before; one
-    of another device does not tell what an emulated card has.
-
-    Args:
-        launches: all launches of the case.
-        faulty: those of the code under test that ended with a fault.
-        held: the baseline of this machine, and that of all machines.
-        beside_reference: whether the case is held against a reference.
-    """
-    if all(launch.out_of_memory for launch in faulty):
-        return not any(held) and not beside_reference
-    there = not beside_reference or any(launch.not_emulated for launch in launches if launch.side == "reference")
-    return all(launch.not_emulated for launch in faulty) and not any(held[:1]) and there

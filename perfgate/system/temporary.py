@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -29,16 +29,22 @@ def removed(folder: Path, last: str = "") -> None:
     interrupt = None
     for _ in range(INTERRUPTS):
         try:
-            for path in folder.iterdir() if last and folder.is_dir() else ():
-                if path.name == last:
-                    continue
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # it is gone, or what is left of it may not be touched
+                for path in folder.iterdir():
+                    if path.name != last:
+                        deleted(path)
+            deleted(folder)
             break
         except KeyboardInterrupt as error:
             interrupt = error
     if interrupt:
         raise interrupt
+
+
+def deleted(path: Path) -> None:
+    """Delete a file, a link or a whole folder, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()

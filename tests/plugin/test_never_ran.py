@@ -2,7 +2,7 @@
 
 import pytest
 
-from perfgate.cases.runner import unfit
+from perfgate.cases.never_ran import never_ran_here
 from perfgate.records.baselines import Baseline
 from perfgate.records.launch import Launch
 
@@ -28,11 +28,11 @@ def test_what_never_ran_here_is_skipped_and_what_did_fails(
     reason: str, held: list[Baseline | None], fits_never: bool
 ) -> None:
     faulty = [ended(reason)]
-    assert unfit(faulty, faulty, held, beside_reference=False) is fits_never
+    assert never_ran_here(faulty, faulty, held, beside_reference=False) is fits_never
 
 
 def test_beside_a_reference_it_is_skipped_only_if_the_reference_is_refused_too() -> None:
     refused = ended("not emulated: the emulated GPU computes no values")
     before = ended("not emulated: the emulated GPU does not implement it", side="reference")
-    assert not unfit([refused], [refused], [], beside_reference=True)
-    assert unfit([refused, before], [refused], [], beside_reference=True)
+    assert not never_ran_here([refused], [refused], [], beside_reference=True)
+    assert never_ran_here([refused, before], [refused], [], beside_reference=True)
