@@ -1,5 +1,6 @@
 """The line about stored baselines, which also says what was not stored."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ def left_out(left: Mapping[str, str]) -> str:
     """A sentence on the cases of which nothing was stored, by reason, those with most cases first."""
     reasons: dict[str, list[str]] = {}
     for case, why in left.items():
-        reasons.setdefault(why.replace(f"{case} ", ""), []).append(case)
+        reasons.setdefault(re.sub(rf"\S*{re.escape(case)} ", "", why), []).append(case)  # its name is told before it
     ranked = sorted(reasons.items(), key=lambda item: -len(item[1]))
     told = [f"{named(found)} ({why})" for why, found in ranked[:REASONS]]
     if more := sum(len(found) for _, found in ranked[REASONS:]):
