@@ -73,7 +73,7 @@ def test_less_state(effect, training, optimizer, ratio):
         ("lomo", "< 0.001x"),
     ],
 )
-def test_less_state_in_another_librarys_optimizer(effect, training, optimizer, ratio):
+def test_less_state_in_optimizers_of_other_libraries(effect, training, optimizer, ratio):
     setting = training(LLAMA, optimizer=optimizer, **rank(optimizer))
     effect(
         training(LLAMA),
@@ -85,5 +85,5 @@ def test_less_state_in_another_librarys_optimizer(effect, training, optimizer, r
 
 
 @pytest.mark.perf(tier="quick")
-def test_paged_state_leaves_the_devices_memory(effect, training):
+def test_paged_state_leaves_device_memory(effect, training):
     effect(training(LLAMA), training(LLAMA, optimizer="paged_adamw_8bit"), peak_net_bytes={"cuda": "< 0.9x"})

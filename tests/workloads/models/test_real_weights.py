@@ -13,6 +13,7 @@ import pytest
 from fixtures.models import conversations, questions, real_models
 from perfgate.shared.errors import Unavailable, UserError
 from perfgate.shared.model_files import converted_folder, folder_of
+from perfgate.shared.workload import Json, Workload
 from perfgate.workloads import tasks
 from perfgate.workloads.models.model import Model
 from perfgate.workloads.provide import provide
@@ -69,6 +70,14 @@ def test_a_case_is_skipped_with_the_command_that_installs_its_package(suite) -> 
     command = f"{sys.executable} -m pip install --no-deps no-such-weights"
     said = f"none needs the package no-such-weights, which is not installed; install it: {command}"
     assert said in " ".join(result.stdout.str().split())
+
+
+@pytest.mark.parametrize("name", ["data", "prompts"])
+def test_another_program_that_reads_pinned_files_of_a_package_is_skipped_without_the_package(name: str) -> None:
+    files: Json = {"package": "no_such_sentences", "subfolder": "", "sha256": {"messages.json": "0" * 64}}
+    with pytest.raises(Unavailable, match=rf"^{name} needs the package no-such-sentences, .* --no-deps no-such-sent"):
+        provide(Workload("programs:Own", {name: files}), print, "none")
+    provide(Workload("programs:Own", {name: {"package": "of another meaning"}}), print, "none")
 
 
 def test_what_reads_gguf_files_is_asked_for(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
