@@ -21,7 +21,7 @@ What training and running a model costs, topic by topic. Each topic has one comm
 or runs large ones dry, and explains its numbers. The whole tour:
 
 ```console
-perfgate tour                          # all topics, one after the other, each explained
+perfgate tour                          # all topics, one after the other, each explained: {seconds:.0f} s on two cores
 perfgate tour --list                   # their names
 perfgate tour generation translation   # some of them
 perfgate tour --pictures pictures      # and draw those that have a picture
@@ -39,7 +39,8 @@ no gate. What gates the same is named below each topic. `python docs/lecture.py`
 def page() -> str:
     """The whole page."""
     told = {one["topic"]: one for one in json.loads(NUMBERS.read_text(encoding="utf-8"))["topics"]}
-    return "\n".join([BEGIN, *(part(topic, told.get(topic.name, {})) for topic in topics())])
+    begin = BEGIN.format(seconds=sum(one["took_s"] for one in told.values()))
+    return "\n".join([begin, *(part(topic, told.get(topic.name, {})) for topic in topics())])
 
 
 def part(topic: Topic, found: dict) -> str:
