@@ -1,7 +1,20 @@
-"""Whether a program compiles itself: once anything has watched operators, Dynamo never compiles those frames."""
+"""Where compilers keep what they made, and whether a program compiles itself.
 
+Once anything has watched operators, Dynamo never compiles those frames.
+"""
+
+import os
 import sys
+from pathlib import Path
 from typing import Any
+
+CACHES = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
+
+
+def keep_compiled_in(folder: Path) -> None:
+    """Let the compilers of this process read and write their caches in a folder, and nowhere else."""
+    for name, inside in CACHES.items():
+        os.environ[name] = str(folder / inside)
 
 
 def compiles() -> bool:

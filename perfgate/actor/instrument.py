@@ -13,7 +13,7 @@ class Instrument:
         innermost: whether it begins last and ends first, so that it does not measure the work of other instruments.
         by_itself: the name of separate steps, taken after the timed ones, if it takes part only in these; else ``""``.
         steps: the number of steps between ``begin_step`` and ``end_step``; more than one in a burst.
-        into: the file that it may write, if the stage asked for one.
+        into: the file or folder that it may write, if the stage named one.
     """
 
     passes: frozenset[str] = frozenset()

@@ -9,11 +9,11 @@ from perfgate.gate.equivalence import Equivalence, alike
 from perfgate.gate.outcome import DRY_TELLS_NOT, EMULATED_TELLS_NOT, NO_TIMES
 from perfgate.gate.verdicts import Comparison, fallen
 from perfgate.measure.duet import DuetSide
-from perfgate.measure.schedule import COUNTERS, UNTIMED, untimed
+from perfgate.measure.schedule import COLD_COUNTERS, COUNTERS, UNTIMED, untimed
 from perfgate.measure.stage import Stage
 from perfgate.records.launch import Launch, Side
 from perfgate.records.verdict import Verdict
-from perfgate.shared.metrics import metric
+from perfgate.shared.metrics import COMPILE_TIME, metric
 from perfgate.shared.workload import Workload
 
 # Shorter duets than the gate's: effects are much larger than the 3% that a gate must detect.
@@ -64,9 +64,12 @@ def tried(
         return [], untold
     sides: list[tuple[Side, Workload]] = [("reference", vanilla), ("candidate", setting)]
     wanted = {item.metric for item in exact}
+    # Else what was compiled before on this machine, for one side or for both, would decide.
+    counters = COLD_COUNTERS if any(item.metric == COMPILE_TIME for item in expectations) else COUNTERS
     launches: list[Launch] = []
     for side, workload in sides:
-        launches += untimed(stage, case, workload, progress, side, stage.pool, passes=passes_for(wanted))
+        passes = passes_for(wanted)
+        launches += untimed(stage, case, workload, progress, side, stage.pool, passes, counters=counters)
     if unusable := [launch for launch in launches if launch.invalid]:
         return launches, [nothing(case, item, "invalid", unmeasured(unusable[0])) for item in asked]
     # The counters pass measures some times once, if the steps do not measure them.

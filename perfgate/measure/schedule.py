@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from perfgate.measure.passes import timed_bursts
-from perfgate.measure.passes.counters import counters_launch
+from perfgate.measure.passes.counters import cold_counters_launch, counters_launch
 from perfgate.measure.passes.dry import dry_launch
 from perfgate.measure.passes.memory import memory_launch
 from perfgate.measure.passes.timed import timed_launch
@@ -39,6 +39,7 @@ class Pass:
 
 
 COUNTERS = Pass("counters", "counters launch", counters_launch)
+COLD_COUNTERS = Pass("counters", "counters launch", cold_counters_launch)
 MEMORY = Pass("memory", "memory launch", memory_launch)
 TIME = Pass("time", "launch", timed_launch)
 BURSTS = Pass("time", "launch", timed_bursts.timed_launch)
@@ -76,6 +77,7 @@ def untimed(
     pool: Pool | None = None,
     passes: Container[str] = UNTIMED,
     agreeing: int = 0,
+    counters: Pass = COUNTERS,
 ) -> list[Launch]:
     """Run the untimed passes of one side: dry, counters, memory.
 
@@ -91,9 +93,10 @@ def untimed(
         pool: the servers to fork from; by default those of the side.
         passes: names of the passes to run.
         agreeing: number of launches of the memory pass; by default that of the plan.
+        counters: the counters pass, or ``COLD_COUNTERS``.
     """
     pool = pool or (stage.reference if side == "reference" and stage.reference else stage.pool)
-    launched = [(COUNTERS, 1), (MEMORY, agreeing or stage.plan.memory_launches)]
+    launched = [(counters, 1), (MEMORY, agreeing or stage.plan.memory_launches)]
     wanted = [] if stage.plan.device == "none" else [item for item in launched if item[0].name in passes]
 
     def real() -> list[Launch]:

@@ -137,7 +137,7 @@ class Stage:
             workload: the workload that it runs.
             pass_name: the pass, which decides on the actor's instruments.
             slowdown: slowdown to add to each step; 0.03 is 3%.
-            into: the file that an instrument is to write.
+            into: the file or folder that an instrument is to write.
 
         Raises:
             LaunchFailed: the program could not be built.

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from perfgate.measure.actor import Actor, LaunchFailed
@@ -111,6 +112,7 @@ def untimed_launch(
     server: Server,
     finish: Callable[[Launch, Row, Sequence[Row], Row], Launch],
     answered: Callable[[Stage, Actor], Row] = last_answer,
+    into: Path | None = None,
 ) -> Launch:
     """Launch a program for a few steps that are not timed.
 
@@ -122,11 +124,12 @@ def untimed_launch(
         finish: makes the launch from four arguments: ``start``; the actor's answer when its program was built; a row
             for each step except the first, in which gradients and optimizer state are created; the actor's last answer.
         answered: a function that gets the actor's last answer.
+        into: a file or folder for an instrument.
     """
     try:
         with (
             stage.held(stage.untimed(workload)),
-            stage.actor(server, workload, start.pass_name or "") as (actor, ready),
+            stage.actor(server, workload, start.pass_name or "", into=into) as (actor, ready),
         ):
             steps = [stage.step(actor) for _ in range(1 + FEW_STEPS)]
             while sum(step.get("graph_captures", 0) for step in steps[-FEW_STEPS:]) and len(steps) < MOST_STEPS:

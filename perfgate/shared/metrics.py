@@ -8,6 +8,7 @@ from perfgate.shared.errors import UserError, nearest
 from perfgate.shared.metric import FIRST_WAY, Cells, Metric, Rate
 
 PYTHON_CALLS = "python_calls"
+COMPILE_TIME = "compile_time_s"
 PARTS = ("weights", "buffers", "gradients", "optimizer_state", "activations", "temporaries")
 LASTING = ("weights", "buffers", "optimizer_state")  # the parts that a program names in a real run
 COMPONENTS = ("text_encoder", "denoiser", "vae")  # the components of a pipeline that generates images
@@ -34,7 +35,7 @@ METRICS = {
         # counters pass tells how long compilation took, and nothing is gated by it.
         _timed("load_time_s", "s", "noisy", fixtures=("loading",), column="time to load"),
         _timed("first_call_time_s", "s", "noisy", fixtures=("loading",), column="first call"),
-        _timed("compile_time_s", "s", "noisy", fixtures=("loading",)),
+        _timed(COMPILE_TIME, "s", "noisy", fixtures=("loading",)),
         _timed("samples_per_s", "1/s", "reported", higher_is_better=True, rate=Rate("samples"), column="samples/s"),
         _timed("tokens_per_s", "1/s", "reported", higher_is_better=True, rate=Rate("tokens"), column="tokens/s"),
         _timed(

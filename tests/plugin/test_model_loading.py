@@ -1,5 +1,7 @@
 """Loading a model through the front door: what is gated of it, and a model whose loading does too much."""
 
+from pathlib import Path
+
 import pytest
 
 from perfgate.records.runfile import read
@@ -68,6 +70,8 @@ def test_lost(effect):
 """
 # Stands for the account of a compiler, which counters launches have.
 ACCOUNT = """
+import os
+from pathlib import Path
 from perfgate.actor.instruments import Instrument
 
 class Account(Instrument):
@@ -75,6 +79,11 @@ class Account(Instrument):
 
     def built(self, program):
         self.program = program
+        cache = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", "of this user"))
+        with open("caches", "a") as told:
+            told.write(f"{program.rounds} {cache}\\n")
+        if cache.is_absolute():
+            cache.mkdir(parents=True)  # it is no folder that others have left something in
 
     def finish(self):
         return {"compile_time_s": self.program.rounds / 1000}
@@ -96,3 +105,10 @@ def test_the_compiler_s_own_account_is_reported_and_gated_by_effects_alone(suite
     assert told == {"counters"}
     assert judged == {"test_kept", "test_lost"}
     assert not any("compile_time_s" in path.read_text() for path in suite.baselines)
+    # Effects let each side compile everything, so that no side finds what was compiled before.
+    caches = [line.split(" ", 1) for line in (suite.path / "caches").read_text().splitlines()]
+    assert [rounds for rounds, _ in caches] == ["2000", *["20000", "10000"] * 2]
+    assert caches[0][1] == "of this user"
+    own = [Path(cache) for _, cache in caches[1:]]
+    assert len(set(own)) == 4
+    assert not any(cache.parent.exists() for cache in own)

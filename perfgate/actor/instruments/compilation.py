@@ -2,18 +2,28 @@
 
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+from perfgate.actor.compiled import keep_compiled_in
 from perfgate.actor.instrument import Instrument
 
 
 class Compilation(Instrument):
     """Reads ``graphs``, ``graph_breaks``, ``recompiles`` and ``compile_time_s`` of a launch that compiles something.
 
+    ``compile_time_s`` depends on what earlier processes left in the compilers' caches, unless the stage named an empty
+    folder for this launch's own in ``into``.
+
     Read from Dynamo's own counters (https://docs.pytorch.org/docs/stable/torch.compiler_troubleshooting.html).
     """
 
     passes = frozenset({"counters"})
+
+    def start(self) -> None:
+        """Let the compilers use the empty folder, if there is one."""
+        if self.into:
+            keep_compiled_in(Path(self.into))
 
     def built(self, program: Any) -> None:
         """Keep the model, whose modules name the places of graph breaks."""

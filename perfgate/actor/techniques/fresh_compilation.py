@@ -1,12 +1,12 @@
 """Makes one process compile again and again as a new process would."""
 
-import os
 import shutil
 from pathlib import Path
 
 import torch
 
-CACHES = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
+from perfgate.actor.compiled import keep_compiled_in
+
 MISSES = "fxgraph_cache_miss"
 
 
@@ -21,8 +21,7 @@ class FreshCompilation:
     def __init__(self, folder: Path, cold: bool) -> None:
         self._folder, self._cold = folder, cold
         self.began_empty = True
-        for name, inside in CACHES.items():
-            os.environ[name] = str(folder / inside)
+        keep_compiled_in(folder)
 
     def restart(self) -> None:
         """Delete compiled code, so that the next call compiles."""

@@ -5,7 +5,9 @@ other instruments have finished and taken their hooks away, and no time is taken
 for two or three more steps, and not for another launch.
 """
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from perfgate.measure.actor import Actor
 from perfgate.measure.server import Server
@@ -29,6 +31,15 @@ def counters_launch(stage: Stage, case: str, workload: Workload, server: Server,
     """
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="counters")
     return untimed_launch(stage, start, workload, server, finished, answered)
+
+
+def cold_counters_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
+    """The same with the compilers' caches empty, so that the time of compilation depends on no earlier process."""
+    start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="counters")
+    with tempfile.TemporaryDirectory(
+        prefix="compiled-", dir=server.folder.absolute(), ignore_cleanup_errors=True
+    ) as folder:
+        return untimed_launch(stage, start, workload, server, finished, answered, Path(folder))
 
 
 def answered(stage: Stage, actor: Actor) -> Row:
