@@ -24,22 +24,29 @@ REPEATS = "repeats_calls"
 MAX_STEPS = 8  # the most steps to wait until the count of Python's calls repeats itself
 
 
-def counters_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
+def counters_launch(
+    stage: Stage, case: str, workload: Workload, server: Server, number: int, compiled: Path | None = None
+) -> Launch:
     """Count operators, graphs and synchronizations, and read back results and settings.
 
     A launch with other settings than requested is rejected.
+
+    Args:
+        stage: the stage with the device.
+        case: the case's id.
+        workload: the workload to run.
+        server: the server to fork from.
+        number: the number of the launch.
+        compiled: the folder for the compilers' caches; by default the one that all processes of this user share.
     """
     start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="counters")
-    return untimed_launch(stage, start, workload, server, finished, answered)
+    return untimed_launch(stage, start, workload, server, finished, answered, into=compiled)
 
 
 def cold_counters_launch(stage: Stage, case: str, workload: Workload, server: Server, number: int) -> Launch:
-    """The same with the compilers' caches empty, so that the time of compilation depends on no earlier process."""
-    start = Launch(case, workload.sha256, number, {}, server=server.name, pass_name="counters")
-    with tempfile.TemporaryDirectory(
-        prefix="compiled-", dir=server.folder.absolute(), ignore_cleanup_errors=True
-    ) as folder:
-        return untimed_launch(stage, start, workload, server, finished, answered, Path(folder))
+    """The same with empty caches, so that the time of compilation depends on no earlier process."""
+    with tempfile.TemporaryDirectory(prefix="compiled-", dir=server.folder, ignore_cleanup_errors=True) as folder:
+        return counters_launch(stage, case, workload, server, number, Path(folder).absolute())
 
 
 def answered(stage: Stage, actor: Actor) -> Row:
