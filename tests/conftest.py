@@ -75,12 +75,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("left out: this machine is so slow that .ci/run has no time left for it; run ci/test --slices")
 
 
+# Inductor sets them in a process that compiles, and a server that has them is started and not forked.
+SET_BY_INDUCTOR = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+
+
 @pytest.fixture(autouse=True)
 def settled() -> None:
     """Let collections of garbage pass over what was there before the test, as a server does before it forks actors.
 
     Dry runs collect after each step, which takes 0.1 s and more where torch and transformers are imported.
     """
+    for name in SET_BY_INDUCTOR:
+        if name not in warm.BEFORE_TESTS:
+            os.environ.pop(name, None)
     if "torch" in sys.modules:
         gc.collect()
         gc.freeze()

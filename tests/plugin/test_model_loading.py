@@ -81,9 +81,7 @@ class Account(Instrument):
         self.program = program
         cache = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", "of this user"))
         with open("caches", "a") as told:
-            told.write(f"{program.rounds} {cache}\\n")
-        if cache.is_absolute():
-            cache.mkdir(parents=True)  # it is no folder that others have left something in
+            told.write(f"{program.rounds} {cache.exists()} {cache}\\n")
 
     def finish(self):
         return {"compile_time_s": self.program.rounds / 1000}
@@ -106,9 +104,8 @@ def test_the_compiler_s_own_account_is_reported_and_gated_by_effects_alone(suite
     assert judged == {"test_kept", "test_lost"}
     assert not any("compile_time_s" in path.read_text() for path in suite.baselines)
     # Effects let each side compile everything, so that no side finds what was compiled before.
-    caches = [line.split(" ", 1) for line in (suite.path / "caches").read_text().splitlines()]
-    assert [rounds for rounds, _ in caches] == ["2000", *["20000", "10000"] * 2]
-    assert caches[0][1] == "of this user"
-    own = [Path(cache) for _, cache in caches[1:]]
-    assert len(set(own)) == 4
+    (_, _, shared), *caches = [line.split(" ", 2) for line in (suite.path / "caches").read_text().splitlines()]
+    assert [(rounds, there) for rounds, there, _ in caches] == [("20000", "False"), ("10000", "False")] * 2
+    own = {Path(cache) for _, _, cache in caches}
+    assert len(own - {Path(shared)}) == 4
     assert not any(cache.parent.exists() for cache in own)
