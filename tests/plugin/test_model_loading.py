@@ -104,8 +104,10 @@ def test_the_compiler_s_own_account_is_reported_and_gated_by_effects_alone(suite
     assert judged == {"test_kept", "test_lost"}
     assert not any("compile_time_s" in path.read_text() for path in suite.baselines)
     # Effects let each side compile everything, so that no side finds what was compiled before.
-    (_, _, shared), *caches = [line.split(" ", 2) for line in (suite.path / "caches").read_text().splitlines()]
-    assert [(rounds, there) for rounds, there, _ in caches] == [("20000", "False"), ("10000", "False")] * 2
-    own = {Path(cache) for _, _, cache in caches}
-    assert len(own - {Path(shared)}) == 4
+    lines = [line.split(" ", 2) for line in (suite.path / "caches").read_text().splitlines()]
+    (shared,) = {cache for rounds, _, cache in lines if rounds == "2000"}
+    caches = [cache for rounds, _, cache in lines if rounds != "2000"]
+    assert {there for rounds, there, _ in lines if rounds != "2000"} == {"False"}
+    own = {Path(cache) for cache in caches if cache != shared}
+    assert len(own) == len(caches) >= 4
     assert not any(cache.parent.exists() for cache in own)
