@@ -80,14 +80,19 @@ SET_BY_INDUCTOR = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 
 @pytest.fixture(autouse=True)
+def without_what_inductor_sets() -> None:
+    """Let no test, nor the processes that it starts, see what an earlier test's compiler set in this process."""
+    for name in SET_BY_INDUCTOR:
+        if name not in warm.BEFORE_TESTS:
+            os.environ.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
 def settled() -> None:
     """Let collections of garbage pass over what was there before the test, as a server does before it forks actors.
 
     Dry runs collect after each step, which takes 0.1 s and more where torch and transformers are imported.
     """
-    for name in SET_BY_INDUCTOR:
-        if name not in warm.BEFORE_TESTS:
-            os.environ.pop(name, None)
     if "torch" in sys.modules:
         gc.collect()
         gc.freeze()

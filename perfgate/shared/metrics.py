@@ -32,7 +32,7 @@ METRICS = {
         _timed("time_to_first_token_s", "s", "noisy", fixtures=("generation",), column="time to first token"),
         _timed("time_per_output_token_s", "s", "noisy", fixtures=("generation",), column="time per output token"),
         # The two parts of loading a model and calling it once, and what of the second is compilation. Elsewhere the
-        # counters pass tells how long compilation took, and nothing is gated by it.
+        # counters pass tells how long compilation took, and only effects are decided by it.
         _timed("load_time_s", "s", "noisy", fixtures=("loading",), column="time to load"),
         _timed("first_call_time_s", "s", "noisy", fixtures=("loading",), column="first call"),
         _timed(COMPILE_TIME, "s", "noisy", fixtures=("loading",)),
