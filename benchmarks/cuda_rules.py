@@ -5,7 +5,8 @@
 Each workload of the tier is run dry under the card's capability, and takes a memory launch on the emulated card. It
 needs a torch that is built for CUDA (ci/emulated-gpu installs one). Results are kept in
 ``perf_output/cuda-rules.jsonl``, so the command can be ended and started again: emulated peaks stay, and predictions
-are repeated if the rules changed. ``docs/verified/cuda-rules.md`` is written from all kept results.
+are repeated if the rules changed. ``docs/verified/cuda-rules.md`` is written from all kept results, so the interpreters
+of several versions of torch write one page.
 """
 
 import argparse
@@ -37,13 +38,14 @@ RULES = ROOT / "perfgate" / "actor" / "dry_run"
 CARDS = ("a100-80gb", "l40s-48gb", "h100-sxm-80gb")
 PRELOAD = ("perfgate.actor.programs.trainer", "perfgate.actor.dry_run.run")
 TIMEOUT_S = 300.0
+TORCH, TRANSFORMERS = map(importlib.metadata.version, ("torch", "transformers"))
 CLOSE, FAR = 0.01, 0.03
 MIB = 1 << 20
 
 
 @dataclass
 class Row:
-    """One workload on one card.
+    """One workload on one card under one torch.
 
     Attributes:
         case: the first case that runs it.
@@ -74,6 +76,11 @@ class Row:
     why: str = ""
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells results apart: the card, the version of torch, and the workload."""
+        return self.card, self.torch, self.workload
+
+    @property
     def difference(self) -> float | None:
         """The ratio of predicted to emulated peak, minus 1; ``None`` if one of them is missing."""
         if self.predicted_bytes is None or not self.emulated_bytes:
@@ -95,7 +102,7 @@ def main() -> None:
         end = time.monotonic() + options.limit_s
         orders = unique(collected(options.tier, options.k, "--perf-env", "installed"))
         for card in options.cards.split(","):
-            missing = [pair for pair in orders if wanted(kept.get((card, pair[1].sha256)))]
+            missing = [pair for pair in orders if wanted(kept.get((card, TORCH, pair[1].sha256)))]
             if missing and time.monotonic() < end:
                 measure_all(card, missing, kept, end)
     # Predictions of older rules do not count.
@@ -137,11 +144,11 @@ def wanted(row: Row | None) -> bool:
     return row is None or row.rules != digest()
 
 
-def read_kept() -> dict[tuple[str, str], Row]:
+def read_kept() -> dict[tuple[str, str, str], Row]:
     """The results of earlier runs; of several rows for one workload the last one counts."""
     lines = KEPT.read_text().splitlines() if KEPT.exists() else []
     rows = [Row(**json.loads(line)) for line in lines]
-    return {(row.card, row.workload): row for row in rows}
+    return {row.key: row for row in rows}
 
 
 def measure_all(card: str, missing: Sequence[tuple[str, Workload]], kept: dict, end: float) -> None:
@@ -150,12 +157,13 @@ def measure_all(card: str, missing: Sequence[tuple[str, Workload]], kept: dict, 
         for case, workload in missing:
             if time.monotonic() > end:
                 return
-            row = kept.get((card, workload.sha256)) or Row(case, card, workload.sha256)
+            row = Row(case, card, workload.sha256, torch=TORCH, transformers=TRANSFORMERS)
+            row = kept.get(row.key, row)
             row = predicted(stage, row, workload)
             # What has no prediction has nothing to be held against.
             if row.predicted_bytes is not None and row.emulated_bytes is None:
                 row = emulated(stage, row, workload)
-            kept[card, workload.sha256] = row
+            kept[row.key] = row
             KEPT.parent.mkdir(exist_ok=True)
             with KEPT.open("a") as file:
                 file.write(json.dumps(asdict(row)) + "\n")
@@ -181,7 +189,6 @@ def staged(card: str) -> Iterator[Stage]:
 def emulated(stage: Stage, row: Row, workload: Workload) -> Row:
     """Take the allocator's peak in a steady step."""
     launch = memory_launch(stage, row.case, workload, stage.pool.next(), 0)
-    row.torch, row.transformers = map(importlib.metadata.version, ("torch", "transformers"))
     if launch.invalid:
         row.why = f"emulated: {launch.invalid}"
         return row
@@ -219,35 +226,36 @@ def predicted(stage: Stage, row: Row, workload: Workload) -> Row:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """A table with the number of close cases for each card."""
-    lines = ["| card | cases | within 1% | within 3% | farthest | not compared |", "|---|---|---|---|---|---|"]
-    for card in sorted({row.card for row in rows}):
-        own = [row for row in rows if row.card == card]
+    """A table with the number of close cases for each card and version of torch."""
+    head = ("card", "torch", "cases", "within 1%", "within 3%", "farthest", "not compared")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for card, torch in sorted({(row.card, row.torch) for row in rows}):
+        own = [row for row in rows if (row.card, row.torch) == (card, torch)]
         found = [row.difference for row in own if row.difference is not None]
         if not found:
             continue
         close, far = (sum(abs(value) <= bound for value in found) for bound in (CLOSE, FAR))
         worst = max(found, key=abs)
         shares = f"{close} ({close / len(found):.1%}) | {far} ({far / len(found):.1%})"
-        lines.append(f"| `{card}` | {len(found)} | {shares} | {worst:+.2%} | {len(own) - len(found)} |")
+        lines.append(f"| `{card}` | {torch} | {len(found)} | {shares} | {worst:+.2%} | {len(own) - len(found)} |")
     return "\n".join(lines)
 
 
 def page(rows: Sequence[Row]) -> str:
     """The page: the number of close cases, each case, and the cases without a comparison."""
     compared = sorted((row for row in rows if row.difference is not None), key=lambda row: -abs(row.difference))
-    head = ("case", "card", "predicted", "of it workspaces", "emulated", "difference", "reserved", "predicted")
+    head = ("case", "card", "torch", "predicted", "of it workspaces", "emulated", "difference", "reserved", "predicted")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in compared:
         sizes = [f"{size / MIB:,.2f}" for size in (row.predicted_bytes, row.workspace_bytes, row.emulated_bytes)]
         told = f"{row.difference:+.2%} | {row.reserved_bytes / MIB:,.0f} | {row.predicted_reserved_bytes / MIB:,.0f}"
-        lines.append(f"| {shown(row.case)} | {row.card} | {' | '.join(sizes)} | {told} |")
+        lines.append(f"| {shown(row.case)} | {row.card} | {row.torch} | {' | '.join(sizes)} | {told} |")
     reasons: dict[str, int] = {}
     for row in rows:
         if row.difference is None:
             reasons[row.why] = reasons.get(row.why, 0) + 1
     others = [f"| {why} | {count} |" for why, count in sorted(reasons.items(), key=lambda pair: -pair[1])]
-    ran = {f"torch {row.torch} with transformers {row.transformers}" for row in rows if row.torch and row.transformers}
+    ran = {f"torch {row.torch} with transformers {row.transformers}" for row in rows}
     return HEAD.format(
         versions=" and ".join(sorted(ran)), summary=summary(rows), rows="\n".join(lines), others="\n".join(others)
     )
