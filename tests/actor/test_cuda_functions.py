@@ -78,3 +78,50 @@ def test_attention_inside_of_torchs_own_layer_is_cudas(cast, kernel):
     name = f"_scaled_dot_product_{kernel}_attention"
     assert (operators[name], operators[f"{name}_backward"]) == (1, 1)
     assert (functional.scaled_dot_product_attention, functional.dropout) == before
+
+
+def attended(width, mask=None, apart=False, capability=(8, 0)):
+    """The operators of attention of 100 tokens and of its backward pass, and what the latter takes besides its results.
+
+    Args:
+        width: the width of a head.
+        mask: the type of a mask, if there is one.
+        apart: whether heads lie between a token and the next one, as layers of models leave them.
+        capability: the card's.
+    """
+    rules, taken = CudaRules(capability), []
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            if "attention_backward" in (name := func.overloadpacket.__name__):
+                taken.append(rules.scratch_bytes(name, args, out))
+            return out
+
+    with rules.functions(), FakeTensorMode(), (tracker := Tracker(rules.block_bytes)), Watch():
+        shape = (2, 100, 4, width) if apart else (2, 4, 100, width)
+        parts = [torch.empty(shape, dtype=LOW, requires_grad=True) for _ in range(3)]
+        given = [part.transpose(1, 2) for part in parts] if apart else parts
+        shown = None if mask is None else torch.empty(2, 1, 100, 100, dtype=mask)
+        found = functional.scaled_dot_product_attention(*given, attn_mask=shown)
+        found.backward(torch.empty_like(found))
+    assert found.shape == (2, 4, 100, width)
+    return dict(tracker.operators), sum(taken)
+
+
+def test_flash_attention_widens_heads_to_multiples_of_8():
+    assert attended(60)[0]["constant_pad_nd"] == 2 * 3, "forward and backward, of query, key and value"
+    assert "constant_pad_nd" not in attended(64)[0]
+
+
+def test_its_backward_pass_copies_gradient_and_result_whose_tokens_lie_apart():
+    apart, together = attended(64)[1], attended(64, apart=True)[1]
+    assert apart - together == 2 * (2 * 4 * 100 * 64 * 2)
+
+
+@pytest.mark.parametrize("mask", [torch.bool, LOW])
+def test_the_memory_efficient_kernel_gets_a_mask_in_rows_of_multiples_of_8(mask):
+    operators, _ = attended(64, mask)  # 100 is none
+    assert operators["constant_pad_nd"] == 1
+    assert "constant_pad_nd" not in attended(64, mask, capability=(9, 0))[0], "cuDNN takes it as it is"
+    assert operators.get("where", 0) == (mask == torch.bool)

@@ -104,6 +104,49 @@ def test_attention_is_chosen_as_the_rule_says(torch, dtype, width, masked, group
     assert choose_attention(asked, version, torch.cuda.get_device_capability()) == ran
 
 
+@pytest.mark.parametrize("width", [60, 64])
+@pytest.mark.parametrize("mask", [None, "bool", "bfloat16"])
+def test_heads_and_masks_are_widened_as_the_rule_says(torch, width, mask):
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from perfgate.actor.dry_run.cuda_rules import CudaRules
+
+    if torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("the kernels are known from 8.0 on")
+
+    def work(device):
+        query, key, value = (torch.empty(2, 8, 100, width, dtype=torch.bfloat16, device=device) for _ in range(3))
+        shown = torch.empty(2, 1, 100, 100, dtype=getattr(torch, mask), device=device) if mask else None
+        return torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=shown)
+
+    ran = operators(torch, lambda: work("cuda"))
+    with CudaRules(torch.cuda.get_device_capability()).functions(), FakeTensorMode():
+        expected = operators(torch, lambda: work("cpu"))
+    for name in ("constant_pad_nd", "where"):
+        assert ran.count(name) == expected.count(name)
+
+
+def test_flash_attention_backward_copies_what_does_not_lie_token_by_token(torch):
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    if torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("flash attention is known from 8.0 on")
+
+    def taken(shape, apart):
+        parts = [torch.empty(shape, dtype=torch.bfloat16, device="cuda", requires_grad=True) for _ in range(3)]
+        given = [part.transpose(1, 2) for part in parts] if apart else parts
+        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+            found = torch.nn.functional.scaled_dot_product_attention(*given)
+        gradient = torch.empty_like(found)
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        found.backward(gradient)
+        return torch.cuda.max_memory_allocated() - before
+
+    copies = 2 * (4 * 8 * 256 * 64 * 2)
+    assert taken((4, 8, 256, 64), False) - taken((4, 256, 8, 64), True) == copies
+
+
 def test_autocast_runs_these_functions_in_float32(torch):
     x = torch.randn(64, 64, device="cuda", dtype=torch.bfloat16)
     with torch.autocast("cuda", dtype=torch.bfloat16):

@@ -15,6 +15,8 @@ from perfgate.actor.dry_run.cuda_autocast import in_float32, runs_in_float32, wi
 from perfgate.actor.dry_run.cuda_softmax import widening
 
 ATTEND, DROP = functional.scaled_dot_product_attention, functional.dropout
+# ``pad_last_dim`` and ``pad_bias`` in ``aten/src/ATen/native/transformers/attention.cpp``.
+FLASH_WIDTH, BIAS_WIDTH = 8, 8
 
 
 class CudaFunctions(TorchFunctionMode):
@@ -90,16 +92,19 @@ class CudaFunctions(TorchFunctionMode):
                         query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
                     )
             if kind == "flash":
-                return torch.ops.aten._scaled_dot_product_flash_attention(
-                    query, key, value, dropout_p, is_causal, False, scale=scale
+                width = query.shape[-1]
+                wide = [widened(part, -width % FLASH_WIDTH) for part in (query, key, value)]
+                found = torch.ops.aten._scaled_dot_product_flash_attention(
+                    *wide, dropout_p, is_causal, False, scale=scale or width**-0.5
                 )[0]
+                return found if found.shape[-1] == width else found[..., :width]
             bias = as_bias(attn_mask, query)
             if kind == "cudnn":
                 return torch.ops.aten._scaled_dot_product_cudnn_attention(
                     query, key, value, bias, asked.trained, dropout_p, is_causal, False, scale=scale
                 )[0]
             return torch.ops.aten._scaled_dot_product_efficient_attention(
-                query, key, value, bias, asked.trained, dropout_p, is_causal, scale=scale
+                query, key, value, aligned(bias), asked.trained, dropout_p, is_causal, scale=scale
             )[0]
 
 
@@ -164,7 +169,20 @@ def asked_of(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_c
 
 
 def as_bias(mask: Any, query: Any) -> Any:
-    """Convert a mask to the form of the memory-efficient kernel: numbers that are added to the scores."""
+    """Convert a mask to the form of the kernels: numbers that are added to the scores."""
     if mask is None or mask.dtype != torch.bool:
         return mask
-    return torch.zeros_like(mask, dtype=query.dtype).masked_fill_(mask.logical_not(), float("-inf"))
+    return torch.where(mask, *(torch.scalar_tensor(number, dtype=query.dtype) for number in (0.0, float("-inf"))))
+
+
+def aligned(bias: Any) -> Any:
+    """A mask as the memory-efficient kernel reads it: rows begin at multiples of 8 numbers, if need be in a copy."""
+    if bias is None or (bias.stride(-1) == 1 and not any(step % BIAS_WIDTH for step in bias.stride()[:-1])):
+        return bias
+    length = bias.shape[-1]
+    return widened(bias, BIAS_WIDTH - length % BIAS_WIDTH)[..., :length]
+
+
+def widened(part: Any, count: int) -> Any:
+    """A tensor with this many zeros at the end of each row; itself if there are none to add."""
+    return functional.pad(part, (0, count)) if count else part

@@ -28,8 +28,14 @@ def scratch_bytes(operator: str, arguments: Any, result: Any, capability: tuple[
         return convolution_bytes(value, weight, gradient, arguments[9], capability)
     if "attention_backward" not in operator or "for_cpu" in operator:
         return 0
-    query, key = arguments[1:3]
-    return cuda_attention.scratch_bytes(operator, tuple(query.shape), tuple(key.shape), query.element_size())
+    gradient, query, key = arguments[:3]
+    copied = sum(map(copied_tokens, (gradient, arguments[4]))) if "flash" in operator else 0
+    return copied + cuda_attention.scratch_bytes(operator, tuple(query.shape), tuple(key.shape), query.element_size())
+
+
+def copied_tokens(tensor: Any) -> int:
+    """The bytes of the copy that flash attention makes of a gradient or result whose tokens lie apart in memory."""
+    return 0 if tensor.transpose(1, 2).is_contiguous() else tensor.nbytes
 
 
 def convolution_bytes(value: Any, weight: Any, result: Any, groups: int, capability: tuple[int, int]) -> int:
