@@ -30,7 +30,8 @@ CASES = {
     "llama-checkpointing": (LLAMA, {**BF16, "sequence_length": 4096, "activation_checkpointing": True}),
     "llama-8-bit-adamw": (LLAMA, {**BF16, "sequence_length": 2048, "optimizer": "adamw_bnb_8bit"}),
     "llama-lora": (LLAMA, {**BF16, "sequence_length": 2048, "lora_rank": 8}),
-    "llama-qlora": (LLAMA, {**BF16, "sequence_length": 2048, "lora_rank": 8, "quantization": "nf4"}),
+    # peft keeps what is not quantized in 32 bits, so bf16 can only be mixed in.
+    "llama-qlora": (LLAMA, {**BF16, **AMP, "sequence_length": 2048, "lora_rank": 8, "quantization": "nf4"}),
     # Other architectures: encoder and decoder, images, sound.
     "t5-base": (T5, {**SENTENCES, "loop": "seq2seq-trainer"}),
     "vit-base": (VIT, {**AMP, "batch_size": 128}),

@@ -63,6 +63,12 @@ def quantization_of(network: Any) -> str:
     return kinds.pop() if len(kinds) == 1 else "mixed" if kinds else "off"
 
 
+def decoded_to(network: Any) -> set[Any]:
+    """The number types in which the layers compute whose weights of 4 bits are decoded each time."""
+    layers = [module for module in network.modules() if type(module).__name__ == "Linear4bit"]
+    return {getattr(layer, "compute_dtype", None) for layer in layers} - {None}  # peft's layer of that name has none
+
+
 def is_linear(module: Any) -> bool:
     """Whether a module is a linear layer, or a library's replacement of one."""
     return any(base.__name__ == "Linear" and base.__module__.startswith("torch.nn") for base in type(module).__mro__)

@@ -9,7 +9,7 @@ from fixtures.models import models, moe_models
 from perfgate.actor.dry_run.run import NoDryRun
 from perfgate.actor.programs.accelerated import compile_model
 from perfgate.actor.techniques.attention import allow_kernel
-from perfgate.actor.techniques.models import build_model
+from perfgate.actor.techniques.models import build_model, with_adapters
 from perfgate.actor.techniques.readback import checkpointing, compiled, experts, in_force, precision_of
 from perfgate.actor.techniques.training_settings import enable_checkpointing
 from perfgate.shared.errors import Unavailable, UserError
@@ -96,6 +96,22 @@ def test_whether_layers_or_the_whole_is_compiled_is_seen(chosen):
     network = built()
     assert compiled(chosen, network, compile_model(network, chosen)) == chosen
     assert compiled(chosen, network, compile_model(network, "default")) != "regional"
+
+
+@pytest.mark.parametrize(
+    ("weights", "arithmetic", "mixed", "found", "adapted"),
+    [
+        ("bf16", None, "no", "bf16", "bf16+fp32"),  # peft makes wider what is not quantized
+        ("bf16", torch.float32, "no", "bf16+fp32", "fp32"),
+        ("fp32", None, "bf16", "bf16+fp32", "bf16+fp32"),
+        ("fp32", torch.bfloat16, "bf16", "bf16-amp", "bf16-amp"),
+    ],
+)
+def test_layers_of_4_bits_compute_in_the_precision_that_is_asked_for(weights, arithmetic, mixed, found, adapted):
+    pytest.importorskip("bitsandbytes")
+    network = built(precision=weights, quantization="nf4", arithmetic=arithmetic)
+    assert precision_of(network, mixed) == found
+    assert precision_of(with_adapters(network, 8), mixed) == adapted
 
 
 def test_a_recipe_that_converts_no_layer_leaves_16_bits():

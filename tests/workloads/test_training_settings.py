@@ -22,6 +22,10 @@ LLAMA = models()["llama-quick"]
     [
         ({"quantization": "nf4"}, "quantization='nf4' leaves no weights to train; add lora_rank=8"),
         (
+            {"quantization": "nf4", "lora_rank": 8, "precision": "bf16"},
+            "precision='bf16' cannot be in force with quantization='nf4', .*; use precision='bf16-amp'",
+        ),
+        (
             {"optimizer_rank": 8},
             "optimizer='adamw_torch' has no rank; leave optimizer_rank out, or choose galore_adamw",
         ),

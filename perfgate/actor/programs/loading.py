@@ -138,6 +138,6 @@ def options_of(chosen: LoadingSettings, device: str) -> dict[str, Any]:
         options["low_cpu_mem_usage"] = chosen.low_cpu_mem_usage == "on"
     if chosen.quantization != "off":
         check_capability(chosen.quantization, device)
-        options["quantization_config"] = CONFIGURATIONS[chosen.quantization]()
+        options["quantization_config"] = CONFIGURATIONS[chosen.quantization](DTYPES[chosen.precision])
         options.setdefault("device_map", {"": device})
     return options

@@ -57,6 +57,7 @@ def build_training(request: Request, load: bool = True, device: str = "cpu") -> 
         chosen.experts,
         load,
         chosen.quantization if load else "off",
+        arithmetic=DTYPES.get(chosen.mixed_precision),
         drawn_on=device if chosen.strategy == "none" else "cpu",
     )
 
@@ -70,6 +71,7 @@ def build_model(
     experts: str = "default",
     load: bool = True,
     quantization: str = "off",
+    arithmetic: torch.dtype | None = None,
     drawn_on: str = "cpu",
 ) -> PreTrainedModel:
     """Build or load a model.
@@ -84,6 +86,7 @@ def build_model(
         experts: an implementation of transformers, or ``default`` for its own choice.
         load: whether weights are loaded or drawn. If not, only the shape is built.
         quantization: the quantization of the linear layers' weights, a name that ``quantized`` knows, or ``off``.
+        arithmetic: the number type in which quantized layers compute, if it is not that of the weights.
         drawn_on: the device that draws random weights. A GPU takes milliseconds for a billion, one core of the host
             more than ten seconds. The same seed gives the same weights on the same kind of device.
 
@@ -123,7 +126,7 @@ def build_model(
             raise WrongModel(f"the weights in {folder} cannot be read ({error}); save them again") from None
         own_weights(model)
     if quantization != "off":
-        model = quantized(on_host(model), quantization)
+        model = quantized(on_host(model), quantization, arithmetic=arithmetic)
     return with_adapters(model, lora_rank) if lora_rank else model
 
 

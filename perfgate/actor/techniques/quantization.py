@@ -19,7 +19,7 @@ CAPABILITIES = {
 }
 
 
-def quantized(model: Any, name: str, device: str = "") -> Any:
+def quantized(model: Any, name: str, device: str = "", arithmetic: torch.dtype | None = None) -> Any:
     """Return the same model with quantized linear layers; the output layer is not quantized.
 
     The weights pass through ``from_pretrained``, as those of a checkpoint do.
@@ -28,6 +28,7 @@ def quantized(model: Any, name: str, device: str = "") -> Any:
         model: a model of transformers, on the CPU.
         name: a value of the setting ``quantization`` other than ``off``.
         device: the name in torch of the device to put the model on; ``""`` if the model is moved later.
+        arithmetic: the number type that decoded weights are multiplied in; by default that of the other weights.
 
     Raises:
         Unsupported: the GPU cannot compute with such weights.
@@ -38,7 +39,7 @@ def quantized(model: Any, name: str, device: str = "") -> Any:
         config=model.config,
         state_dict=model.state_dict(),
         **{versions.dtype_option(): model.dtype},
-        quantization_config=CONFIGURATIONS[name](),
+        quantization_config=CONFIGURATIONS[name](arithmetic or model.dtype),
         device_map={"": device} if device else None,
     )
 
@@ -61,28 +62,33 @@ def check_capability(name: str, device: str) -> None:
         raise Unsupported(f"quantization={name!r} needs a GPU of compute capability {versions[0]}, not {versions[1]}")
 
 
-def bnb_int8() -> Any:
+def bnb_int8(_: torch.dtype) -> Any:
     """LLM.int8() (https://arxiv.org/abs/2208.07339)."""
     from transformers import BitsAndBytesConfig  # imports bitsandbytes, which the fork server must not do
 
     return BitsAndBytesConfig(load_in_8bit=True)
 
 
-def bnb_nf4() -> Any:
-    """QLoRA's NormalFloat (https://arxiv.org/abs/2305.14314); arithmetic is done in the activations' number type."""
+def bnb_nf4(arithmetic: torch.dtype) -> Any:
+    """QLoRA's NormalFloat (https://arxiv.org/abs/2305.14314).
+
+    By default transformers has it compute in float32, whatever the activations are.
+    """
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=arithmetic)
 
 
-def torchao(make: Callable[[Any], Any]) -> Callable[[], Any]:
+def torchao(make: Callable[[Any], Any]) -> Callable[[torch.dtype], Any]:
     """Make a function that builds a configuration of torchao; torchao is optional, so only that function imports it.
+
+    torchao computes in the number type of what it gets.
 
     Args:
         make: gets the module ``torchao.quantization`` and returns the configuration.
     """
 
-    def build() -> Any:
+    def build(_: torch.dtype) -> Any:
         import torchao.quantization
         from transformers import TorchAoConfig
 
@@ -109,7 +115,8 @@ def nvfp4(_: Any) -> Any:
     return NVFP4DynamicActivationNVFP4WeightConfig(use_triton_kernel=False)
 
 
-CONFIGURATIONS: dict[str, Callable[[], Any]] = {
+# Each gets the number type to compute in.
+CONFIGURATIONS: dict[str, Callable[[torch.dtype], Any]] = {
     "llm-int8": bnb_int8,
     "nf4": bnb_nf4,
     "torchao-int8": torchao(lambda library: library.Int8WeightOnlyConfig()),

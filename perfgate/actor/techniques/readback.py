@@ -10,7 +10,7 @@ from perfgate.actor.techniques import attention
 from perfgate.actor.techniques.distributed import share_in_force
 from perfgate.actor.techniques.memory_savings import savings
 from perfgate.actor.techniques.optimizers import optimizer_name, optimizer_rank
-from perfgate.actor.tensors import quantization_of
+from perfgate.actor.tensors import decoded_to, quantization_of
 from perfgate.shared.settings import asked
 
 DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
@@ -72,9 +72,13 @@ def precision_of(network: Any, mixed_precision: str | None) -> str:
     """The value of the setting ``precision`` that is in force.
 
     It is mixed precision such as ``bf16-amp``, or the weights' number type, or ``tf32`` if the weights are float32 and
-    are multiplied with fewer bits.
+    are multiplied with fewer bits. If layers of 4 bits compute in another number type than the rest, both are named, as
+    in ``bf16+fp32``.
     """
     weights = DTYPES.get(majority_dtype(network), "other")
+    arithmetic = weights if mixed_precision in ("no", "None", None) else mixed_precision
+    if decoded := {DTYPES.get(dtype, "other") for dtype in decoded_to(network)} - {arithmetic}:
+        return "+".join(sorted(decoded | {arithmetic}))
     if mixed_precision == "fp8" and not any(type(module).__name__ == "Float8Linear" for module in network.modules()):
         return "bf16-amp"  # the fp8 recipe found no layer to convert, so only bf16 is mixed in
     if mixed_precision not in ("no", "None", None):

@@ -33,6 +33,16 @@ def training_quantized_weights(settings: Settings) -> str:
     return ""
 
 
+def narrow_weights_beside_quantized(settings: Settings) -> str:
+    """peft keeps all weights that are not quantized in 32 bits (``prepare_model_for_kbit_training``)."""
+    if settings.get("quantization", "off") != "off" and settings.get("precision") == "bf16":
+        return (
+            f"precision='bf16' cannot be in force with quantization={settings['quantization']!r}, "
+            "as peft keeps the other weights in 32 bits; use precision='bf16-amp'"
+        )
+    return ""
+
+
 def rank_of_another_optimizer(settings: Settings) -> str:
     """Only GaLore and APOLLO project gradients."""
     optimizer = settings.get("optimizer", "adamw_torch")
@@ -152,7 +162,7 @@ TRAINING = Kind(
             "off",
             "nf4",
             doc="number type of the frozen weights below adapters",
-            conflicts=(training_quantized_weights,),
+            conflicts=(training_quantized_weights, narrow_weights_beside_quantized),
         ),
         choice(
             "experts",
