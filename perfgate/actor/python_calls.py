@@ -7,6 +7,7 @@ One definition holds for every version of Python. A call is an entry of a functi
 - modules, class bodies and ``eval`` do not count, because they are no functions;
 - neither do calls of Perfgate itself, nor those of ``threading`` and thread pools around a thread;
 - nor do the functions with which ``os`` turns each environment variable into text;
+- nor do those with which ``os.path`` follows a path to its real place, folder by folder;
 - nor does ``__eq__``, because dictionaries call it on hash collisions, which differ from process to process.
 """
 
@@ -26,6 +27,8 @@ OWN = f"{Path(__file__).parent}/"
 IMPORTS = "<frozen importlib"
 OS = (os.__file__, "<frozen os>")
 VARIABLES = ("_createenviron.", "_Environ.")  # the functions of ``os.environ``
+PATHS = (os.path.__file__, "<frozen posixpath>")
+FOLLOWING = ("_joinrealpath", "isabs", "join", "_get_sep")  # ``realpath`` calls them for each folder or link
 FINDER = ".find_spec"  # the method with which an installed package takes part in every import
 COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>")
 SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -140,17 +143,18 @@ class Calls:
 
 
 def is_counted(code: CodeType) -> bool:
-    """Whether code is a function that counts: not Perfgate's, and not around a thread, an import or the environment.
+    """Whether code is a function that counts: not Perfgate's, nor around a thread, an import, the environment, a path.
 
     The calls of an import depend on the search path, and on finders of packages that the program never uses. The calls
-    of copying the environment depend on the number of its variables.
+    of copying the environment depend on the number of its variables, and those of following a path on how deep it lies.
     """
     function = bool(code.co_flags & inspect.CO_OPTIMIZED) and code.co_name not in COMPREHENSIONS
     # A pool is told that its owner is gone, or notices it itself, whichever comes first.
     of_pool = code.co_name == "weakref_cb" and code.co_filename.endswith("concurrent/futures/thread.py")
     of_import = FINDER in code.co_qualname or code.co_filename.startswith(IMPORTS)
     of_variables = code.co_filename in OS and code.co_qualname.startswith(VARIABLES)
-    elsewhere = of_pool or of_import or of_variables or code.co_name == "__eq__"
+    of_path = code.co_filename in PATHS and code.co_qualname in FOLLOWING
+    elsewhere = of_pool or of_import or of_variables or of_path or code.co_name == "__eq__"
     return function and not elsewhere and not code.co_filename.startswith((OWN, threading.__file__))
 
 

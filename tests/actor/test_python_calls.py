@@ -87,6 +87,18 @@ def test_the_number_of_variables_in_the_environment_changes_no_count(python: str
 
 
 @pytest.mark.parametrize("python", sorted({sys.executable, newest_python()}))
+def test_how_deep_a_folder_lies_and_by_how_many_links_changes_no_count(python: str, tmp_path: Path) -> None:
+    deep = tmp_path / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(deep)
+    found = counted(python, "Follows", FOLDER="/tmp")
+    assert found["calling_programs.py"] == {"Follows.step": 1, "load": 1}
+    assert (
+        found == counted(python, "Follows", FOLDER=str(deep)) == counted(python, "Follows", FOLDER=f"{tmp_path}/link")
+    )
+
+
+@pytest.mark.parametrize("python", sorted({sys.executable, newest_python()}))
 def test_a_profiler_of_the_programs_own_is_not_disturbed(python: str) -> None:
     code = """
 import sys

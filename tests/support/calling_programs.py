@@ -65,6 +65,17 @@ class Copies(Program):
         return repr(os.environ), os.environ.copy(), dict(os.environ.items()), load(1)
 
 
+class Follows(Program):
+    """Follows the path of a folder that the environment names, as libraries do before they read from it."""
+
+    def __init__(self, device):
+        del device
+
+    def step(self):
+        folder = os.environ["FOLDER"]
+        return os.path.realpath(folder), Path(folder).resolve(), load(1)
+
+
 class Alike:
     """Objects that a dictionary must compare if their hashes collide."""
 
