@@ -147,6 +147,20 @@ def test_flash_attention_backward_copies_what_does_not_lie_token_by_token(torch)
     assert taken((4, 8, 256, 64), False) - taken((4, 256, 8, 64), True) == copies
 
 
+@pytest.mark.parametrize(("shape", "dimensions"), [((1024, 256), [0]), ((1024, 1024), []), ((64, 256), [0])])
+def test_a_sum_takes_what_the_rule_says(torch, shape, dimensions):
+    from perfgate.actor.dry_run.cuda_rules import CudaRules
+
+    value = torch.empty(shape, dtype=torch.bfloat16, device="cuda")
+    value.sum(dimensions)
+    before = torch.cuda.memory_stats()["requested_bytes.all.current"]
+    torch.cuda.reset_peak_memory_stats()
+    result = value.sum(dimensions)
+    taken = torch.cuda.memory_stats()["requested_bytes.all.peak"] - before - result.nbytes
+    rules = CudaRules(torch.cuda.get_device_capability())
+    assert taken == rules.scratch_bytes("sum", (value, dimensions), result)
+
+
 def test_autocast_runs_these_functions_in_float32(torch):
     x = torch.randn(64, 64, device="cuda", dtype=torch.bfloat16)
     with torch.autocast("cuda", dtype=torch.bfloat16):

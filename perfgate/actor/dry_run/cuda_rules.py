@@ -66,7 +66,8 @@ RULES = (
         "attention",
         "in 16 bits cuDNN first on 9.x and 10.x from torch 2.11 on; then flash attention in 16 bits without a mask, "
         "then memory-efficient attention, then the math kernel, each where it can (``cuda_attention``); backward "
-        "passes sum the gradient of the query in 32 bits",
+        "passes sum the gradient of the query in 32 bits; flash attention widens heads to multiples of 8 and copies a "
+        "gradient whose tokens lie apart, and memory-efficient attention widens the rows of a mask",
         "aten/src/ATen/native/transformers/cuda/sdp_utils.cpp; held against torch 2.11, 2.13 and 2.14 on "
         "emulated cards, as documented for other versions; "
         "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html",
@@ -110,6 +111,12 @@ RULES = (
         "with channels filled up to a multiple of 8 in 16 bits, if they do not lie so already",
         "held against cuDNN's plans under torch 2.11 and 2.14 on emulated cards; https://docs.nvidia.com/deeplearning/"
         "performance/dl-performance-convolutional/index.html (tensor layouts)",
+    ),
+    Rule(
+        "sums",
+        "where several blocks share a result, as in the gradient of a bias over many tokens, their shares lie in "
+        "memory meanwhile, up to 8 bytes for each element that is summed (``cuda_reductions``)",
+        "aten/src/ATen/native/cuda/Reduce.cuh, setReduceConfig; held against torch 2.13 and 2.14 on emulated cards",
     ),
     Rule(
         "softmax",
