@@ -175,9 +175,16 @@ def smoke():
         begin = time.monotonic()
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
         took_s = time.monotonic() - begin
-        left = [str(path) for path in Path(scratch).rglob("*") if path.is_file() and not path.is_relative_to(output)]
+        # The turns of a machine's devices are kept for the next run.
+        left = [
+            str(path)
+            for path in Path(scratch).rglob("*")
+            if path.is_file() and not path.is_relative_to(output) and not path.name.endswith((".turn", ".lock.db"))
+        ]
         strays = [place.parent.name for place in Path("/proc").glob("[0-9]*/environ") if carries(place, scratch)]
-    print(f"\nThe smoke tier ended with {done.returncode} after {took_s:.0f} s: {done.stdout.strip().splitlines()[-1]}")
+    lines = done.stdout.strip().splitlines()
+    print(f"\nThe smoke tier ended with {done.returncode} after {took_s:.0f} s: {lines[-1]}")
+    print("\n".join(line for line in lines if line.startswith(("FAILED", "ERROR"))))
     print(f"Processes left: {len(strays)}; temporary files left: {left or 'none'}.")
     return int(bool(strays))
 

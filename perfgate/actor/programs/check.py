@@ -111,8 +111,8 @@ def check_program(program: Any, path: str) -> None:
 
 
 def told(value: Any) -> str:
-    """A value in a few characters."""
+    """A value in a few characters on one line."""
     if inspect.ismodule(value) or callable(value):
         return f"a {type(value).__name__}"
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 40 else f"a {type(value).__name__} of {text[:30]}..."
