@@ -8,10 +8,8 @@ about a minute, and computes nothing.
 """
 
 import itertools
-import json
-import sys
 
-from benchmarks.asked import ROOT, asked_on, write_table
+from benchmarks.asked import ROOT, answer_or, table_of
 from perfgate.measure.emulator.profiles import PROFILES
 
 TABLES = ROOT / "tests" / "actor" / "attention_kernels"
@@ -61,20 +59,10 @@ def answers() -> list[str]:
 
 
 def main() -> None:
-    """Ask on each card in a separate process, and write the table."""
-    told = {PROFILES[card].capability: asked_on(card, __spec__.name) for card in CARDS}
-    kinds = zip(*(found["answers"] for found in told.values()), strict=True)
-    rows = [[*row, *chosen] for row, chosen in zip(questions(), kinds, strict=True)]
-    version = next(iter(told.values()))["torch"]
-    head = {"torch": version, "columns": COLUMNS, "capabilities": [divmod(number, 10) for number in told]}
-    target = write_table(TABLES, head, rows)
-    print(f"{len(rows)} questions on {len(told)} cards, written to {target}")
+    """Write the table."""
+    capabilities = [divmod(PROFILES[card].capability, 10) for card in CARDS]
+    table_of(TABLES, __spec__.name, CARDS, questions(), {"columns": COLUMNS, "capabilities": capabilities})
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["answers"]:
-        import torch
-
-        print(json.dumps({"torch": torch.__version__, "answers": answers()}))
-    else:
-        main()
+    answer_or(main, answers)

@@ -7,11 +7,9 @@ after it. A test sends the same requests to the dry run's allocator. Needs a tor
 version names the file; takes some seconds.
 """
 
-import json
 import random
-import sys
 
-from benchmarks.asked import ROOT, asked_on, write_table
+from benchmarks.asked import ROOT, answer_or, asked_on, write_table
 
 TABLES = ROOT / "tests" / "actor" / "blocks"
 CARD, SEED, EVENTS = "h100-sxm-80gb", 1, 3000
@@ -46,9 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["answers"]:
-        import torch
-
-        print(json.dumps({"torch": torch.__version__, "answers": answers()}))
-    else:
-        main()
+    answer_or(main, answers)

@@ -8,10 +8,8 @@ file; takes about a minute, and computes nothing.
 """
 
 import itertools
-import json
-import sys
 
-from benchmarks.asked import ROOT, asked_on, write_table
+from benchmarks.asked import ROOT, answer_or, table_of
 
 TABLES = ROOT / "tests" / "actor" / "reductions"
 CARDS = ("t4-16gb", "a100-80gb", "l40s-48gb", "h100-sxm-80gb", "b200-180gb")
@@ -58,19 +56,9 @@ def answers() -> list[int]:
 
 
 def main() -> None:
-    """Ask on each card in a separate process, and write the table."""
-    told = {card: asked_on(card, __spec__.name) for card in CARDS}
-    taken = zip(*(found["answers"] for found in told.values()), strict=True)
-    rows = [[*row, *sizes] for row, sizes in zip(questions(), taken, strict=True)]
-    head = {"torch": told[CARDS[0]]["torch"], "columns": COLUMNS, "cards": list(told)}
-    target = write_table(TABLES, head, rows)
-    print(f"{len(rows)} questions on {len(told)} cards, written to {target}")
+    """Write the table."""
+    table_of(TABLES, __spec__.name, CARDS, questions(), {"columns": COLUMNS, "cards": CARDS})
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["answers"]:
-        import torch
-
-        print(json.dumps({"torch": torch.__version__, "answers": answers()}))
-    else:
-        main()
+    answer_or(main, answers)

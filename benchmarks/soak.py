@@ -184,7 +184,9 @@ def smoke():
         strays = [place.parent.name for place in Path("/proc").glob("[0-9]*/environ") if carries(place, scratch)]
     lines = done.stdout.strip().splitlines()
     print(f"\nThe smoke tier ended with {done.returncode} after {took_s:.0f} s: {lines[-1]}")
-    print("\n".join(line for line in lines if line.startswith(("FAILED", "ERROR"))))
+    for line in lines:
+        if line.startswith(("FAILED", "ERROR")):
+            print(line)
     print(f"Processes left: {len(strays)}; temporary files left: {left or 'none'}.")
     return int(bool(strays))
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from perfgate.actor.dry_run.cuda_convolutions import workspace_bytes
 from perfgate.actor.dry_run.cuda_rules import CudaRules
 from perfgate.measure.emulator.profiles import PROFILES
+from tests.support.scratch import Scratch
 
 TABLES = [json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "convolutions").glob("*.json"))]
 # Of Ada and Turing it is known less well: cuDNN often finds a kernel there that copies nothing.
@@ -42,19 +43,9 @@ def test_of_all_bytes_that_convolutions_took_the_rule_is_off_by_a_seventh_at_mos
 
 def found_bytes(make, capability=(9, 0)):
     """What the rules of CUDA say of the convolution that ``make`` calls with fake tensors."""
-    seen = []
-
-    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            out = func(*args, **(kwargs or {}))
-            name = func.overloadpacket.__name__
-            if "convolution" in name:
-                seen.append(CudaRules(capability).scratch_bytes(name, args, out))
-            return out
-
-    with FakeTensorMode(), Watch():
+    with FakeTensorMode(), Scratch(CudaRules(capability), "convolution") as seen:
         make()
-    return seen
+    return seen.taken
 
 
 def test_pictures_whose_channels_lie_last_are_not_copied_unless_the_channels_are_filled_up():

@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from perfgate.actor.dry_run.cuda_rules import CudaRules
 from perfgate.actor.dry_run.tracker import Tracker
+from tests.support.scratch import Scratch
 
 WIDE, LOW = torch.float32, torch.bfloat16
 
@@ -89,16 +90,9 @@ def attended(width, mask=None, apart=False, capability=(8, 0)):
         apart: whether heads lie between a token and the next one, as layers of models leave them.
         capability: the card's.
     """
-    rules, taken = CudaRules(capability), []
-
-    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            out = func(*args, **(kwargs or {}))
-            if "attention_backward" in (name := func.overloadpacket.__name__):
-                taken.append(rules.scratch_bytes(name, args, out))
-            return out
-
-    with rules.functions(), FakeTensorMode(), (tracker := Tracker(rules.block_bytes)), Watch():
+    rules = CudaRules(capability)
+    watch = Scratch(rules, "attention_backward")
+    with rules.functions(), FakeTensorMode(), (tracker := Tracker(rules.block_bytes)), watch:
         shape = (2, 100, 4, width) if apart else (2, 4, 100, width)
         parts = [torch.empty(shape, dtype=LOW, requires_grad=True) for _ in range(3)]
         given = [part.transpose(1, 2) for part in parts] if apart else parts
@@ -106,7 +100,7 @@ def attended(width, mask=None, apart=False, capability=(8, 0)):
         found = functional.scaled_dot_product_attention(*given, attn_mask=shown)
         found.backward(torch.empty_like(found))
     assert found.shape == (2, 4, 100, width)
-    return dict(tracker.operators), sum(taken)
+    return dict(tracker.operators), sum(watch.taken)
 
 
 def test_flash_attention_widens_heads_to_multiples_of_8():

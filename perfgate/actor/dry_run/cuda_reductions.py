@@ -60,17 +60,17 @@ def workspace_bytes(
         wide //= vector
     width, height = block_of(wide, high, THREADS // vector)
     step_in, step_out = (width, 1) if along else (1, width)
-    values = -(-inputs // step_in)
+    values = pieces(inputs, step_in)
     if values < min(height * 16, MOST_VALUES):
         return 0  # each thread of a column has results of its own, or the input is not divided further
     step_in *= height
-    values = -(-inputs // step_in)
-    grid = -(-(outputs // vector) // step_out)
+    values = pieces(inputs, step_in)
+    grid = pieces(outputs // vector, step_out)
     processors = MULTIPROCESSORS.get(capability, DEFAULT_MULTIPROCESSORS)
     wanted = processors * (THREADS_OF_ONE.get(capability, DEFAULT_THREADS_OF_ONE) // (width * height))
     if values < MOST_VALUES or grid > wanted:
         return 0
-    shares = max(min(-(-wanted // grid), -(-values // FEWEST_VALUES)), -(-values // MOST_VALUES))
+    shares = max(min(pieces(wanted, grid), pieces(values, FEWEST_VALUES)), pieces(values, MOST_VALUES))
     if shares < 2:
         return 0
     return sum_bytes * outputs * shares * (1 if along else width * vector) + COUNTER_BYTES * grid
@@ -99,6 +99,11 @@ def block_of(wide: int, high: int, most: int) -> tuple[int, int]:
     columns, rows = (min(power_below(size), most) for size in (wide, high))
     height = min(rows, most // min(columns, WARP))
     return min(columns, most // height), height
+
+
+def pieces(count: int, size: int) -> int:
+    """The number of pieces of at most this size."""
+    return -(-count // size)
 
 
 def power_below(size: int) -> int:

@@ -13,6 +13,7 @@ from perfgate.actor.techniques.optimizers import optimizer_name, optimizer_rank
 from perfgate.actor.tensors import decoded_to, quantization_of
 from perfgate.shared.settings import asked
 
+UNMIXED = ("no", "None", None)  # accelerate's names for no mixed precision
 DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
@@ -76,12 +77,12 @@ def precision_of(network: Any, mixed_precision: str | None) -> str:
     in ``bf16+fp32``.
     """
     weights = DTYPES.get(majority_dtype(network), "other")
-    arithmetic = weights if mixed_precision in ("no", "None", None) else mixed_precision
+    arithmetic = weights if mixed_precision in UNMIXED else mixed_precision
     if decoded := {DTYPES.get(dtype, "other") for dtype in decoded_to(network)} - {arithmetic}:
         return "+".join(sorted(decoded | {arithmetic}))
     if mixed_precision == "fp8" and not any(type(module).__name__ == "Float8Linear" for module in network.modules()):
         return "bf16-amp"  # the fp8 recipe found no layer to convert, so only bf16 is mixed in
-    if mixed_precision not in ("no", "None", None):
+    if mixed_precision not in UNMIXED:
         return f"{mixed_precision}-amp"
     return "tf32" if weights == "fp32" and multiplies_in_tf32() else weights
 
@@ -102,7 +103,7 @@ def convolutions(network: Any, mixed_precision: str | None = "no") -> dict[str, 
     """
     weights = [each.weight for each in network.modules() if isinstance(each, torch.nn.modules.conv._ConvNd)]
     wide = any(weight.is_cuda and weight.dtype == torch.float32 for weight in weights)
-    if not wide or mixed_precision not in ("no", "None", None):
+    if not wide or mixed_precision not in UNMIXED:
         return {}
     return {"convolutions": "tf32" if torch.backends.cudnn.conv.fp32_precision == "tf32" else "fp32"}
 
