@@ -58,6 +58,7 @@ def test_a_busy_process_on_the_core_is_named_with_the_launch_that_it_disturbed()
 HELPED = "import os, time\nif os.fork() == 0:\n    while True: pass\ntime.sleep(60)"
 
 
+@pytest.mark.measures  # a neighbour of the tests themselves would make the launch contended
 @pytest.mark.parametrize("invalid", [None, "unsteady, ever slower"])
 def test_a_launch_with_helpers_has_times_on_the_wall_alone_even_if_these_are_invalid(invalid):
     with subprocess.Popen([sys.executable, "-c", HELPED], start_new_session=True) as actor:
