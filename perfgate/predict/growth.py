@@ -1,23 +1,26 @@
 """The growth of a step's cost with the batch, computed from the traces of two dry runs; pure functions.
 
-Between two batch sizes, every allocation and the work of every operator grow linearly. The peak does not, because it
+Between two batch sizes, every tensor and the work of every operator grow linearly. The peak does not, because it
 moves from one moment of the step to another. Therefore each allocation is extrapolated, rounded up as the allocator
-does, and the peak is searched among all moments.
+does, and the peak is searched among all moments. What a sum takes while it runs grows in steps and up to a bound; it is
+computed from the shape of its input, which grows linearly.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from perfgate.predict.memory_fit import StepCost
+from perfgate.shared.cuda_reductions import Reduction
 from perfgate.shared.metrics import PARTS
 from perfgate.shared.workload import Json
 
 Column = npt.NDArray[np.int64]
 GROUPS = ("contractions", "normalizations", "element-wise", "other")  # the groups of operators in dry runs
-GROWING = ("asked_bytes", "flops", "moved_bytes")
+GROWING = ("tensor_bytes", "inputs", "flops", "moved_bytes")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Trace:
         asked_bytes: the size of each allocation before rounding, in the order of allocation.
         freed: for each allocation, the number of allocations made before it was released; their total if it was not.
         parts: for each allocation, the index of its part in ``PARTS``.
+        reductions: each sum or mean by the number of its temporary allocation.
         groups: the group of each operator.
         dtypes: the type of numbers that each operator computes in.
         flops: the floating-point operations of each operator.
@@ -43,6 +47,7 @@ class Trace:
     asked_bytes: Column
     freed: Column
     parts: Column
+    reductions: Mapping[int, Reduction]
     groups: tuple[str, ...]
     dtypes: tuple[str, ...]
     flops: Column
@@ -59,6 +64,7 @@ class Trace:
             workspace_bytes=answer["workspace_bytes"],
             before=answer["before"],
             freed=freed,
+            reductions={at: Reduction.from_json(*row) for at, *row in answer["reductions"]},
             groups=tuple(answer["groups"]),
             dtypes=tuple(answer["dtypes"]),
             **columns,
@@ -67,9 +73,33 @@ class Trace:
     def like(self, other: "Trace") -> bool:
         """Whether the step of another batch size allocates, releases and computes in the same order."""
         sizes = [(t.block_bytes, t.workspace_bytes, t.before, t.groups, t.dtypes) for t in (self, other)]
-        return (
-            sizes[0] == sizes[1] and np.array_equal(self.freed, other.freed) and np.array_equal(self.parts, other.parts)
-        )
+        sums = [{at: (len(one.shape), one.reduced) for at, one in t.reductions.items()} for t in (self, other)]
+        columns = ((getattr(self, name), getattr(other, name)) for name in ("freed", "parts"))
+        return sizes[0] == sizes[1] and sums[0] == sums[1] and all(np.array_equal(*column) for column in columns)
+
+    @property
+    def tensor_bytes(self) -> Column:
+        """The size of each allocation, with 0 for the temporary ones of reductions."""
+        size = self.asked_bytes.copy()
+        size[np.array([*self.reductions], np.int64)] = 0
+        return size
+
+    @property
+    def inputs(self) -> Column:
+        """The shapes and strides of what is reduced, one after another."""
+        return np.array([n for one in self.reductions.values() for n in (*one.shape, *one.strides)], np.int64)
+
+    def with_inputs(self, inputs: Column) -> "Trace":
+        """The same step whose reductions have other inputs, and therefore take other bytes meanwhile."""
+        numbers = iter(inputs.tolist())
+        shapes = ([tuple(islice(numbers, len(one.shape))) for _ in range(2)] for one in self.reductions.values())
+        reductions = {
+            at: replace(one, shape=shape, strides=strides)
+            for (at, one), (shape, strides) in zip(self.reductions.items(), shapes, strict=True)
+        }
+        size = self.tensor_bytes
+        size[np.array([*reductions], np.int64)] = [one.scratch_bytes for one in reductions.values()]
+        return replace(self, asked_bytes=size, reductions=reductions)
 
     def cost(self, speeds: Mapping[str, float] | None) -> StepCost:
         """The cost of this step.
@@ -147,4 +177,5 @@ class Growth:
         for name in GROWING:
             low, high = getattr(self.least, name), getattr(self.most, name)
             grown[name] = low + (batch_size - self.first) * ((high - low) // (self.last - self.first))
-        return replace(self.least, **grown)
+        size, inputs = grown.pop("tensor_bytes"), grown.pop("inputs")
+        return replace(self.least, asked_bytes=size, **grown).with_inputs(inputs)

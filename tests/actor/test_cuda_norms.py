@@ -27,7 +27,7 @@ def normed(work, rules=CudaRules, **options):
     """A tracker that has seen a layer's work, of a size in bytes that are easy to count."""
     rules = rules()
     tracker = Tracker(rules.block_bytes)
-    tracker.scratch = rules.scratch_bytes
+    tracker.rules = rules
     with rules.functions(), FakeTensorMode(), tracker, tracker.hooked():
         layer = nn.Sequential(nn.RMSNorm(256, **options))
         tracker.watch(layer)

@@ -13,6 +13,7 @@ from perfgate.predict.growth import Growth, Trace
 from perfgate.predict.memory_fit import StepCost
 from perfgate.predict.predict import dry_runs
 from perfgate.predict.question import Question
+from perfgate.shared.cuda_reductions import Reduction
 from perfgate.workloads.models.model import Model
 from perfgate.workloads.models.shapes import find_shape
 
@@ -21,6 +22,7 @@ GPU = find_gpu("L4")
 STEPS: list[tuple[str, str, dict[str, Any]]] = [
     ("gpt2", "train", {}),
     ("gpt2", "train", {"precision": "bf16-amp", "optimizer": "adafactor"}),
+    ("gpt2", "train", {"seq_len": 512}),  # the sums of gradients reach the bound of what they take
     ("gpt2", "train", {"activation_checkpointing": True, "gradient_accumulation": 5}),
     ("Llama-3.2-1B", "train", {"precision": "bf16", "activation_checkpointing": "offload"}),
     ("t5-base", "train", {}),
@@ -81,11 +83,12 @@ def test_a_step_of_another_kind_is_run_dry(dry: DryRuns) -> None:
     assert dry.of(sizes[0]) == one
 
 
-def trace(asked: list[int], freed: list[int], before: int = 1, flops: int = 10) -> Trace:
-    """A trace of activations, and of one product."""
+def trace(asked: list[int], freed: list[int], before: int = 1, flops: int = 10, rows: int = 0) -> Trace:
+    """A trace of activations, and of one product; with rows, the second allocation is that of summing so many."""
     parts = np.full(len(asked), 4)
     work = np.array([flops]), np.array([1])
-    return Trace(10, 7, before, np.array(asked), np.array(freed), parts, ("contractions",), ("bfloat16",), *work)
+    sums = {1: Reduction((rows, 2304), (2304, 1), (0,), 4, (8, 0))} if rows else {}
+    return Trace(10, 7, before, np.array(asked), np.array(freed), parts, sums, ("contractions",), ("bfloat16",), *work)
 
 
 def test_the_peak_moves_from_one_moment_to_another_as_the_batch_grows() -> None:
@@ -106,6 +109,17 @@ def test_the_peak_moves_from_one_moment_to_another_as_the_batch_grows() -> None:
 def test_steps_that_are_not_alike_say_nothing_of_others(other: Trace) -> None:
     assert Growth.between({1: trace([5, 100, 20], [3, 2, 3]), 9: other}) is None
     assert Growth.between({1: other}) is None
+
+
+def test_what_a_sum_takes_grows_up_to_a_bound() -> None:
+    # Both ends differ by a multiple of the difference of the batches, although the sizes are not on a line.
+    eight, sixteen = (trace([5, bytes_, 20], [3, 2, 3], rows=512 * n) for n, bytes_ in ((8, 75497544), (16, 113246280)))
+    growth = Growth.between({8: eight, 16: sixteen})
+
+    assert growth is not None
+    taken = {size: int(growth.trace(size).asked_bytes[1]) for size in (1, 8, 9, 12, 16, 32)}
+    assert taken == {1: 0, 8: 75497544, 9: 84934728, 12: 113246280, 16: 113246280, 32: 113246280}
+    assert Growth.between({8: eight, 16: trace([5, 113246280, 20], [3, 2, 3])}) is None
 
 
 def test_what_is_alive_at_the_beginning_can_be_the_peak() -> None:

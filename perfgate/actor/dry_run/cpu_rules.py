@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from perfgate.shared.cuda_reductions import Reduction
+
 CPU_KERNELS = {"math": SDPBackend.MATH, "flash": SDPBackend.FLASH_ATTENTION}
 
 
@@ -51,9 +53,14 @@ class CpuRules:
         return nullcontext()
 
     def scratch_bytes(self, operator: str, arguments: Any, result: Any) -> int:
-        """The temporary bytes of an operator, besides its results."""
+        """The temporary bytes of an operator that is no reduction, besides its results."""
         del operator, arguments, result
         return 0
+
+    def reduction(self, operator: str, arguments: Any) -> Reduction | None:
+        """The operator as a reduction that takes temporary bytes; ``None`` for all others."""
+        del operator, arguments
+        return None
 
     def autocast(self, dtype: torch.dtype) -> Any:
         """The device's automatic mixed precision, as a decorator."""

@@ -15,7 +15,8 @@ import torch
 from perfgate.actor.dry_run.caching_allocator import BLOCK_BYTES
 from perfgate.actor.dry_run.cpu_rules import CpuRules
 from perfgate.actor.dry_run.cuda_functions import CudaFunctions
-from perfgate.actor.dry_run.cuda_scratch import scratch_bytes
+from perfgate.actor.dry_run.cuda_scratch import reduction, scratch_bytes
+from perfgate.shared.cuda_reductions import Reduction
 
 MIB = 1 << 20
 ONE_WORKSPACE_AFTER = (2, 11)  # seen on emulated cards with 2.11 and 2.13; 2.12 was not tried
@@ -191,6 +192,10 @@ class CudaRules(CpuRules):
     def scratch_bytes(self, operator: str, arguments: Any, result: Any) -> int:
         """The temporary bytes of CUDA's kernels."""
         return scratch_bytes(operator, arguments, result, self._capability)
+
+    def reduction(self, operator: str, arguments: Any) -> Reduction | None:
+        """The operator as a sum or mean, whose temporary bytes do not grow in a straight line."""
+        return reduction(operator, arguments, self._capability)
 
     def functions(self) -> AbstractContextManager[Any]:
         """CUDA's dropout, attention, RMS norm and mixed precision in place of the CPU's."""

@@ -4,23 +4,22 @@ from typing import Any
 
 import torch
 
-from perfgate.actor.dry_run import cuda_attention, cuda_reductions
+from perfgate.actor.dry_run import cuda_attention
 from perfgate.actor.dry_run.cuda_convolutions import workspace_bytes
+from perfgate.shared.cuda_reductions import Reduction
 
 SUMS = {"sum", "mean"}
 NORMS = {"native_layer_norm", "native_layer_norm_backward", "_fused_rms_norm", "_fused_rms_norm_backward"}
 
 
 def scratch_bytes(operator: str, arguments: Any, result: Any, capability: tuple[int, int]) -> int:
-    """The temporary bytes of an operator: of norms, sums, convolutions, the backward passes of softmax and attention.
+    """The temporary bytes of norms, convolutions, and the backward passes of softmax and attention.
 
     Softmax's arguments are a gradient and the result of the forward pass, attention's a gradient, query and key.
     """
     if operator == "_softmax_backward_data":
         gradient, output = arguments[:2]
         return int(gradient.numel()) * torch.promote_types(gradient.dtype, output.dtype).itemsize
-    if operator in SUMS:
-        return sum_bytes(*arguments[:2], capability=capability)
     if operator in NORMS:
         return sum(map(copied_bytes, arguments))
     if operator == "convolution":
@@ -41,12 +40,15 @@ def copied_tokens(tensor: Any) -> int:
     return 0 if tensor.transpose(1, 2).is_contiguous() else tensor.nbytes
 
 
-def sum_bytes(value: Any, dimensions: Any = None, *, capability: tuple[int, int]) -> int:
-    """The temporary bytes of a sum or mean over these dimensions, or over all."""
-    every = range(value.dim())
-    reduced = [place % value.dim() for place in dimensions or ()] or every
+def reduction(operator: str, arguments: Any, capability: tuple[int, int]) -> Reduction | None:
+    """The operator as a sum or mean over some dimensions, or over all; ``None`` for other operators."""
+    if operator not in SUMS:
+        return None
+    value = arguments[0]
+    dimensions = arguments[1] if len(arguments) > 1 else ()
+    reduced = [place % value.dim() for place in dimensions or ()] or range(value.dim())
     item_bytes = max(4, value.element_size()) if value.is_floating_point() else 8
-    return cuda_reductions.workspace_bytes(value.shape, value.stride(), reduced, item_bytes, capability)
+    return Reduction(tuple(value.shape), value.stride(), tuple(reduced), item_bytes, capability)
 
 
 def convolution_bytes(value: Any, weight: Any, result: Any, groups: int, capability: tuple[int, int]) -> int:

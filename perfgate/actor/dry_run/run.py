@@ -98,7 +98,7 @@ def attempt(
     module, _, name = program.dry_run.partition(":")
     rules: CpuRules = load(DEVICE_KINDS[target].rules)(capability)
     tracker = Tracker(rules.block_bytes, speeds, traced=traced)
-    tracker.scratch = rules.scratch_bytes
+    tracker.rules = rules
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     context = DryContext(fake, tracker, rules)
     stand_ins = StandIns(tracker, number)

@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import Any
 
 from perfgate.actor.dry_run.rounding import up
+from perfgate.shared.cuda_reductions import Reduction
 from perfgate.shared.metrics import PARTS
 
 FORWARD, BACKWARD, OPTIMIZER = "forward", "backward", "optimizer"  # the phases of a step
@@ -36,6 +37,7 @@ class Allocation:
         died: the number of the event that released it, or ``None``.
         made_for: the dtype and shape of the first tensor that was seen in it.
         handed_on: whether it outlived the module call that allocated it.
+        reduction: the reduction that takes it while it runs, if it was made for one.
     """
 
     size_bytes: int
@@ -47,6 +49,7 @@ class Allocation:
     died: int | None = None
     handed_on: bool = False
     made_for: tuple[Any, tuple[int, ...]] | None = None
+    reduction: Reduction | None = None
 
     @property
     def tensor(self) -> str:
@@ -98,10 +101,11 @@ class Storages:
         self.living[key] = (weakref.ref(storage, lambda _: self._release(key)), made)
         return made
 
-    def pass_by(self, size_bytes: int, frame: Frame | None, path: str) -> None:
-        """Note memory that an operator takes only while it runs."""
-        size = self.rounded(size_bytes)
-        self.everything.append(Allocation(size, size_bytes, frame, path, self.clock + 1, died=self.clock + 2))
+    def pass_by(self, size_bytes: int, frame: Frame | None, path: str, reduction: Reduction | None = None) -> None:
+        """Note memory that an operator takes only while it runs, for a reduction also if it takes none."""
+        size, born = self.rounded(size_bytes), self.clock + 1
+        made = Allocation(size, size_bytes, frame, path, born, died=born + 1, reduction=reduction)
+        self.everything.append(made)
         self.clock += 2
 
     def rounded(self, size_bytes: int) -> int:

@@ -5,6 +5,7 @@ therefore give the size of every allocation, and the work of every operator, for
 """
 
 from bisect import bisect
+from dataclasses import astuple
 from typing import Any
 
 from perfgate.actor.dry_run.caching_allocator import peaks
@@ -22,7 +23,8 @@ def trace_of(storages: Storages, since: int, charges: list[tuple[str, int, int, 
     ``asked_bytes``, ``freed`` and ``parts`` have a row for each allocation, in the order of allocation. ``freed`` is
     the number of allocations that were made before its release: releases between the same two allocations commute,
     and their order differs from one dry run to the next. ``groups``, ``flops``, ``moved_bytes`` and ``dtypes`` have a
-    row for each operator.
+    row for each operator. ``reductions`` has a row for each sum or mean: the number of its temporary allocation, whose
+    size does not grow in a straight line, and what its size follows from.
 
     Args:
         storages: the allocations.
@@ -38,6 +40,7 @@ def trace_of(storages: Storages, since: int, charges: list[tuple[str, int, int, 
         "asked_bytes": [allocation.asked_bytes for allocation in made],
         "freed": freed(made),
         "parts": [PARTS.index(allocation.what) for allocation in made],
+        "reductions": [[at, *astuple(one)] for at, allocation in enumerate(made) if (one := allocation.reduction)],
         "groups": [group for group, *_ in charges],
         "flops": [flops for _, flops, *_ in charges],
         "moved_bytes": [moved for *_, moved, _ in charges],

@@ -1,7 +1,7 @@
 """Accounts for every operator of a step: its work by group and module, and the memory of its results."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTenso
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from perfgate.actor.dry_run.calls import Calls
+from perfgate.actor.dry_run.cpu_rules import CpuRules
 from perfgate.actor.dry_run.host_syncs import HostSyncs
 from perfgate.actor.dry_run.known_values import KnownValues, exact_modes, name_of, replaced, tensors_of, written_by
 from perfgate.actor.dry_run.operators import flops_of, group_of, is_free, traffic_of
@@ -56,7 +57,7 @@ class Tracker(TorchDispatchMode):
         self.failed_at = ""
         self.stopped: NoDryRun | None = None
         self.syncs: HostSyncs | None = None
-        self.scratch: Callable[[str, Any, Any], int] = lambda name, arguments, result: 0
+        self.rules = CpuRules()
         self.takes_in = False
         # The last event before the first matrix product of each pass, by whether it is the backward pass.
         self.multiplying: dict[bool, int] = {}
@@ -186,8 +187,7 @@ class Tracker(TorchDispatchMode):
             self.storages.enter(phase)
         for tensor in made:
             self.storages.see(tensor, frame, path)
-        if scratch_bytes := self.scratch(name_of(func), args, out):
-            self.storages.pass_by(scratch_bytes, frame, path)
+        self._pass_by(name_of(func), args, out, frame, path)
         if not is_free(func):
             written = made or list(written_by(func, args, kwargs))
             self._charge(func, args, kwargs, out, path, traffic_of(func, given, written))
@@ -214,6 +214,13 @@ class Tracker(TorchDispatchMode):
                 real = func(*replaced(args, self.known.of), **replaced(kwargs, self.known.of))
                 fake = next(x.fake_mode for x in tensors_of((args, kwargs)) if isinstance(x, FakeTensor))
                 return self.known.know(fake.from_tensor(real), real)
+
+    def _pass_by(self, name: str, args: Any, out: Any, frame: Frame | None, path: str) -> None:
+        """Account for the memory that an operator takes only while it runs."""
+        if reduction := self.rules.reduction(name, args):
+            self.storages.pass_by(reduction.scratch_bytes, frame, path, reduction)
+        elif scratch_bytes := self.rules.scratch_bytes(name, args, out):
+            self.storages.pass_by(scratch_bytes, frame, path)
 
     def _take_in(self, given: Sequence[Any]) -> None:
         """Account for real tensors, which were made from an array or read from a file."""

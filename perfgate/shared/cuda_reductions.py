@@ -1,4 +1,4 @@
-"""The temporary bytes of a sum or mean on CUDA, where several blocks of threads share a result.
+"""A sum or mean on CUDA, and its temporary bytes where several blocks of threads share a result.
 
 They pass their shares on through memory, as many bytes as 8 times the elements of a tall matrix that is summed by
 columns; so a bias's gradient needs them. The division is that of ``setReduceConfig`` in
@@ -7,7 +7,9 @@ columns; so a bias's gradient needs them. The division is that of ``setReduceCon
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
+from typing import Self
 
 THREADS, WARP, VECTOR = 512, 32, 4
 FEWEST_VALUES, MOST_VALUES = 16, 256  # of a thread
@@ -32,22 +34,54 @@ class Dimension:
     stride: int
 
 
-def workspace_bytes(
-    shape: Sequence[int], strides: Sequence[int], reduced: Sequence[int], sum_bytes: int, capability: tuple[int, int]
-) -> int:
-    """The temporary bytes of a reduction; 0 if each result is computed by one block.
+@dataclass(frozen=True)
+class Reduction:
+    """A sum or mean over some dimensions of a tensor.
 
-    Args:
+    Attributes:
         shape: the shape of the input.
         strides: its strides, in elements.
         reduced: the dimensions that are summed.
         sum_bytes: the bytes of a sum while it is computed.
         capability: the card's compute capability.
     """
-    if not prod(shape):
-        return 0
-    inner = merged(shape, strides, [place for place in range(len(shape)) if place in reduced])
-    outer = merged(shape, strides, [place for place in range(len(shape)) if place not in reduced])
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    reduced: tuple[int, ...]
+    sum_bytes: int
+    capability: tuple[int, int]
+
+    @classmethod
+    def from_json(
+        cls, shape: list[int], strides: list[int], reduced: list[int], sum_bytes: int, card: list[int]
+    ) -> Self:
+        """Read a reduction; the card is given by its capability."""
+        return cls(tuple(shape), tuple(strides), tuple(reduced), sum_bytes, (card[0], card[1]))
+
+    @cached_property
+    def scratch_bytes(self) -> int:
+        """The temporary bytes; 0 if each result is computed by one block."""
+        if not prod(self.shape):
+            return 0
+        inner, outer = (
+            merged(self.shape, self.strides, [at for at in range(len(self.shape)) if (at in self.reduced) is inside])
+            for inside in (True, False)
+        )
+        return shared_bytes(inner, outer, self.sum_bytes, self.capability)
+
+
+def shared_bytes(
+    inner: Sequence[Dimension], outer: Sequence[Dimension], sum_bytes: int, capability: tuple[int, int]
+) -> int:
+    """The bytes through which blocks of threads pass on their shares of the results.
+
+    Args:
+        inner: the dimensions that are summed, from the narrowest stride to the widest.
+        outer: the others.
+        sum_bytes: the bytes of a sum while it is computed.
+        capability: the card's compute capability.
+    """
     inputs, outputs = (prod(part.size for part in parts) for parts in (inner, outer))
     along = not outer or not inner or inner[0].stride < outer[0].stride
     first = (inner or outer or [Dimension(1, 1)])[0] if along else outer[0]
