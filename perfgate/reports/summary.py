@@ -107,14 +107,28 @@ def other_versions(verdicts: Sequence[Verdict], again: str) -> list[str]:
 
 
 def measured_otherwise(verdicts: Sequence[Verdict], again: str | None) -> list[str]:
-    """A line for each metric that is measured differently than when it was stored, with the command that helps."""
-    ways = Counter((verdict.metric, verdict.way_since) for verdict in verdicts if verdict.way_since)
+    """A line for metrics that are measured differently than when they were stored, with the command that helps.
+
+    Metrics of the same cases share a line.
+    """
+    cases: dict[tuple[str, str], set[str]] = {}
+    for verdict in verdicts:
+        if verdict.way_since:
+            cases.setdefault((verdict.metric, verdict.way_since), set()).add(verdict.case)
+    alike: dict[tuple[str, frozenset[str]], list[str]] = {}
+    for (name, since), found in cases.items():
+        alike.setdefault((since, frozenset(found)), []).append(name)
     store = f" Store it again with: {again} --perf-update new" if again else ""
     return [
-        f"Perfgate measures {name} differently since version {since}, so what is stored of "
-        f"{count} {'case' if count == 1 else 'cases'} was not compared.{store}"
-        for (name, since), count in ways.items()
+        f"Perfgate measures {listed(names)} differently since version {since}, so what is stored of "
+        f"{len(found)} {'case' if len(found) == 1 else 'cases'} was not compared.{store}"
+        for (since, found), names in alike.items()
     ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: ``a``, ``a and b``, or ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def unheld(verdicts: Sequence[Verdict]) -> list[str]:

@@ -15,6 +15,7 @@ CASE = """
 def test_it(perf):
     perf(Workload("calling_programs:LooksUp", {}), tolerance=5)
 """
+NONE = ("--perf-device", "none")
 ONLY = "Perfgate measures python_calls differently since version 0.2.0, so what is stored of 1 case was not compared."
 
 
@@ -33,6 +34,13 @@ def stored(suite):
     row["metrics"][PYTHON_CALLS] = [5.0, None]
     path.write_text(json.dumps(document))
     return suite
+
+
+PREDICTED = ("operator_calls", "moved_bytes", "predicted_peak_bytes", "predicted_cuda_peak_bytes")
+ALL_FOUR = (
+    f"Perfgate measures {', '.join(PREDICTED[:3])} and {PREDICTED[3]} differently since version 0.2.0, "
+    "so what is stored of 1 case was not compared."
+)
 
 
 def count(suite):
@@ -66,3 +74,22 @@ def test_what_is_stored_in_another_way_is_new_and_undecided_until_it_is_stored_a
     (stored.path / "grown").touch()
     stored.run().assert_outcomes(failed=1)
     assert (count(stored).verdict, count(stored).reference) == ("regressed", 8.0)
+
+
+def test_what_an_earlier_version_predicted_is_no_regression(exact):
+    exact.write("def test_it(perf):\n    perf(Workload('torch_programs:Stack', {'fault': 'call'}))\n")
+    exact.run(*NONE, "--perf-update", "new").assert_outcomes(passed=1)
+    (path,) = exact.portable
+    document = json.loads(path.read_text())
+    (row,) = [row for row in document["rows"] if "metrics" in row]
+    assert row.pop("ways") == dict.fromkeys(PREDICTED, 2)
+    row["metrics"] = {name: [value / 2, spread] for name, (value, spread) in row["metrics"].items()}
+    row["metrics"]["flops"][0] *= 2
+    path.write_text(json.dumps(document))
+
+    result = exact.run(*NONE)
+
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines([f"*{ALL_FOUR} Store it again with: pytest*--perf-update new"])
+    exact.run(*NONE, "--perf-update", "new").assert_outcomes(passed=1)
+    assert "differently" not in exact.run(*NONE).stdout.str()
