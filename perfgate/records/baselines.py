@@ -148,17 +148,22 @@ class Baseline:
     def without_earlier_ways(self, now: Iterable[StoredLaunch]) -> "Baseline":
         """The same baseline without metrics that ``now`` measured in a later way.
 
-        Python's calls that were counted under another Python, or on another device, stay.
+        Python's calls that were counted under another Python, or on another device, stay. A launch that loses metrics
+        also loses the tables that ``now`` has, because the newest table is the one that is read.
         """
         now = list(now)
         devices = {launch.device for launch in now}
+        tables = {name for launch in now for name in launch.ledger}
         ways = {name: launch.way(name) for launch in now for name in launch.metrics}
 
         def rest(launch: StoredLaunch) -> StoredLaunch:
             if launch.of_python and launch.device not in devices:
                 return launch
             earlier = {name for name, way in ways.items() if launch.way(name) < way}
-            return launch.with_only(launch.metrics.keys() - earlier)
+            if not earlier & launch.metrics.keys():
+                return launch
+            ledger = {name: table for name, table in launch.ledger.items() if name not in tables}
+            return replace(launch.with_only(launch.metrics.keys() - earlier), ledger=ledger)
 
         launches = map(rest, self.launches)
         return replace(self, launches=tuple(launch for launch in launches if launch.metrics))

@@ -93,3 +93,7 @@ def test_what_an_earlier_version_predicted_is_no_regression(exact):
     result.stdout.fnmatch_lines([f"*{ALL_FOUR} Store it again with: pytest*--perf-update new"])
     exact.run(*NONE, "--perf-update", "new").assert_outcomes(passed=1)
     assert "differently" not in exact.run(*NONE).stdout.str()
+    kept, predicted = [row for row in json.loads(path.read_text())["rows"] if "metrics" in row]
+    assert kept["metrics"].keys() == {"flops", "leaked_bytes"}
+    assert predicted["ledger"]["work"]
+    assert "ledger" not in kept  # the tables of the newer row are read for these metrics too
