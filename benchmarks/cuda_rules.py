@@ -1,12 +1,13 @@
 """Compares the dry run's rules for CUDA with torch's own allocator on emulated cards, case by case.
 
     .venv-cuda/bin/python -m benchmarks.cuda_rules [--tier quick] [-k EXPRESSION] [--cards NAME,...] [--limit-s 300]
+                                                   [--name cuda-rules-2.13]
 
 Each workload of the tier is run dry under the card's capability, and takes a memory launch on the emulated card. It
 needs a torch that is built for CUDA (ci/emulated-gpu installs one). Results are kept in
 ``perf_output/cuda-rules.jsonl``, so the command can be ended and started again: emulated peaks stay, and predictions
-are repeated if the rules changed. ``docs/verified/cuda-rules.md`` is written from all kept results, so the interpreters
-of several versions of torch write one page.
+are repeated if the rules changed. ``docs/verified/cuda-rules.md`` is written from all kept results. Another name gives
+another page, such as that of another version of torch.
 """
 
 import argparse
@@ -32,9 +33,9 @@ from perfgate.measure.stage import Stage
 from perfgate.shared.workload import Workload
 
 ROOT = Path(__file__).parent.parent
-KEPT = ROOT / "perf_output" / "cuda-rules.jsonl"
-PAGE = ROOT / "docs" / "verified" / "cuda-rules.md"
+KEPT, PAGES = ROOT / "perf_output", ROOT / "docs" / "verified"
 RULES = ROOT / "perfgate" / "actor" / "dry_run"
+SUMS = ROOT / "perfgate" / "shared" / "cuda_reductions.py"  # a rule that predictions need too, outside of the actor
 CARDS = ("a100-80gb", "l40s-48gb", "h100-sxm-80gb")
 PRELOAD = ("perfgate.actor.programs.trainer", "perfgate.actor.dry_run.run")
 TIMEOUT_S = 300.0
@@ -96,18 +97,20 @@ def main() -> None:
     parser.add_argument("--cards", default=",".join(CARDS), help="profiles, separated by commas")
     parser.add_argument("--limit-s", type=float, default=float("inf"), help="begin no further workload after this time")
     parser.add_argument("--page", action="store_true", help="only write the page")
+    parser.add_argument("--name", default="cuda-rules", help="of the page, and of the file with the results")
     options = parser.parse_args()
-    kept = read_kept()
+    path = KEPT / f"{options.name}.jsonl"
+    kept = read_kept(path)
     if not options.page:
         end = time.monotonic() + options.limit_s
         orders = unique(collected(options.tier, options.k, "--perf-env", "installed"))
         for card in options.cards.split(","):
             missing = [pair for pair in orders if wanted(kept.get((card, TORCH, pair[1].sha256)))]
             if missing and time.monotonic() < end:
-                measure_all(card, missing, kept, end)
+                measure_all(card, missing, kept, end, path)
     # Predictions of older rules do not count.
     rows = [row for row in kept.values() if not wanted(row)]
-    PAGE.write_text(page(rows))
+    (PAGES / f"{options.name}.md").write_text(page(rows))
     print(summary(rows))
     print(f"{len(kept) - len(rows)} further workloads were predicted by older rules, and are left out")
 
@@ -135,7 +138,7 @@ def unpadded(program: str, params: dict) -> dict:
 @cache
 def digest() -> str:
     """A digest of the rules, which changes with the sources of the dry run."""
-    texts = b"".join(path.read_bytes() for path in sorted(RULES.rglob("*.py")))
+    texts = b"".join(path.read_bytes() for path in [*sorted(RULES.rglob("*.py")), SUMS])
     return hashlib.sha256(texts).hexdigest()[:12]
 
 
@@ -144,14 +147,14 @@ def wanted(row: Row | None) -> bool:
     return row is None or row.rules != digest()
 
 
-def read_kept() -> dict[tuple[str, str, str], Row]:
+def read_kept(path: Path) -> dict[tuple[str, str, str], Row]:
     """The results of earlier runs; of several rows for one workload the last one counts."""
-    lines = KEPT.read_text().splitlines() if KEPT.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
     rows = [Row(**json.loads(line)) for line in lines]
     return {row.key: row for row in rows}
 
 
-def measure_all(card: str, missing: Sequence[tuple[str, Workload]], kept: dict, end: float) -> None:
+def measure_all(card: str, missing: Sequence[tuple[str, Workload]], kept: dict, end: float, path: Path) -> None:
     """Measure workloads on a card until the time is over; each result is kept at once."""
     with staged(card) as stage:
         for case, workload in missing:
@@ -164,8 +167,8 @@ def measure_all(card: str, missing: Sequence[tuple[str, Workload]], kept: dict, 
             if row.predicted_bytes is not None and row.emulated_bytes is None:
                 row = emulated(stage, row, workload)
             kept[row.key] = row
-            KEPT.parent.mkdir(exist_ok=True)
-            with KEPT.open("a") as file:
+            path.parent.mkdir(exist_ok=True)
+            with path.open("a") as file:
                 file.write(json.dumps(asdict(row)) + "\n")
             told = (
                 row.why if row.difference is None else f"{row.difference:+.2%} of {row.emulated_bytes / MIB:,.1f} MiB"
