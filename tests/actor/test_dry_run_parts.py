@@ -977,3 +977,13 @@ def test_what_shrank_or_stayed_is_not_grown():
 def test_growth_outside_of_modules_says_so():
     now = changed("work", **{"": {"other": [4, 0, 100]}})
     assert growth("operator_calls", BEFORE, now) == "grown: the model itself, or outside of it (other) +2"
+
+
+def test_the_softmax_of_attention_by_matrix_products_takes_a_byte_a_number_beside_its_result():
+    scores = torch.randn(4, 64, 256)
+    with torch.profiler.profile(profile_memory=True) as profiler:
+        torch._safe_softmax(scores, -1)
+    (event,) = [event for event in profiler.events() if event.name == "aten::_safe_softmax"]
+    freed_bytes = -event.self_cpu_memory_usage
+    assert freed_bytes == pytest.approx(CpuRules().scratch_bytes("_safe_softmax", (scores, -1), None), abs=64)
+    assert CpuRules().scratch_bytes("_softmax", (scores, -1), None) == 0

@@ -214,6 +214,18 @@ def test_the_backward_pass_of_softmax_has_a_product_beside_it(torch):
     assert taken == scratch_bytes("_softmax_backward_data", (gradient, output), result, capability)
 
 
+def test_the_softmax_of_attention_by_matrix_products_looks_for_masked_rows(torch):
+    from perfgate.actor.dry_run.cuda_rules import CudaRules
+
+    scores = torch.randn(8, 512, 512, device="cuda")
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    result = torch._safe_softmax(scores, -1)
+    taken = torch.cuda.max_memory_allocated() - before - result.nbytes
+    rules = CudaRules(torch.cuda.get_device_capability())
+    assert taken == pytest.approx(rules.scratch_bytes("_safe_softmax", (scores, -1), result), abs=1024)
+
+
 def test_softmax_of_float16_to_float32_is_one_kernel(torch):
     half = torch.randn(64, 64, device="cuda", dtype=torch.float16)
     softmax = torch.nn.functional.softmax

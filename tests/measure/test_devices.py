@@ -558,12 +558,15 @@ FORGET = """
 import json, os
 from transformers.utils import import_utils
 from accelerate.state import PartialState
+from torch.utils._triton import has_triton
 from perfgate.actor.devices.cuda import forget_devices, graph_bytes
 import_utils.is_torch_cuda_available()
+has_triton()
 PartialState(cpu=True)
-before = import_utils.is_torch_cuda_available.cache_info().currsize, bool(PartialState._shared_state)
+asked = import_utils.is_torch_cuda_available, has_triton
+before = *(one.cache_info().currsize for one in asked), bool(PartialState._shared_state)
 forget_devices()
-after = import_utils.is_torch_cuda_available.cache_info().currsize, bool(PartialState._shared_state)
+after = *(one.cache_info().currsize for one in asked), bool(PartialState._shared_state)
 segments = [
     {"total_size": 100, "allocated_size": 60, "segment_pool_id": (0, 0)},
     {"total_size": 100, "allocated_size": 60},
@@ -575,7 +578,7 @@ print(json.dumps([before, after, list(graph_bytes(segments))]))
 
 def test_what_libraries_found_out_without_a_device_is_forgotten_and_a_graphs_own_memory_counts():
     done = subprocess.run([sys.executable, "-c", FORGET], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout.splitlines()[-1]) == [[1, True], [0, False], [40]]
+    assert json.loads(done.stdout.splitlines()[-1]) == [[1, 1, True], [0, 0, False], [40]]
 
 
 @pytest.mark.parametrize(("burst_s", "turns"), [(0.1, 20), (0.25, 8), (1.0, 6)])

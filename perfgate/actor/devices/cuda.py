@@ -16,6 +16,7 @@ from perfgate.shared.device_kinds import DEVICE_KINDS
 CACHES = (
     "torch.cuda",
     "torch.accelerator",
+    "torch.utils._triton",
     "transformers.utils.import_utils",
     "transformers.utils.generic",
     "accelerate.utils.imports",
@@ -151,7 +152,7 @@ def forget_devices() -> None:
     """Make libraries look for devices again, because none was visible when they were imported.
 
     transformers caches ``is_torch_cuda_available()`` and similar functions, and accelerate keeps the device in
-    ``PartialState``.
+    ``PartialState``. torch caches whether Triton works, which torchao asks when it is imported.
     """
     for name in CACHES:
         for value in list(vars(sys.modules.get(name, object)).values()):

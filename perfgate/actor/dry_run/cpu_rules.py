@@ -53,9 +53,15 @@ class CpuRules:
         return nullcontext()
 
     def scratch_bytes(self, operator: str, arguments: Any, result: Any) -> int:
-        """The temporary bytes of an operator that is no reduction, besides its results."""
-        del operator, arguments, result
-        return 0
+        """The temporary bytes of an operator that is no reduction, besides its results.
+
+        Attention by matrix products looks for rows that are masked as a whole, with a byte a number and a byte a row.
+        """
+        del result
+        if operator != "_safe_softmax":
+            return 0
+        scores, dimension = arguments[:2]
+        return int(scores.numel()) + int(scores.numel()) // max(scores.shape[dimension], 1)
 
     def reduction(self, operator: str, arguments: Any) -> Reduction | None:
         """The operator as a reduction that takes temporary bytes; ``None`` for all others."""

@@ -122,8 +122,10 @@ RULES = (
     Rule(
         "softmax",
         "softmax of float16 to float32 is one kernel (``cuda_softmax``); its backward pass multiplies gradient and "
-        "result first, and has the product beside them",
-        "aten/src/ATen/native/SoftMax.cpp, softmax; cuda/SoftMax.cu, softmax_backward_cuda_out",
+        "result first, and has the product beside them; in attention by matrix products it has a byte a number beside "
+        "it, also on a CPU",
+        "aten/src/ATen/native/SoftMax.cpp, softmax; cuda/SoftMax.cu, softmax_backward_cuda_out; _safe_softmax in "
+        "transformers/attention.cpp",
     ),
     Rule(
         "norms",
@@ -190,8 +192,9 @@ class CudaRules(CpuRules):
         return nullcontext()
 
     def scratch_bytes(self, operator: str, arguments: Any, result: Any) -> int:
-        """The temporary bytes of CUDA's kernels."""
-        return scratch_bytes(operator, arguments, result, self._capability)
+        """The temporary bytes of CUDA's kernels, and of operators that consist of others on every device."""
+        everywhere = super().scratch_bytes(operator, arguments, result)
+        return everywhere + scratch_bytes(operator, arguments, result, self._capability)
 
     def reduction(self, operator: str, arguments: Any) -> Reduction | None:
         """The operator as a sum or mean, whose temporary bytes do not grow in a straight line."""
