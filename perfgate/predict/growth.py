@@ -8,6 +8,7 @@ computed from the shape of its input, which grows linearly.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -77,14 +78,14 @@ class Trace:
         columns = ((getattr(self, name), getattr(other, name)) for name in ("freed", "parts"))
         return sizes[0] == sizes[1] and sums[0] == sums[1] and all(np.array_equal(*column) for column in columns)
 
-    @property
+    @cached_property
     def tensor_bytes(self) -> Column:
         """The size of each allocation, with 0 for the temporary ones of reductions."""
         size = self.asked_bytes.copy()
         size[np.array([*self.reductions], np.int64)] = 0
         return size
 
-    @property
+    @cached_property
     def inputs(self) -> Column:
         """The shapes and strides of what is reduced, one after another."""
         return np.array([n for one in self.reductions.values() for n in (*one.shape, *one.strides)], np.int64)
@@ -97,7 +98,7 @@ class Trace:
             at: replace(one, shape=shape, strides=strides)
             for (at, one), (shape, strides) in zip(self.reductions.items(), shapes, strict=True)
         }
-        size = self.tensor_bytes
+        size = self.asked_bytes.copy()
         size[np.array([*reductions], np.int64)] = [one.scratch_bytes for one in reductions.values()]
         return replace(self, asked_bytes=size, reductions=reductions)
 

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch._library.custom_ops import OPDEFS
 from torch.utils.flop_counter import flop_registry
 
 from perfgate.actor.dry_run.known_values import name_of, tensors_of
@@ -175,3 +176,31 @@ def extent_bytes(tensor: Any) -> int:
     for length, stride in zip(tensor.shape, tensor.stride(), strict=True):
         size *= 1 if stride == 0 and length else length
     return size
+
+
+@cache
+def multiplies(name: str) -> bool:
+    """Whether a contraction is a library's matrix product; attention and convolutions have their own kernels."""
+    return not any(other in name for other in ("attention", "conv", "grouped"))
+
+
+@cache
+def is_in_place_on_lists(name: str) -> bool:
+    """Whether an operator changes the tensors of a list and returns nothing."""
+    return name.startswith("_foreach_") and name.endswith("_")
+
+
+@cache
+def is_composite(func: Any) -> bool:
+    """Whether an operator consists of others and has no kernel of its own. In inference mode these arrive undivided."""
+    composite, kernel = (
+        torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key) for key in ("CompositeImplicitAutograd", "CPU")
+    )
+    return bool(composite and not kernel)
+
+
+@cache
+def python_body(func: Any) -> Any:
+    """The Python function that implements a custom operator; ``None`` for all other operators."""
+    definition = OPDEFS.get(func.name())
+    return None if definition is None else definition._init_fn

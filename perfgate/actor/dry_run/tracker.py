@@ -3,11 +3,9 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import torch
-from torch._library.custom_ops import OPDEFS
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
@@ -15,7 +13,16 @@ from perfgate.actor.dry_run.calls import Calls
 from perfgate.actor.dry_run.cpu_rules import CpuRules
 from perfgate.actor.dry_run.host_syncs import HostSyncs
 from perfgate.actor.dry_run.known_values import KnownValues, exact_modes, name_of, replaced, tensors_of, written_by
-from perfgate.actor.dry_run.operators import flops_of, group_of, is_free, traffic_of
+from perfgate.actor.dry_run.operators import (
+    flops_of,
+    group_of,
+    is_composite,
+    is_free,
+    is_in_place_on_lists,
+    multiplies,
+    python_body,
+    traffic_of,
+)
 from perfgate.actor.dry_run.refusals import NoDryRun
 from perfgate.actor.dry_run.results import result_of
 from perfgate.actor.dry_run.storages import BACKWARD, FORWARD, OPTIMIZER, Frame, Storages
@@ -277,31 +284,3 @@ def dtype_of(group: str, args: Any) -> str:
     """The number type whose peak rate limits an operator; only contractions have other rates than 32 bits."""
     first = next(iter(tensors_of(args)), None) if group == "contractions" else None
     return "float32" if first is None else str(first.dtype).rpartition(".")[2]
-
-
-@cache
-def multiplies(name: str) -> bool:
-    """Whether a contraction is a library's matrix product; attention and convolutions have their own kernels."""
-    return not any(other in name for other in ("attention", "conv", "grouped"))
-
-
-@cache
-def is_in_place_on_lists(name: str) -> bool:
-    """Whether an operator changes the tensors of a list and returns nothing."""
-    return name.startswith("_foreach_") and name.endswith("_")
-
-
-@cache
-def is_composite(func: Any) -> bool:
-    """Whether an operator consists of others and has no kernel of its own. In inference mode these arrive undivided."""
-    composite, kernel = (
-        torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key) for key in ("CompositeImplicitAutograd", "CPU")
-    )
-    return bool(composite and not kernel)
-
-
-@cache
-def python_body(func: Any) -> Any:
-    """The Python function that implements a custom operator; ``None`` for all other operators."""
-    definition = OPDEFS.get(func.name())
-    return None if definition is None else definition._init_fn
